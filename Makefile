@@ -1,0 +1,45 @@
+# `make` prints the targets. Choose versions with PYTHON=python3.10 and MINDSPORE=2.10.0.
+PYTHON ?= python3
+MINDSPORE ?= 2.8.0
+RANKS ?= 1
+VENV ?= .venv$(if $(filter-out python3 2.8.0,$(PYTHON) $(MINDSPORE)),-$(notdir $(PYTHON))-$(MINDSPORE))
+BIN = $(VENV)/bin
+STAMP = $(VENV)/.ready
+SOURCES = src tests benchmarks train.py eval.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-all lint format clean
+
+help: ## print this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+setup: $(STAMP) ## create the virtual environment with the pinned requirements
+
+$(STAMP): requirements.txt requirements-dev.txt scripts/setup.sh
+	@bash scripts/setup.sh "$(PYTHON)" "$(MINDSPORE)" "$(VENV)"
+	@touch $@
+
+demo: $(STAMP) ## train on the embedded digits until it works (RANKS=2: two processes)
+ifeq ($(RANKS),1)
+	@$(BIN)/python train.py --resume none
+else
+	@PYTHON=$(BIN)/python bash scripts/local_ranks.sh $(RANKS) train.py --resume none
+endif
+
+test: $(STAMP) ## the fast test suite
+	@$(BIN)/python -m pytest tests -m "not heavy" -q --durations=5
+
+test-all: $(STAMP) ## every test, also the heavy ones
+	@$(BIN)/python -m pytest tests -q --durations=20
+
+lint: $(STAMP) ## style, format and types
+	@$(BIN)/ruff check $(SOURCES)
+	@$(BIN)/ruff format --check $(SOURCES)
+	@$(BIN)/mypy src/model_utils
+
+format: $(STAMP) ## rewrite the sources in the project's format
+	@$(BIN)/ruff check --fix $(SOURCES)
+	@$(BIN)/ruff format $(SOURCES)
+
+clean: ## remove the virtual environments and caches
+	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache

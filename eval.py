@@ -1,0 +1,28 @@
+"""Evaluate checkpoints exactly: `python eval.py --help` lists the options."""
+
+from __future__ import annotations
+
+import sys
+
+
+def evaluate(argv: list[str]) -> None:
+    from src.model_utils import job
+
+    here = job.start(argv, "eval.py")
+    with job.choose_adapter(here.cfg) as adapter:
+        data_path = adapter.stage_in(here.cfg.eval_data_dir or here.cfg.data_dir)
+        here.connect()
+        from src import evaluate as evaluation
+
+        evaluation.run(here.cfg, here.ranks, data_path, here.workers)
+
+
+def main(argv: list[str] | None = None) -> int:
+    from src.model_utils import job
+
+    arguments = sys.argv[1:] if argv is None else argv
+    return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

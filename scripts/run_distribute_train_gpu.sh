@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Train on several GPUs of this server (needs a MindSpore build with CUDA); DEVICE_TARGET=CPU: on CPU ranks.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+split "$0 DEVICE_NUM VISIBLE_DEVICES NET DATASET DATA [PRETRAINED]" 5 6 "$@"
+set -- "${POSITIONAL[@]}"
+need_count "$1"
+[[ "$2" =~ ^[0-9]+(,[0-9]+)*$ ]] || die "VISIBLE_DEVICES '$2': expected numbers such as 0,1,2,3"
+export CUDA_VISIBLE_DEVICES="$2"
+target="$(wanted_target GPU)"
+[[ "$target" != Ascend ]] || die "--device_target Ascend: use run_distribute_train.sh"
+job "$3" "$4" "$5" "${6:-}" "$target" 1
+distribute "$1" "$target" "" train.py

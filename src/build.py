@@ -1,0 +1,61 @@
+"""From the configuration to the parts: data options, network, schedule. No loop, no files but weights."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import mindspore.nn as nn
+
+from src import checkpoint, models
+from src.data.pipeline import DataOptions
+from src.model_utils.errors import ConfigError
+from src.schedule import ScheduleOptions
+from src.step import StepOptions
+
+FIXED_LOSS_SCALE = 1024.0
+FIRST_DYNAMIC_LOSS_SCALE = 65536.0
+
+
+def data_options(cfg: Any, workers: int) -> DataOptions:
+    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name != "workers"}
+    return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
+
+
+def schedule_options(cfg: Any) -> ScheduleOptions:
+    return ScheduleOptions(
+        cfg.lr_scheduler,
+        cfg.lr,
+        cfg.max_epoch,
+        cfg.warmup_epochs,
+        cfg.eta_min,
+        cfg.T_max,
+        cfg.lr_epochs,
+        cfg.lr_gamma,
+    )
+
+
+def step_options(cfg: Any, size: int) -> StepOptions:
+    default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
+    scale = default if cfg.loss_scale is None else cfg.loss_scale
+    return StepOptions(size, scale, cfg.is_dynamic_loss_scale, cfg.accumulation_steps)
+
+
+def network(cfg: Any, device: str) -> nn.Cell:
+    """The seeded network of cfg.net at its precision, before any weights are loaded."""
+    ms.set_seed(cfg.seed)
+    try:
+        net = models.build(cfg.net, cfg.num_classes, cfg.to_dict())
+    except KeyError as err:
+        raise ConfigError(str(err.args[0])) from err
+    level = ("O3" if device == "Ascend" else "O0") if cfg.amp_level == "auto" else cfg.amp_level
+    return net if level == "O0" else ms.amp.auto_mixed_precision(net, level)
+
+
+def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> None:
+    """Fill `net` from a checkpoint of this project or of a source that the family's weights.py knows."""
+    package = models.family_of(cfg.net).__name__.rpartition(".")[0]
+    names = importlib.import_module(f"{package}.weights")
+    checkpoint.load_weights(path, net, names.canonical, names.HEAD_NAMES if cfg.filter_head else ())

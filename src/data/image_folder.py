@@ -1,0 +1,81 @@
+"""A folder of class folders of images, the layout of ImageNet on disk."""
+
+from __future__ import annotations
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from src.model_utils.errors import DataError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+TAIL_BYTES = 1024
+
+
+def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], np.ndarray]:
+    """Files in sorted order and their labels (N,) int32; the class is the rank of its folder's name.
+
+    Raises DataError for a missing or empty folder, and for another number of class folders than
+    `num_classes` (fewer are accepted with `allow_unused`).
+    """
+    if not path.is_dir():
+        raise DataError(f"no such folder: {path}; --data_dir must hold one folder of images per class")
+    classes = sorted(
+        entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")
+    )
+    if not classes:
+        raise DataError(f"no class folders in {path}; expected {path}/<class>/<image>.jpg")
+    check_classes(path, len(classes), num_classes, allow_unused)
+    files: list[str] = []
+    labels: list[int] = []
+    for label, name in enumerate(classes):
+        found = sorted(
+            os.path.join(folder, file)
+            for folder, _, names in os.walk(path / name)
+            for file in names
+            if file.lower().endswith(SUFFIXES)
+        )
+        files += found
+        labels += [label] * len(found)
+    if not files:
+        raise DataError(f"no images ({', '.join(SUFFIXES)}) in the {len(classes)} class folders of {path}")
+    return files, np.array(labels, np.int32)
+
+
+def check_classes(path: Path, found: int, num_classes: int, allow_unused: bool) -> None:
+    if found > num_classes:
+        raise DataError(
+            f"{path} has {found} class folders, but num_classes is {num_classes}; pass --num_classes {found}"
+        )
+    if found < num_classes and not allow_unused:
+        raise DataError(
+            f"{path} has {found} class folders, but num_classes is {num_classes}; pass --num_classes {found},"
+            " or --allow_unused_classes true if the other classes are meant to stay empty"
+        )
+
+
+def read_bytes(file: str) -> bytes:
+    """The encoded image. Raises DataError that names the file if it is empty or its end is missing."""
+    try:
+        data = Path(file).read_bytes()
+    except OSError as err:
+        raise DataError(f"can't read image {file}: {err.strerror}") from err
+    cut = data[:2] == JPEG_START and JPEG_END not in data[-TAIL_BYTES:]
+    if not data or cut:
+        decode(data, file)
+    return data
+
+
+def decode(data: bytes, file: str) -> np.ndarray:
+    """(H, W, 3) uint8. Raises DataError that names `file` if it is not a whole image."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
+        raise DataError(
+            f"corrupt image {file}: {err}; remove or replace it, or pass --skip_corrupt true"
+        ) from err

@@ -1,0 +1,61 @@
+"""Which image is read when, and with which random stream. Pure functions of integers.
+
+The training data is one endless virtual sequence per rank: item n of a rank belongs to epoch
+n // items_per_epoch. So a resumed run starts at any item without reading what came before, and what
+an image looks like in an epoch depends on (seed, epoch, image) alone, not on ranks or threads.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+
+@lru_cache(maxsize=2)
+def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
+    """Permutation of range(count) for this epoch, shape (count,), int64."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def steps_per_epoch(count: int, global_batch: int) -> int:
+    """Whole batches in an epoch; the remainder, another one each epoch, is left out."""
+    return count // global_batch
+
+
+class TrainOrder:
+    """Maps item n of one rank's stream to (epoch, image index).
+
+    `size` ranks with batch b read, step by step, the same images as one rank with batch size*b.
+    """
+
+    def __init__(self, count: int, batch: int, rank: int, size: int, seed: int):
+        self.count, self.rank, self.size, self.seed = count, rank, size, seed
+        self.items_per_epoch = steps_per_epoch(count, batch * size) * batch
+
+    def __call__(self, item: int) -> tuple[int, int]:
+        epoch, position = divmod(item, self.items_per_epoch)
+        order = epoch_order(self.count, self.seed, epoch)
+        return epoch, int(order[position * self.size + self.rank])
+
+
+def sample_rng(seed: int, epoch: int, index: int, stage: int = 0) -> np.random.Generator:
+    """The random stream of one image in one epoch, for one stage of its augmentation."""
+    return np.random.default_rng([seed, epoch, index, stage])
+
+
+def eval_shard(count: int, batch: int, rank: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Indices and weights of one rank's exact evaluation: every image has weight 1 on one rank.
+
+    Rank r takes r, r + size, ...; each list is filled to the same whole number of batches with rows
+    of weight 0, so all ranks run the same steps at one static shape. Shapes (rows,), int64 and int32.
+    """
+    own_most = math.ceil(count / size)
+    rows = math.ceil(own_most / batch) * batch
+    own = np.arange(rank, count, size)
+    indices = np.zeros(rows, np.int64)
+    weights = np.zeros(rows, np.int32)
+    indices[: len(own)] = own
+    weights[: len(own)] = 1
+    return indices, weights

@@ -1,0 +1,254 @@
+"""Where does this process run: ranks, device, threads, and the connection to its peers.
+
+Importing this module neither imports mindspore nor does any work. Order in a program:
+`read_ranks` -> `check_ranks` -> `choose_device` -> `prepare_environment` (before mindspore is imported)
+-> `connect` -> `agree` where rank 0 decides for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import re
+from collections.abc import Callable, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from src.model_utils.errors import DeviceError, PeerError, RankError
+from src.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
+
+__all__ = [
+    "Ranks",
+    "agree",
+    "check_ranks",
+    "choose_device",
+    "connect",
+    "cpus_per_rank",
+    "in_cloud_job",
+    "prepare_environment",
+    "read_ranks",
+    "serve_scheduler",
+]
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SLOW_ONEDNN_FROM = (2, 9)  # ships oneDNN 3.10: reference convolutions on AVX-512 CPUs, 30-80 times too slow
+
+
+def prepare_environment(
+    ranks: Ranks,
+    env: MutableMapping[str, str] | None = None,
+    cpu_flags: frozenset[str] | None = None,
+    mindspore_version: str | None = None,
+    threads: int | None = None,
+) -> None:
+    """Set what mindspore reads once, at import. Call it before the first `import mindspore`.
+
+    Values that the user has set stay, unless `threads` says otherwise. In msrun's scheduler process this
+    call does not return: it serves the cluster until the job ends (see `serve_scheduler`).
+    """
+    env = os.environ if env is None else env
+    if "ONEDNN_MAX_CPU_ISA" not in env:
+        version = _version() if mindspore_version is None else mindspore_version
+        flags = _cpu_flags() if cpu_flags is None else cpu_flags
+        if _major_minor(version) >= _SLOW_ONEDNN_FROM and "avx512f" in flags:
+            env["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+    share = cpus_per_rank(ranks) if threads is None else threads
+    for name in THREAD_VARIABLES:
+        # importing mindspore sets OMP_NUM_THREADS=1, and msrun hands that on: not a choice of the user's
+        inherited = ranks.source == "msrun" and name == "OMP_NUM_THREADS" and env.get(name) == "1"
+        if threads is not None or inherited or not env.get(name):
+            env[name] = str(share)
+    if ranks.is_scheduler:
+        serve_scheduler(ranks)
+
+
+def cpus_per_rank(ranks: Ranks) -> int:
+    """This rank's fair share of the CPUs that the process may use, at least 1."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // ranks.devices_per_node)
+
+
+def choose_device(
+    target: str,
+    dev: Path = Path("/dev"),
+    plugins: Path | None = None,
+    version: str | None = None,
+    has_cuda: Callable[[], bool] | None = None,
+) -> str:
+    """The device for --device_target: Ascend, GPU or CPU; DeviceError if it can't work here.
+
+    Looks at files only, so that the answer comes before mindspore is imported. `plugins` is the folder
+    with the plugins of the installed build.
+    """
+    has_ascend = any(dev.glob("davinci[0-9]*"))
+    if target == "auto":
+        return "Ascend" if has_ascend else "CPU"
+    if target not in ("Ascend", "GPU", "CPU"):
+        raise DeviceError(f"--device_target {target}: expected auto, Ascend, GPU or CPU")
+    if target == "Ascend" and not has_ascend:
+        raise DeviceError(
+            f"--device_target Ascend, but this machine has no {dev}/davinci0: run it on an Ascend machine "
+            "(in a container, pass the device on), or use --device_target CPU"
+        )
+    if target == "GPU":
+        _check_gpu(
+            _plugin_folder() if plugins is None else plugins, version or _version(), has_cuda or _has_cuda
+        )
+    return target
+
+
+def connect(ranks: Ranks, device_target: str, threads: int | None = None) -> None:
+    """Set mindspore's context and, with several ranks, join them for data-parallel training.
+
+    DeviceError if the device does not start, PeerError if the peers can't be reached, RankError if
+    mindspore counts the ranks in another way than `ranks`.
+    """
+    if ranks.is_scheduler:
+        serve_scheduler(ranks)
+    _set_context(device_target, ranks.device, cpus_per_rank(ranks) if threads is None else threads)
+    if ranks.size == 1:
+        return
+    import mindspore as ms
+    from mindspore.communication import get_group_size, get_rank
+
+    _join(ranks)
+    rank, size = get_rank(), get_group_size()
+    if (rank, size) != (ranks.rank, ranks.size):
+        raise RankError(
+            f"the launcher ({ranks.source}) says rank {ranks.rank} of {ranks.size}, but mindspore "
+            f"says rank {rank} of {size}: unset rank variables that an earlier job left behind"
+        )
+    ms.set_auto_parallel_context(parallel_mode="data_parallel", gradients_mean=True, device_num=size)
+
+
+def serve_scheduler(ranks: Ranks) -> None:
+    """Be the scheduler of an msrun cluster until its workers are done; ends the process.
+
+    msrun starts the user's script once more for this. It must not train, copy data or write logs.
+    """
+    _set_context("CPU", 0, 1)
+    _join(ranks)  # mindspore itself ends the process when the workers have left
+    raise SystemExit(0)
+
+
+def agree(ranks: Ranks, values: Sequence[int]) -> list[int]:
+    """Rank 0's integers, on every rank. All ranks must pass the same number of them, after `connect`."""
+    numbers = [int(value) for value in values]
+    wrong = [number for number in numbers if not -(2**31) <= number < 2**31]
+    if wrong:
+        raise ValueError(f"agree carries 32-bit integers, got {wrong[0]}")
+    if ranks.size == 1 or not numbers:
+        return numbers
+    import mindspore as ms
+
+    # AllReduce on a CPU knows floats only: 16-bit halves are exact in float32, and the others add zeros
+    halves = [float(half) for number in numbers for half in (number >> 16 & 0xFFFF, number & 0xFFFF)]
+    tensor = ms.Tensor(halves if ranks.is_main else [0.0] * len(halves), ms.float32)
+    summed = [int(half) for half in _sum_cell()(tensor).asnumpy()]
+    joined = [summed[i] << 16 | summed[i + 1] for i in range(0, len(summed), 2)]
+    return [number - 2**32 if number >= 2**31 else number for number in joined]
+
+
+def _sum_cell() -> Any:
+    from mindspore import nn, ops
+
+    class Sum(nn.Cell):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.all_reduce = ops.AllReduce(ops.ReduceOp.SUM)
+
+        def construct(self, x: Any) -> Any:
+            return self.all_reduce(x)
+
+    return Sum()
+
+
+def _set_context(device_target: str, device_id: int, threads: int) -> None:
+    """The one place that knows old and new ways: `set_device` is newer than 2.0, the rest is in 2.0-2.10."""
+    import mindspore as ms
+
+    has_number = device_target in ("Ascend", "GPU")
+    try:
+        if hasattr(ms, "set_device"):
+            ms.set_device(device_target, *([device_id] if has_number else []))
+        else:
+            ms.set_context(device_target=device_target, **({"device_id": device_id} if has_number else {}))
+        ms.set_context(mode=ms.GRAPH_MODE)
+    except (RuntimeError, ValueError) as err:
+        raise DeviceError(
+            f"mindspore {ms.__version__} can't use {device_target} device {device_id}: {_first_line(err)}; "
+            "check the driver, or use --device_target CPU"
+        ) from err
+    with contextlib.suppress(RuntimeError, ValueError):  # builds without the option keep their default
+        ms.set_context(runtime_num_threads=threads)
+
+
+def _join(ranks: Ranks) -> None:
+    from mindspore.communication import init
+
+    try:
+        init()
+    except (RuntimeError, ValueError) as err:
+        at = f" at {ranks.peers_at}" if ranks.peers_at else ""
+        who = "the scheduler" if ranks.is_scheduler else f"rank {ranks.rank} of {ranks.size}"
+        raise PeerError(
+            f"{who} could not join the other ranks{at} ({ranks.source}): {_first_line(err)}; "
+            "look whether all ranks were started and whether another job has taken the port, then start again"
+        ) from err
+
+
+def _check_gpu(plugins: Path, version: str, has_cuda: Callable[[], bool]) -> None:
+    if not any(plugins.glob("libmindspore_gpu*")):
+        raise DeviceError(
+            f"--device_target GPU, but mindspore {version or '(not installed)'} here has no GPU plugin: "
+            "install a build with CUDA, or use --device_target CPU"
+        )
+    if not has_cuda():
+        raise DeviceError(
+            f"--device_target GPU, but libcuda.so.1 does not load: this machine (or container) has no "
+            f"NVIDIA driver for mindspore {version}; install it, or use --device_target CPU"
+        )
+
+
+def _plugin_folder() -> Path:
+    spec = importlib.util.find_spec("mindspore")
+    return Path(spec.origin or "").parent / "lib" / "plugin" if spec else Path("nowhere")
+
+
+def _has_cuda() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def _version() -> str:
+    for name in ("mindspore", "mindspore-ascend", "mindspore-gpu"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    match = re.search(r"^flags\s*:(.*)$", text, flags=re.MULTILINE)
+    return frozenset(match[1].split()) if match else frozenset()
+
+
+def _first_line(err: BaseException) -> str:
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    return lines[0].split(". ")[0].rstrip(".:")[:300] if lines else type(err).__name__

@@ -1,0 +1,31 @@
+"""The families of networks: one folder each, found by name. See docs/adding.md."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+
+
+def families() -> dict[str, ModuleType]:
+    """Family name -> its network module. Imports all of them, and so mindspore."""
+    folders = sorted(path.parent.name for path in HERE.glob("*/network.py"))
+    return {name: importlib.import_module(f"src.models.{name}.network") for name in folders}
+
+
+def family_of(net: str) -> ModuleType:
+    """The network module that has variant `net`; KeyError names those there are."""
+    modules = families()
+    for module in modules.values():
+        if net in module.VARIANTS:
+            return module
+    known = sorted(variant for module in modules.values() for variant in module.VARIANTS)
+    raise KeyError(f"unknown net '{net}'; known: {', '.join(known)}")
+
+
+def build(net: str, num_classes: int, options: dict):
+    """The network cell; of `options` it takes those that its family names in OPTIONS."""
+    module = family_of(net)
+    return module.build(net, num_classes, **{name: options[name] for name in module.OPTIONS})

@@ -1,0 +1,104 @@
+"""What a run says: rank 0 on the terminal, every rank in its own file, metrics as JSON lines."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+from src.model_utils.run_paths import RunPaths, append_line
+
+FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class BarHandler(logging.Handler):
+    """Writes messages above the progress bar, to stdout."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+class RunLog:
+    """Lines, metrics and the progress bar of one run; use it as a `with` block.
+
+    `total` is the number of optimiser steps of the whole training and `start` those already done.
+    """
+
+    def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None):
+        self.paths, self.rank = paths, rank
+        self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
+        self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
+        if rank == 0:
+            handler = BarHandler()
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            self.logger.addHandler(handler)
+        if paths is not None:
+            file = logging.FileHandler(paths.log, encoding="utf-8")
+            file.setFormatter(logging.Formatter(FORMAT))
+            self.logger.addHandler(file)
+        self.bar: tqdm | None = None
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end_bar()
+        for handler in self.logger.handlers:
+            handler.close()
+
+    def info(self, message: str) -> None:
+        self.logger.info(message)
+
+    def warning(self, message: str) -> None:
+        self.logger.warning(message)
+
+    def start_bar(self, what: str, unit: str, total: int, done: int = 0) -> None:
+        if self.rank == 0:
+            self.bar = tqdm(
+                total=total, initial=done, desc=what, unit=unit, disable=not self.show_bar, leave=False
+            )
+
+    def advance(self, count: int = 1, **values: Any) -> None:
+        if self.bar is not None:
+            if values:
+                self.bar.set_postfix(values, refresh=False)
+            self.bar.update(count)
+
+    def end_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+            self.bar = None
+
+    def metric(self, **values: Any) -> None:
+        """One JSON line in metrics.jsonl, rank 0 only."""
+        if self.rank == 0 and self.paths is not None:
+            append_line(self.paths.metrics, {"time": round(time.time(), 3), **values})
+
+
+class Throughput:
+    """Images per second since the last reading, without the first step, which compiles the graph."""
+
+    def __init__(self, clock=time.perf_counter):
+        self.clock = clock
+        self.images = 0
+        self.since: float | None = None
+
+    def count(self, images: int) -> None:
+        """Account for a finished step; the first one only starts the clock."""
+        if self.since is None:
+            self.since = self.clock()
+        else:
+            self.images += images
+
+    def read(self) -> float | None:
+        """Images/s since the last reading, or None if no step was timed."""
+        now = self.clock()
+        if self.since is None or self.images == 0:
+            return None
+        rate = self.images / (now - self.since)
+        self.images, self.since = 0, now
+        return rate

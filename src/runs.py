@@ -1,0 +1,144 @@
+"""Which folder a run lives in: a new one, or that of the unfinished run that it continues."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from src import checkpoint
+from src.model_utils.errors import CheckpointError
+from src.model_utils.run_paths import RunPaths, write_atomic
+
+# Options that may change between a run and its continuation.
+FREE = frozenset(
+    """ckpt_path ckpt_interval keep_checkpoint_max is_save_on_master run_eval resume max_steps num_parallel_workers
+    eval_data_dir skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
+    log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
+    enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize""".split()
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run: its paths and the checkpoint to continue from, if any."""
+
+    paths: RunPaths
+    resume_from: Path | None
+    lock: Any = None
+
+
+def fingerprint(options: Mapping[str, Any], size: int) -> str:
+    """What must be equal for a run to be a continuation of another one: options and rank count."""
+    fixed = {key: value for key, value in options.items() if key not in FREE}
+    text = json.dumps({**fixed, "ranks": size}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_run(cfg: Any, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
+    """Choose and create the run's folder, the same on all ranks: rank 0 decides, `agree` spreads it."""
+    base = Path(cfg.ckpt_path)
+    template = RunPaths(
+        base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
+    )
+    mark = fingerprint(cfg.to_dict(), size)
+    explicit = explicit_checkpoint(cfg.resume)
+    choice, lock = ([0, 0, 0, 0], None)
+    if rank == 0:
+        choice, lock = choose(base, mark, may_continue=cfg.resume == "auto")
+    day, second, suffix, step = agree(choice)
+    paths = replace(template, root=base / folder_name(day, second, suffix)).create()
+    if rank == 0:
+        write_atomic(paths.root / "run.json", json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
+    if explicit is None and step:
+        explicit = at_step(paths.root / "checkpoints", step)
+    return Run(paths, explicit, lock)
+
+
+def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], Any]:
+    """[day, second, suffix, step to continue from or 0] of the run folder, and the held lock."""
+    for root in sorted(base.glob("????????-??????*"), reverse=True) if may_continue else []:
+        saved = checkpoint.latest(root / "checkpoints") if unfinished(root, mark) else None
+        lock = hold(RunPaths(root).lock) if saved else None
+        if saved and lock:
+            return [*parse_name(root.name), saved.step], lock
+    day, second = (int(part) for part in time.strftime("%Y%m%d %H%M%S").split())
+    suffix = 0
+    while (base / folder_name(day, second, suffix)).exists():
+        suffix += 1
+    paths = RunPaths(base / folder_name(day, second, suffix)).create()
+    return [day, second, suffix, 0], hold(paths.lock)
+
+
+def folder_name(day: int, second: int, suffix: int) -> str:
+    return f"{day:08d}-{second:06d}" + (f"-{suffix}" if suffix else "")
+
+
+def parse_name(name: str) -> list[int]:
+    day, second, *suffix = name.split("-")
+    return [int(day), int(second), int(suffix[0]) if suffix else 0]
+
+
+def unfinished(root: Path, mark: str) -> bool:
+    """Whether `root` holds a run of these settings that has not ended."""
+    note = root / "run.json"
+    if not note.is_file() or RunPaths(root).result.exists():
+        return False
+    try:
+        return json.loads(note.read_text(encoding="utf-8")).get("fingerprint") == mark
+    except ValueError:
+        return False
+
+
+def hold(path: Path) -> Any:
+    """An open, exclusively locked file, or None while another process holds it. A kill releases it."""
+    file = open(path, "a")  # noqa: SIM115 - held open for the life of the run
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def explicit_checkpoint(resume: str) -> Path | None:
+    """The checkpoint that `--resume PATH` names; raises CheckpointError if there is none."""
+    if resume in ("auto", "none", ""):
+        return None
+    path = Path(resume)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise CheckpointError(
+            f"--resume {resume}: no such file or folder; give a run folder, a checkpoint, auto or none"
+        )
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    saved = checkpoint.latest(folder)
+    if saved is None:
+        raise CheckpointError(
+            f"--resume {resume}: no complete checkpoint in {folder}; start anew with --resume none"
+        )
+    return folder / saved.file
+
+
+def at_step(folder: Path, step: int) -> Path:
+    for saved in checkpoint.listed(folder):
+        if saved.step == step:
+            return folder / saved.file
+    raise CheckpointError(
+        f"rank 0 continues from step {step}, but {folder} has no such checkpoint on this node"
+    )
+
+
+def newest_checkpoint(base: Path) -> Path | None:
+    """The newest complete checkpoint of the newest run below `base` that has one."""
+    for root in sorted(base.glob("????????-??????*"), reverse=True):
+        saved = checkpoint.latest(root / "checkpoints")
+        if saved:
+            return root / "checkpoints" / saved.file
+    return None

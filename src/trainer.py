@@ -1,0 +1,260 @@
+"""The training loop: one for all networks and tasks, on one device or on several ranks."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+
+from src import build, checkpoint, collectives, evaluate
+from src.data import pipeline
+from src.model_utils.errors import MindLiftError
+from src.model_utils.run_paths import write_atomic
+from src.optim import sgd_momentum
+from src.run_log import RunLog, Throughput
+from src.runs import Run
+from src.schedule import lr_table
+from src.step import TrainStep
+from src.tasks.classification import SmoothedCrossEntropy
+
+
+class TrainingError(MindLiftError, ArithmeticError):
+    """The loss is no longer a number."""
+
+
+class Stopped(MindLiftError, InterruptedError):
+    """A signal ended the training after it had saved a checkpoint."""
+
+
+@dataclass
+class Result:
+    """What train.py prints at the end; also `result.json` of the run."""
+
+    run: str
+    checkpoint: str
+    net: str
+    dataset: str
+    epochs: int
+    steps: int
+    images_per_second: float | None
+    loss: float | None
+    seconds: float
+    seconds_to_first_step: float | None
+    top1: float | None = None
+    top5: float | None = None
+    total: int | None = None
+
+    def as_json_line(self) -> str:
+        return json.dumps(asdict(self), ensure_ascii=False)
+
+
+class SignalFlag:
+    """Remembers SIGTERM and SIGINT so that the loop can save before it ends; a second one ends at once."""
+
+    def __init__(self) -> None:
+        self.number = 0
+        self.previous: dict[int, Any] = {}
+
+    def __enter__(self) -> SignalFlag:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self.previous[number] = signal.signal(number, self.note)
+        return self
+
+    def note(self, number: int, _frame: object) -> None:
+        self.number = number
+        signal.signal(number, self.previous[number])
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+
+class Trainer:
+    """One training: `steps` of `total` are done; `save` and `log` happen at fixed steps."""
+
+    def __init__(
+        self, cfg: Any, ranks: Any, run: Run, data_path: Path, workers: int, on_saved: Callable, log: RunLog
+    ):
+        self.cfg, self.ranks, self.run, self.log, self.on_saved = cfg, ranks, run, log, on_saved
+        self.options = build.data_options(cfg, workers)
+        self.samples = pipeline.open_split(self.options, data_path, train=True)
+        self.per_epoch = pipeline.train_steps_per_epoch(
+            len(self.samples), self.options, ranks.size, cfg.accumulation_steps
+        )
+        self.total = min(cfg.max_epoch * self.per_epoch, cfg.max_steps or math.inf)
+        device = ms.get_context("device_target")
+        self.network = build.network(cfg, device)
+        if cfg.pretrained:
+            build.load_pretrained(cfg, self.network, checkpoint.candidates(Path(cfg.pretrained))[0])
+        loss = SmoothedCrossEntropy(cfg.num_classes, cfg.label_smooth_factor if cfg.label_smooth else 0.0)
+        rates = lr_table(self.per_epoch, build.schedule_options(cfg))
+        optimizer = sgd_momentum(self.network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
+        self.rates = rates
+        self.step = TrainStep(self.network, loss, optimizer, build.step_options(cfg, ranks.size))
+        self.state = unique([*self.network.get_parameters(), *self.step.state])
+        self.steps = self.restore()
+        collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)
+        self.images_per_step = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
+        self.last_saved: Path | None = run.resume_from if self.steps else None
+
+    def restore(self) -> int:
+        if self.run.resume_from is None:
+            return 0
+        steps = checkpoint.restore(self.run.resume_from, self.state)
+        self.log.info(f"continuing from {self.run.resume_from} after step {steps}")
+        return steps
+
+    def batches(self) -> Iterator[list[tuple]]:
+        group = self.cfg.accumulation_steps
+        source = iter(
+            pipeline.train_batches(
+                self.samples,
+                self.options,
+                self.ranks.rank,
+                self.ranks.size,
+                self.steps * group,
+                self.total * group,
+                group,
+            )
+        )
+        for _ in range(self.steps, self.total):
+            yield [next(source) for _ in range(group)]
+
+    def train(self, started: float) -> tuple[float | None, float | None, float | None]:
+        """Run the remaining steps; returns last loss, images/s over the last lines, seconds to first step."""
+        speed, loss, rate, first = Throughput(), None, None, None
+        with SignalFlag() as stop:
+            self.log.start_bar(f"train {self.cfg.net}", "step", self.total, self.steps)
+            for group in self.batches():
+                loss, updated = self.step(group)
+                self.steps += 1
+                speed.count(self.images_per_step)
+                first = first if first is not None else time.time() - started
+                self.check(loss)
+                self.log.advance(loss=f"{loss:.3f}", lr=f"{self.rates[self.steps - 1]:.4g}")
+                if (
+                    self.steps % self.cfg.log_interval == 0
+                    or self.steps % self.per_epoch == 0
+                    or self.steps == self.total
+                ):
+                    rate = speed.read() or rate
+                    self.report(loss, rate, updated)
+                if self.steps % self.cfg.ckpt_interval == 0 or self.steps == self.total or stop.number:
+                    self.save()
+                if stop.number:
+                    raise Stopped(
+                        f"stopped by {signal.Signals(stop.number).name} after step {self.steps}; the same command continues from {self.last_saved}"
+                    )
+        if self.last_saved is None:
+            self.save()
+        return loss, rate, first
+
+    def check(self, loss: float) -> None:
+        if not math.isfinite(loss) and not self.cfg.is_dynamic_loss_scale:
+            raise TrainingError(
+                f"loss is {loss} at step {self.steps} (epoch {(self.steps - 1) // self.per_epoch}), learning rate"
+                f" {self.rates[self.steps - 1]:.4g}; lower --lr or raise --warmup_epochs; last checkpoint: {self.last_saved}"
+            )
+
+    def report(self, loss: float, rate: float | None, updated: bool) -> None:
+        epoch = (self.steps - 1) // self.per_epoch
+        shown = "not timed" if rate is None else f"{rate:.2f} imgs/sec"
+        self.log.info(f"epoch[{epoch}], iter[{self.steps - 1}], loss:{loss:.3f}, mean_fps:{shown}")
+        self.log.metric(
+            epoch=epoch,
+            step=self.steps,
+            loss=loss,
+            lr=float(self.rates[self.steps - 1]),
+            images_per_second=rate,
+            updated=updated,
+        )
+
+    def save(self) -> None:
+        if self.ranks.rank == 0 or not self.cfg.is_save_on_master:
+            folder = self.run.paths.checkpoints
+            self.last_saved = checkpoint.save(
+                folder, self.cfg.net, self.state, self.steps, self.per_epoch, self.cfg.seed
+            )
+            checkpoint.prune(folder, self.cfg.keep_checkpoint_max)
+            self.on_saved(self.last_saved)
+
+
+def unique(parameters: list[ms.Parameter]) -> list[ms.Parameter]:
+    return list({parameter.name: parameter for parameter in parameters}.values())
+
+
+def versions(ranks: Any) -> str:
+    """Software, revision and machine of this run as JSON text."""
+    import numpy
+
+    revision = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+    )
+    facts = {
+        "mindspore": ms.__version__, "numpy": numpy.__version__, "python": platform.python_version(),
+        "machine": platform.platform(), "cpus": os.cpu_count(), "ranks": ranks.size,
+        "device": ms.get_context("device_target"), "git": revision.stdout.strip() or None,
+    }  # fmt: skip
+    return json.dumps(facts, indent=2) + "\n"
+
+
+def run(
+    cfg: Any,
+    ranks: Any,
+    opened: Run,
+    data_path: Path,
+    workers: int,
+    on_saved: Callable[[Path], None],
+    started: float,
+) -> Result:
+    """Train to the end, evaluate if asked, and return what was reached."""
+    paths = opened.paths
+    with RunLog(paths, ranks.rank, cfg.progress) as log:
+        log.info(
+            f"run {paths.root}: {cfg.net} on {cfg.dataset}, {ranks.size} rank(s), {ms.get_context('device_target')}"
+        )
+        if ranks.rank == 0:
+            write_atomic(paths.config, cfg.to_yaml(origins=True))
+            write_atomic(paths.versions, versions(ranks))
+        trainer = Trainer(cfg, ranks, opened, data_path, workers, on_saved, log)
+        log.info(
+            f"{len(trainer.samples)} images, {trainer.per_epoch} steps per epoch, {trainer.total} steps in all;"
+            " the first step compiles the graph"
+        )
+        loss, rate, first = trainer.train(started)
+        if trainer.samples.skipped:
+            log.warning(f"replaced corrupt images {trainer.samples.skipped} times")
+        result = Result(
+            str(paths.root), str(trainer.last_saved or ""), cfg.net, cfg.dataset, trainer.steps // trainer.per_epoch,
+            trainer.steps, rate, loss, round(time.time() - started, 1), first and round(first, 1),
+        )  # fmt: skip
+        if cfg.run_eval:
+            result = evaluated(cfg, ranks, trainer, data_path, log, result)
+        if ranks.rank == 0:
+            write_atomic(paths.result, result.as_json_line() + "\n")
+        return result
+
+
+def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunLog, result: Result) -> Result:
+    """Evaluate rank 0's weights, which differ from other ranks' in the moving statistics."""
+    collectives.copy_from_rank0(trainer.network.get_parameters(), ranks.rank, ranks.size)
+    path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
+    samples = pipeline.open_split(trainer.options, path, train=False)
+    accuracy = evaluate.count(trainer.network, samples, trainer.options, ranks, log)
+    for line in accuracy.lines():
+        log.info(line)
+    result.top1, result.top5, result.total = round(accuracy.top1, 4), round(accuracy.top5, 4), accuracy.total
+    return result

@@ -1,0 +1,190 @@
+"""train.py and eval.py as a user runs them: real processes on the embedded digits."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+
+from src import checkpoint
+from tests.conftest import ROOT, TINY, environment, run_program, run_ranks
+
+
+def weights(file: str | Path) -> dict[str, np.ndarray]:
+    return {name: tensor.asnumpy() for name, tensor in ms.load_checkpoint(str(file)).items()}
+
+
+def assert_same(first: str | Path, second: str | Path, ignore: tuple[str, ...] = ()) -> None:
+    one, two = weights(first), weights(second)
+    assert one.keys() == two.keys()
+    for name, array in one.items():
+        if not name.startswith(ignore or ("-",)):
+            np.testing.assert_array_equal(array, two[name], err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def trained(few_digits, tmp_path_factory):
+    """Three epochs of six steps in one go, a checkpoint at every second step."""
+    output = tmp_path_factory.mktemp("trained")
+    done = run_program(
+        "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", output, "--max_epoch", 3, "--ckpt_interval", 2,
+        "--log_interval", 4, "--run_eval", "true",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return done
+
+
+def test_a_run_leaves_what_the_documents_promise(trained):
+    result = trained.result
+    run = Path(result["run"])
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "versions.json", "metrics.jsonl", "result.json", "logs", "checkpoints"} <= names
+    assert json.loads((run / "result.json").read_text()) == result
+    versions = json.loads((run / "versions.json").read_text())
+    assert versions["mindspore"] == ms.__version__
+    assert (result["steps"], result["epochs"], result["total"]) == (18, 3, 83)
+    steps = [saved.step for saved in checkpoint.listed(run / "checkpoints")]
+    assert steps == list(range(2, 19, 2))[-10:]
+    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in metrics] == [4, 6, 8, 12, 16, 18]
+    assert metrics[0]["lr"] == pytest.approx(0.1)
+
+
+def test_log_lines_are_the_originals_from_the_first_epoch_on(trained):
+    lines = [line for line in trained.out.splitlines() if line.startswith("epoch[")]
+    assert len(lines) == 6
+    assert all(float(line.split("mean_fps:")[1].split()[0]) > 0 for line in lines)
+    assert lines[0].startswith("epoch[0], iter[3], loss:")
+    assert lines[-1].startswith("epoch[2], iter[17], loss:")
+    log = Path(trained.result["run"]) / "logs" / "rank_0.log"
+    assert all(line in log.read_text() for line in lines)
+    assert "\r" not in trained.out + trained.err, "no progress bar in a file"
+
+
+def test_eval_agrees_with_the_evaluation_in_training(trained, few_digits):
+    done = run_program(
+        "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"]
+    )
+    assert done.code == 0, done.err
+    correct = round(trained.result["top1"] * 83 / 100)
+    assert f"after allreduce eval: top1_correct={correct}, tot=83, acc=" in done.out
+    assert done.result["total"] == 83
+    assert done.result["top1"] == trained.result["top1"]
+
+
+def test_eval_of_a_run_folder_takes_every_checkpoint_newest_first(trained, few_digits):
+    done = run_program("eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["run"])
+    files = [Path(line.split()[1]).name for line in done.out.splitlines() if line.startswith("checkpoint ")]
+    saved = checkpoint.listed(Path(trained.result["run"]) / "checkpoints")
+    assert files == [line.file for line in reversed(saved)]
+
+
+def test_two_ranks_count_the_same_as_one(trained, few_digits):
+    one = run_program(
+        "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"]
+    )
+    two = run_ranks(
+        2, "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"],
+        "--per_batch_size", 7,
+    )  # fmt: skip
+    assert two.code == 0, two.err + two.out
+    figures = next(json.loads(line) for line in two.out.splitlines() if line.startswith('{"checkpoint"'))
+    for key in ("top1_correct", "top5_correct", "total"):
+        assert figures[key] == one.result[key]
+    assert figures["loss"] == pytest.approx(one.result["loss"], rel=1e-4)
+
+
+def test_a_killed_run_continues_to_the_same_weights(trained, few_digits, tmp_path):
+    command = [
+        *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 3, "--ckpt_interval", 2,
+        "--log_interval", 4,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *map(str, command)], cwd=ROOT, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not any(len(checkpoint.listed(run / "checkpoints")) >= 2 for run in tmp_path.iterdir()):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    done = run_program("train.py", *command)
+    assert done.code == 0, done.err
+    assert "continuing from" in done.out
+    assert len(list(tmp_path.iterdir())) == 1, "the same run folder"
+    assert_same(trained.result["checkpoint"], done.result["checkpoint"])
+
+
+def test_resume_from_a_step_inside_an_epoch(trained, few_digits, tmp_path):
+    middle = Path(trained.result["run"]) / "checkpoints" / "densenet22-2_2.ckpt"
+    done = run_program(
+        "train.py",
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        3,
+        "--resume",
+        middle,
+    )
+    assert done.code == 0, done.err
+    assert_same(trained.result["checkpoint"], done.result["checkpoint"])
+
+
+def test_sigterm_saves_and_the_same_command_continues(few_digits, tmp_path):
+    command = [
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        400,
+        "--ckpt_interval",
+        9999,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "train.py"), *map(str, command), "--log_interval", "1"], cwd=ROOT,
+        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("epoch["):
+            break
+    process.terminate()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "stopped by SIGTERM after step" in err
+    step = checkpoint.listed(next(tmp_path.iterdir()) / "checkpoints")[-1].step
+    done = run_program("train.py", *command, "--max_steps", step + 1)
+    assert done.code == 0, done.err
+    assert f"after step {step}" in done.out
+
+
+def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):
+    done = run_ranks(
+        2, "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 2,
+        "--per_batch_size", 16, "--is_save_on_master", 0,
+    )  # fmt: skip
+    assert done.code == 0, done.err + done.out
+    run = next(tmp_path.iterdir())
+    first = checkpoint.latest(run / "checkpoints")
+    second = checkpoint.latest(run / "checkpoints" / "rank_1")
+    one, two = weights(run / "checkpoints" / first.file), weights(run / "checkpoints/rank_1" / second.file)
+    own = ("moving_mean", "moving_variance")  # each rank's own statistics
+    for name in one:
+        if not name.endswith(own):
+            np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+    assert any((one[name] != two[name]).any() for name in one if name.endswith(own))
+    assert sorted(path.name for path in (run / "logs").iterdir()) == ["rank_0.log", "rank_1.log"]

@@ -1,0 +1,166 @@
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+import pytest
+
+from src import checkpoint
+from src.model_utils.errors import CheckpointError, StorageError
+from tests.conftest import ROOT
+
+
+def parameters(value: float = 1.0, shape=(2, 3)) -> list[ms.Parameter]:
+    weight = ms.Parameter(ms.Tensor(np.full(shape, value), ms.float32), name="layer.weight")
+    moment = ms.Parameter(ms.Tensor(np.full(shape, value / 2), ms.float32), name="moments.layer.weight")
+    return [weight, moment]
+
+
+class OneLayer(nn.Cell):
+    def __init__(self, shape=(2, 3)):
+        super().__init__()
+        self.weight = ms.Parameter(ms.Tensor(np.zeros(shape), ms.float32), name="layer.weight")
+
+
+def save(folder, step, value=1.0):
+    return checkpoint.save(folder, "net", parameters(value), step, steps_per_epoch=10, seed=7)
+
+
+def test_saved_checkpoint_is_listed_and_restores_everything(tmp_path):
+    file = save(tmp_path, 25, value=3.0)
+    assert file.name == "net-3_5.ckpt"
+    line = json.loads((tmp_path / checkpoint.MANIFEST).read_text())
+    assert (line["epoch"], line["step"], line["seed"]) == (2, 25, 7)
+    assert line["size_bytes"] == file.stat().st_size
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.jsonl", "net-3_5.ckpt"]
+    target = parameters(0.0)
+    assert checkpoint.restore(file, target) == 25
+    assert (target[0].asnumpy() == 3.0).all()
+    assert (target[1].asnumpy() == 1.5).all()
+
+
+def test_latest_passes_over_what_is_damaged_or_unlisted(tmp_path):
+    assert checkpoint.latest(tmp_path) is None
+    good, cut, flipped = (save(tmp_path, step) for step in (10, 20, 30))
+    cut.write_bytes(cut.read_bytes()[:-7])
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    flipped.write_bytes(content)
+    (tmp_path / "net-9_9.ckpt").write_bytes(good.read_bytes())
+    assert checkpoint.latest(tmp_path).file == good.name
+
+
+def test_manifest_line_cut_short_by_a_kill_is_passed_over(tmp_path):
+    save(tmp_path, 10)
+    with open(tmp_path / checkpoint.MANIFEST, "a") as manifest:
+        manifest.write('{"file": "net-2_1')
+    assert checkpoint.latest(tmp_path).step == 10
+    save(tmp_path, 20)
+    assert checkpoint.latest(tmp_path).step == 20
+
+
+def test_prune_keeps_the_newest(tmp_path):
+    for step in (10, 20, 90, 100):
+        save(tmp_path, step)
+    checkpoint.prune(tmp_path, keep=2)
+    assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["net-10_10.ckpt", "net-9_10.ckpt"]
+    assert [saved.step for saved in checkpoint.listed(tmp_path)] == [90, 100]
+
+
+def test_candidates_are_newest_first(tmp_path):
+    files = [save(tmp_path / "checkpoints", step) for step in (10, 20, 100)]
+    assert checkpoint.candidates(tmp_path) == files[::-1]
+    assert checkpoint.candidates(tmp_path / "checkpoints") == files[::-1]
+    assert checkpoint.candidates(files[0]) == [files[0]]
+    (tmp_path / "checkpoints" / checkpoint.MANIFEST).unlink()
+    for age, file in enumerate(files[::-1]):
+        os.utime(file, (1e9 - age, 1e9 - age))
+    assert checkpoint.candidates(tmp_path) == files[::-1]
+
+
+def test_weights_load_without_the_optimiser(tmp_path):
+    network = OneLayer()
+    checkpoint.load_weights(save(tmp_path, 10, 5.0), network)
+    assert (network.weight.asnumpy() == 5.0).all()
+
+
+@pytest.mark.parametrize(
+    ("network", "rename", "message"),
+    [
+        (OneLayer((2, 4)), str, r"1 of other shape \(layer\.weight \(2, 3\) instead of \(2, 4\)\)"),
+        (
+            OneLayer(),
+            "other.{}".format,
+            r"1 missing \(layer\.weight\); 1 unexpected \(other\.layer\.weight\)",
+        ),
+    ],
+)
+def test_checkpoint_of_another_network_says_what_differs(tmp_path, network, rename, message):
+    before = network.weight.asnumpy().copy()
+    with pytest.raises(CheckpointError, match=message):
+        checkpoint.load_weights(save(tmp_path, 10), network, rename)
+    assert (network.weight.asnumpy() == before).all()
+
+
+@pytest.mark.parametrize("content", [b"", b"junk that is no checkpoint" * 9])
+def test_unreadable_checkpoint_is_one_line(tmp_path, content):
+    file = tmp_path / "x.ckpt"
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match=r"can't read checkpoint .*x\.ckpt") as caught:
+        checkpoint.read(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_checkpoint_is_named(tmp_path):
+    with pytest.raises(CheckpointError, match=r"no such checkpoint: .*gone\.ckpt"):
+        checkpoint.read(tmp_path / "gone.ckpt")
+    with pytest.raises(CheckpointError, match=r"no \.ckpt files in"):
+        checkpoint.candidates(tmp_path)
+
+
+def test_weights_alone_are_no_state_to_resume_from(tmp_path):
+    ms.save_checkpoint([{"name": "layer.weight", "data": parameters()[0]}], str(tmp_path / "w.ckpt"))
+    with pytest.raises(CheckpointError, match="pass it as --pretrained instead of --resume"):
+        checkpoint.restore(tmp_path / "w.ckpt", parameters())
+
+
+FULL_DISK = """
+import resource, sys
+from pathlib import Path
+import signal
+from src.model_utils.errors import StorageError
+from tests.unit import test_checkpoint as t
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+folder = Path(sys.argv[1])
+t.save(folder, 10)
+big = t.parameters(1.0, (1000, 1000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+try:
+    t.checkpoint.save(folder, "net", big, 20, 10, 7)
+except StorageError as err:
+    print(err)
+"""
+
+
+def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
+    """A file size limit makes writing fail midway, as a full disk does."""
+    assert resource.RLIMIT_FSIZE is not None
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "can't save checkpoint" in done.stdout
+    assert "earlier checkpoints are unharmed" in done.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.jsonl", "net-1_10.ckpt"]
+    assert checkpoint.latest(tmp_path).step == 10
+
+
+def test_folder_that_is_a_file_is_a_storage_error(tmp_path):
+    (tmp_path / "f").write_text("")
+    with pytest.raises(StorageError, match="can't save checkpoint"):
+        save(tmp_path / "f", 10)

@@ -1,0 +1,266 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src.data import augment, cifar10, demo, pipeline
+from src.data.order import sample_rng
+from src.model_utils.errors import DataError
+
+OPTIONS = pipeline.DataOptions(
+    dataset="digits", num_classes=10, image_size=(32, 32), per_batch_size=16, workers=2, seed=1, augment="pad_crop",
+    hflip=0.5, color_jitter=0.4, eval_resize=40, skip_corrupt=False, allow_unused_classes=False, drop_remainder=False,
+)  # fmt: skip
+FOLDER_OPTIONS = replace(OPTIONS, dataset="imagenet", num_classes=3, per_batch_size=4, augment="resized_crop")
+
+
+def collect(batches) -> list[np.ndarray]:
+    rows = list(batches)
+    return [np.concatenate([row[i].asnumpy() for row in rows]) for i in range(len(rows[0]))]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three classes of five images each, of different sizes and shades; one PNG, one grey, one CMYK JPEG."""
+    rng = np.random.default_rng(0)
+    for label, name in enumerate(("cat", "dog", "eel")):
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            size = (40 + 9 * i, 60 - 5 * i)
+            pixels = rng.integers(0, 60, (*size, 3), dtype=np.uint8) + np.uint8(80 * label)
+            image = Image.fromarray(pixels)
+            mode, suffix = {1: ("RGB", "png"), 2: ("L", "jpg"), 3: ("CMYK", "JPEG")}.get(i, ("RGB", "jpg"))
+            image.convert(mode).save(
+                tmp_path / name / f"{i}.{suffix}", **({} if suffix == "png" else {"quality": 95})
+            )
+    return tmp_path
+
+
+def test_digits_are_cifar10_shaped_disjoint_and_balanced(digits):
+    files = sorted(path.name for path in (digits / cifar10.FOLDER).iterdir())
+    assert files == ["batches.meta.txt", *(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    train, train_labels = cifar10.load(digits, True, 10)
+    test, test_labels = cifar10.load(digits, False, 10)
+    assert train.shape == (1440, 32, 32, 3)
+    assert test.shape == (357, 32, 32, 3)
+    assert not {image.tobytes() for image in train} & {image.tobytes() for image in test}
+    assert np.bincount(train_labels).min() > 135
+    assert np.bincount(test_labels).min() > 33
+
+
+def test_building_twice_changes_nothing(digits):
+    before = {path: path.stat().st_mtime_ns for path in (digits / cifar10.FOLDER).iterdir()}
+    demo.build(digits)
+    assert {path: path.stat().st_mtime_ns for path in (digits / cifar10.FOLDER).iterdir()} == before
+    assert [path.name for path in digits.iterdir()] == [cifar10.FOLDER], "no .part folder left"
+
+
+def test_cifar10_layout_is_channel_by_channel(tmp_path):
+    image = np.zeros((1, 32, 32, 3), np.uint8)
+    image[0, 0, 1] = (10, 20, 30)
+    cifar10.write_batch(tmp_path / "test_batch.bin", image, np.array([7]))
+    raw = (tmp_path / "test_batch.bin").read_bytes()
+    assert (raw[0], raw[2], raw[2 + 1024], raw[2 + 2048]) == (7, 10, 20, 30)
+    images, labels = cifar10.load(tmp_path, False, 10)
+    assert (images == image).all()
+    assert labels.tolist() == [7]
+
+
+def test_training_reads_only_training_files(digits):
+    assert len(pipeline.open_split(OPTIONS, digits, train=True)) == 1440
+    assert len(pipeline.open_split(OPTIONS, digits, train=False)) == 357
+
+
+def train_rows(samples, options, rank=0, size=1, first=0, last=4, accumulation=1):
+    return collect(pipeline.train_batches(samples, options, rank, size, first, last, accumulation))
+
+
+def test_batches_are_reproducible_whatever_the_threads(digits):
+    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    one = train_rows(samples, replace(OPTIONS, workers=1))
+    two = train_rows(samples, OPTIONS)
+    assert one[0].shape == (64, 3, 32, 32)
+    assert one[0].dtype == np.float32
+    np.testing.assert_array_equal(one[0], two[0])
+    np.testing.assert_array_equal(one[1], two[1])
+    assert (train_rows(samples, replace(OPTIONS, seed=2))[1] != one[1]).any()
+
+
+def test_a_resumed_stream_is_the_rest_of_the_whole_one(digits):
+    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    last = 100  # 90 batches make an epoch
+    whole = train_rows(samples, OPTIONS, first=85, last=last)
+    rest = train_rows(samples, OPTIONS, first=88, last=last)
+    np.testing.assert_array_equal(whole[0][3 * 16 :], rest[0])
+
+
+def test_two_ranks_see_the_augmented_images_of_one(digits):
+    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    one = train_rows(samples, replace(OPTIONS, per_batch_size=32), last=2)[0]
+    two = [train_rows(samples, OPTIONS, rank, 2, last=2)[0] for rank in range(2)]
+    for step in range(2):
+        whole = {image.tobytes() for image in one[32 * step : 32 * step + 32]}
+        assert whole == {image.tobytes() for half in two for image in half[16 * step : 16 * step + 16]}
+
+
+def test_augmentation_differs_between_epochs(digits):
+    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    source = pipeline.TrainSource(samples, lambda item: (item, 5), 0, 2, OPTIONS)
+    first, second = source[0][0], source[1][0]
+    assert (first != second).any()
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_evaluation_is_normalised_and_in_order(digits, rank):
+    samples = pipeline.open_split(OPTIONS, digits, train=False)
+    images, labels, weights = collect(pipeline.eval_batches(samples, OPTIONS, rank, 2))
+    assert len(images) == 192
+    assert weights.sum() == (179, 178)[rank]
+    expected = (samples.images[rank].astype(np.float32) - 127.5) / 127.5
+    np.testing.assert_allclose(images[0], expected.transpose(2, 0, 1), atol=1e-6)
+    np.testing.assert_array_equal(labels[weights == 1], samples.labels[rank::2])
+
+
+def test_drop_remainder_drops_the_tail_of_each_rank(digits):
+    samples = pipeline.open_split(OPTIONS, digits, train=False)
+    weights = collect(pipeline.eval_batches(samples, replace(OPTIONS, drop_remainder=True), 0, 2))[2]
+    assert weights.sum() == len(weights) == 357 // 2 // 16 * 16
+
+
+def test_folder_training_and_evaluation(folder):
+    samples = pipeline.open_split(FOLDER_OPTIONS, folder, train=True)
+    assert len(samples) == 15
+    images, labels = train_rows(samples, FOLDER_OPTIONS, last=3)
+    assert images.shape == (12, 3, 32, 32)
+    again, _ = train_rows(samples, replace(FOLDER_OPTIONS, workers=1), last=3)
+    np.testing.assert_array_equal(images, again)
+    images, labels, weights = collect(pipeline.eval_batches(samples, FOLDER_OPTIONS, 0, 1))
+    assert weights.sum() == 15
+    shades = [images[(labels == label) & (weights == 1)].mean() for label in range(3)]
+    assert shades == sorted(shades), "a class's shade goes with its folder's rank"
+
+
+def test_train_and_val_folders_are_told_apart(folder, tmp_path_factory):
+    root = tmp_path_factory.mktemp("split")
+    (root / "train").symlink_to(folder)
+    (root / "val").mkdir()
+    for name in ("cat", "dog", "eel"):
+        (root / "val" / name).mkdir()
+        (root / "val" / name / "a.jpg").write_bytes((folder / name / "0.jpg").read_bytes())
+    assert len(pipeline.open_split(FOLDER_OPTIONS, root, train=True)) == 15
+    assert len(pipeline.open_split(FOLDER_OPTIONS, root, train=False)) == 3
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "text", "noise"])
+def test_a_corrupt_image_is_named_or_skipped_and_counted(folder, damage):
+    bad = folder / "dog" / "0.jpg"
+    content = bad.read_bytes()
+    noise = bytearray(content)
+    noise[2:200] = bytes(198)
+    bad.write_bytes(
+        {"cut": content[: len(content) // 2], "empty": b"", "text": b"not an image", "noise": bytes(noise)}[
+            damage
+        ]
+    )
+    samples = pipeline.open_split(FOLDER_OPTIONS, folder, train=True)
+    with pytest.raises(DataError, match=r"corrupt image .*dog/0\.jpg: .*--skip_corrupt"):
+        train_rows(samples, replace(FOLDER_OPTIONS, per_batch_size=5), last=3)
+    with pytest.raises(DataError, match=r"dog/0\.jpg"):
+        collect(pipeline.eval_batches(samples, FOLDER_OPTIONS, 0, 1))
+    skipping = replace(FOLDER_OPTIONS, skip_corrupt=True, per_batch_size=5)
+    samples = pipeline.open_split(skipping, folder, train=True)
+    assert len(train_rows(samples, skipping, last=3)[0]) == 15
+    assert samples.skipped == 1
+    weights = collect(pipeline.eval_batches(samples, skipping, 0, 1))[2]
+    assert weights.sum() == 14
+    assert samples.skipped == 2
+
+
+def test_crop_boxes_stay_inside_and_cover_8_to_100_percent():
+    rng = np.random.default_rng(0)
+    shares = []
+    for _ in range(500):
+        top, left, h, w = augment.crop_box(50, 80, rng)
+        assert 0 <= top <= 50 - h
+        assert 0 <= left <= 80 - w
+        assert 0.7 < w / h < 1.43
+        shares.append(h * w / 4000)
+    assert 0.06 < min(shares) < 0.12
+    assert 0.8 < max(shares) <= 1.0
+
+
+def test_impossible_crop_falls_back_to_the_centre():
+    assert augment.crop_box(10, 1000, np.random.default_rng(0)) == (0, 493, 10, 13)
+
+
+def test_pad_crop_moves_by_at_most_four_pixels():
+    image = np.zeros((32, 32, 3), np.uint8)
+    image[16, 16] = 255
+    places = {tuple(np.argwhere(augment.pad_crop(image, sample_rng(0, 0, i))[..., 0])[0]) for i in range(400)}
+    assert {row for row, _ in places} == {col for _, col in places} == set(range(12, 21))
+
+
+def test_flip_probability_and_jitter_strength_have_effect():
+    image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+    def flips(probability):
+        results = [augment.flip_and_jitter(image, sample_rng(0, 0, i), probability, 0) for i in range(200)]
+        return np.mean([(result == image[:, ::-1]).all() for result in results])
+
+    assert flips(0) == 0
+    assert flips(1) == 1
+    assert 0.4 < flips(0.5) < 0.6
+    jittered = augment.flip_and_jitter(image, sample_rng(0, 0, 0), 0, 0.4)
+    assert jittered.shape == image.shape
+    assert (jittered != image).any()
+
+
+def broken(tmp_path, digits, case):
+    """A data folder that is wrong in one way, and the options to open it with."""
+    options = OPTIONS
+    root = tmp_path / "d"
+    if case != "missing":
+        root.mkdir()
+    if case in ("cut", "label", "no test"):
+        images, labels = np.zeros((4, 32, 32, 3), np.uint8), np.array([0, 1, 2, 12])
+        cifar10.write_batch(root / "data_batch_1.bin", images, labels)
+    if case == "cut":
+        raw = (root / "data_batch_1.bin").read_bytes()
+        (root / "data_batch_1.bin").write_bytes(raw[:-5])
+    if case in ("folder: too many", "folder: too few", "folder: empty", "folder: none"):
+        options = replace(FOLDER_OPTIONS, num_classes=2)
+        for name in {"folder: too many": "abc", "folder: too few": "a", "folder: empty": "ab"}.get(case, ""):
+            (root / name).mkdir()
+    return root, options
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ("missing", r"no such folder: .*/d; --data_dir"),
+        ("empty", r"no \*\.bin files in .*/d"),
+        ("cut", r"data_batch_1\.bin: 12287 bytes is not a whole number of 3073-byte records"),
+        ("label", r"data_batch_1\.bin: record 3 has label 12, but num_classes is 10"),
+        ("no test", r"no test_batch\.bin in .*/d"),
+        ("folder: too many", r"has 3 class folders, but num_classes is 2; pass --num_classes 3"),
+        ("folder: too few", r"has 1 class folders, but num_classes is 2; .*--allow_unused_classes"),
+        ("folder: empty", r"no images .* in the 2 class folders"),
+        ("folder: none", r"no class folders in .*/d"),
+    ],
+)
+def test_bad_data_is_one_clear_line(tmp_path, digits, case, message):
+    root, options = broken(tmp_path, digits, case)
+    with pytest.raises(DataError, match=message) as caught:
+        pipeline.open_split(options, root, train=case != "no test")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "batch", "message"), [(300, 1, "300 ranks but only 200"), (2, 128, "at most 100")]
+)
+def test_too_few_images_for_a_step(size, batch, message):
+    with pytest.raises(DataError, match=message):
+        pipeline.train_steps_per_epoch(200, replace(OPTIONS, per_batch_size=batch), size, 1)

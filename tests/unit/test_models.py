@@ -1,0 +1,98 @@
+"""Runs over the folders of src/models: a new family is tested by existing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+import yaml
+
+from src import models
+from src.models.densenet import weights
+
+FACTS = {
+    name: facts
+    for file in sorted(Path(models.HERE).glob("*/facts.yaml"))
+    for name, facts in yaml.safe_load(file.read_text()).items()
+}
+DEFAULTS = {
+    name: option["value"]
+    for group in yaml.safe_load((Path(models.HERE).parents[1] / "default_config.yaml").read_text()).values()
+    for name, option in group.items()
+}
+
+
+def count(parameters) -> int:
+    return sum(parameter.size for parameter in parameters)
+
+
+@pytest.mark.parametrize("name", sorted(FACTS))
+def test_parameter_count_is_the_published_one(name):
+    facts = FACTS[name]
+    network = models.build(name, facts["num_classes"], DEFAULTS)
+    assert count(network.trainable_params()) == facts["parameters"]
+    if "buffers" in facts:
+        assert count(network.get_parameters()) - count(network.trainable_params()) == facts["buffers"]
+
+
+def test_densenet100_with_the_zoos_norm0():
+    network = models.build("densenet100", 10, {**DEFAULTS, "stem_norm": True})
+    assert count(network.trainable_params()) == 769210
+    assert count(network.get_parameters()) == 793246
+
+
+def test_every_family_states_facts():
+    for family, module in models.families().items():
+        stated = yaml.safe_load((Path(models.HERE) / family / "facts.yaml").read_text())
+        assert set(stated) <= set(module.VARIANTS)
+        assert stated
+
+
+def test_unknown_net_names_the_known_ones():
+    with pytest.raises(KeyError, match=r"unknown net 'densenet101'; known: .*densenet100.*densenet121"):
+        models.build("densenet101", 10, DEFAULTS)
+
+
+@pytest.fixture
+def image():
+    return ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, 64, 64)), ms.float32)
+
+
+def logits(image, **options):
+    ms.set_seed(1)
+    network = models.build("densenet121", 5, {**DEFAULTS, **options})
+    return network.set_train(False)(image).asnumpy()
+
+
+@pytest.mark.heavy
+def test_each_densenet121_option_changes_the_result(image):
+    reference = logits(image)
+    assert reference.shape == (2, 5)
+    assert np.isfinite(reference).all()
+    for options in ({"transition_pool": "max"}, {"stem_pool": "same"}):
+        assert np.abs(logits(image, **options) - reference).max() > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("backbone.features.conv0.weight", "stem.conv0.weight"),
+        ("network.backbone.features.norm0.gamma", "stem.norm0.gamma"),
+        (
+            "backbone.features.denseblock2.cell_list.0.norm1.moving_mean",
+            "stages.2.layers.0.norm1.moving_mean",
+        ),
+        ("features.denseblock4.denselayer16.conv2.weight", "stages.6.layers.15.conv2.weight"),
+        ("backbone.features.transition1.features.norm.beta", "stages.1.norm.beta"),
+        ("features.transition3.conv.weight", "stages.5.conv.weight"),
+        ("backbone.features.norm5.gamma", "norm.gamma"),
+        ("head.fc.weight", "classifier.weight"),
+        ("classifier.bias", "classifier.bias"),
+        ("stages.0.layers.1.conv1.weight", "stages.0.layers.1.conv1.weight"),
+        ("somewhere.else", "somewhere.else"),
+    ],
+)
+def test_names_of_other_checkpoints(theirs, ours):
+    assert weights.canonical(theirs) == ours

@@ -1,0 +1,358 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src.model_utils import device_adapter
+from src.model_utils.device_adapter import Ranks, check_ranks, read_ranks
+from src.model_utils.errors import DeviceError, RankError
+from tests.unit.test_rank_table import TWO_PODS, v1
+
+ROOT = Path(__file__).resolve().parents[2]
+MSRUN = {"MS_ROLE": "MS_WORKER", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": "8118", "MS_WORKER_NUM": "4"}
+WORKER_3 = {**MSRUN, "MS_NODE_ID": "3", "RANK_ID": "3", "RANK_SIZE": "4", "DEVICE_ID": "3"}
+OMPI = {"OMPI_COMM_WORLD_RANK": "5", "OMPI_COMM_WORLD_SIZE": "8"}
+HOSTS = {"MA_NUM_HOSTS": "2", "VC_TASK_INDEX": "1", "VC_WORKER_HOSTS": "w-0.job,w-1.job"}
+
+
+def brief(ranks: Ranks) -> tuple[int, int, int, int, str]:
+    return ranks.rank, ranks.size, ranks.device, ranks.devices_per_node, ranks.source
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({}, (0, 1, 0, 1, "none")),
+        ({"DEVICE_ID": "3"}, (0, 1, 3, 1, "none")),
+        ({"RANK_ID": "", "RANK_SIZE": ""}, (0, 1, 0, 1, "none")),
+        (
+            {"RANK_ID": "5", "RANK_SIZE": "8", "ASCEND_DEVICE_ID": "5", "DEVICE_ID": "5"},
+            (5, 8, 5, 8, "rank_table"),
+        ),
+        ({"RANK_ID": "9", "RANK_SIZE": "16", "MA_NUM_HOSTS": "2"}, (9, 16, 1, 8, "rank_table")),
+        (WORKER_3, (3, 4, 3, 4, "msrun")),
+        ({**WORKER_3, "MA_NUM_HOSTS": "2", "DEVICE_ID": "1"}, (3, 4, 1, 2, "msrun")),
+        (OMPI, (5, 8, 5, 8, "openmpi")),
+        ({**OMPI, "RANK_SIZE": "8"}, (5, 8, 5, 8, "openmpi")),
+        (
+            {**OMPI, "OMPI_COMM_WORLD_LOCAL_RANK": "1", "OMPI_COMM_WORLD_LOCAL_SIZE": "4"},
+            (5, 8, 1, 4, "openmpi"),
+        ),
+        ({"MA_NUM_HOSTS": "1", "MA_NUM_GPUS": "0", "VC_TASK_INDEX": "7"}, (0, 1, 0, 1, "modelarts_v2")),
+        ({**HOSTS, "MA_NUM_GPUS": "8", "ASCEND_DEVICE_ID": "2"}, (10, 16, 2, 8, "modelarts_v2")),
+        ({**HOSTS, "MA_NUM_GPUS": "1"}, (1, 2, 0, 1, "modelarts_v2")),
+        ({"VC_WORKER_HOSTS": "a,b,c", "VC_TASK_INDEX": "2"}, (2, 3, 0, 1, "modelarts_v2")),
+        ({"DLS_TASK_NUMBER": "1"}, (0, 1, 0, 1, "modelarts_v1")),
+        (
+            {
+                "DLS_TASK_NUMBER": "2",
+                "DLS_TASK_INDEX": "1",
+                "BATCH_CUSTOM0_HOSTS": "a:6666",
+                "BATCH_CUSTOM1_HOSTS": "b:6666",
+            },
+            (1, 2, 0, 1, "modelarts_v1"),
+        ),
+    ],
+)
+def test_read_ranks(env: dict[str, str], expected: tuple[int, int, int, int, str]) -> None:
+    assert brief(read_ranks(env)) == expected
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"RANK_ID": "1"}, ["RANK_ID=1", "RANK_SIZE is not set"]),
+        ({"RANK_SIZE": "8"}, ["RANK_SIZE=8", "RANK_ID is not set"]),
+        ({"RANK_ID": "x", "RANK_SIZE": "8"}, ["RANK_ID=x", "whole number"]),
+        ({"RANK_ID": "-1", "RANK_SIZE": "8"}, ["RANK_ID=-1"]),
+        ({"RANK_ID": "0", "RANK_SIZE": "0"}, ["RANK_SIZE=0", "from 1 on"]),
+        ({"RANK_ID": "8", "RANK_SIZE": "8"}, ["rank 8 of 8", "RANK_ID=8", "RANK_SIZE=8"]),
+        ({"RANK_ID": "0", "RANK_SIZE": "1", "DEVICE_ID": "1", "ASCEND_DEVICE_ID": "2"}, ["=1", "=2"]),
+        ({"RANK_ID": "0", "RANK_SIZE": "9", "MA_NUM_HOSTS": "2"}, ["MA_NUM_HOSTS=2", "RANK_SIZE=9"]),
+        ({"RANK_ID": "1", "RANK_SIZE": "8", **OMPI}, ["OMPI_COMM_WORLD_RANK=5", "RANK_ID=1"]),
+        ({"RANK_ID": "0", "RANK_SIZE": "1", "RANK_TABLE_FILE": "/nowhere/t"}, ["RANK_TABLE_FILE=/nowhere/t"]),
+        ({**WORKER_3, "RANK_ID": "1"}, ["RANK_ID=1", "MS_NODE_ID=3"]),
+        ({**WORKER_3, "RANK_SIZE": "8"}, ["RANK_SIZE=8", "MS_WORKER_NUM=4"]),
+        ({**WORKER_3, "DEVICE_ID": "1"}, ["MS_NODE_ID=3", "DEVICE_ID=1", "MA_NUM_HOSTS"]),
+        ({**WORKER_3, "MS_NODE_ID": "4", "RANK_ID": "4"}, ["rank 4 of 4"]),
+        ({**MSRUN}, ["MS_NODE_ID is not set", "--node_rank"]),
+        ({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": "0"}, ["MS_WORKER_NUM is not set"]),
+        (
+            {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": "0", "MS_WORKER_NUM": "2"},
+            ["MS_SCHED_HOST", "MS_SCHED_PORT"],
+        ),
+        ({**WORKER_3, "MS_ROLE": "MS_PSERVER"}, ["MS_ROLE=MS_PSERVER", "msrun"]),
+        ({"MS_WORKER_NUM": "2"}, ["MS_ROLE is not set", "MS_WORKER_NUM=2"]),
+        ({"OMPI_COMM_WORLD_RANK": "1"}, ["OMPI_COMM_WORLD_SIZE is not set"]),
+        ({**OMPI, "RANK_SIZE": "4"}, ["RANK_SIZE=4", "OMPI_COMM_WORLD_SIZE=8"]),
+        ({**OMPI, "OMPI_COMM_WORLD_LOCAL_SIZE": "16"}, ["OMPI_COMM_WORLD_LOCAL_SIZE=16"]),
+        ({"MA_NUM_GPUS": "8"}, ["MA_NUM_GPUS=8", "MA_RUN_METHOD=msrun", "--is_distributed 0"]),
+        ({"MA_NUM_GPUS": "8", "DEVICE_ID": "8"}, ["device 8", "MA_NUM_GPUS=8"]),
+        ({"MA_NUM_HOSTS": "2"}, ["MA_NUM_HOSTS=2", "VC_TASK_INDEX is not set"]),
+        ({**HOSTS, "MA_NUM_HOSTS": "3"}, ["MA_NUM_HOSTS=3", "w-0.job,w-1.job"]),
+        ({**HOSTS, "VC_TASK_INDEX": "2"}, ["rank 2 of 2", "VC_TASK_INDEX=2"]),
+        ({"DLS_TASK_INDEX": "0"}, ["DLS_TASK_NUMBER is not set"]),
+        ({"DLS_TASK_NUMBER": "2"}, ["DLS_TASK_INDEX is not set"]),
+        (
+            {"DLS_TASK_NUMBER": "2", "BATCH_CUSTOM0_HOSTS": "a:1"},
+            ["DLS_TASK_NUMBER=2", "BATCH_CUSTOM0_HOSTS"],
+        ),
+    ],
+)
+def test_half_set_and_contradicting_variables_are_named(env: dict[str, str], words: list[str]) -> None:
+    with pytest.raises(RankError) as caught:
+        read_ranks(env)
+    assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_rank_table_file_and_folder(tmp_path: Path, as_folder: bool) -> None:
+    path = tmp_path / "jobstart_hccl.json"
+    path.write_text(TWO_PODS)
+    env = {"RANK_ID": "3", "RANK_SIZE": "4", "RANK_TABLE_FILE": str(tmp_path if as_folder else path)}
+    ranks = read_ranks(env)
+    assert brief(ranks) == (3, 4, 1, 2, "rank_table")
+    assert (ranks.node, ranks.local_rank, ranks.is_main) == (1, 1, False)
+
+
+def test_the_device_variable_is_logical_the_tables_number_physical(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text(v1(("a", [(0, 4, "10.0.0.4")])))
+    env = {"RANK_ID": "0", "RANK_SIZE": "1", "RANK_TABLE_FILE": str(path)}
+    assert read_ranks(env).device == 4
+    assert read_ranks({**env, "DEVICE_ID": "0"}).device == 0
+    assert brief(read_ranks({"RANK_TABLE_FILE": str(path)})) == (0, 1, 4, 1, "rank_table")
+
+
+def test_rank_tables_that_do_not_fit(tmp_path: Path) -> None:
+    path = tmp_path / "jobstart_hccl.json"
+    env = {"RANK_ID": "0", "RANK_SIZE": "8", "RANK_TABLE_FILE": str(tmp_path)}
+    with pytest.raises(RankError, match="can't be read"):
+        read_ranks(env)
+    path.write_text(TWO_PODS)
+    with pytest.raises(RankError, match=r"RANK_SIZE=8.*holds 4 device"):
+        read_ranks(env)
+    with pytest.raises(RankError, match=r"holds 4 devices, but RANK_ID and RANK_SIZE are not set"):
+        read_ranks({"RANK_TABLE_FILE": str(path)})
+    path.write_text('{"status": "initializing"}')
+    with pytest.raises(RankError, match="status is 'initializing'"):
+        read_ranks(env)
+    path.write_text("{")
+    with pytest.raises(RankError, match="not a rank table"):
+        read_ranks(env)
+
+
+def test_msruns_scheduler_is_no_worker() -> None:
+    ranks = read_ranks({**MSRUN, "MS_ROLE": "MS_SCHED", "RANK_ID": "0", "RANK_SIZE": "4"})
+    assert ranks.is_scheduler
+    assert not ranks.is_main
+    assert ranks.peers_at == "127.0.0.1:8118"
+    assert check_ranks(ranks, 3, 4, True) == ranks
+    assert read_ranks(WORKER_3).is_scheduler is False
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        (n, True)
+        for n in ("MA_JOB_DIR", "MA_VJ_NAME", "DLS_TASK_NUMBER", "BATCH_JOB_ID", "DATA_DOWNLOAD_METHOD")
+    ]
+    + [("HOME", False)],
+)
+def test_in_cloud_job(name: str, expected: bool) -> None:
+    assert device_adapter.in_cloud_job({name: "x"}) is expected
+
+
+def test_check_ranks() -> None:
+    four = Ranks(1, 4, 1, 4, "msrun")
+    assert check_ranks(four, None, None, True) == four
+    assert check_ranks(four, 1, 4, True) == four
+    assert check_ranks(Ranks(device=3), None, None, False) == Ranks(device=3)
+    for rank, size, distributed, words in [
+        (None, 8, True, ["--group_size 8", "started 4", "start 8 processes", "scripts/", "msrun"]),
+        (0, None, True, ["--rank 0", "this is rank 1"]),
+        (None, None, False, ["--is_distributed 0", "started 4"]),
+    ]:
+        with pytest.raises(RankError) as caught:
+            check_ranks(four, rank, size, distributed)
+        assert [word for word in words if word not in str(caught.value)] == [], str(caught.value)
+    with pytest.raises(RankError, match="--group_size 8"):
+        check_ranks(Ranks(), None, 8, True)
+
+
+@pytest.mark.parametrize(
+    ("version", "flags", "given", "expected"),
+    [
+        ("2.9.0", {"avx512f"}, {}, "AVX2"),
+        ("2.10.0", {"avx512f", "avx2"}, {}, "AVX2"),
+        ("2.10.0", {"avx2"}, {}, None),
+        ("2.8.0", {"avx512f"}, {}, None),
+        ("", {"avx512f"}, {}, None),
+        ("2.10.0", {"avx512f"}, {"ONEDNN_MAX_CPU_ISA": "ALL"}, "ALL"),
+    ],
+)
+def test_onednn_is_capped_only_where_it_is_slow(
+    version: str, flags: set[str], given: dict[str, str], expected: str | None
+) -> None:
+    env = dict(given)
+    device_adapter.prepare_environment(Ranks(), env, frozenset(flags), version)
+    assert env.get("ONEDNN_MAX_CPU_ISA") == expected
+
+
+def test_threads_are_shared_and_the_users_values_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    three, many = Ranks(0, 3, 0, 3, "msrun"), Ranks(0, 16, 0, 16, "msrun")
+    assert (device_adapter.cpus_per_rank(three), device_adapter.cpus_per_rank(many)) == (2, 1)
+
+    def prepared(ranks: Ranks, env: dict[str, str], threads: int | None = None) -> str:
+        device_adapter.prepare_environment(ranks, env, frozenset(), "2.8.0", threads)
+        return env["OMP_NUM_THREADS"]
+
+    assert prepared(three, {}) == "2"
+    assert prepared(three, {"OMP_NUM_THREADS": "5"}) == "5"
+    assert prepared(three, {"OMP_NUM_THREADS": "1"}) == "2"  # that is mindspore's own, inherited from msrun
+    assert prepared(Ranks(), {"OMP_NUM_THREADS": "1"}) == "1"
+    assert prepared(Ranks(), {"OMP_NUM_THREADS": "5"}, threads=3) == "3"
+
+
+def test_choose_device(tmp_path: Path) -> None:
+    plugins = tmp_path / "plugin"
+    plugins.mkdir()
+
+    def choose(target: str, cuda: bool = True) -> str:
+        return device_adapter.choose_device(target, tmp_path, plugins, "2.8.0", lambda: cuda)
+
+    assert (choose("auto"), choose("CPU")) == ("CPU", "CPU")
+    with pytest.raises(DeviceError, match=r"no .*davinci0.*--device_target CPU"):
+        choose("Ascend")
+    with pytest.raises(DeviceError, match=r"mindspore 2\.8\.0 here has no GPU plugin.*--device_target CPU"):
+        choose("GPU")
+    with pytest.raises(DeviceError, match="expected auto, Ascend, GPU or CPU"):
+        choose("TPU")
+    (plugins / "libmindspore_gpu.so.11.6").touch()
+    assert choose("GPU") == "GPU"
+    with pytest.raises(DeviceError, match="NVIDIA driver"):
+        choose("GPU", cuda=False)
+    (tmp_path / "davinci_manager").touch()
+    assert choose("auto") == "CPU"
+    (tmp_path / "davinci0").touch()
+    assert (choose("auto"), choose("Ascend")) == ("Ascend", "Ascend")
+
+
+def test_importing_does_not_import_mindspore() -> None:
+    code = "import sys, src.model_utils.device_adapter; sys.exit('mindspore' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_agree_alone_returns_the_values() -> None:
+    assert device_adapter.agree(Ranks(), [1, 2**31 - 1]) == [1, 2**31 - 1]
+    with pytest.raises(ValueError, match="32-bit"):
+        device_adapter.agree(Ranks(), [2**31])
+
+
+WORKER = """
+import json, os, sys
+from src.model_utils import device_adapter
+ranks = device_adapter.read_ranks()
+device_adapter.prepare_environment(ranks)
+if os.environ.get("FAIL_AT") == str(ranks.rank):
+    sys.exit("no such data" if os.environ["FAIL_WITH"] == "1" else int(os.environ["FAIL_WITH"]))
+device_adapter.connect(ranks, "CPU", 1)
+values = [7, 2**31 - 1, -5, 65536] if ranks.is_main else [1, 2, 3, 4]
+print("FOUND", json.dumps([ranks.rank, ranks.size, device_adapter.agree(ranks, values)]), flush=True)
+"""
+
+
+def run_script(
+    name: str, *args: str, cwd: Path | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
+    clean = {key: value for key, value in os.environ.items() if key not in ("DEVICE_TARGET", "LOG_DIR")}
+    command = ["bash", str(ROOT / "scripts" / name), *args]
+    return subprocess.run(
+        command,
+        cwd=cwd,
+        env={**clean, "PYTHON": sys.executable, **env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Path:
+    path = tmp_path / "worker.py"
+    path.write_text(WORKER)
+    return path
+
+
+def test_two_real_ranks_connect_and_agree(tmp_path: Path, worker: Path) -> None:
+    pytest.importorskip("mindspore")
+    logs = tmp_path / "logs"
+    done = run_script(
+        "local_ranks.sh", "2", str(worker), cwd=tmp_path, LOG_DIR=str(logs), PYTHONPATH=str(ROOT)
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    expected = [7, 2**31 - 1, -5, 65536]
+    for rank in (0, 1):
+        lines = (logs / f"worker_{rank}.log").read_text().splitlines()
+        found = [json.loads(line[6:]) for line in lines if line.startswith("FOUND ")]
+        assert found == [[rank, 2, expected]]
+    assert f"FOUND {json.dumps([0, 2, expected])}" in done.stdout
+    assert "FOUND [1" not in done.stdout
+    assert "FOUND" not in (logs / "scheduler.log").read_text()
+
+
+def test_the_code_of_the_failing_rank_comes_back(tmp_path: Path, worker: Path) -> None:
+    pytest.importorskip("mindspore")
+    env = {"FAIL_AT": "1", "FAIL_WITH": "2", "LOG_DIR": str(tmp_path / "logs"), "PYTHONPATH": str(ROOT)}
+    done = run_script("local_ranks.sh", "2", str(worker), cwd=tmp_path, **env)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert f"rank 1 ended with exit code 2; its log is {tmp_path}/logs/worker_1.log" in done.stderr
+
+
+NAMES = {
+    "run_distribute_train.sh": "DEVICE_NUM RANK_TABLE NET DATASET DATA [CKPT]",
+    "run_distribute_eval.sh": "DEVICE_NUM RANK_TABLE NET DATASET DATA CKPT",
+    "run_distribute_train_gpu.sh": "DEVICE_NUM VISIBLE_DEVICES NET DATASET DATA [PRETRAINED]",
+    "run_distribute_eval_gpu.sh": "DEVICE_NUM VISIBLE_DEVICES NET DATASET DATA CKPT",
+    "run_train_cpu.sh": "NET DATASET DATA [CKPT]",
+    "run_eval_cpu.sh": "NET DATASET DATA CKPT",
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("extra", [0, 1])
+def test_scripts_show_their_usage(name: str, extra: int) -> None:
+    least = sum(not word.startswith("[") for word in NAMES[name].split())
+    count = least - 1 if extra == 0 else len(NAMES[name].split()) + 1
+    done = run_script(name, *["x"] * count, "--lr", "0.1")
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert NAMES[name] in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "message"),
+    [
+        ("run_train_cpu.sh", ["n", "d", "/no/data"], "DATA '/no/data' does not exist"),
+        ("run_eval_cpu.sh", ["n", "d", ".", "/no/ckpt"], "CKPT '/no/ckpt' does not exist"),
+        ("run_distribute_train.sh", ["8", "/no/table", "n", "d", "."], "RANK_TABLE '/no/table'"),
+        ("run_distribute_train.sh", ["x", "-", "n", "d", "."], "DEVICE_NUM 'x'"),
+        ("run_distribute_train.sh", ["2", "-", "n", "d", "/no/data", "--lr", "1"], "DATA '/no/data'"),
+        ("run_distribute_eval.sh", ["2", "-", "n", "d", ".", "/no/ckpt"], "CKPT '/no/ckpt'"),
+        ("run_distribute_train_gpu.sh", ["2", "a,b", "n", "d", "."], "VISIBLE_DEVICES 'a,b'"),
+        ("run_distribute_eval_gpu.sh", ["2", "0,1", "n", "d", "/no/data", "."], "DATA '/no/data'"),
+        ("local_ranks.sh", ["2", "/no/script.py"], "SCRIPT '/no/script.py'"),
+        ("local_ranks.sh", ["0", "/no/script.py"], "N '0'"),
+    ],
+)
+def test_scripts_say_mistakes_in_one_line(name: str, args: list[str], message: str) -> None:
+    done = run_script(name, *args)
+    assert (done.returncode, len(done.stderr.splitlines())) == (2, 1), done.stderr
+    assert message in done.stderr

@@ -1,0 +1,34 @@
+"""Train a network: `python train.py --help` lists the options."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+STARTED = time.time()
+
+
+def train(argv: list[str]) -> None:
+    from src.model_utils import job
+
+    here = job.start(argv, "train.py")
+    with job.choose_adapter(here.cfg) as adapter:
+        data_path = adapter.stage_in(here.cfg.data_dir)
+        here.connect()
+        from src import runs, trainer
+
+        run = runs.open_run(here.cfg, here.ranks.rank, here.ranks.size, here.agree)
+        result = trainer.run(here.cfg, here.ranks, run, data_path, here.workers, adapter.publish, STARTED)
+    if here.ranks.is_main:
+        print(result.as_json_line())
+
+
+def main(argv: list[str] | None = None) -> int:
+    from src.model_utils import job
+
+    arguments = sys.argv[1:] if argv is None else argv
+    return job.main(lambda: train(arguments), debug=job.wants_debug(arguments))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
