@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -170,3 +171,15 @@ class TrainStep:
             return float(loss.asnumpy()), bool(updated.asnumpy())
         losses = [float(self.accumulate(*batch).asnumpy()) for batch in batches]
         return sum(losses) / len(losses), bool(self.apply().asnumpy())
+
+    def from_queue(self, dataset: ms.dataset.Dataset, steps: int) -> Iterator[tuple[float, bool]]:
+        """Run `steps` steps on batches that the device takes from its own queue (Ascend)."""
+        whole = self.whole
+
+        def one(images, labels):
+            return whole(images, labels)
+
+        sink = ms.data_sink(one, dataset)
+        for _ in range(steps):
+            loss, updated = sink()
+            yield float(loss.asnumpy()), bool(updated.asnumpy())

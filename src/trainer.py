@@ -18,7 +18,7 @@ import mindspore as ms
 
 from src import build, checkpoint, collectives, evaluate
 from src.data import pipeline
-from src.model_utils.errors import MindLiftError
+from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.optim import sgd_momentum
 from src.run_log import RunLog, Throughput
@@ -114,29 +114,31 @@ class Trainer:
         self.log.info(f"continuing from {self.run.resume_from} after step {steps}")
         return steps
 
-    def batches(self) -> Iterator[list[tuple]]:
+    def step_results(self) -> Iterator[tuple[float, bool]]:
+        """Run the remaining steps one by one: (loss, whether the weights moved)."""
         group = self.cfg.accumulation_steps
-        source = iter(
-            pipeline.train_batches(
-                self.samples,
-                self.options,
-                self.ranks.rank,
-                self.ranks.size,
-                self.steps * group,
-                self.total * group,
-                group,
-            )
+        batches = pipeline.train_batches(
+            self.samples,
+            self.options,
+            self.ranks.rank,
+            self.ranks.size,
+            self.steps * group,
+            self.total * group,
+            group,
         )
+        if sinks(self.cfg, ms.get_context("device_target")):
+            yield from self.step.from_queue(batches.dataset, self.total - self.steps)
+            return
+        source = iter(batches)
         for _ in range(self.steps, self.total):
-            yield [next(source) for _ in range(group)]
+            yield self.step([next(source) for _ in range(group)])
 
     def train(self, started: float) -> tuple[float | None, float | None, float | None]:
         """Run the remaining steps; returns last loss, images/s over the last lines, seconds to first step."""
         speed, loss, rate, first = Throughput(), None, None, None
         with SignalFlag() as stop:
             self.log.start_bar(f"train {self.cfg.net}", "step", self.total, self.steps)
-            for group in self.batches():
-                loss, updated = self.step(group)
+            for loss, updated in self.step_results():
                 self.steps += 1
                 speed.count(self.images_per_step)
                 first = first if first is not None else time.time() - started
@@ -187,6 +189,20 @@ class Trainer:
             )
             checkpoint.prune(folder, self.cfg.keep_checkpoint_max)
             self.on_saved(self.last_saved)
+
+
+def sinks(cfg: Any, device: str) -> bool:
+    """Whether steps are fed from the device's queue; raises ConfigError where there is none."""
+    wanted = device == "Ascend" if cfg.dataset_sink_mode is None else cfg.dataset_sink_mode
+    if wanted and device != "Ascend":
+        raise ConfigError(
+            f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
+        )
+    if cfg.dataset_sink_mode and cfg.accumulation_steps > 1:
+        raise ConfigError(
+            "--dataset_sink_mode true and --accumulation_steps above 1 exclude each other; drop one"
+        )
+    return wanted and cfg.accumulation_steps == 1
 
 
 def unique(parameters: list[ms.Parameter]) -> list[ms.Parameter]:

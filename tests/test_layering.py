@@ -1,0 +1,133 @@
+"""The boundaries of docs/architecture.md, held by a machine."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RANK_VARIABLES = re.compile(
+    r"\b(RANK_ID|RANK_SIZE|DEVICE_ID|RANK_TABLE_FILE|MS_ROLE|MS_WORKER_NUM|OMPI_COMM_WORLD\w*)\b"
+)
+RANK_READERS = {"src/model_utils/device_adapter.py", "src/model_utils/ranks.py"}
+PURE = {"src/schedule.py", "src/data/order.py", "src/model_utils/options.py"}
+SOURCES = sorted(
+    p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/**/*.py")]
+)
+
+
+def imports(path: Path) -> set[str]:
+    """Full names of all imported modules, also inside functions."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse((ROOT / path).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def uses(path: Path, *packages: str) -> set[str]:
+    return {
+        name
+        for name in imports(path)
+        for package in packages
+        if name == package or name.startswith(package + ".")
+    }
+
+
+def below(*folders: str) -> list[Path]:
+    return [path for path in SOURCES if path.as_posix().startswith(folders)]
+
+
+def test_there_is_something_to_check():
+    assert len(SOURCES) > 25
+    assert below("src/models/")
+
+
+@pytest.mark.parametrize("path", below("src/models/"), ids=str)
+def test_networks_know_nothing_of_the_job(path):
+    assert not uses(path, "cloud", "boto3", "src.model_utils", "src.trainer", "os", "socket", "urllib")
+
+
+@pytest.mark.parametrize("path", below("src/data/"), ids=str)
+def test_readers_take_local_paths_and_ints(path):
+    assert "environ" not in (ROOT / path).read_text(encoding="utf-8")
+    assert not uses(
+        path, "cloud", "boto3", "urllib", "socket", "src.model_utils.ranks", "src.model_utils.device_adapter"
+    )
+
+
+@pytest.mark.parametrize("path", below("src/"), ids=str)
+def test_the_job_does_not_know_who_submitted_it(path):
+    assert not uses(path, "cloud")
+    if "moxing_shim" not in path.as_posix():
+        assert not uses(path, "boto3", "botocore")
+
+
+def test_submitting_needs_no_mindspore():
+    for path in below("cloud/"):
+        assert not uses(path, "mindspore")
+        assert all(name.startswith("src.model_utils") for name in uses(path, "src"))
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.as_posix() not in RANK_READERS], ids=str)
+def test_only_the_device_adapter_reads_rank_variables(path):
+    assert not RANK_VARIABLES.findall((ROOT / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", sorted(PURE))
+def test_pure_modules_do_no_io(path):
+    assert not uses(Path(path), "os", "time", "pathlib", "random", "mindspore", "socket", "subprocess")
+    assert "open(" not in (ROOT / path).read_text(encoding="utf-8")
+
+
+def test_the_trainer_names_no_model():
+    text = (ROOT / "src/trainer.py").read_text(encoding="utf-8").lower()
+    assert not re.findall(r"densenet|resnet|inception|deeplab|\bbit\b|modelarts|openi", text)
+
+
+@pytest.mark.parametrize("entry", ["train.py", "eval.py"])
+def test_entry_files_are_tables_of_contents(entry):
+    assert len((ROOT / entry).read_text(encoding="utf-8").splitlines()) <= 60
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=str)
+def test_importing_does_no_work(path):
+    """At module level: no calls but to a short list of declarations."""
+    allowed = {
+        "Path", "compile", "frozenset", "NamedTuple", "dataclass", "MultitypeFuncGraph", "register", "Variant",
+        "time", "split", "resolve", "exit", "main", "insert", "str",
+    }  # fmt: skip
+    calls = calls_on_import(ast.parse((ROOT / path).read_text(encoding="utf-8")))
+    names = {
+        call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+        for call in calls
+    }
+    assert names <= allowed
+
+
+def calls_on_import(node: ast.AST) -> list[ast.Call]:
+    found = [node] if isinstance(node, ast.Call) else []
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
+            found += calls_on_import(child)
+    return found
+
+
+@pytest.mark.parametrize("entry", ["train.py", "eval.py"])
+def test_help_starts_without_mindspore(entry):
+    code = (
+        f"import sys, runpy; sys.argv = ['{entry}', '--help']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'mindspore' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {entry} [--option value ...]")

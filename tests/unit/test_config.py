@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import pickle
+import shutil
+
+import pytest
+
+from src.model_utils import config
+from src.model_utils.errors import ConfigError
+from tests.conftest import ROOT
+
+SMALL = """
+data:
+  dataset: {value: cats, help: data set}
+  image_size: {value: "32,32", type: size, help: height and width}
+model:
+  net: {value: tiny, help: network}
+  pool: {value: avg, choices: [avg, max], help: pooling}
+schedule:
+  lr: {value: 0.1, min: 0, help: rate}
+  epochs: {value: 3, min: 1, aliases: [epoch_size, max_epoch], help: epochs}
+  lr_epochs: {value: "30,60", type: ints, help: drops}
+  period: {value: null, type: int, help: period}
+  smooth: {value: 0, type: bool, help: smoothing}
+platform:
+  config_path: {value: "", help: recipe}
+  device_target: {value: auto, help: device}
+  data_url: {value: "", platform: true, help: where data is}
+  multi_data_url: {value: "", platform: true, help: JSON list}
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    recipes = tmp_path / "src/models/family/recipes"
+    recipes.mkdir(parents=True)
+    (tmp_path / "default_config.yaml").write_text(SMALL)
+    (recipes / "tiny_cats.yaml").write_text("# header\nlr: 1e-4\nepochs: 7\n")
+    (recipes / "tiny_dogs.yaml").write_text("net: tiny\ndataset: dogs\nlr_epochs: [5, 6]\n")
+    (recipes / "huge_cats.yaml").write_text("net: huge\n")
+    return tmp_path
+
+
+def load(root, *argv, **options):
+    return config.load(list(argv), root=root, **options)
+
+
+def test_layers_and_their_origins(root):
+    cfg = load(root, "--epochs", "9")
+    assert (cfg.lr, cfg.epochs, cfg.pool) == (1e-4, 9, "avg")
+    assert [cfg.origin(name) for name in ("lr", "epochs", "pool")] == [
+        "tiny_cats.yaml",
+        "command line",
+        "default_config.yaml",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("argv", "name", "value"),
+    [
+        (["--lr", "1"], "lr", 1.0),
+        (["--lr=2e-3"], "lr", 0.002),
+        (["--epoch_size", "5"], "epochs", 5),
+        (["--max-epoch", "5"], "epochs", 5),
+        (["--smooth"], "smooth", True),
+        (["--smooth", "Yes"], "smooth", True),
+        (["--smooth=OFF"], "smooth", False),
+        (["--lr_epochs", "1,2"], "lr_epochs", (1, 2)),
+        (["--lr_epochs", "[1, 2]"], "lr_epochs", (1, 2)),
+        (["--lr_epochs", "1", "2"], "lr_epochs", (1, 2)),
+        (["--lr_epochs", "1", "--lr_epochs", "2"], "lr_epochs", (1, 2)),
+        (["--image_size", "224"], "image_size", (224, 224)),
+        (["--image_size", "224x192"], "image_size", (224, 192)),
+        (["--image_size", "224,192"], "image_size", (224, 192)),
+        (["--period", "null"], "period", None),
+        (["--period", "4"], "period", 4),
+        (["--'data_url'='obs://b/d/'"], "data_url", "obs://b/d/"),
+        (["--data_url="], "data_url", ""),
+        (["--multi_data_url", '[{"a": "b"}]'], "multi_data_url", '[{"a": "b"}]'),
+        (["--epochs", "5", "--epochs", "6"], "epochs", 6),
+    ],
+)
+def test_spellings_on_the_command_line(root, argv, name, value):
+    found = getattr(load(root, *argv), name)
+    assert found == value
+    assert type(found) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--lr", "-0.1"], "command line: lr is '-0.1', but must be at least 0"),
+        (["--lr", "fast"], "command line: lr is 'fast', but must be a number"),
+        (["--lr", "nan"], "lr is 'nan', but must be a number"),
+        (["--lr", "null"], "lr is 'null', but must be a number"),
+        (["--epochs", "1.5"], "epochs is '1.5', but must be a whole number"),
+        (["--epochs", "2.0"], "must be a whole number"),
+        (["--epochs", "0"], "epochs is '0', but must be at least 1"),
+        (["--smooth", "maybe"], "smooth is 'maybe', but must be true or false"),
+        (["--pool", "mean"], "pool is 'mean'; choose one of avg, max"),
+        (["--image_size", "big"], "image_size is 'big', but must be height,width such as 224,224"),
+        (["--image_size", "1,2,3"], "image_size is '1,2,3', but must be height,width"),
+        (["--image_size", "0"], "image_size is '0'"),
+        (["--lr_epochs", "1,x"], "must be whole numbers such as 30,60,90"),
+        (["--lr"], "--lr needs a value"),
+        (["--lr", "1", "2"], "--lr takes one value, got 1 2"),
+        (["--epoch", "3"], r"unknown option '--epoch'; did you mean 'epochs'"),
+        (["epochs=3"], "'epochs=3' is no option"),
+        (
+            ["--epochs", "3", "--max_epoch", "4"],
+            "'epochs' and 'max_epoch' are one option but differ: '3', '4'",
+        ),
+        (["--net", "tinny"], r"unknown net 'tinny'; did you mean 'tiny'\?; known: huge, tiny"),
+        (
+            ["--net", "huge", "--dataset", "dogs"],
+            "no recipe for net 'huge' on dataset 'dogs'; there is --dataset cats",
+        ),
+        (["--config_path", "nowhere.yaml"], "can't read configuration nowhere.yaml: No such file"),
+    ],
+)
+def test_bad_command_lines_are_one_clear_line(root, argv, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(root, *argv)
+    assert "\n" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("lr: 0.1\nbatchsize: 3\n", "r.yaml:2: unknown option 'batchsize'"),
+        ("lr: 0.1\nepoch: 3\n", "r.yaml:2: unknown option 'epoch'; did you mean 'epochs'"),
+        ("lr: true\n", "r.yaml:1: lr is True, but must be a number"),
+        ("\nepochs: 1.5\n", "r.yaml:2: epochs is 1.5, but must be a whole number"),
+        ("epochs: true\n", "r.yaml:1: epochs is True, but must be a whole number"),
+        ("net: 5\n", "r.yaml:1: net is 5, but must be text"),
+        ("lr: null\n", "r.yaml:1: lr is None, but must be a number"),
+        ("lr: 0.1\nlr: 0.2\n", "r.yaml:2: 'lr' is given twice"),
+        ("epochs: 1\nmax_epoch: 2\n", "r.yaml:2: 'epochs' and 'max_epoch' are one option but differ"),
+        ("lr: [1\nnet: x\n", r"r.yaml:\d: not valid YAML"),
+        ("lr: 0.1\n\tnet: x\n", "r.yaml:2: not valid YAML"),
+        ("- lr\n", "r.yaml: expected lines 'option: value', found a sequence"),
+        ("just text\n", "found a scalar"),
+    ],
+)
+def test_bad_recipes_name_file_and_line(root, text, message):
+    path = root / "r.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(root, "--config_path", str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_binary_recipe_is_one_line(root):
+    (root / "r.yaml").write_bytes(b"\xff\xfe\x00lr")
+    with pytest.raises(ConfigError, match="not UTF-8 text"):
+        load(root, "--config_path", str(root / "r.yaml"))
+
+
+def test_platform_arguments_are_taken_in_a_cloud_job(root, capsys):
+    argv = ["--device_target", "CPU", "--data_url=s3:///b/d/", "--odd=1", "--device_target", "Ascend"]
+    cfg = load(root, *argv, in_cloud=True)
+    assert (cfg.device_target, cfg.data_url) == ("CPU", "s3:///b/d/"), "the user's, which stands first, stays"
+    assert cfg.origin("data_url") == "platform"
+    assert cfg.extra == ("--odd=1",)
+    assert "ignored unknown arguments --odd=1" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="unknown option '--odd'"):
+        load(root, *argv)
+
+
+def test_frozen_comparable_picklable_and_replaceable(root):
+    cfg = load(root)
+    with pytest.raises(AttributeError, match="frozen"):
+        cfg.lr = 3
+    assert pickle.loads(pickle.dumps(cfg)) == cfg
+    other = cfg.replace(lr=0.5)
+    assert (other.lr, other.origin("lr"), cfg.lr) == (0.5, "replaced", 1e-4)
+    assert other != cfg
+    with pytest.raises(ConfigError, match="at least 0"):
+        cfg.replace(lr=-1)
+    with pytest.raises(AttributeError, match=r"no option 'epoch'; did you mean 'epochs'"):
+        _ = cfg.epoch
+
+
+def test_written_configuration_reads_back(root):
+    cfg = load(root, "--lr_epochs", "4,5", "--data_url", "it's # odd", "--smooth")
+    (root / "again.yaml").write_text(cfg.to_yaml(origins=True))
+    again = load(root, "--config_path", str(root / "again.yaml"))
+    assert again.replace(config_path="") == cfg
+    assert again.origin("lr") == "again.yaml"
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("x: {value: 1}", "'x' needs a mapping with value and help"),
+        ("x: {value: 1, help: h, typ: int}", "unknown property 'typ'"),
+        ("x: {value: a, help: h, type: int}", "x is 'a', but must be a whole number"),
+        ("x: {value: c, help: h, choices: [a, b]}", "choose one of a, b"),
+        ("x: {value: 1, help: h, aliases: [lr]}", "'lr' names both"),
+        ("lr: {value: 1, help: h}", "option 'lr' is declared twice"),
+        ("x: {value: 1, help: h, type: number}", "has type 'number'"),
+    ],
+)
+def test_faults_of_the_declarations_are_found(root, entry, message):
+    (root / "default_config.yaml").write_text(SMALL + f"more:\n  {entry}\n")
+    with pytest.raises(ConfigError, match=message):
+        load(root)
+
+
+def test_help_shows_the_recipes_defaults(root, capsys):
+    with pytest.raises(SystemExit) as end:
+        load(root, "--dataset", "dogs", "--help")
+    assert end.value.code == 0
+    out = capsys.readouterr().out
+    assert "drops [[5, 6]]" in out
+    assert "also: --epoch_size, --max_epoch" in out
+    assert [line for line in out.splitlines() if line.endswith(":")] == [
+        "data:",
+        "model:",
+        "schedule:",
+        "platform:",
+    ]
+
+
+def test_print_config_shows_origins(root, capsys):
+    with pytest.raises(SystemExit):
+        load(root, "--print_config", "--lr", "3")
+    assert "  lr: 3.0  # from command line" in capsys.readouterr().out
+
+
+# The flags of the original DenseNet and their defaults for 121 and 100.
+ORIGINAL = {
+    "num_classes": (1000, 10), "image_size": ((224, 224), (32, 32)), "per_batch_size": (32, 64),
+    "lr_scheduler": ("cosine_annealing", "exponential"), "lr": (0.1, 0.1),
+    "lr_epochs": ((30, 60, 90, 120), (150, 225, 300)), "lr_gamma": (0.1, 0.1), "eta_min": (0.0, 0.0),
+    "max_epoch": (120, 300), "warmup_epochs": (0.0, 0.0), "weight_decay": (1e-4, 1e-4), "momentum": (0.9, 0.9),
+    "label_smooth": (False, False), "label_smooth_factor": (0.1, 0.1), "log_interval": (100, 100),
+    "ckpt_path": ("outputs_imagenet/", "outputs_cifar10/"), "ckpt_interval": (50000, 3124),
+    "is_save_on_master": (True, True), "is_distributed": (True, True), "is_dynamic_loss_scale": (False, False),
+    "pretrained": ("", ""), "data_dir": ("", ""), "color_jitter": (0.4, 0.4), "hflip": (0.5, 0.5),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(ORIGINAL))
+def test_defaults_of_the_original_flags(name):
+    big = config.load(["--net", "densenet121", "--dataset", "imagenet"])
+    small = config.load(["--net", "densenet100", "--dataset", "cifar10"])
+    assert (getattr(big, name), getattr(small, name)) == ORIGINAL[name]
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"),
+    [
+        ("train_data_dir", "data_dir"),
+        ("train_pretrained", "pretrained"),
+        ("ckpt_files", "pretrained"),
+        ("save_ckpt_path", "ckpt_path"),
+    ],
+)
+def test_later_names_of_the_original_flags(alias, name):
+    assert getattr(config.load([f"--{alias}", "x"]), name) == "x"
+
+
+@pytest.mark.parametrize("recipe", sorted(config.recipes(ROOT).values()), ids=lambda path: path.stem)
+def test_every_recipe_loads_and_names_itself(recipe):
+    cfg = config.load(["--config_path", str(recipe)])
+    assert f"{cfg.net}_{cfg.dataset}" == recipe.stem
+
+
+def test_every_option_is_read_somewhere():
+    code = "\n".join(
+        path.read_text() for path in [*ROOT.glob("src/**/*.py"), ROOT / "train.py", ROOT / "eval.py"]
+    )
+    cloud_only = {
+        "train_url",
+        "multi_data_url",
+        "pretrain_url",
+        "ckpt_url",
+        "checkpoint_url",
+        "result_url",
+        "model_url",
+        "grampus_code_file_name",
+        "data_url",
+    }
+    unread = [
+        name
+        for name in config.load([]).to_dict()
+        if f"cfg.{name}" not in code and f"    {name}: " not in code
+    ]
+    networks = {"transition_pool", "stem_pool", "stem_norm"}
+    read_before_there_is_a_config = {"config_path", "debug"}
+    assert set(unread) - networks - cloud_only == read_before_there_is_a_config
+
+
+def test_defaults_file_is_complete_without_the_repository(tmp_path):
+    shutil.copy(ROOT / "default_config.yaml", tmp_path)
+    with pytest.raises(ConfigError, match="unknown net 'densenet100'"):
+        config.load([], root=tmp_path)
