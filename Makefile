@@ -2,10 +2,10 @@
 PYTHON ?= python3
 MINDSPORE ?= 2.8.0
 RANKS ?= 1
-VENV ?= .venv$(if $(filter-out python3 2.8.0,$(PYTHON) $(MINDSPORE)),-$(notdir $(PYTHON))-$(MINDSPORE))
+VENV ?= .venv$(if $(filter-out python3 2.8.0,$(PYTHON) $(MINDSPORE)),-$(subst /,_,$(patsubst /%,%,$(PYTHON)))-$(MINDSPORE))
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.ready
-SOURCES = src tests benchmarks train.py eval.py
+SOURCES = src tests $(wildcard benchmarks) train.py eval.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-all lint format clean

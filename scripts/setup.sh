@@ -7,7 +7,8 @@ need_mb=3000
 fail() { echo "setup: $*" >&2; exit 2; }
 
 command -v "$python" > /dev/null || fail "no '$python' on PATH; install Python 3.9 - 3.12 or name one: make PYTHON=python3.11"
-version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2> /dev/null) ||
+    fail "'$python' is on PATH but does not run; name another: make PYTHON=python3.11"
 case $version in
     3.9 | 3.10 | 3.11 | 3.12) ;;
     *) fail "$python is Python $version, but MindSpore has wheels for 3.9 - 3.12; name another: make PYTHON=python3.11" ;;
