@@ -1,339 +1,280 @@
-"""The configuration of a job: default_config.yaml < recipe < platform arguments < command line.
+"""The configuration of a run: default_config.yaml < recipe < platform arguments < command line.
 
-Everything is strict: an unknown key or a value of another type is an error that names the place, the
-key, the value and what is allowed. mindspore is not imported.
+Strict, frozen, resolved once. Whatever is wrong is a ConfigError of one line that names the place, the
+option, the value and what is allowed. Nothing here imports mindspore.
 """
 
 from __future__ import annotations
 
-import shutil
 import sys
-import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import yaml
 
+from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line
+from src.model_utils.config_help import help_text
 from src.model_utils.errors import ConfigError
-from src.model_utils.options import Option, as_yaml, declare, nearest
+from src.model_utils.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, plain, show
+from src.model_utils.schema import SWITCHES, Given, Schema, hint, is_platform
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = "default_config.yaml"
-APPENDED_TOO = "device_target"  # OpenI appends it unless the user set it
+PLATFORM, REPLACED = "platform", "replaced"
 
 
 class Config:
-    """Frozen values of all options, as attributes; `origin(name)` says which layer set one."""
+    """Every option as an attribute; frozen, picklable, equal when the values are equal.
+
+    `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`.
+    """
+
+    _schema: Schema
+    _values: dict[str, Value]
+    _origins: dict[str, str]
+    extra: tuple[str, ...]
 
     def __init__(
-        self,
-        schema: Mapping[str, Option],
-        values: Mapping[str, Any],
-        origins: Mapping[str, str],
-        extra: tuple[str, ...] = (),
-    ):
-        object.__setattr__(self, "_parts", (dict(schema), dict(values), dict(origins)))
-        object.__setattr__(self, "extra", extra)
+        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = ()
+    ) -> None:
+        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        values = self._parts[1]
-        if name not in values:
-            raise AttributeError(f"no option '{name}'{nearest(name, values)}")
-        return values[name]
+        if name.startswith("_") or name not in self._values:
+            near = "" if name.startswith("_") else nearest(name, self._values)
+            raise AttributeError(f"no option '{name}'{near}")
+        return self._values[name]
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"the configuration is frozen; use cfg.replace({name}=...)")
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"the configuration is frozen; use cfg.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"the configuration is frozen; {name} can't be deleted")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Config) and self._parts[1] == other._parts[1]
+        return self._values == other._values if isinstance(other, Config) else NotImplemented
 
     def __hash__(self) -> int:
-        return hash(tuple(self._parts[1].items()))
+        return hash(tuple(self._values.items()))
 
-    def __reduce__(self):
-        return Config, (*self._parts, self.extra)
+    def __repr__(self) -> str:
+        changed = (name for name, origin in self._origins.items() if origin != DEFAULTS)
+        return f"Config({', '.join(f'{name}={self._values[name]!r}' for name in changed)})"
 
     def origin(self, name: str) -> str:
-        """'default_config.yaml', the recipe's file name, 'platform', 'command line' or 'replaced'."""
-        return self._parts[2][name]
+        """Where a value is from: default_config.yaml, a recipe's file name, platform, command line, replaced."""
+        if name not in self._origins:
+            raise ConfigError(f"no option '{name}'{nearest(name, self._origins)}")
+        return self._origins[name]
 
-    def to_dict(self) -> dict[str, Any]:
-        return dict(self._parts[1])
-
-    def replace(self, **changes: Any) -> Config:
-        """A copy with other values, checked like any other layer."""
-        schema, values, origins = self._parts
-        for name, value in changes.items():
-            if name not in schema:
-                raise ConfigError(f"unknown option '{name}'{nearest(name, schema)}")
-            values = {**values, name: schema[name].parse(value, "replace")}
-            origins = {**origins, name: "replaced"}
-        return Config(schema, values, origins, self.extra)
+    def to_dict(self) -> dict[str, Value]:
+        """All values by name; changing the dict does not change the configuration."""
+        return dict(self._values)
 
     def to_yaml(self, origins: bool = False) -> str:
-        """All options by group; `--config_path` reads it back."""
-        schema, values, froms = self._parts
-        lines: list[str] = []
-        group = ""
-        for name, option in schema.items():
-            if option.group != group:
-                group = option.group
-                lines.append(f"{group}:")
-            line = f"  {name}: {as_yaml(values[name])}"
-            lines.append(f"{line}  # from {froms[name]}" if origins else line)
+        """All values below their groups, as --config_path reads them back."""
+        lines = []
+        for group, options in self._schema.groups.items():
+            lines.append(f"{group}:")
+            for option in options:
+                comment = f"  # from {self._origins[option.name]}" if origins else ""
+                lines.append(f"  {option.name}: {as_yaml(self._values[option.name])}{comment}")
         return "\n".join(lines) + "\n"
 
-
-class Layer:
-    """Raw values by option name of one file or command line, each with its place."""
-
-    def __init__(self) -> None:
-        self.raw: dict[str, Any] = {}
-        self.places: dict[str, str] = {}
-        self.spelled: dict[str, str] = {}
-        self.origins: dict[str, str] = {}
-
-    def put(self, name: str, spelled: str, value: Any, place: str, origin: str) -> None:
-        if name in self.raw and self.spelled[name] != spelled and self.raw[name] != value:
-            raise ConfigError(
-                f"{place}: '{self.spelled[name]}' and '{spelled}' are one option but differ: {self.raw[name]!r}, {value!r}"
-            )
-        self.raw[name], self.places[name], self.spelled[name], self.origins[name] = (
-            value,
-            place,
-            spelled,
-            origin,
-        )
-
-
-def names_of(schema: Mapping[str, Option]) -> dict[str, str]:
-    """Every accepted spelling -> option name; raises ConfigError if two options share one."""
-    names: dict[str, str] = {}
-    for option in schema.values():
-        for spelling in (option.name, *option.aliases):
-            if spelling in names:
-                raise ConfigError(f"{DEFAULTS}: '{spelling}' names both {names[spelling]} and {option.name}")
-            names[spelling] = option.name
-    return names
-
-
-def read_mapping(path: Path) -> list[tuple[str, Any, yaml.Node, str]]:
-    """(key, value, value node, place) of each top-level entry; raises ConfigError in one line."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as err:
-        reason = err.strerror if isinstance(err, OSError) else "not UTF-8 text"
-        raise ConfigError(f"can't read configuration {path}: {reason}") from err
-    try:
-        root = yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as err:
-        mark = getattr(err, "problem_mark", None)
-        line = f":{mark.line + 1}" if mark else ""
-        raise ConfigError(
-            f"{path.name}{line}: not valid YAML: {getattr(err, 'problem', None) or 'unreadable'}"
-        ) from err
-    if root is None:
-        return []
-    if not isinstance(root, yaml.MappingNode):
-        raise ConfigError(f"{path.name}: expected lines 'option: value', found a {root.id}")
-    return list(entries(root, path.name))
-
-
-def entries(node: yaml.MappingNode, name: str) -> Iterator[tuple[str, Any, yaml.Node, str]]:
-    seen: set[str] = set()
-    for key_node, value_node in node.value:
-        key, place = str(key_node.value), f"{name}:{key_node.start_mark.line + 1}"
-        if key in seen:
-            raise ConfigError(f"{place}: '{key}' is given twice")
-        seen.add(key)
-        yield key, construct(value_node, place), value_node, place
-
-
-def construct(node: yaml.Node, place: str) -> Any:
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_document(node)
-    except yaml.YAMLError as err:
-        raise ConfigError(f"{place}: {getattr(err, 'problem', None) or 'unreadable value'}") from err
-
-
-def read_schema(root: Path) -> dict[str, Option]:
-    """The options of default_config.yaml in its order."""
-    schema: dict[str, Option] = {}
-    for group, _, node, place in read_mapping(root / DEFAULTS):
-        if not isinstance(node, yaml.MappingNode):
-            raise ConfigError(f"{place}: group '{group}' must hold options")
-        for name, entry, _, at in entries(node, DEFAULTS):
-            if name in schema:
-                raise ConfigError(f"{at}: option '{name}' is declared twice")
-            schema[name] = declare(name, group, entry, at)
-    names_of(schema)
-    return schema
-
-
-def read_recipe(path: Path, schema: Mapping[str, Option]) -> Layer:
-    """A recipe: flat `option: value` lines, or the same below group names as `to_yaml` writes."""
-    layer, names = Layer(), names_of(schema)
-    groups = {option.group for option in schema.values()}
-    for key, value, node, place in read_mapping(path):
-        grouped = key in groups and isinstance(node, yaml.MappingNode)
-        found = entries(node, path.name) if grouped else [(key, value, node, place)]  # type: ignore[arg-type]
-        for spelled, one, _, at in found:
-            if spelled not in names:
-                raise ConfigError(f"{at}: unknown option '{spelled}'{nearest(spelled, names)}")
-            layer.put(names[spelled], spelled, one, at, path.name)
-    return layer
-
-
-def unquoted(text: str) -> str:
-    """Without the matching quotes that a platform's shell line leaves around a key or a value."""
-    return text[1:-1] if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"" else text
-
-
-def is_flag(token: str) -> bool:
-    return token.startswith("--") and len(token) > 2
-
-
-def tokens_of(argv: Sequence[str]) -> Iterator[tuple[str, list[str]]]:
-    """(key, values) of `--key=value`, `--key value ...` and bare `--key`."""
-    position = 0
-    while position < len(argv):
-        token = argv[position]
-        position += 1
-        if not is_flag(token):
-            raise ConfigError(
-                f"command line: '{token}' is no option; options look like --lr 0.1 (see --help)"
-            )
-        key, equals, value = token[2:].partition("=")
-        values = [value] if equals else []
-        while not equals and position < len(argv) and not is_flag(argv[position]):
-            values.append(argv[position])
-            position += 1
-        yield unquoted(key), [unquoted(value) for value in values]
-
-
-def read_command_line(
-    argv: Sequence[str], schema: Mapping[str, Option], in_cloud: bool
-) -> tuple[Layer, list[str]]:
-    """The command line as a layer, and the unknown arguments that a cloud job may have."""
-    layer, extra, names = Layer(), [], names_of(schema)
-    for key, values in tokens_of(argv):
-        spelled = key if key in names else key.replace("-", "_")
-        if spelled not in names:
-            if not in_cloud:
-                raise ConfigError(
-                    f"command line: unknown option '--{key}'{nearest(key, names)} (--help lists all)"
-                )
-            extra.append(f"--{key}" + (f"={' '.join(values)}" if values else ""))
-            continue
-        option = schema[names[spelled]]
-        appended = option.platform or option.name == APPENDED_TOO
-        if in_cloud and appended and option.name in layer.raw:
-            continue  # platforms append theirs behind the user's
-        value = joined(option, values, layer.raw.get(option.name))
-        layer.put(
-            option.name,
-            spelled,
-            value,
-            "command line",
-            "platform" if in_cloud and appended else "command line",
-        )
-    return layer, extra
-
-
-def joined(option: Option, values: list[str], earlier: Any) -> Any:
-    if not values:
-        if option.kind == "bool":
-            return True
-        raise ConfigError(f"command line: --{option.name} needs a value")
-    if option.kind in ("ints", "floats"):
-        return [*(earlier if isinstance(earlier, list) else []), *values]
-    if len(values) > 1:
-        raise ConfigError(f"command line: --{option.name} takes one value, got {' '.join(values)}")
-    return values[0]
-
-
-def recipes(root: Path) -> dict[tuple[str, str], Path]:
-    """(net, dataset) -> recipe file, from the names of the files."""
-    found = sorted(root.glob("src/models/*/recipes/*_*.yaml"))
-    return {(path.stem.rpartition("_")[0], path.stem.rpartition("_")[2]): path for path in found}
-
-
-def find_recipe(root: Path, net: str, dataset: str) -> Path:
-    known = recipes(root)
-    if (net, dataset) in known:
-        return known[net, dataset]
-    nets = sorted({name for name, _ in known})
-    if net not in nets:
-        raise ConfigError(f"unknown net '{net}'{nearest(net, nets)}; known: {', '.join(nets)}")
-    datasets = sorted(data for name, data in known if name == net)
-    raise ConfigError(
-        f"no recipe for net '{net}' on dataset '{dataset}'; there is --dataset {' or '.join(datasets)}, or name one with --config_path"
-    )
+    def replace(self, **changes: Any) -> Config:
+        """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
+        layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
+        origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}
+        return Config(self._schema, {**self._values, **layer}, origins, self.extra)
 
 
 def load(
     argv: Sequence[str] | None = None, *, root: Path = ROOT, in_cloud: bool = False, prog: str = "train.py"
 ) -> Config:
-    """The configuration of this command line; `--help` and `--print_config` print and exit 0.
+    """The configuration of one process; `--help` and `--print_config` print and raise SystemExit(0).
 
-    Inside a cloud job (`in_cloud`) unknown arguments are a warning, and of repeated platform arguments the
-    first counts. Raises ConfigError in one line for everything else that is wrong.
+    `argv` without the program's name, None for sys.argv[1:]; `root` holds default_config.yaml and
+    src/models. In a cloud job unknown arguments are a warning, and of repeated platform arguments the
+    first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
     """
-    argv = list(sys.argv[1:] if argv is None else argv)
-    flags = {token for token in argv if token in ("-h", "--help", "--print_config")}
-    schema = read_schema(root)
-    line, extra = read_command_line([token for token in argv if token not in flags], schema, in_cloud)
-
-    def chosen(name: str) -> Any:
-        return (
-            schema[name].parse(line.raw[name], line.places[name])
-            if name in line.raw
-            else schema[name].default
-        )
-
-    path = (
-        Path(chosen("config_path"))
-        if chosen("config_path")
-        else find_recipe(root, chosen("net"), chosen("dataset"))
-    )
-    values = {name: option.default for name, option in schema.items()}
-    origins = dict.fromkeys(schema, DEFAULTS)
-    for layer in (read_recipe(path, schema), line):
-        for name, raw in layer.raw.items():
-            values[name] = schema[name].parse(raw, layer.places[name])
-            origins[name] = layer.origins[name]
-    cfg = Config(schema, values, origins, tuple(extra))
-    if extra:
-        print(f"warning: ignored unknown arguments {' '.join(extra)}", file=sys.stderr)
-    if flags:
-        print(help_text(cfg, prog) if flags & {"-h", "--help"} else cfg.to_yaml(origins=True), end="")
+    schema = read_schema(root / DEFAULTS)
+    words = list(arguments(sys.argv[1:] if argv is None else argv))
+    if any(word.key in ("h", "help") for word in words):
+        cfg, about = defaults_for(schema, root, words)
+        print(help_text(schema, cfg.to_dict(), about, prog), end="")
+        raise SystemExit(0)
+    line = read_line(words, schema, in_cloud)
+    cfg = resolve(schema, root, line)
+    if line.extra:
+        print(f"warning: ignored unknown arguments {one_line(' '.join(line.shown))}", file=sys.stderr)
+    if line.prints_config:
+        print(cfg.to_yaml(origins=True), end="")
         raise SystemExit(0)
     return cfg
 
 
-def help_text(cfg: Config, prog: str) -> str:
-    """All options by group with the defaults that this net's recipe gives them."""
-    schema, values, _ = cfg._parts
-    width = min(shutil.get_terminal_size().columns, 120)
-    lines = [
-        f"usage: {prog} [--option value ...]", "",
-        "  python train.py                                  train on the embedded digits",
-        "  python train.py --net densenet121 --dataset imagenet --data_dir DIR",
-        "  python eval.py --pretrained output/<run>         evaluate its checkpoints", "",
-        f"defaults below: {cfg.net} on {cfg.dataset}; --print_config shows where each comes from",
-    ]  # fmt: skip
-    group = ""
-    for name, option in schema.items():
-        if option.group != group:
-            group = option.group
-            lines += ["", f"{group}:"]
-        shown = "not set" if values[name] is None else as_yaml(values[name])
-        notes = [f"choices: {', '.join(map(str, option.choices))}"] * bool(option.choices)
-        notes += [f"also: {', '.join('--' + alias for alias in option.aliases)}"] * bool(option.aliases)
-        text = f"{option.help} [{shown}]" + "".join(f"; {note}" for note in notes)
-        lines += textwrap.wrap(text, width, initial_indent=f"  --{name:<22} ", subsequent_indent=" " * 27)
-    return "\n".join(lines) + "\n"
+def resolve(schema: Schema, root: Path, line: Line) -> Config:
+    """Lay the recipe and the command line over the defaults."""
+    typed = merge(schema, line.given)
+    values = {name: option.default for name, option in schema.options.items()}
+    origins = dict.fromkeys(values, DEFAULTS)
+    path = choose_recipe(root, {**values, **typed})
+    recipe = merge(schema, read_recipe(path, schema))
+    if not typed.get("config_path"):
+        check_pair(path, recipe, {**values, **typed})
+    values.update(recipe)
+    origins.update(dict.fromkeys(recipe, path.name))
+    for name, value in typed.items():
+        by_platform = line.in_cloud and is_platform(schema.options[name])
+        values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
+    return Config(schema, values, origins, tuple(line.extra))
+
+
+def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
+    """Checked values by option name; ConfigError for unknown names and for two names that disagree."""
+    layer: dict[str, Value] = {}
+    firsts: dict[str, Given] = {}
+    for item in given:
+        option = schema.names.get(item.key)
+        if option is None:
+            raise ConfigError(f"{item.place}: unknown option {show(item.key)}{hint(item.key, schema)}")
+        value = option.parse(item.raw, item.place, item.key, text=item.text)
+        first = firsts.setdefault(option.name, item)
+        if first is not item and layer[option.name] != value:
+            differ = f"are one option but differ: {show(first.raw)}, {show(item.raw)}"
+            raise ConfigError(
+                f"{item.place}: '{first.key}' and '{item.key}' {differ}; give only '{option.name}'"
+            )
+        layer[option.name] = value
+    return layer
+
+
+# --- files
+
+
+def read_yaml(path: Path) -> yaml.Node | None:
+    """The root node of a YAML file, None if it is empty; ConfigError in one line if it can't be read."""
+    try:
+        return yaml.compose(path.read_bytes().decode("utf-8-sig"), yaml.SafeLoader)
+    except OSError as err:
+        raise ConfigError(f"can't read configuration {one_line(path)}: {err.strerror or err}") from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(
+            f"can't read configuration {one_line(path)}: not UTF-8 text (byte {err.start})"
+        ) from err
+    except yaml.MarkedYAMLError as err:
+        line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""
+        problem = " ".join(str(err.problem or err.context).split())
+        raise ConfigError(f"{path.name}{line}: not valid YAML: {problem}") from err
+    except (yaml.YAMLError, RecursionError, ValueError) as err:
+        raise ConfigError(f"{path.name}: not valid YAML: {str(err).splitlines()[0]}") from err
+
+
+def read_schema(path: Path) -> Schema:
+    """The declarations of default_config.yaml, checked; ConfigError names the line of a faulty one."""
+    root = read_yaml(path)
+    if root is None:
+        raise ConfigError(f"{path.name}:1: declares no options")
+    groups = pairs(root, path.name)
+    options = [
+        declare(name, group, entry, at)
+        for group, _, node in groups
+        for name, at, entry in pairs(node, path.name)
+    ]
+    return checked_names(Schema(options), options, [group for group, _, _ in groups])
+
+
+def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[str]) -> Schema:
+    """`schema` if each spelling has one meaning, else ConfigError."""
+    attributes = [name for name in dir(Config) if not name.startswith("_")]
+    taken = {**dict.fromkeys(attributes, "an attribute of Config"), "extra": "an attribute of Config"}
+    taken.update({**dict.fromkeys(SWITCHES, "a switch"), **dict.fromkeys(groups, "a group")})
+    for option in options:
+        for word in (option.name, *option.aliases):
+            if taken.get(word) == option.name == word:
+                raise ConfigError(f"{DEFAULTS}: option '{word}' is declared twice")
+            if word in taken:
+                raise ConfigError(f"{DEFAULTS}: '{word}' names both {taken[word]} and {option.name}")
+            taken[word] = option.name
+    for needed in ("net", "dataset", "config_path"):
+        if needed not in schema.options:
+            raise ConfigError(f"{DEFAULTS}: option '{needed}' is missing; it chooses the recipe")
+    return schema
+
+
+def read_recipe(path: Path, schema: Schema) -> list[Given]:
+    """The entries of a recipe, flat or below group names; a name may come once."""
+    root = read_yaml(path)
+    found: list[Given] = []
+    for key, place, node in pairs(root, path.name) if root else ():
+        if key not in schema.groups:
+            found.append(Given(key, plain(node), place))
+        elif plain(node) is not None:  # a group whose lines are all comments is null
+            found += [Given(inner, plain(value), at) for inner, at, value in pairs(node, path.name)]
+    places: dict[str, str] = {}
+    for item in found:
+        if item.key in places:
+            raise ConfigError(f"{item.place}: {show(item.key)} is given twice, first in {places[item.key]}")
+        places[item.key] = item.place
+    return found
+
+
+def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
+    """The file of --config_path (from the working directory, else from `root`), or that of net and dataset."""
+    if wanted["config_path"]:
+        path = Path(str(wanted["config_path"]))
+        return root / path if not path.exists() and (root / path).exists() else path
+    net, dataset = str(wanted["net"]), str(wanted["dataset"])
+    matches = [path for path in recipe_files(root) if path.stem == f"{net}_{dataset}"]
+    if len(matches) > 1:
+        both = " and ".join(str(path.relative_to(root)) for path in matches)
+        raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
+    return matches[0] if matches else refuse_pair(net, dataset, sorted(recipes(root)))
+
+
+def recipe_files(root: Path) -> list[Path]:
+    return sorted(root.glob("src/models/*/recipes/*_*.yaml"))
+
+
+def recipes(root: Path) -> dict[tuple[str, str], Path]:
+    """(net, dataset) -> recipe file, from the names of the files; a data set's name has no underscore."""
+    split = ((path.stem.rpartition("_"), path) for path in recipe_files(root))
+    return {(net, dataset): path for (net, _, dataset), path in split}
+
+
+def refuse_pair(net: str, dataset: str, known: Sequence[tuple[str, str]]) -> NoReturn:
+    """ConfigError that names the known nets, or this net's data sets and all pairs."""
+    nets = sorted({name for name, _ in known})
+    if net not in nets:
+        near = nearest(net, nets)
+        raise ConfigError(f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}")
+    there = " or ".join(data for name, data in known if name == net)
+    every = ", ".join(" ".join(pair) for pair in known)
+    raise ConfigError(
+        f"no recipe for net '{net}' on dataset '{dataset}'; there is --dataset {there}, or name a file with "
+        f"--config_path; all recipes: {every}"
+    )
+
+
+def check_pair(path: Path, recipe: dict[str, Value], wanted: dict[str, Value]) -> None:
+    """ConfigError if a recipe that was found by its name is for something else."""
+    for name in ("net", "dataset"):
+        if recipe.get(name, wanted[name]) != wanted[name]:
+            raise ConfigError(f"{path.name}: {name} {show(recipe[name])} contradicts the file's name")
+    if recipe.get("config_path"):
+        raise ConfigError(f"{path.name}: config_path belongs on the command line, not into a recipe")
+
+
+def defaults_for(schema: Schema, root: Path, words: Sequence[Argument]) -> tuple[Config, str]:
+    """What a run of the chosen recipe would use, and a sentence on it; the plain defaults if there is none."""
+    chooses = [word for word in words if word.key in ("net", "dataset", "config_path")]
+    try:
+        cfg = resolve(schema, root, read_line(chooses, schema, False))
+    except ConfigError as err:
+        values = {name: option.default for name, option in schema.options.items()}
+        cfg = Config(schema, values, dict.fromkeys(values, DEFAULTS))
+        return cfg, f"Defaults in brackets are those of {DEFAULTS}, because {' '.join(str(err).split())}."
+    about = f"Defaults in brackets are those of {cfg.net} on {cfg.dataset}"
+    return cfg, f"{about}; --print_config shows where each comes from."

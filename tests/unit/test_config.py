@@ -104,7 +104,7 @@ def test_spellings_on_the_command_line(root, argv, name, value):
         (["--lr_epochs", "1,x"], "must be whole numbers such as 30,60,90"),
         (["--lr"], "--lr needs a value"),
         (["--lr", "1", "2"], "--lr takes one value, got 1 2"),
-        (["--epoch", "3"], r"unknown option '--epoch'; did you mean 'epochs'"),
+        (["--epoch", "3"], r"unknown option '--epoch'; did you mean '--epochs'"),
         (["epochs=3"], "'epochs=3' is no option"),
         (
             ["--epochs", "3", "--max_epoch", "4"],
@@ -134,7 +134,7 @@ def test_bad_command_lines_are_one_clear_line(root, argv, message):
         ("\nepochs: 1.5\n", "r.yaml:2: epochs is 1.5, but must be a whole number"),
         ("epochs: true\n", "r.yaml:1: epochs is True, but must be a whole number"),
         ("net: 5\n", "r.yaml:1: net is 5, but must be text"),
-        ("lr: null\n", "r.yaml:1: lr is None, but must be a number"),
+        ("lr: null\n", "r.yaml:1: lr is null, but must be a number"),
         ("lr: 0.1\nlr: 0.2\n", "r.yaml:2: 'lr' is given twice"),
         ("epochs: 1\nmax_epoch: 2\n", "r.yaml:2: 'epochs' and 'max_epoch' are one option but differ"),
         ("lr: [1\nnet: x\n", r"r.yaml:\d: not valid YAML"),

@@ -1,0 +1,57 @@
+"""The text of --help."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Mapping
+
+from src.model_utils.options import Option, Value, as_yaml
+from src.model_utils.schema import SWITCHES, Schema
+
+EXAMPLES = {
+    "train.py": (
+        "  python train.py",
+        "  python train.py --net densenet121 --dataset imagenet \\",
+        "    --data_dir DIR",
+    ),
+    "eval.py": (
+        "  python eval.py",
+        "  python eval.py --net densenet121 --dataset imagenet \\",
+        "    --data_dir DIR --pretrained RUN",
+    ),
+}
+
+
+def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: str) -> str:
+    """All options by group, wrapped to the terminal, with these defaults; `about` says whose they are."""
+    width = max(40, shutil.get_terminal_size().columns)
+    lines = [f"usage: {prog} [--option value ...]", "", *EXAMPLES.get(prog, ()), ""]
+    lines += textwrap.wrap(about, width, break_on_hyphens=False)
+    for group, options in schema.groups.items():
+        lines += ["", f"{group}:"]
+        for option in options:
+            lines += help_lines(option, f"[{as_yaml(defaults[option.name])}]", width)
+    lines.append("")
+    for name in ("help", "print_config"):
+        lines += help_lines(Option(name, "", "bool", False, SWITCHES[name]), "", width)
+    return "\n".join(lines) + "\n"
+
+
+def help_lines(option: Option, default: str, width: int) -> list[str]:
+    """`--name  help [default]; choices: ...; also: ...`, wrapped."""
+    text = f"{option.help} {default}".rstrip()
+    if option.choices:
+        text += f"; choices: {', '.join(str(choice) for choice in option.choices)}"
+    if option.aliases:
+        text += f"; also: {', '.join(f'--{alias}' for alias in option.aliases)}"
+    indent = min(28, width // 3)
+    first = f"  --{option.name}"
+    if len(first) + 1 > indent:
+        head, start = [first], " " * indent
+    else:
+        head, start = [], first.ljust(indent)
+    rest = " " * indent
+    return head + textwrap.wrap(
+        text, width, initial_indent=start, subsequent_indent=rest, break_on_hyphens=False
+    )
