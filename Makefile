@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src tests $(wildcard benchmarks) train.py eval.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all lint format clean
+.PHONY: help setup demo test test-all bench lint format clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -31,6 +31,10 @@ test: $(STAMP) ## the fast test suite
 
 test-all: $(STAMP) ## every test, also the heavy ones
 	@$(BIN)/python -m pytest tests -q --durations=20
+
+bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 7 GB)
+	@$(BIN)/python -c "import timm, mindcv" 2>/dev/null || $(BIN)/python -m pip install -q '.[bench]'
+	@$(BIN)/python benchmarks/bench_train.py --output benchmarks/results/train.json
 
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)

@@ -52,101 +52,105 @@ new_logs() {
   LOGS="$(cd "$LOGS" && pwd)"
 }
 
-# report RANK CODE LOG: what failed and where to read on; rank 0 was on the terminal already.
+# say LINE: errors on stderr (file descriptor 4), the rest on stdout; what MindSpore notes while it exits stays in the log.
+say() {
+  case "$1" in
+    "error: "*) SAID=1; echo "$1" >&4 ;;
+    "[INFO] DISTRIBUTED("*) ;;
+    *) printf '%s\n' "$1" ;;
+  esac
+}
+
+show_new() { # whole lines that rank 0's log (file descriptor 3) has gained
+  local line
+  while IFS= read -r line <&3; do say "$PART$line"; PART=""; done
+  PART+="$line"
+}
+
+# end_ranks SECONDS: asks the ranks to end, and kills what is left after SECONDS.
+end_ranks() {
+  local tenths=$(($1 * 10))
+  ((${#PIDS[@]} == 0)) || kill "${PIDS[@]}" 2> /dev/null || true
+  while ((${#PIDS[@]} && tenths-- > 0)) && kill -0 "${PIDS[@]}" 2> /dev/null; do sleep 0.1; show_new; done
+  kill -KILL ${PIDS[@]+"${PIDS[@]}"} ${SCHEDULER:+"$SCHEDULER"} 2> /dev/null || true
+  wait 2> /dev/null || true
+  PIDS=() SCHEDULER=""
+  show_new
+}
+
+# stopped SIGNAL: the ranks get as long as ModelArts gives them to save a checkpoint.
+stopped() {
+  trap '' INT TERM HUP
+  end_ranks 15
+  echo "$(basename "$0"): stopped by SIG$1; the ranks have ended, logs in $LOGS" >&4
+  exit $((128 + $(kill -l "$1")))
+}
+
+# report RANK CODE: one line for a mistake (code 2), which all ranks find alike; else also where to read on.
 report() {
-  echo "$(basename "$0"): rank $1 ended with exit code $2; its log is $3" >&2
-  [[ "$1" == 0 ]] || tail -n 20 "$3" >&2
+  local log="$LOGS/rank_$1.log" how="ended with exit code $2" line
+  while ((!SAID)) && IFS= read -r line; do say "$line"; done < <(grep '^error: ' "$log")
+  ((!SAID || $2 != 2)) || return 0
+  (($2 <= 128)) || how="was ended by SIG$(kill -l "$(($2 - 128))")"
+  echo "$(basename "$0"): rank $1 $how; its log is $log" >&4
+  ((SAID || $1 == 0)) || tail -n 20 "$log" >&4
 }
 
-show_new() { # FILE: what was added since the last call
-  [[ -f "$1" ]] || return 0
-  local size; size=$(($(wc -c < "$1")))
-  ((size > SHOWN)) || return 0
-  tail -c "+$((SHOWN + 1))" "$1" | head -c "$((size - SHOWN))" || true
-  SHOWN=$size
-}
-
-# run_msrun N SCRIPT ARGS...: N ranks on this machine; the code of the first rank that failed.
-# msrun returns 1 whatever a rank returned, and waits for its scheduler after a rank died before joining:
-# the `python` that it finds first on PATH is a wrapper that notes each rank's code.
-run_msrun() {
-  local count="$1" port pid seen rank code ended=0
-  shift
-  new_logs
-  PYTHON="$(command -v "$PYTHON")" || die "PYTHON '$PYTHON' is not a program"
-  mkdir -p "$LOGS/bin"; rm -f "$LOGS/exit_codes" "$LOGS"/worker_*.log
-  printf '#!/usr/bin/env bash\n[[ "$MS_ROLE" == MS_WORKER ]] || exec %q "$@"\n%q "$@"\ncode=$?\n' \
-    "$PYTHON" "$PYTHON" > "$LOGS/bin/python"
-  printf 'echo "$RANK_ID $code" >> %q\nexit $code\n' "$LOGS/exit_codes" >> "$LOGS/bin/python"
-  chmod +x "$LOGS/bin/python"
-  port="$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
-  unset MS_ROLE MS_NODE_ID RANK_ID RANK_SIZE RANK_TABLE_FILE DEVICE_ID ASCEND_DEVICE_ID
-  PATH="$LOGS/bin:$PATH" "$PYTHON" -m mindspore.parallel.cluster.run --worker_num="$count" \
-    --local_worker_num="$count" --master_port="$port" --log_dir="$LOGS" --join=True "$@" > "$LOGS/msrun.log" 2>&1 &
-  pid=$! SHOWN=0
-  trap 'kill -INT "$pid" 2>/dev/null; wait "$pid" || true; exit 130' INT TERM # msrun then ends its ranks
-  while kill -0 "$pid" 2>/dev/null; do
-    show_new "$LOGS/worker_0.log"
-    seen="$(cat "$LOGS/exit_codes" 2>/dev/null || true)"
-    if grep -q ' [1-9]' <<< "$seen"; then ended=$((ended + 3)); fi # failed: about 4 s to end the others
-    if (($(grep -c . <<< "$seen") == count)); then ended=$((ended + 1)); fi # all done: about 12 s
-    ((ended < 40)) || kill -INT "$pid" 2>/dev/null || true
-    sleep 0.3
-  done
-  trap - INT TERM
-  code=0; wait "$pid" || code=$?
-  show_new "$LOGS/worker_0.log"
-  read -r rank seen < <(grep -v ' 0$' "$LOGS/exit_codes" 2>/dev/null) || rank=""
-  if [[ -n "$rank" ]]; then report "$rank" "$seen" "$LOGS/worker_$rank.log"; return "$seen"; fi
-  (($(cat "$LOGS/exit_codes" 2>/dev/null | wc -l) < count)) || return 0
-  echo "$(basename "$0"): msrun ended with code $code before all ranks did; logs in $LOGS" >&2
-  tail -n 5 "$LOGS/msrun.log" >&2
-  return $((code ? code : 1))
-}
-
-# run_cards N TABLE SCRIPT ARGS...: one process per Ascend card; the code of the first rank that failed.
-run_cards() {
-  local count="$1" table="$2" i pids=() left code
+# run_ranks N TABLE SCRIPT ARGS...: N ranks on this machine, rank 0 on the terminal and a log of each; the
+# code of the first rank that failed. Ascend cards find each other by TABLE. Without one ("") they do so
+# through a scheduler, which is the script once more, with the variables of MindSpore's msrun. msrun itself
+# would hide the ranks' codes, kill them without letting them save, and wait for its scheduler at the end.
+run_ranks() {
+  local count="$1" table="$2" i code alone=0 own=()
   shift 2
+  PYTHON="$(command -v "$PYTHON")" || die "PYTHON '$PYTHON' is not a program"
   new_logs
-  table="$(cd "$(dirname "$table")" && pwd)/$(basename "$table")"
+  PIDS=() SCHEDULER="" PART="" SAID=0
+  unset MS_ROLE MS_NODE_ID MS_WORKER_NUM RANK_ID RANK_SIZE RANK_TABLE_FILE DEVICE_ID ASCEND_DEVICE_ID
+  : > "$LOGS/rank_0.log"
+  exec 3< "$LOGS/rank_0.log" 4>&2 2> /dev/null # bash itself would report a killed rank, with its source line
+  trap 'stopped INT' INT
+  trap 'stopped TERM' TERM
+  trap 'stopped HUP' HUP
+  if [[ -n "$table" ]]; then
+    RANK_TABLE_FILE="$(cd "$(dirname "$table")" && pwd)/$(basename "$table")"
+    export RANK_TABLE_FILE
+  else
+    MS_SCHED_PORT="$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
+    export MS_SCHED_PORT MS_SCHED_HOST=127.0.0.1 MS_WORKER_NUM="$count" MS_TOPO_TIMEOUT="${MS_TOPO_TIMEOUT:-600}"
+    MS_ROLE=MS_SCHED "$PYTHON" "$@" > "$LOGS/scheduler.log" 2>&1 3<&- 4>&- &
+    SCHEDULER=$!
+  fi
   for ((i = 0; i < count; i++)); do
-    RANK_TABLE_FILE="$table" RANK_SIZE="$count" RANK_ID="$i" DEVICE_ID="$i" \
-      "$PYTHON" "$@" > "$LOGS/rank_$i.log" 2>&1 &
-    pids[i]=$!
+    own=(RANK_ID="$i" RANK_SIZE="$count" DEVICE_ID="$i")
+    [[ -n "$table" ]] || own+=(MS_ROLE=MS_WORKER MS_NODE_ID="$i" MINDLIFT_LAUNCHER=1)
+    env "${own[@]}" "$PYTHON" "$@" > "$LOGS/rank_$i.log" 2>&1 3<&- 4>&- &
+    PIDS[i]=$!
   done
-  echo "$count ranks, logs: $LOGS/rank_*.log"
-  SHOWN=0
-  trap 'kill "${pids[@]}" 2>/dev/null; exit 130' INT TERM
-  while left=0; true; do
-    show_new "$LOGS/rank_0.log"
-    for ((i = 0; i < count; i++)); do
-      [[ -n "${pids[i]:-}" ]] || continue
-      if kill -0 "${pids[i]}" 2>/dev/null; then left=1; continue; fi
-      code=0; wait "${pids[i]}" || code=$?
-      unset "pids[i]"
-      if ((code)); then
-        ((${#pids[@]} == 0)) || end_all "${pids[@]}"
-        show_new "$LOGS/rank_0.log"
-        report "$i" "$code" "$LOGS/rank_$i.log"
-        return "$code"
-      fi
+  while ((${#PIDS[@]})); do
+    sleep 0.2
+    show_new
+    for i in "${!PIDS[@]}"; do
+      ! kill -0 "${PIDS[i]}" 2> /dev/null || continue
+      code=0
+      wait "${PIDS[i]}" 2> /dev/null || code=$?
+      unset "PIDS[i]"
+      ((code)) || continue
+      end_ranks 5
+      report "$i" "$code"
+      return "$code"
     done
-    ((left)) || break
-    sleep 0.5
+    [[ -z "$SCHEDULER" ]] || kill -0 "$SCHEDULER" 2> /dev/null || alone=$((alone + 1))
+    if ((alone > 25 && ${#PIDS[@]} == count)); then
+      end_ranks 5
+      echo "$(basename "$0"): the ranks' scheduler has ended; its log is $LOGS/scheduler.log" >&4
+      return 1
+    fi
   done
-  trap - INT TERM
-  show_new "$LOGS/rank_0.log"
+  end_ranks 0
 }
 
-end_all() { # PIDS...: asks first, and kills what is left after 15 s, as ModelArts does
-  local waited
-  kill "$@" 2>/dev/null || true
-  for ((waited = 0; waited < 30; waited++)); do kill -0 "$@" 2>/dev/null || return 0; sleep 0.5; done
-  kill -KILL "$@" 2>/dev/null || true
-}
-
-# distribute N TARGET TABLE SCRIPT: Ascend cards by rank table, everything else through msrun.
+# distribute N TARGET TABLE SCRIPT: Ascend cards by rank table, everything else through a scheduler.
 distribute() {
-  if [[ "$2" == Ascend ]]; then run_cards "$1" "$3" "$ROOT/$4" "${JOB[@]}"; else run_msrun "$1" "$ROOT/$4" "${JOB[@]}"; fi
+  if [[ "$2" == Ascend ]]; then run_ranks "$1" "$3" "$ROOT/$4" "${JOB[@]}"; else run_ranks "$1" "" "$ROOT/$4" "${JOB[@]}"; fi
 }

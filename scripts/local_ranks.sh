@@ -5,4 +5,4 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 (($# >= 2)) || { echo "usage: $0 N SCRIPT.py [arguments ...]" >&2; exit 2; }
 [[ "$1" =~ ^[1-9][0-9]*$ ]] || die "N '$1': expected a number from 1 on"
 need_path SCRIPT "$2"
-run_msrun "$@"
+run_ranks "$1" "" "${@:2}"

@@ -47,7 +47,7 @@ def network(cfg: Any, device: str) -> nn.Cell:
     """The seeded network of cfg.net at its precision, before any weights are loaded."""
     ms.set_seed(cfg.seed)
     try:
-        net = models.build(cfg.net, cfg.num_classes, cfg.to_dict())
+        net = models.build(cfg.net, cfg.num_classes, cfg.to_dict(), on_cpu=device == "CPU")
     except KeyError as err:
         raise ConfigError(str(err.args[0])) from err
     level = ("O3" if device == "Ascend" else "O0") if cfg.amp_level == "auto" else cfg.amp_level

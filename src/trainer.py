@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -9,7 +10,7 @@ import platform
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ class Trainer:
         self.log.info(f"continuing from {self.run.resume_from} after step {steps}")
         return steps
 
-    def step_results(self) -> Iterator[tuple[float, bool]]:
+    def step_results(self) -> Generator[tuple[float, bool], None, None]:
         """Run the remaining steps one by one: (loss, whether the weights moved)."""
         group = self.cfg.accumulation_steps
         batches = pipeline.train_batches(
@@ -129,16 +130,16 @@ class Trainer:
         if sinks(self.cfg, ms.get_context("device_target")):
             yield from self.step.from_queue(batches.dataset, self.total - self.steps)
             return
-        source = iter(batches)
-        for _ in range(self.steps, self.total):
-            yield self.step([next(source) for _ in range(group)])
+        with contextlib.closing(iter(batches)) as source:
+            for _ in range(self.steps, self.total):
+                yield self.step([next(source) for _ in range(group)])
 
     def train(self, started: float) -> tuple[float | None, float | None, float | None]:
         """Run the remaining steps; returns last loss, images/s over the last lines, seconds to first step."""
         speed, loss, rate, first = Throughput(), None, None, None
-        with SignalFlag() as stop:
+        with SignalFlag() as stop, contextlib.closing(self.step_results()) as results:
             self.log.start_bar(f"train {self.cfg.net}", "step", self.total, self.steps)
-            for loss, updated in self.step_results():
+            for loss, updated in results:
                 self.steps += 1
                 speed.count(self.images_per_step)
                 first = first if first is not None else time.time() - started
@@ -157,6 +158,7 @@ class Trainer:
                     raise Stopped(
                         f"stopped by {signal.Signals(stop.number).name} after step {self.steps}; the same command continues from {self.last_saved}"
                     )
+        self.log.end_bar()
         if self.last_saved is None:
             self.save()
         return loss, rate, first

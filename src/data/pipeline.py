@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -191,17 +191,21 @@ class Batches:
     def __len__(self) -> int:
         return self.dataset.get_dataset_size()
 
-    def __iter__(self) -> Iterator[tuple]:
+    def __iter__(self) -> Generator[tuple, None, None]:
+        """Ends mindspore's threads when it is done or closed, and not only when the process ends."""
         iterator = self.dataset.create_tuple_iterator(num_epochs=1, do_copy=False)
-        while True:
-            try:
-                row = next(iterator)
-            except StopIteration:
-                return
-            except RuntimeError as err:
-                explained = self.samples.explain(err)
-                raise explained from (None if explained is not err else err.__cause__)
-            yield tuple(row)
+        try:
+            while True:
+                try:
+                    row = next(iterator)
+                except StopIteration:
+                    return
+                except RuntimeError as err:
+                    explained = self.samples.explain(err)
+                    raise explained from (None if explained is not err else err.__cause__)
+                yield tuple(row)
+        finally:
+            iterator.stop()
 
 
 def train_steps_per_epoch(count: int, options: DataOptions, size: int, accumulation: int) -> int:

@@ -25,7 +25,10 @@ def family_of(net: str) -> ModuleType:
     raise KeyError(f"unknown net '{net}'; known: {', '.join(known)}")
 
 
-def build(net: str, num_classes: int, options: dict):
-    """The network cell; of `options` it takes those that its family names in OPTIONS."""
+def build(net: str, num_classes: int, options: dict, on_cpu: bool = False):
+    """The network cell; of `options` it takes those that its family names in OPTIONS.
+
+    `on_cpu` lets a family compute the same function in the way that is fast there.
+    """
     module = family_of(net)
-    return module.build(net, num_classes, **{name: options[name] for name in module.OPTIONS})
+    return module.build(net, num_classes, on_cpu, **{name: options[name] for name in module.OPTIONS})

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from src import models
-from src.models.densenet import weights
+from src.models.densenet import network, weights
 
 FACTS = {
     name: facts
@@ -31,16 +31,16 @@ def count(parameters) -> int:
 @pytest.mark.parametrize("name", sorted(FACTS))
 def test_parameter_count_is_the_published_one(name):
     facts = FACTS[name]
-    network = models.build(name, facts["num_classes"], DEFAULTS)
-    assert count(network.trainable_params()) == facts["parameters"]
+    built = models.build(name, facts["num_classes"], DEFAULTS)
+    assert count(built.trainable_params()) == facts["parameters"]
     if "buffers" in facts:
-        assert count(network.get_parameters()) - count(network.trainable_params()) == facts["buffers"]
+        assert count(built.get_parameters()) - count(built.trainable_params()) == facts["buffers"]
 
 
 def test_densenet100_with_the_zoos_norm0():
-    network = models.build("densenet100", 10, {**DEFAULTS, "stem_norm": True})
-    assert count(network.trainable_params()) == 769210
-    assert count(network.get_parameters()) == 793246
+    built = models.build("densenet100", 10, {**DEFAULTS, "stem_norm": True})
+    assert count(built.trainable_params()) == 769210
+    assert count(built.get_parameters()) == 793246
 
 
 def test_every_family_states_facts():
@@ -62,8 +62,8 @@ def image():
 
 def logits(image, **options):
     ms.set_seed(1)
-    network = models.build("densenet121", 5, {**DEFAULTS, **options})
-    return network.set_train(False)(image).asnumpy()
+    built = models.build("densenet121", 5, {**DEFAULTS, **options})
+    return built.set_train(False)(image).asnumpy()
 
 
 @pytest.mark.heavy
@@ -73,6 +73,31 @@ def test_each_densenet121_option_changes_the_result(image):
     assert np.isfinite(reference).all()
     for options in ({"transition_pool": "max"}, {"stem_pool": "same"}):
         assert np.abs(logits(image, **options) - reference).max() > 1e-4
+
+
+def all_tensors(network) -> dict[str, tuple]:
+    return {name: parameter.shape for name, parameter in network.parameters_dict().items()}
+
+
+@pytest.mark.parametrize("name", sorted(FACTS))
+def test_on_a_cpu_the_parameters_are_the_same(name):
+    there, here = (models.build(name, 10, DEFAULTS, on_cpu=on_cpu) for on_cpu in (False, True))
+    assert all_tensors(there) == all_tensors(here)
+
+
+def test_the_narrowing_convolution_is_the_convolution_forward_and_backward():
+    rng = np.random.default_rng(0)
+    images, seen = (ms.Tensor(rng.normal(size=(2, c, 5, 7)), ms.float32) for c in (8, 2))
+    ours, plain = network.NarrowingConv(8, 2), network.conv(8, 2, 3)
+    plain.weight.set_data(ours.weight)
+    results = []
+    for cell in (ours, plain):
+        sensitivity = ms.grad(lambda x, cell=cell: (cell(x) * seen).sum(), 0, cell.trainable_params())
+        of_images, of_weights = sensitivity(images)
+        results.append((cell(images).asnumpy(), of_images.asnumpy(), of_weights[0].asnumpy()))
+    for one, other in zip(*results):
+        assert np.abs(other).max() > 0.1
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(

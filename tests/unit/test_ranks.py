@@ -300,7 +300,7 @@ def test_two_real_ranks_connect_and_agree(tmp_path: Path, worker: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     expected = [7, 2**31 - 1, -5, 65536]
     for rank in (0, 1):
-        lines = (logs / f"worker_{rank}.log").read_text().splitlines()
+        lines = (logs / f"rank_{rank}.log").read_text().splitlines()
         found = [json.loads(line[6:]) for line in lines if line.startswith("FOUND ")]
         assert found == [[rank, 2, expected]]
     assert f"FOUND {json.dumps([0, 2, expected])}" in done.stdout
@@ -313,7 +313,7 @@ def test_the_code_of_the_failing_rank_comes_back(tmp_path: Path, worker: Path) -
     env = {"FAIL_AT": "1", "FAIL_WITH": "2", "LOG_DIR": str(tmp_path / "logs"), "PYTHONPATH": str(ROOT)}
     done = run_script("local_ranks.sh", "2", str(worker), cwd=tmp_path, **env)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert f"rank 1 ended with exit code 2; its log is {tmp_path}/logs/worker_1.log" in done.stderr
+    assert f"rank 1 ended with exit code 2; its log is {tmp_path}/logs/rank_1.log" in done.stderr
 
 
 NAMES = {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 from mindspore.common.initializer import HeNormal, Uniform, initializer
@@ -34,9 +35,9 @@ VARIANTS = {
 OPTIONS = ("transition_pool", "stem_pool", "stem_norm")
 
 
-def build(variant: str, num_classes: int, **options) -> DenseNet:
+def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DenseNet:
     """DenseNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
-    return DenseNet(VARIANTS[variant], num_classes, **options)
+    return DenseNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
 
 
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
@@ -50,15 +51,37 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=BN_EPS, momentum=BN_MOMENTUM)
 
 
+class NarrowingConv(nn.Cell):
+    """Conv3x3 to fewer channels, computed as the transposed convolution of the mirrored kernel.
+
+    The same sums and the same `weight` (cout, cin, 3, 3). A CPU unfolds the images into a matrix first:
+    the transposed form unfolds the cout channels that come out instead of the cin that go in, four times
+    fewer in a dense layer, which makes it about twice as fast, forward and backward.
+    """
+
+    def __init__(self, cin: int, cout: int):
+        super().__init__()
+        self.weight = ms.Parameter(initializer(HeNormal(), (cout, cin, 3, 3), ms.float32), name="weight")
+        self.cout = cout
+        self.transposed = ops.Conv2DTranspose(cin, 3, pad_mode="pad", pad=1)
+        self.mirror = ops.ReverseV2([2, 3])
+
+    def construct(self, x):
+        n, _, h, w = x.shape
+        kernel = self.mirror(self.weight.transpose(1, 0, 2, 3))
+        return self.transposed(x, kernel, (n, self.cout, h, w))
+
+
 class DenseLayer(nn.Cell):
     """BN-ReLU-Conv1x1(4k)-BN-ReLU-Conv3x3(k): (N, cin, H, W) -> (N, k, H, W)."""
 
-    def __init__(self, cin: int, growth: int):
+    def __init__(self, cin: int, growth: int, on_cpu: bool):
         super().__init__()
         self.norm1 = batch_norm(cin)
         self.conv1 = conv(cin, BOTTLENECK * growth, 1)
         self.norm2 = batch_norm(BOTTLENECK * growth)
-        self.conv2 = conv(BOTTLENECK * growth, growth, 3)
+        wide = BOTTLENECK * growth
+        self.conv2 = NarrowingConv(wide, growth) if on_cpu else conv(wide, growth, 3)
         self.relu = nn.ReLU()
 
     def construct(self, x):
@@ -69,9 +92,9 @@ class DenseLayer(nn.Cell):
 class DenseBlock(nn.Cell):
     """Layers that each see all earlier maps: (N, cin, H, W) -> (N, cin + depth * k, H, W)."""
 
-    def __init__(self, cin: int, growth: int, depth: int):
+    def __init__(self, cin: int, growth: int, depth: int, on_cpu: bool):
         super().__init__()
-        self.layers = nn.CellList([DenseLayer(cin + i * growth, growth) for i in range(depth)])
+        self.layers = nn.CellList([DenseLayer(cin + i * growth, growth, on_cpu) for i in range(depth)])
 
     def construct(self, x):
         for layer in self.layers:
@@ -128,7 +151,7 @@ class ImageNetStem(nn.Cell):
 
 
 class DenseNet(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) logits."""
+    """(N, 3, H, W) images -> (N, num_classes) logits. `on_cpu` only chooses how they are computed."""
 
     def __init__(
         self,
@@ -137,6 +160,7 @@ class DenseNet(nn.Cell):
         transition_pool: str = "avg",
         stem_pool: str = "sym",
         stem_norm: bool = False,
+        on_cpu: bool = False,
     ):
         super().__init__()
         growth, channels = variant.growth, 2 * variant.growth
@@ -145,7 +169,7 @@ class DenseNet(nn.Cell):
         )
         stages: list[nn.Cell] = []
         for i, depth in enumerate(variant.blocks):
-            stages.append(DenseBlock(channels, growth, depth))
+            stages.append(DenseBlock(channels, growth, depth, on_cpu))
             channels += depth * growth
             if i + 1 < len(variant.blocks):
                 stages.append(Transition(channels, channels // 2, transition_pool))

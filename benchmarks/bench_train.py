@@ -1,0 +1,181 @@
+"""Images per second of training and evaluation next to timm (PyTorch) and mindcv (MindSpore).
+
+    make bench
+    python benchmarks/bench_train.py --nets densenet100 --work train --rounds 20
+
+Every library runs in a process of its own. The processes take turns, one round each, so that a machine
+that drifts slows all of them; the ratio is taken round by round and shown as median and quartiles.
+Only ratios within one run mean something: see benchmarks/README.md for what is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).parent
+OURS = "mindlift"
+PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm"}
+IMAGES = {"densenet100": (10, 32), "densenet121": (1000, 224)}  # classes, side
+BATCH = {"densenet100": 64, "densenet121": 8}
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--nets", default="densenet100,densenet121", help="of " + ", ".join(IMAGES))
+    parser.add_argument(
+        "--libraries", default=",".join(PEERS), help="those not installed are left out and named"
+    )
+    parser.add_argument("--work", default="train,eval")
+    parser.add_argument("--rounds", type=int, default=9, help="timed rounds of each library")
+    parser.add_argument("--seconds", type=float, default=4.0, help="least length of a round")
+    parser.add_argument("--batch", type=int, help="images per step; default: " + json.dumps(BATCH))
+    parser.add_argument("--size", type=int, help="side of the images; default 32 and 224")
+    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
+    return parser.parse_args()
+
+
+class Worker:
+    """One library's process, which times steps when told to."""
+
+    def __init__(self, library: str, net: str, work: str, batch: int, size: int, threads: int):
+        self.library = library
+        env = {**os.environ, "GLOG_v": "3"}
+        command = [
+            sys.executable,
+            str(HERE / "bench_worker.py"),
+            library,
+            net,
+            work,
+            str(batch),
+            str(size),
+            str(threads),
+        ]
+        started = time.perf_counter()
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env, cwd=HERE.parent
+        )
+        self.about = self.answer()
+        self.about["seconds_to_first_step"] = round(time.perf_counter() - started, 2)
+
+    def answer(self) -> dict:
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"bench_train: {self.library} ended with code {self.process.wait()}; its error is above")
+        return json.loads(line)
+
+    def images_per_second(self, seconds: float) -> float:
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        return self.answer()["images_per_second"]
+
+    def end(self) -> None:
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def compare(libraries: list[str], net: str, work: str, options: argparse.Namespace) -> dict:
+    """Rounds of all libraries in turn; figures of each by name."""
+    batch, size = options.batch or BATCH[net], options.size or IMAGES[net][1]
+    workers = [Worker(library, net, work, batch, size, options.threads) for library in libraries]
+    rates: dict[str, list[float]] = {worker.library: [] for worker in workers}
+    for worker in workers:
+        worker.images_per_second(options.seconds / 2)
+    for done in range(options.rounds):
+        for worker in workers:
+            rates[worker.library].append(worker.images_per_second(options.seconds))
+        show_progress(net, work, done + 1, options.rounds)
+    for worker in workers:
+        worker.end()
+    figures = {
+        worker.library: {**worker.about, **summary(rates[worker.library], rates[OURS])} for worker in workers
+    }
+    return {"net": net, "work": work, "batch": batch, "size": size, "libraries": figures}
+
+
+def summary(rates: list[float], ours: list[float]) -> dict:
+    """Median rate, and the quartiles of ours / theirs over the rounds."""
+    low, middle, high = statistics.quantiles([a / b for a, b in zip(ours, rates)], n=4)
+    return {
+        "n": len(rates),
+        "images_per_second": round(statistics.median(rates), 2),
+        "rounds": [round(rate, 2) for rate in rates],
+        "ours_over_this": {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]},
+    }
+
+
+def show_progress(net: str, work: str, done: int, of: int) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{net} {work}: round {done} of {of}", end="\n" if done == of else "", file=sys.stderr)
+
+
+def table(results: list[dict]) -> str:
+    lines = [
+        "| network, work | library | images/s | mindlift / it (median, quartiles, n) | to first step |",
+        "|---|---|---|---|---|",
+    ]
+    for result in results:
+        job = f"{result['net']} {result['work']}, {result['batch']} x {result['size']}²"
+        for library, found in result["libraries"].items():
+            ratio = found["ours_over_this"]
+            low, high = ratio["quartiles"]
+            shown = (
+                "1"
+                if library == OURS
+                else f"**{ratio['median']:.2f}** ({low:.2f} - {high:.2f}, {found['n']})"
+            )
+            lines.append(
+                f"| {job} | {library} {found['version']} | {found['images_per_second']:.1f} | {shown}"
+                f" | {found['seconds_to_first_step']:.1f} s |"
+            )
+    return "\n".join(lines)
+
+
+def installed(wanted: list[str]) -> list[str]:
+    """Those of `wanted` that import; the others are named on stderr. Ours comes first."""
+    from importlib.util import find_spec
+
+    unknown = [library for library in wanted if library not in PEERS]
+    if unknown:
+        sys.exit(f"bench_train: unknown library '{unknown[0]}'; known: {', '.join(PEERS)}")
+    missing = [library for library in wanted if find_spec(PEERS[library]) is None]
+    if missing:
+        print(f"not installed, left out: {', '.join(missing)} (make bench installs them)", file=sys.stderr)
+    return [OURS, *(library for library in wanted if library not in missing and library != OURS)]
+
+
+def machine(threads: int) -> dict:
+    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    return {
+        "cpu": model[0].partition(": ")[2] if model else platform.processor(),
+        "cpus": os.cpu_count(), "threads": threads, "system": platform.platform(),
+        "python": platform.python_version(), "date": time.strftime("%Y-%m-%d"),
+    }  # fmt: skip
+
+
+def main() -> None:
+    options = arguments()
+    libraries = installed(options.libraries.split(","))
+    results = [
+        compare(libraries, net, work, options)
+        for net in options.nets.split(",")
+        for work in options.work.split(",")
+    ]
+    about = machine(options.threads)
+    print(f"{about['cpu']}, {about['threads']} threads, Python {about['python']}, {about['date']}\n")
+    print(table(results))
+    if options.output:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

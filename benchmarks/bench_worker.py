@@ -1,0 +1,138 @@
+"""Times the steps of one library: a child of bench_train.py.
+
+`bench_worker.py LIBRARY NET train|eval BATCH SIZE THREADS` runs the first step, prints a JSON line about
+itself, and then, for each line with a number of seconds on stdin, a JSON line with images per second.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+CLASSES = {"densenet100": 10, "densenet121": 1000}
+RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
+
+
+def batch_of(net: str, batch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images (batch, 3, size, size) float32 and labels (batch,) int32 of fixed random values."""
+    rng = np.random.default_rng(0)
+    return (
+        rng.standard_normal((batch, 3, size, size), np.float32),
+        rng.integers(0, CLASSES[net], batch).astype(np.int32),
+    )
+
+
+def mindlift(net: str, work: str, batch: int, size: int, threads: int):
+    from src.model_utils import device_adapter
+
+    ranks = device_adapter.read_ranks({})
+    device_adapter.prepare_environment(ranks, threads=threads)
+    device_adapter.connect(ranks, "CPU", threads)
+    import mindspore as ms
+
+    from src import models, optim, step
+    from src.tasks.classification import CountCorrect, SmoothedCrossEntropy
+
+    defaults = {"transition_pool": "avg", "stem_pool": "sym", "stem_norm": False}
+    network = models.build(net, CLASSES[net], defaults, on_cpu=True)
+    images, labels = (ms.Tensor(array) for array in batch_of(net, batch, size))
+    if work == "eval":
+        cell = CountCorrect(network, CLASSES[net])
+        cell.set_train(False)
+        weights = ms.Tensor(np.ones(batch, np.int32))
+        return lambda: cell(images, labels, weights)[0].asnumpy(), f"MindSpore {ms.__version__}"
+    optimizer = optim.sgd_momentum(
+        network.trainable_params(), np.full(10**6, RATE, np.float32), MOMENTUM, DECAY
+    )
+    one = step.TrainStep(network, SmoothedCrossEntropy(CLASSES[net]), optimizer, step.StepOptions())
+    return lambda: one([(images, labels)]), f"MindSpore {ms.__version__}"
+
+
+def mindcv(net: str, work: str, batch: int, size: int, threads: int):
+    """As mindcv's train.py does it: Momentum, fixed loss scale, graph mode, mindspore.amp's train cell."""
+    import mindspore as ms
+    import mindspore.nn as nn
+    from mindcv import __version__
+    from mindcv.models.densenet import DenseNet, densenet121
+
+    version = f"{__version__}, MindSpore {ms.__version__}"
+    ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU", runtime_num_threads=threads)
+    if net == "densenet121":
+        network = densenet121(num_classes=CLASSES[net])
+    else:
+        network = DenseNet(12, (16, 16, 16), 24, num_classes=10)
+        network.features.conv0 = nn.Conv2d(3, 24, 3, pad_mode="pad", padding=1)
+        rest = [network.features.conv0, *list(network.features)[4:]]  # the CIFAR stem: one 3x3 convolution
+        network.features = nn.SequentialCell(rest)
+    images, labels = (ms.Tensor(array) for array in batch_of(net, batch, size))
+    if work == "eval":
+        network.set_train(False)
+        return lambda: network(images).asnumpy().argmax(1), version
+    optimizer = nn.Momentum(network.trainable_params(), RATE, MOMENTUM, DECAY)
+    loss = nn.CrossEntropyLoss()
+    cell = ms.amp.build_train_network(
+        network, optimizer, loss, level="O0", loss_scale_manager=ms.amp.FixedLossScaleManager(1024, False)
+    )
+    cell.set_train()
+    return lambda: cell(images, labels), version
+
+
+def timm(net: str, work: str, batch: int, size: int, threads: int):
+    import timm
+    import torch
+
+    torch.set_num_threads(threads)
+    version = f"{timm.__version__}, PyTorch {torch.__version__.partition('+')[0]}"
+    if net == "densenet121":
+        network = timm.create_model("densenet121", num_classes=CLASSES[net])
+    else:
+        network = timm.models.densenet.DenseNet(12, (16, 16, 16), num_classes=10, memory_efficient=False)
+        network.features.conv0 = torch.nn.Conv2d(3, 24, 3, padding=1, bias=False)
+        network.features.norm0 = network.features.pool0 = torch.nn.Identity()
+    images, labels = (torch.from_numpy(array) for array in batch_of(net, batch, size))
+    labels = labels.long()
+    if work == "eval":
+        network.eval()
+
+        def forward():
+            with torch.inference_mode():
+                return network(images).argmax(1)
+
+        return forward, version
+    optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
+    loss = torch.nn.CrossEntropyLoss()
+
+    def step():
+        optimizer.zero_grad()
+        value = loss(network(images), labels)
+        value.backward()
+        optimizer.step()
+        return value.item()
+
+    return step, version
+
+
+def main(library: str, net: str, work: str, batch: int, size: int, threads: int) -> None:
+    answers, sys.stdout = sys.stdout, sys.stderr  # a library's chatter must not mix with the answers
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    step, version = {"mindlift": mindlift, "mindcv": mindcv, "timm": timm}[library](
+        net, work, batch, size, threads
+    )
+    step()
+    print(json.dumps({"version": version}), file=answers, flush=True)
+    for line in sys.stdin:
+        least, done, started = float(line), 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - started) < least:
+            step()
+            done += 1
+        print(json.dumps({"images_per_second": done * batch / elapsed}), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
