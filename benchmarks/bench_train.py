@@ -115,6 +115,8 @@ def summary(rates: list[float], ours: list[float]) -> dict:
 def show_progress(net: str, work: str, done: int, of: int) -> None:
     if sys.stderr.isatty():
         print(f"\r{net} {work}: round {done} of {of}", end="\n" if done == of else "", file=sys.stderr)
+    elif done == of:
+        print(f"{net} {work}: {of} rounds done", file=sys.stderr)
 
 
 def table(results: list[dict]) -> str:

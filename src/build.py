@@ -1,4 +1,4 @@
-"""From the configuration to the parts: data options, network, schedule. No loop, no files but weights."""
+"""From the configuration to the parts: data options, network, loss, optimiser. No loop, no files but weights."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
+import numpy as np
 
 from src import checkpoint, models
 from src.data.pipeline import DataOptions
 from src.model_utils.errors import ConfigError
+from src.optim import sgd_momentum
 from src.schedule import ScheduleOptions
 from src.step import StepOptions
+from src.tasks.classification import SmoothedCrossEntropy
 
 FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
@@ -37,6 +40,15 @@ def schedule_options(cfg: Any) -> ScheduleOptions:
     )
 
 
+def loss(cfg: Any) -> nn.Cell:
+    return SmoothedCrossEntropy(cfg.num_classes, cfg.label_smooth_factor if cfg.label_smooth else 0.0)
+
+
+def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray) -> nn.Optimizer:
+    """`rates` (steps,) holds the learning rate of every step."""
+    return sgd_momentum(net.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
+
+
 def step_options(cfg: Any, size: int) -> StepOptions:
     default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
     scale = default if cfg.loss_scale is None else cfg.loss_scale
@@ -47,11 +59,21 @@ def network(cfg: Any, device: str) -> nn.Cell:
     """The seeded network of cfg.net at its precision, before any weights are loaded."""
     ms.set_seed(cfg.seed)
     try:
+        check_image_size(cfg)
         net = models.build(cfg.net, cfg.num_classes, cfg.to_dict(), on_cpu=device == "CPU")
     except KeyError as err:
         raise ConfigError(str(err.args[0])) from err
     level = ("O3" if device == "Ascend" else "O0") if cfg.amp_level == "auto" else cfg.amp_level
     return net if level == "O0" else ms.amp.auto_mixed_precision(net, level)
+
+
+def check_image_size(cfg: Any) -> None:
+    least = models.family_of(cfg.net).least_side(cfg.net)
+    if min(cfg.image_size) < least:
+        height, width = cfg.image_size
+        raise ConfigError(
+            f"--image_size {height},{width}: {cfg.net} needs at least {least} in both directions"
+        )
 
 
 def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> None:

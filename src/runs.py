@@ -13,7 +13,7 @@ from typing import Any
 
 from src import checkpoint
 from src.model_utils.errors import CheckpointError
-from src.model_utils.run_paths import RunPaths, write_atomic
+from src.model_utils.run_paths import RunPaths, make_folder, write_atomic
 
 # Options that may change between a run and its continuation.
 FREE = frozenset(
@@ -71,8 +71,9 @@ def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], Any]:
     suffix = 0
     while (base / folder_name(day, second, suffix)).exists():
         suffix += 1
-    paths = RunPaths(base / folder_name(day, second, suffix)).create()
-    return [day, second, suffix, 0], hold(paths.lock)
+    root = base / folder_name(day, second, suffix)
+    make_folder(root)
+    return [day, second, suffix, 0], hold(RunPaths(root).lock)
 
 
 def folder_name(day: int, second: int, suffix: int) -> str:

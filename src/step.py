@@ -128,11 +128,11 @@ class Accumulate(nn.Cell):
     def __init__(self, backward: Backward, sums: ms.ParameterTuple):
         super().__init__(auto_prefix=False)
         self.backward, self.sums = backward, sums
+        self.map = ops.HyperMap()
 
     def construct(self, images, labels):
         loss, gradients = self.backward(images, labels)
-        done = ops.hyper_map(ops.assign_add, self.sums, gradients)
-        return ops.depend(loss, done)
+        return ops.depend(loss, self.map(ops.assign_add, self.sums, gradients))
 
 
 class ApplySums(nn.Cell):
@@ -141,11 +141,12 @@ class ApplySums(nn.Cell):
     def __init__(self, update: Update, sums: ms.ParameterTuple):
         super().__init__(auto_prefix=False)
         self.update, self.sums = update, sums
+        self.map = ops.HyperMap()
 
     def construct(self):
         updated = self.update(self.sums)
-        zeros = ops.hyper_map(ops.zeros_like, ops.depend(self.sums, updated))
-        return ops.depend(updated, ops.hyper_map(ops.assign, self.sums, zeros))
+        zeros = self.map(ops.zeros_like, ops.depend(self.sums, updated))
+        return ops.depend(updated, self.map(ops.assign, self.sums, zeros))
 
 
 class TrainStep:

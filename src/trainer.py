@@ -21,12 +21,10 @@ from src import build, checkpoint, collectives, evaluate
 from src.data import pipeline
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
-from src.optim import sgd_momentum
 from src.run_log import RunLog, Throughput
 from src.runs import Run
 from src.schedule import lr_table
 from src.step import TrainStep
-from src.tasks.classification import SmoothedCrossEntropy
 
 
 class TrainingError(MindLiftError, ArithmeticError):
@@ -97,11 +95,9 @@ class Trainer:
         self.network = build.network(cfg, device)
         if cfg.pretrained:
             build.load_pretrained(cfg, self.network, checkpoint.candidates(Path(cfg.pretrained))[0])
-        loss = SmoothedCrossEntropy(cfg.num_classes, cfg.label_smooth_factor if cfg.label_smooth else 0.0)
-        rates = lr_table(self.per_epoch, build.schedule_options(cfg))
-        optimizer = sgd_momentum(self.network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
-        self.rates = rates
-        self.step = TrainStep(self.network, loss, optimizer, build.step_options(cfg, ranks.size))
+        self.rates = lr_table(self.per_epoch, build.schedule_options(cfg))
+        optimizer = build.optimizer(cfg, self.network, self.rates)
+        self.step = TrainStep(self.network, build.loss(cfg), optimizer, build.step_options(cfg, ranks.size))
         self.state = unique([*self.network.get_parameters(), *self.step.state])
         self.steps = self.restore()
         collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)

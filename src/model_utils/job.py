@@ -85,7 +85,10 @@ def main(body: Callable[[], None], debug: bool) -> int:
             traceback.print_exc()
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ImportError) as err:
+        # while a C extension is being imported, Ctrl-C surfaces as the cause of an ImportError
+        if not isinstance(err, KeyboardInterrupt) and not isinstance(err.__cause__, KeyboardInterrupt):
+            raise
         print("error: interrupted", file=sys.stderr)
         return 130
 

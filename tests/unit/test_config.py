@@ -268,31 +268,6 @@ def test_every_recipe_loads_and_names_itself(recipe):
     assert f"{cfg.net}_{cfg.dataset}" == recipe.stem
 
 
-def test_every_option_is_read_somewhere():
-    code = "\n".join(
-        path.read_text() for path in [*ROOT.glob("src/**/*.py"), ROOT / "train.py", ROOT / "eval.py"]
-    )
-    cloud_only = {
-        "train_url",
-        "multi_data_url",
-        "pretrain_url",
-        "ckpt_url",
-        "checkpoint_url",
-        "result_url",
-        "model_url",
-        "grampus_code_file_name",
-        "data_url",
-    }
-    unread = [
-        name
-        for name in config.load([]).to_dict()
-        if f"cfg.{name}" not in code and f"    {name}: " not in code
-    ]
-    networks = {"transition_pool", "stem_pool", "stem_norm"}
-    read_before_there_is_a_config = {"config_path", "debug"}
-    assert set(unread) - networks - cloud_only == read_before_there_is_a_config
-
-
 def test_defaults_file_is_complete_without_the_repository(tmp_path):
     shutil.copy(ROOT / "default_config.yaml", tmp_path)
     with pytest.raises(ConfigError, match="unknown net 'densenet100'"):

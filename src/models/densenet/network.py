@@ -40,6 +40,11 @@ def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DenseNet:
     return DenseNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
 
 
+def least_side(variant: str) -> int:
+    """The smallest image height and width that leave a pixel behind the last transition."""
+    return 32 if VARIANTS[variant].stem == "imagenet" else 2 ** (len(VARIANTS[variant].blocks) - 1)
+
+
 def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
     """Convolution without bias, zero padding of kernel//2 on each side, He initialised on fan-in."""
     return nn.Conv2d(
@@ -68,7 +73,7 @@ class NarrowingConv(nn.Cell):
 
     def construct(self, x):
         n, _, h, w = x.shape
-        kernel = self.mirror(self.weight.transpose(1, 0, 2, 3))
+        kernel = self.mirror(self.weight.astype(x.dtype).transpose(1, 0, 2, 3))
         return self.transposed(x, kernel, (n, self.cout, h, w))
 
 

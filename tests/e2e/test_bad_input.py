@@ -1,0 +1,293 @@
+"""What a user sees for bad input: one line, the right exit code, nothing lost. Real runs of train.py and eval.py."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from PIL import Image
+
+from src import checkpoint
+from src.data import cifar10
+from tests.conftest import ROOT, TINY, Finished, environment, run_program, run_ranks
+
+TRAIN, EVAL = "train.py", "eval.py"
+
+
+@pytest.fixture(scope="module")
+def run(few_digits, tmp_path_factory) -> Path:
+    """A finished run of densenet22: two epochs of six steps."""
+    output = tmp_path_factory.mktemp("run")
+    done = run_program(
+        TRAIN, *TINY, "--data_dir", few_digits, "--ckpt_path", output, "--max_epoch", 2, "--ckpt_interval", 6
+    )
+    assert done.code == 0, done.err
+    return Path(done.result["run"])
+
+
+@pytest.fixture(scope="module")
+def place(few_digits, run, tmp_path_factory) -> Path:
+    """A folder with one broken thing under each name that the table below uses."""
+    root = tmp_path_factory.mktemp("broken")
+    (root / "empty").mkdir()
+    (root / "good").symlink_to(few_digits)
+    (root / "run").symlink_to(run)
+
+    batch = (few_digits / "data_batch_1.bin").read_bytes()
+    (root / "short").mkdir()
+    (root / "short/data_batch_1.bin").write_bytes(batch[:-1000])
+    (root / "label").mkdir()
+    (root / "label/data_batch_1.bin").write_bytes(bytes([77]) + batch[1:])
+    (root / "no_test").mkdir()
+    (root / "no_test/data_batch_1.bin").write_bytes(batch)
+
+    for name in ("tree", "tree_corrupt"):
+        for label in ("cat", "dog"):
+            folder = root / name / label
+            folder.mkdir(parents=True)
+            for i in range(4):
+                pixels = np.random.default_rng(i).integers(0, 255, (20, 20, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{i}.jpg")
+    corrupt = root / "tree_corrupt/cat/2.jpg"
+    corrupt.write_bytes(corrupt.read_bytes()[:300])
+
+    file = next((run / "checkpoints").glob("*.ckpt"))
+    (root / "damaged.ckpt").write_bytes(file.read_bytes()[:5000])
+    tensors = [{"name": name, "data": p} for name, p in ms.load_checkpoint(str(file)).items()]
+    weights = [entry for entry in tensors if not entry["name"].startswith("moments.")]
+    entries = [entry for entry in weights if entry["name"] not in ("step_num", "epoch_num", "seed")]
+    ms.save_checkpoint(entries, str(root / "only_weights.ckpt"))
+    entries[0] = {"name": "somewhere.else", "data": entries[0]["data"]}
+    ms.save_checkpoint(entries, str(root / "other.ckpt"))
+    (root / "text.txt").write_text("no checkpoint")
+
+    (root / "broken.yaml").write_text("net: densenet22\nlr: [0.1\nmax_epoch: 3\n")
+    (root / "tree.yaml").write_text("net: densenet22\ndataset: imagenet\nnum_classes: 2\n")
+    (root / "unknown.yaml").write_text("net: densenet22\nlr_rate: 0.1\n")
+    return root
+
+
+# id: (program, arguments, exit code, parts of the one line). {} is the folder `place`.
+CASES = {
+    "data folder missing": (TRAIN, "--data_dir {}/nowhere", 2, ["nowhere", "--data_dir"]),
+    "data folder is a file": (TRAIN, "--data_dir {}/text.txt", 2, ["text.txt", "not a folder"]),
+    "data folder empty": (TRAIN, "--data_dir {}/empty", 2, ["empty", "data_batch"]),
+    "data folder not named": (TRAIN, "--dataset cifar10 --net densenet100", 2, ["cifar10", "--data_dir"]),
+    "no test batch": (EVAL, "--data_dir {}/no_test --pretrained {}/run", 2, ["test_batch.bin"]),
+    "batch file cut short": (TRAIN, "--data_dir {}/short", 2, ["data_batch_1.bin", "3073", "cut short"]),
+    "label out of range": (TRAIN, "--data_dir {}/label", 2, ["label 77", "num_classes is 10"]),
+    "num_classes too small": (TRAIN, "--data_dir {}/good --num_classes 5", 2, ["num_classes is 5"]),
+    "num_classes zero": (TRAIN, "--num_classes 0", 2, ["num_classes", "0", "at least 1"]),
+    "class folders missing": (
+        TRAIN, "--config_path {}/tree.yaml --data_dir {}/empty --num_classes 2", 2, ["empty", "class"],
+    ),
+    "class folders too many": (
+        TRAIN, "--config_path {}/tree.yaml --data_dir {}/tree --num_classes 1", 2, ["2 class folders", "--num_classes 2"],
+    ),
+    "class folders too few": (
+        TRAIN, "--config_path {}/tree.yaml --data_dir {}/tree --num_classes 3", 2,
+        ["2 class folders", "--allow_unused_classes"],
+    ),
+    "corrupt image": (
+        TRAIN, "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --per_batch_size 8 --image_size 16",
+        2, ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
+    ),
+    "corrupt image in evaluation": (
+        EVAL, "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --image_size 16 --eval_resize 18"
+        " --pretrained {}/run --filter_head true", 2, ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
+    ),
+    "fewer images than a batch": (TRAIN, "--data_dir {}/good --per_batch_size 500", 2, ["200 training images", "500"]),
+    "net unknown": (TRAIN, "--net densenet101", 2, ["densenet101", "densenet100", "densenet121"]),
+    "dataset unknown": (TRAIN, "--dataset mnist", 2, ["mnist", "digits", "cifar10", "imagenet"]),
+    "image_size not parsable": (TRAIN, "--image_size 32x", 2, ["image_size", "32x"]),
+    "image_size zero": (TRAIN, "--image_size 0,16", 2, ["image_size", "0,16"]),
+    "image_size too small for the net": (TRAIN, "--data_dir {}/good --image_size 2", 2, ["--image_size 2,2", "at least 4"]),
+    "lr negative": (TRAIN, "--lr -0.1", 2, ["lr", "-0.1", "at least 0"]),
+    "lr not a number": (TRAIN, "--lr fast", 2, ["lr", "fast", "number"]),
+    "option misspelt": (TRAIN, "--lr_shceduler cosine_annealing", 2, ["lr_shceduler", "lr_scheduler"]),
+    "option without value": (TRAIN, "--lr", 2, ["--lr"]),
+    "resume misspelt": (TRAIN, "--resume atuo", 2, ["atuo", "auto", "none"]),
+    "resume from an empty folder": (TRAIN, "--resume {}/empty", 2, ["no complete checkpoint", "empty"]),
+    "resume from weights alone": (
+        TRAIN, "--data_dir {}/good --resume {}/only_weights.ckpt", 2, ["--pretrained", "--resume"],
+    ),
+    "resume from another net": (
+        TRAIN, "--data_dir {}/good --net densenet100 --image_size 8 --resume {}/run", 2, ["does not fit", "missing"],
+    ),
+    "pretrained missing": (EVAL, "--data_dir {}/good --pretrained {}/no.ckpt", 2, ["no.ckpt"]),
+    "pretrained not given": (EVAL, "--data_dir {}/good", 2, ["--pretrained"]),
+    "pretrained is text": (EVAL, "--data_dir {}/good --pretrained {}/text.txt", 2, ["text.txt", ".ckpt"]),
+    "pretrained damaged": (EVAL, "--data_dir {}/good --pretrained {}/damaged.ckpt", 2, ["damaged"]),
+    "pretrained folder empty": (EVAL, "--data_dir {}/good --pretrained {}/empty", 2, ["empty", ".ckpt"]),
+    "pretrained of another net": (
+        EVAL, "--data_dir {}/good --net densenet100 --image_size 8 --pretrained {}/run", 2,
+        ["missing (stages.0.layers.3", "of other shape", "instead of"],
+    ),
+    "pretrained with another tensor": (
+        EVAL, "--data_dir {}/good --pretrained {}/other.ckpt", 2,
+        ["1 missing (stem.conv0.weight)", "1 unexpected (somewhere.else)"],
+    ),
+    "pretrained with other classes": (
+        TRAIN, "--data_dir {}/good --num_classes 12 --pretrained {}/run", 2, ["classifier.weight", "(12, "],
+    ),
+    "YAML broken": (TRAIN, "--config_path {}/broken.yaml", 2, ["broken.yaml:3"]),
+    "YAML with an unknown key": (TRAIN, "--config_path {}/unknown.yaml", 2, ["lr_rate", "unknown.yaml"]),
+    "recipe missing": (TRAIN, "--config_path {}/no.yaml", 2, ["no.yaml"]),
+    "output is a file": (TRAIN, "--data_dir {}/good --ckpt_path {}/text.txt", 1, ["text.txt", "--ckpt_path"]),
+    "output can't be written": (TRAIN, "--data_dir {}/good --ckpt_path /proc/mindlift", 1, ["/proc/mindlift"]),
+    "sink mode on a CPU": (TRAIN, "--data_dir {}/good --dataset_sink_mode true", 2, ["--dataset_sink_mode", "Ascend"]),
+    "no such device": (TRAIN, "--device_target TPU", 2, ["TPU", "Ascend", "CPU"]),
+    "group_size without ranks": (TRAIN, "--group_size 8", 2, ["group_size", "8"]),
+    "cloud adapter": (TRAIN, "--enable_modelarts true", 2, ["--enable_modelarts"]),
+}  # fmt: skip
+
+
+def arguments(text: str, place: Path) -> list[str]:
+    return [word.replace("{}", str(place)) for word in text.split()]
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_bad_input_is_one_line(case, place, tmp_path):
+    program, text, code, parts = CASES[case]
+    given = arguments(text, place)
+    given += [] if "--net" in given or "--config_path" in given else ["--net", "densenet22"]
+    given += [] if "--ckpt_path" in given else ["--ckpt_path", str(tmp_path / "out")]
+    started = time.monotonic()
+    done = run_program(program, *given)
+    assert done.code == code, done.err + done.out
+    for part in parts:
+        assert part in done.error
+    assert time.monotonic() - started < 40
+    assert not list(tmp_path.rglob("*.ckpt"))
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_corrupt_image_is_replaced_and_counted_when_asked(place, tmp_path):
+    done = run_program(
+        TRAIN, "--config_path", place / "tree.yaml", "--data_dir", place / "tree_corrupt", "--image_size", 16, "--eval_resize", 18, "--per_batch_size", 8, "--max_epoch", 1, "--lr", 0.1,
+        "--skip_corrupt", "true", "--run_eval", "true", "--ckpt_path", tmp_path,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "replaced corrupt images 1 times" in done.out + done.err
+    assert done.result["total"] == 7, "the eighth is not counted as an image"
+
+
+def test_rank_variables_that_contradict_each_other(few_digits, tmp_path):
+    done = run_program(
+        TRAIN, *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, RANK_ID="3", RANK_SIZE="2"
+    )
+    assert done.code == 2
+    assert "RANK_ID" in done.error
+    assert "RANK_SIZE" in done.error
+
+
+def test_more_ranks_than_images(few_digits, tmp_path):
+    folder = tmp_path / "one"
+    folder.mkdir()
+    images, labels = cifar10.read_batch(few_digits / "data_batch_1.bin")
+    cifar10.write_batch(folder / "data_batch_1.bin", images[:1], labels[:1])
+    started = time.monotonic()
+    done = run_ranks(
+        2, TRAIN, *TINY, "--data_dir", folder, "--ckpt_path", tmp_path / "out", "--per_batch_size", 1,
+        LOG_DIR=str(tmp_path / "logs"),
+    )  # fmt: skip
+    assert done.code == 2, done.err
+    assert "2 ranks but only 1 training images" in done.error
+    assert time.monotonic() - started < 60
+
+
+def test_a_port_that_is_taken(few_digits, tmp_path):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        started = time.monotonic()
+        done = run_program(
+            TRAIN, *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, MS_ROLE="MS_SCHED", MS_WORKER_NUM="2",
+            MS_SCHED_HOST="127.0.0.1", MS_SCHED_PORT=str(other.getsockname()[1]),
+        )  # fmt: skip
+    assert done.code == 1, done.err
+    assert "port" in done.error
+    assert str(other.fileno()) == "-1"
+    assert time.monotonic() - started < 60
+
+
+def limited(*given: object, most_bytes: int) -> Finished:
+    """train.py with a disk that takes no file above `most_bytes`: writing fails as on a full one."""
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    command = [sys.executable, str(ROOT / TRAIN), *map(str, given)]
+    return Finished(
+        subprocess.run(
+            command, cwd=ROOT, env=environment(), preexec_fn=limit, capture_output=True, text=True, timeout=120,
+            check=False,
+        )
+    )  # fmt: skip
+
+
+def test_a_full_disk_leaves_the_last_good_checkpoint(few_digits, tmp_path):
+    command = (
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        3,
+        "--ckpt_interval",
+        6,
+    )
+    first = run_program(TRAIN, *command, "--max_steps", 6)
+    assert first.code == 0, first.err
+    folder = Path(first.result["run"]) / "checkpoints"
+    (folder.parent / "result.json").unlink()  # as if it had been killed here
+    before = {path.name: path.stat().st_size for path in folder.iterdir()}
+    done = limited(*command, most_bytes=20_000)
+    assert done.code == 1, done.err + done.out
+    assert "can't save checkpoint" in done.error
+    assert "earlier checkpoints are unharmed" in done.error
+    assert {path.name: path.stat().st_size for path in folder.iterdir()} == before
+    assert checkpoint.latest(folder).step == 6
+    last = run_program(TRAIN, *command)
+    assert last.code == 0, last.err
+    assert "after step 6" in last.out
+
+
+def test_ctrl_c_before_the_training_is_one_line(few_digits, tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / TRAIN), *TINY, "--data_dir", str(few_digits), "--ckpt_path", str(tmp_path)],
+        cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 60
+    while "libmindspore" not in Path(f"/proc/{process.pid}/maps").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    done = Finished(subprocess.CompletedProcess([], process.returncode, out, err))
+    assert done.code in (130, 1), err
+    assert "interrupt" in done.error.lower() or "SIGINT" in done.error
+
+
+def test_a_mistake_on_several_ranks_is_said_once(tmp_path):
+    done = run_ranks(2, TRAIN, *TINY, "--lr", "-1", "--ckpt_path", tmp_path, LOG_DIR=str(tmp_path / "logs"))
+    assert done.code == 2
+    assert "at least 0" in done.error
+
+
+def test_the_traceback_is_there_with_debug(tmp_path):
+    done = run_program(TRAIN, "--data_dir", tmp_path / "nowhere", "--debug", "true")
+    assert done.code == 2
+    assert "Traceback" in done.err
+    assert done.err.rstrip().splitlines()[-1].startswith("error: ")

@@ -1,0 +1,264 @@
+"""Every option has an effect: the parts that the configuration makes, with and without it.
+
+`EFFECTS` says for each option which parts change, and the tests demand that exactly these do. `IN_A_RUN` are
+options that one real run shows, the other tests of the rest are where `SHOWN_BY` says.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from PIL import Image
+
+from src import build
+from src.data import pipeline
+from src.model_utils import config
+from src.model_utils.errors import CheckpointError, DataError
+from src.schedule import lr_table
+from tests.conftest import run_program
+
+ROOT = Path(__file__).resolve().parents[2]
+
+BASE = {"net": "densenet22", "dataset": "digits", "per_batch_size": "16", "max_epoch": "4"}
+TREE = {**BASE, "dataset": "imagenet", "num_classes": "2", "image_size": "8", "per_batch_size": "4"}
+SMOOTH, COSINE, STEPS = ({**BASE, **more} for more in (
+    {"label_smooth": "1"}, {"lr_scheduler": "cosine_annealing"},
+    {"lr_scheduler": "exponential", "lr_epochs": "1,2"},
+))  # fmt: skip
+
+# option: (base, another value, the parts that change)
+EFFECTS = {
+    "dataset": ({**TREE, "color_jitter": "0"}, "cifar10", {"error", "batches", "evaluation"}),
+    "data_dir": (BASE, "other", {"batches", "evaluation"}),
+    "num_classes": (BASE, "12", {"network", "loss"}),
+    "allow_unused_classes": ({**TREE, "num_classes": "3"}, "true", {"error", "batches", "evaluation"}),
+    "image_size": (BASE, "12,16", {"batches", "evaluation"}),
+    "per_batch_size": (BASE, "8", {"batches", "evaluation", "rates"}),
+    "num_parallel_workers": (BASE, "1", {"workers"}),
+    "augment": (BASE, "none", {"batches"}),
+    "hflip": (BASE, "1", {"batches"}),
+    "color_jitter": (BASE, "0.3", {"batches"}),
+    "eval_resize": (TREE, "12", {"evaluation"}),
+    "skip_corrupt": ({**TREE, "data_dir": "corrupt", "per_batch_size": "11"}, "true", {"error", "batches", "evaluation"}),
+    "drop_remainder": (BASE, "true", {"evaluation"}),
+    "seed": (BASE, "2", {"batches", "network"}),
+    "net": (BASE, "densenet100", {"network"}),
+    "transition_pool": (BASE, "max", {"outputs"}),
+    "stem_norm": (BASE, "true", {"network"}),
+    "momentum": (BASE, "0.5", {"optimiser"}),
+    "weight_decay": (BASE, "0.3", {"optimiser"}),
+    "label_smooth": (BASE, "1", {"loss"}),
+    "label_smooth_factor": (SMOOTH, "0.3", {"loss"}),
+    "loss_scale": (BASE, "8", {"step"}),
+    "is_dynamic_loss_scale": (BASE, "1", {"step"}),
+    "amp_level": (BASE, "O3", {"outputs"}),
+    "accumulation_steps": (BASE, "2", {"step", "rates"}),
+    "max_epoch": (BASE, "5", {"rates"}),
+    "lr_scheduler": (BASE, "exponential", {"rates"}),
+    "lr": (BASE, "0.2", {"rates"}),
+    "lr_epochs": (STEPS, "2,3", {"rates"}),
+    "lr_gamma": (STEPS, "0.5", {"rates"}),
+    "eta_min": (COSINE, "0.01", {"rates"}),
+    "T_max": (COSINE, "2", {"rates"}),
+    "warmup_epochs": (BASE, "1.5", {"rates"}),
+}  # fmt: skip
+
+# Shown by the test of this name below tests/.
+SHOWN_BY = {
+    "config_path": "unit/test_config.py::test_every_recipe_loads_and_names_itself",
+    "debug": "e2e/test_bad_input.py::test_the_traceback_is_there_with_debug",
+    "resume": "e2e/test_train.py::test_resume_from_a_step_inside_an_epoch",
+    "is_save_on_master": "e2e/test_train.py::test_two_ranks_end_with_equal_weights",
+    "enable_modelarts": "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    "dataset_sink_mode": "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    "device_target": "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    "is_distributed": "unit/test_ranks.py::test_check_ranks",
+    "rank": "unit/test_ranks.py::test_check_ranks",
+    "group_size": "unit/test_ranks.py::test_check_ranks",
+    "threads": "unit/test_ranks.py::test_threads_are_shared_and_the_users_values_stay",
+    "filter_head": "e2e/test_flags.py::test_filter_head_keeps_the_body_and_leaves_the_head",
+    "stem_pool": "unit/test_models.py::test_the_stems_pooling_is_an_option",
+    "pretrained": "e2e/test_flags.py::test_training_starts_from_pretrained_weights",
+}
+IN_A_RUN = {
+    "ckpt_path", "ckpt_interval", "keep_checkpoint_max", "log_path", "log_interval", "progress", "run_eval",
+    "max_steps", "eval_data_dir", "backbone",
+}  # fmt: skip
+# Taken and kept for the cloud adapter, which is not there yet.
+CLOUD = {
+    "data_url", "train_url", "multi_data_url", "pretrain_url", "ckpt_url", "checkpoint_url", "result_url",
+    "model_url", "grampus_code_file_name",
+}  # fmt: skip
+
+
+def test_every_option_has_a_test_of_its_effect():
+    tables = [EFFECTS, SHOWN_BY, CLOUD, IN_A_RUN]
+    listed = [name for table in tables for name in table]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == set(config.load([]).to_dict())
+
+
+@pytest.mark.parametrize("option", SHOWN_BY)
+def test_the_tests_named_here_are_there(option):
+    file, _, name = SHOWN_BY[option].partition("::")
+    assert f"def {name}(" in (ROOT / "tests" / file).read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def folders(few_digits, digits, tmp_path_factory) -> dict[str, Path]:
+    """Data folders by the names that the table uses."""
+    root = tmp_path_factory.mktemp("tree")
+    for tree in ("tree", "corrupt"):
+        for label, count in (("a", 6), ("b", 5)):
+            (root / tree / label).mkdir(parents=True)
+            for i in range(count):
+                pixels = np.random.default_rng(i + 10 * count).integers(0, 255, (24, 20, 3), np.uint8)
+                Image.fromarray(pixels).save(root / tree / label / f"{i}.jpg")
+    broken = root / "corrupt/a/3.jpg"
+    broken.write_bytes(broken.read_bytes()[:200])
+    return {"digits": few_digits, "other": digits, "imagenet": root / "tree", "corrupt": root / "corrupt"}
+
+
+def digest(arrays) -> str:
+    total = hashlib.sha256()
+    for array in arrays:
+        value = np.ascontiguousarray(array.asnumpy() if isinstance(array, ms.Tensor) else array)
+        total.update(str((value.shape, value.dtype)).encode() + value.tobytes())
+    return total.hexdigest()
+
+
+def data_parts(cfg: config.Config, path: Path) -> dict[str, object]:
+    options = build.data_options(cfg, workers=1)
+    found: dict[str, object] = {
+        "workers": build.data_options(cfg, workers=8).workers,
+        "batches": None,
+        "evaluation": None,
+        "error": "",
+    }
+    try:
+        train = pipeline.open_split(options, path, train=True)
+        test = pipeline.open_split(options, path, train=False)
+        batches = pipeline.train_batches(train, options, 0, 1, 0, 2, 1)
+        found["batches"] = digest(array for batch in batches for array in batch)
+        evaluation = pipeline.eval_batches(test, options, 0, 1)
+        found["evaluation"] = digest(array for batch in evaluation for array in batch)
+    except DataError as err:
+        found["error"] = type(err).__name__
+    return found
+
+
+def network_parts(cfg: config.Config) -> dict[str, object]:
+    net = build.network(cfg, "CPU")
+    parameters = net.get_parameters()
+    images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, *cfg.image_size)), ms.float32)
+    outputs = net.set_train(False)(images)
+    rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), build.schedule_options(cfg))
+    groups = build.optimizer(cfg, net, rates)
+    return {
+        "network": digest(value for p in sorted(parameters, key=lambda p: p.name) for value in (p.asnumpy().astype(np.float32),)),
+        "outputs": digest([outputs]),
+        "rates": digest([rates]),
+        "optimiser": (float(groups.momentum.asnumpy()), {float(d) for d in np.ravel(groups.weight_decay)}),
+    }  # fmt: skip
+
+
+def loss_part(cfg: config.Config) -> float:
+    logits = np.random.default_rng(0).normal(size=(4, 10))
+    wide = (
+        np.concatenate([logits, np.zeros((4, cfg.num_classes - 10))], 1) if cfg.num_classes > 10 else logits
+    )
+    return float(build.loss(cfg)(ms.Tensor(wide, ms.float32), ms.Tensor([1, 2, 3, 4], ms.int32)).asnumpy())
+
+
+def parts(options: dict[str, str], folders: dict[str, Path]) -> dict[str, object]:
+    """What the configuration `options` becomes, by part."""
+    given = {"config_path": str(ROOT / "src/models/densenet/recipes/densenet22_digits.yaml"), **options}
+    path = folders[given.pop("data_dir", "imagenet" if given["dataset"] == "imagenet" else "digits")]
+    cfg = config.load([word for name, value in given.items() for word in (f"--{name}", value)])
+    return {
+        **data_parts(cfg, path), **network_parts(cfg), "loss": loss_part(cfg), "step": asdict(build.step_options(cfg, 1)),
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def known() -> dict[str, dict[str, object]]:
+    return {}
+
+
+@pytest.mark.parametrize("option", EFFECTS)
+def test_an_option_changes_what_it_is_for_and_nothing_else(option, folders, known):
+    base, value, wanted = EFFECTS[option]
+    key = str(sorted(base.items()))
+    without = known.setdefault(key, known.get(key) or parts(base, folders))
+    with_it = parts({**base, option: value}, folders)
+    changed = {name for name in without if without[name] != with_it[name]}
+    assert changed - {"outputs"} == wanted - {"outputs"}
+    assert "outputs" in changed or "outputs" not in wanted
+
+
+def test_filter_head_keeps_the_body_and_leaves_the_head(tmp_path):
+    cfg = config.load(["--net", "densenet22", "--num_classes", "4"])
+    source = build.network(cfg.replace(seed=5), "CPU")
+    ms.save_checkpoint(source, str(tmp_path / "net.ckpt"))
+    other = cfg.replace(num_classes=7)
+    with pytest.raises(CheckpointError, match="classifier"):
+        build.load_pretrained(other, build.network(other, "CPU"), tmp_path / "net.ckpt")
+    other = other.replace(filter_head=True)
+    net = build.network(other, "CPU")
+    before = net.classifier.weight.asnumpy().copy()
+    build.load_pretrained(other, net, tmp_path / "net.ckpt")
+    np.testing.assert_array_equal(net.classifier.weight.asnumpy(), before)
+    np.testing.assert_array_equal(net.stem.conv0.weight.asnumpy(), source.stem.conv0.weight.asnumpy())
+
+
+@pytest.fixture(scope="module")
+def trained(few_digits, digits, tmp_path_factory):
+    """Eight steps with every option of IN_A_RUN set; the run and where it was told to write."""
+    out = tmp_path_factory.mktemp("run")
+    done = run_program(
+        "train.py", *(word for name, value in BASE.items() for word in (f"--{name}", value)), "--data_dir", few_digits,
+        "--ckpt_path", out / "runs", "--ckpt_interval", 3, "--keep_checkpoint_max", 2, "--log_path", out / "logs",
+        "--log_interval", 2, "--progress", "true", "--run_eval", "true", "--max_steps", 8, "--eval_data_dir", digits,
+        "--backbone", "densenet",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    return done, out
+
+
+def test_a_run_heeds_its_options(trained):
+    done, out = trained
+    run = Path(done.result["run"])
+    assert run.parent == out / "runs"
+    assert sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")) == [
+        "densenet22-1_6.ckpt", "densenet22-1_8.ckpt",
+    ]  # fmt: skip
+    assert [path.name for path in (out / "logs").iterdir()] == ["rank_0.log"]
+    assert not (run / "logs").exists()
+    iterations = [line.split("iter[")[1].split("]")[0] for line in done.out.splitlines() if "iter[" in line]
+    assert iterations == ["1", "3", "5", "7"]
+    assert "train densenet22" in done.err
+    assert "8/8" in done.err
+    assert done.result["steps"] == 8
+    assert done.result["total"] == 357, "of eval_data_dir; data_dir has 83"
+    assert "--backbone is ignored" in done.err
+
+
+def test_training_starts_from_pretrained_weights(trained, few_digits, tmp_path):
+    source = Path(trained[0].result["checkpoint"])
+    done = run_program(
+        "train.py", *(word for name, value in BASE.items() for word in (f"--{name}", value)), "--data_dir", few_digits,
+        "--ckpt_path", tmp_path, "--pretrained", source, "--lr", 0, "--max_steps", 1, "--run_eval", "false",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert "train densenet22" not in done.err, "no progress bar in a file"
+    one, two = ms.load_checkpoint(str(source)), ms.load_checkpoint(done.result["checkpoint"])
+    names = [name for name in one if name.endswith((".weight", ".gamma", ".beta"))]
+    assert len(names) > 50
+    for name in names:
+        if not name.startswith("moments."):
+            np.testing.assert_array_equal(one[name].asnumpy(), two[name].asnumpy())

@@ -1,0 +1,52 @@
+"""Child of test_ranks_equal.py: trains a network without batch norm on the digits and saves its weights.
+
+`weights_after.py DATA OUT STEPS GLOBAL_BATCH` runs on the ranks that the launcher gives.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from src.model_utils import device_adapter
+
+
+def main(data: str, out: str, steps: int, global_batch: int) -> None:
+    ranks = device_adapter.read_ranks()
+    device_adapter.prepare_environment(ranks)
+    device_adapter.connect(ranks, "CPU")
+    import mindspore as ms
+    import mindspore.nn as nn
+    import numpy as np
+
+    from src import build, collectives, optim
+    from src.data import pipeline
+    from src.model_utils import config
+    from src.step import TrainStep
+
+    cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size)])
+    options = build.data_options(cfg, 1)
+    samples = pipeline.open_split(options, Path(data), train=True)
+    ms.set_seed(1 + ranks.rank)  # different weights, so that the copy from rank 0 is needed
+    network = nn.SequentialCell(
+        nn.Conv2d(3, 8, 3, pad_mode="pad", padding=1),
+        nn.ReLU(),
+        nn.MaxPool2d(2, 2),
+        nn.Flatten(),
+        nn.Dense(128, 10),
+    )
+    collectives.copy_from_rank0(network.trainable_params(), ranks.rank, ranks.size)
+    rates = np.full(steps, 0.1, np.float32)
+    optimizer = optim.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
+    step = TrainStep(network, build.loss(cfg), optimizer, build.step_options(cfg, ranks.size))
+    losses = [
+        step([batch])[0]
+        for batch in pipeline.train_batches(samples, options, ranks.rank, ranks.size, 0, steps, 1)
+    ]
+    weights = {parameter.name: parameter.asnumpy() for parameter in network.trainable_params()}
+    np.savez(f"{out}_{ranks.rank}_of_{ranks.size}.npz", losses=np.array(losses), **weights)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    device_adapter.leave(0)

@@ -1,0 +1,170 @@
+"""One optimiser step against the same step done by hand in numpy."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+import numpy as np
+import pytest
+
+from src import optim, step
+from src.step import StepOptions, TrainStep
+
+RATES = np.array([0.1, 0.05, 0.2, 0.01], np.float32)
+MOMENTUM, DECAY = 0.9, 0.01
+
+
+class Scaled(nn.Cell):
+    """x (N, 3) -> gamma * (x W' + b), shape (N, 2): a weight, a bias and a norm's gamma."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = nn.Dense(3, 2)
+        self.gamma = ms.Parameter(ms.Tensor(np.array([0.7, 1.3]), ms.float32), name="norm.gamma")
+
+    def construct(self, x):
+        return self.dense(x) * self.gamma
+
+
+class HalfSquares(nn.Cell):
+    """Mean over the batch of half the squared distance to the target, summed over its columns."""
+
+    def construct(self, outputs, targets):
+        return ((outputs - targets) ** 2).sum(1).mean() / 2
+
+
+class Hand:
+    """Scaled, HalfSquares and SGD with momentum in float64."""
+
+    def __init__(self, cell: Scaled):
+        parameters = {p.name: p.asnumpy().astype(np.float64) for p in cell.trainable_params()}
+        self.values, self.speed = parameters, {name: np.zeros_like(v) for name, v in parameters.items()}
+
+    def gradients(self, x, y):
+        w, b, g = (self.values[name] for name in ("dense.weight", "dense.bias", "norm.gamma"))
+        linear = x @ w.T + b
+        error = (linear * g - y) / len(x)
+        loss = ((linear * g - y) ** 2).sum(1).mean() / 2
+        found = {
+            "dense.weight": (error * g).T @ x, "dense.bias": (error * g).sum(0), "norm.gamma": (error * linear).sum(0)
+        }  # fmt: skip
+        return loss, found
+
+    def update(self, gradients, rate):
+        for name, value in self.values.items():
+            decay = DECAY if name == "dense.weight" else 0.0
+            self.speed[name] = MOMENTUM * self.speed[name] + gradients[name] + decay * value
+            self.values[name] = value - rate * self.speed[name]
+
+
+@pytest.fixture
+def cell():
+    ms.set_seed(3)
+    return Scaled()
+
+
+def batches(count: int, size: int = 4, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    return [
+        (scale * rng.normal(size=(size, 3)), scale * rng.normal(size=(size, 2))) for _ in range(count)
+    ]  # fmt: skip
+
+
+def tensors(*pairs) -> list[tuple]:
+    return [tuple(ms.Tensor(array, ms.float32) for array in pair) for pair in pairs]
+
+
+def trainer(cell: nn.Cell, **options) -> TrainStep:
+    optimizer = optim.sgd_momentum(cell.trainable_params(), RATES, MOMENTUM, DECAY)
+    return TrainStep(cell, HalfSquares(), optimizer, StepOptions(**options))
+
+
+def values(cell: nn.Cell) -> dict[str, np.ndarray]:
+    return {p.name: p.asnumpy().copy() for p in cell.trainable_params()}
+
+
+def close(cell: nn.Cell, wanted: dict[str, np.ndarray], tolerance: float = 2e-6) -> None:
+    for name, value in values(cell).items():
+        np.testing.assert_allclose(value, wanted[name], rtol=tolerance, atol=tolerance, err_msg=name)
+
+
+def test_steps_are_those_done_by_hand(cell):
+    """Momentum, decay on the weight alone, and the learning rate of each step."""
+    hand, one = Hand(cell), trainer(cell)
+    for (x, y), rate in zip(batches(4), RATES):
+        loss, gradients = hand.gradients(x, y)
+        hand.update(gradients, rate)
+        found, updated = one(tensors((x, y)))
+        assert updated is True
+        assert found == pytest.approx(loss, rel=1e-5)
+        close(cell, hand.values)
+
+
+def test_decay_groups_leave_out_bias_gamma_and_beta():
+    network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.BatchNorm2d(4), nn.Dense(4, 2))
+    decayed, plain = optim.decay_groups(network.trainable_params(), 0.01)
+    assert sorted(p.name for p in decayed["params"]) == ["0.weight", "2.weight"]
+    assert sorted(p.name for p in plain["params"]) == ["0.bias", "1.beta", "1.gamma", "2.bias"]
+    assert (decayed["weight_decay"], plain["weight_decay"]) == (0.01, 0.0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 2.0**16])
+def test_a_fixed_loss_scale_changes_nothing(cell, scale):
+    hand, one = Hand(cell), trainer(cell, loss_scale=scale)
+    for (x, y), rate in zip(batches(3), RATES):
+        loss, gradients = hand.gradients(x, y)
+        hand.update(gradients, rate)
+        assert one(tensors((x, y)))[0] == pytest.approx(loss, rel=1e-5)
+    close(cell, hand.values)
+
+
+def test_overflow_halves_a_dynamic_scale_and_skips_the_step(cell):
+    one = trainer(cell, loss_scale=2.0**20, dynamic_loss_scale=True)
+    scale = {p.name: p for p in one.state}
+    assert one(tensors(*batches(1)))[1] is True
+    before = {p.name: p.asnumpy().copy() for p in [*cell.trainable_params(), *one.state]}
+    x, y = batches(1, scale=1e18)[0]  # its gradients, times the scale, are beyond float32
+    assert one(tensors((x, y)))[1] is False
+    after = {p.name: p.asnumpy() for p in [*cell.trainable_params(), *one.state]}
+    changed = [name for name in before if (before[name] != after[name]).any()]
+    assert sorted(changed) == ["loss_scale.good_steps", "loss_scale.value"]
+    assert scale["loss_scale.value"].asnumpy() == 2.0**19
+    assert scale["loss_scale.good_steps"].asnumpy() == 0
+    assert one(tensors(*batches(1)))[1] is True
+
+
+def test_a_dynamic_scale_doubles_after_two_thousand_good_steps(cell):
+    scale = step.LossScale(1024.0, True)
+    scale.good_steps.set_data(ms.Tensor(step.GROWTH_INTERVAL - 2, ms.int32))
+    good = ms.Tensor(True)
+    scale(good)
+    assert (float(scale.value.asnumpy()), int(scale.good_steps.asnumpy())) == (1024.0, 1999)
+    scale(good)
+    assert (float(scale.value.asnumpy()), int(scale.good_steps.asnumpy())) == (2048.0, 0)
+
+
+@pytest.mark.parametrize("dynamic", [False, True])
+def test_accumulated_batches_are_one_large_batch(cell, dynamic):
+    hand, one = Hand(cell), trainer(cell, accumulation=3, dynamic_loss_scale=dynamic)
+    groups = [batches(6)[i : i + 3] for i in (0, 3)]
+    for group, rate in zip(groups, RATES):
+        x, y = (np.concatenate(parts) for parts in zip(*group))
+        loss, gradients = hand.gradients(x, y)
+        hand.update(gradients, rate)
+        found, updated = one(tensors(*group))
+        assert updated is True
+        assert found == pytest.approx(loss, rel=1e-5)
+        close(cell, hand.values)
+
+
+def test_the_loss_that_is_not_a_number_comes_back(cell):
+    loss, _ = trainer(cell)(tensors((np.full((4, 3), np.nan), np.zeros((4, 2)))))
+    assert np.isnan(loss)
+
+
+def test_all_finite_sees_infinities_and_nans():
+    good = ms.Tensor([1.0, -2.0], ms.float32)
+    for bad in (float("inf"), float("-inf"), float("nan")):
+        assert not bool(step.all_finite((good, ms.Tensor([0.0, bad], ms.float32))).asnumpy())
+    assert bool(step.all_finite((good, ops.zeros_like(good))).asnumpy())
