@@ -7,19 +7,23 @@ manifest is not looked at.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import mindspore as ms
-import numpy as np
+from typing import TYPE_CHECKING
 
 from src.model_utils.errors import CheckpointError, StorageError
 from src.model_utils.run_paths import append_line, read_lines
+
+if TYPE_CHECKING:  # what is wrong with a path is found before mindspore is imported
+    import mindspore as ms
+    import numpy as np
 
 MANIFEST = "manifest.jsonl"
 SUFFIX = ".ckpt"
@@ -59,6 +63,8 @@ def save(
 
     Raises StorageError when the folder is full or can't be written; what was there before stays.
     """
+    import mindspore as ms
+
     epoch, in_epoch = (step - 1) // steps_per_epoch + 1, (step - 1) % steps_per_epoch + 1
     target = folder / f"{name}-{epoch}_{in_epoch}{SUFFIX}"
     part = folder / f".{target.stem}.{os.getpid()}.part"
@@ -67,7 +73,8 @@ def save(
     try:
         part.mkdir(parents=True, exist_ok=True)
         written = part / target.name
-        ms.save_checkpoint(entries, str(written), append_dict=extra)
+        with no_log():
+            ms.save_checkpoint(entries, str(written), append_dict=extra)
         os.chmod(written, 0o644)
         sync(written)
         saved = Saved(
@@ -87,6 +94,17 @@ def save(
         shutil.rmtree(part, ignore_errors=True)
     append_line(folder / MANIFEST, asdict(saved))
     return target
+
+
+@contextlib.contextmanager
+def no_log() -> Generator[None, None, None]:
+    """Without log lines: mindspore would log a failure that it raises as well."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def sync(path: Path) -> None:
@@ -129,14 +147,21 @@ def prune(folder: Path, keep: int) -> None:
 
 def read(path: Path) -> dict[str, ms.Parameter]:
     """All tensors of a checkpoint file; raises CheckpointError if it is missing or damaged."""
+    check_file(path)
+    import mindspore as ms
+
+    try:
+        with no_log():
+            return ms.load_checkpoint(str(path))
+    except (ValueError, TypeError, RuntimeError) as err:
+        raise CheckpointError(f"can't read checkpoint {path}: damaged or not a MindSpore checkpoint") from err
+
+
+def check_file(path: Path) -> None:
     if not path.is_file():
         raise CheckpointError(f"no such checkpoint: {path}")
     if path.suffix != SUFFIX:
         raise CheckpointError(f"{path} is not a {SUFFIX} file of MindSpore")
-    try:
-        return ms.load_checkpoint(str(path))
-    except (ValueError, TypeError, RuntimeError) as err:
-        raise CheckpointError(f"can't read checkpoint {path}: damaged or not a MindSpore checkpoint") from err
 
 
 def weights_of(tensors: Mapping[str, ms.Parameter], rename: Callable[[str], str]) -> dict[str, np.ndarray]:
@@ -172,6 +197,8 @@ def load_weights(
     without: tuple[str, ...] = (),
 ) -> None:
     """Fill every tensor of `network` but those in `without` from the file; raises CheckpointError otherwise."""
+    import mindspore as ms
+
     parameters = {name: p for name, p in network.parameters_dict().items() if name not in without}
     given = {name: array for name, array in weights_of(read(path), rename).items() if name not in without}
     problem = mismatch(
@@ -185,6 +212,8 @@ def load_weights(
 
 def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
+    import mindspore as ms
+
     tensors = read(path)
     if "step_num" not in tensors:
         raise CheckpointError(

@@ -11,10 +11,10 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from src import build, checkpoint, runs
+from src import build, runs
 from src.collectives import all_sum
 from src.data import pipeline
-from src.model_utils.errors import CheckpointError
+from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.tasks.classification import Accuracy, CountCorrect
 
@@ -29,11 +29,13 @@ def count(
     batches = pipeline.eval_batches(samples, options, ranks.rank, ranks.size)
     counts, loss_sum = np.zeros(3, np.int64), 0.0
     log.start_bar("evaluate", "batch", len(batches))
-    for batch in batches:
-        found, loss = cell(*batch)
-        counts += found.asnumpy()
-        loss_sum += float(loss.asnumpy())
-        log.advance()
+    with Deferred() as interrupts:
+        for batch in batches:
+            found, loss = cell(*batch)
+            counts += found.asnumpy()
+            loss_sum += float(loss.asnumpy())
+            log.advance()
+            interrupts.check()
     log.end_bar()
     sums = all_sum(np.array([*counts, samples.skipped], np.int64), ranks.size)
     top1, top5, total, skipped = (int(value) for value in sums)
@@ -50,7 +52,7 @@ def run(cfg: Any, ranks: Any, data_path: Path, workers: int) -> list[dict]:
     network = build.network(cfg, ms.get_context("device_target"))
     results = []
     with RunLog(None, ranks.rank, cfg.progress) as log:
-        for path in chosen(cfg):
+        for path in runs.to_evaluate(cfg):
             samples.skipped = 0
             build.load_pretrained(cfg, network, path)
             started = time.time()
@@ -61,18 +63,6 @@ def run(cfg: Any, ranks: Any, data_path: Path, workers: int) -> list[dict]:
             results.append(figures(cfg, path, accuracy, time.time() - started))
             log.info(json.dumps(results[-1], ensure_ascii=False))
     return results
-
-
-def chosen(cfg: Any) -> list[Path]:
-    """The checkpoints to evaluate; without --pretrained the newest one below ckpt_path."""
-    if cfg.pretrained:
-        return checkpoint.candidates(Path(cfg.pretrained))
-    newest = runs.newest_checkpoint(Path(cfg.ckpt_path))
-    if newest is None:
-        raise CheckpointError(
-            f"no checkpoint below {cfg.ckpt_path}; name one, or a run folder, with --pretrained"
-        )
-    return [newest]
 
 
 def figures(cfg: Any, path: Path, accuracy: Accuracy, seconds: float) -> dict:

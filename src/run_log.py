@@ -9,6 +9,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from src.model_utils.errors import StorageError
 from src.model_utils.run_paths import RunPaths, append_line
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -20,6 +21,27 @@ class BarHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
+
+
+class LogFile(logging.FileHandler):
+    """A log file; StorageError where it can't be written, as on a full disk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(self.format(record) + self.terminator)
+            self.stream.flush()
+        except OSError as err:
+            raise unwritable(self.baseFilename, err) from err
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as err:  # of what a failed write has left in the buffer
+            raise unwritable(self.baseFilename, err) from err
+
+
+def unwritable(path: object, err: OSError) -> StorageError:
+    return StorageError(f"can't write log {path}: {err.strerror}; pass another folder with --log_path")
 
 
 class RunLog:
@@ -37,7 +59,10 @@ class RunLog:
             handler.setFormatter(logging.Formatter("%(message)s"))
             self.logger.addHandler(handler)
         if paths is not None:
-            file = logging.FileHandler(paths.log, encoding="utf-8")
+            try:
+                file = LogFile(paths.log, encoding="utf-8")
+            except OSError as err:
+                raise unwritable(paths.log, err) from err
             file.setFormatter(logging.Formatter(FORMAT))
             self.logger.addHandler(file)
         self.bar: tqdm | None = None

@@ -143,3 +143,15 @@ def newest_checkpoint(base: Path) -> Path | None:
         if saved:
             return root / "checkpoints" / saved.file
     return None
+
+
+def to_evaluate(cfg: Any) -> list[Path]:
+    """The checkpoints that eval.py counts with; without --pretrained the newest one below ckpt_path."""
+    if cfg.pretrained:
+        return checkpoint.candidates(Path(cfg.pretrained))
+    newest = newest_checkpoint(Path(cfg.ckpt_path))
+    if newest is None:
+        raise CheckpointError(
+            f"no checkpoint below {cfg.ckpt_path}; name one, or a run folder, with --pretrained"
+        )
+    return [newest]

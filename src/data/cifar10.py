@@ -10,57 +10,41 @@ from pathlib import Path
 
 import numpy as np
 
+from src.data import layout
 from src.model_utils.errors import DataError
 
-SIDE = 32
-RECORD_BYTES = 1 + 3 * SIDE * SIDE
-FOLDER = "cifar-10-batches-bin"
+FOLDER, SIDE, RECORD_BYTES = layout.CIFAR_FOLDER, layout.SIDE, layout.RECORD_BYTES
+CLASSES = 10
 
 
-def find_folder(path: Path) -> Path:
-    """The folder with the batch files: `path` itself or `path`/cifar-10-batches-bin."""
-    if not path.is_dir():
-        raise DataError(f"no such folder: {path}; --data_dir must hold {FOLDER} or its *.bin files")
-    folder = path / FOLDER if (path / FOLDER).is_dir() else path
-    if not list(folder.glob("*.bin")):
-        raise DataError(
-            f"no *.bin files in {folder}; need the binary version of CIFAR-10 (data_batch_*.bin, test_batch.bin)"
-        )
-    return folder
-
-
-def split_files(folder: Path, train: bool) -> list[Path]:
-    pattern = "data_batch_*.bin" if train else "test_batch.bin"
-    files = sorted(folder.glob(pattern))
-    if not files:
-        raise DataError(f"no {pattern} in {folder}; it is needed to {'train' if train else 'evaluate'}")
-    return files
-
-
-def load(path: Path, train: bool, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+def load(
+    path: Path, train: bool, num_classes: int, allow_unused: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 32, 32, 3) uint8 and labels (N,) int32 of the training or the test files only.
 
-    Raises DataError for a missing folder or file, a file cut short and a label >= num_classes.
+    Raises DataError for a missing folder or file, a file cut short, a label >= num_classes, and training
+    data of fewer classes (ten, or as many as the labels show) unless `allow_unused`.
     """
     images, labels = [], []
-    for file in split_files(find_folder(path), train):
+    for file in layout.batch_files(path, train):
         image, label = read_batch(file)
         bad = np.flatnonzero(label >= num_classes)
         if len(bad):
             raise DataError(
-                f"{file}: record {bad[0]} has label {label[bad[0]]}, but num_classes is {num_classes}"
+                f"{file}: record {bad[0]} has label {label[bad[0]]}, but num_classes is {num_classes};"
+                f" mend the file, or pass --num_classes {label.max() + 1}"
             )
         images.append(image)
         labels.append(label)
+    classes = max(CLASSES, *(int(label.max()) + 1 for label in labels))
+    if train and classes < num_classes:
+        layout.check_classes(f"{path} has {classes} classes", classes, num_classes, allow_unused)
     return np.concatenate(images), np.concatenate(labels)
 
 
 def read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
     data = np.fromfile(file, np.uint8)
-    if len(data) == 0 or len(data) % RECORD_BYTES:
-        raise DataError(
-            f"{file}: {len(data)} bytes is not a whole number of {RECORD_BYTES}-byte records; cut short? fetch it again"
-        )
+    layout.check_size(file, len(data))
     records = data.reshape(-1, RECORD_BYTES)
     return records[:, 1:].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1), records[:, 0].astype(np.int32)
 

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from src.data import cifar10
-from src.model_utils.errors import DataError
+from src.model_utils.errors import StorageError
 
 TRAIN_COUNT = 1440
 BATCH_FILES = 5
@@ -41,7 +41,7 @@ def build(root: Path) -> Path:
         root.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f"{cifar10.FOLDER}.", suffix=".part", dir=root))
     except OSError as err:
-        raise DataError(
+        raise StorageError(
             f"can't write the embedded data set to {root} ({err.strerror}); name a writable folder with --data_dir"
         ) from err
     try:
@@ -49,7 +49,7 @@ def build(root: Path) -> Path:
         os.rename(part, target)
     except OSError as err:
         if not target.is_dir():
-            raise DataError(
+            raise StorageError(
                 f"can't write the embedded data set to {root} ({err.strerror}); name a writable folder with --data_dir"
             ) from err
     finally:

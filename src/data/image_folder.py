@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from src.data import layout
 from src.model_utils.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -22,14 +23,7 @@ def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], n
     Raises DataError for a missing or empty folder, and for another number of class folders than
     `num_classes` (fewer are accepted with `allow_unused`).
     """
-    if not path.is_dir():
-        raise DataError(f"no such folder: {path}; --data_dir must hold one folder of images per class")
-    classes = sorted(
-        entry.name for entry in os.scandir(path) if entry.is_dir() and not entry.name.startswith(".")
-    )
-    if not classes:
-        raise DataError(f"no class folders in {path}; expected {path}/<class>/<image>.jpg")
-    check_classes(path, len(classes), num_classes, allow_unused)
+    classes = layout.class_folders(path, num_classes, allow_unused)
     files: list[str] = []
     labels: list[int] = []
     for label, name in enumerate(classes):
@@ -44,18 +38,6 @@ def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], n
     if not files:
         raise DataError(f"no images ({', '.join(SUFFIXES)}) in the {len(classes)} class folders of {path}")
     return files, np.array(labels, np.int32)
-
-
-def check_classes(path: Path, found: int, num_classes: int, allow_unused: bool) -> None:
-    if found > num_classes:
-        raise DataError(
-            f"{path} has {found} class folders, but num_classes is {num_classes}; pass --num_classes {found}"
-        )
-    if found < num_classes and not allow_unused:
-        raise DataError(
-            f"{path} has {found} class folders, but num_classes is {num_classes}; pass --num_classes {found},"
-            " or --allow_unused_classes true if the other classes are meant to stay empty"
-        )
 
 
 def read_bytes(file: str) -> bytes:

@@ -17,7 +17,7 @@ import mindspore.dataset.vision as vision
 import numpy as np
 from PIL import Image
 
-from src.data import augment, cifar10, image_folder
+from src.data import augment, cifar10, image_folder, layout
 from src.data.order import TrainOrder, eval_shard, sample_rng, steps_per_epoch
 from src.model_utils.errors import DataError
 
@@ -98,18 +98,11 @@ class Samples:
 def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
     """Open the training or evaluation images below `path`; raises DataError."""
     if options.dataset == "imagenet":
-        folder = split_folder(path, train)
+        folder = layout.split_folder(path, train)
         files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)
         return Samples(labels, files=files)
-    images, labels = cifar10.load(path, train, options.num_classes)
+    images, labels = cifar10.load(path, train, options.num_classes, options.allow_unused_classes)
     return Samples(labels, images=fit(images, options.image_size))
-
-
-def split_folder(path: Path, train: bool) -> Path:
-    """`path`/train or `path`/val where both are there, else `path` itself."""
-    if (path / "train").is_dir() and (path / "val").is_dir():
-        return path / ("train" if train else "val")
-    return path
 
 
 def fit(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:

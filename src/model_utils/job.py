@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -12,6 +13,7 @@ from pathlib import Path
 from src.model_utils import config, device_adapter
 from src.model_utils.config import Config
 from src.model_utils.errors import ConfigError, MindLiftError, RankError
+from src.model_utils.interrupts import Deferred
 from src.model_utils.local_adapter import LocalAdapter
 from src.model_utils.ranks import Ranks
 
@@ -29,6 +31,8 @@ class Job:
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
+        with Deferred():  # a process that has imported half of mindspore crashes when it ends
+            importlib.import_module("mindspore")
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
 
     def agree(self, values: list[int]) -> list[int]:
@@ -41,10 +45,31 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     ranks = ranks_of(cfg)
     ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed)
     device = device_adapter.choose_device(cfg.device_target)
+    if not cfg.enable_modelarts:
+        check_files(cfg, train=prog == "train.py")
+    if prog == "train.py" and cfg.dataset_sink_mode and device != "Ascend":
+        raise ConfigError(
+            f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
+        )
     device_adapter.prepare_environment(ranks, threads=cfg.threads)
     if cfg.backbone and ranks.is_main:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks))
+
+
+def check_files(cfg: Config, train: bool) -> None:
+    """Find out in no time, and on every process of a job, what is wrong with the files that options name."""
+    from src import checkpoint, runs
+    from src.data import layout
+
+    folder = cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir
+    if folder:
+        path = LocalAdapter().stage_in(folder)
+        layout.check(cfg.dataset, path, train, cfg.num_classes, cfg.allow_unused_classes)
+    if train:
+        runs.explicit_checkpoint(cfg.resume)
+    if cfg.pretrained or not train:
+        checkpoint.check_file(runs.to_evaluate(cfg)[0])
 
 
 def ranks_of(cfg: Config) -> Ranks:

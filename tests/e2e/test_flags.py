@@ -35,7 +35,7 @@ SMOOTH, COSINE, STEPS = ({**BASE, **more} for more in (
 EFFECTS = {
     "dataset": ({**TREE, "color_jitter": "0"}, "cifar10", {"error", "batches", "evaluation"}),
     "data_dir": (BASE, "other", {"batches", "evaluation"}),
-    "num_classes": (BASE, "12", {"network", "loss"}),
+    "num_classes": ({**BASE, "allow_unused_classes": "true"}, "12", {"network", "loss"}),
     "allow_unused_classes": ({**TREE, "num_classes": "3"}, "true", {"error", "batches", "evaluation"}),
     "image_size": (BASE, "12,16", {"batches", "evaluation"}),
     "per_batch_size": (BASE, "8", {"batches", "evaluation", "rates"}),
