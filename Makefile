@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src tests $(wildcard benchmarks) train.py eval.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all bench lint format clean
+.PHONY: help setup minio demo test test-all bench bench-sync lint format clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -26,6 +26,9 @@ else
 	@PYTHON=$(BIN)/python bash scripts/local_ranks.sh $(RANKS) train.py --resume none
 endif
 
+minio: ## install the MinIO server that the storage tests use (needs go; 6 minutes, once)
+	@bash scripts/minio.sh
+
 test: $(STAMP) ## the fast test suite
 	@$(BIN)/python -m pytest tests -m "not heavy" -q --durations=5
 
@@ -35,6 +38,10 @@ test-all: $(STAMP) ## every test, also the heavy ones
 bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 7 GB)
 	@$(BIN)/python -c "import timm, mindcv" 2>/dev/null || $(BIN)/python -m pip install -q '.[bench]'
 	@$(BIN)/python benchmarks/bench_train.py --output benchmarks/results/train.json
+
+bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as they are on PATH
+	@[ -n "$$MINIO_BINARY" ] || bash scripts/minio.sh > /dev/null
+	@$(BIN)/python benchmarks/bench_sync.py --output benchmarks/results/sync.json
 
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)

@@ -9,12 +9,12 @@ def evaluate(argv: list[str]) -> None:
     from src.model_utils import job
 
     here = job.start(argv, "eval.py")
-    with job.choose_adapter(here.cfg) as adapter:
-        data_path = adapter.stage_in(here.cfg.eval_data_dir or here.cfg.data_dir)
+    with here.adapter:
+        data_path, checkpoints = here.stage_in(), here.to_evaluate()
         here.connect()
         from src import evaluate as evaluation
 
-        evaluation.run(here.cfg, here.ranks, data_path, here.workers)
+        evaluation.run(here.cfg, here.ranks, data_path, checkpoints, here.workers)
 
 
 def main(argv: list[str] | None = None) -> int:

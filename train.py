@@ -12,13 +12,16 @@ def train(argv: list[str]) -> None:
     from src.model_utils import job
 
     here = job.start(argv, "train.py")
-    with job.choose_adapter(here.cfg) as adapter:
-        data_path = adapter.stage_in(here.cfg.data_dir)
+    with here.adapter as adapter:
+        data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         here.connect()
         from src import runs, trainer
 
-        run = runs.open_run(here.cfg, here.ranks.rank, here.ranks.size, here.agree)
-        result = trainer.run(here.cfg, here.ranks, run, data_path, here.workers, adapter.publish, STARTED)
+        run = runs.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
+        adapter.follow(run.paths.root)
+        result = trainer.run(
+            here.cfg, here.ranks, run, data_path, weights, here.workers, adapter.publish, STARTED
+        )
     if here.ranks.is_main:
         print(result.as_json_line())
 

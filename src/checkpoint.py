@@ -8,52 +8,35 @@ manifest is not looked at.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.model_utils.checkpoint_manifest import (
+    MANIFEST,
+    SUFFIX,
+    Saved,
+    file_sha256,
+    listed,
+    plan_prune,
+)
 from src.model_utils.errors import CheckpointError, StorageError
-from src.model_utils.run_paths import append_line, read_lines
+from src.model_utils.run_paths import append_line
 
 if TYPE_CHECKING:  # what is wrong with a path is found before mindspore is imported
     import mindspore as ms
     import numpy as np
 
-MANIFEST = "manifest.jsonl"
-SUFFIX = ".ckpt"
 OPTIMISER_STATE = ("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated.")
 NOT_WEIGHTS = {
     "learning_rate", "momentum", "global_step", "epoch_num", "step_num", "scale_sense", "seed",
     "current_iterator_step", "last_overflow_iterator_step",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Saved:
-    """One line of the manifest. `step` counts optimiser steps done, `epoch` whole epochs done."""
-
-    file: str
-    epoch: int
-    step: int
-    steps_per_epoch: int
-    seed: int
-    size_bytes: int
-    sha256: str
-    saved_at: float
-
-
-def file_sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        for block in iter(lambda: file.read(1 << 20), b""):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def save(
@@ -114,30 +97,6 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def listed(folder: Path) -> list[Saved]:
-    """The manifest's lines, oldest first, of files that are there with the size it states."""
-    found = {}
-    for record in read_lines(folder / MANIFEST):
-        saved = Saved(**{key: record[key] for key in Saved.__dataclass_fields__})
-        path = folder / saved.file
-        if path.is_file() and path.stat().st_size == saved.size_bytes:
-            found[saved.file] = saved
-    return sorted(found.values(), key=lambda saved: (saved.step, saved.saved_at))
-
-
-def latest(folder: Path) -> Saved | None:
-    """The newest checkpoint whose content is what the manifest says; damaged ones are passed over."""
-    for saved in reversed(listed(folder)):
-        if file_sha256(folder / saved.file) == saved.sha256:
-            return saved
-    return None
-
-
-def plan_prune(saved: list[Saved], keep: int) -> list[Saved]:
-    """The checkpoints to delete so that the newest `keep` stay."""
-    return saved[: max(0, len(saved) - keep)]
 
 
 def prune(folder: Path, keep: int) -> None:

@@ -39,16 +39,34 @@ def all_sum(values: np.ndarray, size: int) -> np.ndarray:
 
 
 def copy_from_rank0(parameters: Iterable[ms.Parameter], rank: int, size: int) -> None:
-    """Give every rank rank 0's values, bit for bit: the others add zeros."""
+    """Give every rank rank 0's values, bit for bit: the others add zeros. Integers must not be negative."""
     if size == 1:
         return
-    flat = [p for p in parameters if p.dtype == ms.float32]
-    joined = np.concatenate([p.asnumpy().ravel() for p in flat])
-    if rank:
-        joined = np.zeros_like(joined)
-    parts = [all_sum(joined[i : i + CHUNK], size) for i in range(0, len(joined), CHUNK)]
-    joined, position = np.concatenate(parts), 0
-    for parameter in flat:
-        values = joined[position : position + parameter.size].reshape(parameter.shape)
-        parameter.set_data(ms.Tensor(values))
+    parameters = list(parameters)
+    for is_kind, dtype in ((is_float32, np.float32), (is_integer, np.int64)):
+        chosen = [parameter for parameter in parameters if is_kind(parameter)]
+        if chosen:
+            joined = np.concatenate([parameter.asnumpy().ravel() for parameter in chosen]).astype(dtype)
+            give(chosen, from_rank0(joined, rank, size))
+
+
+def is_float32(parameter: ms.Parameter) -> bool:
+    return parameter.dtype == ms.float32
+
+
+def is_integer(parameter: ms.Parameter) -> bool:
+    return parameter.dtype in (ms.int32, ms.int64)
+
+
+def from_rank0(values: np.ndarray, rank: int, size: int) -> np.ndarray:
+    mine = np.zeros_like(values) if rank else values
+    return np.concatenate([all_sum(mine[i : i + CHUNK], size) for i in range(0, len(mine), CHUNK)])
+
+
+def give(parameters: list[ms.Parameter], values: np.ndarray) -> None:
+    """Cut `values` up among the parameters, in their order."""
+    position = 0
+    for parameter in parameters:
+        mine = values[position : position + parameter.size].reshape(parameter.shape)
+        parameter.set_data(ms.Tensor(mine, parameter.dtype))
         position += parameter.size

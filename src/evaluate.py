@@ -11,7 +11,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from src import build, runs
+from src import build
 from src.collectives import all_sum
 from src.data import pipeline
 from src.model_utils.interrupts import Deferred
@@ -45,14 +45,14 @@ def count(
     return Accuracy(top1, top5, total, skipped, loss_sum)
 
 
-def run(cfg: Any, ranks: Any, data_path: Path, workers: int) -> list[dict]:
+def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
     """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures."""
     options = build.data_options(cfg, workers)
     samples = pipeline.open_split(options, data_path, train=False)
     network = build.network(cfg, ms.get_context("device_target"))
     results = []
     with RunLog(None, ranks.rank, cfg.progress) as log:
-        for path in runs.to_evaluate(cfg):
+        for path in paths:
             samples.skipped = 0
             build.load_pretrained(cfg, network, path)
             started = time.time()

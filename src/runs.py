@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from src import checkpoint
+from src.model_utils.checkpoint_manifest import latest, listed
 from src.model_utils.errors import CheckpointError
 from src.model_utils.run_paths import RunPaths, make_folder, write_atomic
 
@@ -20,16 +21,21 @@ FREE = frozenset(
     """ckpt_path ckpt_interval keep_checkpoint_max is_save_on_master run_eval resume max_steps num_parallel_workers
     eval_data_dir skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
     log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
-    enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize""".split()
+    enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize
+    cache_path stage_mode stage_timeout publish_timeout""".split()
 )
 
 
 @dataclass(frozen=True)
 class Run:
-    """An opened run: its paths and the checkpoint to continue from, if any."""
+    """An opened run: its paths, the checkpoint to continue from, if any, and the steps done by then.
+
+    With `--resume auto` only rank 0 has the checkpoint; the other ranks get its values from there.
+    """
 
     paths: RunPaths
     resume_from: Path | None
+    step: int = 0
     lock: Any = None
 
 
@@ -40,9 +46,8 @@ def fingerprint(options: Mapping[str, Any], size: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def open_run(cfg: Any, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
-    """Choose and create the run's folder, the same on all ranks: rank 0 decides, `agree` spreads it."""
-    base = Path(cfg.ckpt_path)
+def open_run(cfg: Any, base: Path, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
+    """Choose and create the run's folder below `base`, the same on all ranks: rank 0 decides, `agree` spreads it."""
     template = RunPaths(
         base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
     )
@@ -55,15 +60,15 @@ def open_run(cfg: Any, rank: int, size: int, agree: Callable[[list[int]], list[i
     paths = replace(template, root=base / folder_name(day, second, suffix)).create()
     if rank == 0:
         write_atomic(paths.root / "run.json", json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
-    if explicit is None and step:
+    if rank == 0 and explicit is None and step:
         explicit = at_step(paths.root / "checkpoints", step)
-    return Run(paths, explicit, lock)
+    return Run(paths, explicit, step, lock)
 
 
 def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], Any]:
     """[day, second, suffix, step to continue from or 0] of the run folder, and the held lock."""
     for root in sorted(base.glob("????????-??????*"), reverse=True) if may_continue else []:
-        saved = checkpoint.latest(root / "checkpoints") if unfinished(root, mark) else None
+        saved = latest(root / "checkpoints") if unfinished(root, mark) else None
         lock = hold(RunPaths(root).lock) if saved else None
         if saved and lock:
             return [*parse_name(root.name), saved.step], lock
@@ -119,7 +124,7 @@ def explicit_checkpoint(resume: str) -> Path | None:
             f"--resume {resume}: no such file or folder; give a run folder, a checkpoint, auto or none"
         )
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    saved = checkpoint.latest(folder)
+    saved = latest(folder)
     if saved is None:
         raise CheckpointError(
             f"--resume {resume}: no complete checkpoint in {folder}; start anew with --resume none"
@@ -128,30 +133,23 @@ def explicit_checkpoint(resume: str) -> Path | None:
 
 
 def at_step(folder: Path, step: int) -> Path:
-    for saved in checkpoint.listed(folder):
-        if saved.step == step:
-            return folder / saved.file
-    raise CheckpointError(
-        f"rank 0 continues from step {step}, but {folder} has no such checkpoint on this node"
-    )
+    return next(folder / saved.file for saved in listed(folder) if saved.step == step)
 
 
 def newest_checkpoint(base: Path) -> Path | None:
     """The newest complete checkpoint of the newest run below `base` that has one."""
     for root in sorted(base.glob("????????-??????*"), reverse=True):
-        saved = checkpoint.latest(root / "checkpoints")
+        saved = latest(root / "checkpoints")
         if saved:
             return root / "checkpoints" / saved.file
     return None
 
 
-def to_evaluate(cfg: Any) -> list[Path]:
-    """The checkpoints that eval.py counts with; without --pretrained the newest one below ckpt_path."""
-    if cfg.pretrained:
-        return checkpoint.candidates(Path(cfg.pretrained))
-    newest = newest_checkpoint(Path(cfg.ckpt_path))
-    if newest is None:
-        raise CheckpointError(
-            f"no checkpoint below {cfg.ckpt_path}; name one, or a run folder, with --pretrained"
-        )
-    return [newest]
+def to_evaluate(weights: list[Path], base: Path) -> list[Path]:
+    """The checkpoints that eval.py counts with; without any named, the newest one below `base`."""
+    if len(weights) == 1:
+        return checkpoint.candidates(weights[0])
+    newest = newest_checkpoint(base)
+    if not weights and newest is None:
+        raise CheckpointError(f"no checkpoint below {base}; name one, or a run folder, with --pretrained")
+    return weights or [newest]  # type: ignore[list-item]

@@ -82,8 +82,9 @@ class Trainer:
     """One training: `steps` of `total` are done; `save` and `log` happen at fixed steps."""
 
     def __init__(
-        self, cfg: Any, ranks: Any, run: Run, data_path: Path, workers: int, on_saved: Callable, log: RunLog
-    ):
+        self, cfg: Any, ranks: Any, run: Run, data_path: Path, weights: list[Path], workers: int,
+        on_saved: Callable, log: RunLog,
+    ):  # fmt: skip
         self.cfg, self.ranks, self.run, self.log, self.on_saved = cfg, ranks, run, log, on_saved
         self.options = build.data_options(cfg, workers)
         self.samples = pipeline.open_split(self.options, data_path, train=True)
@@ -93,8 +94,8 @@ class Trainer:
         self.total = min(cfg.max_epoch * self.per_epoch, cfg.max_steps or math.inf)
         device = ms.get_context("device_target")
         self.network = build.network(cfg, device)
-        if cfg.pretrained:
-            build.load_pretrained(cfg, self.network, checkpoint.candidates(Path(cfg.pretrained))[0])
+        if weights:
+            build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0])
         self.rates = lr_table(self.per_epoch, build.schedule_options(cfg))
         optimizer = build.optimizer(cfg, self.network, self.rates)
         self.step = TrainStep(self.network, build.loss(cfg), optimizer, build.step_options(cfg, ranks.size))
@@ -106,7 +107,7 @@ class Trainer:
 
     def restore(self) -> int:
         if self.run.resume_from is None:
-            return 0
+            return self.run.step
         steps = checkpoint.restore(self.run.resume_from, self.state)
         self.log.info(f"continuing from {self.run.resume_from} after step {steps}")
         return steps
@@ -230,11 +231,12 @@ def run(
     ranks: Any,
     opened: Run,
     data_path: Path,
+    weights: list[Path],
     workers: int,
     on_saved: Callable[[Path], None],
     started: float,
 ) -> Result:
-    """Train to the end, evaluate if asked, and return what was reached."""
+    """Train to the end, evaluate if asked, and return what was reached. Starts from `weights`, if there are any."""
     paths = opened.paths
     with RunLog(paths, ranks.rank, cfg.progress) as log:
         log.info(
@@ -243,7 +245,7 @@ def run(
         if ranks.rank == 0:
             write_atomic(paths.config, cfg.to_yaml(origins=True))
             write_atomic(paths.versions, versions(ranks))
-        trainer = Trainer(cfg, ranks, opened, data_path, workers, on_saved, log)
+        trainer = Trainer(cfg, ranks, opened, data_path, weights, workers, on_saved, log)
         log.info(
             f"{len(trainer.samples)} images, {trainer.per_epoch} steps per epoch, {trainer.total} steps in all;"
             " the first step compiles the graph"

@@ -1,15 +1,20 @@
-"""Shared by all tests: a small digits data set, and real runs of train.py and eval.py."""
+"""Shared by all tests: a small digits data set, object stores, and real runs of train.py and eval.py."""
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
+import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.fault_proxy import FaultProxy
+from tests.servers import Minio, Moto, RunningStore, Store, find_minio, s3_client
+from tests.servers import free_port as free_port
 
 ROOT = Path(__file__).resolve().parents[1]
 TINY = ["--net", "densenet22", "--dataset", "digits", "--run_eval", "false"]
@@ -77,12 +82,6 @@ def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300
     return Finished(process)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole embedded data set: 1,440 train and 357 test images."""
@@ -101,3 +100,42 @@ def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         images, labels = cifar10.read_batch(digits / cifar10.FOLDER / name)
         cifar10.write_batch(root / name, images[:count], labels[:count])
     return root
+
+
+@pytest.fixture(scope="session")
+def minio() -> Iterator[Store]:
+    """The store that MINIO_ENDPOINT names, or else a MinIO of our own."""
+    if endpoint := os.environ.get("MINIO_ENDPOINT"):
+        yield RunningStore(endpoint, os.environ["MINIO_ACCESS_KEY"], os.environ["MINIO_SECRET_KEY"])
+        return
+    if not find_minio():
+        give_up = pytest.fail if os.environ.get("MINDLIFT_NEED_MINIO") == "1" else pytest.skip
+        give_up("no MinIO server; install it with scripts/minio.sh")
+    with Minio() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[Moto]:
+    with Moto() as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(minio: Store) -> Iterator[str]:
+    """A new bucket, removed with what it holds."""
+    client, name = s3_client(minio), f"t-{uuid.uuid4().hex[:12]}"
+    client.create_bucket(Bucket=name)
+    yield name
+
+    def with_content(params: dict, **_: object) -> None:
+        params["headers"]["x-minio-force-delete"] = "true"
+
+    client.meta.events.register("before-call.s3.DeleteBucket", with_content)
+    client.delete_bucket(Bucket=name)
+
+
+@pytest.fixture
+def fault_proxy(minio: Store) -> Iterator[FaultProxy]:
+    with FaultProxy(minio.endpoint) as proxy:
+        yield proxy

@@ -2,8 +2,12 @@
 
 An adapter is used as a `with` block around the training:
 
-- `stage_in(data_url) -> Path`: returns a local folder that holds the data. It raises StageError or
-  DataError and never returns a folder that is missing. Safe to call from every rank.
+- `stage_in() -> Path`: returns a local folder that holds the data. It raises StageError or DataError and
+  never returns a folder that is missing. Called by every rank, before the ranks are connected.
+- `weights() -> list[Path]`: the local files of `--pretrained`, newest first; [] if none are asked for.
+- `output(may_continue, mark)`: the local folder for runs. With `may_continue`, the newest unfinished run
+  whose fingerprint is `mark` is brought here before, so that the training continues it.
+- `follow(root)`: told which folder this run lives in, once it is chosen.
 - `publish(file)`: told of every finished checkpoint, after its manifest line is on disk. It must not
   block the training and must not raise.
 - leaving the block publishes what is finished, also after a crash; the first error stays the job's error.
@@ -18,8 +22,16 @@ from typing import Protocol
 class Adapter(Protocol):
     def __enter__(self) -> Adapter: ...
 
-    def __exit__(self, *error: object) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None: ...
 
-    def stage_in(self, data_url: str) -> Path: ...
+    def stage_in(self) -> Path: ...
+
+    def weights(self) -> list[Path]: ...
+
+    def output(self, may_continue: bool, mark: str) -> Path: ...
+
+    def follow(self, root: Path) -> None: ...
 
     def publish(self, file: Path) -> None: ...

@@ -51,5 +51,15 @@ class StageError(MindLiftError, RuntimeError):
     """Data could not be brought to where the job reads it."""
 
 
+class TransferError(MindLiftError, OSError):
+    """Bytes did not arrive: the network, the store, or an object that is not what it was."""
+
+
+class AccessError(TransferError, PermissionError):
+    """The store refuses the credentials, or there are none."""
+
+    exit_code = 2
+
+
 class PeerError(MindLiftError, RuntimeError):
     """Another rank failed or did not answer before the deadline."""

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from src.model_utils import config, device_adapter
+from src.model_utils import config, device_adapter, inputs, local_adapter, node_gate
+from src.model_utils.adapter import Adapter
 from src.model_utils.config import Config
 from src.model_utils.errors import ConfigError, MindLiftError, RankError
 from src.model_utils.interrupts import Deferred
 from src.model_utils.local_adapter import LocalAdapter
+from src.model_utils.moxing_shim.url import is_remote
 from src.model_utils.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -22,12 +25,35 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Job:
-    """The configuration and this process's place; `workers` is its share of the CPUs."""
+    """The configuration, this process's place, and the adapter to its files; `workers` is its share of the CPUs."""
 
     cfg: Config
     ranks: Ranks
     device: str
     workers: int
+    adapter: Adapter
+    trains: bool
+
+    def stage_in(self) -> Path:
+        """The folder with the data, of the right form as far as names and sizes show it."""
+        from src.data import layout
+
+        path = self.adapter.stage_in()
+        layout.check(self.cfg.dataset, path, self.trains, self.cfg.num_classes, self.cfg.allow_unused_classes)
+        return path
+
+    def output(self) -> Path:
+        """The folder that runs go to, with the run to continue in it."""
+        from src import runs
+
+        mark = runs.fingerprint(self.cfg.to_dict(), self.ranks.size)
+        return self.adapter.output(self.cfg.resume == "auto", mark)
+
+    def to_evaluate(self) -> list[Path]:
+        """The checkpoints to evaluate, newest first."""
+        from src import runs
+
+        return runs.to_evaluate(self.adapter.weights(), Path(self.cfg.ckpt_path))
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
@@ -42,19 +68,21 @@ class Job:
 def start(argv: Sequence[str] | None, prog: str) -> Job:
     """Read the configuration and the rank variables, and prepare the environment for mindspore."""
     cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
+    trains = prog == "train.py"
     ranks = ranks_of(cfg)
     ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed)
     device = device_adapter.choose_device(cfg.device_target)
     if not cfg.enable_modelarts:
-        check_files(cfg, train=prog == "train.py")
-    if prog == "train.py" and cfg.dataset_sink_mode and device != "Ascend":
+        check_files(cfg, trains)
+    if trains and cfg.dataset_sink_mode and device != "Ascend":
         raise ConfigError(
             f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
         )
+    adapter = choose_adapter(cfg, ranks, trains)
     device_adapter.prepare_environment(ranks, threads=cfg.threads)
     if cfg.backbone and ranks.is_main:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
-    return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks))
+    return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
 
 
 def check_files(cfg: Config, train: bool) -> None:
@@ -64,12 +92,13 @@ def check_files(cfg: Config, train: bool) -> None:
 
     folder = cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir
     if folder:
-        path = LocalAdapter().stage_in(folder)
+        path = local_adapter.existing_folder(folder)
         layout.check(cfg.dataset, path, train, cfg.num_classes, cfg.allow_unused_classes)
     if train:
         runs.explicit_checkpoint(cfg.resume)
-    if cfg.pretrained or not train:
-        checkpoint.check_file(runs.to_evaluate(cfg)[0])
+    if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
+        named = [Path(cfg.pretrained)] if cfg.pretrained else []
+        checkpoint.check_file(runs.to_evaluate(named, Path(cfg.ckpt_path))[0])
 
 
 def ranks_of(cfg: Config) -> Ranks:
@@ -82,13 +111,27 @@ def ranks_of(cfg: Config) -> Ranks:
         return Ranks()
 
 
-def choose_adapter(cfg: Config) -> LocalAdapter:
+def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
     """The adapter for where the data is."""
+    default = functools.partial(embedded, cfg.dataset)
     if cfg.enable_modelarts:
-        raise ConfigError(
-            "--enable_modelarts true needs the cloud adapter, which is not part of this version; pass false"
-        )
-    return LocalAdapter(functools.partial(embedded, cfg.dataset))
+        wanted = inputs.read_inputs(cfg, os.environ)
+        if not trains and not wanted.weights:
+            wanted = replace(wanted, weights=wanted.output)
+        from src.model_utils import cloud_adapter
+
+        return cloud_adapter.make(cfg, wanted, ranks, node_gate.job_token(os.environ), default)
+    data = cfg.data_dir if trains else cfg.eval_data_dir or cfg.data_dir
+    return LocalAdapter(data, cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg))
+
+
+def fetch(cfg: Config, url: str) -> list[Path]:
+    """The checkpoints at a URL or local path."""
+    if not is_remote(url):
+        return [Path(url)]
+    from src.model_utils.staging import Stager, cache_folder
+
+    return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url)
 
 
 def embedded(dataset: str) -> Path:

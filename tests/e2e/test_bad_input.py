@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import checkpoint
 from src.data import cifar10
+from src.model_utils import checkpoint_manifest
 from tests.conftest import ROOT, TINY, Finished, environment, run_program, run_ranks
 
 TRAIN, EVAL = "train.py", "eval.py"
@@ -418,7 +418,7 @@ def test_ctrl_c_in_the_training_saves(few_digits, tmp_path):
     )  # fmt: skip
     assert done.code in (1, 130), done.err
     assert done.err == done.error + "\n"
-    saved = checkpoint.latest(next(tmp_path.iterdir()) / "checkpoints")
+    saved = checkpoint_manifest.latest(next(tmp_path.iterdir()) / "checkpoints")
     assert f"after step {saved.step}; the same command continues from" in done.error
     assert saved.file in done.error
 

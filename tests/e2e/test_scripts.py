@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from src import checkpoint
+from src.model_utils import checkpoint_manifest
 from tests.conftest import ROOT, Finished, environment
 
 OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")
@@ -61,7 +61,7 @@ class Script:
             time.sleep(0.05)
 
     def saved(self, runs: Path) -> bool:
-        return any(checkpoint.latest(run / "checkpoints") for run in runs.glob("*-*"))
+        return any(checkpoint_manifest.latest(run / "checkpoints") for run in runs.glob("*-*"))
 
 
 def only_ours(done: Finished) -> None:
@@ -124,7 +124,7 @@ def test_training_on_two_ranks_shows_rank_0_and_leaves_results_and_logs(trained,
     run = Path(result["run"])
     assert run.parent == place / name
     assert json.loads((run / "result.json").read_text()) == result
-    assert checkpoint.latest(run / "checkpoints").step == 6
+    assert checkpoint_manifest.latest(run / "checkpoints").step == 6
     assert sorted(path.name for path in (run / "logs").iterdir()) == ["rank_0.log", "rank_1.log"]
     assert {path.name for path in job.logs.iterdir()} == {"rank_0.log", "rank_1.log", "scheduler.log"}
     assert all(line in (job.logs / "rank_0.log").read_text() for line in done.out.splitlines())
@@ -153,7 +153,7 @@ def test_training_in_one_process(place, digits):
     done = job.end()
     only_ours(done)
     assert done.result["steps"] == 6
-    assert checkpoint.latest(Path(done.result["run"]) / "checkpoints").step == 6
+    assert checkpoint_manifest.latest(Path(done.result["run"]) / "checkpoints").step == 6
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src import checkpoint
+from src.model_utils import checkpoint_manifest
 from tests.conftest import ROOT, TINY, environment, free_port, run_program, run_ranks
 
 
@@ -51,7 +51,7 @@ def test_a_run_leaves_what_the_documents_promise(trained):
     versions = json.loads((run / "versions.json").read_text())
     assert versions["mindspore"] == ms.__version__
     assert (result["steps"], result["epochs"], result["total"]) == (18, 3, 83)
-    steps = [saved.step for saved in checkpoint.listed(run / "checkpoints")]
+    steps = [saved.step for saved in checkpoint_manifest.listed(run / "checkpoints")]
     assert steps == list(range(2, 19, 2))[-10:]
     metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in metrics] == [4, 6, 8, 12, 16, 18]
@@ -83,7 +83,7 @@ def test_eval_agrees_with_the_evaluation_in_training(trained, few_digits):
 def test_eval_of_a_run_folder_takes_every_checkpoint_newest_first(trained, few_digits):
     done = run_program("eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["run"])
     files = [Path(line.split()[1]).name for line in done.out.splitlines() if line.startswith("checkpoint ")]
-    saved = checkpoint.listed(Path(trained.result["run"]) / "checkpoints")
+    saved = checkpoint_manifest.listed(Path(trained.result["run"]) / "checkpoints")
     assert files == [line.file for line in reversed(saved)]
 
 
@@ -112,7 +112,7 @@ def test_a_killed_run_continues_to_the_same_weights(trained, few_digits, tmp_pat
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     deadline = time.monotonic() + 120
-    while not any(len(checkpoint.listed(run / "checkpoints")) >= 2 for run in tmp_path.iterdir()):
+    while not any(len(checkpoint_manifest.listed(run / "checkpoints")) >= 2 for run in tmp_path.iterdir()):
         assert process.poll() is None
         assert time.monotonic() < deadline
         time.sleep(0.002)
@@ -167,7 +167,7 @@ def test_sigterm_saves_and_the_same_command_continues(few_digits, tmp_path):
     _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "stopped by SIGTERM after step" in err
-    step = checkpoint.listed(next(tmp_path.iterdir()) / "checkpoints")[-1].step
+    step = checkpoint_manifest.listed(next(tmp_path.iterdir()) / "checkpoints")[-1].step
     done = run_program("train.py", *command, "--max_steps", step + 1)
     assert done.code == 0, done.err
     assert f"after step {step}" in done.out
@@ -180,8 +180,8 @@ def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):
     )  # fmt: skip
     assert done.code == 0, done.err + done.out
     run = next(tmp_path.iterdir())
-    first = checkpoint.latest(run / "checkpoints")
-    second = checkpoint.latest(run / "checkpoints" / "rank_1")
+    first = checkpoint_manifest.latest(run / "checkpoints")
+    second = checkpoint_manifest.latest(run / "checkpoints" / "rank_1")
     one, two = weights(run / "checkpoints" / first.file), weights(run / "checkpoints/rank_1" / second.file)
     own = ("moving_mean", "moving_variance")  # each rank's own statistics
     for name in one:
@@ -205,4 +205,4 @@ def test_mindspores_own_launcher_works_too(few_digits, tmp_path):
     result = json.loads(next(line for line in text.splitlines() if line.startswith('{"run"')))
     assert result["steps"] == 2
     assert "2 rank(s)" in text
-    assert checkpoint.latest(Path(result["run"]) / "checkpoints").step == 2
+    assert checkpoint_manifest.latest(Path(result["run"]) / "checkpoints").step == 2

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from src import checkpoint
+from src.model_utils import checkpoint_manifest
 from src.model_utils.errors import CheckpointError, StorageError
 from tests.conftest import ROOT
 
@@ -35,7 +36,7 @@ def save(folder, step, value=1.0):
 def test_saved_checkpoint_is_listed_and_restores_everything(tmp_path):
     file = save(tmp_path, 25, value=3.0)
     assert file.name == "net-3_5.ckpt"
-    line = json.loads((tmp_path / checkpoint.MANIFEST).read_text())
+    line = json.loads((tmp_path / checkpoint_manifest.MANIFEST).read_text())
     assert (line["epoch"], line["step"], line["seed"]) == (2, 25, 7)
     assert line["size_bytes"] == file.stat().st_size
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.jsonl", "net-3_5.ckpt"]
@@ -46,23 +47,23 @@ def test_saved_checkpoint_is_listed_and_restores_everything(tmp_path):
 
 
 def test_latest_passes_over_what_is_damaged_or_unlisted(tmp_path):
-    assert checkpoint.latest(tmp_path) is None
+    assert checkpoint_manifest.latest(tmp_path) is None
     good, cut, flipped = (save(tmp_path, step) for step in (10, 20, 30))
     cut.write_bytes(cut.read_bytes()[:-7])
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
     (tmp_path / "net-9_9.ckpt").write_bytes(good.read_bytes())
-    assert checkpoint.latest(tmp_path).file == good.name
+    assert checkpoint_manifest.latest(tmp_path).file == good.name
 
 
 def test_manifest_line_cut_short_by_a_kill_is_passed_over(tmp_path):
     save(tmp_path, 10)
-    with open(tmp_path / checkpoint.MANIFEST, "a") as manifest:
+    with open(tmp_path / checkpoint_manifest.MANIFEST, "a") as manifest:
         manifest.write('{"file": "net-2_1')
-    assert checkpoint.latest(tmp_path).step == 10
+    assert checkpoint_manifest.latest(tmp_path).step == 10
     save(tmp_path, 20)
-    assert checkpoint.latest(tmp_path).step == 20
+    assert checkpoint_manifest.latest(tmp_path).step == 20
 
 
 def test_prune_keeps_the_newest(tmp_path):
@@ -70,7 +71,7 @@ def test_prune_keeps_the_newest(tmp_path):
         save(tmp_path, step)
     checkpoint.prune(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["net-10_10.ckpt", "net-9_10.ckpt"]
-    assert [saved.step for saved in checkpoint.listed(tmp_path)] == [90, 100]
+    assert [saved.step for saved in checkpoint_manifest.listed(tmp_path)] == [90, 100]
 
 
 def test_candidates_are_newest_first(tmp_path):
@@ -78,7 +79,7 @@ def test_candidates_are_newest_first(tmp_path):
     assert checkpoint.candidates(tmp_path) == files[::-1]
     assert checkpoint.candidates(tmp_path / "checkpoints") == files[::-1]
     assert checkpoint.candidates(files[0]) == [files[0]]
-    (tmp_path / "checkpoints" / checkpoint.MANIFEST).unlink()
+    (tmp_path / "checkpoints" / checkpoint_manifest.MANIFEST).unlink()
     for age, file in enumerate(files[::-1]):
         os.utime(file, (1e9 - age, 1e9 - age))
     assert checkpoint.candidates(tmp_path) == files[::-1]
@@ -157,7 +158,7 @@ def test_full_disk_leaves_the_last_good_checkpoint(tmp_path):
     assert "can't save checkpoint" in done.stdout
     assert "earlier checkpoints are unharmed" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.jsonl", "net-1_10.ckpt"]
-    assert checkpoint.latest(tmp_path).step == 10
+    assert checkpoint_manifest.latest(tmp_path).step == 10
 
 
 def test_folder_that_is_a_file_is_a_storage_error(tmp_path):

@@ -1,0 +1,1 @@
+"""`moxing.framework`: `file` and `util.runtime`."""

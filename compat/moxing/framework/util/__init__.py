@@ -1,0 +1,1 @@
+"""`moxing.framework.util`."""

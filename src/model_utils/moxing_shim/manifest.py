@@ -1,0 +1,34 @@
+"""The list of what a copy has brought over: a local file of JSON lines, replaced as a whole."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from src.model_utils.moxing_shim.copy_plan import Known
+from src.model_utils.moxing_shim.store import Entry
+from src.model_utils.run_paths import write_atomic
+
+
+def read_manifest(path: Path, source: str, target: str) -> dict[str, Known]:
+    """What `path` knows of a copy from `source` to `target`; nothing if it is of another one or damaged."""
+    try:
+        head, *lines = path.read_text(encoding="utf-8").splitlines()
+        if json.loads(head) != {"source": source, "target": target}:
+            return {}
+        records = (json.loads(line) for line in lines)
+        return {
+            record[0]: Known(Entry(record[0], *record[1]), Entry(record[0], *record[2])) for record in records
+        }
+    except (FileNotFoundError, ValueError, TypeError, IndexError):
+        return {}
+
+
+def write_manifest(path: Path, source: str, target: str, known: Mapping[str, Known]) -> None:
+    lines = [json.dumps({"source": source, "target": target}, ensure_ascii=False)]
+    for key, entry in sorted(known.items()):
+        sides = [[side.size, side.etag, side.modified_ns] for side in (entry.source, entry.target)]
+        lines.append(json.dumps([key, *sides], ensure_ascii=False))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, "\n".join(lines) + "\n")
