@@ -191,11 +191,10 @@ def check_space(job: Job, plan: Plan) -> None:
 
 def make_folders(job: Job, plan: Plan) -> None:
     """Empty folders, which no file would make."""
-    used = {entry.key.rpartition("/")[0] + "/" for entry in plan.copies}
+    keys = [entry.key for entry in plan.copies] + [known.source.key for known in plan.unchanged] + plan.folders
+    used = {key.rstrip("/")[: at + 1] for key in keys for at in range(len(key.rstrip("/"))) if key[at] == "/"}
     for folder in plan.folders:
-        if folder not in used and (
-            isinstance(job.target_store, LocalStore) or isinstance(job.source_store, S3Store)
-        ):
+        if folder not in used:
             job.target_store.make_folder(job.target + folder)
 
 
