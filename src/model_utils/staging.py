@@ -40,7 +40,7 @@ class Stager:
         self.cache, self.say, self.show_bar = cache, say, show_bar
 
     def data(self, source: Source, node: int = 0, nodes: int = 1) -> Path:
-        """The folder with a data set: copied, unpacked, and without a lone folder around it.
+        """The folder with a data set: copied; an archive unpacked, without the lone folder around its content.
 
         A local folder is used in place. With `nodes` above 1, only the shards that `node` reads are copied.
         StageError if there is nothing, DataError for what is neither a folder nor an archive.
@@ -92,12 +92,12 @@ class Stager:
         return mine
 
     def opened(self, folder: Path) -> Path:
-        """`folder` itself, or its lone archive unpacked, below lone folders."""
+        """`folder` itself, or what its lone archive holds."""
         inside = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
         if len(inside) == 1 and inside[0].is_file() and unpack.is_archive(inside[0].name):
             path = Path(inside[0].path)
             return self.unpacked(path, self.place("data", Source(str(path))), fact(path))
-        return unpack.single_root(folder)
+        return folder
 
     def archive(self, source: Source, entry: Entry, target: Path) -> Path:
         """Fetch and unpack an object, unless that has been done; the archive itself is not kept."""

@@ -73,12 +73,13 @@ def unpack(archive: Path, target: Path, advance: Callable[[int], None] | None = 
 
 
 def single_root(folder: Path) -> Path:
-    """`folder`, or the innermost folder of a chain of folders that each hold nothing but the next one."""
-    while True:
-        inside = [path for path in folder.iterdir() if path.name not in JUNK]
-        if len(inside) != 1 or inside[0].is_symlink() or not inside[0].is_dir():
-            return folder
-        folder = inside[0]
+    """`folder`, or the only folder in it if there is nothing else: many archives hold one with all the rest.
+
+    Only one level: what is further down may be a data set of one class.
+    """
+    inside = [path for path in folder.iterdir() if path.name not in JUNK]
+    is_lone = len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink()
+    return inside[0] if is_lone else folder
 
 
 def _plan(archive: Path, parent: Path) -> list[str]:

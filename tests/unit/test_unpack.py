@@ -346,14 +346,11 @@ def test_killed_then_repeated(tmp_path: Path) -> None:
 
 def test_single_root(tmp_path: Path) -> None:
     assert single_root(tmp_path) == tmp_path  # empty
-    inner = tmp_path / "set" / "set-v1"
-    inner.mkdir(parents=True)
-    for junk in ("__MACOSX", "set/.DS_Store", "set/Thumbs.db"):
+    only = tmp_path / "set"
+    (only / "one class").mkdir(parents=True)
+    for junk in ("__MACOSX", ".DS_Store", "Thumbs.db"):
         (tmp_path / junk).mkdir()
-    assert single_root(tmp_path) == inner
-    (inner / "train").mkdir()
-    (inner / "val").mkdir()
-    assert single_root(tmp_path) == inner
+    assert single_root(tmp_path) == only
     (tmp_path / "README").write_text("")
     assert single_root(tmp_path) == tmp_path
 

@@ -32,9 +32,11 @@ class Access:
 
     def keys(self) -> Keys:
         """The keys in use; AccessError if there are none."""
-        with self.lock:
-            self.known = self.known or self.find()
-            return self.known
+        known = self.known
+        if known is None:  # a lock that another thread holds during a fork stays locked in the child
+            with self.lock:
+                known = self.known = self.known or self.find()
+        return known
 
     def renew(self, refused: Keys) -> bool:
         """Read the keys again after the store has refused some; whether there are others now."""

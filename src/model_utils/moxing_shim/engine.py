@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -21,13 +22,14 @@ from src.model_utils.errors import AccessError, MindLiftError, StorageError, Tra
 from src.model_utils.moxing_shim.copy_plan import Known
 from src.model_utils.moxing_shim.data_plane import SMALL
 from src.model_utils.moxing_shim.progress import Progress
-from src.model_utils.moxing_shim.routes import Job, Unit, route_of
+from src.model_utils.moxing_shim.routes import Job, Unit, route_of, sweep
 from src.model_utils.moxing_shim.s3 import S3Store
 from src.model_utils.moxing_shim.store import Entry
 
 ROOT = Path(__file__).resolve().parents[3]
 CROWD = 1000  # small files from which on worker processes pay
 BATCH = 32
+JOINED_WITHIN_S = 5.0
 AHEAD = 128  # files that a worker has got, so that it never waits
 Fatal = (AccessError, StorageError, KeyboardInterrupt, MemoryError)
 
@@ -65,8 +67,9 @@ class Threads:
         finally:
             self.stopping = True
             self.progress.retries += self.retries - before
+            deadline = time.monotonic() + JOINED_WITHIN_S
             for thread in threads:
-                thread.join(timeout=5)
+                thread.join(timeout=max(deadline - time.monotonic(), 0))
             self.route.close()
 
     def pull(self, units: Iterator[tuple[Entry, Unit]], outcomes: queue.Queue) -> None:
@@ -115,8 +118,8 @@ def run_unit(entry: Entry, unit: Unit) -> Known | Failure | None:
         raise
     except MindLiftError as err:
         return Failure(entry.key, err)
-    except OSError as err:
-        return Failure(entry.key, TransferError(f"{entry.key}: {err}"))
+    except (OSError, UnicodeError) as err:
+        return Failure(entry.key, TransferError(f"{entry.key!r}: {err}"))
 
 
 class Worker:
@@ -145,7 +148,10 @@ class Worker:
             self.waiting.update((entry.key, entry) for entry in batch)
 
     def receive(self, progress: Progress) -> Iterator[Known | Failure]:
-        outcomes, retries = self.pipe.recv()
+        try:
+            outcomes, retries = self.pipe.recv()
+        except OSError as err:  # also for a message that has broken off
+            raise EOFError from err
         progress.retries += retries
         for outcome in outcomes:
             if isinstance(outcome, BaseException):
@@ -180,13 +186,14 @@ def run_workers(
                 try:
                     yield from worker.receive(progress)
                     worker.feed(left)
-                except (EOFError, ConnectionError):
+                except EOFError:
                     left += worker.waiting.values()
                     worker.waiting = {}
     finally:
         for worker in workers:
             worker.end()
     if left:
+        sweep(job, [entry.key for entry in left])
         yield from Threads(job, threads, progress).run(left)
 
 

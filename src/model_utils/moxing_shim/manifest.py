@@ -26,9 +26,10 @@ def read_manifest(path: Path, source: str, target: str) -> dict[str, Known]:
 
 
 def write_manifest(path: Path, source: str, target: str, known: Mapping[str, Known]) -> None:
-    lines = [json.dumps({"source": source, "target": target}, ensure_ascii=False)]
+    # In ASCII: names may have line separators of Unicode in them, or bytes that are no text.
+    lines = [json.dumps({"source": source, "target": target})]
     for key, entry in sorted(known.items()):
         sides = [[side.size, side.etag, side.modified_ns] for side in (entry.source, entry.target)]
-        lines.append(json.dumps([key, *sides], ensure_ascii=False))
+        lines.append(json.dumps([key, *sides]))
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(path, "\n".join(lines) + "\n")

@@ -19,6 +19,7 @@ from src.model_utils.moxing_shim.errors import (
     MoxFileRespException,
     Response,
 )
+from src.model_utils.moxing_shim.settings import Keys
 
 Result = TypeVar("Result")
 PASSING_STATUS = (408, 429, 500, 502, 503, 504)
@@ -125,11 +126,11 @@ class Retries:
         started, renewals, attempt = time.monotonic(), 0, 0
         while True:
             self.slow_down.wait()
-            used = self.access.known
+            used = self.access.keys()
             try:
                 return request()
             except Refused as err:
-                renewals += err.response.errorCode in KEY_CODES
+                renewals += may_be_keys(err)
                 if not err.passes and not (renewals in (1, 2, 3) and self.renewed(err, used)):
                     raise translated(err, self.access) from err
                 problem: Exception = err
@@ -153,11 +154,15 @@ class Retries:
             self.slow_down.ask(wait)
         return wait
 
-    def renewed(self, err: Refused, used) -> bool:
+    def renewed(self, err: Refused, used: Keys) -> bool:
         """Whether there are other keys to try with, or hope that a token file is being replaced just now."""
-        if err.response.errorCode not in KEY_CODES or used is None:
-            return False
-        return self.access.renew(used) or err.response.errorCode == "ExpiredToken"
+        return may_be_keys(err) and (self.access.renew(used) or err.response.errorCode == "ExpiredToken")
+
+
+def may_be_keys(err: Refused) -> bool:
+    """Whether other keys may help. The answer to a HEAD has no body, and so no code."""
+    status, code = err.response.status, err.response.errorCode
+    return code in KEY_CODES or (not code and status in (400, 401, 403))
 
 
 def translated(err: Refused, access: Access) -> Exception:

@@ -7,19 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
 import shutil
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 from src.model_utils.errors import StorageError, TransferError
-from src.model_utils.moxing_shim.copy_plan import Known
+from src.model_utils.moxing_shim.copy_plan import PART, Known
 from src.model_utils.moxing_shim.data_plane import SMALL, SmallObjects
-from src.model_utils.moxing_shim.retry import Broken, Changed
+from src.model_utils.moxing_shim.retry import Changed
 from src.model_utils.moxing_shim.s3 import Multipart, S3Store
 from src.model_utils.moxing_shim.store import Entry, LocalStore, Store
 
@@ -76,16 +77,41 @@ class LocalTarget:
         return path
 
     def make(self, folder: str, key: str) -> None:
-        os.makedirs(folder, exist_ok=True)
         root, real = os.path.realpath(self.root), os.path.realpath(folder)
         if key and os.path.commonpath([root, real]) != root:
             raise TransferError(f"refused to write {key} to {folder}: a link in it leads out of {self.root}")
+        with disk_errors(folder):
+            os.makedirs(folder, exist_ok=True)
         self.made.add(folder)
 
     def part(self, path: str) -> str:
         folder, name = os.path.split(path)
-        short = name if len(name) < 50 else name.encode()[:150].decode(errors="ignore")
+        data = os.fsencode(name)
+        short = name if len(data) < 200 else f"{os.fsdecode(data[:150])}-{hashlib.md5(data).hexdigest()}"
         return f"{folder}/.{short}.mindlift-{os.getpid()}.part"
+
+
+def sweep(job: Job, keys: Iterable[str]) -> None:
+    """Remove what processes that are dead now were writing, in the local folders of these keys."""
+    if not isinstance(job.target_store, LocalStore):
+        return
+    root = job.target_store.path(job.target)
+    for folder in {os.path.dirname(root / key) for key in keys}:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            for name in os.listdir(folder):
+                match = PART.fullmatch(name)
+                if match and not is_alive(int(match.group(2))):
+                    remove(f"{folder}/{name}")
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextlib.contextmanager
@@ -199,6 +225,7 @@ class LargeDownload:
         self.route, self.entry = route, entry
         self.lock = threading.Lock()
         self.left = -(-entry.size // RANGE)
+        self.busy = 0  # threads that write to the descriptor
         self.descriptor = -1
         self.failed = False
         self.path = self.part = ""
@@ -207,6 +234,7 @@ class LargeDownload:
         length = min(RANGE, self.entry.size - start)
         try:
             with self.lock:
+                self.busy += 1
                 if self.descriptor < 0 and not self.failed:
                     self.open()
             if not self.failed:
@@ -251,10 +279,11 @@ class LargeDownload:
     def count_down(self) -> Known | None:
         with self.lock:
             self.left -= 1
-            if self.left:
-                return None
-        if self.descriptor < 0 or self.failed:
+            self.busy -= 1
+            is_last = not self.left
+        if self.failed:
             self.discard()
+        if self.failed or not is_last:
             return None
         try:
             with disk_errors(self.path):
@@ -264,12 +293,15 @@ class LargeDownload:
             self.discard()
 
     def discard(self) -> None:
-        """Close the file, and remove it if it is unfinished."""
-        if self.descriptor >= 0:
-            remove(self.part)
-            os.close(self.descriptor)
-            self.descriptor = -1
-            self.route.open.discard(self)
+        """Remove the file if it is unfinished, and close it once no thread writes to it."""
+        self.failed = True
+        with self.lock:
+            if self.descriptor >= 0:
+                remove(self.part)
+            if self.descriptor >= 0 and not self.busy:
+                os.close(self.descriptor)
+                self.descriptor = -1
+                self.route.open.discard(self)
 
     def verify(self) -> None:
         """The MD5 of the whole, where the ETag is one; large objects mostly have another kind."""
@@ -298,8 +330,6 @@ def allocate(descriptor: int, size: int) -> None:
 
 
 def md5_of(descriptor: int) -> str:
-    import hashlib
-
     digest, at = hashlib.md5(), 0
     while piece := os.pread(descriptor, 1 << 20, at):
         digest.update(piece)
@@ -339,8 +369,10 @@ class Upload:
             with open_regular(path) as descriptor:
                 before = local_entry(entry.key, descriptor)
                 data = os.pread(descriptor, before.size + 1, 0) if before.size < 1 << 30 else b""
+                if len(data) != before.size or local_entry(entry.key, descriptor) != before:
+                    continue  # what was read may be a mixture
                 stored = self.store.write(key, data)
-                if len(data) == before.size and local_entry(entry.key, descriptor) == before:
+                if local_entry(entry.key, descriptor) == before:
                     self.advance(before.size)
                     return Known(before, replace(stored, key=entry.key))
         raise TransferError(
@@ -356,6 +388,7 @@ class LargeUpload:
         self.size = max(LEAST_PART, -(-entry.size // MOST_PARTS))
         self.left = -(-entry.size // self.size)
         self.lock = threading.Lock()
+        self.busy = 0  # threads that read from the descriptor
         self.failed = False
         self.upload: Multipart | None = None
         self.descriptor = -1
@@ -363,6 +396,7 @@ class LargeUpload:
     def part(self, number: int) -> Known | None:
         try:
             with self.lock:
+                self.busy += 1
                 if self.upload is None and not self.failed:
                     self.open()
             if not self.failed:
@@ -397,11 +431,13 @@ class LargeUpload:
     def count_down(self) -> Known | None:
         with self.lock:
             self.left -= 1
-            if self.left:
-                return None
+            self.busy -= 1
+            is_last = not self.left
+        if self.failed:
+            self.discard()
+        if self.failed or not is_last or self.upload is None:
+            return None
         try:
-            if self.upload is None or self.failed:
-                return None
             self.check()
             self.upload.complete()
             etag, self.upload = self.upload.expected_etag(), None
@@ -410,14 +446,18 @@ class LargeUpload:
             self.discard()
 
     def discard(self) -> None:
-        """Close the file, and abort the upload if it is unfinished."""
-        if self.upload is not None:
-            self.upload.abort()
-            self.upload = None
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
-            self.route.open.discard(self)
+        """Abort the upload if it is unfinished, and close the file; once no thread sends a part of it."""
+        self.failed = True
+        with self.lock:
+            if self.busy:
+                return
+            if self.upload is not None:
+                self.upload.abort()
+                self.upload = None
+            if self.descriptor >= 0:
+                os.close(self.descriptor)
+                self.descriptor = -1
+                self.route.open.discard(self)
 
 
 @contextlib.contextmanager
@@ -487,7 +527,7 @@ class LocalCopy:
                 shutil.copyfileobj(origin, file, 1 << 20)
                 file.flush()
                 if os.fstat(file.fileno()).st_size != found.size:
-                    raise Broken(f"{source} has changed while it was copied")
+                    raise TransferError(f"{source} has changed while it was copied; copy it when it is finished")
                 known = settle(file.fileno(), part, path, found)
         self.advance(found.size)
         return known

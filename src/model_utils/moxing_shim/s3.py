@@ -12,6 +12,7 @@ import html
 import os
 import re
 import threading
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
@@ -85,6 +86,7 @@ def make_client(access: Access) -> Any:
     import boto3
     import botocore.config
 
+    warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
     keys, settings = access.keys(), access.settings
     config = botocore.config.Config(
         signature_version="s3v4", max_pool_connections=CONNECTIONS, tcp_keepalive=True,

@@ -68,7 +68,8 @@ class Settings:
 
     @property
     def host(self) -> str:
-        return urlsplit(self.endpoint).netloc or f"s3.{self.region}.amazonaws.com"
+        amazon = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return urlsplit(self.endpoint).netloc or f"s3.{self.region}.{amazon}"
 
     @property
     def is_secure(self) -> bool:
@@ -85,10 +86,10 @@ def read_settings(env: Env, given: Mapping[str, Any]) -> Settings:
         region,
         read_path_style(env, given, host),
         read_verify(env, given),
-        timeout_s=number(given, "client_timeout", 60.0),
+        timeout_s=number(given, "client_timeout", 60.0, least=0.001),
         attempts=int(number(given, "retry", 10)),
         retry_wait_s=number(given, "retry_wait", 0.1),
-        list_max_keys=int(number(given, "list_max_keys", 1000)),
+        list_max_keys=int(number(given, "list_max_keys", 1000, least=1)),
         long_connections=given.get("long_conn_mode") is not False,
     )
 
@@ -148,10 +149,10 @@ def read_verify(env: Env, given: Mapping[str, Any]) -> bool | str:
     return env.get("AWS_CA_BUNDLE") or env.get("REQUESTS_CA_BUNDLE") or True
 
 
-def number(given: Mapping[str, Any], name: str, default: float) -> float:
+def number(given: Mapping[str, Any], name: str, default: float, least: float = 0) -> float:
     value = default if given.get(name) is None else given[name]
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        raise ConfigError(f"set_auth({name}={value!r}): expected a number of at least 0")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+        raise ConfigError(f"set_auth({name}={value!r}): expected a number of at least {least}")
     return value
 
 
@@ -176,7 +177,7 @@ def read_profile(path: Path, profile: str) -> Keys | None:
     parser = configparser.RawConfigParser()
     try:
         parser.read(path, encoding="utf-8")
-    except configparser.Error:
+    except (configparser.Error, UnicodeDecodeError):
         raise ConfigError(f"{path} is no credential file; expected [default] and lines key = value") from None
     section = dict(parser.items(profile)) if parser.has_section(profile) else {}
     found = [next((section[key] for key in keys if key in section), "") for keys in PROFILE_KEYS]

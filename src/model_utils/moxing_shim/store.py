@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from src.model_utils.errors import TransferError
 from src.model_utils.moxing_shim.url import as_file, as_folder
 
 PART = ".part"
@@ -90,16 +91,23 @@ class LocalStore:
     def scan(self, folder: str) -> Iterator[Entry]:
         folder = as_folder(folder)
         names: list[str] = []
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             names = os.listdir(self.path(folder))
-        found = [self.stat(folder + name) for name in names]
+        found = [self.stat(folder + name) or self.broken_link(folder + name) for name in names]
         yield from sorted((entry for entry in found if entry), key=lambda entry: entry.key)
 
-    def walk(self, folder: str) -> Iterator[Entry]:
+    def broken_link(self, key: str) -> Entry | None:
+        """A link to nothing is listed, so that copying it fails, instead of leaving it out silently."""
+        return Entry(key) if self.path(key).is_symlink() else None
+
+    def walk(self, folder: str, above: tuple[str, ...] = ()) -> Iterator[Entry]:
+        real = os.path.realpath(self.path(folder))
+        if real in above:
+            raise TransferError(f"{self.path(folder)} is a link to a folder that it is in")
         for entry in self.scan(folder):
             yield entry
             if entry.is_folder:
-                yield from self.walk(entry.key)
+                yield from self.walk(entry.key, (*above, real))
 
     def read(self, key: str, start: int = 0, length: int | None = None, etag: str = "") -> bytes:
         with open(self.path(key), "rb") as file:

@@ -8,7 +8,6 @@ fsync - after a power cut copy again, the manifest tells what is whole.
 
 from __future__ import annotations
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,8 +21,7 @@ from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFil
 from src.model_utils.moxing_shim.manifest import read_manifest, write_manifest
 from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.progress import Progress, Say, as_bytes
-from src.model_utils.moxing_shim.routes import Job
-from src.model_utils.moxing_shim.s3 import S3Store
+from src.model_utils.moxing_shim.routes import Job, sweep
 from src.model_utils.moxing_shim.store import Entry, LocalStore
 from src.model_utils.moxing_shim.url import as_file, as_folder
 
@@ -108,7 +106,7 @@ def copy_tree(
     known = read_manifest(manifest, source, target) if manifest else {}
     report = Report(source, target)
     with Progress(f"copy {source}", say, show_bar) as progress:
-        listed = list(source_entries(job, file_list, progress))
+        listed = list({entry.key: entry for entry in source_entries(job, file_list, progress)}.values())
         plan = make_plan(job, listed, known, delete)
         report.expected, report.expected_bytes = len(plan.copies), plan.size
         report.unchanged = len(plan.unchanged)
@@ -151,29 +149,12 @@ def make_plan(job: Job, listed: list[Entry], known: dict[str, Known], delete: bo
     if known or delete:
         for entry in job.target_store.walk(job.target):
             there[entry.key[len(job.target) :]] = replace(entry, key=entry.key[len(job.target) :])
-    if is_local:
-        sweep(job.target_store.path(job.target), there)  # type: ignore[attr-defined]
-    return plan_copy(listed, there, known, delete, is_local)
-
-
-def sweep(root: Path, there: dict[str, Entry]) -> None:
-    """Remove files that a process which is dead now was writing."""
-    for key in list(there):
-        match = PART.fullmatch(key.rpartition("/")[2])
-        if match:
-            del there[key]
-            if not is_alive(int(match.group(2))):
-                (root / key).unlink(missing_ok=True)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    parts = [key for key in there if PART.fullmatch(key.rpartition("/")[2])]
+    for key in parts:
+        del there[key]
+    plan = plan_copy(listed, there, known, delete, is_local)
+    sweep(job, [*parts, *(entry.key for entry in plan.copies)])
+    return plan
 
 
 def check_space(job: Job, plan: Plan) -> None:
@@ -191,6 +172,8 @@ def check_space(job: Job, plan: Plan) -> None:
 
 def make_folders(job: Job, plan: Plan) -> None:
     """Empty folders, which no file would make."""
+    if not plan.folders:
+        return
     keys = [entry.key for entry in plan.copies] + [known.source.key for known in plan.unchanged] + plan.folders
     used = {key.rstrip("/")[: at + 1] for key in keys for at in range(len(key.rstrip("/"))) if key[at] == "/"}
     for folder in plan.folders:

@@ -1,0 +1,348 @@
+"""Data sets and checkpoints from a bucket to the disk, and runs to and from a bucket."""
+
+from __future__ import annotations
+
+import json
+import os
+import tarfile
+import time
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from src.model_utils.checkpoint_manifest import Saved, file_sha256, parse
+from src.model_utils.errors import CheckpointError, DataError, StageError
+from src.model_utils.inputs import Source
+from src.model_utils.moxing_shim import file, places
+from src.model_utils.publisher import Published, Publisher
+from src.model_utils.restore import restore
+from src.model_utils.run_paths import append_line
+from src.model_utils.staging import Stager, checkpoints_at
+
+
+@pytest.fixture
+def url(minio, bucket, monkeypatch):
+    for name, value in (
+        ("S3_ENDPOINT", minio.endpoint), ("ACCESS_KEY_ID", minio.access_key), ("SECRET_ACCESS_KEY", minio.secret_key),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    yield f"obs://{bucket}"
+    places.SERVICES.forget()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def stager(tmp_path, said) -> Stager:
+    return Stager(tmp_path / "cache", said.append, show_bar=False)
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+FILES = {"train/a/1.txt": "1", "val/a/2.txt": "2"}
+
+
+def as_folder(folder: Path, url: str) -> str:
+    for name, text in FILES.items():
+        file.write(f"{url}/data/{name}", text)
+    return f"{url}/data"
+
+
+def as_zip(folder: Path, url: str, around: str = "", name: str = "set.zip", prefix: str = "") -> str:
+    with zipfile.ZipFile(folder / name, "w") as archive:
+        for member, text in FILES.items():
+            archive.writestr(around + member, text)
+    file.copy(folder / name, f"{url}/{prefix}{name}")
+    return f"{url}/{prefix}{name}"
+
+
+def as_zip_of_a_folder(folder: Path, url: str) -> str:
+    return as_zip(folder, url, "set/")
+
+
+def as_folder_of_a_zip(folder: Path, url: str) -> str:
+    as_zip(folder, url, "set/", prefix="attachment/")
+    return f"{url}/attachment/"
+
+
+def as_tar(folder: Path, url: str) -> str:
+    for name, text in FILES.items():
+        path = folder / "tree" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(text)
+    with tarfile.open(folder / "set.tar.gz", "w:gz") as archive:
+        archive.add(folder / "tree", "set")
+    file.copy(folder / "set.tar.gz", f"{url}/set.tar.gz")
+    return f"{url}/set.tar.gz"
+
+
+def as_folder_called_zip(folder: Path, url: str) -> str:
+    for name, text in FILES.items():
+        file.write(f"{url}/set.zip/{name}", text)
+    return f"{url}/set.zip"
+
+
+FORMS = [as_folder, as_zip, as_zip_of_a_folder, as_folder_of_a_zip, as_tar, as_folder_called_zip]
+
+
+@pytest.mark.parametrize("make", FORMS)
+def test_every_form_of_a_data_set_ends_as_the_same_folder(tmp_path, url, stager, said, make):
+    source = Source(make(tmp_path, url))
+    folder = stager.data(source)
+    assert content(folder) == FILES
+    written = {path: path.stat().st_ino for path in folder.rglob("*.txt")}
+    assert stager.data(source) == folder
+    assert {path: path.stat().st_ino for path in folder.rglob("*.txt")} == written, "nothing is copied twice"
+    if make in (as_folder, as_folder_called_zip):
+        file.write(f"{source.url}/val/a/2.txt", "3")
+        file.remove(f"{source.url}/train/a/1.txt")
+        assert content(stager.data(source)) == {"val/a/2.txt": "3"}, "an edit of the same size, and a removal"
+
+
+def test_a_changed_archive_is_unpacked_again(tmp_path, url, stager):
+    source = Source(as_zip(tmp_path, url), "my set.zip")
+    folder = stager.data(source)
+    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
+        archive.writestr("other.txt", "new")
+    file.copy(tmp_path / "new.zip", source.url)
+    assert stager.data(source) == folder
+    assert content(folder) == {"other.txt": "new"}
+    assert not list((tmp_path / "cache").rglob("*.zip")), "the archive is not kept"
+
+
+def test_local_folders_are_used_in_place(tmp_path, stager):
+    (tmp_path / "inputs/a").mkdir(parents=True)
+    (tmp_path / "inputs/b").mkdir()
+    assert stager.data(Source(str(tmp_path / "inputs"))) == tmp_path / "inputs"
+    assert not (tmp_path / "cache").exists()
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr("set/f.txt", "f")
+    assert content(stager.data(Source(str(tmp_path / "x.zip")))) == {"f.txt": "f"}
+
+
+MISTAKES = [
+    ("{url}/nowhere/", StageError, "no data at obs://.*/nowhere/"),
+    ("{url}/odd.txt", DataError, "neither a folder nor an archive"),
+    ("/no/such/place", DataError, "does not exist on this machine"),
+]
+
+
+@pytest.mark.parametrize(("place", "kind", "text"), MISTAKES)
+def test_what_is_no_data(url, stager, place, kind, text):
+    file.write(f"{url}/odd.txt", "x")
+    with pytest.raises(kind, match=text):
+        stager.data(Source(place.format(url=url)))
+
+
+def test_a_node_gets_only_its_shards(url, tmp_path):
+    for number in range(4):
+        file.write(f"{url}/set/train.mindrecord{number}", str(number))
+        file.write(f"{url}/set/train.mindrecord{number}.db", "db")
+    file.write(f"{url}/set/labels.json", "{}")
+    found = []
+    for node in range(2):
+        stager = Stager(tmp_path / f"node{node}", lambda line: None, show_bar=False)
+        found.append(set(content(stager.data(Source(f"{url}/set"), node, 2))))
+    assert found[0] == {
+        "train.mindrecord0",
+        "train.mindrecord0.db",
+        "train.mindrecord2",
+        "train.mindrecord2.db",
+        "labels.json",
+    }
+    assert found[0] & found[1] == {"labels.json"}
+    with pytest.raises(DataError, match="node_shards"):
+        Stager(tmp_path / "x", print).data(Source(as_folder(tmp_path, url)), 0, 2)
+
+
+# --- runs
+
+
+def save(root: Path, step: int, data: bytes | None = None) -> Saved:
+    """A checkpoint as the trainer leaves it, of random bytes."""
+    folder = root / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"net-1_{step}.ckpt"
+    path.write_bytes(data or os.urandom(1000 + step))
+    saved = Saved(path.name, 0, step, 100, 1, path.stat().st_size, file_sha256(path), time.time())
+    append_line(folder / "manifest.jsonl", vars(saved))
+    return saved
+
+
+def make_run(root: Path, mark: str = "mark") -> Path:
+    root.mkdir(parents=True)
+    (root / "run.json").write_text(json.dumps({"fingerprint": mark}))
+    (root / "metrics.jsonl").write_text('{"step": 1}\n')
+    (root / "logs").mkdir()
+    (root / "logs/rank_0.log").write_text("a line\n")
+    return root
+
+
+def publish(root: Path, url: str, keep: int = 5, done: Published | None = None) -> Published:
+    publisher = Publisher(
+        root, f"{url}/{root.name}", True, keep, done or Published(), lambda line: None, 0.01
+    )
+    assert publisher.close(30) is None
+    return publisher.done
+
+
+def names_in(url: str) -> list[str]:
+    """The files of the bucket's manifest, each of which must be there as it was saved."""
+    records = parse(file.read(f"{url}/checkpoints/manifest.jsonl"))
+    import hashlib
+
+    for saved in records:
+        data = file.read(f"{url}/checkpoints/{saved.file}", binary=True)
+        assert hashlib.sha256(data).hexdigest() == saved.sha256
+    there = [name for name in file.list_directory(f"{url}/checkpoints") if name.endswith(".ckpt")]
+    assert sorted(there) == sorted(saved.file for saved in records), "nothing is left over"
+    return [saved.file for saved in records]
+
+
+def test_a_run_goes_to_the_bucket_and_comes_back(url, tmp_path, said):
+    root = make_run(tmp_path / "a/20260101-000000")
+    for step in range(1, 8):
+        save(root, step)
+    done = publish(root, url, keep=3)
+    run = f"{url}/{root.name}"
+    assert names_in(run) == ["net-1_5.ckpt", "net-1_6.ckpt", "net-1_7.ckpt"]
+    save(root, 8)
+    publish(root, url, 3, done)
+    assert names_in(run) == ["net-1_6.ckpt", "net-1_7.ckpt", "net-1_8.ckpt"]
+
+    back, done = restore(tmp_path / "b", url, "mark", said.append)
+    assert back == tmp_path / "b" / root.name
+    assert sorted(content_names(back)) == [
+        "checkpoints/manifest.jsonl", "checkpoints/net-1_8.ckpt", "logs/rank_0.log", "metrics.jsonl", "run.json",
+    ]  # fmt: skip
+    save(back, 9)
+    publish(back, url, 3, done)
+    assert names_in(run) == ["net-1_7.ckpt", "net-1_8.ckpt", "net-1_9.ckpt"], "what was there before counts"
+
+
+def content_names(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+
+
+def test_which_run_is_continued(url, tmp_path, said):
+    for name, mark, ended in (
+        ("20260101-000000", "mark", False), ("20260102-000000", "mark", True), ("20260103-000000", "other", False),
+    ):  # fmt: skip
+        root = make_run(tmp_path / "a" / name, mark)
+        save(root, 3)
+        if ended:
+            (root / "result.json").write_text("{}")
+        publish(root, url)
+    assert restore(tmp_path / "b", url, "mark", said.append)[0] == tmp_path / "b/20260101-000000"
+    assert restore(tmp_path / "c", url, "unknown", said.append)[0] is None
+    assert restore(tmp_path / "c", f"{url}/nothing/here", "mark", said.append)[0] is None
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_damaged_checkpoint_is_passed_over(url, tmp_path, said):
+    root = make_run(tmp_path / "a/20260101-000000")
+    save(root, 1)
+    save(root, 2)
+    newest = save(root, 3)
+    publish(root, url)
+    run = f"{url}/{root.name}"
+    file.write(f"{run}/checkpoints/{newest.file}", os.urandom(newest.size_bytes), binary=True)
+    file.remove(f"{run}/checkpoints/net-1_2.ckpt")
+    back, _ = restore(tmp_path / "b", url, "mark", said.append)
+    assert [path.name for path in (back / "checkpoints").glob("*.ckpt")] == ["net-1_1.ckpt"]
+    assert sum("trying an older one" in line for line in said) == 2
+
+
+def test_a_checkpoint_without_a_manifest_line_is_not_there(url, tmp_path, said):
+    root = make_run(tmp_path / "a/20260101-000000")
+    save(root, 1)
+    publish(root, url)
+    file.write(f"{url}/{root.name}/checkpoints/net-1_2.ckpt", b"half of it", binary=True)
+    back, _ = restore(tmp_path / "b", url, "mark", said.append)
+    assert [path.name for path in (back / "checkpoints").glob("*.ckpt")] == ["net-1_1.ckpt"]
+
+
+def test_what_is_further_on_this_disk_stays(url, tmp_path, said):
+    root = make_run(tmp_path / "a/20260101-000000")
+    save(root, 1)
+    publish(root, url)
+    later = save(root, 2)
+    assert restore(tmp_path / "a", url, "mark", said.append)[0] == root
+    assert file_sha256(root / "checkpoints" / later.file) == later.sha256
+    assert not [line for line in said if line.startswith("copied")]
+
+
+def test_publishing_survives_files_that_go_and_stores_that_fail(url, tmp_path, fault_proxy, monkeypatch):
+    from tests.fault_proxy import Fault
+
+    monkeypatch.setenv("S3_ENDPOINT", fault_proxy.endpoint)
+    file.set_auth(retry=1)
+    said: list[str] = []
+    root = make_run(tmp_path / "20260101-000000")
+    first = save(root, 1)
+    gone = save(root, 2)
+    (root / "checkpoints" / gone.file).unlink()
+    failing = fault_proxy.add(
+        Fault("status", method="PUT", path="net-1_1", times=2, status=403, code="AccessDenied")
+    )
+    publisher = Publisher(root, f"{url}/{root.name}", True, 5, Published(), said.append, 0.05)
+    deadline = time.monotonic() + 20
+    while not publisher.done.manifests and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert publisher.close(30) is None
+    assert failing.used == 2
+    assert len([line for line in said if "will try again" in line]) == 1
+    assert len([line for line in said if "works again" in line]) == 1
+    assert names_in(f"{url}/{root.name}") == [first.file]
+
+
+def test_closing_says_what_is_in_the_way(url, tmp_path, monkeypatch):
+    monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
+    root = make_run(tmp_path / "20260101-000000")
+    save(root, 1)
+    publisher = Publisher(root, f"{url}/{root.name}", True, 5, Published(), lambda line: None, 0.05)
+    started = time.monotonic()
+    assert publisher.close(1) is not None
+    assert time.monotonic() - started < 3
+
+
+def test_checkpoints_by_url(url, tmp_path, stager, said):
+    root = make_run(tmp_path / "20260101-000000")
+    saved = [save(root, step) for step in (9, 10)]
+    publish(root, url)
+    run = f"{url}/{root.name}"
+    names = ["net-1_10.ckpt", "net-1_9.ckpt"]
+    for place in (url, run, f"{run}/", f"{run}/checkpoints"):
+        assert [path.rpartition("/")[2] for path in checkpoints_at(place)] == names, place
+    assert [path.name for path in stager.weights(f"{run}/checkpoints/net-1_9.ckpt")] == names[1:]
+    copied = len(said)
+    paths = stager.weights(f"{run}/checkpoints/net-1_9.ckpt")
+    assert len(said) == copied, "kept by ETag"
+    assert file_sha256(paths[0]) == saved[0].sha256
+    file.write(f"{run}/checkpoints/net-1_9.ckpt", b"another", binary=True)
+    assert stager.weights(f"{run}/checkpoints/net-1_9.ckpt")[0].read_bytes() == b"another"
+    for name in ("net-2_1.ckpt", "net-10_1.ckpt"):
+        file.write(f"{url}/plain/{name}", "x")
+    assert [path.rpartition("/")[2] for path in checkpoints_at(f"{url}/plain")] == [
+        "net-10_1.ckpt",
+        "net-2_1.ckpt",
+    ]
+    assert stager.weights(str(tmp_path)) == [tmp_path]
+    for place in (f"{url}/nowhere", f"{url}/nowhere.ckpt"):
+        with pytest.raises(CheckpointError, match="no checkpoint at"):
+            checkpoints_at(place)
+
+
+def test_a_record_that_is_cut_short_is_not_read():
+    saved = Saved("a.ckpt", 1, 2, 3, 4, 5, "6", 7.0)
+    text = json.dumps(vars(saved)) + "\n" + json.dumps(vars(replace(saved, step=9)))[:-10]
+    assert parse(text) == [saved]
