@@ -36,7 +36,9 @@ def names(found: list[Entry]) -> list[str]:
         pytest.param(OBJECT, FILE, False, id="untouched"),
         pytest.param(replace(OBJECT, etag="other"), FILE, True, id="same-size edit of the object"),
         pytest.param(replace(OBJECT, modified_ns=1001), FILE, True, id="object written again, later"),
-        pytest.param(replace(OBJECT, modified_ns=1), FILE, True, id="object written again, by an older clock"),
+        pytest.param(
+            replace(OBJECT, modified_ns=1), FILE, True, id="object written again, by an older clock"
+        ),
         pytest.param(replace(OBJECT, size=4), FILE, True, id="object of another size"),
         pytest.param(OBJECT, replace(FILE, size=2), True, id="file of another size"),
         pytest.param(OBJECT, replace(FILE, modified_ns=9999), True, id="same-size edit of the file, newer"),
@@ -53,7 +55,9 @@ def test_only_what_neither_side_has_changed_is_left_out(source, target, is_copie
 @pytest.mark.parametrize(
     ("target", "is_copied"),
     [
-        pytest.param(Entry("a", 3, "etag", 5000), False, id="the time of an object with an ETag means nothing"),
+        pytest.param(
+            Entry("a", 3, "etag", 5000), False, id="the time of an object with an ETag means nothing"
+        ),
         pytest.param(Entry("a", 3, "other", 0), True, id="replaced by another of the same size"),
         pytest.param(Entry("a", 4, "etag", 0), True, id="of another size"),
     ],
@@ -94,13 +98,19 @@ def test_names_that_no_file_can_have_are_refused(key):
     assert "nothing has been copied" in str(caught.value)
 
 
-@pytest.mark.parametrize("key", ["..a", "a..", "...", "a b", "-", "n" * 255, "数" * 85, "a" * 200 + "/" + "b" * 200, "%2e%2e/x"])
+@pytest.mark.parametrize(
+    "key", ["..a", "a..", "...", "a b", "-", "n" * 255, "数" * 85, "a" * 200 + "/" + "b" * 200, "%2e%2e/x"]
+)
 def test_odd_names_are_copied(key):
     assert names(plan_copy(entries(key), {}, {}).copies) == [key]
 
 
 def test_a_bucket_takes_every_name():
-    assert names(plan_copy(entries("a//b", "a", "a/b"), {}, {}, to_local=False).copies) == ["a//b", "a", "a/b"]
+    assert names(plan_copy(entries("a//b", "a", "a/b"), {}, {}, to_local=False).copies) == [
+        "a//b",
+        "a",
+        "a/b",
+    ]
 
 
 def test_a_folder_marker_with_content_is_refused():
@@ -123,7 +133,12 @@ def test_a_file_and_a_folder_of_one_name_are_both_named(keys, both):
 
 
 def test_names_that_only_begin_alike_do_not_clash():
-    assert names(plan_copy(entries("a", "a-b", "a.txt", "ab/c"), {}, {}).copies) == ["a", "a-b", "a.txt", "ab/c"]
+    assert names(plan_copy(entries("a", "a-b", "a.txt", "ab/c"), {}, {}).copies) == [
+        "a",
+        "a-b",
+        "a.txt",
+        "ab/c",
+    ]
 
 
 @pytest.mark.parametrize(

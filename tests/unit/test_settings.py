@@ -205,7 +205,10 @@ def test_no_keys_of_ours(env):
 
 @pytest.mark.parametrize(
     ("env", "missing"),
-    [({"ACCESS_KEY_ID": SECRET}, "SECRET_ACCESS_KEY"), ({"AWS_SECRET_ACCESS_KEY": SECRET}, "AWS_ACCESS_KEY_ID")],
+    [
+        ({"ACCESS_KEY_ID": SECRET}, "SECRET_ACCESS_KEY"),
+        ({"AWS_SECRET_ACCESS_KEY": SECRET}, "AWS_ACCESS_KEY_ID"),
+    ],
 )
 def test_half_a_pair_names_the_other_half_and_no_value(env, missing):
     with pytest.raises(ConfigError, match=f"^{missing} is not set") as caught:
@@ -247,7 +250,15 @@ def test_nothing_that_is_shown_has_a_secret_in_it():
     access = Access(given)
     keys = access.keys()
     refused = Refused("GET b/k", 403, "AccessDenied", "no")
-    for shown in (keys, access, access.settings, [keys], {"keys": keys}, translated(refused, access), refused):
+    for shown in (
+        keys,
+        access,
+        access.settings,
+        [keys],
+        {"keys": keys},
+        translated(refused, access),
+        refused,
+    ):
         assert SECRET not in repr(shown) + str(shown) + f"{shown}"
     assert {field.name for field in fields(Keys) if field.repr} == {"source"}
 

@@ -49,13 +49,17 @@ def test_places_in_a_bucket(url, bucket, key):
     assert parse(str(found)) == found, "a place survives being printed"
 
 
-@pytest.mark.parametrize("path", ["/bucket/key/", "a/b", "", "~/x", "file:///a", "obs", "obs:a", "C:/x", "xobs://b/k"])
+@pytest.mark.parametrize(
+    "path", ["/bucket/key/", "a/b", "", "~/x", "file:///a", "obs", "obs:a", "C:/x", "xobs://b/k"]
+)
 def test_local_paths(path):
     assert parse(path) is None
     assert not is_remote(path)
 
 
-@pytest.mark.parametrize("url", ["obs://", "s3:///", "obs:///", "obs://a b/c", "obs://x", "s3://-a/b", "obs://桶/a"])
+@pytest.mark.parametrize(
+    "url", ["obs://", "s3:///", "obs:///", "obs://a b/c", "obs://x", "s3://-a/b", "obs://桶/a"]
+)
 def test_a_url_without_a_bucket_is_refused_in_one_line(url):
     with pytest.raises(ConfigError) as caught:
         parse(url)

@@ -20,7 +20,7 @@ from src.model_utils.errors import ConfigError, MindLiftError
 
 COMPAT = Path(__file__).resolve().parents[3] / "compat"
 CHOICES = ("auto", "boto3", "moxing")
-CHOSEN: dict[str, ModuleType] = {}
+CHOSEN: dict[str, ModuleType | None] = {}
 
 
 def choose(wanted: str, has_real: bool, obstacle: Callable[[], str]) -> tuple[str, str]:
@@ -41,9 +41,14 @@ def choose(wanted: str, has_real: bool, obstacle: Callable[[], str]) -> tuple[st
 
 def file_api() -> ModuleType:
     """The module behind `moxing.file`, chosen at the first call."""
+    return platform_api() or importlib.import_module(f"{__package__}.file")
+
+
+def platform_api() -> ModuleType | None:
+    """The platform's own `moxing.file` where it is to be used, else None; decided once, with a line in the log."""
     if "file" not in CHOSEN:
         name, reason = choose(os.environ.get("MOX_BACKEND") or "auto", find_real() is not None, obstacle)
-        CHOSEN["file"] = import_real() if name == "moxing" else importlib.import_module(f"{__package__}.file")
+        CHOSEN["file"] = import_real() if name == "moxing" else None
         logging.getLogger("moxing").info("moxing.file is that of %s: %s", name, reason)
     return CHOSEN["file"]
 

@@ -6,6 +6,7 @@ import os
 import threading
 from typing import Any
 
+from src.model_utils.moxing_shim import backend
 from src.model_utils.moxing_shim.access import Access
 from src.model_utils.moxing_shim.s3 import S3Store, Service
 from src.model_utils.moxing_shim.settings import read_keys, read_settings
@@ -50,6 +51,10 @@ def set_auth(**given: Any) -> None:
 def locate(url: PathLike) -> tuple[Store, str]:
     """The store of a URL or local path, and the key in it; a trailing '/' stays."""
     remote = parse(url)
+    if remote and (api := backend.platform_api()):
+        from src.model_utils.moxing_shim.platform_store import PlatformStore
+
+        return PlatformStore(remote.bucket, api), remote.key
     if remote:
         return S3Store(remote.bucket, SERVICES.get()), remote.key
     text = local_path(url)

@@ -53,6 +53,11 @@ class Route(Protocol):
 
 
 def route_of(job: Job, advance: Advance) -> Route:
+    stores = (job.source_store, job.target_store)
+    if not all(isinstance(store, (S3Store, LocalStore)) for store in stores):
+        from src.model_utils.moxing_shim.platform_store import PlatformCopy
+
+        return PlatformCopy(job, advance)
     from_bucket, to_bucket = isinstance(job.source_store, S3Store), isinstance(job.target_store, S3Store)
     if from_bucket:
         return ServerCopy(job, advance) if to_bucket else Download(job, advance)
@@ -446,14 +451,14 @@ class LargeUpload:
             self.discard()
 
     def discard(self) -> None:
-        """Abort the upload if it is unfinished, and close the file; once no thread sends a part of it."""
+        """Abort the upload if it is unfinished, and close the file once no thread reads from it."""
         self.failed = True
         with self.lock:
+            if self.upload is not None:
+                self.upload.abort()  # parts that are under way now need another one at their end
             if self.busy:
                 return
-            if self.upload is not None:
-                self.upload.abort()
-                self.upload = None
+            self.upload = None
             if self.descriptor >= 0:
                 os.close(self.descriptor)
                 self.descriptor = -1
@@ -527,7 +532,9 @@ class LocalCopy:
                 shutil.copyfileobj(origin, file, 1 << 20)
                 file.flush()
                 if os.fstat(file.fileno()).st_size != found.size:
-                    raise TransferError(f"{source} has changed while it was copied; copy it when it is finished")
+                    raise TransferError(
+                        f"{source} has changed while it was copied; copy it when it is finished"
+                    )
                 known = settle(file.fileno(), part, path, found)
         self.advance(found.size)
         return known

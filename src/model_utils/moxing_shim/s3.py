@@ -23,7 +23,7 @@ from xml.etree import ElementTree
 
 from src.model_utils.errors import TransferError
 from src.model_utils.moxing_shim.access import Access
-from src.model_utils.moxing_shim.errors import MoxFileNotExistsException
+from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFileReadException
 from src.model_utils.moxing_shim.http_plane import HttpPlane, is_md5
 from src.model_utils.moxing_shim.retry import Broken, Changed, Refused, Retries
 from src.model_utils.moxing_shim.store import Entry
@@ -344,15 +344,18 @@ def find_token(body: bytes) -> str:
 
 
 def parse_page(what: str, body: bytes) -> Page:
-    """The answer to a list request, V1 or V2; Broken if it is none."""
+    """The answer to a list request, V1 or V2; MoxFileReadException if it is none."""
     try:
-        root = ElementTree.fromstring(body)
-    except ElementTree.ParseError as err:
-        raise Broken(f"{what}: the answer is no XML: {err}") from err
+        return page_of(ElementTree.fromstring(body))
+    except (ElementTree.ParseError, ValueError) as err:
+        raise MoxFileReadException(None, f"{what}: the answer is no list: {err}") from err
+
+
+def page_of(root: ElementTree.Element) -> Page:
     space = root.tag.rpartition("}")[0]
     space = space + "}" if space else ""
     if root.tag != f"{space}ListBucketResult":
-        raise Broken(f"{what}: the answer is a {root.tag!r}, not a list")
+        raise ValueError(f"it is a {root.tag!r}")
     decode = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
     files = [
         Entry(

@@ -22,6 +22,7 @@ from src.model_utils.moxing_shim.manifest import read_manifest, write_manifest
 from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.progress import Progress, Say, as_bytes
 from src.model_utils.moxing_shim.routes import Job, sweep
+from src.model_utils.moxing_shim.s3 import S3Store
 from src.model_utils.moxing_shim.store import Entry, LocalStore
 from src.model_utils.moxing_shim.url import as_file, as_folder
 
@@ -72,6 +73,8 @@ def copy_file(source: str, target: str) -> Report:
     if entry.is_folder:
         raise MoxFileRespException(None, f"{source} is a folder; copy_parallel copies folders")
     target_store, target_key = locate(target)
+    if not as_file(target_key):
+        raise MoxFileRespException(None, f"{target} names no file; write obs://bucket/folder/file")
     job = Job(source_store, key, target_store, as_file(target_key))
     report = Report(source, target, 1, entry.size)
     with Progress(f"copy {source}") as progress:
@@ -114,7 +117,9 @@ def copy_tree(
         check_space(job, plan)
         kept = {entry.source.key: entry for entry in plan.unchanged}
         make_folders(job, plan)
-        outcomes = copy_all(job, plan.copies, max(threads, 1), process_count(processes, threads), progress)
+        outcomes = copy_all(
+            job, plan.copies, max(threads, 1), process_count(job, processes, threads), progress
+        )
         try:
             finish(report, outcomes, kept)
         finally:
@@ -174,16 +179,23 @@ def make_folders(job: Job, plan: Plan) -> None:
     """Empty folders, which no file would make."""
     if not plan.folders:
         return
-    keys = [entry.key for entry in plan.copies] + [known.source.key for known in plan.unchanged] + plan.folders
+    keys = (
+        [entry.key for entry in plan.copies] + [known.source.key for known in plan.unchanged] + plan.folders
+    )
     used = {key.rstrip("/")[: at + 1] for key in keys for at in range(len(key.rstrip("/"))) if key[at] == "/"}
     for folder in plan.folders:
         if folder not in used:
             job.target_store.make_folder(job.target + folder)
 
 
-def process_count(processes: int | bool, threads: int) -> int:
-    """Worker processes that pay here; none for `processes=False` or `threads=0`."""
-    if processes is False or threads < 1:
+def process_count(job: Job, processes: int | bool, threads: int) -> int:
+    """Worker processes that pay here; none for `processes=False` or `threads=0`, or by the platform's moxing."""
+    stores = (job.source_store, job.target_store)
+    if (
+        processes is False
+        or threads < 1
+        or not all(isinstance(store, (S3Store, LocalStore)) for store in stores)
+    ):
         return 0
     wanted = min(usable_cpus(), MOST_PROCESSES)
     return min(wanted, processes) if processes is not True else wanted
@@ -191,15 +203,14 @@ def process_count(processes: int | bool, threads: int) -> int:
 
 def finish(report: Report, outcomes: Iterator[Known | Failure], kept: dict[str, Known]) -> None:
     """Take in all outcomes; TransferError if one of them is a failure."""
-    failures = []
+    failed: dict[str, Failure] = {}
     for outcome in outcomes:
         if isinstance(outcome, Failure):
-            failures.append(outcome)
+            failed.setdefault(outcome.key, outcome)  # what a file's other ranges say is a consequence
             continue
         kept[outcome.source.key] = outcome
         report.done += 1
         report.done_bytes += outcome.source.size
-    failed = {failure.key: failure for failure in failures}
     if len(failed) == 1 and report.expected == 1:
         raise next(iter(failed.values())).error
     if failed or report.done != report.expected:

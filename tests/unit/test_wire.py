@@ -1,0 +1,416 @@
+"""What goes over the wire, and what the answers that stores give mean."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import multiprocessing
+import os
+import pickle
+import re
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from src.model_utils.errors import AccessError, TransferError
+from src.model_utils.moxing_shim.access import Access
+from src.model_utils.moxing_shim.copy_plan import Known
+from src.model_utils.moxing_shim.data_plane import SmallObjects
+from src.model_utils.moxing_shim.errors import MoxFileReadException, MoxFileRespException
+from src.model_utils.moxing_shim.places import SERVICES, set_auth
+from src.model_utils.moxing_shim.s3 import Multipart, S3Store, Service, parse_page
+from src.model_utils.moxing_shim.store import Entry
+from src.model_utils.moxing_shim.transfer import copy_tree
+from tests.fault_proxy import Fault, FaultProxy
+
+OBS = "obs.cn-north-4.myhuaweicloud.com"
+GIVEN = {"ak": "a", "sk": "s", "retry_wait": 0.001, "retry": 3}
+
+
+@dataclass
+class Seen:
+    """A request; names of headers in lower case."""
+
+    method: str
+    url: str
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def query(self) -> dict[str, str]:
+        pairs = parse_qs(urlsplit(self.url).query, keep_blank_values=True)
+        return {name: values[0] for name, values in pairs.items()}
+
+
+class Recorder(BaseHTTPRequestHandler):
+    """An HTTP proxy that plays OBS, so that its host names need no DNS. Lists five keys in pages of two."""
+
+    protocol_version = "HTTP/1.1"
+    keys = ("p/a", "p/b+%41", "p/c d", "p/é", "p/数")
+
+    def answer(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        seen = Seen(self.command, self.path, headers, self.rfile.read(length))
+        self.server.seen.append(seen)  # type: ignore[attr-defined]
+        body = self.reply(seen)
+        self.send_response(200)
+        self.send_header("ETag", f'"{hashlib.md5(seen.body).hexdigest()}"')
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = answer
+
+    def reply(self, seen: Seen) -> bytes:
+        if "delete" in seen.query:
+            return b"<DeleteResult/>"
+        if "uploads" in seen.query:
+            return b"<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"
+        if seen.method == "POST":
+            return b"<CompleteMultipartUploadResult/>"
+        if seen.method != "GET":
+            return b""
+        left = [key for key in self.keys if key > seen.query.get("marker", "")]
+        found = "".join(f"<Contents><Key>{key}</Key><Size>1</Size></Contents>" for key in left[:2])
+        more = f"<IsTruncated>{str(len(left) > 2).lower()}</IsTruncated>"
+        return f"<ListBucketResult>{more}{found}</ListBucketResult>".encode()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Seen]]:
+    """What a store behind an HTTP proxy is asked."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Recorder) as server:
+        server.daemon_threads = True
+        server.seen = []  # type: ignore[attr-defined]
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, "http://{}:{}".format(*server.server_address))
+        for name in ("no_proxy", "NO_PROXY", "AWS_REGION", "AWS_DEFAULT_REGION"):
+            monkeypatch.delenv(name, raising=False)
+        yield server.seen  # type: ignore[attr-defined]
+        server.shutdown()
+
+
+def obs(bucket: str = "data", **given) -> S3Store:
+    return S3Store(bucket, Service(Access({**GIVEN, "server": f"http://{OBS}", **given})))
+
+
+def everything(store: S3Store) -> None:
+    """One request of every kind."""
+    store.write("a b", b"body")
+    with Multipart(store, "large") as upload:
+        upload.put(1, b"part")
+        upload.etags.clear()  # the recorder gives no ETag of a whole
+    store.remove("a")
+    store.remove_folder("p")
+    store.service.http.send("HEAD", store.bucket, "a")
+
+
+def md5_header(body: bytes) -> str:
+    return base64.b64encode(hashlib.md5(body).digest()).decode()
+
+
+def test_bodies_carry_an_md5_and_nothing_that_obs_does_not_know(seen):
+    everything(obs())
+    bodies = [request for request in seen if request.body]
+    assert [request.method for request in bodies] == ["PUT", "PUT", "POST", "POST"]
+    parts = [request for request in bodies if request.method == "PUT" or "delete" in request.query]
+    assert len(parts) == 3
+    for request in parts:
+        assert request.headers["content-md5"] == md5_header(request.body)
+        assert int(request.headers["content-length"]) == len(request.body)
+    for request in seen:
+        unknown = re.compile(r"x-amz-(checksum|sdk|trailer|decoded)|expect$|trailer$|transfer-encoding$")
+        assert not [name for name in request.headers if unknown.match(name)], request
+        if request.method != "POST" or "uploads" not in request.query:
+            assert request.headers["x-amz-content-sha256"] == "UNSIGNED-PAYLOAD", request
+        assert f"/{obs().service.access.settings.region}/s3/aws4_request" in request.headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("bucket", "host", "prefix"), [("data", f"data.{OBS}", "/"), ("my.data", OBS, "/my.data/"), ("Data_1", OBS, "/Data_1/")]
+)  # fmt: skip
+def test_host_and_path_of_every_request(seen, bucket, host, prefix):
+    everything(obs(bucket))
+    assert len(seen) >= 7
+    for request in seen:
+        assert request.headers["host"] == host, request
+        assert urlsplit(request.url).path.startswith(prefix), request
+
+
+def test_obs_is_asked_for_lists_v1_with_plain_keys(seen):
+    found = [entry.key for entry in obs(list_max_keys=2).walk("p")]
+    assert found == list(Recorder.keys)
+    assert [request.query.get("marker") for request in seen] == [None, "p/b+%41", "p/é"]
+    for request in seen:
+        assert not {"encoding-type", "list-type", "continuation-token"} & set(request.query)
+        assert request.query["max-keys"] == "2"
+
+
+def test_temporary_keys_send_their_token(seen):
+    everything(obs(security_token="temporary"))
+    assert {request.headers.get("x-amz-security-token") for request in seen} == {"temporary"}
+    assert all("x-amz-security-token" in request.headers["authorization"] for request in seen)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"<ListBucketResult", b"<Other/>", b"<ListBucketResult><Contents><Size>x</Size></Contents></ListBucketResult>"])  # fmt: skip
+def test_what_is_no_list_is_one_line(body):
+    with pytest.raises(MoxFileReadException, match="^list b/p: the answer is no list") as caught:
+        parse_page("list b/p", body)
+    assert "\n" not in str(caught.value)
+
+
+# Against a real store, through a proxy that sees and spoils.
+
+
+@pytest.fixture
+def store(minio, bucket, fault_proxy) -> S3Store:
+    return S3Store(bucket, Service(Access(auth(minio, fault_proxy))))
+
+
+def auth(minio, proxy: FaultProxy) -> dict:
+    return {**GIVEN, "server": proxy.endpoint, "ak": minio.access_key, "sk": minio.secret_key}
+
+
+@pytest.mark.parametrize("kind", ["repeat_page", "stale_token"])
+@pytest.mark.parametrize("is_v1", [False, True])
+def test_a_list_that_does_not_advance_ends(store, fault_proxy, monkeypatch, kind, is_v1):
+    monkeypatch.setattr(S3Store, "is_v1", is_v1)
+    for key in ("a", "b", "c"):
+        store.write(key, b"")
+    store.service.access.settings = store.service.access.settings.__class__(
+        **{**vars(store.service.access.settings), "list_max_keys": 1}
+    )
+    fault_proxy.add(Fault(kind, times=None))
+    if kind == "stale_token" and is_v1:  # markers are the last key: nothing that the store names is believed
+        assert [entry.key for entry in store.walk("")] == ["a", "b", "c"]
+        return
+    with pytest.raises(TransferError, match=f"list {store.bucket}/: (does not advance|the store gives the same)"):
+        list(store.walk(""))
+    assert len(fault_proxy.requests) < 10
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"),
+    [
+        (403, "RequestTimeTooSkewed", "clock is more than 15 minutes off: set it right"),
+        (403, "AccessDenied", "keys come from set_auth: do they belong to this store and bucket"),
+        (403, "InvalidAccessKeyId", "keys come from set_auth"),
+        (403, "SignatureDoesNotMatch", "keys come from set_auth"),
+        (401, "Unauthorized", "keys come from set_auth"),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD"])
+def test_refused_keys_say_what_to_do(store, fault_proxy, method, status, code, said):
+    fault_proxy.add(Fault("status", method, status=status, code=code, times=None))
+    requests = {
+        "GET": lambda: store.read("f"),
+        "PUT": lambda: store.write("f", b"x"),
+        "DELETE": lambda: store.remove("f"),
+        "HEAD": lambda: store.stat("f"),
+    }
+    with pytest.raises(AccessError) as caught:
+        requests[method]()
+    message = str(caught.value)
+    assert f"{store.bucket}/f: the store answered {status}" in message
+    assert (said if method != "HEAD" else "keys come from set_auth") in message, "a HEAD's answer has no code"
+    assert store.service.access.keys().secret_key not in message
+    assert len(fault_proxy.requests) <= 2, "asking again does not help"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [(404, "NoSuchKey", FileNotFoundError), (404, "NoSuchBucket", MoxFileRespException), (400, "InvalidArgument", MoxFileRespException)],
+)  # fmt: skip
+def test_other_refusals_are_final_and_keep_the_answer(store, fault_proxy, status, code, error):
+    fault_proxy.add(Fault("status", "GET", status=status, code=code, times=None))
+    with pytest.raises(error, match=f"{status} {code}") as caught:
+        store.read("f")
+    if error is MoxFileRespException:
+        assert (caught.value.resp.status, caught.value.resp.errorCode) == (status, code)
+    assert len(fault_proxy.requests) == 1
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_what_passes_is_asked_again_and_at_last_named(store, fault_proxy, status):
+    store.write("f", b"x")
+    fault_proxy.clear()
+    fault = fault_proxy.add(Fault("status", "GET", status=status, times=2))
+    assert store.read("f") == b"x"
+    assert (fault.used, store.service.retries.count) == (2, 2)
+    fault_proxy.add(Fault("status", "GET", status=status, times=None))
+    with pytest.raises(MoxFileRespException, match=f"GET {store.bucket}/f.*{status}.*given up after 3 attempts"):
+        store.read("f")
+
+
+def test_retry_after_holds_back_every_thread(store, fault_proxy, monkeypatch):
+    slept: list[float] = []
+    monkeypatch.setattr("src.model_utils.moxing_shim.retry.time.sleep", slept.append)
+    store.write("f", b"x")
+    fault_proxy.add(Fault("status", "GET", status=503, retry_after=7))
+    assert store.read("f") == b"x"
+    assert slept[0] >= 7
+    assert 6 < slept[-1] <= 7, "the next request of any thread waits too"
+
+
+@pytest.mark.parametrize(
+    ("method", "request_"),
+    [
+        ("GET", lambda store: store.read("f")),
+        ("HEAD", lambda store: store.stat("f")),
+        ("PUT", lambda store: store.write("f", b"x")),
+        ("DELETE", lambda store: store.remove("f")),
+        ("GET", lambda store: list(store.walk(""))),
+    ],
+    ids=["read", "head", "write", "delete", "list"],
+)
+def test_keys_that_expire_are_read_from_their_file_again(minio, bucket, fault_proxy, tmp_path, monkeypatch, method, request_):
+    """The store says that they have expired, and only then is the new file looked at."""
+    file = tmp_path / "profiles"
+    good = f"[default]\nak = {minio.access_key}\nsk = {minio.secret_key}\n"
+    file.write_text(good)
+    for name in ("ACCESS_KEY_ID", "OBS_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("CREDENTIAL_PROFILES_FILE", str(file))
+    store = S3Store(bucket, Service(Access({"server": fault_proxy.endpoint, "retry_wait": 0.001})))
+    store.write("f", b"x")
+    store.service.access.known = store.service.access.keys().__class__("old", "old-secret", "", "file")
+    fault_proxy.clear()
+    fault = fault_proxy.add(Fault("expired_token", method))
+    request_(store)
+    assert fault.used == 1
+    assert store.service.access.keys().access_key == minio.access_key
+    used = [re.findall(r"Credential=(\w+)/", request.headers["authorization"])[0] for request in fault_proxy.requests]
+    assert (used[0], used[-1]) == ("old", minio.access_key)
+
+
+def test_keys_that_stay_expired_end_it(store, fault_proxy):
+    fault_proxy.add(Fault("expired_token", times=None))
+    with pytest.raises(AccessError, match="ExpiredToken"):
+        store.read("f")
+    assert len(fault_proxy.requests) <= 4
+
+
+def test_connections_are_kept(store, fault_proxy):
+    connections = []
+    connect = store.service.http.connect
+    store.service.http.connect = lambda host: connections.append(host) or connect(host)  # type: ignore[method-assign]
+    store.write("f", b"x" * 300_000)
+    for _ in range(3):
+        assert len(store.read("f", 1)) == 299_999
+        assert store.stat("no") is None
+        with pytest.raises(FileNotFoundError):
+            store.read("no")
+    assert len(connections) == 1
+    fault_proxy.add(Fault("reset", before=True))
+    assert len(store.read("f")) == 300_000, "one that was cut is replaced"
+
+
+# One Service in many threads and processes.
+
+
+def in_child(work) -> int:
+    """The exit code of a forked child that does `work`; -9 if it hangs."""
+    pid = os.fork()
+    if not pid:
+        try:
+            work()
+            os._exit(0)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+            os._exit(1)
+    killer = threading.Timer(20, os.kill, (pid, 9))
+    killer.start()
+    status = os.waitpid(pid, 0)[1]
+    killer.cancel()
+    return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def check_read(store: S3Store, count: int = 20) -> None:
+    for number in range(count):
+        assert store.read(f"f{number % 4}") == b"%d" % (number % 4) * 1000
+
+
+@pytest.fixture
+def four(store) -> S3Store:
+    for number in range(4):
+        store.write(f"f{number}", b"%d" % number * 1000)
+    return store
+
+
+def test_threads_share_a_store(four):
+    with ThreadPoolExecutor(8) as threads:
+        for done in [threads.submit(check_read, four) for _ in range(16)]:
+            done.result()
+
+
+def test_a_forked_child_reads_while_the_parent_goes_on(four):
+    check_read(four)
+    four.remove("missing")
+    stop = threading.Event()
+
+    def go_on() -> None:
+        while not stop.is_set():
+            check_read(four)
+
+    with ThreadPoolExecutor(2) as threads:
+        running = [threads.submit(go_on) for _ in range(2)]
+        try:
+            codes = [in_child(lambda: (check_read(four), four.remove("missing"))) for _ in range(5)]
+        finally:
+            stop.set()
+        assert codes == [0] * 5
+        for done in running:
+            done.result()
+    check_read(four)
+
+
+def test_a_forked_child_copies_folders(four, minio, fault_proxy, tmp_path):
+    """Whole small objects come by another library, which has threads of its own."""
+    set_auth(**auth(minio, fault_proxy))
+    try:
+        source = f"obs://{four.bucket}/"
+        copy_tree(source, str(tmp_path / "parent"))
+        assert in_child(lambda: copy_tree(source, str(tmp_path / "child"))) == 0
+    finally:
+        SERVICES.forget()
+    assert sorted(path.name for path in (tmp_path / "child").iterdir()) == ["f0", "f1", "f2", "f3"]
+
+
+def test_a_spawned_process_gets_a_store_by_pickle(four):
+    process = multiprocessing.get_context("spawn").Process(target=check_read, args=(four,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 0
+
+
+def test_errors_and_outcomes_pass_between_processes():
+    entry = Entry("k", 1, "etag", 2)
+    assert pickle.loads(pickle.dumps(Known(entry, entry))).source == entry
+    for error in (AccessError("a"), MoxFileRespException(None, "b"), MoxFileReadException(None, "c"), TransferError("d")):
+        same = pickle.loads(pickle.dumps(error))
+        assert (type(same), str(same)) == (type(error), str(error))
+
+
+@pytest.mark.parametrize("plane", ["obstore", "http"])
+def test_both_planes_check_what_comes(four, fault_proxy, monkeypatch, plane):
+    if plane == "obstore":
+        pytest.importorskip("obstore")
+    monkeypatch.setenv("MINDLIFT_DATA_PLANE", plane)
+    small = SmallObjects(four)
+    entry = four.head("f1")
+    assert bytes(small.read(entry)) == b"1" * 1000
+    agents = {request.headers.get("user-agent", "")[:12] for request in fault_proxy.requests[-1:]}
+    assert any("object_store" in agent for agent in agents) is (plane == "obstore")
