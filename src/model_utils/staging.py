@@ -16,6 +16,7 @@ from src.model_utils.errors import CheckpointError, DataError, StageError
 from src.model_utils.inputs import Source
 from src.model_utils.moxing_shim import transfer
 from src.model_utils.moxing_shim.places import locate
+from src.model_utils.moxing_shim.progress import Progress
 from src.model_utils.moxing_shim.store import Entry
 from src.model_utils.moxing_shim.url import is_remote, join, local_path
 from src.model_utils.run_paths import write_atomic
@@ -116,7 +117,8 @@ class Stager:
         if read_stamp(target) != stamp or not target.is_dir():
             self.say(f"unpacking {archive}")
             target.parent.mkdir(parents=True, exist_ok=True)
-            unpack.unpack(archive, target)
+            with Progress(f"unpack {archive.name}", self.say, show_bar=False) as progress:
+                unpack.unpack(archive, target, progress.add)
             write_atomic(beside(target, "unpacked"), json.dumps(stamp) + "\n")
         return unpack.single_root(target)
 

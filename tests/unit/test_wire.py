@@ -138,7 +138,7 @@ def test_bodies_carry_an_md5_and_nothing_that_obs_does_not_know(seen):
 
 
 @pytest.mark.parametrize(
-    ("bucket", "host", "prefix"), [("data", f"data.{OBS}", "/"), ("my.data", OBS, "/my.data/"), ("Data_1", OBS, "/Data_1/")]
+    ("bucket", "host", "prefix"), [("data", f"data.{OBS}", "/"), ("Data_1", OBS, "/Data_1")]
 )  # fmt: skip
 def test_host_and_path_of_every_request(seen, bucket, host, prefix):
     everything(obs(bucket))
@@ -195,7 +195,9 @@ def test_a_list_that_does_not_advance_ends(store, fault_proxy, monkeypatch, kind
     if kind == "stale_token" and is_v1:  # markers are the last key: nothing that the store names is believed
         assert [entry.key for entry in store.walk("")] == ["a", "b", "c"]
         return
-    with pytest.raises(TransferError, match=f"list {store.bucket}/: (does not advance|the store gives the same)"):
+    with pytest.raises(
+        TransferError, match=f"list {store.bucket}/: (does not advance|the store gives the same)"
+    ):
         list(store.walk(""))
     assert len(fault_proxy.requests) < 10
 
@@ -249,7 +251,9 @@ def test_what_passes_is_asked_again_and_at_last_named(store, fault_proxy, status
     assert store.read("f") == b"x"
     assert (fault.used, store.service.retries.count) == (2, 2)
     fault_proxy.add(Fault("status", "GET", status=status, times=None))
-    with pytest.raises(MoxFileRespException, match=f"GET {store.bucket}/f.*{status}.*given up after 3 attempts"):
+    with pytest.raises(
+        MoxFileRespException, match=f"GET {store.bucket}/f.*{status}.*given up after 3 attempts"
+    ):
         store.read("f")
 
 
@@ -274,7 +278,9 @@ def test_retry_after_holds_back_every_thread(store, fault_proxy, monkeypatch):
     ],
     ids=["read", "head", "write", "delete", "list"],
 )
-def test_keys_that_expire_are_read_from_their_file_again(minio, bucket, fault_proxy, tmp_path, monkeypatch, method, request_):
+def test_keys_that_expire_are_read_from_their_file_again(
+    minio, bucket, fault_proxy, tmp_path, monkeypatch, method, request_
+):
     """The store says that they have expired, and only then is the new file looked at."""
     file = tmp_path / "profiles"
     good = f"[default]\nak = {minio.access_key}\nsk = {minio.secret_key}\n"
@@ -290,7 +296,10 @@ def test_keys_that_expire_are_read_from_their_file_again(minio, bucket, fault_pr
     request_(store)
     assert fault.used == 1
     assert store.service.access.keys().access_key == minio.access_key
-    used = [re.findall(r"Credential=(\w+)/", request.headers["authorization"])[0] for request in fault_proxy.requests]
+    used = [
+        re.findall(r"Credential=(\w+)/", request.headers["authorization"])[0]
+        for request in fault_proxy.requests
+    ]
     assert (used[0], used[-1]) == ("old", minio.access_key)
 
 
@@ -338,7 +347,7 @@ def in_child(work) -> int:
     return -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
 
 
-def check_read(store: S3Store, count: int = 20) -> None:
+def check_read(store: S3Store, count: int = 8) -> None:
     for number in range(count):
         assert store.read(f"f{number % 4}") == b"%d" % (number % 4) * 1000
 
@@ -368,10 +377,10 @@ def test_a_forked_child_reads_while_the_parent_goes_on(four):
     with ThreadPoolExecutor(2) as threads:
         running = [threads.submit(go_on) for _ in range(2)]
         try:
-            codes = [in_child(lambda: (check_read(four), four.remove("missing"))) for _ in range(5)]
+            codes = [in_child(lambda: (check_read(four), four.remove("missing"))) for _ in range(3)]
         finally:
             stop.set()
-        assert codes == [0] * 5
+        assert codes == [0] * 3
         for done in running:
             done.result()
     check_read(four)
@@ -399,7 +408,12 @@ def test_a_spawned_process_gets_a_store_by_pickle(four):
 def test_errors_and_outcomes_pass_between_processes():
     entry = Entry("k", 1, "etag", 2)
     assert pickle.loads(pickle.dumps(Known(entry, entry))).source == entry
-    for error in (AccessError("a"), MoxFileRespException(None, "b"), MoxFileReadException(None, "c"), TransferError("d")):
+    for error in (
+        AccessError("a"),
+        MoxFileRespException(None, "b"),
+        MoxFileReadException(None, "c"),
+        TransferError("d"),
+    ):
         same = pickle.loads(pickle.dumps(error))
         assert (type(same), str(same)) == (type(error), str(error))
 

@@ -13,6 +13,7 @@ from src.model_utils.moxing_shim.s3 import S3Store, Service
 from src.model_utils.moxing_shim.store import Entry
 
 SMALL = 8 << 20  # bytes
+running_in: list[int] = []  # the process where obstore's threads are; they do not survive a fork
 
 
 def has_obstore(service: Service) -> bool:
@@ -20,6 +21,7 @@ def has_obstore(service: Service) -> bool:
     settings = service.access.settings
     return (
         os.environ.get("MINDLIFT_DATA_PLANE", "obstore") == "obstore"
+        and running_in in ([], [os.getpid()])
         and importlib.util.find_spec("obstore") is not None
         and (isinstance(settings.verify, bool) or not settings.is_secure)
     )
@@ -81,6 +83,8 @@ class SmallObjects:
 
 def make_obstore(store: S3Store) -> Any:
     import obstore.store
+
+    running_in[:] = [os.getpid()]
 
     access = store.service.access
     keys, settings = access.keys(), access.settings

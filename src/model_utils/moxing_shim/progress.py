@@ -65,6 +65,8 @@ class Progress:
     def line(self) -> str:
         seconds = self.clock() - self.started
         rate = self.size / max(seconds, 1e-9)
+        if not self.total_files:
+            return f"{self.what}: {as_bytes(self.size)} so far, {as_bytes(rate)}/s"
         left = (self.total_size - self.size) / rate if rate else 0
         return (
             f"{self.what}: {self.files} of {self.total_files} files,"

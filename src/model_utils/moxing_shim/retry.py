@@ -9,6 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from src.model_utils.errors import AccessError, TransferError
@@ -182,7 +183,8 @@ def exhausted(what: str, problem: Exception, attempts: int, seconds: float) -> T
     text = str(problem) if isinstance(problem, (Refused, Broken)) else f"{what}: {describe(problem)}"
     text = f"{text} (given up after {attempts} attempts in {seconds:.0f} s)"
     if isinstance(problem, Refused):
-        return MoxFileRespException(problem.response, text)
+        kind = AccessError if may_be_keys(problem) else partial(MoxFileRespException, problem.response)
+        return kind(text)
     return MoxFileReadException(None, text)
 
 

@@ -106,10 +106,10 @@ def make_client(access: Access) -> Any:
 
 def content_md5(params: dict[str, Any], **_: Any) -> None:
     """OBS demands this header of a batch delete, and boto3 sends a checksum that OBS does not know."""
-    headers = params["headers"]
-    for name in [name for name in headers if name.lower().startswith("x-amz-checksum") or name.lower() == "x-amz-sdk-checksum-algorithm"]:  # fmt: skip
+    headers, body = params["headers"], params["body"]
+    params["context"].pop("checksum", None)  # botocore computes it after this event
+    for name in [name for name in headers if name.lower() == "x-amz-sdk-checksum-algorithm"]:
         del headers[name]
-    body = params["body"]
     headers["Content-MD5"] = base64.b64encode(
         hashlib.md5(body if isinstance(body, bytes) else body.encode()).digest()
     ).decode()
