@@ -70,7 +70,7 @@ class SmallObjects:
             return memoryview(found.bytes())
         except errors.PreconditionError:
             raise Changed(what) from None
-        except (errors.BaseError, FileNotFoundError, PermissionError, OSError):
+        except (errors.BaseError, OSError, ValueError):  # ValueError: for control characters in a key
             return self.by_http(what, entry)  # asks again, and says clearly what is wrong
 
     def client(self) -> Any:

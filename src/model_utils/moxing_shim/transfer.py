@@ -21,7 +21,7 @@ from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFil
 from src.model_utils.moxing_shim.manifest import read_manifest, write_manifest
 from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.progress import Progress, Say, as_bytes
-from src.model_utils.moxing_shim.routes import Job, sweep
+from src.model_utils.moxing_shim.routes import Job, LocalTarget, sweep
 from src.model_utils.moxing_shim.s3 import S3Store
 from src.model_utils.moxing_shim.store import Entry, LocalStore
 from src.model_utils.moxing_shim.url import as_file, as_folder
@@ -185,7 +185,14 @@ def make_folders(job: Job, plan: Plan) -> None:
     used = {key.rstrip("/")[: at + 1] for key in keys for at in range(len(key.rstrip("/"))) if key[at] == "/"}
     for folder in plan.folders:
         if folder not in used:
-            job.target_store.make_folder(job.target + folder)
+            make_folder(job, folder)
+
+
+def make_folder(job: Job, folder: str) -> None:
+    if isinstance(job.target_store, LocalStore):
+        LocalTarget(job.target_store, job.target).path(folder)
+    else:
+        job.target_store.make_folder(job.target + folder)
 
 
 def process_count(job: Job, processes: int | bool, threads: int) -> int:
