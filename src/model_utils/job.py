@@ -137,7 +137,9 @@ def fetch(cfg: Config, url: str) -> list[Path]:
 def embedded(dataset: str) -> Path:
     """The data set that comes with the project; ConfigError for those that don't."""
     if dataset != "digits":
-        raise ConfigError(f"--dataset {dataset} needs --data_dir; only 'digits' comes with the project")
+        raise ConfigError(
+            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' comes with the project"
+        )
     from src.data import demo
 
     return demo.build(ROOT / "data" / "digits")

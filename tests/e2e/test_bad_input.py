@@ -164,7 +164,7 @@ CASES = {
     "sink mode on a CPU": (TRAIN, "--data_dir {}/good --dataset_sink_mode true", 2, ["--dataset_sink_mode", "Ascend"]),
     "no such device": (TRAIN, "--device_target TPU", 2, ["TPU", "Ascend", "CPU"]),
     "group_size without ranks": (TRAIN, "--group_size 8", 2, ["group_size", "8"]),
-    "cloud adapter": (TRAIN, "--enable_modelarts true", 2, ["--enable_modelarts"]),
+    "a cloud job without data": (TRAIN, "--enable_modelarts true --net densenet100 --dataset cifar10", 2, ["--data_url"]),
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ import re
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -24,6 +24,7 @@ from src.model_utils.moxing_shim.data_plane import SmallObjects
 from src.model_utils.moxing_shim.errors import MoxFileReadException, MoxFileRespException
 from src.model_utils.moxing_shim.places import SERVICES, set_auth
 from src.model_utils.moxing_shim.s3 import Multipart, S3Store, Service, parse_page
+from src.model_utils.moxing_shim.settings import Keys
 from src.model_utils.moxing_shim.store import Entry
 from src.model_utils.moxing_shim.transfer import copy_tree
 from tests.fault_proxy import Fault, FaultProxy
@@ -163,7 +164,10 @@ def test_temporary_keys_send_their_token(seen):
     assert all("x-amz-security-token" in request.headers["authorization"] for request in seen)
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"<ListBucketResult", b"<Other/>", b"<ListBucketResult><Contents><Size>x</Size></Contents></ListBucketResult>"])  # fmt: skip
+NO_SIZE = b"<ListBucketResult><Contents><Size>x</Size></Contents></ListBucketResult>"
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"<ListBucketResult", b"<Other/>", NO_SIZE])
 def test_what_is_no_list_is_one_line(body):
     with pytest.raises(MoxFileReadException, match="^list b/p: the answer is no list") as caught:
         parse_page("list b/p", body)
@@ -188,9 +192,8 @@ def test_a_list_that_does_not_advance_ends(store, fault_proxy, monkeypatch, kind
     monkeypatch.setattr(S3Store, "is_v1", is_v1)
     for key in ("a", "b", "c"):
         store.write(key, b"")
-    store.service.access.settings = store.service.access.settings.__class__(
-        **{**vars(store.service.access.settings), "list_max_keys": 1}
-    )
+    access = store.service.access
+    access.settings = replace(access.settings, list_max_keys=1)
     fault_proxy.add(Fault(kind, times=None))
     if kind == "stale_token" and is_v1:  # markers are the last key: nothing that the store names is believed
         assert [entry.key for entry in store.walk("")] == ["a", "b", "c"]
@@ -232,7 +235,8 @@ def test_refused_keys_say_what_to_do(store, fault_proxy, method, status, code, s
 
 @pytest.mark.parametrize(
     ("status", "code", "error"),
-    [(404, "NoSuchKey", FileNotFoundError), (404, "NoSuchBucket", MoxFileRespException), (400, "InvalidArgument", MoxFileRespException)],
+    [(404, "NoSuchKey", FileNotFoundError), (404, "NoSuchBucket", MoxFileRespException), (400,
+    "InvalidArgument", MoxFileRespException)],
 )  # fmt: skip
 def test_other_refusals_are_final_and_keep_the_answer(store, fault_proxy, status, code, error):
     fault_proxy.add(Fault("status", "GET", status=status, code=code, times=None))
@@ -290,7 +294,7 @@ def test_keys_that_expire_are_read_from_their_file_again(
     monkeypatch.setenv("CREDENTIAL_PROFILES_FILE", str(file))
     store = S3Store(bucket, Service(Access({"server": fault_proxy.endpoint, "retry_wait": 0.001})))
     store.write("f", b"x")
-    store.service.access.known = store.service.access.keys().__class__("old", "old-secret", "", "file")
+    store.service.access.known = Keys("old", "old-secret", "", "file")
     fault_proxy.clear()
     fault = fault_proxy.add(Fault("expired_token", method))
     request_(store)
@@ -310,10 +314,10 @@ def test_keys_that_stay_expired_end_it(store, fault_proxy):
     assert len(fault_proxy.requests) <= 4
 
 
-def test_connections_are_kept(store, fault_proxy):
+def test_connections_are_kept(store, fault_proxy, monkeypatch):
     connections = []
     connect = store.service.http.connect
-    store.service.http.connect = lambda host: connections.append(host) or connect(host)  # type: ignore[method-assign]
+    monkeypatch.setattr(store.service.http, "connect", lambda host: connections.append(host) or connect(host))
     store.write("f", b"x" * 300_000)
     for _ in range(3):
         assert len(store.read("f", 1)) == 299_999

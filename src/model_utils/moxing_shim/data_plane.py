@@ -90,7 +90,7 @@ def make_obstore(store: S3Store) -> Any:
     keys, settings = access.keys(), access.settings
     is_path_style = access.is_path_style(store.bucket)
     options: dict[str, Any] = {
-        "allow_http": not settings.is_secure, "timeout": f"{30 + settings.timeout_s:.0f}s",
+        "allow_http": not settings.is_secure, "timeout": f"{max(1.5 * settings.timeout_s, 1):.0f}s",
         "connect_timeout": "10s", "allow_invalid_certificates": settings.verify is False,
     }  # fmt: skip
     endpoint = settings.endpoint

@@ -175,7 +175,7 @@ def run_workers(
     job: Job, entries: list[Entry], processes: int, threads: int, progress: Progress
 ) -> Iterator[Known | Failure]:
     """Outcomes of small files, copied by worker processes; what a dead worker left is done here."""
-    left = entries[::-1]
+    left, lost = entries[::-1], list[str]()
     workers = [Worker(job, threads) for _ in range(processes)]
     try:
         for worker in workers:
@@ -188,12 +188,13 @@ def run_workers(
                     worker.feed(left)
                 except EOFError:
                     left += worker.waiting.values()
+                    lost += worker.waiting
                     worker.waiting = {}
     finally:
         for worker in workers:
             worker.end()
+    sweep(job, lost)
     if left:
-        sweep(job, [entry.key for entry in left])
         yield from Threads(job, threads, progress).run(left)
 
 
