@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.fault_proxy import FaultProxy
-from tests.servers import Minio, Moto, RunningStore, Store, find_minio, s3_client
+from tests.servers import LEAST_PART, MB, Minio, Moto, RunningStore, Store, find_minio, s3_client
 from tests.servers import free_port as free_port
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -139,3 +139,17 @@ def bucket(minio: Store) -> Iterator[str]:
 def fault_proxy(minio: Store) -> Iterator[FaultProxy]:
     with FaultProxy(minio.endpoint) as proxy:
         yield proxy
+
+
+@pytest.fixture
+def cut(monkeypatch) -> None:
+    """Objects from 1 MB on are large, in ranges of 1 MB and the smallest parts that MinIO takes."""
+    from src.model_utils.moxing_shim import download, engine, upload
+
+    for module, names, value in (
+        (engine, ["SMALL"], MB),
+        (download, ["SMALL", "RANGE"], MB),
+        (upload, ["MULTIPART_FROM", "LEAST_PART"], LEAST_PART),
+    ):
+        for name in names:
+            monkeypatch.setattr(module, name, value)

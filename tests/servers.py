@@ -19,6 +19,8 @@ from botocore.config import Config
 INSTALLER = Path(__file__).resolve().parents[1] / "scripts/minio.sh"
 READY_WITHIN = 30  # seconds
 ENDED_WITHIN = 10
+MB = 1 << 20
+LEAST_PART = 5 * MB  # bytes of a part of any S3
 
 
 class Store(Protocol):

@@ -12,7 +12,8 @@ import pytest
 from src.model_utils.errors import TransferError
 from src.model_utils.moxing_shim.access import Access
 from src.model_utils.moxing_shim.places import SERVICES, set_auth
-from src.model_utils.moxing_shim.s3 import S3Store, Service
+from src.model_utils.moxing_shim.s3 import S3Store
+from src.model_utils.moxing_shim.service import Service
 from src.model_utils.moxing_shim.store import LocalStore, Store
 from src.model_utils.moxing_shim.transfer import copy_tree
 

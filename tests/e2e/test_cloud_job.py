@@ -41,7 +41,9 @@ class Cloud:
     def upload(self, folder: Path, prefix: str) -> None:
         for path in folder.rglob("*"):
             if path.is_file():
-                self.client.upload_file(str(path), self.bucket, f"{prefix}{path.relative_to(folder).as_posix()}")
+                self.client.upload_file(
+                    str(path), self.bucket, f"{prefix}{path.relative_to(folder).as_posix()}"
+                )
 
     def keys(self, prefix: str = "") -> dict[str, int]:
         found = self.client.list_objects_v2(Bucket=self.bucket, Prefix=prefix).get("Contents", [])
@@ -65,7 +67,9 @@ class Cloud:
         return records
 
     def start(self, *more: object, ranks: int = 1) -> subprocess.Popen:
-        program = [sys.executable] if ranks == 1 else ["bash", str(ROOT / "scripts/local_ranks.sh"), str(ranks)]
+        program = (
+            [sys.executable] if ranks == 1 else ["bash", str(ROOT / "scripts/local_ranks.sh"), str(ranks)]
+        )
         return subprocess.Popen(
             [*program, str(ROOT / "train.py"), *map(str, [*self.command, *more])], cwd=ROOT,
             env=environment(PYTHON=sys.executable, LOG_DIR=str(self.cache.with_name("logs")), **self.env),
@@ -75,7 +79,9 @@ class Cloud:
     def run(self, *more: object, ranks: int = 1):
         if ranks == 1:
             return run_program("train.py", *self.command, *more, **self.env)
-        return run_ranks(ranks, "train.py", *self.command, *more, LOG_DIR=str(self.cache.with_name("logs")), **self.env)
+        return run_ranks(
+            ranks, "train.py", *self.command, *more, LOG_DIR=str(self.cache.with_name("logs")), **self.env
+        )
 
 
 @pytest.fixture
@@ -127,7 +133,9 @@ def test_a_killed_job_continues_on_an_empty_disk(cloud, ranks):
     assert f"after step {before[-1].step}" in done.out
     final = cloud.published()
     assert final[-1].epoch == 3
-    assert {saved.file for saved in before} & {saved.file for saved in final} or len(final) == 5, "older ones stay"
+    assert {saved.file for saved in before} & {saved.file for saved in final} or len(
+        final
+    ) == 5, "older ones stay"
     expected, found = weights_in(cloud, final[-1].file, "whole/"), weights_in(cloud, final[-1].file)
     assert expected.keys() == found.keys()
     for name, value in expected.items():
@@ -260,10 +268,20 @@ def test_data_in_a_zip_by_openis_arguments(cloud, few_digits, tmp_path):
 
 BAD = {
     "no such bucket": (["--data_url", "obs://no-such-bucket-here/data/"], {}, 1, ["no-such-bucket-here"]),
-    "no such folder": (["--data_url", "obs://{bucket}/nowhere/"], {}, 1, ["obs://{bucket}/nowhere/", "--data_url"]),
+    "no such folder": (
+        ["--data_url", "obs://{bucket}/nowhere/"],
+        {},
+        1,
+        ["obs://{bucket}/nowhere/", "--data_url"],
+    ),
     "wrong key": ([], {"SECRET_ACCESS_KEY": "not-the-secret"}, 2, ["ACCESS_KEY_ID"]),
     "half a key": ([], {"SECRET_ACCESS_KEY": ""}, 2, ["SECRET_ACCESS_KEY is not set"]),
-    "bad endpoint": ([], {"S3_ENDPOINT": "http://127.0.0.1:9/bucket"}, 2, ["S3_ENDPOINT", "without a bucket"]),
+    "bad endpoint": (
+        [],
+        {"S3_ENDPOINT": "http://127.0.0.1:9/bucket"},
+        2,
+        ["S3_ENDPOINT", "without a bucket"],
+    ),
     "bad json": (["--multi_data_url", "[{{]"], {}, 2, ["multi_data_url", "dataset_url"]),
     "bad url": (["--data_url", "obs://"], {}, 2, ["no bucket name"]),
 }

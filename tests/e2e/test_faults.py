@@ -11,11 +11,12 @@ from pathlib import Path
 import pytest
 
 from src.model_utils.errors import MindLiftError, TransferError
-from src.model_utils.moxing_shim import engine, http_plane, routes
+from src.model_utils.moxing_shim import http_plane
 from src.model_utils.moxing_shim.places import SERVICES, set_auth
 from src.model_utils.moxing_shim.transfer import copy_tree
-from tests.e2e.test_transfer import LEAST_PART, MB, Bucket, content, credentials, parts, write
+from tests.e2e.test_transfer import Bucket, content, credentials, parts, write
 from tests.fault_proxy import Fault, FaultProxy
+from tests.servers import LEAST_PART, MB
 
 SMALL, LARGE = os.urandom(100_000), os.urandom(3 * MB + 17)
 IN_PARTS = os.urandom(2 * LEAST_PART + 17)
@@ -62,15 +63,9 @@ def plane(request, monkeypatch) -> str:
 
 
 @pytest.fixture
-def spoiled(minio, bucket, fault_proxy, tmp_path, monkeypatch) -> Iterator[Spoiled]:
+def spoiled(minio, bucket, fault_proxy, tmp_path, monkeypatch, cut) -> Iterator[Spoiled]:
     for name, value in credentials(minio, fault_proxy.endpoint).items():
         monkeypatch.setenv(name, value)
-    for module, name, value in (
-        (routes, "SMALL", MB), (engine, "SMALL", MB), (routes, "RANGE", MB), (routes, "MULTIPART_FROM",
-        LEAST_PART),
-        (routes, "LEAST_PART", LEAST_PART),
-    ):  # fmt: skip
-        monkeypatch.setattr(module, name, value)
     set_auth(retry_wait=0.01)
     yield Spoiled(Bucket(minio, bucket), fault_proxy, tmp_path)
     SERVICES.forget()

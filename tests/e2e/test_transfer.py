@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from src.model_utils.errors import StorageError, TransferError
-from src.model_utils.moxing_shim import engine, routes, transfer
+from src.model_utils.moxing_shim import download, engine, transfer, upload
 from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFileRespException
 from src.model_utils.moxing_shim.places import SERVICES, set_auth
 from src.model_utils.moxing_shim.progress import Progress
@@ -25,10 +25,8 @@ from src.model_utils.moxing_shim.s3 import S3Store
 from src.model_utils.moxing_shim.transfer import copy_file, copy_tree
 from tests.conftest import ROOT, environment
 from tests.fault_proxy import Fault
-from tests.servers import s3_client
+from tests.servers import LEAST_PART, MB, s3_client
 
-MB = 1 << 20
-LEAST_PART = 5 * MB  # of every S3
 FILES = {
     "a.bin": os.urandom(200_000), "d/b.txt": b"bee", "d/e/c": b"", "数据/图 +%41&?#.png": b"picture",
     "n" * 230 + "1": b"one", "n" * 230 + "2": b"two",
@@ -108,17 +106,6 @@ def plane(request, monkeypatch) -> str:
         pytest.skip("obstore is not installed")
     monkeypatch.setenv("MINDLIFT_DATA_PLANE", request.param)
     return request.param
-
-
-@pytest.fixture
-def cut(monkeypatch) -> None:
-    """Objects from 1 MB on are large, in ranges of 1 MB and the smallest parts that MinIO takes."""
-    for module, name, value in (
-        (routes, "SMALL", MB), (engine, "SMALL", MB), (routes, "RANGE", MB), (routes, "MULTIPART_FROM",
-        LEAST_PART),
-        (routes, "LEAST_PART", LEAST_PART),
-    ):  # fmt: skip
-        monkeypatch.setattr(module, name, value)
 
 
 def test_down(store, tmp_path, plane):
@@ -289,7 +276,7 @@ def test_delete_comes_last_and_only_after_success(store, tmp_path, monkeypatch):
     store.put({"a": b"new", "d/b": b"2"}, "p/")
     target = write(tmp_path / "to", {"a": b"old", "gone/x": b"3", "d/old": b"4"})
     with monkeypatch.context() as patch:
-        patch.setattr(routes.Download, "whole", refuse)
+        patch.setattr(download.Download, "whole", refuse)
         with pytest.raises(TransferError, match="2 of 2 files"):
             copy_tree(store.url("p"), str(target), delete=True)
     assert content(target) == {"a": b"old", "gone/x": b"3", "d/old": b"4"}
@@ -393,7 +380,7 @@ def test_a_file_that_grows_meanwhile_is_named(store, tmp_path, cut, monkeypatch,
             file.write(b"more")
         return pread(descriptor, size, at)
 
-    monkeypatch.setattr(routes.os, "pread", grow)
+    monkeypatch.setattr(upload.os, "pread", grow)
     with pytest.raises(TransferError, match=f"{path} has changed .*while it was copied"):
         copy_tree(str(tmp_path / "from"), store.url("p"))
     assert store.content("p/") == {}
@@ -434,13 +421,13 @@ def test_progress_speaks_every_ten_seconds(store, tmp_path, monkeypatch):
     monkeypatch.setattr(
         transfer, "Progress", lambda what, say, bar: Progress(what, say, False, clock=lambda: now[0])
     )
-    whole = routes.Download.whole
+    whole = download.Download.whole
 
     def slow(self, entry):
         now[0] += 5
         return whole(self, entry)
 
-    monkeypatch.setattr(routes.Download, "whole", slow)
+    monkeypatch.setattr(download.Download, "whole", slow)
     store.put({name: b"x" * 1000 for name in "abcd"}, "p/")
     copy_tree(store.url("p"), str(tmp_path), threads=1, processes=False, say=lines.append)
     assert lines[:-1] == [
@@ -458,10 +445,10 @@ def copying(store: Bucket, env: dict[str, str], source: str, target: str, more: 
         import os, sys
         from pathlib import Path
         from src.model_utils.errors import MindLiftError
-        from src.model_utils.moxing_shim import routes
+        from src.model_utils.moxing_shim import download, upload
         from src.model_utils.moxing_shim.transfer import copy_tree
-        routes.SMALL = routes.RANGE = 1 << 20
-        routes.MULTIPART_FROM = routes.LEAST_PART = 5 << 20
+        download.SMALL = download.RANGE = 1 << 20
+        upload.MULTIPART_FROM = upload.LEAST_PART = 5 << 20
         {more}
         print("ready", flush=True)
         try:

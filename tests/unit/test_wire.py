@@ -22,8 +22,10 @@ from src.model_utils.moxing_shim.access import Access
 from src.model_utils.moxing_shim.copy_plan import Known
 from src.model_utils.moxing_shim.data_plane import SmallObjects
 from src.model_utils.moxing_shim.errors import MoxFileReadException, MoxFileRespException
+from src.model_utils.moxing_shim.listing import parse_page
 from src.model_utils.moxing_shim.places import SERVICES, set_auth
-from src.model_utils.moxing_shim.s3 import Multipart, S3Store, Service, parse_page
+from src.model_utils.moxing_shim.s3 import Multipart, S3Store
+from src.model_utils.moxing_shim.service import Service
 from src.model_utils.moxing_shim.settings import Keys
 from src.model_utils.moxing_shim.store import Entry
 from src.model_utils.moxing_shim.transfer import copy_tree

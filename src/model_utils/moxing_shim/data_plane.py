@@ -9,7 +9,8 @@ from typing import Any
 
 from src.model_utils.moxing_shim.http_plane import is_encrypted, is_md5
 from src.model_utils.moxing_shim.retry import Broken, Changed
-from src.model_utils.moxing_shim.s3 import S3Store, Service
+from src.model_utils.moxing_shim.s3 import S3Store
+from src.model_utils.moxing_shim.service import Service
 from src.model_utils.moxing_shim.store import Entry
 
 SMALL = 8 << 20  # bytes

@@ -19,10 +19,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from src.model_utils.errors import AccessError, MindLiftError, StorageError, TransferError
+from src.model_utils.moxing_shim.copy_job import Job, Unit
 from src.model_utils.moxing_shim.copy_plan import Known
 from src.model_utils.moxing_shim.data_plane import SMALL
+from src.model_utils.moxing_shim.local_files import sweep
 from src.model_utils.moxing_shim.progress import Progress
-from src.model_utils.moxing_shim.routes import Job, Unit, route_of, sweep
+from src.model_utils.moxing_shim.routes import route_of
 from src.model_utils.moxing_shim.s3 import S3Store
 from src.model_utils.moxing_shim.store import Entry
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from src.model_utils.moxing_shim import backend
 from src.model_utils.moxing_shim.access import Access
-from src.model_utils.moxing_shim.s3 import S3Store, Service
+from src.model_utils.moxing_shim.s3 import S3Store
+from src.model_utils.moxing_shim.service import Service
 from src.model_utils.moxing_shim.settings import read_keys, read_settings
 from src.model_utils.moxing_shim.store import LocalStore, Store
 from src.model_utils.moxing_shim.url import PathLike, local_path, parse

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 
 from src.model_utils.errors import TransferError
+from src.model_utils.moxing_shim.copy_job import Job
 from src.model_utils.moxing_shim.copy_plan import Known
 from src.model_utils.moxing_shim.errors import MoxFileNotExistsException
-from src.model_utils.moxing_shim.routes import Job
 from src.model_utils.moxing_shim.store import Entry, LocalStore, Store
 from src.model_utils.moxing_shim.url import Remote, as_folder
 

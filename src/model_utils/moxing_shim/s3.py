@@ -1,118 +1,26 @@
-"""The store that is a bucket. boto3 copies, deletes and runs multipart uploads; lists and bytes travel by HttpPlane.
-
-A list of 20,000 keys takes boto3 2.6 s and ElementTree a quarter of that.
-"""
+"""The store that is a bucket, and uploads to it in parts."""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
-import html
-import os
-import re
-import threading
-import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
-from urllib.parse import unquote_plus
-from xml.etree import ElementTree
 
 from src.model_utils.errors import TransferError
-from src.model_utils.moxing_shim.access import Access
-from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFileReadException
-from src.model_utils.moxing_shim.http_plane import HttpPlane, is_md5
-from src.model_utils.moxing_shim.retry import Broken, Changed, Refused, Retries
+from src.model_utils.moxing_shim.errors import MoxFileNotExistsException
+from src.model_utils.moxing_shim.http_plane import is_md5
+from src.model_utils.moxing_shim.listing import find_token, parse_page
+from src.model_utils.moxing_shim.retry import Broken, Changed
+from src.model_utils.moxing_shim.service import Service
 from src.model_utils.moxing_shim.store import Entry
 from src.model_utils.moxing_shim.url import as_folder
 
 LARGEST_COPY = 5 << 30  # bytes; CopyObject's limit on every store
 COPY_PART = 512 << 20
 DELETE_BATCH = 1000
-CONNECTIONS = 32
-
-
-class Service:
-    """The store behind one Access, for all its buckets. Threads may share it, forks make clients anew."""
-
-    def __init__(self, access: Access | None = None):
-        self.access = access or Access()
-        self.retries = Retries(self.access)
-        self.http = HttpPlane(self.access)
-        self.lock = threading.Lock()
-        self.clients: dict[object, Any] = {}
-
-    def __reduce__(self) -> tuple:
-        return Service, (self.access,)
-
-    def call(self, what: str, operation: str, **arguments: Any) -> dict[str, Any]:
-        """One operation of boto3's client by its method name, retried; errors as callers expect them."""
-        return self.retries.run(what, lambda: self.once(what, operation, arguments))
-
-    def once(self, what: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
-        import botocore.exceptions
-
-        try:
-            return getattr(self.client(), operation)(**arguments)
-        except botocore.exceptions.ClientError as err:
-            answer, error = err.response.get("ResponseMetadata", {}), err.response.get("Error", {})
-            after = answer.get("HTTPHeaders", {}).get("retry-after", "")
-            status = int(answer.get("HTTPStatusCode") or 500)
-            raise Refused(
-                what,
-                status,
-                error.get("Code", ""),
-                error.get("Message", ""),
-                float(after) if after.isdigit() else None,
-            ) from err
-        except botocore.exceptions.ParamValidationError as err:
-            raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
-        except (botocore.exceptions.BotoCoreError, ValueError) as err:
-            raise Broken(f"{what}: {' '.join(str(err).split())}") from err
-
-    def client(self) -> Any:
-        mark = (os.getpid(), self.access.keys())
-        with self.lock:
-            if mark not in self.clients:
-                self.clients = {mark: make_client(self.access)}
-            return self.clients[mark]
-
-
-def make_client(access: Access) -> Any:
-    """A boto3 client that OBS, MinIO and AWS understand. Retries are the caller's."""
-    import boto3
-    import botocore.config
-
-    warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
-    keys, settings = access.keys(), access.settings
-    config = botocore.config.Config(
-        signature_version="s3v4", max_pool_connections=CONNECTIONS, tcp_keepalive=True,
-        connect_timeout=min(10, settings.timeout_s), read_timeout=settings.timeout_s,
-        retries={"mode": "standard", "total_max_attempts": 1}, request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if settings.path_style else "virtual", "payload_signing_enabled": False},
-    )  # fmt: skip
-    client = boto3.session.Session().client(
-        "s3", endpoint_url=settings.endpoint or None, region_name=settings.region, verify=settings.verify,
-        aws_access_key_id=keys.access_key, aws_secret_access_key=keys.secret_key,
-        aws_session_token=keys.token or None, config=config,
-    )  # fmt: skip
-    client.meta.events.register("before-call.s3.DeleteObjects", content_md5)
-    return client
-
-
-def content_md5(params: dict[str, Any], **_: Any) -> None:
-    """OBS demands this header of a batch delete, and boto3 sends a checksum that OBS does not know."""
-    headers, body = params["headers"], params["body"]
-    params["context"].pop("checksum", None)  # botocore computes it after this event
-    for name in [name for name in headers if name.lower() == "x-amz-sdk-checksum-algorithm"]:
-        del headers[name]
-    headers["Content-MD5"] = base64.b64encode(
-        hashlib.md5(body if isinstance(body, bytes) else body.encode()).digest()
-    ).decode()
 
 
 class S3Store:
@@ -330,56 +238,6 @@ class Multipart:
         """Best effort: what is left is invisible, and the store's life-cycle rule removes it."""
         with contextlib.suppress(Exception):
             self.store.service.once(self.what, "abort_multipart_upload", {**self.place, "UploadId": self.id})
-
-
-class Page(NamedTuple):
-    entries: list[Entry]
-    is_last: bool
-
-
-def find_token(body: bytes) -> str:
-    """The token of the next page, without parsing the whole one; '' if there is none."""
-    match = re.search(rb"<NextContinuationToken>([^<]*)</NextContinuationToken>", body)
-    return html.unescape(match.group(1).decode()) if match else ""
-
-
-def parse_page(what: str, body: bytes) -> Page:
-    """The answer to a list request, V1 or V2; MoxFileReadException if it is none."""
-    try:
-        return page_of(ElementTree.fromstring(body))
-    except (ElementTree.ParseError, ValueError) as err:
-        raise MoxFileReadException(None, f"{what}: the answer is no list: {err}") from err
-
-
-def page_of(root: ElementTree.Element) -> Page:
-    space = root.tag.rpartition("}")[0]
-    space = space + "}" if space else ""
-    if root.tag != f"{space}ListBucketResult":
-        raise ValueError(f"it is a {root.tag!r}")
-    decode = unquote_plus if root.findtext(f"{space}EncodingType") == "url" else str
-    files = [
-        Entry(
-            decode(item.findtext(f"{space}Key") or ""),
-            int(item.findtext(f"{space}Size") or 0),
-            (item.findtext(f"{space}ETag") or "").strip('"'),
-            parse_time(item.findtext(f"{space}LastModified") or ""),
-        )
-        for item in root.iterfind(f"{space}Contents")
-    ]
-    folders = [
-        Entry(decode(item.findtext(f"{space}Prefix") or ""))
-        for item in root.iterfind(f"{space}CommonPrefixes")
-    ]
-    entries = sorted(files + folders, key=lambda entry: entry.key) if folders else files
-    return Page(entries, root.findtext(f"{space}IsTruncated") != "true")
-
-
-def parse_time(text: str) -> int:
-    """'2026-01-31T12:34:56.789Z' in ns since 1970."""
-    if len(text) < 19:
-        return 0
-    seconds = int(datetime.fromisoformat(text[:19] + "+00:00").timestamp())
-    return seconds * 1_000_000_000 + int((text[20:23] or "0").rstrip("Z").ljust(3, "0")) * 1_000_000
 
 
 def nanoseconds(time: datetime) -> int:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from src.model_utils.errors import StorageError, TransferError
+from src.model_utils.moxing_shim.copy_job import Job
 from src.model_utils.moxing_shim.copy_plan import PART, Known, Plan, plan_copy
 from src.model_utils.moxing_shim.engine import Failure, Threads, copy_all, usable_cpus
 from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFileRespException
+from src.model_utils.moxing_shim.local_files import LocalTarget, sweep
 from src.model_utils.moxing_shim.manifest import read_manifest, write_manifest
 from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.progress import Progress, Say, as_bytes
-from src.model_utils.moxing_shim.routes import Job, LocalTarget, sweep
 from src.model_utils.moxing_shim.s3 import S3Store
 from src.model_utils.moxing_shim.store import Entry, LocalStore
 from src.model_utils.moxing_shim.url import as_file, as_folder
