@@ -5,7 +5,7 @@ RANKS ?= 1
 VENV ?= .venv$(if $(filter-out python3 2.8.0,$(PYTHON) $(MINDSPORE)),-$(subst /,_,$(patsubst /%,%,$(PYTHON)))-$(MINDSPORE))
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.ready
-SOURCES = src tests $(wildcard benchmarks) train.py eval.py
+SOURCES = src cloud tests $(wildcard benchmarks) train.py eval.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup minio demo test test-all bench bench-sync lint format clean
@@ -46,7 +46,7 @@ bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as t
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy src/model_utils
+	@$(BIN)/mypy src/model_utils cloud
 
 format: $(STAMP) ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix $(SOURCES)

@@ -1,0 +1,45 @@
+"""What goes wrong between the user's computer and a service, each as one line."""
+
+from __future__ import annotations
+
+from src.model_utils.errors import MindLiftError
+
+
+class JobError(MindLiftError, ValueError):
+    """A job file, an option or a job that the service would refuse."""
+
+    exit_code = 2
+
+
+class ServiceError(MindLiftError, RuntimeError):
+    """A service answered with an error; `code` and the message are the service's own."""
+
+    def __init__(self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0):
+        self.service, self.code, self.message, self.http = service, str(code), message, http
+        text = " ".join(f"{message}".split())
+        super().__init__(f"{what}: {service} answered {code}: {text}" + (f"; {hint}" if hint else ""))
+
+
+class Refused(ServiceError):
+    """The request can't succeed as it is: credentials, rights, quota, a name, a value."""
+
+    exit_code = 2
+
+
+class Overloaded(ServiceError):
+    """429 or 5xx: the same request may succeed later. `retry_after_s` is what the service asked for."""
+
+    def __init__(
+        self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0,
+        retry_after_s: float = 0.0,
+    ):  # fmt: skip
+        super().__init__(service, what, code, message, hint, http)
+        self.retry_after_s = retry_after_s
+
+
+class NoAnswer(MindLiftError, ConnectionError):
+    """The network or the service is away. The request may have been carried out."""
+
+
+class NoSuchJob(Refused):
+    """The service does not know the job."""

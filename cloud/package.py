@@ -1,0 +1,127 @@
+"""The code of a job: the tracked files of the checkout, the same bytes for the same commit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from cloud.errors import JobError
+from src.model_utils.moxing_shim.places import locate
+from src.model_utils.moxing_shim.url import as_folder
+
+REVISION_FILE = "revision.json"
+UPLOADS = 16  # at a time
+LEFT_OUT = ("tests/", "benchmarks/", ".ci/")  # a job runs none of it
+
+
+@dataclass(frozen=True)
+class Package:
+    """Files by path, with the commit that they are of."""
+
+    revision: str
+    is_dirty: bool
+    files: dict[str, bytes] = field(repr=False)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(map(len, self.files.values()))
+
+    @cached_property
+    def sha256(self) -> str:
+        """Equal for equal files, whenever and wherever they are packed."""
+        digest = hashlib.sha256()
+        for name in sorted(self.files):
+            digest.update(f"{name}\0{len(self.files[name])}\0".encode())
+            digest.update(self.files[name])
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Sync:
+    """What an upload of a package did."""
+
+    sent: int
+    sent_bytes: int
+    kept: int
+    deleted: int
+
+
+def collect(root: Path, boot_file: str, allow_dirty: bool) -> Package:
+    """The tracked files below `root`; with `allow_dirty` as they are on the disk, new ones included."""
+    changed = (
+        git(root, "status", "--porcelain", "-z", "--untracked-files=normal")
+        .decode(errors="replace")
+        .split("\0")
+    )
+    changed = [line[3:] for line in changed if line]
+    if changed and not allow_dirty:
+        shown = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
+        raise JobError(
+            f"uncommitted changes in {root}: {shown}; commit them, so that the job can be told from its revision, "
+            "or pass --allow_dirty True"
+        )
+    revision = git(root, "rev-parse", "HEAD").decode().strip()
+    files = from_disk(root) if changed else from_commit(root, revision)
+    files = {name: data for name, data in files.items() if not name.startswith(LEFT_OUT)}
+    if boot_file not in files:
+        raise JobError(
+            f"{root} holds no {boot_file} to start: run cloud/submit.py from a checkout of MindLift"
+        )
+    note = {"revision": revision, "dirty": bool(changed)}
+    files[REVISION_FILE] = (json.dumps(note, indent=2) + "\n").encode()
+    return Package(revision, bool(changed), dict(sorted(files.items())))
+
+
+def from_disk(root: Path) -> dict[str, bytes]:
+    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")
+    return {name: (root / name).read_bytes() for name in listed if name and (root / name).is_file()}
+
+
+def from_commit(root: Path, revision: str) -> dict[str, bytes]:
+    """The files of a commit as git stores them, without what attributes and line endings make of them here."""
+    listed = git(root, "ls-tree", "-r", "-z", revision).decode().split("\0")
+    entries = [line.split("\t", 1) for line in listed if line]
+    blobs = [(about.split()[2], name) for about, name in entries if about.split()[1] == "blob"]
+    data = git(root, "cat-file", "--batch", feed="".join(f"{blob}\n" for blob, _ in blobs).encode())
+    files, at = {}, 0
+    for _, name in blobs:  # each one: a line "<blob> blob <size>", the bytes, a line end
+        start = data.index(b"\n", at) + 1
+        at = start + int(data[at:start].split()[2])
+        files[name] = data[start:at]
+        at += 1
+    return files
+
+
+def git(root: Path, *arguments: str, feed: bytes | None = None) -> bytes:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], input=feed, capture_output=True, check=False
+        )
+    except FileNotFoundError:
+        raise JobError("no 'git' on PATH; it says which files belong to the job") from None
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
+        raise JobError(f"git {arguments[0]} in {root}: {lines[-1]}")
+    return done.stdout
+
+
+def sync(package: Package, url: str) -> Sync:
+    """Make `url` hold exactly these files. What is there with the same content is not sent again."""
+    store, prefix = locate(url)
+    prefix = as_folder(prefix)
+    there = {entry.key[len(prefix) :]: entry for entry in store.walk(prefix)}
+    wanted = {
+        name: data
+        for name, data in package.files.items()
+        if name not in there or there[name].etag != hashlib.md5(data).hexdigest()
+    }
+    gone = [prefix + name for name in there if name not in package.files]
+    with ThreadPoolExecutor(UPLOADS) as pool:
+        list(pool.map(lambda name: store.write(prefix + name, wanted[name]), wanted))
+        list(pool.map(store.remove, gone))
+    return Sync(len(wanted), sum(map(len, wanted.values())), len(package.files) - len(wanted), len(gone))
