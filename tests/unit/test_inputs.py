@@ -61,6 +61,9 @@ CASES = {
         {"data_url": "obs://b/d/", "train_url": "obs://b/o/"}, C2NET,
         Inputs((Source("obs://b/d/"),), "s3://b/m.ckpt", "obs://b/o/"),
     ),
+    "the older names": (
+        {"checkpoint_url": "obs://b/m.ckpt", "model_url": "obs://b/o/"}, {}, Inputs((), "obs://b/m.ckpt", "obs://b/o/"),
+    ),
     "a local data_dir": ({"data_dir": "/data"}, {}, Inputs((Source("/data"),), "", "")),
 }  # fmt: skip
 
