@@ -14,6 +14,7 @@ from typing import Any
 from src import checkpoint
 from src.model_utils.checkpoint_manifest import latest, listed
 from src.model_utils.errors import CheckpointError
+from src.model_utils.moxing_shim.url import is_remote
 from src.model_utils.run_paths import RunPaths, make_folder, write_atomic
 
 # Options that may change between a run and its continuation.
@@ -22,7 +23,7 @@ FREE = frozenset(
     eval_data_dir skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
     log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
     enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize
-    cache_path stage_mode stage_timeout publish_timeout""".split()
+    cache_path resume_url stage_mode stage_timeout publish_timeout""".split()
 )
 
 
@@ -42,6 +43,8 @@ class Run:
 def fingerprint(options: Mapping[str, Any], size: int) -> str:
     """What must be equal for a run to be a continuation of another one: options and rank count."""
     fixed = {key: value for key, value in options.items() if key not in FREE}
+    if not is_remote(str(fixed.get("data_url") or "")):
+        fixed["data_url"] = ""  # a folder that the platform has filled; which one differs between jobs
     text = json.dumps({**fixed, "ranks": size}, sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from src.model_utils.config import DEFAULTS
-from src.model_utils.errors import StageError
+from src.model_utils.errors import MindLiftError, StageError
 from src.model_utils.inputs import Inputs, Source, main_source
 from src.model_utils.moxing_shim.url import is_remote, join, local_path
 from src.model_utils.node_gate import NodeGate
@@ -92,10 +92,9 @@ class CloudAdapter:
 
     def output(self, may_continue: bool, mark: str) -> Path:
         base = self.local_output()
-        if may_continue and self.publishes and self.ranks.node == 0:
-            self.gate.run(
-                f"look for a run to continue in {self.inputs.output}", lambda: self.bring(base, mark)
-            )
+        origin = self.inputs.output if self.publishes else self.inputs.resume_url
+        if may_continue and is_remote(origin) and self.ranks.node == 0:
+            self.gate.run(f"look for a run to continue in {origin}", lambda: self.bring(base, mark, origin))
         return base
 
     def local_output(self) -> Path:
@@ -106,9 +105,18 @@ class CloudAdapter:
             return Path(local_path(output))
         return Path(self.inputs.output_path or self.stager.place("output", Source(output)))
 
-    def bring(self, base: Path, mark: str) -> str:
-        """The newest unfinished run of these settings in the bucket, unless it is further here."""
-        root, self.done = restore(base, self.inputs.output, mark, self.stager.say)
+    def bring(self, base: Path, mark: str, origin: str) -> str:
+        """The newest unfinished run of these settings in the bucket, unless it is further here.
+
+        Where the platform moves the results, the job may have no access to the bucket: it starts anew then.
+        """
+        try:
+            root, self.done = restore(base, origin, mark, self.stager.say)
+        except MindLiftError as err:
+            if self.publishes:
+                raise
+            self.stager.say(f"warning: can't look for a run to continue in {origin}: {err}")
+            return ""
         return str(root or "")
 
     def follow(self, root: Path) -> None:

@@ -65,10 +65,21 @@ def prepare_environment(
         inherited = ranks.source == "msrun" and name == "OMP_NUM_THREADS" and env.get(name) == "1"
         if threads is not None or inherited or not env.get(name):
             env[name] = str(share)
+    if ranks.source == "rank_table" and ranks.peers_at:
+        meet_on_cpus(ranks, env)
     # where a graph that does not compile is written; without it, below the current folder
     env.setdefault("MS_OM_PATH", os.path.join(tempfile.gettempdir(), f"mindlift-{os.getuid()}"))
     if ranks.is_scheduler:
         serve_scheduler(ranks)
+
+
+def meet_on_cpus(ranks: Ranks, env: MutableMapping[str, str]) -> None:
+    """The ranks of a rank table find each other through a scheduler: rehearsals have no cards with addresses."""
+    host, _, port = ranks.peers_at.rpartition(":")
+    env.update(
+        MS_ROLE="MS_WORKER", MS_WORKER_NUM=str(ranks.size), MS_NODE_ID=str(ranks.rank), MS_SCHED_HOST=host,
+        MS_SCHED_PORT=port,
+    )  # fmt: skip
 
 
 def cpus_per_rank(ranks: Ranks) -> int:

@@ -2,9 +2,9 @@
 
 | what | first that is set |
 |---|---|
-| data | multi_data_url, data_url, DATASET_URL (c2net), data_dir |
+| data | multi_data_url, data_url, the variable data_url (ModelArts), DATASET_URL (c2net), data_dir |
 | weights | pretrained, ckpt_url, checkpoint_url, pretrain_url, PRETRAIN_MODEL_URL (c2net) |
-| results | train_url, result_url, model_url, OUTPUT_URL (c2net) |
+| results | train_url, result_url, model_url, the variable train_url (ModelArts), OUTPUT_URL (c2net) |
 
 Values may be URLs, or local folders that the platform has filled before (ModelArts v2) or mounted
 (c2net with DATA_DOWNLOAD_METHOD=MOUNT). `[]`, which OpenI writes for "none", counts as not set.
@@ -39,30 +39,27 @@ class Inputs:
     weights: str
     output: str
     output_path: str = ""  # a local folder that the platform prescribes for results
+    resume_url: str = ""  # where the platform uploads results to
 
 
 def read_inputs(cfg: Any, env: Env) -> Inputs:
     """The inputs of a job; ConfigError for JSON that can't be read."""
     is_mounted = env.get("DATA_DOWNLOAD_METHOD", "").upper() == "MOUNT"
-    data = read_list("multi_data_url", cfg.multi_data_url, "dataset") or as_sources(cfg.data_url)
-    if not data:
-        data = (
-            mounted(env, "DATASET")
-            if is_mounted
-            else read_list("DATASET_URL", env.get("DATASET_URL", ""), "dataset")
-        )
+    data = read_list("multi_data_url", cfg.multi_data_url, "dataset") or as_sources(
+        first(cfg.data_url, env.get("data_url", ""))
+    )
+    data = data or selected(env, "DATASET", "dataset", is_mounted)
     weights = first(cfg.pretrained, cfg.ckpt_url, cfg.checkpoint_url)
     models = read_list("pretrain_url", cfg.pretrain_url, "model")
-    if not models:
-        models = read_list("PRETRAIN_MODEL_URL", env.get("PRETRAIN_MODEL_URL", ""), "model")
-        models = mounted(env, "PRETRAIN_MODEL") if is_mounted and models else models
-    output = first(cfg.train_url, cfg.result_url, cfg.model_url)
+    models = models or selected(env, "PRETRAIN_MODEL", "model", is_mounted)
+    output = first(cfg.train_url, cfg.result_url, cfg.model_url, env.get("train_url", ""))
     local_output = env.get("LOCAL_OUTPUT_PATH", "") if not output else ""
     if not output:
         output = local_output if is_mounted else first(env.get("OUTPUT_URL", ""))
     return Inputs(
-        data or as_sources(cfg.data_dir), weights or (models[0].url if models else ""), output, local_output
-    )
+        data or as_sources(cfg.data_dir), weights or (models[0].url if models else ""), output, local_output,
+        first(cfg.resume_url),
+    )  # fmt: skip
 
 
 def first(*values: str) -> str:
@@ -73,8 +70,13 @@ def as_sources(url: str) -> tuple[Source, ...]:
     return (Source(url),) if first(url) else ()
 
 
-def mounted(env: Env, what: str) -> tuple[Source, ...]:
-    return as_sources(env.get(f"LOCAL_{what}_PATH", ""))
+def selected(env: Env, what: str, kind: str, is_mounted: bool) -> tuple[Source, ...]:
+    """What c2net's variables name: by URL, or mounted as <LOCAL_..._PATH>/<name>."""
+    sources = read_list(f"{what}_URL", env.get(f"{what}_URL", ""), kind)
+    folder = env.get(f"LOCAL_{what}_PATH", "")
+    if not is_mounted or not folder:
+        return sources
+    return tuple(Source(f"{folder}/{source.name}".rstrip("/"), source.name) for source in sources)
 
 
 def read_list(name: str, text: str, kind: str) -> tuple[Source, ...]:

@@ -11,6 +11,7 @@ from src.model_utils import rank_table
 from src.model_utils.errors import RankError
 
 Env = Mapping[str, str]
+REHEARSAL = "MINDLIFT_PEERS_AT"  # host:port of a scheduler: ranks of a rank table meet there, on CPUs
 START_HINT = "scripts/local_ranks.sh {n} train.py ..., scripts/run_distribute_train.sh {n} ... or msrun"
 
 
@@ -24,7 +25,7 @@ class Ranks:
     devices_per_node: int = 1
     source: str = "none"  # none, rank_table, msrun, openmpi, modelarts_v2, modelarts_v1
     is_scheduler: bool = False  # msrun starts the script once more as its scheduler: it trains nothing
-    peers_at: str = ""  # host:port of that scheduler, for error messages
+    peers_at: str = ""  # host:port of that scheduler
 
     @property
     def node(self) -> int:
@@ -104,10 +105,12 @@ def _read_per_card(env: Env) -> Ranks:
     rank, size = _pair(env, "RANK_ID", "RANK_SIZE")
     _agree(env, "OMPI_COMM_WORLD_RANK", rank, "RANK_ID")
     _agree(env, "OMPI_COMM_WORLD_SIZE", size, "RANK_SIZE")
-    device = _device(env)
+    device, peers = _device(env), env.get(REHEARSAL, "")
     if not _has(env, "RANK_TABLE_FILE"):
         per_node = _per_node(env, size)
-        return Ranks(rank, size, rank % per_node if device is None else device, per_node, "rank_table")
+        return Ranks(
+            rank, size, rank % per_node if device is None else device, per_node, "rank_table", peers_at=peers
+        )
     table, path = _table(env)
     if table.size != size:
         raise RankError(f"RANK_SIZE={size}, but RANK_TABLE_FILE={path} holds {table.size} device(s)")
@@ -115,7 +118,9 @@ def _read_per_card(env: Env) -> Ranks:
     if mine is None:
         raise RankError(f"RANK_ID={rank} is not in RANK_TABLE_FILE={path} (ranks 0 to {table.size - 1})")
     per_node = len(table.devices_of(mine.server))
-    return Ranks(rank, size, mine.device if device is None else device, per_node, "rank_table")
+    return Ranks(
+        rank, size, mine.device if device is None else device, per_node, "rank_table", peers_at=peers
+    )
 
 
 def _read_lone_table(env: Env) -> Ranks:

@@ -62,8 +62,10 @@ class Stager:
 
     def local_data(self, source: Source) -> Path:
         path = Path(local_path(source.url))
-        if path.is_dir():
-            return self.opened(path)
+        unpacked = path.with_name(unpack.stem(path.name))  # a mounted archive that is unpacked already
+        for folder in (path, unpacked):
+            if folder.is_dir():
+                return self.opened(folder)
         if not path.is_file():
             raise DataError(
                 f"{source.url} does not exist on this machine; a place in a bucket is written obs://bucket/folder/"

@@ -48,6 +48,14 @@ def is_archive(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
+def stem(name: str) -> str:
+    """The name of an archive without its suffix; other names as they are."""
+    suffix = next(
+        (suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if name.lower().endswith(suffix)), ""
+    )
+    return name[: len(name) - len(suffix)]
+
+
 def unpack(archive: Path, target: Path, advance: Callable[[int], None] | None = None) -> Path:
     """Unpack into the folder `target`, replacing what is there, and return it; `advance` gets bytes written.
 

@@ -98,6 +98,7 @@ SHOWN_BY = {
             "checkpoint_url",
             "result_url",
             "model_url",
+            "resume_url",
         ),
         "unit/test_inputs.py::test_inputs",
     ),

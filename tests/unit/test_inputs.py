@@ -13,7 +13,7 @@ from src.model_utils.inputs import Inputs, Source, read_inputs, shards_of
 
 EMPTY = dict.fromkeys(
     ("multi_data_url", "data_url", "data_dir", "pretrained", "ckpt_url", "checkpoint_url", "pretrain_url", "train_url",
-     "result_url", "model_url"), "",
+     "result_url", "model_url", "resume_url"), "",
 )  # fmt: skip
 TWO = json.dumps(
     [
@@ -55,11 +55,21 @@ CASES = {
     "c2net that downloads": ({}, C2NET, Inputs(BOTH, "s3://b/m.ckpt", "s3:///b/out", "/cache/output")),
     "c2net that mounts": (
         {}, {**C2NET, "DATA_DOWNLOAD_METHOD": "MOUNT"},
-        Inputs((Source("/cache/dataset"),), "/cache/pretrainmodel", "/cache/output", "/cache/output"),
+        Inputs(
+            (Source("/cache/dataset/a.zip", "a.zip"), Source("/cache/dataset/c", "c")), "/cache/pretrainmodel/m.ckpt",
+            "/cache/output", "/cache/output",
+        ),
+    ),
+    "c2net that mounts nothing": (
+        {}, {"DATA_DOWNLOAD_METHOD": "MOUNT", "DATASET_URL": "[]", "LOCAL_DATASET_PATH": "/cache/dataset"}, Inputs((), "", ""),
     ),
     "arguments win over c2net": (
         {"data_url": "obs://b/d/", "train_url": "obs://b/o/"}, C2NET,
         Inputs((Source("obs://b/d/"),), "s3://b/m.ckpt", "obs://b/o/"),
+    ),
+    "modelarts by variables": (
+        {"resume_url": "obs://b/o/"}, {"data_url": "/in/data", "train_url": "/out/train"},
+        Inputs((Source("/in/data"),), "", "/out/train", resume_url="obs://b/o/"),
     ),
     "the older names": (
         {"checkpoint_url": "obs://b/m.ckpt", "model_url": "obs://b/o/"}, {}, Inputs((), "obs://b/m.ckpt", "obs://b/o/"),

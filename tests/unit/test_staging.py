@@ -127,6 +127,9 @@ def test_local_folders_are_used_in_place(tmp_path, stager):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
         archive.writestr("set/f.txt", "f")
     assert content(stager.data(Source(str(tmp_path / "x.zip")))) == {"f.txt": "f"}
+    assert (
+        stager.data(Source(str(tmp_path / "inputs.tar.gz"))) == tmp_path / "inputs"
+    ), "unpacked by the platform"
 
 
 MISTAKES = [

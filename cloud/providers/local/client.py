@@ -1,0 +1,209 @@
+"""The provider that runs a job on this computer, in the contract of the platform that --platform names."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from cloud import platforms
+from cloud.errors import JobError, NoSuchJob
+from cloud.handle import Handle
+from cloud.job import Job, parameters, resolve_secrets
+from cloud.package import Package
+from cloud.providers.base import Check, LogPage, Output, Plan, Status
+from cloud.providers.local import machine
+from cloud.providers.local.folder import JobFolder, home
+from cloud.providers.local.keeper import StoreAccess, store_of
+from cloud.providers.local.request import Request
+from cloud.providers.local.servers import find_minio
+from cloud.states import Phase
+from src.model_utils.errors import MindLiftError
+from src.model_utils.moxing_shim import transfer
+from src.model_utils.moxing_shim.places import SERVICES, set_auth
+from src.model_utils.moxing_shim.url import is_remote, parse
+
+BUCKET = "mindlift"
+FREE_GB = 2.0
+
+
+def make(job: Job) -> Local:
+    return Local(home())
+
+
+class Local:
+    """See base.Provider."""
+
+    name = "local"
+
+    def __init__(self, folder: Path):
+        self.home = folder
+        self.store: StoreAccess | None = None
+
+    def complete(self, job: Job) -> Job:
+        """`job` with places in the rehearsal's bucket where it names none; a local data_url goes there too."""
+        train_url = job.train_url or f"obs://{BUCKET}/runs/{job.name}/"
+        job = job.replace(train_url=train_url)
+        return job.replace(
+            code_url=job.code_url or job.in_bucket("code"), log_url=job.log_url or job.in_bucket("logs")
+        )
+
+    @contextlib.contextmanager
+    def reach_store(self) -> Iterator[None]:
+        """obs:// URLs mean the rehearsal's store for the block."""
+        with store_of(self.home) as access:
+            self.store = access
+            set_auth(ak=access.access_key, sk=access.secret_key, server=access.endpoint)
+            try:
+                yield
+            finally:
+                SERVICES.forget()
+                self.store = None
+
+    def plan(self, job: Job, package: Package) -> Plan:
+        request = to_request(job, {name: "***" for name in job.secrets})
+        return Plan(vars(request), request.code_url)
+
+    def containers(self, job: Job) -> list[platforms.Container]:
+        request = to_request(job, {name: "***" for name in job.secrets})
+        return [platforms.container(request, job.name, node) for node in range(job.nodes)]
+
+    def check(self, job: Job, package: Package) -> Iterator[Check]:
+        taken = JobFolder(self.home / job.name).exists()
+        yield Check("name", not taken, f"{job.name} is " + ("the name of another rehearsal" if taken else "free"),
+                    "choose another name, or leave it out")  # fmt: skip
+        yield self.check_disk()
+        used = [
+            str(status.handle)
+            for status in self.list(())
+            if not status.phase.is_final and status.train_url == job.train_url
+        ]
+        yield Check("train_url", not used, f"{job.train_url} is " + (f"in use by {used[0]}" if used else "in use by no other job"),
+                    "wait for that job, cancel it, or choose another train_url")  # fmt: skip
+        if job.platform.startswith("openi") and job.retries:
+            yield Check(
+                "retries",
+                False,
+                "OpenI does not start a failed job again",
+                "leave retries out; submitted again, the job continues",
+            )
+
+    def check_disk(self) -> Check:
+        self.home.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(self.home).free / 1e9
+        return Check(
+            "disk",
+            free > FREE_GB,
+            f"{free:.1f} GB free in {self.home}",
+            f"free {FREE_GB:g} GB, or set MINDLIFT_REHEARSALS",
+        )
+
+    def selfcheck(self, job: Job) -> Iterator[Check]:
+        yield self.check_disk()
+        kind = "MINIO_ENDPOINT" if not find_minio() else "MinIO"
+        try:
+            with self.reach_store():
+                assert self.store
+                kind = {"given": "the server that MINIO_ENDPOINT names"}.get(self.store.kind, self.store.kind)
+                yield Check("store", True, f"{kind} answers at {self.store.endpoint}")
+        except MindLiftError as err:
+            yield Check("store", False, str(err), "run `make minio`")
+
+    def create(self, job: Job, package: Package) -> Handle:
+        assert self.store, "inside reach_store()"
+        if job.data_url and not is_remote(job.data_url):
+            job = job.replace(data_url=upload_data(job.data_url))
+        machine.start(self.home, job.name, to_request(job, {}), self.store, resolve_secrets(job))
+        return Handle(self.name, (job.name,))
+
+    def find(self, job: Job) -> Handle | None:
+        return Handle(self.name, (job.name,)) if JobFolder(self.home / job.name).exists() else None
+
+    def folder(self, handle: Handle) -> JobFolder:
+        folder = JobFolder(self.home / handle.id)
+        if not folder.exists():
+            raise NoSuchJob(
+                "the rehearsal",
+                f"show {handle}",
+                "404",
+                f"no job {handle.id} in {self.home}",
+                "`list` shows which there are",
+            )
+        return folder
+
+    def show(self, handle: Handle) -> Status:
+        return self.status(self.folder(handle))
+
+    def status(self, folder: JobFolder) -> Status:
+        request, state = folder.request(), machine.state(folder)
+        end = state.ended_at or machine.time.time()
+        return Status(
+            Handle(self.name, (folder.id,)), request.name, Phase(state.phase), state.phase, request.platform, state.reason,
+            state.created_at, state.started_at, end - state.started_at if state.started_at else 0.0, request.nodes,
+            request.cards, state.restarts, request.train_url,
+        )  # fmt: skip
+
+    def logs(self, handle: Handle, node: int, after: int) -> LogPage:
+        folder = self.folder(handle)
+        nodes = folder.request().nodes
+        if node >= nodes:
+            raise JobError(f"node {node}: the job has {nodes}, numbered from 0")
+        return LogPage(after, folder.log_lines(node, after))
+
+    def cancel(self, handle: Handle) -> None:
+        machine.stop(self.folder(handle))
+
+    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
+        found = (self.status(folder) for folder in machine.jobs(self.home))
+        return (status for status in found if not phases or status.phase in phases)
+
+    def output(self, handle: Handle, folder: Path) -> Output:
+        request = self.folder(handle).request()
+        return Output(request.train_url, request.log_url)
+
+
+def to_request(job: Job, secrets: dict[str, str]) -> Request:
+    """The job as the platform would be told. Cards are CPUs here, so the device is named."""
+    is_openi = job.platform.startswith("openi")
+    given = dict(parameters(job))
+    given.setdefault("device_target", "CPU")
+    named = (given.pop("pretrained"),) if is_openi and "pretrained" in given else ()
+    data = (job.data_url,) if is_openi and job.data_url else ()
+    return Request(
+        platform=job.platform, name=job.name, code_url=job.code_url, boot_file=job.boot_file,
+        parameters=tuple(given.items()), data_url=job.data_url, train_url=job.train_url, log_url=job.log_url,
+        datasets=tuple((last_part(url), url) for url in data), models=tuple((last_part(url), url) for url in named),
+        nodes=job.nodes, cards=job.cards, run_method=job.run_method, access=job.access,
+        environment={**{name: str(value) for name, value in job.environment.items()}, **secrets},
+        retries=job.retries, unconditional_retry=bool(job.retries), restart=job.restart, max_hours=job.max_hours,
+    )  # fmt: skip
+
+
+def last_part(url: str) -> str:
+    return url.rstrip("/").rpartition("/")[2]
+
+
+def upload_data(path: str) -> str:
+    """A local folder or archive, copied to the rehearsal's bucket; its URL there."""
+    source = Path(path).resolve()
+    if not source.exists():
+        raise JobError(
+            f"data_url {path}: there is no such folder, and it is no URL such as obs://bucket/folder/"
+        )
+    url = f"obs://{BUCKET}/data/{source.name}"
+    if source.is_dir():
+        transfer.copy_tree(str(source), f"{url}/")
+        return f"{url}/"
+    transfer.copy_file(str(source), url)
+    return url
+
+
+def make_bucket(url: str) -> None:
+    """The bucket of a URL in a store of our own."""
+    place = parse(url)
+    assert place
+    service = SERVICES.get()
+    there = [bucket["Name"] for bucket in service.call("list buckets", "list_buckets").get("Buckets", [])]
+    if place.bucket not in there:
+        service.call(f"create bucket {place.bucket}", "create_bucket", Bucket=place.bucket)
