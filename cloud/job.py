@@ -53,7 +53,11 @@ class Job:
     data_url: str = key("str", "", "where the data is, obs://bucket/folder/")
     train_url: str = key("str", "", "where results go; the same again continues the run")
     pretrained: str = key("str", "", "checkpoint to start from, or to evaluate: obs://...")
-    code_url: str = key("str", "", "where the code goes; '': code/<name>/ in the bucket of train_url")
+    code_url: str = key(
+        "str",
+        "",
+        "where code goes, each version to a folder of its own; '': code/ in the bucket of train_url",
+    )
     log_url: str = key(
         "str", "", "where the platform keeps logs; '': logs/<name>/ in the bucket of train_url"
     )
@@ -104,9 +108,9 @@ class Job:
         return self.cards * self.nodes
 
     def in_bucket(self, folder: str) -> str:
-        """`<bucket of train_url>/<folder>/<name>/`; '' without a bucket."""
+        """`folder` in the bucket of train_url; '' without a bucket."""
         place = parse(self.train_url) if is_remote(self.train_url) else None
-        return str(place.__class__(place.bucket, f"{folder}/{self.name}/", "obs")) if place else ""
+        return f"obs://{place.bucket}/{folder}/" if place else ""
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Job)}
@@ -202,7 +206,7 @@ def finished(job: Job) -> Job:
     check_places(job)
     return job.replace(
         code_url=as_folder_url(job.code_url) or job.in_bucket("code"),
-        log_url=as_folder_url(job.log_url) or job.in_bucket("logs"),
+        log_url=as_folder_url(job.log_url) or job.in_bucket(f"logs/{job.name}"),
         train_url=as_folder_url(job.train_url),
         data_url=job.data_url,
     )

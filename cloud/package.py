@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 
 from cloud.errors import JobError
+from cloud.job import Job
 from src.model_utils.moxing_shim.places import locate
-from src.model_utils.moxing_shim.url import as_folder
+from src.model_utils.moxing_shim.url import as_folder, join
 
 REVISION_FILE = "revision.json"
 UPLOADS = 16  # at a time
@@ -108,6 +109,13 @@ def git(root: Path, *arguments: str, feed: bytes | None = None) -> bytes:
         lines = done.stderr.decode(errors="replace").strip().splitlines() or ["no message"]
         raise JobError(f"git {arguments[0]} in {root}: {lines[-1]}")
     return done.stdout
+
+
+def placed(job: Job, package: Package) -> Job:
+    """`job` with the folder that this very code has below its code_url: a job that waits keeps its version."""
+    if not job.code_url:
+        return job
+    return job.replace(code_url=join(job.code_url, package.sha256[:12], "mindlift", ""))
 
 
 def sync(package: Package, url: str) -> Sync:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -73,17 +74,22 @@ class Output:
 
 @dataclass(frozen=True)
 class Plan:
-    """What submitting would send and do. `request` holds no secrets."""
+    """What submitting would send. `request` holds no secrets; `platform` is the contract that the job meets."""
 
     request: Mapping[str, Any]
-    code_url: str = ""
-    checks: Sequence[Check] = field(default_factory=tuple)
+    platform: str = ""
 
 
 class Provider(Protocol):
     """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
 
     name: str
+
+    def complete(self, job: Job) -> Job:
+        """`job` with the places that this provider chooses where the user has named none."""
+
+    def reach_store(self) -> AbstractContextManager[None]:
+        """obs:// URLs mean the job's store for the block: code goes there, results come from there."""
 
     def plan(self, job: Job, package: Package) -> Plan:
         """The exact request and where the code goes. Sends nothing that changes anything."""

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cloud import platforms
 from cloud.errors import JobError, NoSuchJob
 from cloud.handle import Handle
 from cloud.job import Job, parameters, resolve_secrets
@@ -40,14 +39,19 @@ class Local:
     def __init__(self, folder: Path):
         self.home = folder
         self.store: StoreAccess | None = None
+        self.buckets = {BUCKET}
 
     def complete(self, job: Job) -> Job:
         """`job` with places in the rehearsal's bucket where it names none; a local data_url goes there too."""
         train_url = job.train_url or f"obs://{BUCKET}/runs/{job.name}/"
         job = job.replace(train_url=train_url)
-        return job.replace(
-            code_url=job.code_url or job.in_bucket("code"), log_url=job.log_url or job.in_bucket("logs")
+        job = job.replace(
+            code_url=job.code_url or job.in_bucket("code"),
+            log_url=job.log_url or job.in_bucket(f"logs/{job.name}"),
         )
+        places = [parse(url) for url in (job.train_url, job.code_url, job.log_url)]
+        self.buckets |= {place.bucket for place in places if place}
+        return job
 
     @contextlib.contextmanager
     def reach_store(self) -> Iterator[None]:
@@ -56,24 +60,26 @@ class Local:
             self.store = access
             set_auth(ak=access.access_key, sk=access.secret_key, server=access.endpoint)
             try:
+                if access.is_own:
+                    make_buckets(self.buckets)
                 yield
             finally:
                 SERVICES.forget()
                 self.store = None
 
     def plan(self, job: Job, package: Package) -> Plan:
-        request = to_request(job, {name: "***" for name in job.secrets})
-        return Plan(vars(request), request.code_url)
-
-    def containers(self, job: Job) -> list[platforms.Container]:
-        request = to_request(job, {name: "***" for name in job.secrets})
-        return [platforms.container(request, job.name, node) for node in range(job.nodes)]
+        request = to_request(job, dict.fromkeys(job.secrets, "***"))
+        return Plan({**vars(request), "parameters": dict(request.parameters)}, job.platform)
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
         taken = JobFolder(self.home / job.name).exists()
         yield Check("name", not taken, f"{job.name} is " + ("the name of another rehearsal" if taken else "free"),
                     "choose another name, or leave it out")  # fmt: skip
         yield self.check_disk()
+        if job.data_url and not is_remote(job.data_url):
+            there = Path(job.data_url).exists()
+            yield Check("data_url", there, f"{job.data_url} " + (f"goes to {data_url(job)}" if there else "does not exist here"),
+                        "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store")  # fmt: skip
         used = [
             str(status.handle)
             for status in self.list(())
@@ -113,7 +119,7 @@ class Local:
     def create(self, job: Job, package: Package) -> Handle:
         assert self.store, "inside reach_store()"
         if job.data_url and not is_remote(job.data_url):
-            job = job.replace(data_url=upload_data(job.data_url))
+            upload_data(Path(job.data_url), data_url(job))
         machine.start(self.home, job.name, to_request(job, {}), self.store, resolve_secrets(job))
         return Handle(self.name, (job.name,))
 
@@ -163,16 +169,17 @@ class Local:
         return Output(request.train_url, request.log_url)
 
 
-def to_request(job: Job, secrets: dict[str, str]) -> Request:
-    """The job as the platform would be told. Cards are CPUs here, so the device is named."""
+def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> Request:
+    """The job as the platform would be told. In a rehearsal cards are CPUs, so the device is named."""
     is_openi = job.platform.startswith("openi")
     given = dict(parameters(job))
-    given.setdefault("device_target", "CPU")
+    if is_rehearsal:
+        given.setdefault("device_target", "CPU")
     named = (given.pop("pretrained"),) if is_openi and "pretrained" in given else ()
-    data = (job.data_url,) if is_openi and job.data_url else ()
+    data = (data_url(job),) if is_openi and job.data_url else ()
     return Request(
         platform=job.platform, name=job.name, code_url=job.code_url, boot_file=job.boot_file,
-        parameters=tuple(given.items()), data_url=job.data_url, train_url=job.train_url, log_url=job.log_url,
+        parameters=tuple(given.items()), data_url=data_url(job), train_url=job.train_url, log_url=job.log_url,
         datasets=tuple((last_part(url), url) for url in data), models=tuple((last_part(url), url) for url in named),
         nodes=job.nodes, cards=job.cards, run_method=job.run_method, access=job.access,
         environment={**{name: str(value) for name, value in job.environment.items()}, **secrets},
@@ -184,26 +191,25 @@ def last_part(url: str) -> str:
     return url.rstrip("/").rpartition("/")[2]
 
 
-def upload_data(path: str) -> str:
-    """A local folder or archive, copied to the rehearsal's bucket; its URL there."""
-    source = Path(path).resolve()
-    if not source.exists():
-        raise JobError(
-            f"data_url {path}: there is no such folder, and it is no URL such as obs://bucket/folder/"
-        )
-    url = f"obs://{BUCKET}/data/{source.name}"
+def data_url(job: Job) -> str:
+    """Where the data is in the store: a local folder goes to the rehearsals' bucket."""
+    if not job.data_url or is_remote(job.data_url):
+        return job.data_url
+    path = Path(job.data_url).resolve()
+    return f"obs://{BUCKET}/data/{path.name}" + ("/" if path.is_dir() else "")
+
+
+def upload_data(source: Path, url: str) -> None:
+    """Make `url` what the local folder or archive is."""
     if source.is_dir():
-        transfer.copy_tree(str(source), f"{url}/")
-        return f"{url}/"
-    transfer.copy_file(str(source), url)
-    return url
+        transfer.copy_tree(str(source.resolve()), url, delete=True)
+    else:
+        transfer.copy_file(str(source.resolve()), url)
 
 
-def make_bucket(url: str) -> None:
-    """The bucket of a URL in a store of our own."""
-    place = parse(url)
-    assert place
+def make_buckets(names: set[str]) -> None:
+    """Buckets in a store of our own."""
     service = SERVICES.get()
-    there = [bucket["Name"] for bucket in service.call("list buckets", "list_buckets").get("Buckets", [])]
-    if place.bucket not in there:
-        service.call(f"create bucket {place.bucket}", "create_bucket", Bucket=place.bucket)
+    there = {bucket["Name"] for bucket in service.call("list buckets", "list_buckets").get("Buckets", [])}
+    for name in names - there:
+        service.call(f"create bucket {name}", "create_bucket", Bucket=name)

@@ -67,6 +67,7 @@ def copy_file(source: str, target: str) -> Report:
     MoxFileNotExistsException if there is no such file, MoxFileRespException for a folder, TransferError
     if it can't be copied.
     """
+    started = time.monotonic()
     source_store, key = locate(source)
     entry = source_store.stat(key)
     if entry is None:
@@ -82,7 +83,7 @@ def copy_file(source: str, target: str) -> Report:
         progress.expect(1, entry.size)
         outcomes = Threads(job, THREADS, progress).run([replace(entry, key="")])
         finish(report, outcomes, {})
-        report.retries = progress.retries
+        report.retries, report.seconds = progress.retries, time.monotonic() - started
     return report
 
 

@@ -1,0 +1,233 @@
+"""The commands of cloud/submit.py. Each takes the parsed command line and returns the exit code."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from cloud import handle as handles
+from cloud import job as jobs
+from cloud import providers, show
+from cloud.command_line import flags
+from cloud.errors import JobError
+from cloud.handle import Handle
+from cloud.job import Job
+from cloud.patience import Patience
+from cloud.providers.base import Provider, Status
+from cloud.states import Phase, known_phases
+
+ROOT = Path(__file__).resolve().parents[1]
+STILL_RUNNING = 3
+PLATFORM_OF_CLUSTER = {"C2Net": "openi-c2net", "OpenICloudbrainTwo": "openi-qizhi"}
+
+
+def note(line: str) -> None:
+    """What happens, beside the output proper."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def out(line: str) -> None:
+    print(line, flush=True)
+
+
+def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:
+    job = jobs.read(args.config, flags(args), time.strftime("%m%d-%H%M%S"))
+    provider = providers.load(job)
+    return provider.complete(job), provider
+
+
+def reached(args: argparse.Namespace) -> tuple[Handle, Provider]:
+    """The job that a handle names, and its provider; `--region` and the like come from flags."""
+    handle = handles.parse(args.handle)
+    job = jobs.read(args.config, {**flags(args), "provider": handle.provider}, "job")
+    return handle, providers.load(job)
+
+
+def plan(args: argparse.Namespace) -> int:
+    from cloud import package as packages
+    from cloud import plan as plans
+    from cloud import preflight
+
+    job, provider = read_job(args)
+    package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+    job = packages.placed(job, package)
+    checks = list(preflight.all_checks(job, package, provider, not args.offline))
+    found = plans.describe(job, package, provider.plan(job, package), checks)
+    out(
+        json.dumps(found, indent=2, ensure_ascii=False, default=str)
+        if args.json
+        else plans.as_text(found, checks)
+    )
+    return 2 if any(check.ok is False for check in checks) else 0
+
+
+def submit(args: argparse.Namespace) -> int:
+    from cloud import package as packages
+    from cloud import preflight
+    from cloud.creation import create_once
+
+    job, provider = read_job(args)
+    patience = Patience(say=note)
+    package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+    job = packages.placed(job, package)
+    preflight.demand(preflight.all_checks(job, package, provider, True))
+    with provider.reach_store():
+        if job.code_url:
+            done = packages.sync(package, job.code_url)
+            note(
+                f"code: {done.sent} files sent ({show.size(done.sent_bytes)}), {done.kept} there already -> {job.code_url}"
+            )
+        handle = create_once(provider, job, package, patience)
+    out(str(handle))
+    if not args.wait:
+        note(f"follow it with: python cloud/submit.py logs -f {handle}")
+        return 0
+    code = follow_to_end(provider, handle, args.timeout, shows_logs=True)
+    return code if code == STILL_RUNNING else fetch_from(provider, handle, args) or code
+
+
+def status(args: argparse.Namespace) -> int:
+    handle, provider = reached(args)
+    found = Patience(say=note).call(lambda: provider.show(handle))
+    out(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if args.json else show.statuses([found]))
+    return 0
+
+
+def logs(args: argparse.Namespace) -> int:
+    from cloud.follow import Follower
+    from cloud.positions import Positions, default_folder
+
+    handle, provider = reached(args)
+    positions = Positions(default_folder() if args.follow and not args.all else None)
+    nodes = None if args.node is None else [args.node]
+    follower = Follower(provider, handle, out, note, positions, Patience(say=note), nodes)
+    if not args.follow:
+        follower.read_logs(Patience(say=note).call(lambda: provider.show(handle)))
+        return 0
+    return followed(follower, handle, args.timeout)
+
+
+def wait(args: argparse.Namespace) -> int:
+    handle, provider = reached(args)
+    return follow_to_end(provider, handle, args.timeout, shows_logs=False)
+
+
+def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_logs: bool) -> int:
+    from cloud.follow import Follower
+    from cloud.positions import Positions, default_folder
+
+    positions = Positions(default_folder() if shows_logs else None)
+    follower = Follower(provider, handle, out, note, positions, Patience(600, note), shows_logs=shows_logs)
+    return followed(follower, handle, timeout_s)
+
+
+def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
+    """Follow to the end; Ctrl-C lets go of the job, which runs on."""
+    try:
+        found: Status = follower.run(timeout_s)
+    except KeyboardInterrupt:
+        note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
+        note(f"end it with: python cloud/submit.py cancel {handle}")
+        return 130
+    if not found.phase.is_final:
+        note(f"still {found.phase.value} after {show.duration(timeout_s)}; it goes on")
+        return STILL_RUNNING
+    return 0 if found.phase is Phase.SUCCEEDED else 1
+
+
+def cancel(args: argparse.Namespace) -> int:
+    handle, provider = reached(args)
+    patience = Patience(say=note)
+    patience.call(lambda: provider.cancel(handle))
+    found = patience.call(lambda: provider.show(handle))
+    out(f"{handle} {found.phase.value}")
+    return 0
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    job, provider = read_job(args)
+    phases = [as_phase(word) for word in args.state]
+    found = Patience(say=note).call(lambda: list(provider.list(phases)))[: args.limit]
+    out(
+        json.dumps([item.as_dict() for item in found], indent=2, ensure_ascii=False)
+        if args.json
+        else show.statuses(found)
+    )
+    return 0
+
+
+def as_phase(word: str) -> Phase:
+    try:
+        return Phase(word.lower())
+    except ValueError:
+        raise JobError(f"--state {word}: expected one of {known_phases()}") from None
+
+
+def fetch(args: argparse.Namespace) -> int:
+    handle, provider = reached(args)
+    return fetch_from(provider, handle, args)
+
+
+def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> int:
+    from cloud import fetch as fetching
+
+    folder = Path(args.out or Path("output") / "cloud" / handle.id)
+    with provider.reach_store():
+        output = Patience(args.patience, note).call(lambda: provider.output(handle, folder / ".download"))
+        if not output.url:
+            raise JobError(f"{handle} names no place for its results")
+        fetched = fetching.fetch_run(output.url, folder, args.which, note)
+        fetch_platform_logs(provider, handle, output.logs_url, fetched.root)
+    out(str(fetched.root))
+    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
+    note(f"checkpoints: {names}; evaluate with: python eval.py --pretrained {fetched.root} ...")
+    return 0
+
+
+def fetch_platform_logs(provider: Provider, handle: Handle, url: str, root: Path) -> None:
+    """The platform's own log of each node, beside those of the ranks."""
+    from cloud.follow import Follower
+    from cloud.positions import Positions
+
+    found = Patience(say=note).call(lambda: provider.show(handle))
+    for node in range(found.nodes):
+        path = root / "logs" / f"platform_node_{node}.log"
+        with open(path, "w", encoding="utf-8") as file:
+
+            def keep(line: str, file: Any = file) -> None:
+                file.write(line + "\n")
+
+            Follower(provider, handle, keep, note, Positions(None), Patience(say=note)).read_node(node, False)
+
+
+def selfcheck(args: argparse.Namespace) -> int:
+    from cloud import bucket
+
+    job, provider = read_job(args)
+    found = []
+
+    def tell(check: Any) -> None:
+        found.append(check)
+        if not args.json:
+            out(show.check_line(check))
+
+    for check in provider.selfcheck(job):
+        tell(check)
+    if job.train_url and all(check.ok is not False for check in found):
+        with provider.reach_store():
+            for check in bucket.selfcheck(job.train_url):
+                tell(check)
+    if args.json:
+        out(json.dumps([vars(check) for check in found], indent=2, ensure_ascii=False))
+    return 1 if any(check.ok is False for check in found) else 0
+
+
+COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "plan": plan, "submit": submit, "status": status, "logs": logs, "wait": wait, "cancel": cancel, "list": list_jobs,
+    "fetch": fetch, "selfcheck": selfcheck,
+}  # fmt: skip

@@ -1,0 +1,86 @@
+"""What can be found wrong with a job before anything is sent: its options, its places, its secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cloud import bucket
+from cloud.errors import JobError
+from cloud.job import Job, parameters, resolve_secrets
+from cloud.package import Package
+from cloud.providers.base import Check, Provider
+from cloud.show import size
+from src.model_utils import config
+from src.model_utils.errors import MindLiftError
+from src.model_utils.moxing_shim.url import is_remote
+
+
+def all_checks(job: Job, package: Package, provider: Provider, asks: bool) -> Iterator[Check]:
+    """Each check as it is made; `asks`: also those that need the service and the store."""
+    yield code(package)
+    yield options(job)
+    yield secrets(job)
+    if not asks:
+        return
+    if is_remote(job.train_url):
+        with provider.reach_store():
+            yield from bucket.check(job)
+    yield from provider.check(job, package)
+
+
+def code(package: Package) -> Check:
+    dirty = " with uncommitted changes" if package.is_dirty else ""
+    return Check(
+        "code",
+        True,
+        f"{len(package.files)} files, {size(package.size_bytes)}, revision {package.revision[:12]}{dirty}",
+    )
+
+
+def options(job: Job) -> Check:
+    """Whether train.py would take the job's options."""
+    arguments = [f"--{name}={value}" for name, value in parameters(job)]
+    try:
+        cfg = config.load(arguments, prog=job.boot_file)
+    except MindLiftError as err:
+        return Check(
+            "options",
+            False,
+            str(err),
+            f"correct net, dataset or recipe; {job.boot_file} --help lists the options",
+        )
+    if job.boot_file == "train.py" and job.dataset != "digits" and not (job.data_url or job.datasets):
+        return Check(
+            "options",
+            False,
+            f"dataset {job.dataset} needs data, but the job names none",
+            "set data_url (OpenI: datasets)",
+        )
+    if job.boot_file == "eval.py" and not (job.pretrained or job.models or job.train_url):
+        return Check(
+            "options",
+            False,
+            "eval.py needs a checkpoint, but the job names none",
+            "set pretrained (OpenI: models)",
+        )
+    return Check("options", True, f"{job.boot_file} takes them: {cfg.net} on {cfg.dataset}")
+
+
+def secrets(job: Job) -> Check:
+    try:
+        found = resolve_secrets(job)
+    except JobError as err:
+        return Check("secrets", False, str(err))
+    return Check("secrets", True, f"{', '.join(found)} found" if found else "none asked for")
+
+
+def demand(checks: Iterator[Check]) -> list[Check]:
+    """All checks; JobError with those that failed, before anything is created."""
+    found = list(checks)
+    failed = [check for check in found if check.ok is False]
+    if failed:
+        lines = [
+            f"{check.name}: {check.says}" + (f"; {check.advice}" if check.advice else "") for check in failed
+        ]
+        raise JobError(" | ".join(lines) + " (nothing was created)")
+    return found
