@@ -9,7 +9,7 @@ from typing import Any
 from cloud import platforms
 from cloud.job import Job
 from cloud.package import Package
-from cloud.platforms.container import rank_environment, ranks_of, working_directory
+from cloud.platforms.container import place, rank_environment, ranks_of, working_directory
 from cloud.providers.base import Check, Plan
 from cloud.providers.local.client import to_request
 from cloud.show import check_line, size
@@ -73,10 +73,7 @@ def as_text(plan: dict[str, Any], checks: Sequence[Check]) -> str:
     ]  # fmt: skip
     for node, view in enumerate(plan["nodes"]):
         for rank in view.get("ranks", ()):
-            own = " ".join(
-                f"{name}={rank['environment'][name]}" for name in ("RANK_ID", "RANK_SIZE", "DEVICE_ID")
-            )
-            lines.append(f"  node {node}: {own} in {rank['working_directory']}")
+            lines.append(f"  node {node}: {place(rank['environment'])} in {rank['working_directory']}")
     return "\n".join([*lines, "", "checks", *(f"  {check_line(check)}" for check in checks)])
 
 

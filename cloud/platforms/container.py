@@ -72,6 +72,11 @@ def rank_environment(container: Container, rank: Rank, job_id: str) -> dict[str,
     }  # fmt: skip
 
 
+def place(environment: Mapping[str, str]) -> str:
+    """The variables that tell the processes of a job apart, in a few words."""
+    return " ".join(f"{name}={environment[name]}" for name in ("RANK_ID", "RANK_SIZE", "DEVICE_ID"))
+
+
 def working_directory(container: Container, rank: Rank) -> str:
     return f"{container.workspace}/device{rank.device}"
 

@@ -182,8 +182,14 @@ def wait_until_idle(lease: int, idle_s: float) -> None:
         fcntl.flock(lease, fcntl.LOCK_UN)
 
 
-if __name__ == "__main__":
+def main() -> int:
     try:
         keep(Path(sys.argv[1]))
     except StorageError as err:
-        sys.exit(f"error: {err}")
+        print(f"error: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

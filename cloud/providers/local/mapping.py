@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-TOPS = ("/cache", "/home/ma-user", "/home/work", "/tmp", "/user/config")
 # not inside another path (/data/cache) and not in a URL (obs://bucket/cache, s3:///cache)
-PATH = re.compile(rf"(?<![\w./-])(?<!:/)(?<!//)({'|'.join(map(re.escape, TOPS))})(?=/|$|[\s\"',:;\]}}])")
+PATH = re.compile(
+    r"(?<![\w./-])(?<!:/)(?<!//)(/cache|/home/ma-user|/home/work|/tmp|/user/config)(?=/|$|[\s\"',:;\]}])"
+)
 
 
 def mapped(root: str, text: str) -> str:
