@@ -140,7 +140,11 @@ def read_file(path: str) -> list[tuple[str, str, Any, bool]]:
     file = Path(path)
     try:
         root = config.read_yaml(file)
-        entries = [(place, name, plain(node)) for name, place, node in pairs(root, file.name)] if root else []
+        entries = (
+            [(place, name, value_of(node, place)) for name, place, node in pairs(root, file.name)]
+            if root
+            else []
+        )
     except ConfigError as err:
         raise JobError(str(err).replace("configuration", "job file", 1)) from err
     for place, name, _ in entries:
@@ -148,11 +152,14 @@ def read_file(path: str) -> list[tuple[str, str, Any, bool]]:
             raise JobError(
                 f"{place}: unknown key {name!r}{nearest(name, FIELDS) or '; --help lists all keys'}"
             )
-    names = [name for _, name, _ in entries]
-    for place, name, _ in entries:
-        if names.count(name) > 1:
-            raise JobError(f"{place}: {name!r} is given twice")
     return [(place, name, raw, False) for place, name, raw in entries]
+
+
+def value_of(node: yaml.Node, place: str) -> Any:
+    """The value of a key, one mapping deep."""
+    if not isinstance(node, yaml.MappingNode):
+        return plain(node)
+    return {name: plain(value) for name, _, value in pairs(node, place.partition(":")[0])}
 
 
 def parse_value(name: str, raw: Any, place: str, is_text: bool) -> Any:
