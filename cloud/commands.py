@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -88,7 +89,9 @@ def submit(args: argparse.Namespace) -> int:
         note(f"follow it with: python cloud/submit.py logs -f {handle}")
         return 0
     code = follow_to_end(provider, handle, args.timeout, shows_logs=True)
-    return code if code == STILL_RUNNING else fetch_from(provider, handle, args) or code
+    if code in (0, 1):  # it has ended
+        fetch_from(provider, handle, args)
+    return code
 
 
 def status(args: argparse.Namespace) -> int:
@@ -182,14 +185,15 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
         if not output.url:
             raise JobError(f"{handle} names no place for its results")
         fetched = fetching.fetch_run(output.url, folder, args.which, note)
-        fetch_platform_logs(provider, handle, output.logs_url, fetched.root)
+        fetch_platform_logs(provider, handle, fetched.root)
+    shutil.rmtree(folder / ".download", ignore_errors=True)
     out(str(fetched.root))
     names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
     note(f"checkpoints: {names}; evaluate with: python eval.py --pretrained {fetched.root} ...")
     return 0
 
 
-def fetch_platform_logs(provider: Provider, handle: Handle, url: str, root: Path) -> None:
+def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
     """The platform's own log of each node, beside those of the ranks."""
     from cloud.follow import Follower
     from cloud.positions import Positions

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from cloud.handle import Handle
 from cloud.patience import Patience
 from cloud.positions import Positions
-from cloud.providers.base import Provider, Status
+from cloud.providers.base import LogPage, Provider, Status
 from cloud.show import duration
 
-SHORTEST_S, LONGEST_S = 1.0, 15.0
+SHORTEST_S = 0.5
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Follower:
             left = deadline_s - (self.clock() - started)
             if status.phase.is_final or left <= 0:
                 return status
-            pause = SHORTEST_S if has_news else min(1.5 * pause, LONGEST_S)
+            pause = SHORTEST_S if has_news else min(1.5 * pause, self.provider.longest_poll_s)
             self.sleep(min(pause, left))
 
     def tell(self, status: Status) -> bool:
@@ -75,10 +75,17 @@ class Follower:
                 continue
             if page.lines and page.start > after:
                 self.note(f"{page.start - after} lines of node {node}'s log are gone")
-            for number, line in enumerate(page.lines, page.start):
-                if number >= after:
-                    self.out(f"node {node}: {line}" if is_named else line)
             if page.end == after:
                 return found
             found = True
-            self.positions.set(self.handle, node, page.end)
+            self.show(page, node, after, is_named)
+
+    def show(self, page: LogPage, node: int, after: int, is_named: bool) -> None:
+        """The page's lines; those that Ctrl-C cuts off come with the next look."""
+        done = max(after, page.start)
+        try:
+            for line in page.lines[done - page.start :]:
+                done += 1
+                self.out(f"node {node}: {line}" if is_named else line)
+        finally:
+            self.positions.set(self.handle, node, done)

@@ -69,7 +69,6 @@ class Output:
     """Where the files of a job are: a URL of the store, or a folder that `download` has filled."""
 
     url: str = ""
-    logs_url: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +83,7 @@ class Provider(Protocol):
     """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
 
     name: str
+    longest_poll_s: float  # between two looks at a job of which nothing new is heard
 
     def complete(self, job: Job) -> Job:
         """`job` with the places that this provider chooses where the user has named none."""

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
+from cloud.providers.local import machine
+from cloud.providers.local.folder import JobFolder
+from cloud.providers.local.keeper import StoreAccess
 from cloud.providers.local.request import Request, State
 
 
@@ -39,3 +43,26 @@ class ScriptedRunner:
     def stop(self, job_id: str) -> None:
         if not self.states[job_id].is_final:
             self.set(job_id, phase="stopped")
+
+
+@dataclass
+class LocalRunner:
+    """Jobs as real processes, in the contract of the request's platform."""
+
+    home: Path
+    store: StoreAccess
+
+    def folder(self, job_id: str) -> JobFolder:
+        return JobFolder(self.home / job_id)
+
+    def start(self, job_id: str, request: Request) -> None:
+        machine.start(self.home, job_id, request, self.store, {})
+
+    def state(self, job_id: str) -> State:
+        return machine.state(self.folder(job_id))
+
+    def log(self, job_id: str, node: int) -> list[str]:
+        return self.folder(job_id).log_lines(node)
+
+    def stop(self, job_id: str) -> None:
+        machine.stop(self.folder(job_id))

@@ -38,6 +38,8 @@ class Clock:
 class Scripted:
     """A provider whose answers are given: each a value, or an error that is raised."""
 
+    longest_poll_s = 15.0
+
     def __init__(self, statuses=(), pages=(), creations=(), finds=()):
         self.answers = {
             "show": list(statuses),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -35,6 +36,7 @@ class Local:
     """See base.Provider."""
 
     name = "local"
+    longest_poll_s = 1.0
 
     def __init__(self, folder: Path):
         self.home = folder
@@ -165,8 +167,7 @@ class Local:
         return (status for status in found if not phases or status.phase in phases)
 
     def output(self, handle: Handle, folder: Path) -> Output:
-        request = self.folder(handle).request()
-        return Output(request.train_url, request.log_url)
+        return Output(self.folder(handle).request().train_url)
 
 
 def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> Request:
@@ -192,11 +193,12 @@ def last_part(url: str) -> str:
 
 
 def data_url(job: Job) -> str:
-    """Where the data is in the store: a local folder goes to the rehearsals' bucket."""
+    """Where the data is in the store: a local folder goes beside the results, under its name and whose it is."""
     if not job.data_url or is_remote(job.data_url):
         return job.data_url
     path = Path(job.data_url).resolve()
-    return f"obs://{BUCKET}/data/{path.name}" + ("/" if path.is_dir() else "")
+    mark = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
+    return job.in_bucket(f"data-{mark}") + path.name + ("/" if path.is_dir() else "")
 
 
 def upload_data(source: Path, url: str) -> None:
