@@ -162,7 +162,15 @@ def weights(home: Home, prefix: str) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("restart", ["in_place", "reschedule"])
 def test_a_killed_rank_is_survived(home, few_digits, restart):
-    job = [*SHORT, "max_epoch=40", "ckpt_interval=5", "log_interval=50", "run_eval=false", "--data_url", few_digits]
+    job = [
+        *SHORT,
+        "max_epoch=40",
+        "ckpt_interval=5",
+        "log_interval=50",
+        "run_eval=false",
+        "--data_url",
+        few_digits,
+    ]
     whole = home.submit(*job, "--train_url", f"obs://{home.bucket}/whole/")
     assert home.run("wait", whole).code == 0
     handle = home.submit(*job, "--retries", 1, "--restart", restart)

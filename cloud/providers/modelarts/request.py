@@ -21,11 +21,11 @@ SWITCH = "MA_RUN_METHOD"  # the one variable of this prefix that users set
 
 def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Any]:
     """The request for `job`, its code at `job.code_url`; `secrets` are variables beside the job's own."""
-    copies = job.access != "direct"
+    copies, access = job.access != "direct", access_of(job)
     algorithm = {
         **program(job), "engine": engine(job), "parameters": arguments(job, copies),
-        "inputs": channels("data_url", job.data_url, job.access) if copies else [],
-        "outputs": channels("train_url", job.train_url, job.access) if copies else [],
+        "inputs": channels("data_url", job.data_url, access) if copies else [],
+        "outputs": channels("train_url", job.train_url, access) if copies else [],
         "environments": variables(job, secrets),
     }  # fmt: skip
     metadata = {
@@ -46,6 +46,11 @@ def program(job: Job) -> dict[str, str]:
             "command": f"cd {folder} && python {job.boot_file} {' '.join(shell_arguments(job))}".strip(),
         }  # fmt: skip
     return {"code_dir": job_path(job.code_url), "boot_file": job_path(job.code_url) + job.boot_file}
+
+
+def access_of(job: Job) -> str:
+    """By variable for an own image: whether the service appends arguments to a command is not documented."""
+    return "env" if job.image and not job.engine and job.access == "parameter" else job.access
 
 
 def code_path(job: Job) -> str:
