@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src cloud tests $(wildcard benchmarks) train.py eval.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup minio demo test test-all bench bench-sync lint format clean
+.PHONY: help setup minio demo demo-cloud test test-all bench bench-sync lint format clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -25,6 +25,9 @@ ifeq ($(RANKS),1)
 else
 	@PYTHON=$(BIN)/python bash scripts/local_ranks.sh $(RANKS) train.py --resume none
 endif
+
+demo-cloud: $(STAMP) ## rehearse a cloud job at home, with an accident: plan, submit, follow, fetch, evaluate
+	@PYTHON=$(BIN)/python bash scripts/demo_cloud.sh
 
 minio: ## install the MinIO server that the storage tests use (needs go; 6 minutes, once)
 	@bash scripts/minio.sh

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -408,3 +409,34 @@ def test_hostile_names_of_results_are_refused(rig, tmp_path):
     with pytest.raises(Refused, match="a file is called '../../evil'"):
         rig.provider.output(handle, tmp_path / "out")
     assert not list(tmp_path.rglob("evil"))
+
+
+@on_openi
+def test_openi_trains_what_was_pushed(rig, tmp_path, monkeypatch):
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(tmp_path / "code"), "-c", "user.name=a", "-c", "user.email=a@b.c", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+    subprocess.run(["git", "init", "-q", "--bare", str(tmp_path / "origin")], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", str(tmp_path / "origin"), str(tmp_path / "code")],
+        check=True,
+        stderr=subprocess.DEVNULL,
+    )
+    git("commit", "-q", "--allow-empty", "-m", "one")
+    monkeypatch.setattr("cloud.providers.openi.client.ROOT", tmp_path / "code")
+    job = rig.named("job-one")
+
+    def said() -> tuple[bool | None, str]:
+        found = rig.provider.check_branch(job, Package(git("rev-parse", "HEAD"), False, {}))
+        return found.ok, found.says
+
+    assert said()[0] is None, "there is no origin/main yet"
+    git("push", "-q", "origin", "HEAD:main")
+    assert said() == (True, "main is pushed")
+    git("commit", "-q", "--allow-empty", "-m", "two")
+    ok, text = said()
+    assert ok is False
+    assert git("rev-parse", "HEAD")[:12] in text
+    job = replace(job, branch="work")
+    assert said() == (False, "me/code has no branch work")

@@ -154,13 +154,13 @@ def test_other_ways_to_run(home, few_digits, more):
 def weights(home: Home, prefix: str) -> dict[str, np.ndarray]:
     from src import checkpoint
 
-    client, key = s3_client(home.store), max(key for key in home.keys(prefix) if key.endswith("-40_3.ckpt"))
+    client, key = s3_client(home.store), max(key for key in home.keys(prefix) if key.endswith("-12_3.ckpt"))
     path = home.folder / key.replace("/", "-")
     path.write_bytes(client.get_object(Bucket=home.bucket, Key=key)["Body"].read())
     return {name: value.asnumpy() for name, value in checkpoint.read(path).items()}
 
 
-@pytest.mark.parametrize("restart", ["in_place", "reschedule"])
+@pytest.mark.parametrize("restart", [pytest.param("in_place", marks=pytest.mark.heavy), "reschedule"])
 def test_a_killed_rank_is_survived(home, few_digits, restart):
     job = [
         *SHORT,
@@ -191,6 +191,7 @@ def test_a_killed_rank_is_survived(home, few_digits, restart):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+@pytest.mark.heavy
 def test_the_launchers_rule(home, few_digits):
     """A failed rank ends the others within the grace, the job fails, and says why; submitted again it goes on."""
     handle = home.submit(
@@ -266,6 +267,7 @@ def test_a_killed_platform_leaves_nothing_running(home, few_digits):
     wait_for(lambda: all(process.is_gone() for process in processes), 10)
 
 
+@pytest.mark.heavy
 def test_max_hours_ends_a_job(home, few_digits):
     handle = home.submit(*SHORT, "max_epoch=400", "--max_hours", 0.003, "--data_url", few_digits)
     assert home.run("wait", handle).code == 1
