@@ -134,6 +134,7 @@ def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
     try:
         found: Status = follower.run(timeout_s)
     except KeyboardInterrupt:
+        follower.positions.save(handle)
         note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
         note(f"end it with: python cloud/submit.py cancel {handle}")
         return 130

@@ -27,11 +27,14 @@ class Positions:
         return self.read(handle).get(str(node), 0)
 
     def set(self, handle: Handle, node: int, line: int) -> None:
-        lines = self.read(handle)
-        lines[str(node)] = line
+        self.read(handle)[str(node)] = line
+        self.save(handle)
+
+    def save(self, handle: Handle) -> None:
+        """Also after an interrupt, which may have come while this was being written."""
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.file(handle), json.dumps(lines))
+            write_atomic(self.file(handle), json.dumps(self.read(handle)))
 
     def forget(self, handle: Handle) -> None:
         self.known.pop(str(handle), None)
