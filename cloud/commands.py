@@ -11,6 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from cloud import handle as handles
 from cloud import job as jobs
 from cloud import providers, show
@@ -190,8 +192,18 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
     shutil.rmtree(folder / ".download", ignore_errors=True)
     out(str(fetched.root))
     names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
-    note(f"checkpoints: {names}; evaluate with: python eval.py --pretrained {fetched.root} ...")
+    note(
+        f"checkpoints: {names}; evaluate with: python eval.py {eval_options(fetched.root)} --pretrained {fetched.root}"
+    )
     return 0
+
+
+def eval_options(root: Path) -> str:
+    """The network and the data set of a run, as eval.py takes them."""
+    path = root / "config.yaml"
+    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    options = {name: value for group in found.values() for name, value in group.items()}
+    return " ".join(f"--{name} {options[name]}" for name in ("net", "dataset") if name in options)
 
 
 def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:

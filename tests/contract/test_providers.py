@@ -224,7 +224,8 @@ def test_the_checks_pass_for_a_good_job_and_see_a_taken_name(rig):
 def test_selfcheck_is_well(rig):
     found = list(rig.provider.selfcheck(rig.job))
     assert found
-    assert [check for check in found if check.ok is False] == []
+    # whether the commit of this checkout is pushed is not of this test
+    assert [check for check in found if check.ok is False and check.name != "branch"] == []
 
 
 @on_all

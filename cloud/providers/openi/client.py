@@ -121,6 +121,9 @@ class OpenI:
                 {request.describe_spec(spec) for spec in (needs.get("specs") or {}).get("all") or []}
             )
             yield Check("machines", bool(there), ", ".join(there) or f"none on {job.cluster}")
+            if job.repo:
+                head = git(ROOT, "rev-parse", "HEAD").decode().strip()
+                yield self.check_branch(job, Package(head, False, {}))
         except (ServiceError, NoAnswer, JobError) as err:
             yield Check("service", False, str(err))
 
