@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 
+from cloud.clock import clock_check
 from cloud.job import Job
 from cloud.providers.base import Check
 from src.model_utils.errors import MindLiftError
 from src.model_utils.moxing_shim.places import SERVICES, locate
 from src.model_utils.moxing_shim.url import is_remote, join, parse
 
-SKEW_S = 15 * 60
 PART_BYTES = 5 << 20  # the least that a store takes as a part
 KEYS = "do the keys belong to this store? see docs/storage.md"
 
@@ -115,7 +113,7 @@ def multipart(url: str) -> Check:
 
 
 def clock() -> Check:
-    """This machine's clock against the store's: requests are refused from 15 minutes on."""
+    """This computer's clock against the store's."""
     import urllib.error
     import urllib.request
 
@@ -129,8 +127,4 @@ def clock() -> Check:
         date = err.headers.get("Date")
     except OSError as err:
         return Check("clock", None, f"{settings.endpoint} does not answer: {err}")
-    if not date:
-        return Check("clock", None, f"{settings.endpoint} does not say what time it is")
-    skew = time.time() - parsedate_to_datetime(date).timestamp()
-    return Check("clock", abs(skew) < SKEW_S, f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the store's",
-                 "set it right: requests from 15 minutes on are refused")  # fmt: skip
+    return clock_check(date, settings.endpoint)

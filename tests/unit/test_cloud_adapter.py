@@ -10,18 +10,8 @@ import pytest
 
 from src.model_utils import cloud_adapter, config, inputs
 from src.model_utils.errors import PeerError
-from src.model_utils.moxing_shim import file, places
+from src.model_utils.moxing_shim import file
 from src.model_utils.ranks import Ranks
-
-
-@pytest.fixture
-def url(minio, bucket, monkeypatch):
-    for name, value in (
-        ("S3_ENDPOINT", minio.endpoint), ("ACCESS_KEY_ID", minio.access_key), ("SECRET_ACCESS_KEY", minio.secret_key),
-    ):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    yield f"obs://{bucket}"
-    places.SERVICES.forget()
 
 
 def adapter(cache: Path, ranks: Ranks, *arguments: str) -> cloud_adapter.CloudAdapter:

@@ -15,21 +15,11 @@ import pytest
 from src.model_utils.checkpoint_manifest import Saved, file_sha256, parse
 from src.model_utils.errors import CheckpointError, DataError, StageError
 from src.model_utils.inputs import Source
-from src.model_utils.moxing_shim import file, places
+from src.model_utils.moxing_shim import file
 from src.model_utils.publisher import Published, Publisher
 from src.model_utils.restore import restore
 from src.model_utils.run_paths import append_line
 from src.model_utils.staging import Stager, checkpoints_at
-
-
-@pytest.fixture
-def url(minio, bucket, monkeypatch):
-    for name, value in (
-        ("S3_ENDPOINT", minio.endpoint), ("ACCESS_KEY_ID", minio.access_key), ("SECRET_ACCESS_KEY", minio.secret_key),
-    ):  # fmt: skip
-        monkeypatch.setenv(name, value)
-    yield f"obs://{bucket}"
-    places.SERVICES.forget()
 
 
 @pytest.fixture

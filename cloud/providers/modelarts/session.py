@@ -5,14 +5,14 @@ from __future__ import annotations
 import configparser
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError
 from cloud.job import Job
-from src.model_utils.moxing_shim.settings import KEY_FAMILIES
+from src.model_utils.moxing_shim import settings
 
 SERVICE = "ModelArts"
 TIMEOUT_S = (10, 60)  # connect, read
@@ -31,25 +31,24 @@ NO_SUCH_JOB = "ModelArts.2775"
 
 
 @dataclass(frozen=True)
-class Keys:
-    """An access key of Huawei Cloud, and where it was found. Its repr shows nothing of it."""
+class Keys(settings.Keys):
+    """An access key of Huawei Cloud, and the project that was found with it."""
 
-    access_key: str = field(repr=False)
-    secret_key: str = field(repr=False)
-    token: str = field(default="", repr=False)
     project_id: str = ""
-    source: str = ""
 
 
 def read_keys(env: Mapping[str, str]) -> Keys:
     """HUAWEICLOUD_SDK_AK/SK, the SDK's profile file, then the names that the storage layer reads; else JobError."""
-    families = (("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"), *KEY_FAMILIES)
+    families = (
+        ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
+        *settings.KEY_FAMILIES,
+    )
     for number, (access, secret, token) in enumerate(families):
         if env.get(access) or env.get(secret):
             if not (env.get(access) and env.get(secret)):
                 raise JobError(f"of {access} and {secret} only one is set; set both")
             project = env.get("HUAWEICLOUD_SDK_PROJECT_ID", "")
-            return Keys(env[access], env[secret], env.get(token, ""), project, access)
+            return Keys(env[access], env[secret], env.get(token, ""), access, project)
         if number == 0 and (found := read_profile(env)):
             return found
     raise JobError(
@@ -74,7 +73,7 @@ def read_profile(env: Mapping[str, str]) -> Keys | None:
     if not values.get("ak") or not values.get("sk"):
         return None
     project = env.get("HUAWEICLOUD_SDK_PROJECT_ID") or values.get("project_id", "")
-    return Keys(values["ak"], values["sk"], values.get("security_token", ""), project, str(path))
+    return Keys(values["ak"], values["sk"], values.get("security_token", ""), str(path), project)
 
 
 class Session:
