@@ -27,7 +27,18 @@ PURE = {
     "cloud/states.py",
     "cloud/handle.py",
     *(f"cloud/platforms/{name}.py" for name in PLATFORMS),
-    *(f"cloud/providers/{name}.py" for name in ("local/request", "local/mapping")),
+    *(
+        f"cloud/providers/{name}.py"
+        for name in (
+            "local/request",
+            "local/mapping",
+            "openi/request",
+            "openi/states",
+            "modelarts/request",
+            "modelarts/states",
+            "modelarts/view",
+        )
+    ),
 }
 SOURCES = sorted(
     p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/**/*.py")]

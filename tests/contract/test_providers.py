@@ -328,7 +328,7 @@ def refused(rig: Rig, **changes: object) -> str:
 MODELARTS = {
     "no such flavor": ({"flavor": "modelarts.kat9.xlarge"}, {}, ["the service has no modelarts.kat9.xlarge", "2781"]),
     "no such engine": ({"engine": "Ascend-Powered-Engine/none"}, {}, ["engine", "not there", "2780"]),
-    "quota": ({}, {"quota": 0}, ["quota: training_job: 0 of 0 in use", "2798"]),
+    "quota": ({}, {"quota": 0}, ["quota: job-num: 0 of 0 in use", "2798"]),
     "wrong secret key": ({}, {"secret_key": "another"}, ["401", "APIGW.0301", "look at the access key"]),
     "unknown access key": ({}, {"access_key": "another"}, ["APIGW.0301", "AK does not exist"]),
     "clock": ({}, {"clock_offset_s": 3600}, ["signature expired", "clock right"]),

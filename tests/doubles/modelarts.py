@@ -6,6 +6,7 @@ Codes and limits are those of the service's documents; where they are silent the
 from __future__ import annotations
 
 import re
+import shlex
 import uuid
 from collections.abc import Iterator
 from datetime import datetime, timezone
@@ -22,6 +23,7 @@ FLAVORS = {
     "modelarts.kat1.4xlarge": 4,
     "modelarts.kat1.8xlarge": 8,
 }
+POOL_FLAVORS = {f"modelarts.pool.visual.{size}": cards for size, cards in (("xlarge", 1), ("2xlarge", 2), ("4xlarge", 4), ("8xlarge", 8))}  # fmt: skip
 WORDS = {
     "queued": "Pending", "starting": "Creating", "running": "Running", "stopping": "Terminating", "succeeded": "Completed",
     "failed": "Failed", "stopped": "Terminated",
@@ -38,7 +40,7 @@ class Refusal(Exception):
 
 
 class ModelArtsDouble(Double):
-    """`runner` carries the jobs out. Tests may edit flavors, engines and the quota."""
+    """`runner` carries the jobs out. Tests may edit flavors, engines, the quota, and how lines of logs come."""
 
     access_key, secret_key, project_id = "test-ak", "test-sk-hush", "0123456789abcdef"
 
@@ -47,8 +49,14 @@ class ModelArtsDouble(Double):
         self.runner = runner
         self.flavors, self.engines = dict(FLAVORS), [ENGINE]
         self.quota = 8
+        self.forbidden: set[str] = set()  # listings that the account has no right to
+        self.first_line, self.line_step = 1, 1  # how lines are numbered
+        self.repeats_base_line = False
+        self.has_log_lines = True  # else only the preview has text
+        self.preview_bytes, self.ends_lines = 5 << 20, True
+        self.projects = [{"id": self.project_id}]  # what IAM knows
         self.jobs: dict[str, dict[str, Any]] = {}
-        self.events: dict[str, list[str]] = {}
+        self.events: dict[str, list[tuple[str, str]]] = {}  # (level, message)
 
     def refuse(self, status: int) -> Answer:
         return Answer(
@@ -98,6 +106,8 @@ class ModelArtsDouble(Double):
             )
 
     def route(self, call: Call) -> Answer:
+        if call.path == "/v3/projects":
+            return Answer(200, {"projects": self.projects})
         match = re.fullmatch(rf"/v2/{self.project_id}/(.*)", call.path)
         if not match:
             raise Refusal(403, "ModelArts.2784", "the token does not belong to the project")
@@ -106,6 +116,11 @@ class ModelArtsDouble(Double):
             return self.create(call.json())
         if call.method == "POST" and rest == "training-job-searches":
             return self.search(call.json())
+        if rest in self.forbidden:
+            raise Refusal(403, "ModelArts.0102", f"no right to get {rest}")
+        if rest == "training-job-names":
+            names = [job["metadata"]["name"] for job in self.jobs.values()]
+            return Answer(200, {"is_duplicate": call.query["job_name"] in names})
         if rest in ("training-job-flavors", "training-job-engines", "training-quotas"):
             return Answer(200, getattr(self, rest.replace("-", "_"))())
         found = re.fullmatch(r"training-jobs/([^/]+)(?:/(.*))?", rest)
@@ -121,16 +136,18 @@ class ModelArtsDouble(Double):
         if rest == "actions":
             return self.terminate(job_id, call.json())
         if rest == "events":
-            messages = list(reversed(self.events[job_id]))[: int(call.query.get("limit", 50))]
-            return Answer(
-                200, {"total": len(self.events[job_id]), "events": [{"message": text} for text in messages]}
-            )
-        if found := re.fullmatch(r"logs/worker-(\d+)", rest):
-            return self.lines(job_id, int(found[1]), call.query)
-        if found := re.fullmatch(r"tasks/worker-(\d+)/logs/preview", rest):
-            text = "".join(f"{line}\n" for line in self.log(job_id, int(found[1])))
-            return Answer(200, {"content": text, "current_size": len(text), "full_size": len(text)})
+            newest = list(reversed(self.events[job_id]))[: int(call.query.get("limit", 50))]
+            found = [{"level": level, "message": text} for level, text in newest]
+            return Answer(200, {"total": len(self.events[job_id]), "events": found})
+        if match := re.fullmatch(r"logs/worker-(\d+)", rest):
+            return self.lines(job_id, int(match[1]), call.query)
+        if match := re.fullmatch(r"tasks/worker-(\d+)/logs/preview", rest):
+            return self.preview(job_id, int(match[1]))
         raise Refusal(404, "APIGW.0101", "The API does not exist")
+
+    def cards(self, resource: dict[str, Any]) -> int:
+        flavor = resource.get("flavor_id", "")
+        return self.flavors.get(flavor) or POOL_FLAVORS.get(flavor) or 1
 
     def training_job_flavors(self) -> dict[str, Any]:
         items = [
@@ -144,9 +161,7 @@ class ModelArtsDouble(Double):
         return {"total": len(items), "items": items}
 
     def training_quotas(self) -> dict[str, Any]:
-        return {
-            "quotas": [{"resource": "training_job", "quota": self.quota, "used": len(list(self.active()))}]
-        }
+        return {"quotas": [{"resource": "job-num", "quota": self.quota, "used": len(list(self.active()))}]}
 
     def active(self) -> Iterator[str]:
         return (job_id for job_id in self.jobs if not self.runner.state(job_id).is_final)
@@ -158,7 +173,7 @@ class ModelArtsDouble(Double):
             **body,
             "metadata": {**body["metadata"], "id": job_id, "create_time": int(self.now() * 1000)},
         }
-        self.events[job_id] = ["Training job created."]
+        self.events[job_id] = [("Info", "Training job created.")]
         self.runner.start(job_id, request_of(body, self))
         return Answer(201, self.described(job_id))
 
@@ -191,21 +206,31 @@ class ModelArtsDouble(Double):
         return lines
 
     def lines(self, job_id: str, node: int, query: dict[str, str]) -> Answer:
+        """Lines behind `base_line`, of which each has a number; without one the newest, as documented."""
         known, count = self.log(job_id, node), int(query.get("lines", 50))
         if not 1 <= count <= 500 or query.get("order", "desc") not in ("asc", "desc"):
             raise Refusal(400, "ModelArts.2788", "lines must be between 1 and 500")
-        first = min(int(query.get("base_line") or 0), len(known))
-        found = known[first : first + count]
-        text = "".join(f"{line}\n" for line in found)
-        start = first + 1 if found else first
+        known = known if self.has_log_lines else []
+        numbered = [(self.first_line + at * self.line_step, line) for at, line in enumerate(known)]
+        if query.get("order", "desc") == "desc":
+            numbered.reverse()
+        if base := query.get("base_line"):
+            least = int(base) + (0 if self.repeats_base_line else 1)
+            numbered = [item for item in numbered if item[0] >= least][:count]
+        else:
+            numbered = numbered[-count:]
+        text = "".join(f"{line}\n" for _, line in numbered)
+        ends = [str(numbered[at][0]) if numbered else "" for at in (0, -1)]
+        return Answer(
+            200, {"start_line": ends[0], "end_line": ends[1], "lines": len(numbered), "content": text}
+        )
+
+    def preview(self, job_id: str, node: int) -> Answer:
+        data = ("\n".join(self.log(job_id, node)) + ("\n" if self.ends_lines else "")).encode()
+        shown = data[-self.preview_bytes :]
         return Answer(
             200,
-            {
-                "start_line": str(start),
-                "end_line": str(first + len(found)),
-                "lines": len(found),
-                "content": text,
-            },
+            {"content": shown.decode(errors="replace"), "current_size": len(shown), "full_size": len(data)},
         )
 
 
@@ -273,15 +298,11 @@ def channel_rules(algorithm: dict[str, Any], double: ModelArtsDouble) -> Iterato
             )
             if kind == "outputs":
                 used = [
-                    out
+                    out["remote"]["obs"]["obs_url"]
                     for job_id in double.active()
                     for out in double.jobs[job_id]["algorithm"].get("outputs") or []
                 ]
-                yield (
-                    url not in [out["remote"]["obs"]["obs_url"] for out in used],
-                    "2753",
-                    "Other running job contain train_url",
-                )
+                yield url not in used, "2753", "Other running job contain train_url"
 
 
 def variable_rules(algorithm: dict[str, Any]) -> Iterator[tuple[Any, str, str]]:
@@ -289,7 +310,11 @@ def variable_rules(algorithm: dict[str, Any]) -> Iterator[tuple[Any, str, str]]:
     yield len(variables) <= 100, "2788", "too many environments"
     for name, value in variables.items():
         yield not name.startswith("MA_") or name == "MA_RUN_METHOD", "2788", f"{name} is reserved"
-        yield "$" not in value and len(value) <= 4096, "2788", f"the value of {name} is not valid"
+        yield (
+            "$" not in value and len(value) <= 4096,
+            "2788",
+            f"the value of {name}, {value[:64]}, is not valid",
+        )
     for item in algorithm.get("parameters") or []:
         yield (
             re.fullmatch(r"[A-Za-z0-9_-]{1,64}", item.get("name", "")),
@@ -304,6 +329,10 @@ def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
     channels = {item["name"]: item for kind in ("inputs", "outputs") for item in algorithm.get(kind) or []}
     urls = {name: "obs:/" + item["remote"]["obs"]["obs_url"] for name, item in channels.items()}
     given = {item["name"]: item["value"] for item in algorithm.get("parameters") or []}
+    boot_file = algorithm.get("boot_file", "").rpartition("/")[2]
+    if command := algorithm.get("command", ""):
+        given = arguments_of(command)
+        boot_file = next(word for word in shlex.split(command) if word.endswith(".py"))
     resume = given.pop("resume_url", "")
     access = next((item["access_method"] for item in channels.values()), "direct")
     if access == "direct":
@@ -314,10 +343,17 @@ def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
     assert not resume or resume == urls["train_url"]
     return Request(
         platform="modelarts-v2", name=body["metadata"]["name"], code_url="obs:/" + algorithm["code_dir"],
-        boot_file=algorithm["boot_file"].rpartition("/")[2], parameters=(*given.items(), ("device_target", "CPU")),
+        boot_file=boot_file, parameters=(*given.items(), ("device_target", "CPU")),
         data_url=urls.get("data_url", ""), train_url=urls.get("train_url", ""), log_url="obs:/" + log if log else "",
-        nodes=body["spec"]["resource"]["node_count"], cards=double.flavors[body["spec"]["resource"]["flavor_id"]],
+        nodes=body["spec"]["resource"]["node_count"], cards=double.cards(body["spec"]["resource"]),
         run_method=method, access=access, environment=variables,
         retries=int(notes.get("fault-tolerance/job-retry-num", 0)),
         unconditional_retry=notes.get("fault-tolerance/job-unconditional-retry") == "true",
     )  # fmt: skip
+
+
+def arguments_of(command: str) -> dict[str, str]:
+    """What a command of one's own gives to the boot file."""
+    words = shlex.split(command)
+    behind = words[next(at for at, word in enumerate(words) if word.endswith(".py")) + 1 :]
+    return {name: value for name, _, value in (word[2:].partition("=") for word in behind)}

@@ -56,6 +56,9 @@ class Double:
         headers = {"Retry-After": str(retry_after)} if retry_after else {}
         self.failures += [Answer(status, self.refuse(status).data, headers)] * times
 
+    def answer_next(self, status: int, data: bytes) -> None:
+        self.failures.append(Answer(status, data))
+
     def lose_next_answer(self) -> None:
         """The next request that changes something is carried out, and its answer is lost."""
         self.lost += 1
@@ -97,6 +100,9 @@ class Double:
 def handler_of(double: Double) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        wbufsize = (
+            1 << 16
+        )  # head and body as one packet: a second one would wait 40 ms for an acknowledgement
 
         def answer(self) -> None:
             parts = urlsplit(self.path)

@@ -175,7 +175,7 @@ def test_mistakes_are_one_line_before_anything_is_created(modelarts, case):
 def test_services_refusals_are_one_line(modelarts):
     desk, double, config = modelarts
     double.quota = 0
-    assert "quota: training_job: 0 of 0 in use; wait for a job to end" in desk.run(*config).error
+    assert "quota: job-num: 0 of 0 in use; wait for a job to end" in desk.run(*config).error
     double.quota, double.clock_offset_s = 8, 3600
     late = desk.run("selfcheck", *config)
     assert late.code == 1

@@ -1,36 +1,55 @@
-"""What an account can do: its quota, flavors and engines, and whether its clock is right."""
+"""What an account can do: its keys, quota, flavors and engines, and whether this clock is right."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from cloud.clock import clock_check
+from cloud.errors import Refused
 from cloud.job import Job
 from cloud.providers.base import Check
-from cloud.providers.modelarts.session import SERVICE, Session
+from cloud.providers.modelarts.failures import SERVICE
+from cloud.providers.modelarts.session import Session
+from cloud.providers.modelarts.view import unit_count
 
 SHOWN = 6  # names in one line
+PRESET = "Ascend-Powered-Engine"
 
 
 def account_checks(session: Session, job: Job) -> Iterator[Check]:
-    """Raises what the service refuses: the first call shows whether keys and project are right."""
+    """What keys of few rights may not ask for is None. The first call shows whether the keys are right at all."""
     yield clock(session)
-    yield check_flavor(flavors(session), job)
-    yield check_engine(engines(session), job)
-    yield check_quota(session)
+    session.call(
+        "use the keys", "list_training_jobs", "ListTrainingJobsRequest", body={"offset": 0, "limit": 1}
+    )
+    yield Check("credentials", True, f"accepted for project {session.project} at {session.place}")
+    yield asked("flavor", lambda: check_flavor(flavors(session), job))
+    yield asked("engine", lambda: check_engine(engines(session), job))
+    if job.image:
+        yield Check(
+            "image", None, f"{job.image}: SWR is not asked; a tag that is missing shows when the job starts"
+        )
+    yield asked("quota", lambda: check_quota(session))
+
+
+def asked(name: str, question: Callable[[], Check]) -> Check:
+    """The check; None if the account may not ask."""
+    try:
+        return question()
+    except Refused as err:
+        return Check(name, None, str(err))
 
 
 def clock(session: Session) -> Check:
     """This machine's clock against the service's, by the date of any answer."""
     import requests
 
-    url = session.client._endpoints[0]
     try:
-        date = requests.head(url, timeout=10, allow_redirects=False).headers.get("Date")
+        answer = requests.get(session.address, timeout=session.timeout_s, allow_redirects=False)
     except requests.RequestException as err:
-        return Check("clock", None, f"{url} does not answer: {' '.join(str(err).split())[:200]}")
-    return clock_check(date, SERVICE)
+        return Check("clock", None, f"{session.address} does not answer ({type(err).__name__})")
+    return clock_check(answer.headers.get("Date"), SERVICE)
 
 
 def flavors(session: Session) -> list[dict[str, Any]]:
@@ -46,50 +65,52 @@ def engines(session: Session) -> list[dict[str, Any]]:
 
 
 def check_flavor(known: list[dict[str, Any]], job: Job) -> Check:
-    names = [item.get("flavor_id", "") for item in known]
-    if not job.flavor or job.pool_id:
+    names = [described(item) for item in known]
+    if job.pool_id:
+        return Check("flavor", None, f"a flavor of pool {job.pool_id}: the service lists only public ones")
+    if not job.flavor:
         return Check(
-            "flavors", None if job.pool_id else True, "of the pool" if job.pool_id else listed(names)
+            "flavor", bool(names), f"for Ascend there is {listed(names)}", "ask for access to Ascend flavors"
         )
     found = next((item for item in known if item.get("flavor_id") == job.flavor), None)
     if found is None:
         return Check("flavor", False, f"the service has no {job.flavor}", f"it has {listed(names)}")
-    count = str(((found.get("flavor_info") or {}).get("npu") or {}).get("unit_num") or "")
-    if count.isdigit() and int(count) != job.cards:
+    count, most = unit_count(found.get("flavor_info") or {}), found.get("max_num") or 0
+    if count and count != job.cards:
+        return Check("flavor", False, f"{job.cards} cards asked of {job.flavor}, which has {count}",
+                     "choose another flavor or number of cards")  # fmt: skip
+    if most and job.nodes > most:
         return Check(
-            "flavor",
-            False,
-            f"{job.cards} cards asked of {job.flavor}, which has {count}",
-            "choose another flavor or number of cards",
+            "flavor", False, f"{job.nodes} nodes asked of {job.flavor}, which gives {most}", "use fewer"
         )
     return Check("flavor", True, f"{job.flavor} is there")
 
 
+def described(flavor: dict[str, Any]) -> str:
+    count = unit_count(flavor.get("flavor_info") or {})
+    return f"{flavor.get('flavor_id')}" + (f" ({count} cards)" if count else "")
+
+
 def check_engine(known: list[dict[str, Any]], job: Job) -> Check:
     names = [f"{item.get('engine_name')}/{item.get('engine_version')}" for item in known]
+    ascend = [name for name in names if name.startswith(f"{PRESET}/")]
     if not job.engine:
-        ascend = [name for name in names if name.startswith("Ascend")]
-        if job.image:
-            return Check("image", None, f"{job.image}: SWR is asked when the job starts, not before")
-        return Check("engines", True, listed(ascend))
+        return Check("engine", bool(ascend) or bool(job.image), f"of {PRESET} there is {listed(ascend)}",
+                     "use an own image")  # fmt: skip
+    is_there = job.engine in names
     return Check(
-        "engine",
-        job.engine in names,
-        f"{job.engine} is {'' if job.engine in names else 'not '}there",
-        f"there is {listed(names)}",
+        "engine", is_there, f"{job.engine} is {'' if is_there else 'not '}there", f"there is {listed(ascend)}"
     )
 
 
 def check_quota(session: Session) -> Check:
     answer = session.call("show quotas", "show_training_quotas", "ShowTrainingQuotasRequest")
-    full = [item for item in answer.get("quotas") or [] if is_full(item)]
-    says = ", ".join(f"{item['resource']}: {item['used']} of {item['quota']} in use" for item in full)
-    return Check("quota", not full, says or "there is room", "wait for a job to end, or ask for more")
-
-
-def is_full(item: dict[str, Any]) -> bool:
-    quota, used = item.get("quota"), item.get("used")
-    return isinstance(quota, int) and isinstance(used, int) and 0 <= quota <= used
+    items = [item for item in answer.get("quotas") or [] if isinstance(item.get("quota"), int)]
+    says = ", ".join(
+        f"{item.get('resource')}: {item.get('used') or 0} of {item['quota']} in use" for item in items
+    )
+    is_full = any(0 <= item["quota"] <= (item.get("used") or 0) for item in items)
+    return Check("quota", not is_full, says or "none is set", "wait for a job to end, or ask for more")
 
 
 def listed(names: list[str]) -> str:

@@ -12,10 +12,12 @@ from cloud.providers.base import Check
 from src.model_utils.moxing_shim.url import is_remote, parse
 
 CARDS = {"xlarge": 1, "2xlarge": 2, "4xlarge": 4, "8xlarge": 8}
-NAMED_FLAVOR = re.compile(r"modelarts\.(?:kat1|pool\.visual)\.(\w*xlarge)")
+NAMED_FLAVOR = re.compile(r"(modelarts\.(?:kat1|pool\.visual)\.)(\w*xlarge)")
+WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST_FILES, MOST_BYTES = 4096, 128 << 20  # of the code; pages disagree, these are the FAQ's
 MANY_FILES, MANY_BYTES = 1000, 50 << 20
+MOST_DESCRIPTION, MOST_VARIABLES, MOST_NAME, MOST_VALUE = 256, 100, 8192, 4096
 SWITCH = "MA_RUN_METHOD"  # the one variable of this prefix that users set
 
 
@@ -23,7 +25,7 @@ def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Any]:
     """The request for `job`, its code at `job.code_url`; `secrets` are variables beside the job's own."""
     copies, access = job.access != "direct", access_of(job)
     algorithm = {
-        **program(job), "engine": engine(job), "parameters": arguments(job, copies),
+        **program(job), "engine": engine(job), "parameters": [] if has_own_start(job) else arguments(job, copies),
         "inputs": channels("data_url", job.data_url, access) if copies else [],
         "outputs": channels("train_url", job.train_url, access) if copies else [],
         "environments": variables(job, secrets),
@@ -39,29 +41,42 @@ def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Any]:
 
 def program(job: Job) -> dict[str, str]:
     """Preset engines start the boot file; an own image alone gets a command."""
-    if job.image and not job.engine:
-        folder = code_path(job)
-        return {
-            "code_dir": job_path(job.code_url), "local_code_dir": folder,
-            "command": f"cd {folder} && python {job.boot_file} {' '.join(shell_arguments(job))}".strip(),
-        }  # fmt: skip
+    if has_own_start(job):
+        return {"code_dir": job_path(job.code_url), "command": command(job)}
     return {"code_dir": job_path(job.code_url), "boot_file": job_path(job.code_url) + job.boot_file}
+
+
+def has_own_start(job: Job) -> bool:
+    return bool(job.image) and not job.engine
+
+
+def command(job: Job) -> str:
+    """Without a preset engine nobody starts a process per card: msrun does, or there is one process.
+
+    ModelArts runs it in a shell, so its variables may stand in it; the arguments are quoted.
+    """
+    start = "python"
+    if job.ranks > 1:
+        start = f"msrun --worker_num={job.ranks} --local_worker_num={job.cards} --join=True"
+    if job.nodes > 1:
+        start += " --master_addr=${VC_WORKER_HOSTS%%,*} --node_rank=${VC_TASK_INDEX}"
+    folder = "${MA_JOB_DIR}/" + last_folder(job)
+    words = [quoted(f"--{item['name']}={item['value']}") for item in arguments(job, job.access != "direct")]
+    return " ".join([f"cd {folder} && {start}", job.boot_file, *words])
+
+
+def last_folder(job: Job) -> str:
+    return job.code_url.rstrip("/").rpartition("/")[2]
+
+
+def quoted(word: str) -> str:
+    """`word` as one word of a shell."""
+    return word if WORD.fullmatch(word) else "'" + word.replace("'", "'\\''") + "'"
 
 
 def access_of(job: Job) -> str:
     """By variable for an own image: whether the service appends arguments to a command is not documented."""
-    return "env" if job.image and not job.engine and job.access == "parameter" else job.access
-
-
-def code_path(job: Job) -> str:
-    """Where an own image finds the code: below /home, and none of the platform's own folders."""
-    return "/home/mindlift/" + job.code_url.rstrip("/").rpartition("/")[2]
-
-
-def shell_arguments(job: Job) -> list[str]:
-    """The parameters as words of a shell: the service appends none to a command of one's own."""
-    found = arguments(job, False) if job.access == "direct" else arguments(job, True)
-    return ["'--" + f"{item['name']}={item['value']}".replace("'", "'\\''") + "'" for item in found]
+    return "env" if has_own_start(job) and job.access == "parameter" else job.access
 
 
 def engine(job: Job) -> dict[str, str]:
@@ -87,7 +102,7 @@ def channels(name: str, url: str, access: str) -> list[dict[str, Any]]:
 
 
 def variables(job: Job, secrets: Mapping[str, str]) -> dict[str, str]:
-    method = {SWITCH: "msrun"} if job.run_method == "msrun" else {}
+    method = {SWITCH: "msrun"} if job.run_method == "msrun" and not has_own_start(job) else {}
     return {**method, **{name: str(value) for name, value in job.environment.items()}, **secrets}
 
 
@@ -133,7 +148,7 @@ def filled(values: dict[str, Any]) -> dict[str, Any]:
 def cards_of(flavor: str) -> int | None:
     """The cards of a flavor by its name, None for other names."""
     match = NAMED_FLAVOR.match(flavor)
-    return CARDS.get(match.group(1)) if match else None
+    return CARDS.get(match.group(2)) if match else None
 
 
 def checks(job: Job, package: Package) -> Iterator[Check]:
@@ -158,11 +173,9 @@ def machine(job: Job) -> Check:
         return Check("flavor", False, "neither flavor nor pool_id is set", "selfcheck lists the flavors")
     has = cards_of(job.flavor)
     if has is not None and has != job.cards:
-        fitting = [
-            f"{job.flavor[: job.flavor.rindex('.') + 1]}{size}"
-            for size, count in CARDS.items()
-            if count == job.cards
-        ]
+        match = NAMED_FLAVOR.match(job.flavor)
+        kind = match.group(1) if match else ""
+        fitting = [f"{kind}{size}" for size, count in CARDS.items() if count == job.cards]
         return Check("flavor", False, f"{job.cards} cards asked of {job.flavor}, which has {has}",
                      f"use {fitting[0]}" if fitting else "flavors have 1, 2, 4 or 8 cards; use more nodes")  # fmt: skip
     return Check("flavor", True, f"{job.flavor or job.pool_id}: {job.nodes} x {job.cards} cards")
@@ -183,26 +196,30 @@ def code(package: Package) -> Check:
 
 
 def texts(job: Job) -> Iterator[Check]:
-    problems = []
-    if len(job.description) > 256:
-        problems.append(f"description has {len(job.description)} letters of 256")
-    names = [*job.environment, *job.secrets]
-    if len(names) > 100:
-        problems.append(f"{len(names)} variables of 100")
-    problems += [
-        f"variable {name}: names that begin with MA_ are the platform's"
-        for name in names
-        if name.startswith("MA_") and name != SWITCH
-    ]
-    problems += [
-        f"variable {name} is longer than 4096 letters"
-        for name, value in job.environment.items()
-        if len(str(value)) > 4096
-    ]
-    problems += [
-        f"parameter {name!r}: expected letters, digits, - and _"
-        for name, _ in parameters(job)
-        if not PARAMETER.fullmatch(name)
-    ]
-    for problem in problems:
+    """A failed check for each text that the service would refuse, and one note."""
+    for problem in [*text_problems(job), *variable_problems(job)]:
         yield Check("request", False, problem, "shorten or rename it")
+    if job.max_hours != int(job.max_hours):
+        yield Check("max_hours", None, "sent in minutes, but the SDK's documents know only hours",
+                    "give whole hours if the service refuses it")  # fmt: skip
+
+
+def text_problems(job: Job) -> Iterator[str]:
+    if len(job.description) > MOST_DESCRIPTION:
+        yield f"description has {len(job.description)} letters of {MOST_DESCRIPTION}"
+    for item in arguments(job, job.access != "direct"):
+        if not PARAMETER.fullmatch(item["name"]):
+            yield f"parameter {item['name']!r}: expected 1 to 64 letters, digits, - and _"
+
+
+def variable_problems(job: Job) -> Iterator[str]:
+    found = variables(job, dict.fromkeys(job.secrets, ""))
+    if len(found) > MOST_VARIABLES:
+        yield f"{len(found)} variables of {MOST_VARIABLES}"
+    for name, value in found.items():
+        if name.startswith("MA_") and name != SWITCH:
+            yield f"variable {name}: names that begin with MA_ are the platform's"
+        if len(name) > MOST_NAME:
+            yield f"variable {name[:32]}... has a name of {len(name)} letters of {MOST_NAME}"
+        if len(value) > MOST_VALUE:
+            yield f"variable {name} is longer than {MOST_VALUE} letters"

@@ -1,109 +1,55 @@
-"""Calls of the ModelArts SDK: credentials, one request at a time, and its failures in our words."""
+"""Calls of the ModelArts SDK: one region and project, one request at a time."""
 
 from __future__ import annotations
 
-import configparser
+import json
+import logging
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError
+from cloud.errors import JobError
 from cloud.job import Job
-from src.model_utils.moxing_shim import settings
+from cloud.providers.modelarts.failures import translated
+from cloud.providers.modelarts.keys import PROJECT, read_keys, read_project
 
-SERVICE = "ModelArts"
-TIMEOUT_S = (10, 60)  # connect, read
-ADVICE = {
-    "ModelArts.2751": "choose another name, or leave name out",
-    "ModelArts.2753": "train_url and data_url have to be folders of a bucket of this region",
-    "ModelArts.2757": "look at code_url", "ModelArts.2758": "look at boot_file",
-    "ModelArts.2759": "keep data out of the repository", "ModelArts.2760": "keep data out of the repository",
-    "ModelArts.2761": "keep data out of the repository", "ModelArts.2763": "the flavor does not fit the engine; see selfcheck",
-    "ModelArts.2773": "look at the bucket's policy and the agency", "ModelArts.2780": "selfcheck lists the engines",
-    "ModelArts.2781": "selfcheck lists the flavors", "ModelArts.2784": "look at the keys and the project",
-    "ModelArts.2785": "authorise ModelArts to use OBS (console: Settings, Authorization)",
-    "ModelArts.2791": "paths are obs://bucket/folder/", "ModelArts.2793": "look at nodes",
-}  # fmt: skip
-NO_SUCH_JOB = "ModelArts.2775"
-
-
-@dataclass(frozen=True)
-class Keys(settings.Keys):
-    """An access key of Huawei Cloud, and the project that was found with it."""
-
-    project_id: str = ""
-
-
-def read_keys(env: Mapping[str, str]) -> Keys:
-    """HUAWEICLOUD_SDK_AK/SK, the SDK's profile file, then the names that the storage layer reads; else JobError."""
-    families = (
-        ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK", "HUAWEICLOUD_SDK_SECURITY_TOKEN"),
-        *settings.KEY_FAMILIES,
-    )
-    for number, (access, secret, token) in enumerate(families):
-        if env.get(access) or env.get(secret):
-            if not (env.get(access) and env.get(secret)):
-                raise JobError(f"of {access} and {secret} only one is set; set both")
-            project = env.get("HUAWEICLOUD_SDK_PROJECT_ID", "")
-            return Keys(env[access], env[secret], env.get(token, ""), access, project)
-        if number == 0 and (found := read_profile(env)):
-            return found
-    raise JobError(
-        "no keys for ModelArts: export HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK, or write them to ~/.huaweicloud/credentials"
-    )
-
-
-def read_profile(env: Mapping[str, str]) -> Keys | None:
-    """Section [basic] of the SDK's own file, if there is one."""
-    home = Path(env.get("HOME") or Path.home())
-    path = Path(env.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") or home / ".huaweicloud" / "credentials")
-    if not path.is_file():
-        return None
-    parser = configparser.RawConfigParser()
-    try:
-        parser.read(path, encoding="utf-8")
-    except (configparser.Error, UnicodeDecodeError):
-        raise JobError(
-            f"{path} is no credentials file; expected [basic] with ak, sk and project_id"
-        ) from None
-    values = dict(parser.items("basic")) if parser.has_section("basic") else {}
-    if not values.get("ak") or not values.get("sk"):
-        return None
-    project = env.get("HUAWEICLOUD_SDK_PROJECT_ID") or values.get("project_id", "")
-    return Keys(values["ak"], values["sk"], values.get("security_token", ""), str(path), project)
+TIMEOUT_S = (10.0, 60.0)  # connect, read
+REGIONS = ("HUAWEICLOUD_REGION", "OS_REGION_NAME")
+LOGGER = "HuaweiCloud-SDK-ModelArtsClient"  # without a handler it writes to stderr, beside our one line
 
 
 class Session:
     """A client of one region and project; made when it is first used, for the SDK takes 1.5 s to import."""
 
-    def __init__(self, job: Job, env: Mapping[str, str] | None = None):
+    def __init__(
+        self, job: Job, env: Mapping[str, str] | None = None, timeout_s: tuple[float, float] = TIMEOUT_S
+    ):
         self.env = os.environ if env is None else env
+        self.job, self.timeout_s = job, timeout_s
         self.endpoint = job.endpoint
-        self.region = job.region or next(
-            (self.env[name] for name in ("HUAWEICLOUD_REGION", "OS_REGION_NAME") if self.env.get(name)), ""
-        )
-        self.given_project = job.project_id
+        self.region = job.region or next((self.env[name] for name in REGIONS if self.env.get(name)), "")
+        self.retry_after_s = 0.0
+        self.others: dict[tuple[str, str], Session] = {}
         self._client: Any = None
-        self._project = ""
 
     @property
     def place(self) -> str:
-        """The region, or the host of the endpoint; the first part of handles."""
+        """The host of the endpoint, else the region: the first part of handles."""
         return urlsplit(self.endpoint).netloc or self.endpoint if self.endpoint else self.region
 
     def at(self, place: str, project: str) -> Session:
-        """This session, or for a handle of another place one there."""
-        if not self.endpoint and not self.region:
-            if ":" in place or "." in place:
-                scheme = "http" if place.startswith(("127.0.0.1", "localhost")) else "https"
-                self.endpoint = f"{scheme}://{place}"
-            else:
-                self.region = place
-        self.given_project = self.given_project or project
-        return self
+        """The session for a handle: its own place, unless --endpoint says where the service is, and its project."""
+        endpoint, region = self.endpoint, ""
+        if not endpoint and (":" in place or "." in place):
+            is_local = place.rpartition(":")[0] in ("127.0.0.1", "localhost")
+            endpoint = f"{'http' if is_local else 'https'}://{place}"
+        elif not endpoint:
+            region = place
+        if (place, project) not in self.others:
+            job = self.job.replace(endpoint=endpoint, region=region, project_id=project)
+            self.others[place, project] = Session(job, self.env, self.timeout_s)
+        return self.others[place, project]
 
     @property
     def client(self) -> Any:
@@ -114,100 +60,99 @@ class Session:
     @property
     def project(self) -> str:
         """The project's id, asked from IAM if nobody names it."""
-        credentials = self.client._credentials
-        return credentials.project_id
+        return str(self.client.get_credentials().project_id)
 
-    def build(self) -> Any:
-        """JobError for what is missing; Refused or NoAnswer if the project has to be asked for and that fails.
+    @property
+    def address(self) -> str:
+        """scheme://host of the service."""
+        if self.endpoint:
+            return self.endpoint if "://" in self.endpoint else f"https://{self.endpoint}"
+        return str(self.known_region().endpoints[0])
 
-        Importing the SDK writes ~/.huaweicloud/application_id, a random number that it sends along.
-        """
-        keys = read_keys(self.env)
-        project = self.given_project or keys.project_id
-        if not self.endpoint and not self.region:
-            raise JobError("no region: pass --region, such as cn-north-4, or --endpoint")
-        if self.endpoint and not project:
-            raise JobError(
-                "no project: pass --project_id, or export HUAWEICLOUD_SDK_PROJECT_ID; an endpoint alone does not tell it"
-            )
-        import huaweicloudsdkmodelarts.v1 as sdk
-        from huaweicloudsdkcore.auth.credentials import BasicCredentials
-        from huaweicloudsdkcore.http.http_config import HttpConfig
+    def known_region(self) -> Any:
         from huaweicloudsdkmodelarts.v1.region.modelarts_region import ModelArtsRegion
 
-        credentials = BasicCredentials(keys.access_key, keys.secret_key, project or None)
-        if keys.token:
-            credentials = credentials.with_security_token(keys.token)
-        builder = sdk.ModelArtsClient.new_builder().with_credentials(credentials)
-        builder = builder.with_http_config(HttpConfig(timeout=TIMEOUT_S, retry_times=0))
-        if self.endpoint:
-            return builder.with_endpoint(self.endpoint).build()
         try:
-            region = ModelArtsRegion.value_of(self.region)
+            return ModelArtsRegion.value_of(self.region)
         except KeyError:
             raise JobError(
                 f"region {self.region!r} is none of ModelArts'; expected one such as cn-north-4, or pass --endpoint"
             ) from None
-        return translated(
-            f"ask for the project of {self.region}", lambda: builder.with_region(region).build()
-        )
 
-    def call(self, what: str, method: str, request: str, **values: Any) -> dict[str, Any]:
-        """One request by the names of the SDK; its answer as a dict. `what` begins error messages."""
+    def build(self) -> Any:
+        """JobError for what is missing; what IAM answers if it has to be asked for the project.
+
+        Importing the SDK writes ~/.huaweicloud/application_id, a random number that it sends along.
+        """
+        if not self.endpoint and not self.region:
+            raise JobError("no region: pass --region, such as cn-north-4, or --endpoint")
+        keys, project = read_keys(self.env), self.job.project_id or read_project(self.env)
+        if self.endpoint and not project:  # the SDK would send '{project_id}' as it stands
+            raise JobError(
+                f"no project: pass --project_id, or export {PROJECT}; an endpoint alone does not tell it"
+            )
+        import huaweicloudsdkmodelarts.v1 as sdk
+        from huaweicloudsdkcore.auth.credentials import BasicCredentials
+        from huaweicloudsdkcore.http.http_config import HttpConfig
+
+        logging.getLogger(LOGGER).addHandler(logging.NullHandler())
+        credentials = BasicCredentials(keys.access_key, keys.secret_key, project or None)
+        if keys.token:
+            credentials = credentials.with_security_token(keys.token)
+        builder = sdk.ModelArtsClient.new_builder().with_credentials(credentials)
+        builder = builder.with_http_config(HttpConfig(timeout=self.timeout_s, retry_times=0))
+        builder = builder.with_exception_handler(self.error_handler())
+        builder = (
+            builder.with_endpoint(self.address) if self.endpoint else builder.with_region(self.known_region())
+        )
+        client = translated(f"ask for the project of {self.region}", builder.build, self.hidden())
+        take_429_as_it_is(client)
+        return client
+
+    def hidden(self) -> list[str]:
+        """What no message may show."""
+        keys = read_keys(self.env)
+        return [keys.access_key, keys.secret_key, keys.token]
+
+    def error_handler(self) -> Any:
+        """The SDK's own, that also notes Retry-After."""
+        from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler
+
+        session = self
+
+        class Handler(DefaultExceptionHandler):
+            def handle_exception(self, request: Any, response: Any) -> None:
+                wait = response.headers.get("Retry-After", "")
+                session.retry_after_s = float(wait) if wait.isdigit() else 0.0
+                super().handle_exception(request, response)
+
+        return Handler()
+
+    def call(
+        self, what: str, method: str, request: str, hidden: Sequence[str] = (), **values: Any
+    ) -> dict[str, Any]:
+        """One request by the names of the SDK; its JSON. `what` begins error messages, `hidden` is not in them."""
         client = self.client
         import huaweicloudsdkmodelarts.v1 as sdk
 
         made = getattr(sdk, request)(**values)
-        answer = translated(what, lambda: getattr(client, method)(made))
-        return plain(answer) or {}
+        self.retry_after_s = 0.0
+        return translated(  # type: ignore[no-any-return]
+            what, lambda: as_json(getattr(client, method)(made)), [*self.hidden(), *hidden], lambda: self.retry_after_s
+        )  # fmt: skip
 
 
-def plain(value: Any) -> Any:
-    """Objects of the SDK as dicts and lists."""
-    if hasattr(value, "openapi_types"):
-        return {
-            name: plain(getattr(value, name))
-            for name in value.openapi_types
-            if getattr(value, name) is not None
-        }
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    if isinstance(value, dict):
-        return {name: plain(item) for name, item in value.items()}
-    return value
+def as_json(answer: Any) -> dict[str, Any]:
+    """The service's own words: models of the SDK lose values that are new to them."""
+    data = json.loads(answer.raw_content or b"{}")
+    if not isinstance(data, dict):
+        raise ValueError("expected an object")
+    return data
 
 
-def translated(what: str, request: Any) -> Any:
-    """`request()` with its failures as ServiceError or NoAnswer; no cause is kept that could show a key."""
-    import requests
-    from huaweicloudsdkcore.exceptions import exceptions as sdk
+def take_429_as_it_is(client: Any) -> None:
+    """urllib3, as the SDK sets it up, gives up on a GET's 429 with a text of its own, without code and Retry-After."""
+    from requests.adapters import HTTPAdapter
 
-    try:
-        return request()
-    except sdk.ServiceResponseException as err:
-        raise refusal(what, int(err.status_code or 0), err.error_code or "", err.error_msg or "") from None
-    except sdk.SdkException as err:
-        raise NoAnswer(f"{what}: {SERVICE} does not answer: {shortened(err.error_msg)}") from None
-    except requests.RequestException as err:
-        raise NoAnswer(f"{what}: {SERVICE} does not answer: {shortened(err)}") from None
-
-
-def refusal(what: str, status: int, code: str, message: str) -> ServiceError:
-    code = code or str(status)
-    if status == 429 or status >= 500 or code in ("429", "ModelArts.2799"):
-        return Overloaded(SERVICE, what, code, shortened(message), "", status)
-    if code == NO_SUCH_JOB or (status == 404 and "job" in what):
-        return NoSuchJob(SERVICE, what, code, message, "list shows your jobs", status)
-    hint = ADVICE.get(code, "")
-    if status == 401:
-        late = "time" in message.lower() or "expired" in message.lower()
-        hint = (
-            "set this machine's clock right"
-            if late
-            else "look at the access key, the secret key and the project"
-        )
-    return Refused(SERVICE, what, code, message, hint, status)
-
-
-def shortened(problem: object) -> str:
-    return " ".join(str(problem).split())[:300]
+    for scheme in ("https://", "http://"):
+        client.get_http_client()._session.mount(scheme, HTTPAdapter(max_retries=0))
