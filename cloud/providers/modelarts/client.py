@@ -46,7 +46,13 @@ class ModelArts:
         self.reaches_store = False
 
     def complete(self, job: Job) -> Job:
-        return job.replace(region=self.session.region)
+        """Its region; and how an own image, for which no launcher starts a process per card, really runs."""
+        job = job.replace(region=self.session.region)
+        if not request.has_own_start(job):
+            return job
+        return job.replace(
+            access=request.access_of(job), run_method="msrun" if job.ranks > 1 else job.run_method
+        )
 
     @contextlib.contextmanager
     def reach_store(self) -> Iterator[None]:
