@@ -13,8 +13,9 @@ import numpy as np
 from src import checkpoint, models
 from src.data.pipeline import DataOptions
 from src.model_utils.errors import ConfigError
-from src.optim import sgd_momentum
-from src.schedule import ScheduleOptions
+from src.models import layers
+from src.optim import rmsprop, sgd_momentum
+from src.schedule import Phase, ScheduleOptions
 from src.step import StepOptions
 from src.tasks.classification import SmoothedCrossEntropy
 
@@ -27,17 +28,30 @@ def data_options(cfg: Any, workers: int) -> DataOptions:
     return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
 
 
-def schedule_options(cfg: Any) -> ScheduleOptions:
+def schedule_options(cfg: Any, size: int = 1) -> ScheduleOptions:
+    """The schedule of `size` ranks, whose global batch scales the learning rates if lr_base_batch is set."""
+    batch = cfg.per_batch_size * cfg.accumulation_steps * size
+    scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
     return ScheduleOptions(
-        cfg.lr_scheduler,
-        cfg.lr,
-        cfg.max_epoch,
-        cfg.warmup_epochs,
-        cfg.eta_min,
-        cfg.T_max,
-        cfg.lr_epochs,
-        cfg.lr_gamma,
-    )
+        cfg.lr_scheduler, cfg.lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
+        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases(cfg, scale), cfg.phase_reading,
+    )  # fmt: skip
+
+
+def phases(cfg: Any, scale: float) -> tuple[Phase, ...]:
+    """The phases to train, one after another; ConfigError if their lists differ in length."""
+    if cfg.lr_scheduler != "phases":
+        return ()
+    names = ("phase_epochs", "phase_lr", "phase_warmup", "phase_decay", "phase_decay_epochs")
+    lists = [getattr(cfg, name) for name in names]
+    counts = {len(values) for values in lists}
+    if len(counts) > 1 or 0 in counts:
+        given = ", ".join(f"--{name} {','.join(map(str, values))}" for name, values in zip(names, lists))
+        raise ConfigError(f"every phase needs one value of each: {given}")
+    found = [Phase(epochs, lr * scale, *rest) for epochs, lr, *rest in zip(*lists)]
+    if cfg.phase is not None and cfg.phase > len(found):
+        raise ConfigError(f"--phase {cfg.phase}: there are {len(found)} phases; see --phase_epochs")
+    return tuple(found if cfg.phase is None else found[cfg.phase - 1 : cfg.phase])
 
 
 def loss(cfg: Any) -> nn.Cell:
@@ -46,7 +60,10 @@ def loss(cfg: Any) -> nn.Cell:
 
 def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray) -> nn.Optimizer:
     """`rates` (steps,) holds the learning rate of every step."""
-    return sgd_momentum(net.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
+    weights = net.trainable_params()
+    if cfg.optimizer == "rmsprop":
+        return rmsprop(weights, rates, cfg.rmsprop_decay, cfg.epsilon, cfg.momentum, cfg.weight_decay)
+    return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
 
 
 def step_options(cfg: Any, size: int) -> StepOptions:
@@ -55,14 +72,20 @@ def step_options(cfg: Any, size: int) -> StepOptions:
     return StepOptions(size, scale, cfg.is_dynamic_loss_scale, cfg.accumulation_steps)
 
 
-def network(cfg: Any, device: str) -> nn.Cell:
-    """The seeded network of cfg.net at its precision, before any weights are loaded."""
+def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
+    """The seeded network of cfg.net at its precision, before any weights are loaded.
+
+    A `folded` one has no batch norms behind its convolutions; layers.refill gives it its weights.
+    """
     ms.set_seed(cfg.seed)
     try:
         check_image_size(cfg)
+        check_options(cfg)
         net = models.build(cfg.net, cfg.num_classes, cfg.to_dict(), on_cpu=device == "CPU")
     except KeyError as err:
         raise ConfigError(str(err.args[0])) from err
+    if folded:
+        layers.fold(net)
     level = ("O3" if device == "Ascend" else "O0") if cfg.amp_level == "auto" else cfg.amp_level
     return net if level == "O0" else ms.amp.auto_mixed_precision(net, level)
 
@@ -74,6 +97,15 @@ def check_image_size(cfg: Any) -> None:
         raise ConfigError(
             f"--image_size {height},{width}: {cfg.net} needs at least {least} in both directions"
         )
+
+
+def check_options(cfg: Any) -> None:
+    """ConfigError for an option that somebody set and that this network does not have."""
+    for name in models.options_of_others(cfg.net):
+        if getattr(cfg, name) != cfg.default(name):
+            raise ConfigError(
+                f"--{name} {getattr(cfg, name)} (from {cfg.origin(name)}) has no effect on {cfg.net}; leave it out"
+            )
 
 
 def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> None:

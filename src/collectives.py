@@ -23,6 +23,12 @@ class Sum(nn.Cell):
         return self.reduce(x)
 
 
+def group_gradients(ends: tuple[int, ...] | None) -> None:
+    """Reduce the gradients in groups that end at these numbers (the zoo's split points); None: as MindSpore does."""
+    if ends:
+        ms.set_auto_parallel_context(all_reduce_fusion_config=list(ends))
+
+
 def all_sum(values: np.ndarray, size: int) -> np.ndarray:
     """Element-wise sum over the ranks of a float32 or a non-negative integer array (n,).
 

@@ -1,7 +1,9 @@
 """Learning rates, step by step. Pure functions; tested by tables.
 
-Both schedules are staircases over epochs as in the published recipes (facts of each network's
-recipe file); warm-up is a linear ramp laid over them, so a milestone inside the warm-up counts.
+Which of them a network's published recipe takes stands in its recipe file. `cosine_annealing` and `exponential`
+are staircases over epochs with the warm-up laid over them, so a milestone inside the warm-up counts; `linear`,
+`poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on; `phases`
+is the report of InceptionV4: trainings one after another, each with a warm-up and a decay of its own.
 """
 
 from __future__ import annotations
@@ -10,6 +12,22 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+
+CODE_START = 1e-5  # where the warm-up of the report's program starts; its text says 0
+STEPS_AT = (0.3, 0.6, 0.8)
+ZOO_COSINE = 0.94  # of a half wave: the zoo's cosine ends before its end
+ZOO_FLOOR = 1e-5
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training inside a training: `epochs` with `lr` after `warmup` epochs, times `decay` every `every` epochs."""
+
+    epochs: int
+    lr: float
+    warmup: int
+    decay: float
+    every: int
 
 
 @dataclass(frozen=True)
@@ -24,6 +42,16 @@ class ScheduleOptions:
     period: int | None = None
     milestones: tuple[int, ...] = ()
     gamma: float = 0.1
+    lr_init: float = 0.0
+    power: float = 2.0
+    phases: tuple[Phase, ...] = ()
+    reading: str = "text"
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the training: max_epoch, but no more than the phases have."""
+        planned = sum(phase.epochs for phase in self.phases)
+        return min(self.max_epoch, planned) if self.kind == "phases" else self.max_epoch
 
 
 def cosine_annealing(epoch: int, options: ScheduleOptions) -> float:
@@ -38,17 +66,87 @@ def exponential(epoch: int, options: ScheduleOptions) -> float:
     return options.lr * options.gamma ** sum(epoch >= milestone for milestone in options.milestones)
 
 
-KINDS = {"cosine_annealing": cosine_annealing, "exponential": exponential}
+def linear(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to eta_min in a straight line."""
+    return options.lr - (options.lr - options.eta_min) * (step - warmup) / (total - warmup)
+
+
+def poly(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to eta_min as (1 - share) ** power."""
+    left = 1 - (step - warmup) / (total - warmup)
+    return options.eta_min + (options.lr - options.eta_min) * left**options.power
+
+
+def cosine(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """The zoo's product of a line and a cosine; the cosine counts from the first step, also after a warm-up."""
+    left = (total - step) / (total - warmup)
+    wave = (1 + math.cos(math.pi * ZOO_COSINE * step / (total - warmup))) / 2
+    return options.lr * (left * wave + ZOO_FLOOR)
+
+
+def steps(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """Times gamma at 30, 60 and 80 % of all steps."""
+    return options.lr * options.gamma ** sum(step >= share * total for share in STEPS_AT)
+
+
+BY_EPOCH = {"cosine_annealing": cosine_annealing, "exponential": exponential}
+BY_STEP = {"linear": linear, "poly": poly, "cosine": cosine, "steps": steps}
 
 
 def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
     """Learning rate of the 0-based optimiser step `step`."""
-    warmup_steps = round(options.warmup_epochs * steps_per_epoch)
-    ramp = min(1.0, (step + 1) / warmup_steps) if warmup_steps else 1.0
-    return ramp * KINDS[options.kind](step // steps_per_epoch, options)
+    if options.kind == "phases":
+        return lr_in_phases(step, steps_per_epoch, options)
+    warmup = round(options.warmup_epochs * steps_per_epoch)
+    if options.kind in BY_EPOCH:
+        planned = BY_EPOCH[options.kind](step // steps_per_epoch, options)
+    elif step < warmup:
+        planned = options.lr
+    else:
+        planned = BY_STEP[options.kind](step, warmup, options.max_epoch * steps_per_epoch, options)
+    if step >= warmup:
+        return planned
+    return options.lr_init + (planned - options.lr_init) * (step + 1) / warmup
+
+
+def lr_in_phases(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    for phase in options.phases:
+        if step < phase.epochs * steps_per_epoch:
+            break
+        step -= phase.epochs * steps_per_epoch
+    rule = as_the_code if options.reading == "code" else as_the_text
+    return rule(step, steps_per_epoch, phase)
+
+
+def as_the_text(step: int, steps_per_epoch: int, phase: Phase) -> float:
+    """The report's words: from 0 to lr in `warmup` epochs, then times `decay` every `every` epochs."""
+    warmup = phase.warmup * steps_per_epoch
+    if step < warmup:
+        return phase.lr * step / warmup
+    return phase.lr * phase.decay ** ((step // steps_per_epoch - phase.warmup) // phase.every)
+
+
+def as_the_code(step: int, steps_per_epoch: int, phase: Phase) -> float:
+    """The report's program: warm-up from 1e-5, and from its last value on a decay at every multiple of `every`
+    epochs since the phase began. So phase 1 decays first at its epoch 6, phases 2 and 3 as their warm-up ends.
+    """
+    warmup, period = phase.warmup * steps_per_epoch, phase.every * steps_per_epoch
+    at = min(step, warmup - 1)
+    reached = CODE_START + (phase.lr - CODE_START) * at / warmup if warmup else phase.lr
+    decays = max(0, step // period - max(0, warmup - 1) // period)
+    return reached * phase.decay ** (decays if step >= warmup else 0)
+
+
+def phase_starts(steps_per_epoch: int, options: ScheduleOptions) -> frozenset[int]:
+    """The steps, counted from 0, at which a phase begins after another one."""
+    found, epoch = set(), 0
+    for phase in options.phases[:-1] if options.kind == "phases" else ():
+        epoch += phase.epochs
+        found.add(epoch * steps_per_epoch)
+    return frozenset(found)
 
 
 def lr_table(steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
-    """Learning rate of every step of the training, shape (max_epoch * steps_per_epoch,), float32."""
-    steps = range(options.max_epoch * steps_per_epoch)
-    return np.array([lr_at(step, steps_per_epoch, options) for step in steps], np.float32)
+    """Learning rate of every step of the training, shape (epochs * steps_per_epoch,), float32."""
+    planned = range(options.epochs * steps_per_epoch)
+    return np.array([lr_at(step, steps_per_epoch, options) for step in planned], np.float32)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
+
+from src.optim import forget
 
 GROWTH_INTERVAL = 2000
 GROWTH_FACTOR = 2.0
@@ -157,6 +159,7 @@ class TrainStep:
         network.set_train()
         backward = Backward(network, loss, optimizer, scale, options.size)
         update = Update(optimizer, scale, options)
+        self.optimizer = optimizer
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())
@@ -173,14 +176,21 @@ class TrainStep:
         losses = [float(self.accumulate(*batch).asnumpy()) for batch in batches]
         return sum(losses) / len(losses), bool(self.apply().asnumpy())
 
-    def from_queue(self, dataset: ms.dataset.Dataset, steps: int) -> Iterator[tuple[float, bool]]:
-        """Run `steps` steps on batches that the device takes from its own queue (Ascend)."""
+    def from_queue(self, dataset: ms.dataset.Dataset) -> Callable[[], tuple[float, bool]]:
+        """A function that trains on the next batch, which the device takes from its own queue (Ascend)."""
         whole = self.whole
 
         def one(images, labels):
             return whole(images, labels)
 
         sink = ms.data_sink(one, dataset)
-        for _ in range(steps):
+
+        def step() -> tuple[float, bool]:
             loss, updated = sink()
-            yield float(loss.asnumpy()), bool(updated.asnumpy())
+            return float(loss.asnumpy()), bool(updated.asnumpy())
+
+        return step
+
+    def forget(self) -> None:
+        """Begin anew with the weights as they are, as a training does that starts from a checkpoint."""
+        forget(self.optimizer)

@@ -23,7 +23,7 @@ from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.run_log import RunLog, Throughput
 from src.runs import Run
-from src.schedule import lr_table
+from src.schedule import lr_table, phase_starts
 from src.step import TrainStep
 
 
@@ -91,12 +91,19 @@ class Trainer:
         self.per_epoch = pipeline.train_steps_per_epoch(
             len(self.samples), self.options, ranks.size, cfg.accumulation_steps
         )
-        self.total = min(cfg.max_epoch * self.per_epoch, cfg.max_steps or math.inf)
         device = ms.get_context("device_target")
         self.network = build.network(cfg, device)
         if weights:
             build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0])
-        self.rates = lr_table(self.per_epoch, build.schedule_options(cfg))
+        schedule = build.schedule_options(cfg, ranks.size)
+        self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
+        self.total = min(len(self.rates), cfg.max_steps or math.inf)
+        self.interval = self.per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
+        if (cfg.phase or 1) > 1 and not weights and run.resume_from is None:
+            raise ConfigError(
+                f"--phase {cfg.phase} goes on with the weights of phase {cfg.phase - 1}: pass --pretrained"
+            )
+        collectives.group_gradients(cfg.all_reduce_fusion)
         optimizer = build.optimizer(cfg, self.network, self.rates)
         self.step = TrainStep(self.network, build.loss(cfg), optimizer, build.step_options(cfg, ranks.size))
         self.state = unique([*self.network.get_parameters(), *self.step.state])
@@ -124,12 +131,15 @@ class Trainer:
             self.total * group,
             group,
         )
-        if sinks(self.cfg, ms.get_context("device_target")):
-            yield from self.step.from_queue(batches.dataset, self.total - self.steps)
-            return
         with contextlib.closing(iter(batches)) as source:
-            for _ in range(self.steps, self.total):
-                yield self.step([next(source) for _ in range(group)])
+            if sinks(self.cfg, ms.get_context("device_target")):
+                run = self.step.from_queue(batches.dataset)
+            else:
+                run = lambda: self.step([next(source) for _ in range(group)])  # noqa: E731
+            for step in range(self.steps, self.total):
+                if step in self.fresh:
+                    self.step.forget()
+                yield run()
 
     def train(self, started: float) -> tuple[float | None, float | None, float | None]:
         """Run the remaining steps; returns last loss, images/s over the last lines, seconds to first step."""
@@ -149,7 +159,7 @@ class Trainer:
                 ):
                     rate = speed.read() or rate
                     self.report(loss, rate, updated)
-                if self.steps % self.cfg.ckpt_interval == 0 or self.steps == self.total or stop.number:
+                if self.steps % self.interval == 0 or self.steps == self.total or stop.number:
                     self.save()
                 if stop.number:
                     raise Stopped(

@@ -69,6 +69,10 @@ class Config:
             raise ConfigError(f"no option '{name}'{nearest(name, self._origins)}")
         return self._origins[name]
 
+    def default(self, name: str) -> Value:
+        """What default_config.yaml gives an option."""
+        return self._schema.options[name].default
+
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""
         return dict(self._values)

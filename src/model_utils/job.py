@@ -78,6 +78,11 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         raise ConfigError(
             f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
         )
+    if cfg.parameter_server:
+        raise ConfigError(
+            "--parameter_server true: not supported, because ranks that all-reduce need no server and train as one;"
+            " leave it out, and start several ranks (scripts/local_ranks.sh)"
+        )
     adapter = choose_adapter(cfg, ranks, trains)
     device_adapter.prepare_environment(ranks, threads=cfg.threads)
     if cfg.backbone and ranks.is_main:

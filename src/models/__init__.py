@@ -25,6 +25,12 @@ def family_of(net: str) -> ModuleType:
     raise KeyError(f"unknown net '{net}'; known: {', '.join(known)}")
 
 
+def options_of_others(net: str) -> list[str]:
+    """The options that other families have and that of `net` has not."""
+    own = set(family_of(net).OPTIONS)
+    return sorted({name for module in families().values() for name in module.OPTIONS} - own)
+
+
 def build(net: str, num_classes: int, options: dict, on_cpu: bool = False):
     """The network cell; of `options` it takes those that its family names in OPTIONS.
 

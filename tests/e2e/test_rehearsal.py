@@ -22,6 +22,7 @@ from tests.servers import s3_client
 
 SHORT = ["--net", "densenet22", "--dataset", "digits", "--cards", "2", "--recipe"]
 QUICK = ["max_epoch=1", "log_interval=1", "run_eval=true"]
+EPOCHS = 60  # of the job that is killed: 180 steps, long enough to be hit after its first checkpoint
 PLATFORMS = ["modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net"]
 
 
@@ -156,7 +157,10 @@ def test_other_ways_to_run(home, few_digits, more):
 def weights(home: Home, prefix: str) -> dict[str, np.ndarray]:
     from src import checkpoint
 
-    client, key = s3_client(home.store), max(key for key in home.keys(prefix) if key.endswith("-12_3.ckpt"))
+    client, key = (
+        s3_client(home.store),
+        max(key for key in home.keys(prefix) if key.endswith(f"-{EPOCHS}_3.ckpt")),
+    )
     path = home.folder / key.replace("/", "-")
     path.write_bytes(client.get_object(Bucket=home.bucket, Key=key)["Body"].read())
     return {name: value.asnumpy() for name, value in checkpoint.read(path).items()}
@@ -166,7 +170,7 @@ def weights(home: Home, prefix: str) -> dict[str, np.ndarray]:
 def test_a_killed_rank_is_survived(home, few_digits, restart):
     job = [
         *SHORT,
-        "max_epoch=12",
+        f"max_epoch={EPOCHS}",
         "ckpt_interval=2",
         "log_interval=50",
         "run_eval=false",
@@ -384,7 +388,7 @@ def test_help_is_quick():
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_eight_cards(home, few_digits, platform):
     done = home.run(
-        "submit", *home.common, *SHORT, *QUICK, "--cards", "8", "--platform", platform, "--data_url", few_digits, "--wait",
+        "submit", *home.common, *SHORT, *QUICK, "per_batch_size=8", "--cards", "8", "--platform", platform, "--data_url", few_digits, "--wait",
         "--out", home.folder / "fetched", timeout=900,
     )  # fmt: skip
     assert done.code == 0, done.err + done.out

@@ -1,0 +1,104 @@
+"""ResNet-50 and ResNet-101, version 1.5: the stride of a bottleneck is at its 3x3 convolution.
+
+He et al., Deep Residual Learning for Image Recognition (CVPR 2016), section 4.1 and table 1; version 1.5 and the
+last norm of a block that starts at zero: Goyal et al., Accurate, Large Minibatch SGD (2017), sections 5.1 and 5.3.
+The defaults are those of torchvision's weights. The original MindSpore zoo's checkpoints need `conv_pad="same"`,
+`stem_pool="same"` and `bn_eps=1e-4`.
+"""
+
+from __future__ import annotations
+
+import math
+
+import mindspore.nn as nn
+import mindspore.ops as ops
+from mindspore.common.initializer import (
+    HeNormal,
+    Initializer,
+    TruncatedNormal,
+    Uniform,
+    XavierUniform,
+    initializer,
+)
+
+from src.models.layers import ConvNorm
+
+EXPANSION = 4
+WIDTHS = (64, 128, 256, 512)
+BN_EPS = 1e-5
+BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
+
+VARIANTS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+OPTIONS = ("conv_pad", "stem_pool", "bn_eps", "bn_momentum", "zero_gamma", "weight_init")
+
+
+def build(variant: str, num_classes: int, on_cpu: bool, **options) -> ResNet:
+    """ResNet with a `num_classes`-way head; `options` are those named in OPTIONS. `on_cpu` changes nothing."""
+    return ResNet(VARIANTS[variant], num_classes, **options)
+
+
+def least_side(variant: str) -> int:
+    """The smallest image height and width: one pixel behind the five halvings."""
+    return 32
+
+
+def initializer_of(weight_init: str) -> Initializer:
+    """Of the convolutions: He et al. 2015 (eq. 14, fan-out) or Glorot and Bengio 2010 (eq. 16)."""
+    return HeNormal(mode="fan_out", nonlinearity="relu") if weight_init == "he" else XavierUniform()
+
+
+class Bottleneck(nn.Cell):
+    """1x1, 3x3 and 1x1 convolution around a shortcut: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride)."""
+
+    def __init__(
+        self, cin: int, width: int, stride: int, block: dict, dilation: int = 1, is_zero: bool = False
+    ):
+        super().__init__()
+        cout = EXPANSION * width
+        self.conv1 = ConvNorm(cin, width, 1, **block)
+        self.conv2 = ConvNorm(width, width, 3, stride, dilation=dilation, **block)
+        self.conv3 = ConvNorm(width, cout, 1, relu=False, **block)
+        if is_zero:
+            self.conv3.norm.gamma.set_data(initializer("zeros", (cout,)))
+        self.has_shortcut = stride != 1 or cin != cout
+        if self.has_shortcut:
+            self.shortcut = ConvNorm(cin, cout, 1, stride, relu=False, **block)
+        self.relu = nn.ReLU()
+
+    def construct(self, x):
+        shortcut = self.shortcut(x) if self.has_shortcut else x
+        return self.relu(self.conv3(self.conv2(self.conv1(x))) + shortcut)
+
+
+class ResNet(nn.Cell):
+    """(N, 3, H, W) images -> (N, num_classes) logits."""
+
+    def __init__(
+        self, blocks: tuple[int, ...], num_classes: int, conv_pad: str = "sym", stem_pool: str = "sym",
+        bn_eps: float | None = None, bn_momentum: float | None = None, zero_gamma: bool = False, weight_init: str = "he",
+    ):  # fmt: skip
+        super().__init__()
+        block = {
+            "pad": conv_pad, "eps": BN_EPS if bn_eps is None else bn_eps, "init": initializer_of(weight_init),
+            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum,
+        }  # fmt: skip
+        self.stem = ConvNorm(3, WIDTHS[0], 7, 2, **block)
+        self.pool = nn.MaxPool2d(
+            3, 2, **({"pad_mode": "same"} if stem_pool == "same" else {"pad_mode": "pad", "padding": 1})
+        )
+        stages, cin = [], WIDTHS[0]
+        for stage, (depth, width) in enumerate(zip(blocks, WIDTHS)):
+            cells = []
+            for i in range(depth):
+                cells.append(Bottleneck(cin, width, 2 if stage and not i else 1, block, is_zero=zero_gamma))
+                cin = EXPANSION * width
+            stages.append(nn.SequentialCell(cells))
+        self.stages = nn.SequentialCell(stages)
+        self.classifier = nn.Dense(cin, num_classes)
+        spread = Uniform(1 / math.sqrt(cin)) if weight_init == "he" else TruncatedNormal(0.01)
+        self.classifier.weight.set_data(initializer(spread, self.classifier.weight.shape))
+        self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
+
+    def construct(self, x):
+        x = self.stages(self.pool(self.stem(x)))
+        return self.classifier(ops.mean(x, (2, 3)))
