@@ -90,6 +90,11 @@ def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
     return net if level == "O0" else ms.amp.auto_mixed_precision(net, level)
 
 
+def inference_network(cfg: Any, net: nn.Cell, device: str) -> nn.Cell:
+    """What to evaluate `net` with: its folded form, or itself if nothing in it folds. See layers.refill."""
+    return network(cfg, device, folded=True) if any(layers.conv_norms(net)) else net
+
+
 def check_image_size(cfg: Any) -> None:
     least = models.family_of(cfg.net).least_side(cfg.net)
     if min(cfg.image_size) < least:
