@@ -24,7 +24,7 @@ from src.model_utils.run_paths import write_atomic
 from src.models import layers
 from src.run_log import RunLog, Throughput
 from src.runs import Run
-from src.schedule import lr_table, phase_starts
+from src.schedule import from_config, lr_table, phase_starts
 from src.step import TrainStep
 
 
@@ -96,7 +96,7 @@ class Trainer:
         self.network = build.network(cfg, device)
         if weights:
             build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0])
-        schedule = build.schedule_options(cfg, ranks.size)
+        schedule = from_config(cfg, ranks.size)
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or math.inf)
         self.interval = self.per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
