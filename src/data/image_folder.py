@@ -56,8 +56,20 @@ def decode(data: bytes, file: str) -> np.ndarray:
     """(H, W, 3) uint8. Raises DataError that names `file` if it is not a whole image."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return np.asarray(picture.convert("RGB"))
+            return as_rgb(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
         raise DataError(
             f"corrupt image {file}: {err}; remove or replace it, or pass --skip_corrupt true"
         ) from err
+
+
+def as_rgb(picture: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of the first frame, the same as MindSpore's decoder gives.
+
+    Alpha is dropped, grey is repeated, of 16 bits the upper 8 count (Pillow would turn nearly all to white), CMYK is
+    converted without colour profile, and an EXIF rotation is not applied.
+    """
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        grey = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, 2)
+    return np.asarray(picture.convert("RGB"))

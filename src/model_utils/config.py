@@ -14,7 +14,8 @@ from typing import Any, NoReturn
 
 import yaml
 
-from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line
+from src.model_utils import programs, provenance
+from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line, without_inputs
 from src.model_utils.config_help import help_text
 from src.model_utils.errors import ConfigError
 from src.model_utils.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, plain, show
@@ -28,18 +29,21 @@ PLATFORM, REPLACED = "platform", "replaced"
 class Config:
     """Every option as an attribute; frozen, picklable, equal when the values are equal.
 
-    `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`.
+    `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`; `inputs` the words without a
+    flag, for programs that take some.
     """
 
     _schema: Schema
     _values: dict[str, Value]
     _origins: dict[str, str]
     extra: tuple[str, ...]
+    inputs: tuple[str, ...]
 
     def __init__(
-        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = ()
-    ) -> None:
-        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra)
+        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra, inputs=inputs)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._values:
@@ -73,6 +77,10 @@ class Config:
         """What default_config.yaml gives an option."""
         return self._schema.options[name].default
 
+    def option(self, name: str) -> Option:
+        """How an option is declared."""
+        return self._schema.options[name]
+
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""
         return dict(self._values)
@@ -91,7 +99,7 @@ class Config:
         """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
         layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
         origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}
-        return Config(self._schema, {**self._values, **layer}, origins, self.extra)
+        return Config(self._schema, {**self._values, **layer}, origins, self.extra, self.inputs)
 
 
 def load(
@@ -104,13 +112,19 @@ def load(
     first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
     """
     schema = read_schema(root / DEFAULTS)
-    words = list(arguments(sys.argv[1:] if argv is None else argv))
+    given, behind = split_at_dashes(sys.argv[1:] if argv is None else argv)
+    words = list(arguments(given))
+    inputs: list[str] = []
+    if programs.takes_inputs(prog):
+        words, inputs = without_inputs(words, schema)
     if any(word.key in ("h", "help") for word in words):
         cfg, about = defaults_for(schema, root, words)
         print(help_text(schema, cfg.to_dict(), about, prog), end="")
         raise SystemExit(0)
     line = read_line(words, schema, in_cloud)
-    cfg = resolve(schema, root, line)
+    line.inputs = inputs + behind
+    check_use(line, schema, prog)
+    cfg = resolve(schema, root, line, prog)
     if line.extra:
         print(f"warning: ignored unknown arguments {one_line(' '.join(line.shown))}", file=sys.stderr)
     if line.prints_config:
@@ -119,21 +133,87 @@ def load(
     return cfg
 
 
-def resolve(schema: Schema, root: Path, line: Line) -> Config:
-    """Lay the recipe and the command line over the defaults."""
+def split_at_dashes(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
+    """The words before `--` and those behind it."""
+    at = list(argv).index("--") if "--" in argv else len(argv)
+    return argv[:at], list(argv[at + 1 :])
+
+
+def check_use(line: Line, schema: Schema, prog: str) -> None:
+    """ConfigError for options and words that `prog` would not look at."""
+    for item in line.given:
+        option = schema.names[item.key]
+        if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
+            raise ConfigError(
+                f"{COMMAND_LINE}: {prog} has no use for --{item.key}; leave it out (see --help)"
+            )
+    if line.inputs and not programs.takes_inputs(prog):
+        raise ConfigError(
+            f"{COMMAND_LINE}: {show(line.inputs[0])} is no option; write --option value (see --help)"
+        )
+
+
+def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> Config:
+    """Lay the recipe, or for inference what the weights were made with, and the command line over the defaults."""
     typed = merge(schema, line.given)
     values = {name: option.default for name, option in schema.options.items()}
     origins = dict.fromkeys(values, DEFAULTS)
-    path = choose_recipe(root, {**values, **typed})
-    recipe = merge(schema, read_recipe(path, schema))
-    if not typed.get("config_path"):
-        check_pair(path, recipe, {**values, **typed})
+    place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
     values.update(recipe)
-    origins.update(dict.fromkeys(recipe, path.name))
+    origins.update(dict.fromkeys(recipe, place))
     for name, value in typed.items():
         by_platform = line.in_cloud and is_platform(schema.options[name])
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
-    return Config(schema, values, origins, tuple(line.extra))
+    return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
+
+
+def base_of(
+    schema: Schema, root: Path, wanted: dict[str, Value], typed: dict[str, Value], prog: str
+) -> tuple[str, dict[str, Value]]:
+    """What the command line is laid over, and the name of its place."""
+    if prog in programs.INFERENCE and not wanted["config_path"]:
+        known = provenance.find(wanted)
+        if isinstance(known, provenance.Model):
+            return str(known.side_file), options_of_model(schema, known, typed)
+        if isinstance(known, provenance.Run):
+            return str(known.config), options_of_run(schema, known)
+        if wanted["pretrained"] and "net" not in typed:
+            raise ConfigError(
+                f"{wanted['pretrained']} does not say which network it is of; name it with --net, and its data set"
+                " with --dataset"
+            )
+        wanted = {**wanted, "dataset": dataset_for(root, wanted, typed)}
+    path = choose_recipe(root, wanted)
+    recipe = merge(schema, read_recipe(path, schema))
+    if not wanted["config_path"]:
+        check_pair(path, recipe, wanted)
+    return path.name, recipe
+
+
+def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -> Value:
+    """The data set of a network that has recipes for one only, unless the command line names one."""
+    there = [dataset for net, dataset in recipes(root) if net == wanted["net"]]
+    return there[0] if len(there) == 1 and "dataset" not in typed else wanted["dataset"]
+
+
+def options_of_run(schema: Schema, run: provenance.Run) -> dict[str, Value]:
+    """What a run's configuration says of its weights."""
+    found = merge(schema, read_recipe(run.config, schema))
+    return {name: value for name, value in found.items() if programs.belongs_to_weights(schema.options[name])}
+
+
+def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, Value]) -> dict[str, Value]:
+    """What a model was exported with; ConfigError if the command line contradicts it."""
+    side = model.side_file
+    found = merge(schema, [Given(key, raw, side.name) for key, raw in model.facts["options"].items()])
+    found["per_batch_size"] = model.shape[0]
+    for name in found.keys() & typed.keys():
+        if found[name] != typed[name]:
+            raise ConfigError(
+                f"--{name} {as_yaml(typed[name])}: {model.path} was exported with"
+                f" {as_yaml(found[name])}; leave it out, or export again"
+            )
+    return found
 
 
 def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
@@ -197,6 +277,8 @@ def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[st
     taken.update({**dict.fromkeys(SWITCHES, "a switch"), **dict.fromkeys(groups, "a group")})
     for option in options:
         for word in (option.name, *option.aliases):
+            if taken.get(word) == "a group" and word != option.name:
+                continue  # in a file the word opens the group, on a command line there are none
             if taken.get(word) == option.name == word:
                 raise ConfigError(f"{DEFAULTS}: option '{word}' is declared twice")
             if word in taken:
