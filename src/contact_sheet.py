@@ -92,7 +92,10 @@ class ContactSheet:
             return
         part = part_of(self.path)
         try:
-            self.sheet.save(part, "PNG" if self.path.suffix.lower() == ".png" else "JPEG")
+            if self.path.suffix.lower() == ".png":
+                self.sheet.save(part, "PNG")
+            else:
+                self.sheet.save(part, "JPEG", quality=92, subsampling=0)
             os.replace(part, self.path)
         except OSError as err:
             part.unlink(missing_ok=True)

@@ -117,7 +117,7 @@ def part_folder(target: Path) -> Generator[Path, None, None]:
 def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) -> Path:
     """Export to `path`; ExportError if MindSpore can't."""
     if file_format == "ONNX":
-        layers.without_padded_pools(network)
+        layers.for_onnx(network)
     try:
         with checkpoint.no_log():
             ms.export(
@@ -145,8 +145,13 @@ def onnx_outputs(path: Path, images: np.ndarray) -> np.ndarray | None:
         return None
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    return session.run(None, {session.get_inputs()[0].name: images})[0]
+    try:
+        session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        return session.run(None, {session.get_inputs()[0].name: images})[0]
+    except Exception as err:  # its errors have no class in common
+        raise ExportError(
+            f"onnxruntime {onnxruntime.__version__} can't run the exported ONNX: {first_line(err)}; nothing is written"
+        ) from err
 
 
 READ_BACK: dict[str, Callable[[Path, np.ndarray], Any]] = {

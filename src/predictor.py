@@ -16,7 +16,7 @@ from src import build, exporter
 from src.contact_sheet import ContactSheet
 from src.data.pictures import Pictures, batches
 from src.model_utils.config import COMMAND_LINE
-from src.model_utils.errors import CheckpointError, ConfigError, PartialError
+from src.model_utils.errors import CheckpointError, PartialError
 from src.model_utils.image_inputs import Image
 from src.model_utils.interrupts import Deferred
 from src.prediction_files import Class, CsvFile, JsonFile, Prediction, Printed
@@ -27,8 +27,6 @@ MOST_AT_ONCE = 32  # images per batch unless the user says otherwise: a recipe's
 
 def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | None, workers: int) -> None:
     """Print and write the classes of all images; PartialError, at the end, if some could not be read."""
-    if cfg.top_k > cfg.num_classes:
-        raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
     network = model(Path(cfg.model_file)) if checkpoint is None else trained(cfg, checkpoint)
     cfg = cfg.replace(per_batch_size=batch_size(cfg, len(images)))
     started, failed = time.monotonic(), 0
@@ -37,7 +35,8 @@ def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | 
         log = stack.enter_context(RunLog(None, 0, cfg.progress))
         writers = [stack.enter_context(writer) for writer in writers_of(cfg, facts, images, names, log)]
         log.start_bar("predict", "image", len(images))
-        for prediction in predictions(cfg, network, images, names, workers):
+        pictures = Pictures([image.path for image in images], build.data_options(cfg, workers))
+        for prediction in predictions(cfg, network, images, names, pictures):
             failed += bool(prediction.error)
             for writer in writers:
                 writer.add(prediction)
@@ -45,6 +44,10 @@ def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | 
         log.end_bar()
     seconds = time.monotonic() - started
     print(f"{len(images)} images in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling")
+    if pictures.turned:
+        print(
+            f"{pictures.turned} of them have an EXIF rotation, which is not applied: training does not apply it"
+        )
     if failed:
         raise PartialError(f"{failed} of {len(images)} images could not be read; they are named above")
 
@@ -83,12 +86,10 @@ def writers_of(cfg: Any, facts: dict, images: Sequence[Image], names: list[str],
 
 
 def predictions(
-    cfg: Any, network: nn.Cell, images: Sequence[Image], names: list[str], workers: int
+    cfg: Any, network: nn.Cell, images: Sequence[Image], names: list[str], pictures: Pictures
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
-    options = build.data_options(cfg, workers)
-    pictures = Pictures([image.path for image in images], options)
-    with Deferred() as interrupts, contextlib.closing(iter(batches(pictures, options))) as source:
+    with Deferred() as interrupts, contextlib.closing(iter(batches(pictures))) as source:
         for pixels, numbers, _ in source:
             logits = network(pixels).asnumpy().astype(np.float32)
             first = int(numbers[0])

@@ -15,6 +15,7 @@ from src.model_utils.errors import DataError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 TAIL_BYTES = 1024
+ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag and its value for "as stored"
 
 
 def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], np.ndarray]:
@@ -73,3 +74,12 @@ def as_rgb(picture: Image.Image) -> np.ndarray:
         grey = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
         return np.repeat(grey[..., None], 3, 2)
     return np.asarray(picture.convert("RGB"))
+
+
+def is_turned(data: bytes) -> bool:
+    """Whether the EXIF data say that the image has to be rotated or mirrored to be upright."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+    except (OSError, SyntaxError, ValueError):  # no image, which decode tells, or damaged EXIF data
+        return False

@@ -87,20 +87,21 @@ def arguments(argv: Sequence[str]) -> Iterator[Argument]:
         yield current
 
 
-def without_inputs(words: Iterable[Argument], schema: Schema) -> tuple[list[Argument], list[str]]:
-    """The flags, each with the words that it takes, and all other words, as predict.py's images.
+def words_and_inputs(argv: Sequence[str], schema: Schema) -> tuple[list[Argument], list[str]]:
+    """The flags, each with the words that it takes, and all other words: the inputs of a program that has some.
 
     A list takes the numbers behind it and a switch a truth value. All words behind `--` are inputs.
     """
+    end = argv.index("--") if "--" in argv else len(argv)
     flags: list[Argument] = []
     inputs: list[str] = []
-    for word in words:
+    for word in arguments(argv[:end]):
         option = PRINT_CONFIG if word.key == "print_config" else schema.names.get(word.key)
         count = taken(option, word.values) if word.flag and option else len(word.values) if word.flag else 0
         if word.flag:
             flags.append(Argument(word.flag, word.key, word.values[:count]))
         inputs += word.values[count:]
-    return flags, inputs
+    return flags, [*inputs, *argv[end + 1 :]]
 
 
 def taken(option: Option, values: list[str]) -> int:

@@ -10,15 +10,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
-from typing import Any, NoReturn
-
-import yaml
+from typing import Any
 
 from src.model_utils import programs, provenance
-from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line, without_inputs
+from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line, words_and_inputs
 from src.model_utils.config_help import help_text
 from src.model_utils.errors import ConfigError
-from src.model_utils.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, plain, show
+from src.model_utils.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, show
+from src.model_utils.recipes import (
+    check_pair,
+    choose_recipe,
+    dataset_for,
+    read_recipe,
+    read_yaml,
+)
 from src.model_utils.schema import SWITCHES, Given, Schema, hint, is_platform
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -112,17 +117,17 @@ def load(
     first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
     """
     schema = read_schema(root / DEFAULTS)
-    given, behind = split_at_dashes(sys.argv[1:] if argv is None else argv)
-    words = list(arguments(given))
-    inputs: list[str] = []
+    given = list(sys.argv[1:] if argv is None else argv)
     if programs.takes_inputs(prog):
-        words, inputs = without_inputs(words, schema)
+        words, inputs = words_and_inputs(given, schema)
+    else:
+        words, inputs = list(arguments(given)), []
     if any(word.key in ("h", "help") for word in words):
         cfg, about = defaults_for(schema, root, words)
         print(help_text(schema, cfg.to_dict(), about, prog), end="")
         raise SystemExit(0)
     line = read_line(words, schema, in_cloud)
-    line.inputs = inputs + behind
+    line.inputs = inputs
     check_use(line, schema, prog)
     cfg = resolve(schema, root, line, prog)
     if line.extra:
@@ -133,24 +138,14 @@ def load(
     return cfg
 
 
-def split_at_dashes(argv: Sequence[str]) -> tuple[Sequence[str], list[str]]:
-    """The words before `--` and those behind it."""
-    at = list(argv).index("--") if "--" in argv else len(argv)
-    return argv[:at], list(argv[at + 1 :])
-
-
 def check_use(line: Line, schema: Schema, prog: str) -> None:
-    """ConfigError for options and words that `prog` would not look at."""
+    """ConfigError for an option that `prog` would not look at."""
     for item in line.given:
         option = schema.names[item.key]
         if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
             raise ConfigError(
                 f"{COMMAND_LINE}: {prog} has no use for --{item.key}; leave it out (see --help)"
             )
-    if line.inputs and not programs.takes_inputs(prog):
-        raise ConfigError(
-            f"{COMMAND_LINE}: {show(line.inputs[0])} is no option; write --option value (see --help)"
-        )
 
 
 def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> Config:
@@ -188,12 +183,6 @@ def base_of(
     if not wanted["config_path"]:
         check_pair(path, recipe, wanted)
     return path.name, recipe
-
-
-def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -> Value:
-    """The data set of a network that has recipes for one only, unless the command line names one."""
-    there = [dataset for net, dataset in recipes(root) if net == wanted["net"]]
-    return there[0] if len(there) == 1 and "dataset" not in typed else wanted["dataset"]
 
 
 def options_of_run(schema: Schema, run: provenance.Run) -> dict[str, Value]:
@@ -235,27 +224,6 @@ def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
     return layer
 
 
-# --- files
-
-
-def read_yaml(path: Path) -> yaml.Node | None:
-    """The root node of a YAML file, None if it is empty; ConfigError in one line if it can't be read."""
-    try:
-        return yaml.compose(path.read_bytes().decode("utf-8-sig"), yaml.SafeLoader)
-    except OSError as err:
-        raise ConfigError(f"can't read configuration {one_line(path)}: {err.strerror or err}") from err
-    except UnicodeDecodeError as err:
-        raise ConfigError(
-            f"can't read configuration {one_line(path)}: not UTF-8 text (byte {err.start})"
-        ) from err
-    except yaml.MarkedYAMLError as err:
-        line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""
-        problem = " ".join(str(err.problem or err.context).split())
-        raise ConfigError(f"{path.name}{line}: not valid YAML: {problem}") from err
-    except (yaml.YAMLError, RecursionError, ValueError) as err:
-        raise ConfigError(f"{path.name}: not valid YAML: {str(err).splitlines()[0]}") from err
-
-
 def read_schema(path: Path) -> Schema:
     """The declarations of default_config.yaml, checked; ConfigError names the line of a faulty one."""
     root = read_yaml(path)
@@ -288,69 +256,6 @@ def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[st
         if needed not in schema.options:
             raise ConfigError(f"{DEFAULTS}: option '{needed}' is missing; it chooses the recipe")
     return schema
-
-
-def read_recipe(path: Path, schema: Schema) -> list[Given]:
-    """The entries of a recipe, flat or below group names; a name may come once."""
-    root = read_yaml(path)
-    found: list[Given] = []
-    for key, place, node in pairs(root, path.name) if root else ():
-        if key not in schema.groups:
-            found.append(Given(key, plain(node), place))
-        elif plain(node) is not None:  # a group whose lines are all comments is null
-            found += [Given(inner, plain(value), at) for inner, at, value in pairs(node, path.name)]
-    places: dict[str, str] = {}
-    for item in found:
-        if item.key in places:
-            raise ConfigError(f"{item.place}: {show(item.key)} is given twice, first in {places[item.key]}")
-        places[item.key] = item.place
-    return found
-
-
-def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
-    """The file of --config_path (from the working directory, else from `root`), or that of net and dataset."""
-    if wanted["config_path"]:
-        path = Path(str(wanted["config_path"]))
-        return root / path if not path.exists() and (root / path).exists() else path
-    net, dataset = str(wanted["net"]), str(wanted["dataset"])
-    matches = [path for path in recipe_files(root) if path.stem == f"{net}_{dataset}"]
-    if len(matches) > 1:
-        both = " and ".join(str(path.relative_to(root)) for path in matches)
-        raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
-    return matches[0] if matches else refuse_pair(net, dataset, sorted(recipes(root)))
-
-
-def recipe_files(root: Path) -> list[Path]:
-    return sorted(root.glob("src/models/*/recipes/*_*.yaml"))
-
-
-def recipes(root: Path) -> dict[tuple[str, str], Path]:
-    """(net, dataset) -> recipe file, from the names of the files; a data set's name has no underscore."""
-    split = ((path.stem.rpartition("_"), path) for path in recipe_files(root))
-    return {(net, dataset): path for (net, _, dataset), path in split}
-
-
-def refuse_pair(net: str, dataset: str, known: Sequence[tuple[str, str]]) -> NoReturn:
-    """ConfigError that names the known nets, or this net's data sets and all pairs."""
-    nets = sorted({name for name, _ in known})
-    if net not in nets:
-        near = nearest(net, nets)
-        raise ConfigError(f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}")
-    there = " or ".join(data for name, data in known if name == net)
-    every = ", ".join(" ".join(pair) for pair in known)
-    raise ConfigError(
-        f"no recipe for net '{net}' on dataset '{dataset}'; there is --dataset {there}, or name a file with "
-        f"--config_path; all recipes: {every}"
-    )
-
-
-def check_pair(path: Path, recipe: dict[str, Value], wanted: dict[str, Value]) -> None:
-    """ConfigError if a recipe that was found by its name is for something else."""
-    for name in ("net", "dataset"):
-        if recipe.get(name, wanted[name]) != wanted[name]:
-            raise ConfigError(f"{path.name}: {name} {show(recipe[name])} contradicts the file's name")
-    if recipe.get("config_path"):
-        raise ConfigError(f"{path.name}: config_path belongs on the command line, not into a recipe")
 
 
 def defaults_for(schema: Schema, root: Path, words: Sequence[Argument]) -> tuple[Config, str]:

@@ -22,12 +22,12 @@ SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 def start(argv: Sequence[str] | None, prog: str) -> Job:
     """The job of one process that needs no data set; what is wrong with options and files is found here."""
     cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
-    if prog == "predict.py" and not cfg.inputs:
-        raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
     device = device_adapter.choose_device(cfg.device_target)
     check_outputs(cfg)
     if prog == "export.py":
         check_export(cfg, device)
+    else:
+        check_predict(cfg)
     ranks = Ranks()
     adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
     here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
@@ -65,6 +65,13 @@ def check_export(cfg: Config, device: str) -> None:
             f"--file_format AIR: MindSpore writes AIR on an Ascend device only, and this job runs on {device};"
             " run the same command on an Ascend machine, or export MINDIR, which runs on all devices"
         )
+
+
+def check_predict(cfg: Config) -> None:
+    if not cfg.inputs:
+        raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
+    if cfg.top_k > cfg.num_classes:
+        raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
 
 
 def images(cfg: Config) -> list[Image]:
