@@ -19,6 +19,7 @@ from src.model_utils.config import COMMAND_LINE
 from src.model_utils.errors import CheckpointError, PartialError
 from src.model_utils.image_inputs import Image
 from src.model_utils.interrupts import Deferred
+from src.models import layers
 from src.prediction_files import Class, CsvFile, JsonFile, Prediction, Printed
 from src.run_log import RunLog
 
@@ -64,9 +65,12 @@ def model(path: Path) -> nn.Cell:
 
 def trained(cfg: Any, checkpoint: Path) -> nn.Cell:
     """The network as evaluation runs it."""
-    network = build.network(cfg, ms.get_context("device_target"))
+    device = ms.get_context("device_target")
+    network = build.network(cfg, device)
     exporter.load(cfg, network, checkpoint)
-    return network.set_train(False)
+    inference = build.inference_network(cfg, network, device)
+    layers.refill(inference, network)
+    return inference.set_train(False)
 
 
 def batch_size(cfg: Any, count: int) -> int:

@@ -72,6 +72,9 @@ def check_predict(cfg: Config) -> None:
         raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
     if cfg.top_k > cfg.num_classes:
         raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
+    known = provenance.find(cfg.to_dict())
+    if isinstance(known, provenance.Model):
+        provenance.check_content(known)
 
 
 def images(cfg: Config) -> list[Image]:

@@ -49,11 +49,12 @@ class Model:
 
 
 def side_file_of(model: Path) -> Path:
-    return model.with_suffix(SIDE_SUFFIX)
+    """Its own for each format: the same name may be exported to several."""
+    return model.with_name(model.name + SIDE_SUFFIX)
 
 
 def find(values: Mapping[str, Any]) -> Run | Model | None:
-    """What the options say of the weights; None if nothing is known. CheckpointError for a model that is not whole."""
+    """What the options say of the weights; None if nothing is known. CheckpointError for a model without its side file."""
     if values["model_file"]:
         if values["pretrained"]:
             raise ConfigError("--model_file and --pretrained both name weights; give one of them")
@@ -87,17 +88,15 @@ def data_folder(config: Path) -> Path | None:
 
 
 def read_model(path: Path) -> Model:
-    """A model with its side file; CheckpointError if one is missing or they don't belong together."""
+    """A model with its side file; CheckpointError if one is missing."""
     if path.suffix != MODEL_SUFFIX:
         raise CheckpointError(f"--model_file {path}: expected a {MODEL_SUFFIX} file of export.py")
     if not path.is_file():
         raise CheckpointError(f"no such model: {path}; make one with export.py")
     side = side_file_of(path)
     try:
-        facts = json.loads(side.read_text(encoding="utf-8"))
-        found, wanted = file_sha256(path), facts["sha256"]
-        model = Model(path, facts)
-        _ = model.shape, facts["options"]
+        model = Model(path, json.loads(side.read_text(encoding="utf-8")))
+        _ = model.shape, model.facts["options"], model.facts["sha256"], model.facts["class_names"]
     except FileNotFoundError:
         raise CheckpointError(
             f"{side} is missing: export.py writes it beside the model, and it says how images are prepared;"
@@ -105,6 +104,12 @@ def read_model(path: Path) -> Model:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as err:
         raise CheckpointError(f"{side} is not a side file of export.py: {err}; export again") from err
-    if found != wanted:
-        raise CheckpointError(f"{path} is not the model that {side} was written for; export again")
     return model
+
+
+def check_content(model: Model) -> None:
+    """CheckpointError if the file is not the one that its side file describes."""
+    if file_sha256(model.path) != model.facts["sha256"]:
+        raise CheckpointError(
+            f"{model.path} is not the model that {model.side_file} was written for; export again"
+        )

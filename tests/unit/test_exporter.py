@@ -33,9 +33,12 @@ def test_a_model_and_its_side_file(weights, tmp_path, capsys):
     cfg = options("--ckpt_file", weights, "--file_name", tmp_path / "net", "--batch_size", 2)
     path = exporter.run(cfg, weights, list("abcdefghij"))
     assert path == tmp_path / "net.mindir"
-    assert sorted(each.name for each in tmp_path.iterdir()) == ["net.json", "net.mindir"], "no .part left"
+    assert sorted(each.name for each in tmp_path.iterdir()) == [
+        "net.mindir",
+        "net.mindir.json",
+    ], "no .part left"
     assert "largest difference" in capsys.readouterr().out
-    facts = json.loads((tmp_path / "net.json").read_text())
+    facts = json.loads((tmp_path / "net.mindir.json").read_text())
     assert facts["input"]["shape"] == [2, 3, 8, 8]
     assert facts["class_names"] == list("abcdefghij")
     assert facts["preprocessing"]["mean"] == [127.5] * 3
@@ -156,7 +159,7 @@ def test_onnx_is_compared_where_onnxruntime_is(weights, tmp_path, capsys):
     said = capsys.readouterr().out
     has_runtime = exporter.importlib.util.find_spec("onnxruntime") is not None
     assert ("largest difference" if has_runtime else "not compared: onnxruntime is not installed") in said
-    facts = json.loads((tmp_path / "net.json").read_text())
+    facts = json.loads((tmp_path / "net.onnx.json").read_text())
     assert (facts["largest_difference"] is not None) == has_runtime
 
 

@@ -10,6 +10,7 @@ import pytest
 from src.model_utils import config, programs
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.errors import CheckpointError, ConfigError
+from src.model_utils.provenance import check_content, read_model, side_file_of
 from src.model_utils.run_paths import RunPaths
 
 EXPORT, PREDICT = "export.py", "predict.py"
@@ -110,7 +111,7 @@ def model(tmp_path) -> Path:
         "options": options,
         "class_names": [],
     }
-    path.with_suffix(".json").write_text(json.dumps(facts))
+    side_file_of(path).write_text(json.dumps(facts))
     return path
 
 
@@ -129,7 +130,7 @@ def test_a_model_is_not_contradicted(model, option, value):
 
 
 def broken(model: Path, how: str) -> Path:
-    side = model.with_suffix(".json")
+    side = side_file_of(model)
     if how == "other suffix":
         return model.with_suffix(".ckpt")
     if how == "no model":
@@ -140,21 +141,27 @@ def broken(model: Path, how: str) -> Path:
         side.write_text("{")
     elif how == "a list":
         side.write_text("[]")
-    elif how == "another model":
-        model.write_bytes(b"another")
     return model
 
 
 @pytest.mark.parametrize(
     ("how", "part"),
     [
-        ("other suffix", "expected a .mindir file"), ("no model", "no such model"), ("no side file", "net.json is missing"),
-        ("no JSON", "is not a side file"), ("a list", "is not a side file"), ("another model", "is not the model that"),
+        ("other suffix", "expected a .mindir file"), ("no model", "no such model"), ("no side file", "net.mindir.json is missing"),
+        ("no JSON", "is not a side file"), ("a list", "is not a side file"),
     ],
 )  # fmt: skip
 def test_a_model_that_is_not_whole_is_refused(model, how, part):
     with pytest.raises(CheckpointError, match=part):
         load(PREDICT, "--model", broken(model, how), "a.png")
+
+
+def test_a_model_and_the_side_file_of_another_one(model):
+    found = read_model(model)
+    check_content(found)
+    model.write_bytes(b"another")
+    with pytest.raises(CheckpointError, match="is not the model that .*net.mindir.json was written for"):
+        check_content(found)
 
 
 def test_every_option_that_a_program_names_is_there():
