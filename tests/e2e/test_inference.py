@@ -135,6 +135,19 @@ def test_a_terminal_gets_a_table_and_a_bar(model, pictures):
     assert len(rows) == 5
 
 
+def test_a_reader_that_goes_away_is_no_error(model, pictures):
+    command = [sys.executable, str(ROOT / PREDICT), "--model", str(model), *[str(pictures)] * 30]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+    assert process.returncode == 141
+
+
 def case(program: str, line: str, code: int, *parts: str) -> tuple:
     return program, line, code, parts
 
