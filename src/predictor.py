@@ -44,13 +44,14 @@ def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | 
             log.advance()
         log.end_bar()
     seconds = time.monotonic() - started
-    print(f"{len(images)} images in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling")
+    what = "1 image" if len(images) == 1 else f"{len(images)} images"
+    print(f"{what} in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling")
     if pictures.turned:
         print(
             f"{pictures.turned} of them have an EXIF rotation, which is not applied: training does not apply it"
         )
     if failed:
-        raise PartialError(f"{failed} of {len(images)} images could not be read; they are named above")
+        raise PartialError(f"{failed} of {what} could not be read; they are named above")
 
 
 def model(path: Path) -> nn.Cell:

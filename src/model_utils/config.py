@@ -197,7 +197,7 @@ def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, V
     found = merge(schema, [Given(key, raw, side.name) for key, raw in model.facts["options"].items()])
     found["per_batch_size"] = model.shape[0]
     for name in found.keys() & typed.keys():
-        if found[name] != typed[name]:
+        if programs.is_fixed_in_models(schema.options[name]) and found[name] != typed[name]:
             raise ConfigError(
                 f"--{name} {as_yaml(typed[name])}: {model.path} was exported with"
                 f" {as_yaml(found[name])}; leave it out, or export again"

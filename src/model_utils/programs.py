@@ -17,6 +17,7 @@ OF_TRAINING = frozenset(
     zero_gamma weight_init bn_momentum dropout""".split()
 )
 NOT_OF_WEIGHTS = frozenset("pretrained num_parallel_workers allow_unused_classes per_batch_size".split())
+FIXED_IN_MODELS = frozenset("num_classes image_size per_batch_size amp_level".split())
 
 
 def takes_inputs(prog: str) -> bool:
@@ -36,3 +37,8 @@ def belongs_to_weights(option: Option) -> bool:
     """Whether a training's value of this option has to hold wherever its weights are used."""
     is_part = option.group in ("data", "model") and option.name not in OF_TRAINING | NOT_OF_WEIGHTS
     return is_part or option.name == "amp_level"
+
+
+def is_fixed_in_models(option: Option) -> bool:
+    """Whether an exported model can't have another value; the rest prepares its images."""
+    return option.group == "model" or option.name in FIXED_IN_MODELS

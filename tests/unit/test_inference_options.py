@@ -119,10 +119,12 @@ def test_a_models_side_file_brings_its_options(model):
     cfg = load(PREDICT, "--model", model, "a.png")
     assert (cfg.net, cfg.num_classes, cfg.image_size, cfg.per_batch_size) == ("densenet22", 7, (16, 8), 4)
     assert load(PREDICT, "--model", model, "a.png", "--num_classes", 7).num_classes == 7
+    assert load(PREDICT, "--model", model, "a.png", "--eval_resize", 9).eval_resize == 9, "not of the network"
 
 
 @pytest.mark.parametrize(
-    ("option", "value"), [("image_size", "8,8"), ("batch_size", "2"), ("num_classes", "9")]
+    ("option", "value"),
+    [("image_size", "8,8"), ("batch_size", "2"), ("num_classes", "9"), ("net", "densenet100")],
 )
 def test_a_model_is_not_contradicted(model, option, value):
     with pytest.raises(ConfigError, match="was exported with"):
@@ -165,8 +167,9 @@ def test_a_model_and_the_side_file_of_another_one(model):
 
 
 def test_every_option_that_a_program_names_is_there():
-    options = set(config.load([]).to_dict())
+    cfg = config.load([])
+    options = set(cfg.to_dict())
     named = programs.GENERAL | programs.OF_TRAINING | programs.NOT_OF_WEIGHTS
     assert named | frozenset().union(*programs.INFERENCE.values()) <= options
-    own = {name for name in options if config.load([]).option(name).group == programs.GROUP}
+    own = {name for name in options if cfg.option(name).group == programs.GROUP}
     assert own <= frozenset().union(*programs.INFERENCE.values()), "no option that no program takes"
