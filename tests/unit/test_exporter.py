@@ -9,7 +9,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src import build, exporter
+from src import build, exporter, models
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, ConfigError, ExportError, StorageError
 from src.models import layers
@@ -151,6 +151,22 @@ def test_the_form_for_onnx_computes_the_same(cell, tmp_path):
     ms.export(network, images, file_name=str(tmp_path / "net"), file_format="ONNX")
     found = exporter.onnx_outputs(tmp_path / "net.onnx", images.asnumpy())
     assert found is None or exporter.relative(before, found) < exporter.TOLERANCE["ONNX"]
+
+
+VARIANTS = sorted(name for module in models.families().values() for name in module.VARIANTS)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("file_format", ["MINDIR", "ONNX"])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_network_can_be_exported(name, file_format, tmp_path):
+    defaults = {option: config.load([]).default(option) for option in config.load([]).to_dict()}
+    network = models.build(name, 10, defaults).set_train(False)
+    side = max(32, models.family_of(name).least_side(name))
+    images = np.random.default_rng(0).normal(size=(2, 3, side, side)).astype(np.float32)
+    expected = network(ms.Tensor(images)).asnumpy()
+    path = exporter.write(network, images, tmp_path / f"net{exporter.SUFFIX[file_format]}", file_format)
+    exporter.compared(path, file_format, images, expected)
 
 
 def test_onnx_is_compared_where_onnxruntime_is(weights, tmp_path, capsys):
