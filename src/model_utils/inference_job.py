@@ -7,7 +7,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.model_utils import config, device_adapter, provenance, staging
+from src.model_utils import config, device_adapter, provenance
 from src.model_utils.config import Config
 from src.model_utils.errors import ConfigError, DeviceError
 from src.model_utils.image_inputs import Image, find_images
@@ -79,6 +79,8 @@ def check_predict(cfg: Config) -> None:
 
 def images(cfg: Config) -> list[Image]:
     """The images that the command line names, those at URLs brought here."""
+    from src.model_utils import staging  # brings the whole storage layer
+
     return find_images(cfg.inputs, staging.cache_folder(cfg.cache_path), print, cfg.progress)
 
 
