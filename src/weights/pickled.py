@@ -1,0 +1,263 @@
+"""Reads the pickles of torch.save without running anything that they name.
+
+A pickle is a program for a small stack machine (Python's pickletools.py describes its instructions). `pickle.load`
+imports and calls whatever the program says; here only the instructions that torch.save writes are known, and the
+only "calls" are those in CALLS, each a function of this file or the caller's. Everything else is refused by name.
+"""
+
+from __future__ import annotations
+
+import pickletools
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from src.model_utils.errors import CheckpointError
+
+STORAGE_TYPES = {
+    "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
+    "ByteStorage": "uint8", "BoolStorage": "bool",
+}  # fmt: skip
+DTYPES = {
+    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "double", "float",
+    "half", "long", "int", "short",
+}  # fmt: skip
+
+
+class Mark:
+    """Where a group of values begins on the stack."""
+
+
+@dataclass
+class Blank:
+    """An object made without arguments, whose content a later instruction gives: PyTorch's old Parameter."""
+
+    content: Any = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor that is still in its storage; offset and strides count elements."""
+
+    storage: Any
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Numbers in the file: the key they are filed under, a key of stored.WIDTHS, and how many there are."""
+
+    key: str
+    kind: str
+    count: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Global:
+    """A name that the pickle would import. Nothing is imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+def placed(storage: Storage, offset: int, shape: Iterable, strides: Iterable, *_: Any) -> Placed:
+    return Placed(storage, offset, tuple(shape), tuple(strides))
+
+
+def ordered(items: Iterable[tuple] = ()) -> dict:
+    return dict(items)
+
+
+CALLS: dict[str, Callable] = {
+    "collections.OrderedDict": ordered,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": placed,
+    "torch._utils._rebuild_tensor_v2": placed,
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+}
+OLD_PARAMETER = "torch.nn.parameter.Parameter"
+
+
+def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+    """The next pickle of `file`, and the storages that it refers to by their keys.
+
+    It consists of dicts, lists, tuples and plain values, with a Placed for each tensor.
+
+    CheckpointError if it is cut short, or asks for more than tensors.
+    """
+    machine = Machine()
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            if opcode.name == "STOP":
+                return machine.stack.pop(), machine.storages
+            machine.do(opcode.name, argument)
+    except CheckpointError:
+        raise
+    except (
+        ValueError,
+        IndexError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as err:
+        raise CheckpointError(f"its pickle is damaged ({type(err).__name__}: {err})") from err
+    raise CheckpointError("its pickle is cut short")
+
+
+def storage_of(reference: Any) -> Storage:
+    """The storage behind ('storage', type, key, device, count[, None or (view's key, offset, count)])."""
+    if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
+        what = reference[0] if isinstance(reference, tuple) and reference else reference
+        raise CheckpointError(
+            f"it refers to {what!r} outside of its pickle; only storages of tensors are read"
+        )
+    _, kind, key, _, count, *part = reference
+    name = str(kind)
+    if not isinstance(kind, Global) or kind.module not in ("torch", "torch.storage"):
+        raise CheckpointError(f"it has a storage of {name}; known are {', '.join(STORAGE_TYPES)} of torch")
+    offset = part[0][1] if part and part[0] else 0
+    if type(count) is not int or type(offset) is not int or min(count, offset) < 0:
+        raise CheckpointError(f"storage {key!r} has {count!r} numbers at {offset!r}")
+    return Storage(str(key), STORAGE_TYPES[kind.name], count, offset)
+
+
+class Machine:
+    """The stack, its marks and the memo of one pickle."""
+
+    def __init__(self) -> None:
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+        self.storages: dict[str, Storage] = {}
+
+    def do(self, name: str, argument: Any) -> None:
+        if name in VALUES:
+            self.stack.append(argument)
+        elif name in CONSTANTS:
+            self.stack.append(CONSTANTS[name]())
+        elif name in ("BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"):
+            self.memo[len(self.memo) if argument is None else int(argument)] = self.stack[-1]
+        elif name in ("BINGET", "LONG_BINGET", "GET"):
+            self.stack.append(self.memo[int(argument)])
+        elif name in ACTIONS:
+            ACTIONS[name](self, argument)
+        elif name not in ("PROTO", "FRAME"):
+            raise CheckpointError(f"its pickle has the instruction {name}, which no file of weights needs")
+
+    def from_mark(self) -> list[Any]:
+        """What lies above the last mark, taken off with it."""
+        at = len(self.stack) - 1
+        while self.stack[at] is not Mark:
+            at -= 1
+            if at < 0:
+                raise ValueError("no mark")
+        found = self.stack[at + 1 :]
+        del self.stack[at:]
+        return found
+
+    def pop(self, count: int) -> list[Any]:
+        if len(self.stack) < count:
+            raise IndexError("empty stack")
+        found = self.stack[-count:]
+        del self.stack[-count:]
+        return found
+
+    def name(self, argument: str) -> None:
+        module, _, name = argument.partition(" ")
+        self.stack.append(allowed(module, name))
+
+    def name_on_stack(self, _: Any) -> None:
+        module, name = self.pop(2)
+        self.stack.append(allowed(str(module), str(name)))
+
+    def refer(self, _: Any) -> None:
+        found = storage_of(*self.pop(1))
+        self.storages.setdefault(found.key, found)
+        self.stack.append(found)
+
+    def call(self, _: Any) -> None:
+        function, arguments = self.pop(2)
+        if not isinstance(function, Global) or str(function) not in CALLS:
+            raise CheckpointError(f"its pickle calls {function}, which no file of weights needs")
+        self.stack.append(CALLS[str(function)](*arguments))
+
+    def new(self, _: Any) -> None:
+        kind, arguments = self.pop(2)
+        if str(kind) == OLD_PARAMETER:
+            self.stack.append(Blank(arguments[0] if arguments else None))
+        else:
+            self.stack += [kind, arguments]
+            self.call(None)
+
+    def build(self, _: Any) -> None:
+        """Attributes of an OrderedDict (its `_metadata`) are left out; an old Parameter's first one is its tensor."""
+        target, state = self.pop(2)
+        if isinstance(target, Blank):
+            target.content = state[0]
+        elif not isinstance(target, (dict, Placed)):
+            raise CheckpointError(f"its pickle sets attributes of {target!r:.80}")
+        self.stack.append(target)
+
+    def set_items(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, dict):
+            raise TypeError("items of what is no dict")
+        target.update(zip(items[::2], items[1::2]))
+
+    def append(self, items: list[Any]) -> None:
+        target = self.stack[-1]
+        if not isinstance(target, list):
+            raise TypeError("elements of what is no list")
+        target += items
+
+
+def allowed(module: str, name: str) -> Global:
+    """CheckpointError for a name that no file of weights needs."""
+    found = Global(module, name)
+    is_storage = module in ("torch", "torch.storage") and name in STORAGE_TYPES
+    if not (
+        is_storage
+        or str(found) in CALLS
+        or str(found) == OLD_PARAMETER
+        or (module == "torch" and name in DTYPES)
+    ):
+        raise CheckpointError(
+            f"it would run or make {found}, which a file of weights does not need; save the state_dict() alone"
+        )
+    return found
+
+
+VALUES = {
+    "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "BINFLOAT", "FLOAT", "BINUNICODE",
+    "SHORT_BINUNICODE", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING", "BINBYTES", "SHORT_BINBYTES",
+}  # fmt: skip
+CONSTANTS: dict[str, Callable] = {
+    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_DICT": dict, "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple, "MARK": lambda: Mark,
+}  # fmt: skip
+ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
+    "GLOBAL": Machine.name,
+    "STACK_GLOBAL": Machine.name_on_stack,
+    "REDUCE": Machine.call,
+    "NEWOBJ": Machine.new,
+    "BUILD": Machine.build,
+    "BINPERSID": Machine.refer,
+    "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.from_mark())),
+    "TUPLE1": lambda machine, _: machine.stack.append(tuple(machine.pop(1))),
+    "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.pop(2))),
+    "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.pop(3))),
+    "LIST": lambda machine, _: machine.stack.append(machine.from_mark()),
+    "DICT": lambda machine, _: machine.stack.append(dict(zip(*[iter(machine.from_mark())] * 2))),
+    "SETITEM": lambda machine, _: machine.set_items(machine.pop(2)),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.from_mark()),
+    "APPEND": lambda machine, _: machine.append(machine.pop(1)),
+    "APPENDS": lambda machine, _: machine.append(machine.from_mark()),
+}
