@@ -10,7 +10,7 @@ from __future__ import annotations
 import pickletools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, Protocol
 
 from src.model_utils.errors import CheckpointError
 
@@ -23,6 +23,16 @@ DTYPES = {
     "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "double", "float",
     "half", "long", "int", "short",
 }  # fmt: skip
+
+
+class Bytes(Protocol):
+    """What holds the pickle: a file in memory, which reads no more than it has."""
+
+    def read(self, count: int, /) -> bytes: ...
+
+    def readline(self) -> bytes: ...
+
+    def tell(self) -> int: ...
 
 
 class Mark:
@@ -85,7 +95,7 @@ CALLS: dict[str, Callable] = {
 OLD_PARAMETER = "torch.nn.parameter.Parameter"
 
 
-def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
+def load(file: Bytes) -> tuple[Any, dict[str, Storage]]:
     """The next pickle of `file`, and the storages that it refers to by their keys.
 
     It consists of dicts, lists, tuples and plain values, with a Placed for each tensor.
@@ -94,7 +104,7 @@ def load(file: BinaryIO) -> tuple[Any, dict[str, Storage]]:
     """
     machine = Machine()
     try:
-        for opcode, argument, _ in pickletools.genops(file):
+        for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
             if opcode.name == "STOP":
                 return machine.stack.pop(), machine.storages
             machine.do(opcode.name, argument)

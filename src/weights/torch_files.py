@@ -7,11 +7,13 @@ of the storages (five pickles), and for each storage its length and its numbers.
 
 from __future__ import annotations
 
+import io
+import mmap
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -37,8 +39,7 @@ def read_zip(path: Path) -> Stored:
     try:
         with zipfile.ZipFile(path) as archive:
             prefix = root_of(archive)
-            with archive.open(entry(archive, f"{prefix}data.pkl")) as file:
-                content, _ = pickled.load(file)  # type: ignore[arg-type]
+            content, _ = pickled.load(io.BytesIO(archive.read(entry(archive, f"{prefix}data.pkl"))))
 
             def read(storage: Storage) -> bytes:
                 info = entry(archive, f"{prefix}data/{storage.key}")
@@ -75,15 +76,14 @@ def entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         info = archive.getinfo(name)
     except KeyError:
         raise CheckpointError(f"it is damaged: {name} is missing") from None
-    if info.compress_type != zipfile.ZIP_STORED:
-        raise CheckpointError(f"{name} in it is compressed, which PyTorch never does")
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        raise CheckpointError(f"{name} in it is compressed or encrypted, which PyTorch never does")
     return info
 
 
 def read_legacy(path: Path) -> Stored:
     """A file of the format before PyTorch 1.6. CheckpointError if it is damaged or not of tensors."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
+    with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
         (magic, _), (version, _), (machine, _) = pickled.load(file), pickled.load(file), pickled.load(file)
         if magic != MAGIC_NUMBER or version != LEGACY_VERSION:
             raise CheckpointError(f"it has the version {version!r:.40}; known is {LEGACY_VERSION}")
@@ -91,30 +91,28 @@ def read_legacy(path: Path) -> Stored:
             raise CheckpointError("it was written by a big-endian machine")
         content, storages = pickled.load(file)
         keys, _ = pickled.load(file)
-        places = storage_places(file, keys, storages, size)
+        places = storage_places(file, keys, storages)
 
         def read(storage: Storage) -> bytes:
-            if places.get(storage.key, (0, ""))[1] != storage.kind:
-                raise CheckpointError(f"storage {storage.key} is missing or has two types")
-            file.seek(places[storage.key][0])
-            return file.read(storage.count * WIDTHS[storage.kind])
+            if storage not in places:
+                raise CheckpointError(f"storage {storage.key} is missing, or has two types or lengths")
+            return file[places[storage] : places[storage] + storage.count * WIDTHS[storage.kind]]
 
         return tensors_of(content, read)
 
 
-def storage_places(
-    file: BinaryIO, keys: Any, storages: Mapping[str, Storage], size: int
-) -> dict[str, tuple[int, str]]:
-    """Key -> (position of its numbers, kind), from here to the end of a legacy file of `size` bytes."""
+def storage_places(file: mmap.mmap, keys: Any, storages: Mapping[str, Storage]) -> dict[Storage, int]:
+    """Where the numbers of each storage begin, from here to the end of a legacy file; CheckpointError if it is short."""
     places = {}
     for key in keys if isinstance(keys, list) else []:
         storage, count = storages.get(str(key)), file.read(8)
         if storage is None or len(count) < 8 or struct.unpack("<q", count)[0] != storage.count:
             raise CheckpointError(f"it is damaged or cut short at storage {key!r:.40}")
-        places[storage.key] = (file.tell(), storage.kind)
-        end = file.seek(storage.count * WIDTHS[storage.kind], 1)
-        if end > size:
-            raise CheckpointError(f"it is cut short: {size} bytes, at least {end} expected")
+        places[Storage(storage.key, storage.kind, storage.count)] = file.tell()
+        end = file.tell() + storage.count * WIDTHS[storage.kind]
+        if end > len(file):
+            raise CheckpointError(f"it is cut short: {len(file)} bytes, at least {end} expected")
+        file.seek(end)
     return places
 
 

@@ -99,9 +99,9 @@ def taken(tensors: Tensors, name: str, eps: float) -> tuple[np.ndarray, np.ndarr
 def layout_of(shapes: Shapes) -> Layout | None:
     if any(re.match(r"features\.\d+\.(.+\.)?norm\.", name) for name in shapes):
         return Layout(OURS)
-    if "features.0.conv2d_1a_3x3.conv.conv.weight" in shapes:
+    if any(re.match(r"features\.\d+\..+\.conv\.batchnorm\.", name) for name in shapes):
         return Layout(ZOO, of_mindspore, {"bn_eps": (1e-5,)}, BACKGROUND, fold)
-    if "features.0.conv2d_1a_3x3.conv.weight" in shapes:
+    if any(re.match(r"features\.0\.(conv2d|mixed)_", name) for name in shapes):
         return Layout(MINDCV, of_mindspore, {"bn_eps": EPS}, BACKGROUND)
     if any(re.match(r"features\.\d+\.(.+\.)?bn\.", name) for name in shapes):
         return Layout(TIMM, of_timm, {"bn_eps": EPS, "normalize": ("half",)}, BACKGROUND)
