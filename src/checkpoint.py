@@ -7,7 +7,6 @@ manifest is not looked at.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
@@ -27,7 +26,7 @@ from src.model_utils.checkpoint_manifest import (
 from src.model_utils.errors import CheckpointError
 from src.model_utils.run_paths import append_line
 from src.weights import files, fit
-from src.weights.mindspore_files import no_log, read
+from src.weights.mindspore_files import no_log, note_of, read
 from src.weights.stored import NETWORK
 from src.weights.write import write_whole
 
@@ -49,8 +48,7 @@ def save(
     target = folder / f"{name}-{epoch}_{in_epoch}{SUFFIX}"
     entries = [{"name": parameter.name, "data": parameter} for parameter in parameters]
     extra: dict[str, Any] = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
-    if network:
-        extra[NETWORK] = json.dumps(network)
+    extra.update(note_of(network or {}))
 
     def write(path: Path) -> None:
         with no_log():

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import os
 import tempfile
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,10 +59,21 @@ def read_arrays(path: Path) -> Stored:
 
 def as_stored(entries: dict[str, Any]) -> Stored:
     """Parameters as arrays; texts that somebody added are no tensors."""
-    parameters = {name: value for name, value in entries.items() if hasattr(value, "asnumpy")}
+    parameters = {
+        name: value for name, value in entries.items() if hasattr(value, "asnumpy") and name != NETWORK
+    }
     types = {name: BFLOAT16 for name, value in parameters.items() if "bfloat16" in str(value.dtype).lower()}
     tensors = {
         name: np.asarray((value.float() if name in types else value).asnumpy())
         for name, value in parameters.items()
     }
-    return Stored("mindspore", tensors, types, network_of(entries.get(NETWORK)))
+    note = bytes(entries[NETWORK].asnumpy()).decode("utf-8", "replace") if NETWORK in entries else None
+    return Stored("mindspore", tensors, types, network_of(note))
+
+
+def note_of(network: Mapping[str, object]) -> dict[str, ms.Tensor]:
+    """The entry that says for which network a checkpoint is: JSON as bytes, for tools that expect tensors only."""
+    import mindspore as ms
+
+    text = json.dumps(network).encode()
+    return {NETWORK: ms.Tensor(np.frombuffer(text, np.uint8).copy())} if network else {}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from src.model_utils.errors import StorageError
-from src.weights.mindspore_files import no_log
+from src.weights.mindspore_files import no_log, note_of
 from src.weights.stored import NETWORK
 
 Tensors = Mapping[str, np.ndarray]
@@ -53,19 +53,19 @@ def sync(path: Path) -> None:
 def write_weights(target: Path, tensors: Tensors, network: Mapping[str, object]) -> None:
     """A .ckpt of MindSpore or a .safetensors, by the suffix of `target`, with a note of the network's options."""
     write = write_safetensors if target.suffix == ".safetensors" else write_ckpt
-    write_whole(target, lambda path: write(path, tensors, json.dumps(network)), "weights")
+    write_whole(target, lambda path: write(path, tensors, network), "weights")
 
 
-def write_ckpt(path: Path, tensors: Tensors, note: str) -> None:
+def write_ckpt(path: Path, tensors: Tensors, network: Mapping[str, object]) -> None:
     import mindspore as ms
 
     entries = [{"name": name, "data": ms.Tensor(array)} for name, array in tensors.items()]
     with no_log():
-        ms.save_checkpoint(entries, str(path), append_dict={NETWORK: note})
+        ms.save_checkpoint(entries, str(path), append_dict=note_of(network))
 
 
-def write_safetensors(path: Path, tensors: Tensors, note: str) -> None:
+def write_safetensors(path: Path, tensors: Tensors, network: Mapping[str, object]) -> None:
     from safetensors.numpy import save_file
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    save_file(contiguous, str(path), metadata={NETWORK: note})
+    save_file(contiguous, str(path), metadata={NETWORK: json.dumps(network)})

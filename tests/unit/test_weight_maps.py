@@ -12,6 +12,7 @@ from safetensors.numpy import save_file
 from src import build, checkpoint, models
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, ConfigError
+from src.model_utils.moxing_shim import file
 from src.models import convert
 from src.models.densenet import weights as densenet
 from src.models.inception_v4 import weights as inception
@@ -243,15 +244,15 @@ def configuration(net: str, **options: object) -> config.Config:
 def test_weights_of_another_variant_are_refused_until_it_is_asked_for(case, tmp_path):
     stored, _, needs = SOURCES[case]
     net = case.split()[1]
-    file = tmp_path / "zoo.ckpt"
-    save_file({name: np.ascontiguousarray(value) for name, value in stored.tensors.items()}, file)
+    path = tmp_path / "zoo.ckpt"
+    save_file({name: np.ascontiguousarray(value) for name, value in stored.tensors.items()}, path)
     cfg = configuration(net)
     network = build.network(cfg, "CPU")
     with pytest.raises(ConfigError) as caught:
-        build.load_pretrained(cfg, network, file)
+        build.load_pretrained(cfg, network, path)
     for name, value in needs.items():
         assert f"--{name} {value}" in str(caught.value)
-    build.load_pretrained(configuration(net, **needs), network, file)
+    build.load_pretrained(configuration(net, **needs), network, path)
     assert not network.parameters_dict()[HEAD[0]].asnumpy().any()
 
 
@@ -286,3 +287,18 @@ def test_weights_of_another_family_and_of_nobody(tmp_path):
     save_file({"what.is.this": np.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(CheckpointError, match=r"tensors named what\.is\.this; see docs/weights\.md"):
         checkpoint.known_weights(Path(tmp_path / "x.safetensors"), "densenet")
+
+
+def test_weights_are_converted_from_and_to_a_bucket(url, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINDLIFT_CACHE", str(tmp_path / "cache"))
+    save_file(seeded.weights(LAYOUTS["mindcv resnet50"]), tmp_path / "r.safetensors")
+    file.copy(str(tmp_path / "r.safetensors"), f"{url}/weights/r.safetensors")
+    assert convert.main([f"{url}/weights", "--out", f"{url}/ours/r50.ckpt"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        f"use: --net resnet50 --num_classes 10 --pretrained {url}/ours/r50.ckpt --stem_pool same\n" in shown
+    )
+    file.copy(f"{url}/ours/r50.ckpt", str(tmp_path / "back.ckpt"))
+    known = checkpoint.known_weights(tmp_path / "back.ckpt")
+    assert (known.layout.source, len(known.tensors)) == ("MindLift", 267)
+    assert known.needs == {"conv_pad": ("sym",), "stem_pool": ("same",), "bn_eps": (1e-5, None)}
