@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -41,10 +42,12 @@ class Stored:
 
 def flat(content: bytes | memoryview, kind: str) -> np.ndarray:
     """The numbers of a little-endian buffer, one after another; `kind` is a key of WIDTHS."""
-    if kind == BFLOAT16:  # the upper half of a float32
-        return (np.frombuffer(content, "<u2").astype(np.uint32) << 16).view(np.float32)
-    order = np.dtype(kind).newbyteorder("<")
-    return np.frombuffer(content, order).astype(kind, copy=False)
+    numbers = np.frombuffer(content, np.uint16 if kind == BFLOAT16 else kind)
+    if sys.byteorder == "big":
+        numbers = numbers.byteswap()
+    return (
+        (numbers.astype(np.uint32) << 16).view(np.float32) if kind == BFLOAT16 else numbers
+    )  # its upper half
 
 
 def view(numbers: np.ndarray, offset: int, shape: tuple[int, ...], strides: tuple[int, ...]) -> np.ndarray:
