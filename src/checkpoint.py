@@ -25,13 +25,12 @@ from src.model_utils.checkpoint_manifest import (
 )
 from src.model_utils.errors import CheckpointError
 from src.model_utils.run_paths import append_line
-from src.weights import files, fit
-from src.weights.mindspore_files import no_log, note_of, read
-from src.weights.stored import NETWORK
-from src.weights.write import write_whole
+from src.weights.mindspore_files import no_log, read
 
-if TYPE_CHECKING:  # what is wrong with a path is found before mindspore is imported
+if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
     import mindspore as ms
+
+    from src.weights.fit import Known
 
 
 def save(
@@ -40,9 +39,13 @@ def save(
 ) -> Path:  # fmt: skip
     """Write `folder`/`name`-<epoch>_<step in epoch>.ckpt and its manifest line; returns the file.
 
-    `network` are the options that decide what the weights compute; a network with others refuses them. Raises StorageError when the folder is full or can't be written; what was there before stays.
+    `network` are the options that decide what the weights compute; a network with others refuses them.
+    Raises StorageError when the folder is full or can't be written; what was there before stays.
     """
     import mindspore as ms
+
+    from src.weights.files import note_of
+    from src.weights.write import write_whole
 
     epoch, in_epoch = (step - 1) // steps_per_epoch + 1, (step - 1) % steps_per_epoch + 1
     target = folder / f"{name}-{epoch}_{in_epoch}{SUFFIX}"
@@ -78,6 +81,8 @@ def load_weights(
     """
     import mindspore as ms
 
+    from src.weights import fit
+
     parameters = network.parameters_dict()
     known = known_weights(path, family)
     fit.check_needs(known.needs, values, str(path), known.layout.source)
@@ -86,8 +91,10 @@ def load_weights(
         parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
 
 
-def known_weights(path: Path, family: str = "") -> fit.Known:
+def known_weights(path: Path, family: str = "") -> Known:
     """The weights of a file whose source is known; CheckpointError if none is, or if they are not of `family`."""
+    from src.weights import files, fit
+
     maps = models.weight_maps()
     stored = files.read(path)
     try:
@@ -112,6 +119,9 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
     import mindspore as ms
 
+    from src.weights.fit import mismatch
+    from src.weights.stored import NETWORK
+
     tensors = read(path)
     if "step_num" not in tensors:
         raise CheckpointError(
@@ -124,7 +134,7 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
         for name, tensor in tensors.items()
         if name not in ("epoch_num", "step_num", "seed", NETWORK)
     }
-    problem = fit.mismatch(
+    problem = mismatch(
         {n: tuple(p.shape) for n, p in wanted.items()}, {n: tuple(t.shape) for n, t in given.items()}
     )
     if problem:

@@ -77,6 +77,13 @@ def test_networks_and_readers_open_no_connections():
         assert not uses(path, "socket", "urllib", "src.model_utils.moxing_shim", "torch")
 
 
+def test_mistakes_in_paths_are_found_before_numpy_is_imported():
+    """NumPy's threads are counted when it is imported, and job.start sets their number."""
+    code = "import sys; from src import runs; from src.weights import forms; assert not {'numpy', 'mindspore'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def below(*folders: str) -> list[Path]:
     return [path for path in SOURCES if path.as_posix().startswith(folders)]
 

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
+import os
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from src.model_utils.errors import CheckpointError
-from src.weights import mindspore_files, torch_files
+from src.weights import torch_files
+from src.weights.forms import form_of
+from src.weights.mindspore_files import read as read_entries
 from src.weights.stored import BFLOAT16, NETWORK, Stored, flat, network_of
 
-FORMS = "a .ckpt of MindSpore, a .pth of PyTorch or a .safetensors file"
+if TYPE_CHECKING:
+    import mindspore as ms
+
 SAFE_TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": BFLOAT16, "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
@@ -19,7 +30,7 @@ def read(path: Path) -> Stored:
     """All tensors of a file; CheckpointError in one line if it is missing, damaged, or of another kind."""
     readers = {
         "zip": torch_files.read_zip, "legacy": torch_files.read_legacy, "safetensors": read_safetensors,
-        "mindspore": mindspore_files.read_arrays,
+        "mindspore": read_mindspore,
     }  # fmt: skip
     form = form_of(path)
     try:
@@ -28,42 +39,6 @@ def read(path: Path) -> Stored:
         raise CheckpointError(f"can't read weights {path}: {err}") from err
     except OSError as err:
         raise CheckpointError(f"can't read weights {path}: {err.strerror or err}") from err
-
-
-def form_of(path: Path) -> str:
-    """zip, legacy, safetensors or mindspore, from the first bytes; CheckpointError if it is none of these."""
-    if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}")
-    with open(path, "rb") as file:
-        start = file.read(64)
-    if start.startswith(b"PK\x03\x04"):
-        return "zip"
-    if start.startswith(torch_files.LEGACY_START):
-        return "legacy"
-    if is_safetensors(start, path.stat().st_size):
-        return "safetensors"
-    if start.startswith(b"\n"):  # the tag of the first field of a protocol buffer
-        return "mindspore"
-    raise CheckpointError(f"{path} is {guess(start)}; expected {FORMS}")
-
-
-def is_safetensors(start: bytes, size: int) -> bool:
-    return 8 < int.from_bytes(start[:8], "little") + 8 <= size and start[8:9] == b"{"
-
-
-def guess(start: bytes) -> str:
-    """What a file that holds no weights may be."""
-    if not start:
-        return "empty"
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS, not the file itself (git lfs pull fetches it)"
-    if start.lstrip()[:1] == b"<":
-        return "a page of HTML or XML, perhaps of a failed download"
-    if start.startswith(b"\x80"):
-        return "a pickle, but not one of torch.save"
-    if start.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"BZh")) or start[57:] == b"ustar":
-        return "a packed archive"
-    return "not a file of weights, or cut short"
 
 
 def read_safetensors(path: Path) -> Stored:
@@ -86,3 +61,38 @@ def read_safetensors(path: Path) -> Stored:
         if kind == BFLOAT16:
             types[name] = BFLOAT16
     return Stored("safetensors", tensors, types, network_of(notes.get(NETWORK)))
+
+
+def read_mindspore(path: Path) -> Stored:
+    """MindSpore goes by the suffix: a file of another name is read through a link."""
+    if path.suffix == ".ckpt":
+        return as_stored(read_entries(path))
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "weights.ckpt"
+        try:
+            os.link(path.resolve(), link)
+        except OSError:  # on another disk
+            os.symlink(path.resolve(), link)
+        return as_stored(read_entries(link))
+
+
+def as_stored(entries: dict[str, Any]) -> Stored:
+    """Parameters as arrays; texts that somebody added are no tensors."""
+    parameters = {
+        name: value for name, value in entries.items() if hasattr(value, "asnumpy") and name != NETWORK
+    }
+    types = {name: BFLOAT16 for name, value in parameters.items() if "bfloat16" in str(value.dtype).lower()}
+    tensors = {
+        name: np.asarray((value.float() if name in types else value).asnumpy())
+        for name, value in parameters.items()
+    }
+    note = bytes(entries[NETWORK].asnumpy()).decode("utf-8", "replace") if NETWORK in entries else None
+    return Stored("mindspore", tensors, types, network_of(note))
+
+
+def note_of(network: Mapping[str, object]) -> dict[str, ms.Tensor]:
+    """The entry that says for which network a checkpoint is: JSON as bytes, for tools that expect tensors only."""
+    import mindspore as ms
+
+    text = json.dumps(network).encode()
+    return {NETWORK: ms.Tensor(np.frombuffer(text, np.uint8).copy())} if network else {}

@@ -23,7 +23,6 @@ from src.weights.pickled import Blank, Placed, Storage
 from src.weights.stored import BFLOAT16, WIDTHS, Stored, flat, view
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
-LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."  # the pickle of the magic number
 LEGACY_VERSION = 1001
 # Where trainings put the weights beside other things; the first that is there counts.
 WRAPPERS = (

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from src.model_utils.errors import StorageError
-from src.weights.mindspore_files import no_log, note_of
+from src.weights.files import note_of
+from src.weights.mindspore_files import no_log
 from src.weights.stored import NETWORK
 
 Tensors = Mapping[str, np.ndarray]
