@@ -23,13 +23,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 OURS = "mindlift"
 PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm"}
-IMAGES = {"densenet100": (10, 32), "densenet121": (1000, 224)}  # classes, side
-BATCH = {"densenet100": 64, "densenet121": 8}
+SIDE = {"densenet100": 32, "densenet121": 224, "resnet50": 224, "inception_v4": 299}
+BATCH = {"densenet100": 64, "densenet121": 8, "resnet50": 8, "inception_v4": 4}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nets", default="densenet100,densenet121", help="of " + ", ".join(IMAGES))
+    parser.add_argument("--nets", default=",".join(SIDE), help="of " + ", ".join(SIDE))
     parser.add_argument(
         "--libraries", default=",".join(PEERS), help="those not installed are left out and named"
     )
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=9, help="timed rounds of each library")
     parser.add_argument("--seconds", type=float, default=4.0, help="least length of a round")
     parser.add_argument("--batch", type=int, help="images per step; default: " + json.dumps(BATCH))
-    parser.add_argument("--size", type=int, help="side of the images; default 32 and 224")
+    parser.add_argument("--size", type=int, help="side of the images; default: " + json.dumps(SIDE))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     return parser.parse_args()
@@ -84,7 +84,7 @@ class Worker:
 
 def compare(libraries: list[str], net: str, work: str, options: argparse.Namespace) -> dict:
     """Rounds of all libraries in turn; figures of each by name."""
-    batch, size = options.batch or BATCH[net], options.size or IMAGES[net][1]
+    batch, size = options.batch or BATCH[net], options.size or SIDE[net]
     workers = [Worker(library, net, work, batch, size, options.threads) for library in libraries]
     rates: dict[str, list[float]] = {worker.library: [] for worker in workers}
     for worker in workers:

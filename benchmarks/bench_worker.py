@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-CLASSES = {"densenet100": 10, "densenet121": 1000}
+CLASSES = {"densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000}
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 
 
@@ -37,12 +37,20 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     import mindspore as ms
 
     from src import models, optim, step
+    from src.model_utils import config
+    from src.models import layers
     from src.tasks.classification import CountCorrect, SmoothedCrossEntropy
 
-    defaults = {"transition_pool": "avg", "stem_pool": "sym", "stem_norm": False}
+    defaults = {
+        option.name: option.default
+        for option in config.read_schema(config.ROOT / config.DEFAULTS).options.values()
+    }
     network = models.build(net, CLASSES[net], defaults, on_cpu=True)
     images, labels = (ms.Tensor(array) for array in batch_of(net, batch, size))
     if work == "eval":
+        source, network = network, models.build(net, CLASSES[net], defaults, on_cpu=True)
+        layers.fold(network)
+        layers.refill(network, source)
         cell = CountCorrect(network, CLASSES[net])
         cell.set_train(False)
         weights = ms.Tensor(np.ones(batch, np.int32))
@@ -58,13 +66,13 @@ def mindcv(net: str, work: str, batch: int, size: int, threads: int):
     """As mindcv's train.py does it: Momentum, fixed loss scale, graph mode, mindspore.amp's train cell."""
     import mindspore as ms
     import mindspore.nn as nn
-    from mindcv import __version__
-    from mindcv.models.densenet import DenseNet, densenet121
+    from mindcv import __version__, create_model
+    from mindcv.models.densenet import DenseNet
 
     version = f"{__version__}, MindSpore {ms.__version__}"
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU", runtime_num_threads=threads)
-    if net == "densenet121":
-        network = densenet121(num_classes=CLASSES[net])
+    if net != "densenet100":
+        network = create_model(net, num_classes=CLASSES[net])
     else:
         network = DenseNet(12, (16, 16, 16), 24, num_classes=10)
         network.features.conv0 = nn.Conv2d(3, 24, 3, pad_mode="pad", padding=1)
@@ -89,8 +97,8 @@ def timm(net: str, work: str, batch: int, size: int, threads: int):
 
     torch.set_num_threads(threads)
     version = f"{timm.__version__}, PyTorch {torch.__version__.partition('+')[0]}"
-    if net == "densenet121":
-        network = timm.create_model("densenet121", num_classes=CLASSES[net])
+    if net != "densenet100":
+        network = timm.create_model(net, num_classes=CLASSES[net])
     else:
         network = timm.models.densenet.DenseNet(12, (16, 16, 16), num_classes=10, memory_efficient=False)
         network.features.conv0 = torch.nn.Conv2d(3, 24, 3, padding=1, bias=False)

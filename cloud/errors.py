@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+
 from src.model_utils.errors import MindLiftError
+
+LEAST_SECRET = 4  # letters; shorter ones would blacken ordinary words
+LONGEST = 400
 
 
 class JobError(MindLiftError, ValueError):
@@ -43,3 +49,12 @@ class NoAnswer(MindLiftError, ConnectionError):
 
 class NoSuchJob(Refused):
     """The service does not know the job."""
+
+
+def shortened(problem: object, hidden: Sequence[str]) -> str:
+    """One line of it without the values in `hidden`."""
+    text = " ".join(str(problem).split())
+    for secret in sorted(filter(lambda value: len(value) >= LEAST_SECRET, hidden), key=len, reverse=True):
+        text = text.replace(" ".join(secret.split()), "***")
+    text = re.sub(r"<[\w.]+ object at 0x\w+>: ", "", text)
+    return text[:LONGEST]

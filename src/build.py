@@ -14,7 +14,6 @@ from src.data.pipeline import DataOptions
 from src.model_utils.errors import ConfigError
 from src.models import layers, layouts
 from src.optim import rmsprop, sgd_momentum
-from src.schedule import Phase, ScheduleOptions
 from src.step import StepOptions
 from src.tasks.classification import SmoothedCrossEntropy
 
@@ -25,32 +24,6 @@ FIRST_DYNAMIC_LOSS_SCALE = 65536.0
 def data_options(cfg: Any, workers: int) -> DataOptions:
     fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name != "workers"}
     return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
-
-
-def schedule_options(cfg: Any, size: int = 1) -> ScheduleOptions:
-    """The schedule of `size` ranks, whose global batch scales the learning rates if lr_base_batch is set."""
-    batch = cfg.per_batch_size * cfg.accumulation_steps * size
-    scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
-    return ScheduleOptions(
-        cfg.lr_scheduler, cfg.lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
-        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases(cfg, scale), cfg.phase_reading,
-    )  # fmt: skip
-
-
-def phases(cfg: Any, scale: float) -> tuple[Phase, ...]:
-    """The phases to train, one after another; ConfigError if their lists differ in length."""
-    if cfg.lr_scheduler != "phases":
-        return ()
-    names = ("phase_epochs", "phase_lr", "phase_warmup", "phase_decay", "phase_decay_epochs")
-    lists = [getattr(cfg, name) for name in names]
-    counts = {len(values) for values in lists}
-    if len(counts) > 1 or 0 in counts:
-        given = ", ".join(f"--{name} {','.join(map(str, values))}" for name, values in zip(names, lists))
-        raise ConfigError(f"every phase needs one value of each: {given}")
-    found = [Phase(epochs, lr * scale, *rest) for epochs, lr, *rest in zip(*lists)]
-    if cfg.phase is not None and cfg.phase > len(found):
-        raise ConfigError(f"--phase {cfg.phase}: there are {len(found)} phases; see --phase_epochs")
-    return tuple(found if cfg.phase is None else found[cfg.phase - 1 : cfg.phase])
 
 
 def loss(cfg: Any) -> nn.Cell:
@@ -87,6 +60,11 @@ def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
         layers.fold(net)
     level = ("O3" if device == "Ascend" else "O0") if cfg.amp_level == "auto" else cfg.amp_level
     return net if level == "O0" else ms.amp.auto_mixed_precision(net, level)
+
+
+def inference_network(cfg: Any, net: nn.Cell, device: str) -> nn.Cell:
+    """What to evaluate `net` with: its folded form, or itself if nothing in it folds. See layers.refill."""
+    return network(cfg, device, folded=True) if any(layers.conv_norms(net)) else net
 
 
 def check_image_size(cfg: Any) -> None:

@@ -15,6 +15,7 @@ from src import build
 from src.collectives import all_sum
 from src.data import pipeline
 from src.model_utils.interrupts import Deferred
+from src.models import layers
 from src.run_log import RunLog
 from src.tasks.classification import Accuracy, CountCorrect
 
@@ -49,14 +50,17 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
     """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures."""
     options = build.data_options(cfg, workers)
     samples = pipeline.open_split(options, data_path, train=False)
-    network = build.network(cfg, ms.get_context("device_target"))
+    device = ms.get_context("device_target")
+    network = build.network(cfg, device)
+    inference = build.inference_network(cfg, network, device)
     results = []
     with RunLog(None, ranks.rank, cfg.progress) as log:
         for path in paths:
             samples.skipped = 0
             build.load_pretrained(cfg, network, path)
+            layers.refill(inference, network)
             started = time.time()
-            accuracy = count(network, samples, options, ranks, log)
+            accuracy = count(inference, samples, options, ranks, log)
             log.info(f"checkpoint {path}")
             for line in accuracy.lines():
                 log.info(line)

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+
+from src.model_utils.errors import ConfigError
 
 CODE_START = 1e-5  # where the warm-up of the report's program starts; its text says 0
 STEPS_AT = (0.3, 0.6, 0.8)
@@ -52,6 +55,32 @@ class ScheduleOptions:
         """Epochs of the training: max_epoch, but no more than the phases have."""
         planned = sum(phase.epochs for phase in self.phases)
         return min(self.max_epoch, planned) if self.kind == "phases" else self.max_epoch
+
+
+def from_config(cfg: Any, size: int) -> ScheduleOptions:
+    """The schedule of `size` ranks, whose global batch scales the learning rates if lr_base_batch is set."""
+    batch = cfg.per_batch_size * cfg.accumulation_steps * size
+    scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
+    return ScheduleOptions(
+        cfg.lr_scheduler, cfg.lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
+        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases_of(cfg, scale), cfg.phase_reading,
+    )  # fmt: skip
+
+
+def phases_of(cfg: Any, scale: float) -> tuple[Phase, ...]:
+    """The phases to train, one after another; ConfigError if their lists differ in length."""
+    if cfg.lr_scheduler != "phases":
+        return ()
+    names = ("phase_epochs", "phase_lr", "phase_warmup", "phase_decay", "phase_decay_epochs")
+    lists = [getattr(cfg, name) for name in names]
+    counts = {len(values) for values in lists}
+    if len(counts) > 1 or 0 in counts:
+        given = ", ".join(f"--{name} {','.join(map(str, values))}" for name, values in zip(names, lists))
+        raise ConfigError(f"every phase needs one value of each: {given}")
+    found = [Phase(epochs, lr * scale, *rest) for epochs, lr, *rest in zip(*lists)]
+    if cfg.phase is not None and cfg.phase > len(found):
+        raise ConfigError(f"--phase {cfg.phase}: there are {len(found)} phases; see --phase_epochs")
+    return tuple(found if cfg.phase is None else found[cfg.phase - 1 : cfg.phase])
 
 
 def cosine_annealing(epoch: int, options: ScheduleOptions) -> float:

@@ -21,9 +21,10 @@ from src import build, checkpoint, collectives, evaluate
 from src.data import pipeline
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
+from src.models import layers
 from src.run_log import RunLog, Throughput
 from src.runs import Run
-from src.schedule import lr_table, phase_starts
+from src.schedule import from_config, lr_table, phase_starts
 from src.step import TrainStep
 
 
@@ -95,7 +96,7 @@ class Trainer:
         self.network = build.network(cfg, device)
         if weights:
             build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0])
-        schedule = build.schedule_options(cfg, ranks.size)
+        schedule = from_config(cfg, ranks.size)
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or math.inf)
         self.interval = self.per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
@@ -278,9 +279,11 @@ def run(
 def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunLog, result: Result) -> Result:
     """Evaluate rank 0's weights, which differ from other ranks' in the moving statistics."""
     collectives.copy_from_rank0(trainer.network.get_parameters(), ranks.rank, ranks.size)
+    inference = build.inference_network(cfg, trainer.network, ms.get_context("device_target"))
+    layers.refill(inference, trainer.network)
     path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
     samples = pipeline.open_split(trainer.options, path, train=False)
-    accuracy = evaluate.count(trainer.network, samples, trainer.options, ranks, log)
+    accuracy = evaluate.count(inference, samples, trainer.options, ranks, log)
     for line in accuracy.lines():
         log.info(line)
     result.top1, result.top5, result.total = round(accuracy.top1, 4), round(accuracy.top5, 4), accuracy.total

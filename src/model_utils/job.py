@@ -83,6 +83,10 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
             "--parameter_server true: not supported, because ranks that all-reduce need no server and train as one;"
             " leave it out, and start several ranks (scripts/local_ranks.sh)"
         )
+    if trains:
+        from src import schedule
+
+        schedule.from_config(cfg, ranks.size)
     adapter = choose_adapter(cfg, ranks, trains)
     device_adapter.prepare_environment(ranks, threads=cfg.threads)
     if cfg.backbone and ranks.is_main:

@@ -84,6 +84,8 @@ def fold(network: nn.Cell) -> None:
 
 def refill(folded: nn.Cell, source: nn.Cell) -> None:
     """Give the `folded` network the function that `source`, the same network as it trains, has at inference."""
+    if folded is source:
+        return
     targets, given = folded.parameters_dict(), source.parameters_dict()
     values = {name: given[name].asnumpy() for name in targets if name in given}
     for name, cell in conv_norms(source):

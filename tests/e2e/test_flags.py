@@ -19,17 +19,21 @@ from src import build
 from src.data import pipeline
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, DataError
-from src.schedule import lr_table
+from src.schedule import from_config, lr_table
 from tests.conftest import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 
 BASE = {"net": "densenet22", "dataset": "digits", "per_batch_size": "16", "max_epoch": "4"}
 TREE = {**BASE, "dataset": "imagenet", "num_classes": "2", "image_size": "8", "per_batch_size": "4"}
-SMOOTH, COSINE, STEPS = ({**BASE, **more} for more in (
+SMOOTH, COSINE, STEPS, RMSPROP, POLY = ({**BASE, **more} for more in (
     {"label_smooth": "1"}, {"lr_scheduler": "cosine_annealing"},
-    {"lr_scheduler": "exponential", "lr_epochs": "1,2"},
+    {"lr_scheduler": "exponential", "lr_epochs": "1,2"}, {"optimizer": "rmsprop"}, {"lr_scheduler": "poly"},
 ))  # fmt: skip
+PHASES = {
+    **BASE, "lr_scheduler": "phases", "phase_epochs": "2,2", "phase_lr": "0.1,0.05", "phase_warmup": "0,0",
+    "phase_decay": "0.9,0.8", "phase_decay_epochs": "1,1",
+}  # fmt: skip
 
 # option: (base, another value, the parts that change)
 EFFECTS = {
@@ -66,6 +70,19 @@ EFFECTS = {
     "eta_min": (COSINE, "0.01", {"rates"}),
     "T_max": (COSINE, "2", {"rates"}),
     "warmup_epochs": (BASE, "1.5", {"rates"}),
+    "optimizer": (BASE, "rmsprop", {"optimiser"}),
+    "rmsprop_decay": (RMSPROP, "0.5", {"optimiser"}),
+    "epsilon": (RMSPROP, "0.5", {"optimiser"}),
+    "lr_base_batch": (BASE, "64", {"rates"}),
+    "lr_init": ({**BASE, "warmup_epochs": "1"}, "0.05", {"rates"}),
+    "lr_power": (POLY, "1.5", {"rates"}),
+    "phase_epochs": (PHASES, "1,1", {"rates"}),
+    "phase_lr": (PHASES, "0.3,0.2", {"rates"}),
+    "phase_warmup": (PHASES, "1,0", {"rates"}),
+    "phase_decay": (PHASES, "0.5,0.5", {"rates"}),
+    "phase_decay_epochs": (PHASES, "2,1", {"rates"}),
+    "phase_reading": ({**PHASES, "phase_warmup": "1,1"}, "code", {"rates"}),
+    "phase": (PHASES, "2", {"rates"}),
 }  # fmt: skip
 
 # Shown by the test of this name below tests/.
@@ -83,6 +100,12 @@ SHOWN_BY = {
     "threads": "unit/test_ranks.py::test_threads_are_shared_and_the_users_values_stay",
     "filter_head": "e2e/test_flags.py::test_filter_head_keeps_the_body_and_leaves_the_head",
     "stem_pool": "unit/test_models.py::test_the_stems_pooling_is_an_option",
+    **dict.fromkeys(("conv_pad", "zero_gamma", "weight_init"), "unit/test_models.py::test_resnets_options"),
+    **dict.fromkeys(
+        ("bn_eps", "bn_momentum", "dropout"), "unit/test_models.py::test_norms_and_dropout_are_options"
+    ),
+    "all_reduce_fusion": "e2e/test_ranks_equal.py::test_grouped_gradients_are_the_same",
+    "parameter_server": "e2e/test_bad_input.py::test_bad_input_is_one_line",
     "pretrained": "e2e/test_flags.py::test_training_starts_from_pretrained_weights",
     "cache_path": "unit/test_cloud_adapter.py::test_the_cache_is_where_the_option_says",
     "stage_mode": "unit/test_cloud_adapter.py::test_a_node_copies_all_or_its_shards",
@@ -105,7 +128,7 @@ SHOWN_BY = {
 }
 IN_A_RUN = {
     "ckpt_path", "ckpt_interval", "keep_checkpoint_max", "log_path", "log_interval", "progress", "run_eval",
-    "max_steps", "eval_data_dir", "backbone",
+    "max_steps", "eval_data_dir", "backbone", "save_checkpoint_epochs",
 }  # fmt: skip
 # Taken because a platform passes it, without an effect.
 IGNORED = {"grampus_code_file_name"}
@@ -172,14 +195,22 @@ def network_parts(cfg: config.Config) -> dict[str, object]:
     parameters = net.get_parameters()
     images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, *cfg.image_size)), ms.float32)
     outputs = net.set_train(False)(images)
-    rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), build.schedule_options(cfg))
+    rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), from_config(cfg, 1))
     groups = build.optimizer(cfg, net, rates)
     return {
         "network": digest(value for p in sorted(parameters, key=lambda p: p.name) for value in (p.asnumpy().astype(np.float32),)),
         "outputs": digest([outputs]),
         "rates": digest([rates]),
-        "optimiser": (float(groups.momentum.asnumpy()), {float(d) for d in np.ravel(groups.weight_decay)}),
+        "optimiser": optimiser_part(groups),
     }  # fmt: skip
+
+
+def optimiser_part(optimiser: ms.nn.Optimizer) -> tuple:
+    decays = tuple(sorted({float(d) for d in np.ravel(optimiser.weight_decay)}))
+    numbers = (float(getattr(value, "asnumpy", lambda value=value: value)()) for value in (
+        getattr(optimiser, name, 0.0) for name in ("momentum", "decay", "epsilon")
+    ))  # fmt: skip
+    return type(optimiser).__name__, decays, tuple(numbers)
 
 
 def loss_part(cfg: config.Config) -> float:

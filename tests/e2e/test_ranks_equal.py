@@ -10,6 +10,17 @@ CHILD = "tests/e2e/weights_after.py"
 STEPS, GLOBAL_BATCH = 8, 32
 
 
+def test_grouped_gradients_are_the_same(few_digits, tmp_path):
+    found = []
+    for name, groups in (("whole", ()), ("grouped", (2, 4))):
+        arguments = (few_digits, tmp_path / name, 3, GLOBAL_BATCH, *groups)
+        done = run_ranks(2, CHILD, *arguments, PYTHONPATH=str(ROOT), LOG_DIR=str(tmp_path / f"{name}-logs"))
+        assert done.code == 0, done.err
+        found.append(np.load(tmp_path / f"{name}_1_of_2.npz"))
+    for name in found[0].files:
+        np.testing.assert_array_equal(found[0][name], found[1][name], err_msg=name)
+
+
 def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
     arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH)
     for done in (

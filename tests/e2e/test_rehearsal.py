@@ -22,7 +22,7 @@ from tests.servers import s3_client
 
 SHORT = ["--net", "densenet22", "--dataset", "digits", "--cards", "2", "--recipe"]
 QUICK = ["max_epoch=1", "log_interval=1", "run_eval=true"]
-EPOCHS = 60  # of the job that is killed: 180 steps, long enough to be hit after its first checkpoint
+EPOCHS = 40  # of the job that is killed: 120 steps, long enough to be hit after its first checkpoint
 PLATFORMS = ["modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net"]
 
 
@@ -171,7 +171,7 @@ def test_a_killed_rank_is_survived(home, few_digits, restart):
     job = [
         *SHORT,
         f"max_epoch={EPOCHS}",
-        "ckpt_interval=2",
+        "ckpt_interval=5",
         "log_interval=50",
         "run_eval=false",
         "--data_url",

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import yaml
 
-from src import models
+from src import build, models
+from src.model_utils import config
+from src.model_utils.errors import ConfigError
+from src.models import layers
 from src.models.densenet import network, weights
 
 FACTS = {
@@ -63,6 +66,55 @@ def test_the_stems_pooling_is_an_option():
         outputs.append(network.ImageNetStem(4, pool)(images).asnumpy())
     assert outputs[0].shape == outputs[1].shape == (1, 8, 8, 8)
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+
+
+def test_resnets_options():
+    images = ms.Tensor(np.random.default_rng(0).normal(size=(1, 3, 32, 32)), ms.float32)
+    outputs = []
+    for options in ({}, {"conv_pad": "same"}, {"stem_pool": "same"}):
+        ms.set_seed(1)
+        outputs.append(
+            models.build("resnet50", 4, {**DEFAULTS, **options}).set_train(False)(images).asnumpy()
+        )
+    assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
+    assert np.abs(outputs[0] - outputs[2]).max() > 1e-3
+    built = models.build("resnet50", 4, {**DEFAULTS, "zero_gamma": True, "weight_init": "xavier"})
+    gammas = [p for name, p in built.parameters_dict().items() if name.endswith("conv3.norm.gamma")]
+    assert [float(p.asnumpy().max()) for p in gammas] == [0.0] * 16
+    assert built.classifier.weight.asnumpy().std() == pytest.approx(0.01, rel=0.15)
+    bound = np.sqrt(6 / (64 * 9 * 2))
+    assert 0.9 * bound < np.abs(built.stages[0][0].conv2.conv.weight.asnumpy()).max() <= bound
+
+
+def test_resnet_has_its_stride_at_the_3x3_convolution():
+    block = models.build("resnet50", 4, DEFAULTS).stages[1][0]
+    assert [cell.conv.stride for cell in (block.conv1, block.conv2, block.shortcut)] == [
+        (1, 1),
+        (2, 2),
+        (2, 2),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("net", "eps", "momentum"), [("resnet50", 1e-5, 0.9), ("inception_v4", 1e-3, 0.9997)]
+)
+def test_norms_and_dropout_are_options(net, eps, momentum):
+    def norms(**options):
+        built = models.build(net, 4, {**DEFAULTS, **options})
+        found = {(cell.norm.eps, round(1 - cell.norm.momentum, 6)) for _, cell in layers.conv_norms(built)}
+        return found, getattr(getattr(built, "dropout", None), "p", None)
+
+    assert norms()[0] == {(eps, momentum)}
+    assert norms(bn_eps=0.5, bn_momentum=0.25)[0] == {(0.5, 0.25)}
+    if net == "inception_v4":
+        assert norms()[1] == 0.2, "the share that is dropped"
+        assert norms(dropout=0.5)[1] == 0.5
+
+
+def test_an_option_of_another_network_is_refused():
+    cfg = config.load(["--net", "densenet22", "--dropout", "0.5"])
+    with pytest.raises(ConfigError, match=r"--dropout 0.5 \(from command line\) has no effect on densenet22"):
+        build.network(cfg, "CPU")
 
 
 def all_tensors(network) -> dict[str, tuple]:

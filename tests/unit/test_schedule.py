@@ -1,7 +1,10 @@
+import math
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from src.schedule import ScheduleOptions, lr_at, lr_table
+from src.schedule import Phase, ScheduleOptions, lr_at, lr_table, phase_starts
 
 COSINE = ScheduleOptions("cosine_annealing", 0.1, max_epoch=120)
 STEPS = ScheduleOptions("exponential", 0.1, max_epoch=300, milestones=(150, 225, 300))
@@ -56,3 +59,78 @@ def test_milestone_inside_the_warmup_is_not_lost():
 def test_table_has_every_step_of_the_training():
     assert lr_table(7, STEPS).shape == (2100,)
     assert lr_table(7, STEPS).dtype == np.float32
+
+
+# The documents' ResNet-50 on ImageNet: 90 epochs of 625 steps (1,281,167 images, 2,048 each).
+LINEAR = ScheduleOptions("linear", 0.8, max_epoch=90)
+
+
+@pytest.mark.parametrize(
+    ("kind", "step", "expected"),
+    [
+        ("linear", 0, 0.8),
+        ("linear", 45 * 625, 0.4),
+        ("linear", 90 * 625 - 1, 0.8 / (90 * 625)),
+        ("poly", 0, 0.8),
+        ("poly", 45 * 625, 0.2),
+        ("cosine", 0, 0.8 * (1 + 1e-5)),
+        ("cosine", 45 * 625, 0.8 * (0.25 * (1 + math.cos(0.47 * math.pi)) + 1e-5)),
+        ("steps", 27 * 625 - 1, 0.8),
+        ("steps", 27 * 625, 0.08),
+        ("steps", 54 * 625, 0.008),
+        ("steps", 72 * 625, 0.0008),
+    ],
+)
+def test_resnets_curves(kind, step, expected):
+    assert lr_at(step, 625, replace(LINEAR, kind=kind)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_curves_fall_from_the_end_of_the_warmup():
+    options = ScheduleOptions("linear", 1.0, max_epoch=4, warmup_epochs=2.0, eta_min=0.2, lr_init=0.5)
+    np.testing.assert_allclose(lr_table(2, options), [0.625, 0.75, 0.875, 1.0, 1.0, 0.8, 0.6, 0.4], rtol=1e-6)
+
+
+PHASES = (Phase(40, 0.2, 5, 0.94, 2), Phase(35, 0.05, 2, 0.95, 1), Phase(20, 0.002, 2, 0.95, 1))
+INCEPTION = ScheduleOptions("phases", 0.2, max_epoch=95, phases=PHASES)
+S = 1251  # steps per epoch: 1,281,167 images, 1,024 each
+
+
+def of_epochs(reading: str) -> list[list[float]]:
+    """The rate at the first step of each epoch, phase by phase."""
+    rates = lr_table(S, replace(INCEPTION, reading=reading))[::S]
+    return [list(rates[:40]), list(rates[40:75]), list(rates[75:])]
+
+
+def test_inceptions_phases_as_the_text_says():
+    one, two, three = of_epochs("text")
+    decays = [0.94**n for n in range(18) for _ in range(2)][:35]
+    np.testing.assert_allclose(one, [0, 0.04, 0.08, 0.12, 0.16, *(0.2 * d for d in decays)], rtol=1e-6)
+    np.testing.assert_allclose(two, [0, 0.025, *(0.05 * 0.95**n for n in range(33))], rtol=1e-6)
+    np.testing.assert_allclose(three, [0, 0.001, *(0.002 * 0.95**n for n in range(18))], rtol=1e-6)
+
+
+def test_inceptions_phases_as_the_program_computes_them():
+    """The rate reached by the warm-up is one step short of the peak; decays come at multiples of the period."""
+    one, two, three = of_epochs("code")
+    for found, peak, warmup, decay, exponents in (
+        (one, 0.2, 5, 0.94, [0, *(n // 2 - 2 for n in range(6, 40))]),
+        (two, 0.05, 2, 0.95, [n - 1 for n in range(2, 35)]),
+        (three, 0.002, 2, 0.95, [n - 1 for n in range(2, 20)]),
+    ):
+        reached = 1e-5 + (peak - 1e-5) * (warmup * S - 1) / (warmup * S)
+        ramp = [1e-5 + (peak - 1e-5) * n / warmup for n in range(warmup)]
+        np.testing.assert_allclose(found, [*ramp, *(reached * decay**n for n in exponents)], rtol=1e-6)
+    assert one[-1] == pytest.approx(0.0699, abs=2e-4)
+    assert three[-1] == pytest.approx(0.00079, abs=1e-5)
+
+
+def test_the_optimiser_starts_anew_with_each_phase():
+    assert phase_starts(S, INCEPTION) == {40 * S, 75 * S}
+    assert phase_starts(S, replace(INCEPTION, phases=PHASES[1:2])) == frozenset()
+    assert phase_starts(S, LINEAR) == frozenset()
+
+
+def test_phases_end_the_training():
+    assert len(lr_table(3, INCEPTION)) == 95 * 3
+    assert len(lr_table(3, replace(INCEPTION, phases=PHASES[2:]))) == 20 * 3
+    assert len(lr_table(3, replace(INCEPTION, max_epoch=50))) == 50 * 3

@@ -101,6 +101,34 @@ def test_steps_are_those_done_by_hand(cell):
         close(cell, hand.values)
 
 
+def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
+    """Epsilon inside the root, the mean square from 1 on; forgetting keeps the count of steps and so the rate."""
+    optimizer = optim.rmsprop(cell.trainable_params(), RATES, 0.8, 0.5, MOMENTUM, DECAY)
+    one, hand = TrainStep(cell, HalfSquares(), optimizer, StepOptions()), Hand(cell)
+    squares = {name: np.ones_like(value) for name, value in hand.values.items()}
+    for step_number, ((x, y), rate) in enumerate(zip(batches(4), RATES)):
+        if step_number == 2:
+            one.forget()
+            squares = {name: np.ones_like(value) for name, value in squares.items()}
+            hand.speed = {name: np.zeros_like(value) for name, value in squares.items()}
+        for name, gradient in hand.gradients(x, y)[1].items():
+            gradient = gradient + (DECAY if name == "dense.weight" else 0.0) * hand.values[name]
+            squares[name] = 0.8 * squares[name] + 0.2 * gradient**2
+            hand.speed[name] = MOMENTUM * hand.speed[name] + rate * gradient / np.sqrt(squares[name] + 0.5)
+            hand.values[name] = hand.values[name] - hand.speed[name]
+        one(tensors((x, y)))
+        close(cell, hand.values)
+
+
+@pytest.mark.parametrize("size", [4, 8, 1000])
+def test_rmsprop_is_the_same_for_every_weight_of_a_tensor(size):
+    """nn.RMSProp's is not: its CPU kernel takes eight at a time by another formula."""
+    weight = ms.Parameter(ms.Tensor(np.zeros(size), ms.float32), name="x.weight")
+    optimizer = optim.rmsprop([weight], np.array([0.1], np.float32), 0.9, 1.0, 0.0, 0.0)
+    optimizer((ms.Tensor(np.ones(size), ms.float32),))
+    np.testing.assert_allclose(weight.asnumpy(), -0.1 / np.sqrt(2), rtol=1e-6)
+
+
 def test_decay_groups_leave_out_bias_gamma_and_beta():
     network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.BatchNorm2d(4), nn.Dense(4, 2))
     decayed, plain = optim.decay_groups(network.trainable_params(), 0.01)

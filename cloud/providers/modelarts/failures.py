@@ -6,11 +6,9 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError
+from cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
 
 SERVICE = "ModelArts"
-LEAST_SECRET = 4  # letters; shorter ones would blacken ordinary words
-LONGEST = 400
 NO_SUCH_JOB = "ModelArts.2775"
 HAS_ENDED = "ModelArts.2796"
 NOT_READY = "ModelArts.2776"
@@ -80,12 +78,3 @@ def of_sdk(what: str, message: str) -> ServiceError:
         return Overloaded("IAM", what, code[1] if code else str(status), message, "", status)
     hint = KEYS if status in (401, 403) else "name the project: --project_id or HUAWEICLOUD_SDK_PROJECT_ID"
     return Refused("IAM", what, code[1] if code else str(status or "project"), message, hint, status)
-
-
-def shortened(problem: object, hidden: Sequence[str]) -> str:
-    """One line of it without the values in `hidden`."""
-    text = " ".join(str(problem).split())
-    for secret in sorted(filter(lambda value: len(value) >= LEAST_SECRET, hidden), key=len, reverse=True):
-        text = text.replace(" ".join(secret.split()), "***")
-    text = re.sub(r"<[\w.]+ object at 0x\w+>: ", "", text)
-    return text[:LONGEST]

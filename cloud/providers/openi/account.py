@@ -15,7 +15,7 @@ from cloud.providers.openi.rest import Rest
 
 def required(rest: Rest, job: Job) -> dict[str, Any]:
     """What can be created now."""
-    return rest.get("what can be created", "/ai_task/creation/required", **query_of(job)) or {}
+    return rest.get("what can be created", "/ai_task/creation/required", **query_of(job))
 
 
 def query_of(job: Job) -> dict[str, Any]:
@@ -52,15 +52,12 @@ def account_checks(needs: dict[str, Any], job: Job, package: Package | None) -> 
 def chosen_for(rest: Rest, job: Job) -> request.Chosen:
     """The spec, image, data sets and models that a job names; JobError for what is not there."""
     spec = request.choose_spec((required(rest, job).get("specs") or {}).get("all") or [], job)
-    answer = (
-        rest.get(
-            "list images",
-            "/ai_task/creation/image_by_spec",
-            **query_of(job),
-            spec_id=spec["id"],
-            has_internet=0,
-        )
-        or {}
+    answer = rest.get(
+        "list images",
+        "/ai_task/creation/image_by_spec",
+        **query_of(job),
+        spec_id=spec["id"],
+        has_internet=0,
     )
     image = request.choose_image(answer.get("images") or [], job.image)
     datasets = tuple(id_of(rest, "dataset", name) for name in job.datasets)
@@ -68,7 +65,7 @@ def chosen_for(rest: Rest, job: Job) -> request.Chosen:
 
 
 def id_of(rest: Rest, kind: str, name: str) -> str:
-    found = rest.get(f"look up {kind} {name}", f"/{kind}", **{f"{kind}_name": name}) or {}
+    found = rest.get(f"look up {kind} {name}", f"/{kind}", **{f"{kind}_name": name})
     if not found.get("id"):
         raise JobError(f"OpenI has no {kind} {name!r} that this account may read; write owner/name")
     return str(found["id"])

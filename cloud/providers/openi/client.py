@@ -86,7 +86,7 @@ class OpenI:
     def check_branch(self, job: Job, package: Package) -> Check:
         """OpenI trains what was pushed."""
         owner, name = request.repo_of(job)
-        answer = self.rest.get("list branches", f"/{owner}/{name}/ai_task/repo_branch") or {}
+        answer = self.rest.get("list branches", f"/{owner}/{name}/ai_task/repo_branch")
         branches = answer.get("branch_name") or []
         advice = f"git push origin {job.branch}"
         if job.branch not in branches:
@@ -113,7 +113,7 @@ class OpenI:
     def selfcheck(self, job: Job) -> Iterator[Check]:
         try:
             yield Check("token", True, f"found in {read_token(self.rest.env)[2]}")
-            user = self.rest.get("who am I", "/user") or {}
+            user = self.rest.get("who am I", "/user")
             yield Check("account", True, f"{user.get('login', '?')} at {self.rest.endpoint}")
             needs = required(self.rest, job)
             yield from account_checks(needs, job, None)
@@ -131,6 +131,8 @@ class OpenI:
         owner, name = request.repo_of(job)
         body = request.body(job, chosen_for(self.rest, job))
         answer = self.rest.post(f"create job {job.name}", f"/{owner}/{name}/ai_task/create", body)
+        if not answer.get("id"):
+            raise NoAnswer(f"create job {job.name}: {SERVICE}'s answer has no number of the job")
         return Handle(self.name, (owner, name, str(answer["id"])))
 
     def find(self, job: Job) -> Handle | None:
@@ -142,14 +144,11 @@ class OpenI:
     def tasks(self, **query: Any) -> Iterator[dict[str, Any]]:
         page = 1
         while True:
-            answer = (
-                self.rest.get(
-                    "list jobs", "/ai_task/my_list", job_type="TRAIN", page=page, pageSize=PAGE, **query
-                )
-                or {}
+            answer = self.rest.get(
+                "list jobs", "/ai_task/my_list", job_type="TRAIN", page=page, pageSize=PAGE, **query
             )
             items = answer.get("tasks") or []
-            yield from (item["task"] for item in items)
+            yield from (item.get("task") or {} for item in items)
             if not items or page * PAGE >= (answer.get("total") or 0):
                 return
             page += 1
@@ -162,14 +161,14 @@ class OpenI:
     def show(self, handle: Handle) -> Status:
         """`brief` makes the service ask its cluster; the details say why."""
         self.rest.get(f"show job {handle.id}", "/ai_task/brief", id=handle.id)
-        answer = self.rest.get(f"show job {handle.id}", "/ai_task", id=handle.id) or {}
+        answer = self.rest.get(f"show job {handle.id}", "/ai_task", id=handle.id)
         status = self.status(answer.get("task") or {}, handle)
         if status.phase is Phase.QUEUED and not status.reason:
             return Status(**{**vars(status), "reason": self.why(handle)})
         return status
 
     def why(self, handle: Handle) -> str:
-        answer = self.rest.get(f"events of job {handle.id}", "/ai_task/operation_profile", id=handle.id) or {}
+        answer = self.rest.get(f"events of job {handle.id}", "/ai_task/operation_profile", id=handle.id)
         events = answer.get("events") or []
         return str(events[-1].get("message", "")) if events else ""
 
@@ -186,7 +185,7 @@ class OpenI:
 
     def logs(self, handle: Handle, node: int, after: int) -> LogPage:
         """By lines on 启智; C2Net sends the whole log each time, so it is cut here."""
-        nodes = (self.rest.get(f"nodes of job {handle.id}", "/ai_task/node_info", id=handle.id) or {}).get(
+        nodes = (self.rest.get(f"nodes of job {handle.id}", "/ai_task/node_info", id=handle.id)).get(
             "nodes"
         ) or []
         if node >= len(nodes):
@@ -194,8 +193,8 @@ class OpenI:
         answer = self.rest.get(
             f"log of job {handle.id}", "/ai_task/log", id=handle.id, node_id=nodes[node].get("id", node),
             file_name=nodes[node].get("log_file_name", ""), base_line=after, lines=LINES, order="down",
-        ) or {}  # fmt: skip
-        lines = (answer.get("content") or "").splitlines()
+        )  # fmt: skip
+        lines = lines_of(answer.get("content"))
         start = str(answer.get("start_line") or "")
         if start.isdigit() and int(start) > 0:
             return LogPage(int(start) - 1, lines)
@@ -211,9 +210,7 @@ class OpenI:
 
     def output(self, handle: Handle, folder: Path) -> Output:
         """Overloaded while the service still moves the results, which it does after the end."""
-        answer = (
-            self.rest.get(f"results of job {handle.id}", "/ai_task/output", id=handle.id, parent_dir="") or {}
-        )
+        answer = self.rest.get(f"results of job {handle.id}", "/ai_task/output", id=handle.id, parent_dir="")
         status = (answer.get("output") or {}).get("status", 0)
         if status == 2:
             self.rest.post(f"move the results of job {handle.id}", "/ai_task/output/reschedule", id=handle.id)
@@ -226,6 +223,12 @@ class OpenI:
             )
         download(self.rest, handle, folder)
         return Output(str(folder))
+
+
+def lines_of(content: object) -> list[str]:
+    """The lines of a log: ended by newlines alone, for a progress bar's carriage returns are inside a line."""
+    text = str(content or "")
+    return (text[:-1] if text.endswith("\n") else text).split("\n") if text else []
 
 
 def current_branch() -> str:

@@ -31,7 +31,7 @@ def download(rest: Rest, handle: Handle, folder: Path) -> None:
 
 def files(rest: Rest, handle: Handle, parent: str, depth: int) -> Iterator[tuple[str, str, int]]:
     """(folder, name, bytes) of every file."""
-    answer = rest.get(f"results of job {handle.id}", "/ai_task/output", id=handle.id, parent_dir=parent) or {}
+    answer = rest.get(f"results of job {handle.id}", "/ai_task/output", id=handle.id, parent_dir=parent)
     for item in (answer.get("output") or {}).get("file_list") or []:
         name = str(item.get("FileName", ""))
         if not item.get("IsDir"):

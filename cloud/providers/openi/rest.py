@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError
+from cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
 
 SERVICE = "OpenI"
 ENDPOINT = "https://openi.pcl.ac.cn"
@@ -68,11 +68,15 @@ class Rest:
             self._session.headers["Authorization"] = f"token {read_token(self.env)[0]}"
         return self._session
 
-    def get(self, what: str, path: str, **query: Any) -> Any:
+    def get(self, what: str, path: str, **query: Any) -> dict[str, Any]:
         return self.data(what, self.send(what, "GET", path, query))
 
-    def post(self, what: str, path: str, body: Any = None, **query: Any) -> Any:
+    def post(self, what: str, path: str, body: Any = None, **query: Any) -> dict[str, Any]:
         return self.data(what, self.send(what, "POST", path, query, body))
+
+    def said(self, text: object) -> str:
+        """What the service says in one line, without the token."""
+        return shortened(text, [read_token(self.env)[0]])
 
     def send(
         self,
@@ -99,23 +103,24 @@ class Rest:
                 f"{what}: {SERVICE} does not answer: {type(err).__name__} at {self.endpoint}"
             ) from None
         if answer.status_code >= 300:
-            raise refusal(what, answer.status_code, answer.headers.get("Retry-After", ""), answer.text)
+            message = self.said(answer.text) or "no message"
+            raise refusal(what, answer.status_code, answer.headers.get("Retry-After", ""), message)
         return answer
 
-    def data(self, what: str, answer: Any) -> Any:
-        """The `data` of the envelope, or all of an answer without one."""
+    def data(self, what: str, answer: Any) -> dict[str, Any]:
+        """The `data` of the envelope, or all of an answer without one; Overloaded if it is neither."""
         try:
             found = answer.json()
         except ValueError:
-            first = " ".join(answer.text.split())[:100]
-            raise Overloaded(
-                SERVICE, what, str(answer.status_code), f"an answer that is no JSON: {first!r}"
-            ) from None
-        if not isinstance(found, dict) or "code" not in found:
-            return found
-        if found["code"] != 0:
-            raise refused_by_code(what, int(found["code"]), str(found.get("msg", "")))
-        return found.get("data")
+            found = answer.text
+        is_wrapped = isinstance(found, dict) and "code" in found
+        if is_wrapped and found["code"] != 0:
+            raise refused_by_code(what, found["code"], self.said(found.get("msg", "")))
+        data = found.get("data") or {} if is_wrapped else found
+        if not isinstance(data, dict):
+            first = self.said(data)[:100]
+            raise Overloaded(SERVICE, what, str(answer.status_code), f"an answer of another form: {first!r}")
+        return data
 
     def stream(self, what: str, path: str, **query: Any) -> Iterator[bytes]:
         """The bytes of a file."""
@@ -132,16 +137,15 @@ class Rest:
             raise NoAnswer(f"{what}: the download broke off: {type(err).__name__}") from None
 
 
-def refused_by_code(what: str, code: int, message: str) -> ServiceError:
+def refused_by_code(what: str, code: Any, message: str) -> ServiceError:
     if code in PASSING:
         return Overloaded(SERVICE, what, str(code), message)
     kind = NoSuchJob if code == 2001 else Refused
     return kind(SERVICE, what, str(code), message, ADVICE.get(code, ""))
 
 
-def refusal(what: str, status: int, after: str, text: str) -> ServiceError:
+def refusal(what: str, status: int, after: str, message: str) -> ServiceError:
     """An answer with an HTTP status of its own."""
-    message = " ".join(text.split())[:200] or "no message"
     if status == 429 or status >= 500:
         wait = float(after) if after.isdigit() else 0.0
         return Overloaded(SERVICE, what, str(status), message, "", status, wait)
