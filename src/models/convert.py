@@ -8,6 +8,7 @@ python -m src.models.convert inceptionv4.safetensors --list
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -168,7 +169,8 @@ def options(needs: dict[str, tuple]) -> str:
 
 def others(needs: dict[str, tuple]) -> dict[str, tuple]:
     """The options that have another value by default, and so have to be given."""
-    return {name: values for name, values in needs.items() if defaults().get(name) not in values}
+    plain = defaults()
+    return {name: values for name, values in needs.items() if name in plain and plain[name] not in values}
 
 
 def defaults() -> dict[str, Any]:
@@ -191,8 +193,12 @@ def show(args: argparse.Namespace) -> None:
         else "not known"
     )
     print(f"{path}: {stored.form}, {len(stored.tensors)} tensors; source: {source}")
-    for line in rows(stored, known):
-        print(line)
+    try:
+        for line in rows(stored, known):
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough; the interpreter would flush once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def rows(stored: Any, known: Any) -> Iterator[str]:

@@ -132,7 +132,17 @@ def test_list_shows_every_tensor_and_what_it_becomes(folder, capsys):
     ]  # fmt: skip
 
 
-# id: (arguments, exit code, parts of the message)
+def test_a_reader_that_has_seen_enough_is_no_failure(folder, tmp_path):
+    command = (
+        f"set -o pipefail; {sys.executable} -m src.models.convert {folder / 'net.ckpt'} --list | true"
+    )
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
+
+
+# id: (arguments, parts of the message)
 MISTAKES = {
     "no such file": ("{}/gone.pth", ["no such checkpoint", "gone.pth"]),
     "another net": ("{}/net.pth --net resnet50", ["weights of densenet22", "not of resnet50"]),
