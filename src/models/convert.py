@@ -192,11 +192,9 @@ def show(args: argparse.Namespace) -> None:
         if known
         else "not known"
     )
-    print(f"{path}: {stored.form}, {len(stored.tensors)} tensors; source: {source}")
+    head = f"{path}: {stored.form}, {len(stored.tensors)} tensors; source: {source}"
     try:
-        for line in rows(stored, known):
-            print(line)
-        sys.stdout.flush()
+        print(head, *rows(stored, known), sep="\n", flush=True)
     except BrokenPipeError:  # `| head` has seen enough; the interpreter would flush once more when it ends
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from src.weights.stored import BFLOAT16, NETWORK, Stored, flat, network_of
 if TYPE_CHECKING:
     import mindspore as ms
 
+LONGEST_NAME = 500
 SAFE_TYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": BFLOAT16, "I64": "int64", "I32": "int32",
     "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
@@ -34,9 +36,14 @@ def read(path: Path) -> Stored:
     }  # fmt: skip
     form = form_of(path)
     try:
-        return readers[form](path)
+        stored = readers[form](path)
+        odd = [name for name in stored.tensors if not name.isprintable() or len(name) > LONGEST_NAME]
+        if odd:
+            raise CheckpointError(f"it has a tensor named {reprlib.repr(odd[0])}")
+        return stored
     except CheckpointError as err:
-        raise CheckpointError(f"can't read weights {path}: {err}") from err
+        message = "".join(letter if letter.isprintable() else " " for letter in str(err)[:LONGEST_NAME])
+        raise CheckpointError(f"can't read weights {path}: {message}") from err
     except OSError as err:
         raise CheckpointError(f"can't read weights {path}: {err.strerror or err}") from err
 

@@ -8,6 +8,7 @@ only "calls" are those in CALLS, each a function of this file or the caller's. E
 from __future__ import annotations
 
 import pickletools
+import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -82,7 +83,17 @@ def placed(storage: Storage, offset: int, shape: Iterable, strides: Iterable, *_
 
 
 def ordered(items: Iterable[tuple] = ()) -> dict:
-    return dict(items)
+    return with_plain_keys(items)
+
+
+def with_plain_keys(items: Iterable[tuple]) -> dict:
+    """A dict of texts and numbers: to hash a tuple that holds one tuple twice, and so on, would take for ever."""
+    found = {}
+    for key, value in items:
+        if not isinstance(key, (str, int, float, type(None))):
+            raise CheckpointError(f"its pickle has a dict with keys of type {type(key).__name__}")
+        found[key] = value
+    return found
 
 
 CALLS: dict[str, Callable] = {
@@ -123,21 +134,29 @@ def load(file: Bytes) -> tuple[Any, dict[str, Storage]]:
     raise CheckpointError("its pickle is cut short")
 
 
+def named(value: Any) -> str:
+    """For a message: the name of a Global, and never more than a little of anything else."""
+    return str(value) if isinstance(value, Global) else reprlib.repr(value)
+
+
 def storage_of(reference: Any) -> Storage:
     """The storage behind ('storage', type, key, device, count[, None or (view's key, offset, count)])."""
     if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
         what = reference[0] if isinstance(reference, tuple) and reference else reference
         raise CheckpointError(
-            f"it refers to {what!r} outside of its pickle; only storages of tensors are read"
+            f"it refers to {reprlib.repr(what)} outside of its pickle; only storages of tensors are read"
         )
     _, kind, key, _, count, *part = reference
-    name = str(kind)
     if not isinstance(kind, Global) or kind.module not in ("torch", "torch.storage"):
-        raise CheckpointError(f"it has a storage of {name}; known are {', '.join(STORAGE_TYPES)} of torch")
+        raise CheckpointError(
+            f"it has a storage of {named(kind)}; known are {', '.join(STORAGE_TYPES)} of torch"
+        )
     offset = part[0][1] if part and part[0] else 0
+    if not isinstance(key, str):
+        raise CheckpointError(f"it has a storage filed under {reprlib.repr(key)}")
     if type(count) is not int or type(offset) is not int or min(count, offset) < 0:
-        raise CheckpointError(f"storage {key!r} has {count!r} numbers at {offset!r}")
-    return Storage(str(key), STORAGE_TYPES[kind.name], count, offset)
+        raise CheckpointError(f"storage {key} has {reprlib.repr(count)} numbers at {reprlib.repr(offset)}")
+    return Storage(key, STORAGE_TYPES[kind.name], count, offset)
 
 
 class Machine:
@@ -186,7 +205,9 @@ class Machine:
 
     def name_on_stack(self, _: Any) -> None:
         module, name = self.pop(2)
-        self.stack.append(allowed(str(module), str(name)))
+        if not isinstance(module, str) or not isinstance(name, str):
+            raise TypeError("a name that is no text")
+        self.stack.append(allowed(module, name))
 
     def refer(self, _: Any) -> None:
         found = storage_of(*self.pop(1))
@@ -196,12 +217,12 @@ class Machine:
     def call(self, _: Any) -> None:
         function, arguments = self.pop(2)
         if not isinstance(function, Global) or str(function) not in CALLS:
-            raise CheckpointError(f"its pickle calls {function}, which no file of weights needs")
+            raise CheckpointError(f"its pickle calls {named(function)}, which no file of weights needs")
         self.stack.append(CALLS[str(function)](*arguments))
 
     def new(self, _: Any) -> None:
         kind, arguments = self.pop(2)
-        if str(kind) == OLD_PARAMETER:
+        if isinstance(kind, Global) and str(kind) == OLD_PARAMETER:
             self.stack.append(Blank(arguments[0] if arguments else None))
         else:
             self.stack += [kind, arguments]
@@ -213,14 +234,14 @@ class Machine:
         if isinstance(target, Blank):
             target.content = state[0]
         elif not isinstance(target, (dict, Placed)):
-            raise CheckpointError(f"its pickle sets attributes of {target!r:.80}")
+            raise CheckpointError(f"its pickle sets attributes of {reprlib.repr(target)}")
         self.stack.append(target)
 
     def set_items(self, items: list[Any]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
             raise TypeError("items of what is no dict")
-        target.update(zip(items[::2], items[1::2]))
+        target.update(with_plain_keys(zip(items[::2], items[1::2])))
 
     def append(self, items: list[Any]) -> None:
         target = self.stack[-1]
@@ -265,7 +286,7 @@ ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
     "TUPLE2": lambda machine, _: machine.stack.append(tuple(machine.pop(2))),
     "TUPLE3": lambda machine, _: machine.stack.append(tuple(machine.pop(3))),
     "LIST": lambda machine, _: machine.stack.append(machine.from_mark()),
-    "DICT": lambda machine, _: machine.stack.append(dict(zip(*[iter(machine.from_mark())] * 2))),
+    "DICT": lambda machine, _: machine.stack.append(with_plain_keys(zip(*[iter(machine.from_mark())] * 2))),
     "SETITEM": lambda machine, _: machine.set_items(machine.pop(2)),
     "SETITEMS": lambda machine, _: machine.set_items(machine.from_mark()),
     "APPEND": lambda machine, _: machine.append(machine.pop(1)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import reprlib
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,7 +63,7 @@ def view(numbers: np.ndarray, offset: int, shape: tuple[int, ...], strides: tupl
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides)) if fits else 0
     if not fits or last >= numbers.size or math.prod(shape) > numbers.size:
         raise CheckpointError(
-            f"a tensor of shape {shape} at {offset} with strides {strides} does not lie in its {numbers.size} numbers"
+            f"a tensor of shape {reprlib.repr(shape)} at {reprlib.repr(offset)} with strides {reprlib.repr(strides)} does not lie in its {numbers.size} numbers"
         )
     steps = tuple(stride * numbers.itemsize for stride in strides)
     return np.ascontiguousarray(np.lib.stride_tricks.as_strided(numbers[offset:], shape, steps)).reshape(

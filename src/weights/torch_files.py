@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import mmap
+import reprlib
 import struct
 import zipfile
 from collections.abc import Callable, Mapping
@@ -85,7 +86,7 @@ def read_legacy(path: Path) -> Stored:
     with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
         (magic, _), (version, _), (machine, _) = pickled.load(file), pickled.load(file), pickled.load(file)
         if magic != MAGIC_NUMBER or version != LEGACY_VERSION:
-            raise CheckpointError(f"it has the version {version!r:.40}; known is {LEGACY_VERSION}")
+            raise CheckpointError(f"it has the version {reprlib.repr(version)}; known is {LEGACY_VERSION}")
         if not isinstance(machine, dict) or not machine.get("little_endian", True):
             raise CheckpointError("it was written by a big-endian machine")
         content, storages = pickled.load(file)
@@ -104,9 +105,9 @@ def storage_places(file: mmap.mmap, keys: Any, storages: Mapping[str, Storage]) 
     """Where the numbers of each storage begin, from here to the end of a legacy file; CheckpointError if it is short."""
     places = {}
     for key in keys if isinstance(keys, list) else []:
-        storage, count = storages.get(str(key)), file.read(8)
+        storage, count = storages.get(key) if isinstance(key, str) else None, file.read(8)
         if storage is None or len(count) < 8 or struct.unpack("<q", count)[0] != storage.count:
-            raise CheckpointError(f"it is damaged or cut short at storage {key!r:.40}")
+            raise CheckpointError(f"it is damaged or cut short at storage {reprlib.repr(key)}")
         places[Storage(storage.key, storage.kind, storage.count)] = file.tell()
         end = file.tell() + storage.count * WIDTHS[storage.kind]
         if end > len(file):

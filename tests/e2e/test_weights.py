@@ -133,9 +133,7 @@ def test_list_shows_every_tensor_and_what_it_becomes(folder, capsys):
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(folder, tmp_path):
-    command = (
-        f"set -o pipefail; {sys.executable} -m src.models.convert {folder / 'net.ckpt'} --list | true"
-    )
+    command = f"set -o pipefail; {sys.executable} -m src.models.convert {folder / 'net.ckpt'} --list | true"
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )

@@ -87,6 +87,17 @@ def calls(module: str, attribute: str, argument: bytes = write.text("touch gotch
     return write.name(module, attribute) + write.items(argument) + b"R"
 
 
+DOUBLING = (
+    b")q\x01" + b"h\x01h\x01\x86q\x01" * 60
+)  # ((x, x), (x, x)) and so on: 2 ** 60 elements to print or hash
+REFERENCE = write.items(
+    write.text("storage"), write.name("torch", "FloatStorage"), write.text("0"), write.text("cpu"), write.number(6)
+) + b"Q"  # fmt: skip
+IN_DICT = (
+    b"r\x07\x00\x00\x00}" + write.text("w") + b"j\x07\x00\x00\x00s"
+)  # what is on the stack, as {"w": it}
+
+
 # id: (the pickle, parts of the message)
 HOSTILE = {
     "runs a command": (calls("os", "system"), ["os.system", "state_dict()"]),
@@ -102,6 +113,21 @@ HOSTILE = {
     "changes a function": (REBUILD + b"}b", ["sets attributes"]),
     "another reference": (write.items(write.text("module"), write.text("x")) + b"Q", ["'module'"]),
     "a reference to nothing": (b"NQ", ["None"]),
+    "a tuple that doubles forever, as a key": (b"}(" + DOUBLING + b"N" + b"u", ["keys of type tuple"]),
+    "as a reference": (DOUBLING + b"Q", ["refers to"]),
+    "as a function": (DOUBLING + write.items() + b"R", ["calls"]),
+    "as a target": (DOUBLING + b"}b", ["sets attributes"]),
+    "as a class": (DOUBLING + b")\x81", ["calls"]),
+    "as a key of a storage": (
+        write.items(write.text("storage"), write.name("torch", "FloatStorage"), DOUBLING, b"N", write.number(1)) + b"Q",
+        ["filed under"],
+    ),
+    "as a shape": (
+        REBUILD + write.items(REFERENCE, write.number(0), DOUBLING, DOUBLING, b"\x89", b"}") + b"R" + IN_DICT, ["does not lie"],
+    ),
+    "as a name": (DOUBLING + DOUBLING + b"\x93", ["no text"]),
+    "a name of two lines": (write.mapping({"w\n\x1b[1m": write.tensor(ONE, "0")}), ["tensor named 'w"]),
+    "a message of two lines": (write.text("o\ns") + write.text("x") + b"\x93", ["o s.x"]),
     "a memo that is not there": (b"h\x07", ["damaged", "KeyError"]),
     "an empty stack": (b"R", ["damaged"]),
     "no mark": (b"t", ["damaged"]),
@@ -123,6 +149,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("write_file", [write.write_zip, write.write_legacy])
 @pytest.mark.parametrize("case", HOSTILE)
 def test_a_hostile_pickle_is_one_line_and_runs_nothing(tmp_path, monkeypatch, write_file, case):
