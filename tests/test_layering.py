@@ -30,6 +30,7 @@ PURE = {
     "src/weights/fit.py",
     "src/weights/pickled.py",
     "src/weights/stored.py",
+    "src/weights/vocabulary.py",
     "src/model_utils/moxing_shim/copy_plan.py",
     "cloud/states.py",
     "cloud/handle.py",

@@ -20,8 +20,8 @@ import numpy as np
 
 from src.model_utils.errors import CheckpointError
 from src.weights import pickled
-from src.weights.pickled import Blank, Placed, Storage
 from src.weights.stored import BFLOAT16, WIDTHS, Stored, flat, view
+from src.weights.vocabulary import Blank, Placed, Storage
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001

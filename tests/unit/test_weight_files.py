@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from src.model_utils.errors import CheckpointError
-from src.weights import files, pickled
+from src.weights import files, vocabulary
 from tests.unit import torch_writer as write
 
 SAMPLES = Path(__file__).parents[1] / "golden/weights"
@@ -167,7 +167,7 @@ def test_a_hostile_pickle_is_one_line_and_runs_nothing(tmp_path, monkeypatch, wr
 
 def test_the_calls_of_a_pickle_are_functions_that_only_arrange():
     """The whole list of what a file can have called, so that a longer one is noticed."""
-    assert set(pickled.CALLS) == {
+    assert set(vocabulary.CALLS) == {
         "collections.OrderedDict", "torch.Size", "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
         "torch._utils._rebuild_parameter",
     }  # fmt: skip
