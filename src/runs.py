@@ -23,7 +23,8 @@ FREE = frozenset(
     eval_data_dir skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
     log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
     enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize
-    cache_path resume_url stage_mode stage_timeout publish_timeout""".split()
+    cache_path resume_url stage_mode stage_timeout publish_timeout file_name file_format height width model_file top_k
+    class_names output_json output_csv contact_sheet""".split()
 )
 
 

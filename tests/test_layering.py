@@ -17,6 +17,7 @@ RANK_VARIABLES = re.compile(
 RANK_READERS = (
     "src/model_utils/device_adapter.py", "src/model_utils/ranks.py", "cloud/platforms/", "cloud/providers/",
 )  # fmt: skip
+ENTRIES = ("train.py", "eval.py", "export.py", "predict.py")
 PLATFORMS = ("container", "modelarts_v1", "modelarts_v2", "openi_qizhi", "openi_c2net")
 PURE = {
     "src/schedule.py",
@@ -31,6 +32,7 @@ PURE = {
     "src/weights/pickled.py",
     "src/weights/stored.py",
     "src/weights/vocabulary.py",
+    "src/model_utils/programs.py",
     "src/model_utils/moxing_shim/copy_plan.py",
     "cloud/states.py",
     "cloud/handle.py",
@@ -140,7 +142,7 @@ def test_the_trainer_names_no_model():
     assert not re.findall(r"densenet|resnet|inception|deeplab|\bbit\b|modelarts|openi", text)
 
 
-@pytest.mark.parametrize("entry", ["train.py", "eval.py"])
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_entry_files_are_tables_of_contents(entry):
     assert len((ROOT / entry).read_text(encoding="utf-8").splitlines()) <= 60
 
@@ -180,7 +182,7 @@ def test_the_converters_help_starts_without_numpy():
     assert done.stdout.startswith("usage: python -m src.models.convert")
 
 
-@pytest.mark.parametrize("entry", ["train.py", "eval.py"])
+@pytest.mark.parametrize("entry", ENTRIES)
 def test_help_starts_without_mindspore(entry):
     code = (
         f"import sys, runpy; sys.argv = ['{entry}', '--help']\n"

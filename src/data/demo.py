@@ -15,12 +15,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from src.data import cifar10
+from src.data import cifar10, class_names
 from src.model_utils.errors import StorageError
 
 TRAIN_COUNT = 1440
 BATCH_FILES = 5
-CLASSES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 def enlarge(digit: np.ndarray) -> np.ndarray:
@@ -70,4 +69,4 @@ def write(folder: Path) -> None:
     for i, part in enumerate(np.array_split(np.arange(TRAIN_COUNT), BATCH_FILES), 1):
         cifar10.write_batch(folder / f"data_batch_{i}.bin", train_images[part], train_labels[part])
     cifar10.write_batch(folder / "test_batch.bin", test_images, test_labels)
-    (folder / "batches.meta.txt").write_text("\n".join(CLASSES) + "\n", encoding="ascii")
+    (folder / "batches.meta.txt").write_text("\n".join(class_names.DIGITS) + "\n", encoding="ascii")

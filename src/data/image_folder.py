@@ -15,6 +15,7 @@ from src.model_utils.errors import DataError
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 TAIL_BYTES = 1024
+ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag and its value for "as stored"
 
 
 def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], np.ndarray]:
@@ -56,8 +57,29 @@ def decode(data: bytes, file: str) -> np.ndarray:
     """(H, W, 3) uint8. Raises DataError that names `file` if it is not a whole image."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            return np.asarray(picture.convert("RGB"))
+            return as_rgb(picture)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
         raise DataError(
             f"corrupt image {file}: {err}; remove or replace it, or pass --skip_corrupt true"
         ) from err
+
+
+def as_rgb(picture: Image.Image) -> np.ndarray:
+    """(H, W, 3) uint8 of the first frame, the same as MindSpore's decoder gives.
+
+    Alpha is dropped, grey is repeated, of 16 bits the upper 8 count (Pillow would turn nearly all to white), CMYK is
+    converted without colour profile, and an EXIF rotation is not applied.
+    """
+    if picture.mode == "I" or picture.mode.startswith("I;16"):
+        grey = (np.asarray(picture).astype(np.int64) >> 8).clip(0, 255).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, 2)
+    return np.asarray(picture.convert("RGB"))
+
+
+def is_turned(data: bytes) -> bool:
+    """Whether the EXIF data say that the image has to be rotated or mirrored to be upright."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            return picture.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
+    except (OSError, SyntaxError, ValueError):  # no image, which decode tells, or damaged EXIF data
+        return False

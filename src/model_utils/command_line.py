@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from src.model_utils.errors import ConfigError
-from src.model_utils.options import Option, one_line, show
+from src.model_utils.options import BOOLS, Option, one_line, show
 from src.model_utils.schema import SWITCHES, Given, Schema, hint, is_platform
 
 COMMAND_LINE = "command line"
+NUMBERS = re.compile(r"[-+\d.,eExX\[\]()]+")
 PRINT_CONFIG = Option("print_config", "", "bool", False, SWITCHES["print_config"])
 SECRET = re.compile(r"token|secret|passw|credential|key|^[as]k$", re.IGNORECASE)
 
@@ -45,6 +46,7 @@ class Line:
     extra: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     prints_config: bool = False
+    inputs: list[str] = field(default_factory=list)
 
 
 def unquoted(text: str) -> str:
@@ -83,6 +85,32 @@ def arguments(argv: Sequence[str]) -> Iterator[Argument]:
             yield Argument("", "", [token])
     if current:
         yield current
+
+
+def words_and_inputs(argv: Sequence[str], schema: Schema) -> tuple[list[Argument], list[str]]:
+    """The flags, each with the words that it takes, and all other words: the inputs of a program that has some.
+
+    A list takes the numbers behind it and a switch a truth value. All words behind `--` are inputs.
+    """
+    end = argv.index("--") if "--" in argv else len(argv)
+    flags: list[Argument] = []
+    inputs: list[str] = []
+    for word in arguments(argv[:end]):
+        option = PRINT_CONFIG if word.key == "print_config" else schema.names.get(word.key)
+        count = taken(option, word.values) if word.flag and option else len(word.values) if word.flag else 0
+        if word.flag:
+            flags.append(Argument(word.flag, word.key, word.values[:count]))
+        inputs += word.values[count:]
+    return flags, [*inputs, *argv[end + 1 :]]
+
+
+def taken(option: Option, values: list[str]) -> int:
+    """How many of the words behind a flag are its own."""
+    if option.kind == "bool":
+        return int(bool(values) and values[0].lower() in BOOLS)
+    if option.is_list or option.kind == "size":
+        return next((i for i, text in enumerate(values) if i and not NUMBERS.fullmatch(text)), len(values))
+    return min(1, len(values))
 
 
 def read_line(words: Iterable[Argument], schema: Schema, in_cloud: bool) -> Line:

@@ -10,14 +10,20 @@ import sys
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-import yaml
-
-from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line
+from src.model_utils import programs, provenance
+from src.model_utils.command_line import COMMAND_LINE, Argument, Line, arguments, read_line, words_and_inputs
 from src.model_utils.config_help import help_text
 from src.model_utils.errors import ConfigError
-from src.model_utils.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, plain, show
+from src.model_utils.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, show
+from src.model_utils.recipes import (
+    check_pair,
+    choose_recipe,
+    dataset_for,
+    read_recipe,
+    read_yaml,
+)
 from src.model_utils.schema import SWITCHES, Given, Schema, hint, is_platform
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,18 +34,21 @@ PLATFORM, REPLACED = "platform", "replaced"
 class Config:
     """Every option as an attribute; frozen, picklable, equal when the values are equal.
 
-    `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`.
+    `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`; `inputs` the words without a
+    flag, for programs that take some.
     """
 
     _schema: Schema
     _values: dict[str, Value]
     _origins: dict[str, str]
     extra: tuple[str, ...]
+    inputs: tuple[str, ...]
 
     def __init__(
-        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = ()
-    ) -> None:
-        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra)
+        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra, inputs=inputs)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or name not in self._values:
@@ -73,6 +82,10 @@ class Config:
         """What default_config.yaml gives an option."""
         return self._schema.options[name].default
 
+    def option(self, name: str) -> Option:
+        """How an option is declared."""
+        return self._schema.options[name]
+
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""
         return dict(self._values)
@@ -91,7 +104,7 @@ class Config:
         """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
         layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
         origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}
-        return Config(self._schema, {**self._values, **layer}, origins, self.extra)
+        return Config(self._schema, {**self._values, **layer}, origins, self.extra, self.inputs)
 
 
 def load(
@@ -104,13 +117,19 @@ def load(
     first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
     """
     schema = read_schema(root / DEFAULTS)
-    words = list(arguments(sys.argv[1:] if argv is None else argv))
+    given = list(sys.argv[1:] if argv is None else argv)
+    if programs.takes_inputs(prog):
+        words, inputs = words_and_inputs(given, schema)
+    else:
+        words, inputs = list(arguments(given)), []
     if any(word.key in ("h", "help") for word in words):
         cfg, about = defaults_for(schema, root, words)
         print(help_text(schema, cfg.to_dict(), about, prog), end="")
         raise SystemExit(0)
     line = read_line(words, schema, in_cloud)
-    cfg = resolve(schema, root, line)
+    line.inputs = inputs
+    check_use(line, schema, prog)
+    cfg = resolve(schema, root, line, prog)
     if line.extra:
         print(f"warning: ignored unknown arguments {one_line(' '.join(line.shown))}", file=sys.stderr)
     if line.prints_config:
@@ -119,21 +138,71 @@ def load(
     return cfg
 
 
-def resolve(schema: Schema, root: Path, line: Line) -> Config:
-    """Lay the recipe and the command line over the defaults."""
+def check_use(line: Line, schema: Schema, prog: str) -> None:
+    """ConfigError for an option that `prog` would not look at."""
+    for item in line.given:
+        option = schema.names[item.key]
+        if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
+            raise ConfigError(
+                f"{COMMAND_LINE}: {prog} has no use for --{item.key}; leave it out (see --help)"
+            )
+
+
+def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> Config:
+    """Lay the recipe, or for inference what the weights were made with, and the command line over the defaults."""
     typed = merge(schema, line.given)
     values = {name: option.default for name, option in schema.options.items()}
     origins = dict.fromkeys(values, DEFAULTS)
-    path = choose_recipe(root, {**values, **typed})
-    recipe = merge(schema, read_recipe(path, schema))
-    if not typed.get("config_path"):
-        check_pair(path, recipe, {**values, **typed})
+    place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
     values.update(recipe)
-    origins.update(dict.fromkeys(recipe, path.name))
+    origins.update(dict.fromkeys(recipe, place))
     for name, value in typed.items():
         by_platform = line.in_cloud and is_platform(schema.options[name])
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
-    return Config(schema, values, origins, tuple(line.extra))
+    return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
+
+
+def base_of(
+    schema: Schema, root: Path, wanted: dict[str, Value], typed: dict[str, Value], prog: str
+) -> tuple[str, dict[str, Value]]:
+    """What the command line is laid over, and the name of its place."""
+    if prog in programs.INFERENCE and not wanted["config_path"]:
+        known = provenance.find(wanted)
+        if isinstance(known, provenance.Model):
+            return str(known.side_file), options_of_model(schema, known, typed)
+        if isinstance(known, provenance.Run):
+            return str(known.config), options_of_run(schema, known)
+        if wanted["pretrained"] and "net" not in typed:
+            raise ConfigError(
+                f"{wanted['pretrained']} does not say which network it is of; name it with --net, and its data set"
+                " with --dataset"
+            )
+        wanted = {**wanted, "dataset": dataset_for(root, wanted, typed)}
+    path = choose_recipe(root, wanted)
+    recipe = merge(schema, read_recipe(path, schema))
+    if not wanted["config_path"]:
+        check_pair(path, recipe, wanted)
+    return path.name, recipe
+
+
+def options_of_run(schema: Schema, run: provenance.Run) -> dict[str, Value]:
+    """What a run's configuration says of its weights."""
+    found = merge(schema, read_recipe(run.config, schema))
+    return {name: value for name, value in found.items() if programs.belongs_to_weights(schema.options[name])}
+
+
+def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, Value]) -> dict[str, Value]:
+    """What a model was exported with; ConfigError if the command line contradicts it."""
+    side = model.side_file
+    found = merge(schema, [Given(key, raw, side.name) for key, raw in model.facts["options"].items()])
+    found["per_batch_size"] = model.shape[0]
+    for name in found.keys() & typed.keys():
+        if programs.is_fixed_in_models(schema.options[name]) and found[name] != typed[name]:
+            raise ConfigError(
+                f"--{name} {as_yaml(typed[name])}: {model.path} was exported with"
+                f" {as_yaml(found[name])}; leave it out, or export again"
+            )
+    return found
 
 
 def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
@@ -153,27 +222,6 @@ def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
             )
         layer[option.name] = value
     return layer
-
-
-# --- files
-
-
-def read_yaml(path: Path) -> yaml.Node | None:
-    """The root node of a YAML file, None if it is empty; ConfigError in one line if it can't be read."""
-    try:
-        return yaml.compose(path.read_bytes().decode("utf-8-sig"), yaml.SafeLoader)
-    except OSError as err:
-        raise ConfigError(f"can't read configuration {one_line(path)}: {err.strerror or err}") from err
-    except UnicodeDecodeError as err:
-        raise ConfigError(
-            f"can't read configuration {one_line(path)}: not UTF-8 text (byte {err.start})"
-        ) from err
-    except yaml.MarkedYAMLError as err:
-        line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""
-        problem = " ".join(str(err.problem or err.context).split())
-        raise ConfigError(f"{path.name}{line}: not valid YAML: {problem}") from err
-    except (yaml.YAMLError, RecursionError, ValueError) as err:
-        raise ConfigError(f"{path.name}: not valid YAML: {str(err).splitlines()[0]}") from err
 
 
 def read_schema(path: Path) -> Schema:
@@ -197,6 +245,8 @@ def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[st
     taken.update({**dict.fromkeys(SWITCHES, "a switch"), **dict.fromkeys(groups, "a group")})
     for option in options:
         for word in (option.name, *option.aliases):
+            if taken.get(word) == "a group" and word != option.name:
+                continue  # in a file the word opens the group, on a command line there are none
             if taken.get(word) == option.name == word:
                 raise ConfigError(f"{DEFAULTS}: option '{word}' is declared twice")
             if word in taken:
@@ -206,69 +256,6 @@ def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[st
         if needed not in schema.options:
             raise ConfigError(f"{DEFAULTS}: option '{needed}' is missing; it chooses the recipe")
     return schema
-
-
-def read_recipe(path: Path, schema: Schema) -> list[Given]:
-    """The entries of a recipe, flat or below group names; a name may come once."""
-    root = read_yaml(path)
-    found: list[Given] = []
-    for key, place, node in pairs(root, path.name) if root else ():
-        if key not in schema.groups:
-            found.append(Given(key, plain(node), place))
-        elif plain(node) is not None:  # a group whose lines are all comments is null
-            found += [Given(inner, plain(value), at) for inner, at, value in pairs(node, path.name)]
-    places: dict[str, str] = {}
-    for item in found:
-        if item.key in places:
-            raise ConfigError(f"{item.place}: {show(item.key)} is given twice, first in {places[item.key]}")
-        places[item.key] = item.place
-    return found
-
-
-def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
-    """The file of --config_path (from the working directory, else from `root`), or that of net and dataset."""
-    if wanted["config_path"]:
-        path = Path(str(wanted["config_path"]))
-        return root / path if not path.exists() and (root / path).exists() else path
-    net, dataset = str(wanted["net"]), str(wanted["dataset"])
-    matches = [path for path in recipe_files(root) if path.stem == f"{net}_{dataset}"]
-    if len(matches) > 1:
-        both = " and ".join(str(path.relative_to(root)) for path in matches)
-        raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
-    return matches[0] if matches else refuse_pair(net, dataset, sorted(recipes(root)))
-
-
-def recipe_files(root: Path) -> list[Path]:
-    return sorted(root.glob("src/models/*/recipes/*_*.yaml"))
-
-
-def recipes(root: Path) -> dict[tuple[str, str], Path]:
-    """(net, dataset) -> recipe file, from the names of the files; a data set's name has no underscore."""
-    split = ((path.stem.rpartition("_"), path) for path in recipe_files(root))
-    return {(net, dataset): path for (net, _, dataset), path in split}
-
-
-def refuse_pair(net: str, dataset: str, known: Sequence[tuple[str, str]]) -> NoReturn:
-    """ConfigError that names the known nets, or this net's data sets and all pairs."""
-    nets = sorted({name for name, _ in known})
-    if net not in nets:
-        near = nearest(net, nets)
-        raise ConfigError(f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}")
-    there = " or ".join(data for name, data in known if name == net)
-    every = ", ".join(" ".join(pair) for pair in known)
-    raise ConfigError(
-        f"no recipe for net '{net}' on dataset '{dataset}'; there is --dataset {there}, or name a file with "
-        f"--config_path; all recipes: {every}"
-    )
-
-
-def check_pair(path: Path, recipe: dict[str, Value], wanted: dict[str, Value]) -> None:
-    """ConfigError if a recipe that was found by its name is for something else."""
-    for name in ("net", "dataset"):
-        if recipe.get(name, wanted[name]) != wanted[name]:
-            raise ConfigError(f"{path.name}: {name} {show(recipe[name])} contradicts the file's name")
-    if recipe.get("config_path"):
-        raise ConfigError(f"{path.name}: config_path belongs on the command line, not into a recipe")
 
 
 def defaults_for(schema: Schema, root: Path, words: Sequence[Argument]) -> tuple[Config, str]:

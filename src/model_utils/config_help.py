@@ -6,6 +6,7 @@ import shutil
 import textwrap
 from collections.abc import Mapping
 
+from src.model_utils import programs
 from src.model_utils.options import Option, Value, as_yaml
 from src.model_utils.schema import SWITCHES, Schema
 
@@ -20,17 +21,29 @@ EXAMPLES = {
         "  python eval.py --net densenet121 --dataset imagenet \\",
         "    --data_dir DIR --pretrained RUN",
     ),
+    "export.py": (
+        "  python export.py --ckpt_file RUN",
+        "  python export.py --net densenet121 --ckpt_file FILE.ckpt \\",
+        "    --file_name NAME --file_format MINDIR --batch_size 1",
+    ),
+    "predict.py": (
+        "  python predict.py --ckpt_file RUN IMAGE_OR_FOLDER",
+        "  python predict.py --model NAME.mindir IMAGE_OR_FOLDER \\",
+        "    --output_csv FILE.csv --contact_sheet FILE.png",
+    ),
 }
 
 
 def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: str) -> str:
-    """All options by group, wrapped to the terminal, with these defaults; `about` says whose they are."""
+    """The options of `prog` by group, wrapped to the terminal, with these defaults; `about` says whose they are."""
     width = max(40, shutil.get_terminal_size().columns)
-    lines = [f"usage: {prog} [--option value ...]", "", *EXAMPLES.get(prog, ()), ""]
+    words = " IMAGE ..." if programs.takes_inputs(prog) else ""
+    lines = [f"usage: {prog} [--option value ...]{words}", "", *EXAMPLES.get(prog, ()), ""]
     lines += textwrap.wrap(about, width, break_on_hyphens=False)
     for group, options in schema.groups.items():
-        lines += ["", f"{group}:"]
-        for option in options:
+        used = [option for option in options if programs.has_use(prog, option)]
+        lines += ["", f"{group}:"] if used else []
+        for option in used:
             lines += help_lines(option, f"[{as_yaml(defaults[option.name])}]", width)
     lines.append("")
     for name in ("help", "print_config"):

@@ -63,3 +63,11 @@ class AccessError(TransferError, PermissionError):
 
 class PeerError(MindLiftError, RuntimeError):
     """Another rank failed or did not answer before the deadline."""
+
+
+class ExportError(MindLiftError, RuntimeError):
+    """A model could not be exported, or an exported one does not compute what the network does."""
+
+
+class PartialError(MindLiftError, RuntimeError):
+    """Part of the work could not be done; the rest is done and written."""

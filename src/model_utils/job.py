@@ -21,6 +21,7 @@ from src.model_utils.moxing_shim.url import is_remote
 from src.model_utils.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parents[2]
+READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
 
 @dataclass(frozen=True)
@@ -165,6 +166,9 @@ def main(body: Callable[[], None], debug: bool) -> int:
             traceback.print_exc()
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
+    except BrokenPipeError:  # of stdout, as in `predict.py ... | head`; the storage layer translates its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return READER_GONE
     except (KeyboardInterrupt, ImportError) as err:
         # while a C extension is being imported, Ctrl-C surfaces as the cause of an ImportError
         if not isinstance(err, KeyboardInterrupt) and not isinstance(err.__cause__, KeyboardInterrupt):

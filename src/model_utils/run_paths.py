@@ -75,9 +75,14 @@ def make_folder(folder: Path) -> None:
         ) from err
 
 
+def part_of(path: Path) -> Path:
+    """Where a file is written until it is whole."""
+    return path.with_name(path.name + ".part")
+
+
 def write_atomic(path: Path, text: str) -> None:
     """Replace `path` by `text` (UTF-8), whole or not at all; raises StorageError."""
-    part = path.with_name(path.name + ".part")
+    part = part_of(path)
     try:
         with open(part, "w", encoding="utf-8") as file:
             file.write(text)

@@ -8,7 +8,6 @@ python -m src.models.convert inceptionv4.safetensors --list
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -193,10 +192,7 @@ def show(args: argparse.Namespace) -> None:
         else "not known"
     )
     head = f"{path}: {stored.form}, {len(stored.tensors)} tensors; source: {source}"
-    try:
-        print(head, *rows(stored, known), sep="\n", flush=True)
-    except BrokenPipeError:  # `| head` has seen enough; the interpreter would flush once more when it ends
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    print(head, *rows(stored, known), sep="\n", flush=True)
 
 
 def rows(stored: Any, known: Any) -> Iterator[str]:

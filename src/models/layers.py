@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import mindspore as ms
 import mindspore.nn as nn
+import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import Initializer
 
@@ -69,6 +70,54 @@ class ConvNorm(nn.Cell):
         return (weight * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
 
 
+class ZeroPaddedPool(nn.Cell):
+    """nn.MaxPool2d of maps without negative values, padded on all sides, of operators that ONNX has.
+
+    A border of zeros never wins against what is not negative. On a CPU it is twice as slow as the pooling that pads.
+    """
+
+    def __init__(self, kernel: int, stride: int, height: int, width: int):
+        super().__init__()
+        self.pad = ops.Pad(((0, 0), (0, 0), (height, height), (width, width)))
+        self.pool = nn.MaxPool2d(kernel, stride)
+
+    def construct(self, x):
+        return self.pool(self.pad(x))
+
+
+def for_onnx(network: nn.Cell) -> None:
+    """Replace, for inference, what MindSpore's ONNX export can't write by cells that compute the same.
+
+    Max-pools that pad are 3-dimensional ones to MindSpore, which it does not export (a replaced one has to be behind a
+    ReLU, as in the stems here). Paddings that differ between height and width, as around 1x7, are written in the wrong
+    order: of a stride of 1 and odd kernels, pad_mode "same" means the same.
+    """
+    for _, cell in list(network.cells_and_names()):
+        for name, inner in list(cell.name_cells().items()):
+            if isinstance(inner, nn.MaxPool2d) and inner.pad_mode.lower() == "pad":
+                around = inner.padding if isinstance(inner.padding, tuple) else (inner.padding,) * 2
+                setattr(cell, name, ZeroPaddedPool(inner.kernel_size, inner.stride, *around[-2:]))
+            elif (
+                isinstance(inner, nn.Conv2d)
+                and isinstance(inner.padding, tuple)
+                and len(set(inner.padding)) > 1
+            ):
+                setattr(cell, name, padded_as_same(inner))
+    name_parameters(network)
+
+
+def padded_as_same(conv: nn.Conv2d) -> nn.Conv2d:
+    """The convolution with its weights, of stride 1 and an odd kernel, whose padding keeps the size."""
+    new = nn.Conv2d(
+        conv.in_channels, conv.out_channels, conv.kernel_size, 1, pad_mode="same", dilation=conv.dilation,
+        has_bias=conv.has_bias,
+    )  # fmt: skip
+    new.weight = conv.weight
+    if conv.has_bias:
+        new.bias = conv.bias
+    return new
+
+
 def conv_norms(network: nn.Cell) -> Iterator[tuple[str, ConvNorm]]:
     """The ConvNorms of a network with their names."""
     return ((name, cell) for name, cell in network.cells_and_names() if isinstance(cell, ConvNorm))
@@ -78,6 +127,11 @@ def fold(network: nn.Cell) -> None:
     """Make every ConvNorm of `network` one convolution. Only for inference; its weights come by `refill`."""
     for _, cell in list(conv_norms(network)):
         cell.fold()
+    name_parameters(network)
+
+
+def name_parameters(network: nn.Cell) -> None:
+    """By their place in the network, which cells that were put in later don't know."""
     for name, parameter in network.parameters_and_names():
         parameter.name = name
 

@@ -111,6 +111,16 @@ SHOWN_BY = {
     "stage_mode": "unit/test_cloud_adapter.py::test_a_node_copies_all_or_its_shards",
     "stage_timeout": "unit/test_cloud_adapter.py::test_peers_wait_as_long_as_the_option_says",
     "publish_timeout": "e2e/test_cloud_job.py::test_a_store_that_does_not_come_back_is_an_error_that_says_where_the_files_are",
+    "file_name": "unit/test_exporter.py::test_the_files_name",
+    "file_format": "e2e/test_inference.py::test_what_export_refuses",
+    "height": "unit/test_exporter.py::test_height_and_width_are_the_inputs_size",
+    "width": "unit/test_exporter.py::test_height_and_width_are_the_inputs_size",
+    "model_file": "e2e/test_inference.py::test_a_model_predicts_what_its_checkpoint_does",
+    "top_k": "e2e/test_inference.py::test_the_options_of_predict",
+    "class_names": "e2e/test_inference.py::test_the_options_of_predict",
+    "output_json": "e2e/test_inference.py::test_predict_counts_what_eval_counts",
+    "output_csv": "e2e/test_inference.py::test_predict_counts_what_eval_counts",
+    "contact_sheet": "e2e/test_inference.py::test_the_options_of_predict",
     **dict.fromkeys(
         (
             "data_url",

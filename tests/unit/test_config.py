@@ -7,6 +7,7 @@ import pytest
 
 from src.model_utils import config
 from src.model_utils.errors import ConfigError
+from src.model_utils.recipes import recipes
 from tests.conftest import ROOT
 
 SMALL = """
@@ -255,6 +256,7 @@ def test_defaults_of_the_original_flags(name):
         ("train_data_dir", "data_dir"),
         ("train_pretrained", "pretrained"),
         ("ckpt_files", "pretrained"),
+        ("ckpt_file", "pretrained"),
         ("save_ckpt_path", "ckpt_path"),
     ],
 )
@@ -262,7 +264,7 @@ def test_later_names_of_the_original_flags(alias, name):
     assert getattr(config.load([f"--{alias}", "x"]), name) == "x"
 
 
-@pytest.mark.parametrize("recipe", sorted(config.recipes(ROOT).values()), ids=lambda path: path.stem)
+@pytest.mark.parametrize("recipe", sorted(recipes(ROOT).values()), ids=lambda path: path.stem)
 def test_every_recipe_loads_and_names_itself(recipe):
     cfg = config.load(["--config_path", str(recipe)])
     assert f"{cfg.net}_{cfg.dataset}" == recipe.stem

@@ -1,0 +1,149 @@
+"""One picture of many: each image with its likeliest classes as bars."""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from src.data import image_folder
+from src.model_utils.errors import StorageError
+from src.model_utils.run_paths import part_of
+from src.prediction_files import Class, Prediction, shortened
+from src.run_log import RunLog
+
+MOST = 120  # images on a sheet
+MISSING = "\uffff"  # no letter: every font draws its box for it
+COLUMNS = 6
+SIDE, PAD, LINE = 224, 12, 19  # pixels: of a thumbnail, around it, of a line of text
+BARS = 5
+LABEL_WIDTH, BAR_WIDTH = 126, 54
+WIDTH = SIDE + 2 * PAD
+HEIGHT = SIDE + 3 * PAD + LINE * (BARS + 2) + 6
+BACKGROUND, FRAME, TEXT, FAINT, TRACK, BAR, FIRST, BAD = (
+    "#ffffff", "#d5d9de", "#1b1f24", "#667079", "#e8ebee", "#9fb3c8", "#2f6fb0", "#b3261e",
+)  # fmt: skip
+
+
+class ContactSheet:
+    """The first MOST images on a sheet, which is written at the end."""
+
+    def __init__(self, path: Path, count: int, names: list[str], log: RunLog):
+        self.path, self.log, self.count, self.done = path, log, count, 0
+        self.columns = min(COLUMNS, count)
+        rows = math.ceil(min(count, MOST) / self.columns)
+        self.sheet = Image.new("RGB", (self.columns * WIDTH, rows * HEIGHT), BACKGROUND)
+        self.draw = ImageDraw.Draw(self.sheet)
+        found = font_for("".join(names))
+        self.has_names = found is not None
+        self.small, self.large = (open_font(found or "", size) for size in (12, 15))
+
+    def __enter__(self) -> ContactSheet:
+        return self
+
+    def add(self, prediction: Prediction) -> None:
+        if self.done < MOST:
+            row, column = divmod(self.done, self.columns)
+            self.cell(column * WIDTH, row * HEIGHT, prediction)
+        self.done += 1
+
+    def cell(self, left: int, top: int, prediction: Prediction) -> None:
+        self.draw.rectangle((left + 3, top + 3, left + WIDTH - 4, top + HEIGHT - 4), outline=FRAME)
+        x, y = left + PAD, top + PAD
+        if not prediction.error:
+            picture = thumbnail(prediction.path)
+            self.sheet.paste(picture, (x + (SIDE - picture.width) // 2, y + (SIDE - picture.height) // 2))
+        y += SIDE + PAD // 2
+        if prediction.error:
+            self.text(x, y, "can't be read", self.large, BAD)
+        else:
+            self.text(x, y, self.label(prediction.top[0]), self.large, TEXT)
+        self.text(x, y + LINE + 3, Path(prediction.name).name, self.small, FAINT, keep_end=True)
+        y += 2 * LINE + 6
+        for rank, each in enumerate(prediction.top[:BARS]):
+            self.bar(x, y + rank * LINE, self.label(each), each.probability, FIRST if rank == 0 else BAR)
+
+    def label(self, each: Class) -> str:
+        return each.name if self.has_names else f"class {each.number}"
+
+    def bar(self, x: int, y: int, name: str, share: float, colour: str) -> None:
+        """Name, a bar of `share` of its track, and the percentage."""
+        self.text(x, y, name, self.small, TEXT, LABEL_WIDTH - 6)
+        start, middle = x + LABEL_WIDTH, y + 8
+        self.draw.rectangle((start, middle - 5, start + BAR_WIDTH, middle + 5), fill=TRACK)
+        if round(share * BAR_WIDTH):
+            self.draw.rectangle(
+                (start, middle - 5, start + round(share * BAR_WIDTH), middle + 5), fill=colour
+            )
+        percent = f"{100 * share:.1f}%"
+        self.draw.text((x + SIDE - self.small.getlength(percent), y), percent, TEXT, self.small)
+
+    def text(
+        self, x: int, y: int, words: str, face: ImageFont.FreeTypeFont, colour: str, width: int = SIDE,
+        keep_end: bool = False,
+    ) -> None:  # fmt: skip
+        self.draw.text((x, y), fitted(words, face, width, keep_end), colour, face)
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None:
+            return
+        part = part_of(self.path)
+        try:
+            if self.path.suffix.lower() == ".png":
+                self.sheet.save(part, "PNG")
+            else:
+                self.sheet.save(part, "JPEG", quality=92, subsampling=0)
+            os.replace(part, self.path)
+        except OSError as err:
+            part.unlink(missing_ok=True)
+            raise StorageError(f"can't write {self.path}: {err.strerror or err}") from err
+        if not self.has_names:
+            self.log.info(f"{self.path} shows numbers: no installed font has all letters of the class names")
+        if self.count > MOST:
+            self.log.info(f"{self.path} shows the first {MOST} of {self.count} images")
+
+
+def open_font(file: str, size: int) -> ImageFont.FreeTypeFont:
+    """A font file; '' is Pillow's own, which looks the same everywhere."""
+    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)  # type: ignore[return-value]
+
+
+def font_for(text: str) -> str | None:
+    """The first of Pillow's own font and the one that fontconfig proposes that has all letters of `text`."""
+    if has_letters(open_font("", 12), text):
+        return ""
+    letters = " ".join(sorted(f"{ord(letter):x}" for letter in set(text) if not letter.isspace()))
+    try:
+        command = ["fc-match", "-f", "%{file}", f"sans-serif:charset={letters}"]
+        file = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return file if has_letters(open_font(file, 12), text) else None
+    except (OSError, subprocess.CalledProcessError):  # no fontconfig, or nothing that Pillow can open
+        return None
+
+
+def has_letters(face: ImageFont.FreeTypeFont, text: str) -> bool:
+    """Whether no letter is drawn as the box that stands for missing ones."""
+    box = bytes(face.getmask(MISSING))
+    return all(bytes(face.getmask(letter)) != box for letter in set(text) if not letter.isspace())
+
+
+def fitted(words: str, face: ImageFont.FreeTypeFont, width: int, keep_end: bool) -> str:
+    """`words` cut to `width` pixels."""
+    if face.getlength(words) <= width:
+        return words
+    for length in range(len(words) - 1, 0, -1):
+        cut = shortened(words, length) if keep_end else words[: length - 1].rstrip() + "…"
+        if face.getlength(cut) <= width:
+            return cut
+    return ""
+
+
+def thumbnail(path: Path) -> Image.Image:
+    """The image as the network's preparation reads it, in at most SIDE x SIDE; small ones are enlarged sharply."""
+    picture = Image.fromarray(image_folder.decode(image_folder.read_bytes(str(path)), str(path)))
+    factor = min(SIDE / picture.width, SIDE / picture.height)
+    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
+    return picture.resize(size, Image.Resampling.NEAREST if factor >= 3 else Image.Resampling.LANCZOS)

@@ -1,0 +1,97 @@
+"""What export.py and predict.py do before mindspore is imported: options, files, names of classes."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.model_utils import config, device_adapter, provenance
+from src.model_utils.config import Config
+from src.model_utils.errors import ConfigError, DeviceError
+from src.model_utils.image_inputs import Image, find_images
+from src.model_utils.job import Job, fetch
+from src.model_utils.local_adapter import LocalAdapter
+from src.model_utils.moxing_shim.url import is_remote
+from src.model_utils.ranks import Ranks
+
+SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def start(argv: Sequence[str] | None, prog: str) -> Job:
+    """The job of one process that needs no data set; what is wrong with options and files is found here."""
+    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
+    device = device_adapter.choose_device(cfg.device_target)
+    check_outputs(cfg)
+    if prog == "export.py":
+        check_export(cfg, device)
+    else:
+        check_predict(cfg)
+    ranks = Ranks()
+    adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
+    here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
+    if not cfg.model_file and not is_remote(cfg.pretrained):
+        from src.weights import forms
+
+        forms.form_of(here.to_evaluate()[0])
+    device_adapter.prepare_environment(ranks, threads=cfg.threads)
+    return here
+
+
+def check_outputs(cfg: Config) -> None:
+    """ConfigError for a file that could not be written in the end."""
+    for name in ("output_json", "output_csv", "contact_sheet", "file_name"):
+        value = getattr(cfg, name)
+        folder = Path(value).parent
+        if not value:
+            continue
+        if Path(value).is_dir():
+            raise ConfigError(f"--{name} {value} is a folder; name a file")
+        if not folder.is_dir():
+            raise ConfigError(f"--{name} {value}: there is no folder {folder}; make it first")
+        if not os.access(folder, os.W_OK):
+            raise ConfigError(f"--{name} {value}: can't write to the folder {folder.absolute()}")
+    sheet = cfg.contact_sheet
+    if sheet and not sheet.lower().endswith(SHEET_SUFFIXES):
+        raise ConfigError(
+            f"--contact_sheet {sheet}: expected a name that ends with {', '.join(SHEET_SUFFIXES)}"
+        )
+
+
+def check_export(cfg: Config, device: str) -> None:
+    if cfg.file_format == "AIR" and device != "Ascend":
+        raise DeviceError(
+            f"--file_format AIR: MindSpore writes AIR on an Ascend device only, and this job runs on {device};"
+            " run the same command on an Ascend machine, or export MINDIR, which runs on all devices"
+        )
+
+
+def check_predict(cfg: Config) -> None:
+    if not cfg.inputs:
+        raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
+    if cfg.top_k > cfg.num_classes:
+        raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
+    known = provenance.find(cfg.to_dict())
+    if isinstance(known, provenance.Model):
+        provenance.check_content(known)
+
+
+def images(cfg: Config) -> list[Image]:
+    """The images that the command line names, those at URLs brought here."""
+    from src.model_utils import staging  # brings the whole storage layer
+
+    return find_images(cfg.inputs, staging.cache_folder(cfg.cache_path), print, cfg.progress)
+
+
+def class_names(cfg: Config) -> list[str]:
+    """One name per class: of --class_names, else as far as they are known of the weights, else `class 7`."""
+    from src.data import class_names as names
+
+    if cfg.class_names:
+        return names.load(Path(cfg.class_names), cfg.num_classes, cfg.allow_unused_classes)
+    known = provenance.find(cfg.to_dict())
+    if isinstance(known, provenance.Model):
+        return [str(name) for name in known.facts["class_names"]]
+    folder = provenance.data_folder(known.config) if known else None
+    return names.of_training(cfg.dataset, folder, cfg.num_classes) or names.numbered(cfg.num_classes)
