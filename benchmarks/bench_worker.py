@@ -39,7 +39,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from src import models, optim, step
     from src.model_utils import config
     from src.models import layers
-    from src.tasks.classification import CountCorrect, SmoothedCrossEntropy
+    from src.tasks.classification import Places, SmoothedCrossEntropy
 
     defaults = {
         option.name: option.default
@@ -51,10 +51,9 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         source, network = network, models.build(net, CLASSES[net], defaults, on_cpu=True)
         layers.fold(network)
         layers.refill(network, source)
-        cell = CountCorrect(network, CLASSES[net])
+        cell = Places(network, CLASSES[net])
         cell.set_train(False)
-        weights = ms.Tensor(np.ones(batch, np.int32))
-        return lambda: cell(images, labels, weights)[0].asnumpy(), f"MindSpore {ms.__version__}"
+        return lambda: cell(images, labels)[0].asnumpy(), f"MindSpore {ms.__version__}"
     optimizer = optim.sgd_momentum(
         network.trainable_params(), np.full(10**6, RATE, np.float32), MOMENTUM, DECAY
     )

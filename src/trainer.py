@@ -283,7 +283,7 @@ def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunL
     layers.refill(inference, trainer.network)
     path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
     samples = pipeline.open_split(trainer.options, path, train=False)
-    accuracy = evaluate.count(inference, samples, trainer.options, ranks, log)
+    accuracy = evaluate.count(inference, samples, trainer.options, ranks, log).accuracy()
     for line in accuracy.lines():
         log.info(line)
     result.top1, result.top5, result.total = round(accuracy.top1, 4), round(accuracy.top5, 4), accuracy.total

@@ -74,11 +74,17 @@ class Samples:
             self.failure = self.failure or err
             raise
 
+    def pixels(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 of image `index`; DataError that names the file if it is corrupt."""
+        if self.files is None:
+            return self.read(index)
+        return image_folder.decode(image_folder.read_bytes(self.files[index]), self.files[index])
+
     def decode(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None, counted in `skipped`, if it is corrupt."""
         assert self.files is not None
         try:
-            return image_folder.decode(image_folder.read_bytes(self.files[index]), self.files[index])
+            return self.pixels(index)
         except DataError:
             with self._lock:
                 self.skipped += 1
@@ -176,13 +182,20 @@ class EvalSource:
 
 
 class Batches:
-    """Iterates over tuples of numpy arrays, each (batch, ...); `samples` says what was skipped."""
+    """Iterates over tuples of numpy arrays, each (batch, ...); `samples` says what was skipped.
 
-    def __init__(self, dataset: ds.Dataset, samples: Samples):
-        self.dataset, self.samples = dataset, samples
+    Of an evaluation `indices` (rows,) are the images of the rows.
+    """
+
+    def __init__(self, dataset: ds.Dataset, samples: Samples, indices: np.ndarray | None = None):
+        self.dataset, self.samples, self.indices = dataset, samples, indices
 
     def __len__(self) -> int:
         return self.dataset.get_dataset_size()
+
+    def indices_by_batch(self) -> list[np.ndarray]:
+        assert self.indices is not None
+        return np.array_split(self.indices, len(self)) if len(self) else []
 
     def __iter__(self) -> Generator[tuple, None, None]:
         """Ends mindspore's threads when it is done or closed, and not only when the process ends."""
@@ -253,7 +266,7 @@ def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -
             vision.CenterCrop(options.image_size),
         ]
         dataset = c_map(dataset, decode + resize, options.workers)
-    return Batches(normalised(dataset, options).batch(options.per_batch_size), samples)
+    return Batches(normalised(dataset, options).batch(options.per_batch_size), samples, indices)
 
 
 def statistics(options: DataOptions) -> tuple[list[float], list[float]]:

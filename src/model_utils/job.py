@@ -88,6 +88,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         from src import schedule
 
         schedule.from_config(cfg, ranks.size)
+    if prog == "eval.py":
+        check_evaluation(cfg)
     adapter = choose_adapter(cfg, ranks, trains)
     device_adapter.prepare_environment(ranks, threads=cfg.threads)
     if cfg.backbone and ranks.is_main:
@@ -110,6 +112,16 @@ def check_files(cfg: Config, train: bool) -> None:
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
         named = [Path(cfg.pretrained)] if cfg.pretrained else []
         forms.form_of(runs.to_evaluate(named, Path(cfg.ckpt_path))[0])
+
+
+def check_evaluation(cfg: Config) -> None:
+    """What can be said of the options of an evaluation without its images."""
+    from src.data import blacklist, crops
+
+    if cfg.blacklist:
+        blacklist.read(Path(cfg.blacklist), 0)
+    if cfg.crops > 1:
+        crops.check(cfg)
 
 
 def ranks_of(cfg: Config) -> Ranks:

@@ -34,45 +34,46 @@ def cross_entropies(logits, labels, gain, off):
     return loss - off * log_p.sum(1) if off else loss
 
 
-class CountCorrect(nn.Cell):
-    """(images, labels, weights) -> [top-1, top-5, rows] int32 (3,) and the summed loss, of weight-1 rows.
+def place_of_truth(scores, labels, classes):
+    """(N,) int32: how many classes are ahead of the true one in (N, K) scores; 0 is top-1.
 
-    A class is ahead of the true one if its logit is larger, equal with a smaller index, or not a
-    number, so ties are decided the same everywhere and NaN is never correct.
+    A class is ahead if its score is larger, equal with a smaller index, or not a number, so ties are decided the same
+    everywhere and NaN is never correct. `classes` (1, K) holds the indices.
     """
+    column = labels.expand_dims(1)
+    true = ops.gather_elements(scores, 1, column)
+    behind = ops.logical_or(scores < true, ops.logical_and(scores == true, classes >= column))
+    return ops.logical_not(behind).astype(ms.int32).sum(1)
+
+
+class Places(nn.Cell):
+    """(images, labels) -> place of the true class (N,) int32, see place_of_truth, and cross entropies (N,)."""
 
     def __init__(self, network: nn.Cell, num_classes: int):
         super().__init__(auto_prefix=False)
         self.network = network
         self.classes = ms.Tensor(np.arange(num_classes)[None], ms.int32)
 
-    def construct(self, images, labels, weights):
+    def construct(self, images, labels):
         logits = self.network(images).astype(ms.float32)
-        column = labels.expand_dims(1)
-        true = ops.gather_elements(logits, 1, column)
-        behind = ops.logical_or(logits < true, ops.logical_and(logits == true, self.classes >= column))
-        ahead = ops.logical_not(behind).astype(ms.int32).sum(1)
-        counts = ops.stack(
-            (
-                ((ahead < 1).astype(ms.int32) * weights).sum(),
-                ((ahead < 5).astype(ms.int32) * weights).sum(),
-                weights.sum(),
-            )
-        )
-        losses = cross_entropies(logits, labels, 1.0, 0.0)
-        zero = ops.zeros_like(losses)
-        return counts, ops.select(weights > 0, losses, zero).sum()
+        return place_of_truth(logits, labels, self.classes), cross_entropies(logits, labels, 1.0, 0.0)
 
 
 @dataclass
 class Accuracy:
-    """Counts of a whole evaluation; `loss` is the mean cross entropy without smoothing."""
+    """Counts of a whole evaluation; `loss_sum` adds up the cross entropies without smoothing."""
 
     top1_correct: int = 0
     top5_correct: int = 0
     total: int = 0
     skipped: int = 0
     loss_sum: float = 0.0
+
+    @classmethod
+    def of(cls, places: np.ndarray, counted: np.ndarray, skipped: int = 0, loss_sum: float = 0.0) -> Accuracy:
+        """From the place of the true class of every image (N,) and which of them count (N,) bool."""
+        found = places[counted]
+        return cls(int((found < 1).sum()), int((found < 5).sum()), len(found), skipped, loss_sum)
 
     @property
     def top1(self) -> float:

@@ -100,6 +100,12 @@ SHOWN_BY = {
     "threads": "unit/test_ranks.py::test_threads_are_shared_and_the_users_values_stay",
     "filter_head": "e2e/test_flags.py::test_filter_head_keeps_the_body_and_leaves_the_head",
     "stem_pool": "unit/test_models.py::test_the_stems_pooling_is_an_option",
+    **dict.fromkeys(
+        ("crops", "crop_scales", "crop_batch"),
+        "unit/test_crops.py::test_the_mean_is_that_of_144_single_crops",
+    ),
+    "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
+    "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     **dict.fromkeys(("conv_pad", "zero_gamma", "weight_init"), "unit/test_models.py::test_resnets_options"),
     **dict.fromkeys(
         ("bn_eps", "bn_momentum", "dropout"), "unit/test_models.py::test_norms_and_dropout_are_options"
