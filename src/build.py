@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy as np
 from src import checkpoint, models
 from src.data.pipeline import DataOptions
 from src.model_utils.errors import ConfigError
-from src.models import layers
+from src.models import layers, layouts
 from src.optim import rmsprop, sgd_momentum
 from src.step import StepOptions
 from src.tasks.classification import SmoothedCrossEntropy
@@ -86,8 +85,16 @@ def check_options(cfg: Any) -> None:
             )
 
 
+def family_name(net: str) -> str:
+    return models.family_of(net).__name__.split(".")[-2]
+
+
+def network_options(cfg: Any) -> dict[str, object]:
+    """The options that decide what this network computes with the same weights."""
+    return layouts.network_options(models.weight_maps()[family_name(cfg.net)].NETWORK, cfg.to_dict())
+
+
 def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> None:
-    """Fill `net` from a checkpoint of this project or of a source that the family's weights.py knows."""
-    package = models.family_of(cfg.net).__name__.rpartition(".")[0]
-    names = importlib.import_module(f"{package}.weights")
-    checkpoint.load_weights(path, net, names.canonical, names.HEAD_NAMES if cfg.filter_head else ())
+    """Fill `net` from a file of this project or of a source that the family's weights.py knows."""
+    without = layouts.HEAD if cfg.filter_head else ()
+    checkpoint.load_weights(path, net, family_name(cfg.net), cfg.to_dict(), without)

@@ -7,96 +7,63 @@ manifest is not looked at.
 
 from __future__ import annotations
 
-import contextlib
-import logging
-import os
-import shutil
 import time
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from src import models
 from src.model_utils.checkpoint_manifest import (
     MANIFEST,
     SUFFIX,
+    WEIGHTS,
     Saved,
     file_sha256,
     listed,
     plan_prune,
 )
-from src.model_utils.errors import CheckpointError, StorageError
+from src.model_utils.errors import CheckpointError
 from src.model_utils.run_paths import append_line
+from src.weights.mindspore_files import no_log, read
 
-if TYPE_CHECKING:  # what is wrong with a path is found before mindspore is imported
+if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
     import mindspore as ms
-    import numpy as np
 
-OPTIMISER_STATE = ("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated.")
-NOT_WEIGHTS = {
-    "learning_rate", "momentum", "global_step", "epoch_num", "step_num", "scale_sense", "seed",
-    "current_iterator_step", "last_overflow_iterator_step",
-}  # fmt: skip
+    from src.weights.fit import Known
 
 
 def save(
-    folder: Path, name: str, parameters: Iterable[ms.Parameter], step: int, steps_per_epoch: int, seed: int
-) -> Path:
+    folder: Path, name: str, parameters: Iterable[ms.Parameter], step: int, steps_per_epoch: int, seed: int,
+    network: Mapping[str, object] | None = None,
+) -> Path:  # fmt: skip
     """Write `folder`/`name`-<epoch>_<step in epoch>.ckpt and its manifest line; returns the file.
 
+    `network` are the options that decide what the weights compute; a network with others refuses them.
     Raises StorageError when the folder is full or can't be written; what was there before stays.
     """
     import mindspore as ms
 
+    from src.weights.files import note_of
+    from src.weights.write import write_whole
+
     epoch, in_epoch = (step - 1) // steps_per_epoch + 1, (step - 1) % steps_per_epoch + 1
     target = folder / f"{name}-{epoch}_{in_epoch}{SUFFIX}"
-    part = folder / f".{target.stem}.{os.getpid()}.part"
     entries = [{"name": parameter.name, "data": parameter} for parameter in parameters]
-    extra = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
-    try:
-        part.mkdir(parents=True, exist_ok=True)
-        written = part / target.name
+    extra: dict[str, Any] = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
+    extra.update(note_of(network or {}))
+
+    def write(path: Path) -> None:
         with no_log():
-            ms.save_checkpoint(entries, str(written), append_dict=extra)
-        os.chmod(written, 0o644)
-        sync(written)
-        saved = Saved(
-            target.name, step // steps_per_epoch, step, steps_per_epoch, seed,
-            written.stat().st_size, file_sha256(written), time.time(),
-        )  # fmt: skip
-        os.replace(written, target)
-        sync(folder)
-    except (OSError, RuntimeError, ValueError) as err:
-        reason = (
-            err.strerror if isinstance(err, OSError) and err.strerror else str(err).strip().splitlines()[0]
-        )
-        raise StorageError(
-            f"can't save checkpoint {target}: {reason}; earlier checkpoints are unharmed"
-        ) from err
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            ms.save_checkpoint(entries, str(path), append_dict=extra)
+
+    write_whole(target, write, "checkpoint", "; earlier checkpoints are unharmed")
+    saved = Saved(
+        target.name, step // steps_per_epoch, step, steps_per_epoch, seed,
+        target.stat().st_size, file_sha256(target), time.time(),
+    )  # fmt: skip
     append_line(folder / MANIFEST, asdict(saved))
     return target
-
-
-@contextlib.contextmanager
-def no_log() -> Generator[None, None, None]:
-    """Without log lines: mindspore would log a failure that it raises as well."""
-    before = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logging.disable(before)
-
-
-def sync(path: Path) -> None:
-    """fsync a file or a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def prune(folder: Path, keep: int) -> None:
@@ -104,74 +71,56 @@ def prune(folder: Path, keep: int) -> None:
         (folder / saved.file).unlink(missing_ok=True)
 
 
-def read(path: Path) -> dict[str, ms.Parameter]:
-    """All tensors of a checkpoint file; raises CheckpointError if it is missing or damaged."""
-    check_file(path)
-    import mindspore as ms
-
-    try:
-        with no_log():
-            return ms.load_checkpoint(str(path))
-    except (ValueError, TypeError, RuntimeError) as err:
-        raise CheckpointError(f"can't read checkpoint {path}: damaged or not a MindSpore checkpoint") from err
-
-
-def check_file(path: Path) -> None:
-    if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}")
-    if path.suffix != SUFFIX:
-        raise CheckpointError(f"{path} is not a {SUFFIX} file of MindSpore")
-
-
-def weights_of(tensors: Mapping[str, ms.Parameter], rename: Callable[[str], str]) -> dict[str, np.ndarray]:
-    """Network tensors by this network's names: optimiser state left out, `rename` applied."""
-    return {
-        rename(name): tensor.asnumpy()
-        for name, tensor in tensors.items()
-        if name not in NOT_WEIGHTS and not name.startswith(OPTIMISER_STATE)
-    }
-
-
-def mismatch(wanted: Mapping[str, tuple], given: Mapping[str, tuple]) -> str:
-    """'' or one line: which tensors are missing, unexpected or of another shape. Arguments: name -> shape."""
-    missing = [name for name in wanted if name not in given]
-    unexpected = [name for name in given if name not in wanted]
-    other = [
-        f"{name} {given[name]} instead of {wanted[name]}"
-        for name in wanted
-        if name in given and given[name] != wanted[name]
-    ]
-    parts = [("missing", missing), ("unexpected", unexpected), ("of other shape", other)]
-    return "; ".join(f"{len(names)} {what} ({shortened(names)})" for what, names in parts if names)
-
-
-def shortened(names: list[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
-
-
 def load_weights(
-    path: Path,
-    network: ms.nn.Cell,
-    rename: Callable[[str], str] = lambda name: name,
-    without: tuple[str, ...] = (),
+    path: Path, network: ms.nn.Cell, family: str, values: Mapping[str, Any], without: Collection[str] = ()
 ) -> None:
-    """Fill every tensor of `network` but those in `without` from the file; raises CheckpointError otherwise."""
+    """Fill every tensor of `network` but those in `without` from a file of any source that `family` knows.
+
+    `values` are the options that the network was built with. Raises CheckpointError, or ConfigError if the weights
+    were made with other options.
+    """
     import mindspore as ms
 
-    parameters = {name: p for name, p in network.parameters_dict().items() if name not in without}
-    given = {name: array for name, array in weights_of(read(path), rename).items() if name not in without}
-    problem = mismatch(
-        {n: tuple(p.shape) for n, p in parameters.items()}, {n: tuple(a.shape) for n, a in given.items()}
-    )
-    if problem:
-        raise CheckpointError(f"{path} does not fit this network: {problem}")
-    for name, parameter in parameters.items():
-        parameter.set_data(ms.Tensor(given[name], parameter.dtype))
+    from src.weights import fit
+
+    parameters = network.parameters_dict()
+    known = known_weights(path, family)
+    fit.check_needs(known.needs, values, str(path), known.layout.source)
+    given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, without, str(path))
+    for name, array in given.items():
+        parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
+
+
+def known_weights(path: Path, family: str = "") -> Known:
+    """The weights of a file whose source is known; CheckpointError if none is, or if they are not of `family`."""
+    from src.weights import files, fit
+
+    maps = models.weight_maps()
+    stored = files.read(path)
+    try:
+        known = fit.recognised(stored, {family: maps[family]} if family else maps) or fit.recognised(
+            stored, maps
+        )
+    except CheckpointError as err:
+        raise CheckpointError(f"{path}: {err}") from err
+    if known is None:
+        names = fit.shortened(list(stored.tensors))
+        raise CheckpointError(
+            f"{path}: no known source of weights has tensors named {names}; see docs/weights.md"
+        )
+    if family not in ("", known.family):
+        raise CheckpointError(
+            f"{path} has weights of {known.family} ({known.layout.source}), not of {family}; see --net"
+        )
+    return known
 
 
 def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
     import mindspore as ms
+
+    from src.weights.fit import mismatch
+    from src.weights.stored import NETWORK
 
     tensors = read(path)
     if "step_num" not in tensors:
@@ -181,7 +130,9 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     step = int(tensors["step_num"].asnumpy())
     wanted = {parameter.name: parameter for parameter in parameters}
     given = {
-        name: tensor for name, tensor in tensors.items() if name not in ("epoch_num", "step_num", "seed")
+        name: tensor
+        for name, tensor in tensors.items()
+        if name not in ("epoch_num", "step_num", "seed", NETWORK)
     }
     problem = mismatch(
         {n: tuple(p.shape) for n, p in wanted.items()}, {n: tuple(t.shape) for n, t in given.items()}
@@ -200,7 +151,8 @@ def candidates(path: Path) -> list[Path]:
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
     files = [folder / saved.file for saved in reversed(listed(folder))]
     if not files:
-        files = sorted(folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_mtime, reverse=True)
+        weights = [file for file in folder.iterdir() if file.suffix in WEIGHTS and file.is_file()]
+        files = sorted(weights, key=lambda file: file.stat().st_mtime, reverse=True)
     if not files:
-        raise CheckpointError(f"no {SUFFIX} files in {path}")
+        raise CheckpointError(f"no {', '.join(WEIGHTS)} files in {path}")
     return files

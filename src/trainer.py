@@ -195,8 +195,9 @@ class Trainer:
         if self.ranks.rank == 0 or not self.cfg.is_save_on_master:
             folder = self.run.paths.checkpoints
             self.last_saved = checkpoint.save(
-                folder, self.cfg.net, self.state, self.steps, self.per_epoch, self.cfg.seed
-            )
+                folder, self.cfg.net, self.state, self.steps, self.per_epoch, self.cfg.seed,
+                build.network_options(self.cfg),
+            )  # fmt: skip
             checkpoint.prune(folder, self.cfg.keep_checkpoint_max)
             self.on_saved(self.last_saved)
 

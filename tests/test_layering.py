@@ -24,6 +24,14 @@ PURE = {
     "src/data/order.py",
     "src/model_utils/options.py",
     "src/model_utils/inputs.py",
+    "src/models/layouts.py",
+    "src/models/densenet/weights.py",
+    "src/models/resnet/weights.py",
+    "src/models/inception_v4/weights.py",
+    "src/weights/fit.py",
+    "src/weights/pickled.py",
+    "src/weights/stored.py",
+    "src/weights/vocabulary.py",
     "src/model_utils/programs.py",
     "src/model_utils/moxing_shim/copy_plan.py",
     "cloud/states.py",
@@ -67,6 +75,18 @@ def uses(path: Path, *packages: str) -> set[str]:
     }
 
 
+def test_networks_and_readers_open_no_connections():
+    for path in below("src/weights/"):
+        assert not uses(path, "socket", "urllib", "src.model_utils.moxing_shim", "torch")
+
+
+def test_mistakes_in_paths_are_found_before_numpy_is_imported():
+    """NumPy's threads are counted when it is imported, and job.start sets their number."""
+    code = "import sys; from src import runs; from src.weights import forms; assert not {'numpy', 'mindspore'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 def below(*folders: str) -> list[Path]:
     return [path for path in SOURCES if path.as_posix().startswith(folders)]
 
@@ -76,7 +96,11 @@ def test_there_is_something_to_check():
     assert below("src/models/")
 
 
-@pytest.mark.parametrize("path", below("src/models/"), ids=str)
+# A command line beside the name maps that it prints; it brings files from buckets and writes them.
+PROGRAM_OF_MODELS = Path("src/models/convert.py")
+
+
+@pytest.mark.parametrize("path", [p for p in below("src/models/") if p != PROGRAM_OF_MODELS], ids=str)
 def test_networks_know_nothing_of_the_job(path):
     assert not uses(path, "cloud", "boto3", "src.model_utils", "src.trainer", "os", "socket", "urllib")
 
@@ -144,6 +168,18 @@ def calls_on_import(node: ast.AST) -> list[ast.Call]:
         if not isinstance(child, (ast.FunctionDef, ast.ClassDef, ast.Lambda)):
             found += calls_on_import(child)
     return found
+
+
+def test_the_converters_help_starts_without_numpy():
+    code = (
+        "import sys, runpy; sys.argv = ['convert', '--help']\n"
+        "try: runpy.run_module('src.models.convert', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'mindspore' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: python -m src.models.convert")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

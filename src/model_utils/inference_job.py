@@ -32,9 +32,9 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
     here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
     if not cfg.model_file and not is_remote(cfg.pretrained):
-        from src import checkpoint
+        from src.weights import forms
 
-        checkpoint.check_file(here.to_evaluate()[0])
+        forms.form_of(here.to_evaluate()[0])
     device_adapter.prepare_environment(ranks, threads=cfg.threads)
     return here
 

@@ -99,8 +99,9 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
 
 def check_files(cfg: Config, train: bool) -> None:
     """Find out in no time, and on every process of a job, what is wrong with the files that options name."""
-    from src import checkpoint, runs
+    from src import runs
     from src.data import layout
+    from src.weights import forms
 
     folder = cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir
     if folder:
@@ -110,7 +111,7 @@ def check_files(cfg: Config, train: bool) -> None:
         runs.explicit_checkpoint(cfg.resume)
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
         named = [Path(cfg.pretrained)] if cfg.pretrained else []
-        checkpoint.check_file(runs.to_evaluate(named, Path(cfg.ckpt_path))[0])
+        forms.form_of(runs.to_evaluate(named, Path(cfg.ckpt_path))[0])
 
 
 def check_evaluation(cfg: Config) -> None:

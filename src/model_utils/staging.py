@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from src.model_utils import inputs, unpack
-from src.model_utils.checkpoint_manifest import MANIFEST, SUFFIX, Saved, parse
+from src.model_utils.checkpoint_manifest import MANIFEST, WEIGHTS, Saved, parse
 from src.model_utils.errors import CheckpointError, DataError, StageError
 from src.model_utils.inputs import Source
 from src.model_utils.moxing_shim import transfer
@@ -181,9 +181,13 @@ def checkpoints_at(url: str) -> list[str]:
         found = published(folder)
         if found:
             return [join(folder, saved.file) for saved in reversed(found)]
-    names = sorted(each.key.rpartition("/")[2] for each in store.scan(entry.key) if each.key.endswith(SUFFIX))
+    names = sorted(
+        each.key.rpartition("/")[2] for each in store.scan(entry.key) if each.key.endswith(WEIGHTS)
+    )
     if not names:
-        raise CheckpointError(f"no checkpoint at {url}: neither a {MANIFEST} nor a {SUFFIX} file is there")
+        raise CheckpointError(
+            f"no checkpoint at {url}: neither a {MANIFEST} nor a {', '.join(WEIGHTS)} file is there"
+        )
     return [join(url, name) for name in sorted(names, key=natural, reverse=True)]
 
 

@@ -15,6 +15,12 @@ def families() -> dict[str, ModuleType]:
     return {name: importlib.import_module(f"src.models.{name}.network") for name in folders}
 
 
+def weight_maps() -> dict[str, ModuleType]:
+    """Family name -> its weights module: the layouts of the files it can read. Imports no mindspore."""
+    folders = sorted(path.parent.name for path in HERE.glob("*/weights.py"))
+    return {name: importlib.import_module(f"src.models.{name}.weights") for name in folders}
+
+
 def family_of(net: str) -> ModuleType:
     """The network module that has variant `net`; KeyError names those there are."""
     modules = families()

@@ -13,20 +13,22 @@ import pytest
 
 from src import checkpoint
 from src.model_utils import checkpoint_manifest
-from src.model_utils.errors import CheckpointError, StorageError
+from src.model_utils.errors import CheckpointError, ConfigError, StorageError
 from tests.conftest import ROOT
+
+NAME = "stages.0.0.conv1.conv.weight"  # one that a ResNet has
 
 
 def parameters(value: float = 1.0, shape=(2, 3)) -> list[ms.Parameter]:
-    weight = ms.Parameter(ms.Tensor(np.full(shape, value), ms.float32), name="layer.weight")
-    moment = ms.Parameter(ms.Tensor(np.full(shape, value / 2), ms.float32), name="moments.layer.weight")
+    weight = ms.Parameter(ms.Tensor(np.full(shape, value), ms.float32), name=NAME)
+    moment = ms.Parameter(ms.Tensor(np.full(shape, value / 2), ms.float32), name=f"moments.{NAME}")
     return [weight, moment]
 
 
 class OneLayer(nn.Cell):
-    def __init__(self, shape=(2, 3)):
+    def __init__(self, shape=(2, 3), name=NAME):
         super().__init__()
-        self.weight = ms.Parameter(ms.Tensor(np.zeros(shape), ms.float32), name="layer.weight")
+        self.weight = ms.Parameter(ms.Tensor(np.zeros(shape), ms.float32), name=name)
 
 
 def save(folder, step, value=1.0):
@@ -87,26 +89,34 @@ def test_candidates_are_newest_first(tmp_path):
 
 def test_weights_load_without_the_optimiser(tmp_path):
     network = OneLayer()
-    checkpoint.load_weights(save(tmp_path, 10, 5.0), network)
+    checkpoint.load_weights(save(tmp_path, 10, 5.0), network, "resnet", {})
     assert (network.weight.asnumpy() == 5.0).all()
 
 
 @pytest.mark.parametrize(
-    ("network", "rename", "message"),
+    ("network", "message"),
     [
-        (OneLayer((2, 4)), str, r"1 of other shape \(layer\.weight \(2, 3\) instead of \(2, 4\)\)"),
-        (
-            OneLayer(),
-            "other.{}".format,
-            r"1 missing \(layer\.weight\); 1 unexpected \(other\.layer\.weight\)",
-        ),
+        (OneLayer((2, 4)), rf"1 of other shape \({NAME} \(2, 3\) instead of \(2, 4\)\)"),
+        (OneLayer(name="stem.conv.weight"), rf"1 missing \(stem\.conv\.weight\); 1 unexpected \({NAME}\)"),
     ],
 )
-def test_checkpoint_of_another_network_says_what_differs(tmp_path, network, rename, message):
+def test_checkpoint_of_another_network_says_what_differs(tmp_path, network, message):
     before = network.weight.asnumpy().copy()
     with pytest.raises(CheckpointError, match=message):
-        checkpoint.load_weights(save(tmp_path, 10), network, rename)
+        checkpoint.load_weights(save(tmp_path, 10), network, "resnet", {})
     assert (network.weight.asnumpy() == before).all()
+
+
+def test_a_checkpoint_says_for_which_network_it_is(tmp_path):
+    """What changes the function of the same tensors can't be seen in them; the file notes it, resuming ignores it."""
+    made_with = {"stem_pool": "same", "bn_eps": 1e-5}
+    file = checkpoint.save(tmp_path, "net", parameters(5.0), 10, 10, 7, made_with)
+    assert checkpoint.restore(file, parameters()) == 10
+    network = OneLayer()
+    for fitting in (made_with, {**made_with, "bn_eps": None}, {}):
+        checkpoint.load_weights(file, network, "resnet", fitting)
+    with pytest.raises(ConfigError, match=r"pass --stem_pool same --bn_eps 1e-05 \(now sym, 0\.0001\)"):
+        checkpoint.load_weights(file, network, "resnet", {"stem_pool": "sym", "bn_eps": 1e-4})
 
 
 @pytest.mark.parametrize("content", [b"", b"junk that is no checkpoint" * 9])
@@ -121,12 +131,12 @@ def test_unreadable_checkpoint_is_one_line(tmp_path, content):
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no such checkpoint: .*gone\.ckpt"):
         checkpoint.read(tmp_path / "gone.ckpt")
-    with pytest.raises(CheckpointError, match=r"no \.ckpt files in"):
+    with pytest.raises(CheckpointError, match=r"no \.ckpt, \.pth, \.pt, \.safetensors files in"):
         checkpoint.candidates(tmp_path)
 
 
 def test_weights_alone_are_no_state_to_resume_from(tmp_path):
-    ms.save_checkpoint([{"name": "layer.weight", "data": parameters()[0]}], str(tmp_path / "w.ckpt"))
+    ms.save_checkpoint([{"name": NAME, "data": parameters()[0]}], str(tmp_path / "w.ckpt"))
     with pytest.raises(CheckpointError, match="pass it as --pretrained instead of --resume"):
         checkpoint.restore(tmp_path / "w.ckpt", parameters())
 

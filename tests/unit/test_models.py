@@ -146,12 +146,13 @@ def test_the_narrowing_convolution_is_the_convolution_forward_and_backward():
     ("theirs", "ours"),
     [
         ("backbone.features.conv0.weight", "stem.conv0.weight"),
-        ("network.backbone.features.norm0.gamma", "stem.norm0.gamma"),
+        ("backbone.features.norm0.gamma", "stem.norm0.gamma"),
         (
             "backbone.features.denseblock2.cell_list.0.norm1.moving_mean",
             "stages.2.layers.0.norm1.moving_mean",
         ),
         ("features.denseblock4.denselayer16.conv2.weight", "stages.6.layers.15.conv2.weight"),
+        ("features.denseblock4.denselayer16.norm.2.gamma", "stages.6.layers.15.norm2.gamma"),
         ("backbone.features.transition1.features.norm.beta", "stages.1.norm.beta"),
         ("features.transition3.conv.weight", "stages.5.conv.weight"),
         ("backbone.features.norm5.gamma", "norm.gamma"),

@@ -323,10 +323,12 @@ def test_checkpoints_by_url(url, tmp_path, stager, said):
     assert file_sha256(paths[0]) == saved[0].sha256
     file.write(f"{run}/checkpoints/net-1_9.ckpt", b"another", binary=True)
     assert stager.weights(f"{run}/checkpoints/net-1_9.ckpt")[0].read_bytes() == b"another"
-    for name in ("net-2_1.ckpt", "net-10_1.ckpt"):
+    for name in ("net-2_1.ckpt", "net-10_1.ckpt", "net-3_1.pth", "net-4_1.safetensors", "notes.txt"):
         file.write(f"{url}/plain/{name}", "x")
     assert [path.rpartition("/")[2] for path in checkpoints_at(f"{url}/plain")] == [
         "net-10_1.ckpt",
+        "net-4_1.safetensors",
+        "net-3_1.pth",
         "net-2_1.ckpt",
     ]
     assert stager.weights(str(tmp_path)) == [tmp_path]

@@ -1,0 +1,181 @@
+"""Weights of every form through the programs: trained from, evaluated, converted, and refused in one line."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import mindspore as ms
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from src import build
+from src.model_utils import config, job
+from src.models import convert
+from tests.conftest import ROOT, TINY, environment, run_program
+from tests.unit.torch_writer import write_state
+
+TORCH_NORM = {
+    "gamma": "weight",
+    "beta": "bias",
+    "moving_mean": "running_mean",
+    "moving_variance": "running_var",
+}
+
+
+def torch_name(name: str) -> str:
+    """torchvision's name of a DenseNet's tensor."""
+    name = re.sub(r"^stem\.|^(?=norm\.)", "features.", name).replace("features.norm.", "features.norm5.")
+    name = re.sub(
+        r"^stages\.(\d+)\.layers\.(\d+)",
+        lambda m: f"features.denseblock{int(m[1]) // 2 + 1}.denselayer{int(m[2]) + 1}",
+        name,
+    )
+    name = re.sub(r"^stages\.(\d+)", lambda m: f"features.transition{int(m[1]) // 2 + 1}", name)
+    owner, _, part = name.rpartition(".")
+    return f"{owner}.{TORCH_NORM.get(part, part)}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """One network as a .ckpt, a .pth of PyTorch and a .safetensors."""
+    root = tmp_path_factory.mktemp("weights")
+    network = build.network(config.load([*TINY, "--seed", "3"]), "CPU")
+    tensors = {name: parameter.asnumpy() for name, parameter in network.parameters_dict().items()}
+    ms.save_checkpoint(network, str(root / "net.ckpt"))
+    foreign = {torch_name(name): value for name, value in tensors.items()}
+    assert "features.denseblock3.denselayer3.norm2.running_var" in foreign
+    write_state(root / "net.pth", foreign)
+    save_file(foreign, root / "net.safetensors")
+    return root
+
+
+def test_a_folder_of_weights_of_every_form_is_evaluated(folder, few_digits):
+    done = run_program("eval.py", *TINY[:4], "--data_dir", few_digits, "--pretrained", folder)
+    assert done.code == 0, done.err
+    results = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
+    assert {result["checkpoint"].rpartition(".")[2] for result in results} == {"ckpt", "pth", "safetensors"}
+    figures = {
+        tuple(result[key] for key in ("top1_correct", "top5_correct", "total", "loss")) for result in results
+    }
+    assert len(figures) == 1, "the same network three times"
+
+
+def test_training_starts_from_weights_of_pytorch(folder, few_digits, tmp_path):
+    done = run_program(
+        "train.py", *TINY, "--data_dir", few_digits, "--pretrained", folder / "net.pth", "--lr", 0, "--max_steps", 1,
+        "--ckpt_path", tmp_path, "--transition_pool", "avg",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    saved, before = (
+        ms.load_checkpoint(done.result["checkpoint"]),
+        ms.load_checkpoint(str(folder / "net.ckpt")),
+    )
+    for name in (name for name in before if name.endswith((".weight", ".gamma"))):
+        np.testing.assert_array_equal(saved[name].asnumpy(), before[name].asnumpy())
+
+
+# id: (arguments of eval.py, parts of the one line)
+REFUSED = {
+    "cut short": ("--pretrained {}/cut.pth", ["cut.pth", "cut short"]),
+    "of another variant": (
+        "--pretrained {}/net.pth --transition_pool max",
+        ["pass --transition_pool avg (now max)"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_weights_that_can_not_be_used_are_one_line(case, folder, few_digits):
+    arguments, parts = REFUSED[case]
+    (folder.parent / "cut").mkdir(exist_ok=True)
+    (folder.parent / "cut" / "cut.pth").write_bytes((folder / "net.pth").read_bytes()[:-400])
+    words = arguments.replace("{}/cut", f"{folder.parent}/cut/cut").replace("{}", str(folder)).split()
+    done = run_program("eval.py", *TINY[:4], "--data_dir", few_digits, *words)
+    assert done.code == 2
+    assert [part for part in parts if part not in done.error] == []
+
+
+def run_convert(*arguments: object, cwd) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "src.models.convert", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False
+    )
+
+
+def test_converting_and_listing(folder, tmp_path):
+    done = run_convert(folder / "net.pth", "--to", "safetensors", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "net.mindlift.safetensors: densenet22, " in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["net.mindlift.safetensors"]
+    cfg = config.load([*TINY, "--seed", "4"])
+    network = build.network(cfg, "CPU")
+    build.load_pretrained(cfg, network, tmp_path / "net.mindlift.safetensors")
+    for name, value in ms.load_checkpoint(str(folder / "net.ckpt")).items():
+        np.testing.assert_array_equal(network.parameters_dict()[name].asnumpy(), value.asnumpy())
+
+
+def test_list_shows_every_tensor_and_what_it_becomes(folder, capsys):
+    assert convert.main([str(folder / "net.pth"), "--list"]) == 0
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.endswith(
+        "pytorch, 107 tensors; source: densenet of torchvision or timm; needs --transition_pool avg --stem_pool sym"
+    )
+    assert len(lines) == 107
+    found = {line.split()[0]: line for line in lines}
+    assert found["features.denseblock1.denselayer1.conv2.weight"].split() == [
+        "features.denseblock1.denselayer1.conv2.weight", "(12,", "48,", "3,", "3)", "float32", "->",
+        "stages.0.layers.0.conv2.weight",
+    ]  # fmt: skip
+
+
+def test_a_reader_that_has_seen_enough_is_no_failure(folder, tmp_path):
+    command = f"set -o pipefail; {sys.executable} -m src.models.convert {folder / 'net.ckpt'} --list | true"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (job.READER_GONE, "")
+
+
+# id: (arguments, parts of the message)
+MISTAKES = {
+    "no such file": ("{}/gone.pth", ["no such checkpoint", "gone.pth"]),
+    "another net": ("{}/net.pth --net resnet50", ["weights of densenet22", "not of resnet50"]),
+    "net unknown": ("{}/net.pth --net vgg", ["--net", "vgg", "densenet22"]),
+    "other classes": ("{}/net.pth --num_classes 7", ["does not fit", "classifier.weight (10, "]),
+    "out is the source": ("{}/net.ckpt --out {}/net.ckpt", ["SOURCE itself"]),
+    "out of another form": ("{}/net.ckpt --out {}/net.onnx", ["net.onnx", ".ckpt", ".safetensors"]),
+    "out and to disagree": (
+        "{}/net.pth --out {}/x.ckpt --to safetensors",
+        ["x.ckpt", "ends with .safetensors"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_in_converting_are_one_line(case, folder, capsys):
+    arguments, parts = MISTAKES[case]
+    before = sorted(folder.iterdir())
+    assert convert.main(arguments.replace("{}", str(folder)).split()) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert [part for part in parts if part not in error] == []
+    assert sorted(folder.iterdir()) == before
+
+
+def test_a_folder_that_can_not_be_written_is_one_line(folder, tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    assert convert.main([str(folder / "net.pth"), "--out", str(tmp_path / "file" / "x.ckpt")]) == 1
+    assert "error: can't save weights" in capsys.readouterr().err
+
+
+def test_the_head_is_left_out_when_asked(folder, tmp_path):
+    assert convert.main([str(folder / "net.pth"), "--filter_head", "--out", str(tmp_path / "body.ckpt")]) == 0
+    names = set(ms.load_checkpoint(str(folder / "net.ckpt")))
+    assert set(ms.load_checkpoint(str(tmp_path / "body.ckpt"))) == {
+        *(name for name in names if not name.startswith("classifier.")), "network_options",
+    }  # fmt: skip

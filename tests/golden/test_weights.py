@@ -1,0 +1,86 @@
+"""Converted weights compute what the library computes that they are from. See weights/make.py for how that is known."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import mindspore as ms
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from src import build
+from src.model_utils import config
+from src.model_utils.errors import ConfigError
+from src.models import convert
+from tests.golden.weights import seeded
+
+LAYOUTS, LOGITS = seeded.layouts(), seeded.logits()
+# What each needs besides this project's defaults, as the loader asks for it.
+NEEDS = {"mindcv resnet50": {"stem_pool": "same"}}
+TOLERANCE = 1e-4  # of the largest logit
+
+
+def configuration(net: str, side: int, **options: object) -> config.Config:
+    words = {"net": net, "dataset": "imagenet", "num_classes": 10, "image_size": side, **options}
+    return config.load([str(word) for name, value in words.items() for word in (f"--{name}", value)])
+
+
+def write(folder: Path, source: str, tensors: dict[str, np.ndarray]) -> Path:
+    """A file as the source's users have it."""
+    if source == "mindcv":
+        file = folder / "weights.ckpt"
+        ms.save_checkpoint(
+            [{"name": name, "data": ms.Tensor(value)} for name, value in tensors.items()], str(file)
+        )
+    else:
+        file = folder / "weights.safetensors"
+        save_file(tensors, file)
+    return file
+
+
+def distance(cfg: config.Config, file: Path, case: str) -> float:
+    """The largest difference of our logits to the library's, as a share of its largest one."""
+    network = build.network(cfg, "CPU")
+    build.load_pretrained(cfg, network, file)
+    found = network.set_train(False)(ms.Tensor(seeded.images(LOGITS[case]["side"]))).asnumpy()
+    expected = np.array(LOGITS[case]["logits"])
+    return float(np.abs(found - expected).max() / np.abs(expected).max())
+
+
+@pytest.mark.parametrize("case", [case for case in LAYOUTS if not case.startswith("timm densenet")])
+def test_converted_weights_compute_what_their_source_does(case, tmp_path):
+    source, net = case.split()
+    file = write(tmp_path, source, seeded.weights(LAYOUTS[case]))
+    cfg = configuration(net, LOGITS[case]["side"], **NEEDS.get(case, {}))
+    assert distance(cfg, file, case) < TOLERANCE
+
+
+def test_timm_and_torchvision_agree():
+    """So that the test above needs one of them only."""
+    assert LAYOUTS["timm densenet121"] == LAYOUTS["torchvision densenet121"]
+    assert LOGITS["timm densenet121"] == LOGITS["torchvision densenet121"]
+
+
+def test_old_names_and_a_converted_file_compute_the_same(tmp_path, monkeypatch, capsys):
+    """torchvision's densenet121-a639ec97.pth has names such as denselayer1.norm.1.weight."""
+    case = "torchvision densenet121"
+    weights = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): value
+        for name, value in seeded.weights(LAYOUTS[case]).items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in weights
+    file = write(tmp_path, "torchvision", weights)
+    monkeypatch.chdir(tmp_path)
+    assert convert.main([str(file)]) == 0
+    assert "densenet121, 606 tensors with 7,047,754 numbers" in capsys.readouterr().out
+    assert distance(configuration("densenet121", 64), tmp_path / "weights.mindlift.ckpt", case) < TOLERANCE
+
+
+def test_another_variant_of_the_network_is_refused_and_would_matter(tmp_path):
+    case = "mindcv resnet50"
+    file = write(tmp_path, "mindcv", seeded.weights(LAYOUTS[case]))
+    cfg = configuration("resnet50", 64)
+    with pytest.raises(ConfigError, match=r"\(mindcv\) is for .*: pass --stem_pool same \(now sym\)"):
+        distance(cfg, file, case)

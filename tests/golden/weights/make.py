@@ -1,0 +1,122 @@
+"""Writes what the tests of weights compare with, by the libraries that the weights are from.
+
+python -m tests.golden.weights.make
+
+Made with torch 2.13.0, torchvision 0.28.0, timm 1.0.31, mindcv 0.3.0 on mindspore 2.8.0, safetensors 0.8.0. The tests
+need none of them but mindspore.
+- types_*.pth, wrapped_*.pth, whole_network.pth, types.safetensors: small files as these libraries write them;
+- layouts.json.gz: names and shapes of each library's networks with 10 classes;
+- logits.json: what they compute with seeded weights (seeded.py) from two seeded images.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import OrderedDict
+
+import mindcv
+import mindspore as ms
+import numpy as np
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+
+from tests.golden.weights import seeded
+
+CLASSES = 10
+SIDES = {"densenet121": 64, "resnet50": 64, "inception_v4": 96}
+
+
+def tensors() -> OrderedDict:
+    """Every type, and tensors that share a storage, lie inside one or are not in its order."""
+    base = torch.arange(24, dtype=torch.float32)
+    found = OrderedDict(
+        plain=base.reshape(2, 3, 4) / 8,
+        transposed=base.reshape(4, 6).t(),
+        inside=base[5:17].reshape(3, 4),
+        every_second=base[1::2],
+        scalar=torch.tensor(2.5),
+        empty=torch.zeros(0, 3),
+    )
+    for dtype in (
+        torch.float64,
+        torch.float16,
+        torch.bfloat16,
+        torch.int64,
+        torch.int32,
+        torch.int16,
+        torch.int8,
+        torch.uint8,
+    ):
+        found[str(dtype).partition(".")[2]] = (
+            (torch.arange(6) - 0 if dtype == torch.uint8 else torch.arange(6) - 3).to(dtype).reshape(2, 3)
+        )
+    found["bool"] = torch.tensor([True, False, True])
+    found["parameter"] = torch.nn.Parameter(base[:4].clone())
+    return found
+
+
+def write_samples() -> None:
+    found = tensors()
+    network = torch.nn.Sequential(torch.nn.Conv2d(1, 2, 3), torch.nn.BatchNorm2d(2))
+    with torch.no_grad():
+        for i, tensor in enumerate(network.state_dict().values()):
+            tensor.copy_(torch.full(tensor.shape, i))
+    wrapped = {
+        "epoch": 3,
+        "arch": "tiny",
+        "best_acc1": torch.tensor(76.0),
+        "state_dict": network.state_dict(),
+        "lr": 0.1,
+    }
+    for form, is_zip in (("zip", True), ("legacy", False)):
+        torch.save(found, seeded.HERE / f"types_{form}.pth", _use_new_zipfile_serialization=is_zip)
+        torch.save(wrapped, seeded.HERE / f"wrapped_{form}.pth", _use_new_zipfile_serialization=is_zip)
+    torch.save(network, seeded.HERE / "whole_network.pth")
+    save_file(
+        {name: tensor.detach().contiguous().clone() for name, tensor in found.items()},
+        seeded.HERE / "types.safetensors",
+    )
+
+
+def of_torch(network: torch.nn.Module, side: int) -> tuple[dict, np.ndarray]:
+    shapes = {name: list(tensor.shape) for name, tensor in network.state_dict().items()}
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in seeded.weights(shapes).items()})
+    with torch.no_grad():
+        return shapes, network.eval()(torch.from_numpy(seeded.images(side))).numpy()
+
+
+def of_mindcv(network: ms.nn.Cell, side: int) -> tuple[dict, np.ndarray]:
+    shapes = {name: list(parameter.shape) for name, parameter in network.parameters_dict().items()}
+    for name, value in seeded.weights(shapes).items():
+        network.parameters_dict()[name].set_data(ms.Tensor(value))
+    return shapes, network.set_train(False)(ms.Tensor(seeded.images(side))).asnumpy()
+
+
+def main() -> None:
+    write_samples()
+    makers = {
+        "torchvision": lambda net: of_torch(
+            getattr(torchvision.models, net)(num_classes=CLASSES), SIDES[net]
+        ),
+        "timm": lambda net: of_torch(timm.create_model(net, num_classes=CLASSES), SIDES[net]),
+        "mindcv": lambda net: of_mindcv(mindcv.create_model(net, num_classes=CLASSES), SIDES[net]),
+    }
+    layouts, logits = {}, {}
+    for net, side in SIDES.items():
+        for source, make in makers.items():
+            if (source, net) != ("torchvision", "inception_v4"):  # which has no Inception-v4
+                layouts[f"{source} {net}"], found = make(net)
+                logits[f"{source} {net}"] = {
+                    "side": side,
+                    "logits": np.round(found.astype(np.float64), 7).tolist(),
+                }
+                print(source, net, np.abs(found).max())
+    seeded.LAYOUTS.write_bytes(gzip.compress(json.dumps(layouts).encode(), mtime=0))
+    seeded.LOGITS.write_text(json.dumps(logits, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

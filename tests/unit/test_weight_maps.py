@@ -1,0 +1,304 @@
+"""Names of other sources: who wrote a file is seen, every tensor finds its place once, and what differs is said."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from src import build, checkpoint, models
+from src.model_utils import config
+from src.model_utils.errors import CheckpointError, ConfigError
+from src.model_utils.moxing_shim import file
+from src.models import convert
+from src.models.densenet import weights as densenet
+from src.models.inception_v4 import weights as inception
+from src.models.layouts import HEAD, Layout, with_mindspore_norms
+from src.models.resnet import weights as resnet
+from src.weights import fit
+from src.weights.stored import Stored
+from tests.golden.weights import seeded
+
+LAYOUTS = seeded.layouts()
+MAPS = models.weight_maps()
+NORM = ("gamma", "beta", "moving_mean", "moving_variance")
+
+
+def zeros(shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
+    """Arrays of these shapes that take no memory."""
+    return {name: np.broadcast_to(np.float32(0), tuple(shape)) for name, shape in shapes.items()}
+
+
+def stored_of(case: str, form: str = "pytorch") -> Stored:
+    return Stored(form, zeros(LAYOUTS[case]))
+
+
+def zoo_densenet() -> dict[str, tuple]:
+    names = {name: tuple(shape) for name, shape in LAYOUTS["mindcv densenet121"].items()}
+    inside = {
+        f"backbone.{name}": shape for name, shape in names.items() if not name.startswith("classifier.")
+    }
+    return {**inside, "head.fc.weight": (10, 1024), "head.fc.bias": (10,)}
+
+
+def zoo_resnet(rows: int = 1001) -> dict[str, tuple]:
+    names = {
+        name.replace("down_sample", "down_sample_layer").replace("classifier", "end_point"): tuple(shape)
+        for name, shape in LAYOUTS["mindcv resnet50"].items()
+    }
+    return {**names, "end_point.weight": (rows, 2048), "end_point.bias": (rows,)}
+
+
+def zoo_inception(rows: int = 10) -> dict[str, tuple]:
+    names = {
+        re.sub(r"\.conv\.weight$", ".conv.conv.weight", re.sub(r"\.bn\.", ".conv.batchnorm.", name)): tuple(
+            shape
+        )
+        for name, shape in LAYOUTS["mindcv inception_v4"].items()
+        if not name.startswith("classifier.")
+    }
+    head = {"softmax.dense.weight": (rows, 1536), "softmax.dense.bias": (rows,)}
+    return {
+        **names, **head, **{f"bn0.{part}": (1536,) for part in NORM},
+        **{f"softmax.batchnorm.{part}": (rows,) for part in NORM},
+    }  # fmt: skip
+
+
+# id: (what a file holds, source, net, what the network must have)
+PAPER, ZOO_121 = (
+    {"transition_pool": "avg", "stem_pool": "sym"},
+    {"transition_pool": "max", "stem_pool": "same"},
+)
+TORCH, ZOO_50 = (
+    {"conv_pad": pad, "stem_pool": pad, "bn_eps": eps} for pad, eps in (("sym", 1e-5), ("same", 1e-4))
+)
+SOURCES = {
+    "torchvision densenet121": (stored_of("torchvision densenet121"), "torchvision or timm", PAPER),
+    "mindcv densenet121": (stored_of("mindcv densenet121", "mindspore"), "mindcv", PAPER),
+    "zoo densenet121": (Stored("mindspore", zeros(zoo_densenet())), "the MindSpore model zoo", ZOO_121),
+    "torchvision resnet50": (stored_of("torchvision resnet50"), "torchvision or timm", TORCH),
+    "mindcv resnet50": (stored_of("mindcv resnet50", "mindspore"), "mindcv", {**TORCH, "stem_pool": "same"}),
+    "zoo resnet50": (Stored("mindspore", zeros(zoo_resnet(10))), "the MindSpore model zoo", ZOO_50),
+    "timm inception_v4": (stored_of("timm inception_v4"), "timm", {"bn_eps": 1e-3, "normalize": "half"}),
+    "mindcv inception_v4": (stored_of("mindcv inception_v4", "mindspore"), "mindcv", {"bn_eps": 1e-3}),
+    "zoo inception_v4": (Stored("mindspore", zeros(zoo_inception())), "the MindSpore model zoo", {"bn_eps": 1e-5}),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def wanted() -> dict[str, dict[str, tuple]]:
+    """Names and shapes of this project's networks with 10 classes."""
+    return {net: convert.shapes_of(net, 10, {}) for net in ("densenet121", "resnet50", "inception_v4")}
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_a_source_is_recognised_and_fills_every_tensor_once(case, wanted):
+    stored, source, needs = SOURCES[case]
+    net = case.split()[1]
+    known = fit.recognised(stored, MAPS)
+    assert (known.layout.source, known.family) == (
+        source,
+        net.rstrip("0123456789") if net != "inception_v4" else net,
+    )
+    assert {name: values[0] for name, values in known.needs.items()} == needs
+    assert fit.fitted(known, wanted[net], (), "file").keys() == wanted[net].keys()
+    assert len(set(known.origins.values())) == len(wanted[net])
+    assert models.weight_maps()[known.family].variant_of(known.shapes, models.family_of(net).VARIANTS) == net
+    ours = fit.recognised(Stored("safetensors", known.tensors), MAPS)
+    assert (ours.layout.source, ours.family, ours.shapes) == ("MindLift", known.family, known.shapes)
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_nothing_is_dropped_or_made_up(case, wanted):
+    """One tensor less or more, or of another shape, is an error that names it; of the zoo's folded norms too."""
+    stored, source, _ = SOURCES[case]
+    net = case.split()[1]
+    last = list(stored.tensors)[-1]
+    middle = next(
+        name for name in stored.tensors if name.endswith("conv1.weight") or name.endswith("conv.weight")
+    )
+    spoiled = {
+        "missing": {name: value for name, value in stored.tensors.items() if name != middle},
+        "unexpected": {**stored.tensors, "somewhere.else": np.zeros(3)},
+        "of other shape": {**stored.tensors, middle: np.zeros((1, 2, 3, 4))},
+    }
+    for what, tensors in spoiled.items():
+        known = fit.recognised(Stored(stored.form, tensors), MAPS)
+        with pytest.raises(
+            CheckpointError, match=rf"file \({source}\) does not fit this network: 1 {what} \("
+        ):
+            fit.fitted(known, wanted[net], (), "file")
+    without_last = {name: value for name, value in stored.tensors.items() if name != last}
+    known = fit.recognised(Stored(stored.form, without_last), MAPS)
+    if not last.endswith("num_batches_tracked"):
+        with pytest.raises(CheckpointError, match=r"missing|unexpected"):
+            fit.fitted(known, wanted[net], (), "file")
+
+
+def test_two_tensors_for_one_place_are_refused():
+    twice = {"layer1.0.conv1.weight": np.zeros(1), "fc.bias": np.zeros(1), "classifier.bias": np.zeros(1)}
+    with pytest.raises(CheckpointError, match=r"fc\.bias and classifier\.bias are both classifier\.bias"):
+        fit.recognised(Stored("pytorch", twice), MAPS)
+
+
+def test_a_norm_is_known_by_its_running_mean_and_not_by_its_name():
+    names = [
+        "downsample.1.weight",
+        "downsample.1.running_mean",
+        "downsample.1.num_batches_tracked",
+        "bn_free.weight",
+        "n.norm.weight",
+    ]
+    assert with_mindspore_norms(dict.fromkeys(names)) == {
+        "downsample.1.weight": "downsample.1.gamma", "downsample.1.running_mean": "downsample.1.moving_mean",
+        "bn_free.weight": "bn_free.weight", "n.norm.weight": "n.norm.weight",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "network."])
+def test_wrappers_and_optimisers_are_left_out(prefix):
+    plain = SOURCES["mindcv resnet50"][0].tensors
+    state = {"moments.conv1.weight": np.zeros(3), "learning_rate": np.zeros(()), "step_num": np.ones(())}
+    wrapped = {**{prefix + name: value for name, value in plain.items()}, **state}
+    known = fit.recognised(Stored("mindspore", wrapped), MAPS)
+    assert set(known.origins.values()) == {prefix + name for name in plain}
+
+
+def test_the_zoos_cifar_network_has_a_norm_in_its_stem():
+    shapes = {
+        "backbone.features.conv0.weight": (24, 3, 3, 3),
+        "backbone.features.denseblock1.cell_list.0.norm1.gamma": (24,),
+    }
+    assert densenet.layout_of(shapes).needs == {"transition_pool": ("avg",), "stem_norm": (True,)}
+    for name, has_norm in (("stem.norm0.gamma", True), ("stem.norm1.gamma", False)):
+        ours = {"stem.conv0.weight": (24, 3, 3, 3), "stages.0.layers.0.norm1.gamma": (24,), name: (24,)}
+        assert densenet.layout_of(ours).needs == {"stem_norm": (has_norm,)}
+
+
+# id: (layout, the row of 1001 that has no class)
+UNUSED = {
+    "zoo resnet50": (resnet.layout_of(zoo_resnet()), 1000),
+    "timm inception_v4": (SOURCES["timm inception_v4"], 0),
+    "mindcv inception_v4": (SOURCES["mindcv inception_v4"], 0),
+    "zoo inception_v4": (SOURCES["zoo inception_v4"], 0),
+}
+
+
+@pytest.mark.parametrize("case", UNUSED)
+def test_of_1001_rows_the_one_without_a_class_is_left_out(case):
+    given, row = UNUSED[case]
+    layout = given if isinstance(given, Layout) else fit.recognised(given[0], MAPS).layout
+    bias = np.arange(1001.0)
+    head = dict(zip(HEAD, (np.stack([bias, bias], 1), bias)))
+    thousand = fit.without_unused_row(layout, head, {HEAD[0]: (1000, 2), HEAD[1]: (1000,)})
+    expected = [number for number in range(1001) if number != row]
+    assert thousand[HEAD[1]].tolist() == thousand[HEAD[0]][:, 0].tolist() == expected
+    for other in (1001, 10):
+        kept = fit.without_unused_row(layout, head, {HEAD[0]: (other, 2), HEAD[1]: (other,)})
+        assert kept[HEAD[1]].shape == (1001,)
+
+
+def test_heads_of_torchvision_with_1001_rows_have_no_rule():
+    known = fit.recognised(SOURCES["torchvision resnet50"][0], MAPS)
+    head = dict(zip(HEAD, (np.zeros((1001, 2)), np.zeros(1001))))
+    assert len(fit.without_unused_row(known.layout, head, {HEAD[1]: (1000,)})[HEAD[1]]) == 1001
+
+
+def test_the_zoos_norms_around_the_head_are_worked_into_it_exactly():
+    """Against the zoo's sequence of layers, in float64 from its definition: bn0 (eps 1e-3), dense, norm (eps 1e-5)."""
+    shapes = {name: shape for name, shape in zoo_inception().items() if name.startswith(("bn0", "softmax"))}
+    tensors = {name: seeded.tensor(name, shape) for name, shape in shapes.items()}
+
+    def norm(x: np.ndarray, name: str, eps: float) -> np.ndarray:
+        gamma, beta, mean, variance = (tensors[f"{name}.{part}"].astype(np.float64) for part in NORM)
+        return (x - mean) / np.sqrt(variance + eps) * gamma + beta
+
+    features = np.random.default_rng(0).uniform(0, 2, (4, 1536))
+    dense = (
+        norm(features, "bn0", 1e-3) @ tensors["softmax.dense.weight"].T.astype(np.float64)
+        + tensors["softmax.dense.bias"]
+    )
+    expected = norm(dense, "softmax.batchnorm", 1e-5)
+    folded = inception.fold(tensors)
+    assert set(folded) == {"softmax.dense.weight", "softmax.dense.bias"}
+    found = features @ folded["softmax.dense.weight"].T.astype(np.float64) + folded["softmax.dense.bias"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+def test_unset_epsilons_are_those_of_the_networks():
+    for maps, family in ((resnet, "resnet"), (inception, "inception_v4")):
+        assert models.families()[family].BN_EPS == maps.NETWORK["bn_eps"] == maps.EPS[0]
+    for family, module in models.families().items():
+        assert set(MAPS[family].NETWORK) <= set(module.OPTIONS)
+
+
+def configuration(net: str, **options: object) -> config.Config:
+    words = {"net": net, "dataset": "imagenet", "num_classes": 10, "image_size": 96, **options}
+    return config.load([str(word) for name, value in words.items() for word in (f"--{name}", value)])
+
+
+@pytest.mark.parametrize("case", ["zoo densenet121", "zoo resnet50", "zoo inception_v4"])
+def test_weights_of_another_variant_are_refused_until_it_is_asked_for(case, tmp_path):
+    stored, _, needs = SOURCES[case]
+    net = case.split()[1]
+    path = tmp_path / "zoo.ckpt"
+    save_file({name: np.ascontiguousarray(value) for name, value in stored.tensors.items()}, path)
+    cfg = configuration(net)
+    network = build.network(cfg, "CPU")
+    with pytest.raises(ConfigError) as caught:
+        build.load_pretrained(cfg, network, path)
+    for name, value in needs.items():
+        assert f"--{name} {value}" in str(caught.value)
+    build.load_pretrained(configuration(net, **needs), network, path)
+    assert not network.parameters_dict()[HEAD[0]].asnumpy().any()
+
+
+def test_only_options_that_there_are_can_be_asked_for():
+    needs = {"normalize": ("half",), "bn_eps": (1e-3, None)}
+    fit.check_needs(needs, {"bn_eps": None}, "file", "timm")
+    with pytest.raises(ConfigError, match=r"file \(timm\) is for .*: pass --normalize half \(now auto\)"):
+        fit.check_needs(needs, {"bn_eps": None, "normalize": "auto"}, "file", "timm")
+
+
+def test_the_head_is_left_out_when_asked_and_only_then(tmp_path):
+    save_file(seeded.weights(LAYOUTS["torchvision resnet50"]), tmp_path / "r.safetensors")
+    cfg = configuration("resnet50", num_classes=7)
+    network = build.network(cfg, "CPU")
+    before = network.parameters_dict()[HEAD[0]].asnumpy().copy()
+    with pytest.raises(CheckpointError, match=r"classifier\.weight \(10, 2048\) instead of \(7, 2048\)"):
+        build.load_pretrained(cfg, network, tmp_path / "r.safetensors")
+    build.load_pretrained(cfg.replace(filter_head=True), network, tmp_path / "r.safetensors")
+    np.testing.assert_array_equal(network.parameters_dict()[HEAD[0]].asnumpy(), before)
+    np.testing.assert_array_equal(
+        network.parameters_dict()["stem.conv.weight"].asnumpy(), seeded.tensor("conv1.weight", (64, 3, 7, 7))
+    )
+
+
+def test_weights_of_another_family_and_of_nobody(tmp_path):
+    save_file(seeded.weights({"conv1.weight": [1], "layer1.0.conv1.weight": [1]}), tmp_path / "r.safetensors")
+    with pytest.raises(
+        CheckpointError,
+        match=r"r\.safetensors has weights of resnet \(torchvision or timm\), not of densenet",
+    ):
+        checkpoint.known_weights(Path(tmp_path / "r.safetensors"), "densenet")
+    save_file({"what.is.this": np.zeros(1)}, tmp_path / "x.safetensors")
+    with pytest.raises(CheckpointError, match=r"tensors named what\.is\.this; see docs/weights\.md"):
+        checkpoint.known_weights(Path(tmp_path / "x.safetensors"), "densenet")
+
+
+def test_weights_are_converted_from_and_to_a_bucket(url, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MINDLIFT_CACHE", str(tmp_path / "cache"))
+    save_file(seeded.weights(LAYOUTS["mindcv resnet50"]), tmp_path / "r.safetensors")
+    file.copy(str(tmp_path / "r.safetensors"), f"{url}/weights/r.safetensors")
+    assert convert.main([f"{url}/weights", "--out", f"{url}/ours/r50.ckpt"]) == 0
+    shown = capsys.readouterr().out
+    assert (
+        f"use: --net resnet50 --num_classes 10 --pretrained {url}/ours/r50.ckpt --stem_pool same\n" in shown
+    )
+    file.copy(f"{url}/ours/r50.ckpt", str(tmp_path / "back.ckpt"))
+    known = checkpoint.known_weights(tmp_path / "back.ckpt")
+    assert (known.layout.source, len(known.tensors)) == ("MindLift", 267)
+    assert known.needs == {"conv_pad": ("sym",), "stem_pool": ("same",), "bn_eps": (1e-5, None)}
