@@ -6,6 +6,8 @@ one stream per worker thread: there, what an image looks like would depend on th
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -25,7 +27,7 @@ STATISTICS = {
     "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
     "cifar10": ([127.5] * 3, [127.5] * 3),
 }
-STATISTICS["digits"] = STATISTICS["cifar10"]
+STATISTICS["digits"] = STATISTICS["half"] = STATISTICS["cifar10"]
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
 
@@ -46,6 +48,8 @@ class DataOptions:
     skip_corrupt: bool
     allow_unused_classes: bool
     drop_remainder: bool
+    crop_pct: float | None
+    normalize: str
 
 
 class Samples:
@@ -248,12 +252,28 @@ def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -
     dataset = generator(source, ["image", "label", "weight"])
     if samples.encoded:
         decode = [] if options.skip_corrupt else [vision.Decode()]
-        resize = [
-            vision.Resize((options.eval_resize, options.eval_resize)),
-            vision.CenterCrop(options.image_size),
-        ]
+        resize = [eval_resize(options), vision.CenterCrop(options.image_size)]
         dataset = c_map(dataset, decode + resize, options.workers)
     return Batches(normalised(dataset, options).batch(options.per_batch_size), samples)
+
+
+def eval_resize(options: DataOptions) -> Callable:
+    """The resizing before the centre crop: to the square eval_resize, or by crop_pct with the aspect kept.
+
+    crop_pct is the rule of timm (data/transforms_factory.py, crop_mode "center"): the shorter side becomes
+    floor(image_size / crop_pct); with a non-square image_size each side is divided so, and the image becomes
+    the smallest that covers both.
+    """
+    if options.crop_pct is None:
+        return vision.Resize((options.eval_resize, options.eval_resize))
+    height, width = (math.floor(side / options.crop_pct) for side in options.image_size)
+    return vision.Resize(height) if height == width else functools.partial(cover, box=(height, width))
+
+
+def cover(image: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+    """`image` resized, aspect kept, so that it just covers `box` (height, width)."""
+    scale = max(box[0] / image.shape[0], box[1] / image.shape[1])
+    return vision.Resize((round(image.shape[0] * scale), round(image.shape[1] * scale)))(image)
 
 
 def generator(source, columns: list[str]) -> ds.GeneratorDataset:
@@ -272,5 +292,5 @@ def python_map(dataset: ds.Dataset, function: Callable) -> ds.Dataset:
 
 
 def normalised(dataset: ds.Dataset, options: DataOptions) -> ds.Dataset:
-    mean, std = STATISTICS[options.dataset]
+    mean, std = STATISTICS[options.dataset if options.normalize == "auto" else options.normalize]
     return c_map(dataset, [vision.Normalize(mean, std), vision.HWC2CHW()], 1)
