@@ -6,6 +6,8 @@ one stream per worker thread: there, what an image looks like would depend on th
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
@@ -25,7 +27,7 @@ STATISTICS = {
     "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
     "cifar10": ([127.5] * 3, [127.5] * 3),
 }
-STATISTICS["digits"] = STATISTICS["cifar10"]
+STATISTICS["digits"] = STATISTICS["half"] = STATISTICS["cifar10"]
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
 
@@ -46,6 +48,8 @@ class DataOptions:
     skip_corrupt: bool
     allow_unused_classes: bool
     drop_remainder: bool
+    crop_pct: float | None
+    normalize: str
 
 
 class Samples:
@@ -261,17 +265,14 @@ def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -
     dataset = generator(source, ["image", "label", "weight"])
     if samples.encoded:
         decode = [] if options.skip_corrupt else [vision.Decode()]
-        resize = [
-            vision.Resize((options.eval_resize, options.eval_resize)),
-            vision.CenterCrop(options.image_size),
-        ]
+        resize = [eval_resize(options), vision.CenterCrop(options.image_size)]
         dataset = c_map(dataset, decode + resize, options.workers)
     return Batches(normalised(dataset, options).batch(options.per_batch_size), samples, indices)
 
 
 def statistics(options: DataOptions) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per channel that the network's input is normalised with, in steps of 0 - 255."""
-    return STATISTICS[options.dataset]
+    return STATISTICS[options.dataset if options.normalize == "auto" else options.normalize]
 
 
 def resize_rule(options: DataOptions) -> str:
@@ -279,8 +280,38 @@ def resize_rule(options: DataOptions) -> str:
     height, width = options.image_size
     if options.dataset != "imagenet":
         return f"resize to {height} x {width} (height x width; Pillow's bilinear)"
-    side = options.eval_resize
-    return f"resize to {side} x {side} (MindSpore's bilinear), then crop the centre {height} x {width}"
+    if options.crop_pct is None:
+        size = f"{options.eval_resize} x {options.eval_resize}"
+    else:
+        high, wide = resized_to(options)
+        size = f"the smallest size that covers {high} x {wide}, aspect kept"
+    return f"resize to {size} (MindSpore's bilinear), then crop the centre {height} x {width}"
+
+
+def eval_resize(options: DataOptions) -> Callable:
+    """The resizing before the centre crop: to the square eval_resize, or by crop_pct with the aspect kept.
+
+    crop_pct is the rule of timm (data/transforms_factory.py, crop_mode "center"): the shorter side becomes
+    floor(image_size / crop_pct); with a non-square image_size each side is divided so, and the image becomes
+    the smallest that covers both.
+    """
+    if options.crop_pct is None:
+        return vision.Resize((options.eval_resize, options.eval_resize))
+    height, width = resized_to(options)
+    return vision.Resize(height) if height == width else functools.partial(cover, box=(height, width))
+
+
+def resized_to(options: DataOptions) -> tuple[int, int]:
+    """The (height, width) that crop_pct asks an image to cover."""
+    assert options.crop_pct is not None
+    height, width = (math.floor(side / options.crop_pct) for side in options.image_size)
+    return height, width
+
+
+def cover(image: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+    """`image` resized, aspect kept, so that it just covers `box` (height, width)."""
+    scale = max(box[0] / image.shape[0], box[1] / image.shape[1])
+    return vision.Resize((round(image.shape[0] * scale), round(image.shape[1] * scale)))(image)
 
 
 def generator(source, columns: list[str]) -> ds.GeneratorDataset:

@@ -48,6 +48,8 @@ EFFECTS = {
     "hflip": (BASE, "1", {"batches"}),
     "color_jitter": (BASE, "0.3", {"batches"}),
     "eval_resize": (TREE, "12", {"evaluation"}),
+    "crop_pct": (TREE, "0.5", {"evaluation"}),
+    "normalize": (BASE, "imagenet", {"batches", "evaluation"}),
     "skip_corrupt": ({**TREE, "data_dir": "corrupt", "per_batch_size": "11"}, "true", {"error", "batches", "evaluation"}),
     "drop_remainder": (BASE, "true", {"evaluation"}),
     "seed": (BASE, "2", {"batches", "network"}),
