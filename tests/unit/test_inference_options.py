@@ -33,7 +33,8 @@ def load(prog, *argv) -> config.Config:
         ("--net densenet22 a -- b", ["a", "b"]),
     ],
 )
-def test_words_without_a_flag_are_images(argv, inputs):
+def test_words_without_a_flag_are_images(argv, inputs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # where no runs are that could say what their weights are for
     cfg = load(PREDICT, *argv.split())
     assert list(cfg.inputs) == inputs
     assert cfg.net == "densenet22"

@@ -1,0 +1,72 @@
+"""The networks learn: handwritten digits as a folder of image files, through the real programs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tests.conftest import Finished, run_program, run_ranks
+
+FILES = ["--dataset", "imagenet", "--num_classes", 10, "--augment", "none"]
+
+
+@pytest.fixture(scope="module")
+def folder(digits, tmp_path_factory) -> Path:
+    """train/<class>/*.png and val/<class>/*.png of the embedded digits, 32 x 32."""
+    from src.data import cifar10
+
+    root = tmp_path_factory.mktemp("files")
+    for split, train in (("train", True), ("val", False)):
+        images, labels = cifar10.load(digits, train, 10)
+        for i, (image, label) in enumerate(zip(images, labels)):
+            (root / split / str(label)).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(root / split / str(label) / f"{i:04d}.png")
+    return root
+
+
+def recipe(net: str) -> list:
+    from src.model_utils.config import ROOT
+
+    family = "resnet" if net == "resnet50" else net
+    return ["--config_path", ROOT / f"src/models/{family}/recipes/{net}_digits.yaml", "--net", net]
+
+
+def evaluated(done: Finished) -> tuple[int, int]:
+    assert done.code == 0, done.err
+    return done.result["top1"], done.result["total"]
+
+
+@pytest.mark.parametrize(
+    ("net", "side"), [("resnet50", 32), pytest.param("inception_v4", 75, marks=pytest.mark.heavy)]
+)
+def test_a_short_run(net, side, folder, tmp_path):
+    """Three steps, and eval.py counts of the checkpoint what the training counted."""
+    common = [*recipe(net), *FILES, "--data_dir", folder, "--eval_resize", side, "--per_batch_size", 16]
+    done = run_program("train.py", *common, "--max_steps", 3, "--ckpt_path", tmp_path)
+    top1, total = evaluated(done)
+    assert total == 357
+    again = run_program("eval.py", *common, "--pretrained", done.result["run"])
+    assert again.code == 0, again.err
+    found = json.loads(again.out.strip().splitlines()[-1])
+    assert (found["top1"], found["total"]) == (top1, total)
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(("net", "side", "least"), [("resnet50", 32, 93.0), ("inception_v4", 75, 85.0)])
+def test_a_whole_training_reaches_its_accuracy(net, side, least, ranks, folder, tmp_path):
+    words = [
+        *recipe(net), *FILES, "--data_dir", folder, "--eval_resize", side, "--per_batch_size", 32 // ranks,
+        "--ckpt_path", tmp_path,
+    ]  # fmt: skip
+    if ranks == 1:
+        done = run_program("train.py", *words, timeout=1800)
+    else:
+        done = run_ranks(2, "train.py", *words, LOG_DIR=str(tmp_path / "logs"), timeout=1800)
+    top1, total = evaluated(done)
+    print(f"{net}, {ranks} ranks: {top1} % of {total} in {done.result['seconds']} s")
+    assert total == 357
+    assert top1 >= least
