@@ -9,6 +9,7 @@ import pytest
 from cloud import command_line, handle, job
 from cloud.errors import JobError
 from cloud.job import Job, read, resolve_secrets
+from src.model_utils import config
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = {"train_url": "obs://bucket/run/"}
@@ -24,6 +25,14 @@ def test_places_that_nobody_names_are_in_the_bucket_of_train_url():
     assert (found.code_url, found.log_url) == ("obs://bucket/code/", f"obs://bucket/logs/{found.name}/")
     assert of(train_url="s3://bucket/x").train_url == "s3://bucket/x/", "a folder"
     assert of(train_url="").code_url == ""
+
+
+@pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "cloud/jobs").glob("*.yaml")))
+def test_the_example_files_are_jobs_that_train_py_takes(file):
+    found = read(f"cloud/jobs/{file}", {}, "1123-101500")
+    argv = [word for name, value in job.parameters(found) for word in (f"--{name}", value)]
+    cfg = config.load(argv, in_cloud=True)
+    assert (cfg.net, cfg.dataset, cfg.extra) == (found.net, found.dataset, ())
 
 
 def test_flags_win_over_the_file_and_mappings_are_merged(tmp_path):
