@@ -73,7 +73,11 @@ def gathered(
 
 
 def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
-    """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures."""
+    """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures.
+
+    A classifier is always loaded, also with the configuration of a run that began without one (filter_head).
+    """
+    cfg = cfg.replace(filter_head=False)
     options = build.data_options(cfg, workers)
     samples = pipeline.open_split(options, data_path, train=False)
     counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None

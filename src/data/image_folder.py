@@ -14,6 +14,7 @@ from src.model_utils.errors import DataError
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
+WEBP = b"WEBP"  # at byte 8, behind RIFF and the length
 TAIL_BYTES = 1024
 ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag and its value for "as stored"
 
@@ -42,7 +43,10 @@ def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], n
 
 
 def read_bytes(file: str) -> bytes:
-    """The encoded image. Raises DataError that names the file if it is empty or its end is missing."""
+    """The encoded image, of WebP as PNG, because MindSpore's decoder has no WebP.
+
+    Raises DataError that names the file if it is empty or its end is missing.
+    """
     try:
         data = Path(file).read_bytes()
     except OSError as err:
@@ -50,7 +54,14 @@ def read_bytes(file: str) -> bytes:
     cut = data[:2] == JPEG_START and JPEG_END not in data[-TAIL_BYTES:]
     if not data or cut:
         decode(data, file)
-    return data
+    return as_png(decode(data, file)) if data[8:12] == WEBP else data
+
+
+def as_png(image: np.ndarray) -> bytes:
+    """(H, W, 3) uint8, encoded without loss and quickly."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def decode(data: bytes, file: str) -> np.ndarray:

@@ -25,7 +25,7 @@ def collect(batches) -> list[np.ndarray]:
 
 @pytest.fixture
 def folder(tmp_path):
-    """Three classes of five images each, of different sizes and shades; one PNG, one grey, one CMYK JPEG."""
+    """Three classes of five images each, of different sizes and shades; one PNG, one WebP, one grey and one CMYK JPEG."""
     rng = np.random.default_rng(0)
     for label, name in enumerate(("cat", "dog", "eel")):
         (tmp_path / name).mkdir()
@@ -33,7 +33,9 @@ def folder(tmp_path):
             size = (40 + 9 * i, 60 - 5 * i)
             pixels = rng.integers(0, 60, (*size, 3), dtype=np.uint8) + np.uint8(80 * label)
             image = Image.fromarray(pixels)
-            mode, suffix = {1: ("RGB", "png"), 2: ("L", "jpg"), 3: ("CMYK", "JPEG")}.get(i, ("RGB", "jpg"))
+            mode, suffix = {1: ("RGB", "png"), 2: ("L", "jpg"), 3: ("CMYK", "JPEG"), 4: ("RGB", "webp")}.get(
+                i, ("RGB", "jpg")
+            )
             image.convert(mode).save(
                 tmp_path / name / f"{i}.{suffix}", **({} if suffix == "png" else {"quality": 95})
             )
