@@ -12,8 +12,15 @@ RECORD_BYTES = 1 + 3 * SIDE * SIDE
 CIFAR_FOLDER = "cifar-10-batches-bin"
 
 
-def check(dataset: str, path: Path, train: bool, num_classes: int, allow_unused: bool) -> None:
+def check(
+    dataset: str, path: Path, train: bool, num_classes: int, allow_unused: bool, data_format: str = "files"
+) -> None:
     """Raise DataError for what can be seen without reading an image."""
+    if data_format == "mindrecord":
+        from src.data import record_index
+
+        record_index.check(dataset, path, train, num_classes, allow_unused)
+        return
     if dataset == "imagenet":
         class_folders(split_folder(path, train), num_classes, allow_unused)
         return

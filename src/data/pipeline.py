@@ -19,7 +19,7 @@ import mindspore.dataset.vision as vision
 import numpy as np
 from PIL import Image
 
-from src.data import augment, cifar10, image_folder, layout
+from src.data import augment, cifar10, image_folder, layout, record_read
 from src.data.order import TrainOrder, eval_shard, sample_rng, steps_per_epoch
 from src.model_utils.errors import DataError
 
@@ -50,13 +50,20 @@ class DataOptions:
     drop_remainder: bool
     crop_pct: float | None
     normalize: str
+    data_format: str
 
 
 class Samples:
-    """The images of one split. `encoded` ones are bytes of files, the others (H, W, 3) uint8."""
+    """The images of one split. `encoded` ones are bytes of files, the others (H, W, 3) uint8.
 
-    def __init__(self, labels: np.ndarray, images: np.ndarray | None = None, files: list[str] | None = None):
-        self.labels, self.images, self.files = labels, images, files
+    `fetch(index)` gives the bytes of image `index`, called `files[index]`; without it, that file is read.
+    """
+
+    def __init__(
+        self, labels: np.ndarray, images: np.ndarray | None = None, files: list[str] | None = None,
+        fetch: Callable[[int], bytes] | None = None,
+    ):  # fmt: skip
+        self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
         self.encoded = files is not None
         self.skipped = 0
         self.failure: DataError | None = None
@@ -66,6 +73,10 @@ class Samples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def encoded_bytes(self, index: int) -> bytes:
+        assert self.files is not None
+        return self.fetch(index) if self.fetch else image_folder.read_bytes(self.files[index])
+
     def read(self, index: int) -> np.ndarray:
         """Pixels, or the bytes of the file as (n,) uint8; remembers the first failure for `explain`."""
         if self.images is not None:
@@ -73,7 +84,7 @@ class Samples:
         assert self.files is not None
         self.recent.append(index)
         try:
-            return np.frombuffer(image_folder.read_bytes(self.files[index]), np.uint8)
+            return np.frombuffer(self.encoded_bytes(index), np.uint8)
         except DataError as err:
             self.failure = self.failure or err
             raise
@@ -82,7 +93,7 @@ class Samples:
         """(H, W, 3) uint8 of image `index`; DataError that names the file if it is corrupt."""
         if self.files is None:
             return self.read(index)
-        return image_folder.decode(image_folder.read_bytes(self.files[index]), self.files[index])
+        return image_folder.decode(self.encoded_bytes(index), self.files[index])
 
     def decode(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None, counted in `skipped`, if it is corrupt."""
@@ -99,7 +110,7 @@ class Samples:
         if self.failure is None and self.files is not None:
             for index in self.recent:
                 try:
-                    image_folder.decode(image_folder.read_bytes(self.files[index]), self.files[index])
+                    image_folder.decode(self.encoded_bytes(index), self.files[index])
                 except DataError as found:
                     return found
         return self.failure or err
@@ -107,6 +118,11 @@ class Samples:
 
 def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
     """Open the training or evaluation images below `path`; raises DataError."""
+    if options.data_format == "mindrecord":
+        shards = record_read.open_split(path, train, options)
+        if options.dataset == "imagenet":
+            return Samples(shards.labels, files=shards.names, fetch=shards.read)
+        return Samples(shards.labels, images=fit(shards.pixels(), options.image_size))
     if options.dataset == "imagenet":
         folder = layout.split_folder(path, train)
         files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)

@@ -37,10 +37,8 @@ class Job:
 
     def stage_in(self) -> Path:
         """The folder with the data, of the right form as far as names and sizes show it."""
-        from src.data import layout
-
         path = self.adapter.stage_in()
-        layout.check(self.cfg.dataset, path, self.trains, self.cfg.num_classes, self.cfg.allow_unused_classes)
+        check_layout(self.cfg, path, self.trains)
         return path
 
     def output(self) -> Path:
@@ -75,6 +73,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     device = device_adapter.choose_device(cfg.device_target)
     if not cfg.enable_modelarts:
         check_files(cfg, trains)
+    check_format(cfg, trains)
     if trains and cfg.dataset_sink_mode and device != "Ascend":
         raise ConfigError(
             f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
@@ -100,13 +99,12 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
 def check_files(cfg: Config, train: bool) -> None:
     """Find out in no time, and on every process of a job, what is wrong with the files that options name."""
     from src import runs
-    from src.data import layout
     from src.weights import forms
 
     folder = cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir
     if folder:
         path = local_adapter.existing_folder(folder)
-        layout.check(cfg.dataset, path, train, cfg.num_classes, cfg.allow_unused_classes)
+        check_layout(cfg, path, train)
     if train:
         runs.explicit_checkpoint(cfg.resume)
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
@@ -122,6 +120,27 @@ def check_evaluation(cfg: Config) -> None:
         blacklist.read(Path(cfg.blacklist), 0)
     if cfg.crops > 1:
         crops.check(cfg)
+
+
+def check_format(cfg: Config, train: bool) -> None:
+    """ConfigError for options that MindRecord data can't be read with."""
+    if cfg.data_format != "mindrecord":
+        return
+    if not cfg.enable_modelarts and not (cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir):
+        raise ConfigError(
+            "--data_format mindrecord needs --data_dir; make the shards with python -m src.data.to_mindrecord"
+        )
+    if cfg.stage_mode == "node_shards":
+        raise ConfigError(
+            "--stage_mode node_shards: every rank draws from all images, in an order that the number of ranks does not"
+            " change, so --data_format mindrecord needs all shards on every node; use --stage_mode all"
+        )
+
+
+def check_layout(cfg: Config, path: Path, train: bool) -> None:
+    from src.data import layout
+
+    layout.check(cfg.dataset, path, train, cfg.num_classes, cfg.allow_unused_classes, cfg.data_format)
 
 
 def ranks_of(cfg: Config) -> Ranks:

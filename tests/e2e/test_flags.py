@@ -106,6 +106,7 @@ SHOWN_BY = {
         ("crops", "crop_scales", "crop_batch"),
         "unit/test_crops.py::test_the_mean_is_that_of_144_single_crops",
     ),
+    "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     **dict.fromkeys(("conv_pad", "zero_gamma", "weight_init"), "unit/test_models.py::test_resnets_options"),

@@ -168,6 +168,20 @@ def test_phases_begin_anew_also_when_the_job_was_cut_between_them(few_digits, tm
     assert_same(whole.result["checkpoint"], rest.result["checkpoint"])
 
 
+def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
+    converted = subprocess.run(
+        [sys.executable, "-m", "src.data.to_mindrecord", "--dataset", "cifar10", "--data_dir", str(few_digits), "--out",
+         str(tmp_path / "records"), "--num_shards", "3"], cwd=ROOT, env=environment(), capture_output=True, text=True,
+    )  # fmt: skip
+    assert converted.returncode == 0, converted.stderr
+    done = run_program(
+        "train.py", *TINY, "--data_dir", tmp_path / "records", "--data_format", "mindrecord", "--max_epoch", 3,
+        "--ckpt_path", tmp_path / "runs",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert_same(trained.result["checkpoint"], done.result["checkpoint"])
+
+
 def test_a_later_phase_needs_the_weights_of_the_one_before(few_digits, tmp_path):
     done = run_program(
         "train.py",
