@@ -15,6 +15,7 @@ import numpy as np
 from src import build, multi_crop
 from src.collectives import all_sum
 from src.data import blacklist, pipeline
+from src.model_utils.command_line import COMMAND_LINE
 from src.model_utils.interrupts import Deferred
 from src.models import layers
 from src.run_log import RunLog
@@ -75,9 +76,11 @@ def gathered(
 def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
     """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures.
 
-    A classifier is always loaded, also with the configuration of a run that began without one (filter_head).
+    The classifier is loaded also with the configuration of a run that began without one (filter_head); only who says
+    so on the command line gets a random one.
     """
-    cfg = cfg.replace(filter_head=False)
+    if cfg.origin("filter_head") != COMMAND_LINE:
+        cfg = cfg.replace(filter_head=False)
     options = build.data_options(cfg, workers)
     samples = pipeline.open_split(options, data_path, train=False)
     counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None
