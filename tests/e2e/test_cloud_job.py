@@ -114,7 +114,7 @@ def weights_in(cloud: Cloud, file: str, prefix: str = "run/") -> dict[str, np.nd
     return {name: value.asnumpy() for name, value in checkpoint.read(path).items()}
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.heavy), 2])
 def test_a_killed_job_continues_on_an_empty_disk(cloud, ranks):
     whole = Cloud.__new__(Cloud)
     whole.__dict__ = {**cloud.__dict__, "command": [*cloud.command[:-1], f"obs://{cloud.bucket}/whole/"]}

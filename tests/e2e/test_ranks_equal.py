@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from tests.conftest import ROOT, run_program, run_ranks
 
@@ -10,6 +11,7 @@ CHILD = "tests/e2e/weights_after.py"
 STEPS, GLOBAL_BATCH = 8, 32
 
 
+@pytest.mark.heavy
 def test_grouped_gradients_are_the_same(few_digits, tmp_path):
     found = []
     for name, groups in (("whole", ()), ("grouped", (2, 4))):

@@ -248,6 +248,7 @@ def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):
     assert sorted(path.name for path in (run / "logs").iterdir()) == ["rank_0.log", "rank_1.log"]
 
 
+@pytest.mark.heavy
 def test_mindspores_own_launcher_works_too(few_digits, tmp_path):
     command = [
         sys.executable, "-m", "mindspore.parallel.cluster.run", "--worker_num=2", "--local_worker_num=2",

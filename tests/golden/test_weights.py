@@ -49,7 +49,11 @@ def distance(cfg: config.Config, file: Path, case: str) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-@pytest.mark.parametrize("case", [case for case in LAYOUTS if not case.startswith("timm densenet")])
+def marked(case: str):
+    return pytest.param(case, marks=pytest.mark.heavy) if case.startswith("mindcv") else case
+
+
+@pytest.mark.parametrize("case", [marked(case) for case in LAYOUTS if not case.startswith("timm densenet")])
 def test_converted_weights_compute_what_their_source_does(case, tmp_path):
     source, net = case.split()
     file = write(tmp_path, source, seeded.weights(LAYOUTS[case]))
