@@ -333,7 +333,7 @@ def run_randomly(spoiled: Spoiled, seed: int, count: int) -> None:
     assert getattr(spoiled, direction)() == files, f"seed {seed}: again, without faults"
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(4))
 def test_random_faults(spoiled, plane, seed):
     run_randomly(spoiled, seed, 5)  # 40 faults, as there are two planes
 

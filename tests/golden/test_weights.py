@@ -18,7 +18,7 @@ from tests.golden.weights import seeded
 
 LAYOUTS, LOGITS = seeded.layouts(), seeded.logits()
 # What each needs besides this project's defaults, as the loader asks for it.
-NEEDS = {"mindcv resnet50": {"stem_pool": "same"}}
+NEEDS = {"mindcv resnet50": {"stem_pool": "same"}, "timm inception_v4": {"normalize": "half"}}
 TOLERANCE = 1e-4  # of the largest logit
 
 
