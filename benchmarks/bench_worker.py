@@ -57,7 +57,9 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     optimizer = optim.sgd_momentum(
         network.trainable_params(), np.full(10**6, RATE, np.float32), MOMENTUM, DECAY
     )
-    one = step.TrainStep(network, SmoothedCrossEntropy(CLASSES[net]), optimizer, step.StepOptions())
+    one = step.TrainStep(
+        step.Objective(network, SmoothedCrossEntropy(CLASSES[net])), optimizer, step.StepOptions()
+    )
     return lambda: one([(images, labels)]), f"MindSpore {ms.__version__}"
 
 

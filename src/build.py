@@ -14,8 +14,8 @@ from src.data.pipeline import DataOptions
 from src.model_utils.errors import ConfigError
 from src.models import layers, layouts
 from src.optim import rmsprop, sgd_momentum
-from src.step import StepOptions
-from src.tasks.classification import SmoothedCrossEntropy
+from src.step import Objective, StepOptions
+from src.tasks.classification import MixedCrossEntropy, MixUp, SmoothedCrossEntropy
 
 FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
@@ -26,8 +26,16 @@ def data_options(cfg: Any, workers: int) -> DataOptions:
     return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
 
 
-def loss(cfg: Any) -> nn.Cell:
-    return SmoothedCrossEntropy(cfg.num_classes, cfg.label_smooth_factor if cfg.label_smooth else 0.0)
+def objective(cfg: Any, net: nn.Cell, options: DataOptions) -> nn.Cell:
+    """What is made small: the loss of the arrays of a batch of `options`."""
+    if cfg.label_smooth and cfg.label_smoothing:
+        raise ConfigError(
+            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
+        )
+    shares = (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing)
+    if options.mixup_alpha > 0:
+        return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
+    return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
 
 
 def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray) -> nn.Optimizer:
@@ -41,7 +49,10 @@ def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray) -> nn.Optimizer:
 def step_options(cfg: Any, size: int) -> StepOptions:
     default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
     scale = default if cfg.loss_scale is None else cfg.loss_scale
-    return StepOptions(size, scale, cfg.is_dynamic_loss_scale, cfg.accumulation_steps)
+    return StepOptions(
+        size, scale, cfg.is_dynamic_loss_scale, cfg.loss_scale_window, cfg.accumulation_steps,
+        cfg.gradient_norm if cfg.enable_clip_norm else None, cfg.ema_decay if cfg.enable_ema else None, cfg.ema_warmup,
+    )  # fmt: skip
 
 
 def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
@@ -64,7 +75,7 @@ def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
 
 def inference_network(cfg: Any, net: nn.Cell, device: str) -> nn.Cell:
     """What to evaluate `net` with: its folded form, or itself if nothing in it folds. See layers.refill."""
-    return network(cfg, device, folded=True) if any(layers.conv_norms(net)) else net
+    return network(cfg, device, folded=True) if any(layers.foldable(net)) else net
 
 
 def check_image_size(cfg: Any) -> None:

@@ -2,8 +2,9 @@
 
 Which of them a network's published recipe takes stands in its recipe file. `cosine_annealing` and `exponential`
 are staircases over epochs with the warm-up laid over them, so a milestone inside the warm-up counts; `linear`,
-`poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on; `phases`
-is the report of InceptionV4: trainings one after another, each with a warm-up and a decay of its own.
+`poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on;
+`staircase` and `hyperrule` are BigTransfer's, the port's and the paper's, with warm-ups of their own; `phases` is the
+report of InceptionV4: trainings one after another, each with a warm-up and a decay of its own.
 """
 
 from __future__ import annotations
@@ -49,6 +50,9 @@ class ScheduleOptions:
     power: float = 2.0
     phases: tuple[Phase, ...] = ()
     reading: str = "text"
+    images: int = 0
+    drop: float = 1.0
+    epochs_per_drop: float = 1.0
 
     @property
     def epochs(self) -> int:
@@ -57,13 +61,14 @@ class ScheduleOptions:
         return min(self.max_epoch, planned) if self.kind == "phases" else self.max_epoch
 
 
-def from_config(cfg: Any, size: int) -> ScheduleOptions:
-    """The schedule of `size` ranks, whose global batch scales the learning rates if lr_base_batch is set."""
+def from_config(cfg: Any, size: int, images: int) -> ScheduleOptions:
+    """The schedule of `size` ranks for so many training images; see lr_base_batch for the scale of the rates."""
     batch = cfg.per_batch_size * cfg.accumulation_steps * size
     scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
+    lr = cfg.lr_init if cfg.lr_scheduler == "staircase" and cfg.lr_init else cfg.lr
     return ScheduleOptions(
-        cfg.lr_scheduler, cfg.lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
-        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases_of(cfg, scale), cfg.phase_reading,
+        cfg.lr_scheduler, lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
+        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases_of(cfg, scale), cfg.phase_reading, images, cfg.lr_decay, cfg.lr_num_epochs_per_decay,
     )  # fmt: skip
 
 
@@ -118,7 +123,37 @@ def steps(step: int, warmup: int, total: int, options: ScheduleOptions) -> float
     return options.lr * options.gamma ** sum(step >= share * total for share in STEPS_AT)
 
 
+def staircase(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    """The BigTransfer port's: from 0, which the first step has, to lr in the warm-up; then a drop every so many epochs.
+
+    Both lengths are rounded down to whole steps.
+    """
+    warmup = int(options.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return options.lr * step / warmup
+    period = max(1, int(steps_per_epoch * options.epochs_per_drop))
+    return options.lr * options.drop ** ((step - warmup) // period)
+
+
+def hyperrule(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    """BiT-HyperRule: warm-up from 0, then a tenth at each milestone but the last, where the training ends."""
+    warmup, *milestones = hyperrule_milestones(options.images)
+    if step < warmup:
+        return options.lr * step / warmup
+    return options.lr * 0.1 ** sum(step > milestone for milestone in milestones[:-1])
+
+
+def hyperrule_milestones(images: int) -> tuple[int, ...]:
+    """Steps: end of the warm-up, drops, end of the training (Kolesnikov et al. 2020, section 3.3, and their code)."""
+    if images < 20_000:
+        return 100, 200, 300, 400, 500
+    if images < 500_000:
+        return 500, 3000, 6000, 9000, 10_000
+    return 500, 6000, 12_000, 18_000, 20_000
+
+
 BY_EPOCH = {"cosine_annealing": cosine_annealing, "exponential": exponential}
+OWN_WARMUP = {"staircase": staircase, "hyperrule": hyperrule}
 BY_STEP = {"linear": linear, "poly": poly, "cosine": cosine, "steps": steps}
 
 
@@ -126,6 +161,8 @@ def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
     """Learning rate of the 0-based optimiser step `step`."""
     if options.kind == "phases":
         return lr_in_phases(step, steps_per_epoch, options)
+    if options.kind in OWN_WARMUP:
+        return OWN_WARMUP[options.kind](step, steps_per_epoch, options)
     warmup = round(options.warmup_epochs * steps_per_epoch)
     if options.kind in BY_EPOCH:
         planned = BY_EPOCH[options.kind](step // steps_per_epoch, options)
@@ -176,6 +213,8 @@ def phase_starts(steps_per_epoch: int, options: ScheduleOptions) -> frozenset[in
 
 
 def lr_table(steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
-    """Learning rate of every step of the training, shape (epochs * steps_per_epoch,), float32."""
-    planned = range(options.epochs * steps_per_epoch)
-    return np.array([lr_at(step, steps_per_epoch, options) for step in planned], np.float32)
+    """Learning rate of every step of the training, shape (steps,), float32."""
+    steps = options.epochs * steps_per_epoch
+    if options.kind == "hyperrule":
+        steps = min(steps, hyperrule_milestones(options.images)[-1])
+    return np.array([lr_at(step, steps_per_epoch, options) for step in range(steps)], np.float32)

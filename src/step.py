@@ -1,4 +1,4 @@
-"""One optimiser step as a compiled graph: forward, scaled backward, all-reduce, update."""
+"""One optimiser step as a compiled graph: forward, scaled backward, all-reduce, clipping, update, average."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from src.averages import Average
+from src.loss_scale import LossScale
 from src.optim import forget
-
-GROWTH_INTERVAL = 2000
-GROWTH_FACTOR = 2.0
-LARGEST_SCALE = 2.0**24
-
 
 rescale = ops.MultitypeFuncGraph("rescale")
 
@@ -26,42 +23,35 @@ def rescaled(factor, gradient):
 
 @dataclass(frozen=True)
 class StepOptions:
-    """`size` ranks; `accumulation` micro-batches per update."""
+    """`size` ranks; `accumulation` micro-batches per update.
+
+    `clip_norm` is the largest global norm of the gradients. `average` is the decay of the weights' exponential moving
+    average (None: no average), with `average_warmup` see averages.Average.
+    """
 
     size: int = 1
     loss_scale: float = 1024.0
     dynamic_loss_scale: bool = False
+    loss_scale_window: int = 2000
     accumulation: int = 1
-
-
-class LossScale(nn.Cell):
-    """The scale of the loss; a dynamic one halves on overflow and doubles after 2000 good steps."""
-
-    def __init__(self, value: float, dynamic: bool):
-        super().__init__()
-        self.dynamic = dynamic
-        self.value = ms.Parameter(ms.Tensor(value, ms.float32), name="loss_scale.value", requires_grad=False)
-        self.good_steps = ms.Parameter(
-            ms.Tensor(0, ms.int32), name="loss_scale.good_steps", requires_grad=False
-        )
-
-    def construct(self, finite):
-        """Account for one step whose gradients were all `finite` (bool tensor)."""
-        good = ops.select(finite, self.good_steps + 1, ops.zeros_like(self.good_steps))
-        grow = good >= GROWTH_INTERVAL
-        grown = ops.minimum(self.value * GROWTH_FACTOR, ms.Tensor(LARGEST_SCALE, ms.float32))
-        shrunk = ops.maximum(self.value / GROWTH_FACTOR, ms.Tensor(1.0, ms.float32))
-        value = ops.select(finite, ops.select(grow, grown, self.value), shrunk)
-        good = ops.select(grow, ops.zeros_like(good), good)
-        return ops.depend(ops.assign(self.value, value), ops.assign(self.good_steps, good))
+    clip_norm: float | None = None
+    average: float | None = None
+    average_warmup: bool = False
 
 
 class Update(nn.Cell):
-    """Reduces gradients of a loss times `scale` over the ranks, divides the scale out, and applies them."""
+    """Reduces gradients of a loss times `scale` over the ranks, divides the scale out, clips them, and applies them.
 
-    def __init__(self, optimizer: nn.Optimizer, scale: LossScale, options: StepOptions):
+    With a dynamic scale, gradients that are not finite change nothing but the scale.
+    """
+
+    def __init__(
+        self, optimizer: nn.Optimizer, scale: LossScale, average: Average | None, options: StepOptions
+    ):
         super().__init__(auto_prefix=False)
         self.optimizer, self.scale, self.dynamic = optimizer, scale, options.dynamic_loss_scale
+        self.average, self.averages = average, average is not None
+        self.clips, self.clip_norm = options.clip_norm is not None, options.clip_norm
         self.several = options.size > 1
         self.map = ops.HyperMap()
         self.accumulation = float(options.accumulation)
@@ -74,12 +64,28 @@ class Update(nn.Cell):
         factor = 1.0 / (self.scale.value * self.accumulation)
         gradients = self.map(ops.partial(rescale, factor), gradients)
         if not self.dynamic:
-            return ops.depend(ms.Tensor(True), self.optimizer(gradients))
+            return ops.depend(ms.Tensor(True), self.apply(gradients))
         finite = all_finite(gradients)
         if finite:
-            self.optimizer(gradients)
+            self.apply(gradients)
         self.scale(finite)
         return finite
+
+    def apply(self, gradients):
+        if self.clips:
+            gradients = self.map(ops.partial(rescale, clip_factor(gradients, self.clip_norm)), gradients)
+        done = self.optimizer(gradients)
+        if self.averages:
+            done = self.average(done)
+        return done
+
+
+def clip_factor(gradients, largest):
+    """Scalar that brings the global norm down to `largest`, 1 if it is not above (Pascanu et al. 2013, algorithm 1)."""
+    total = ms.Tensor(0.0, ms.float32)
+    for gradient in gradients:
+        total = total + ops.square(gradient).sum()
+    return largest / ops.maximum(ops.sqrt(total), ms.Tensor(largest, ms.float32))
 
 
 def all_finite(gradients):
@@ -90,50 +96,61 @@ def all_finite(gradients):
     return total == 0.0
 
 
-class Backward(nn.Cell):
-    """(images, labels) -> loss (scalar float32, mean over the ranks) and gradients of loss * scale."""
+class Objective(nn.Cell):
+    """(images, *targets) -> loss(network(images), *targets), a scalar."""
 
-    def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, scale: LossScale, size: int):
+    def __init__(self, network: nn.Cell, loss: nn.Cell):
         super().__init__(auto_prefix=False)
-        self.network, self.loss, self.scale = network, loss, scale
+        self.network, self.loss = network, loss
+
+    def construct(self, images, *targets):
+        return self.loss(self.network(images), *targets)
+
+
+class Backward(nn.Cell):
+    """A batch -> loss (scalar float32, mean over the ranks) and gradients of loss * scale."""
+
+    def __init__(self, objective: nn.Cell, optimizer: nn.Optimizer, scale: LossScale, size: int):
+        super().__init__(auto_prefix=False)
+        self.objective, self.scale = objective, scale
         self.size = size
         self.gradient = ms.value_and_grad(self.forward, None, optimizer.parameters, has_aux=True)
         if size > 1:
             self.all_reduce = ops.AllReduce()
 
-    def forward(self, images, labels):
-        loss = self.loss(self.network(images), labels)
+    def forward(self, *batch):
+        loss = self.objective(*batch)
         return loss * self.scale.value, loss
 
-    def construct(self, images, labels):
-        (_, loss), gradients = self.gradient(images, labels)
+    def construct(self, *batch):
+        (_, loss), gradients = self.gradient(*batch)
         if self.size > 1:
             loss = self.all_reduce(loss) / self.size
         return loss, gradients
 
 
 class WholeStep(nn.Cell):
-    """(images, labels) -> (loss, whether the weights were updated): a step of one batch."""
+    """A batch -> (loss, whether the weights were updated): a step of one batch."""
 
     def __init__(self, backward: Backward, update: Update):
         super().__init__(auto_prefix=False)
         self.backward, self.update = backward, update
 
-    def construct(self, images, labels):
-        loss, gradients = self.backward(images, labels)
+    def construct(self, *batch):
+        loss, gradients = self.backward(*batch)
         return loss, self.update(gradients)
 
 
 class Accumulate(nn.Cell):
-    """(images, labels) -> loss; adds the batch's gradients to `sums`."""
+    """A batch -> loss; adds the batch's gradients to `sums`."""
 
     def __init__(self, backward: Backward, sums: ms.ParameterTuple):
         super().__init__(auto_prefix=False)
         self.backward, self.sums = backward, sums
         self.map = ops.HyperMap()
 
-    def construct(self, images, labels):
-        loss, gradients = self.backward(images, labels)
+    def construct(self, *batch):
+        loss, gradients = self.backward(*batch)
         return ops.depend(loss, self.map(ops.assign_add, self.sums, gradients))
 
 
@@ -151,18 +168,30 @@ class ApplySums(nn.Cell):
         return ops.depend(updated, self.map(ops.assign, self.sums, zeros))
 
 
-class TrainStep:
-    """Callable on the batches of one optimiser step; `state` is what a checkpoint needs of it."""
+def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> Average | None:
+    if options.average is None:
+        return None
+    return Average(objective.get_parameters(), optimizer.global_step, options.average, options.average_warmup)
 
-    def __init__(self, network: nn.Cell, loss: nn.Cell, optimizer: nn.Optimizer, options: StepOptions):
-        scale = LossScale(options.loss_scale, options.dynamic_loss_scale)
-        network.set_train()
-        backward = Backward(network, loss, optimizer, scale, options.size)
-        update = Update(optimizer, scale, options)
+
+class TrainStep:
+    """Callable on the batches of one optimiser step; `state` is what a checkpoint needs of it.
+
+    `objective` makes a scalar loss of the arrays of a batch; `optimizer` has parameters of it.
+    """
+
+    def __init__(self, objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions):
+        scale = LossScale(options.loss_scale, options.loss_scale_window)
+        objective.set_train()
+        self.average = average_of(objective, optimizer, options)
+        backward = Backward(objective, optimizer, scale, options.size)
+        update = Update(optimizer, scale, self.average, options)
         self.optimizer = optimizer
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())
+        if self.average is not None:
+            self.state += list(self.average.shadows)
         self.whole = WholeStep(backward, update) if options.accumulation == 1 else None
         if self.whole is None:
             sums = optimizer.parameters.clone(prefix="accumulated", init="zeros")
@@ -180,8 +209,8 @@ class TrainStep:
         """A function that trains on the next batch, which the device takes from its own queue (Ascend)."""
         whole = self.whole
 
-        def one(images, labels):
-            return whole(images, labels)
+        def one(*batch):
+            return whole(*batch)
 
         sink = ms.data_sink(one, dataset)
 

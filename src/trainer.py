@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Generator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,8 @@ class Trainer:
         self.cfg, self.ranks, self.run, self.log, self.on_saved = cfg, ranks, run, log, on_saved
         self.options = build.data_options(cfg, workers)
         self.samples = pipeline.open_split(self.options, data_path, train=True)
+        if len(self.samples) < cfg.mixup_least_images:
+            self.options = replace(self.options, mixup_alpha=0.0)
         self.per_epoch = pipeline.train_steps_per_epoch(
             len(self.samples), self.options, ranks.size, cfg.accumulation_steps
         )
@@ -96,7 +98,7 @@ class Trainer:
         self.network = build.network(cfg, device)
         if weights:
             build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0])
-        schedule = from_config(cfg, ranks.size)
+        schedule = from_config(cfg, ranks.size, len(self.samples))
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or math.inf)
         self.interval = self.per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
@@ -106,7 +108,8 @@ class Trainer:
             )
         collectives.group_gradients(cfg.all_reduce_fusion)
         optimizer = build.optimizer(cfg, self.network, self.rates)
-        self.step = TrainStep(self.network, build.loss(cfg), optimizer, build.step_options(cfg, ranks.size))
+        objective = build.objective(cfg, self.network, self.options)
+        self.step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size))
         self.state = unique([*self.network.get_parameters(), *self.step.state])
         self.steps = self.restore()
         collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)
@@ -277,7 +280,9 @@ def run(
 
 
 def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunLog, result: Result) -> Result:
-    """Evaluate rank 0's weights, which differ from other ranks' in the moving statistics."""
+    """Evaluate rank 0's weights, which differ from other ranks' in the moving statistics; their average if there is one."""
+    if trainer.step.average is not None:
+        trainer.step.average.to_weights()
     collectives.copy_from_rank0(trainer.network.get_parameters(), ranks.rank, ranks.size)
     inference = build.inference_network(cfg, trainer.network, ms.get_context("device_target"))
     layers.refill(inference, trainer.network)

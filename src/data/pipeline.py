@@ -28,6 +28,7 @@ STATISTICS = {
     "cifar10": ([127.5] * 3, [127.5] * 3),
 }
 STATISTICS["digits"] = STATISTICS["half"] = STATISTICS["cifar10"]
+MIXUP_STAGE = 3  # of order.sample_rng
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
 
@@ -51,6 +52,8 @@ class DataOptions:
     crop_pct: float | None
     normalize: str
     data_format: str
+    mixup_alpha: float = 0.0
+    mixup_shares: str = "sample"
 
 
 class Samples:
@@ -152,7 +155,11 @@ class TrainSource:
         return self.count
 
     def __getitem__(self, item: int):
-        epoch, index = self.order(self.start + int(item))
+        found = self.augmented(int(item))
+        return (*found, *self.mixed_with(int(item))) if self.options.mixup_alpha else found
+
+    def augmented(self, item: int):
+        epoch, index = self.order(self.start + item)
         if not self.samples.encoded:
             key = np.array([epoch, index], np.int64)
             image = self.jitter(self.region(self.samples.read(index), key)[0], key)[0]
@@ -169,6 +176,23 @@ class TrainSource:
             if image is not None:
                 return candidate, image
         raise DataError(f"none of the {len(self.samples)} images can be decoded")
+
+    def mixed_with(self, item: int) -> tuple[np.int32, np.float32]:
+        """Position in its batch of the image that item's is mixed with, and the item's own share.
+
+        One share per image: Beta(alpha, alpha), partner the next image. One per batch: all have the same share, and
+        the partners are a permutation.
+        """
+        batch = self.options.per_batch_size
+        number, position = divmod(self.start + item, batch)
+        alpha = self.options.mixup_alpha
+        if self.options.mixup_shares == "sample":
+            epoch, index = self.order(self.start + item)
+            share = sample_rng(self.options.seed, epoch, index, MIXUP_STAGE).beta(alpha, alpha)
+            return np.int32((position + 1) % batch), np.float32(share)
+        rng = sample_rng(self.options.seed, number, self.order.rank, MIXUP_STAGE)
+        share = rng.beta(alpha, alpha)
+        return np.int32(rng.permutation(batch)[position]), np.float32(share)
 
     def region(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), 0)
@@ -256,18 +280,22 @@ def train_batches(
     last_batch: int,
     accumulation: int,
 ) -> Batches:
-    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, H, W) float32, label (B,) int32)."""
+    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, H, W) float32, label (B,) int32).
+
+    With MixUp also (partner (B,) int32, share (B,) float32), see TrainSource.mixed_with; mixing is the step's work.
+    """
     batch = options.per_batch_size
     order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
     source = TrainSource(samples, order, first_batch * batch, last_batch * batch, options)
-    dataset = generator(source, ["image", "label", "key"])
+    mixing = ["partner", "share"] if options.mixup_alpha else []
+    dataset = generator(source, ["image", "label", "key", *mixing])
     if samples.encoded:
         if not options.skip_corrupt:
             dataset = c_map(dataset, [vision.Decode()], options.workers)
         dataset = python_map(dataset, source.region)
         dataset = c_map(dataset, [vision.Resize(options.image_size)], options.workers)
         dataset = python_map(dataset, source.jitter)
-    dataset = normalised(dataset, options).project(["image", "label"])
+    dataset = normalised(dataset, options).project(["image", "label", *mixing])
     return Batches(dataset.batch(batch, drop_remainder=True), samples)
 
 

@@ -86,7 +86,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if trains:
         from src import schedule
 
-        schedule.from_config(cfg, ranks.size)
+        schedule.from_config(cfg, ranks.size, images=0)
     if prog == "eval.py":
         check_evaluation(cfg)
     adapter = choose_adapter(cfg, ranks, trains)

@@ -58,7 +58,7 @@ class ConvNorm(nn.Cell):
         self.norm = nn.SequentialCell()
         self.is_folded = True
 
-    def folded(self) -> tuple[np.ndarray, np.ndarray]:
+    def folded(self) -> dict[str, np.ndarray]:
         """Weight (cout, cin, kh, kw) and bias (cout,) of the convolution that norm(conv(x)) is at inference.
 
         Ioffe and Szegedy, Batch Normalization (2015), section 3.1: with fixed statistics it is an affine map.
@@ -67,7 +67,8 @@ class ConvNorm(nn.Cell):
         variance = norm.moving_variance.asnumpy().astype(np.float64)
         scale = norm.gamma.asnumpy() / np.sqrt(variance + norm.eps)
         bias = norm.beta.asnumpy() - norm.moving_mean.asnumpy() * scale
-        return (weight * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
+        values = {"conv.weight": weight * scale[:, None, None, None], "conv.bias": bias}
+        return {name: value.astype(np.float32) for name, value in values.items()}
 
 
 class ZeroPaddedPool(nn.Cell):
@@ -118,14 +119,14 @@ def padded_as_same(conv: nn.Conv2d) -> nn.Conv2d:
     return new
 
 
-def conv_norms(network: nn.Cell) -> Iterator[tuple[str, ConvNorm]]:
-    """The ConvNorms of a network with their names."""
-    return ((name, cell) for name, cell in network.cells_and_names() if isinstance(cell, ConvNorm))
+def foldable(network: nn.Cell) -> Iterator[tuple[str, nn.Cell]]:
+    """The cells that are simpler at inference, with their names: they have a `fold` and a `folded` as ConvNorm has."""
+    return ((name, cell) for name, cell in network.cells_and_names() if hasattr(type(cell), "folded"))
 
 
 def fold(network: nn.Cell) -> None:
-    """Make every ConvNorm of `network` one convolution. Only for inference; its weights come by `refill`."""
-    for _, cell in list(conv_norms(network)):
+    """Make every foldable cell of `network` what it is at inference; `refill` gives the weights."""
+    for _, cell in list(foldable(network)):
         cell.fold()
     name_parameters(network)
 
@@ -142,7 +143,7 @@ def refill(folded: nn.Cell, source: nn.Cell) -> None:
         return
     targets, given = folded.parameters_dict(), source.parameters_dict()
     values = {name: given[name].asnumpy() for name in targets if name in given}
-    for name, cell in conv_norms(source):
-        values[f"{name}.conv.weight"], values[f"{name}.conv.bias"] = cell.folded()
+    for name, cell in foldable(source):
+        values.update({f"{name}.{part}": value for part, value in cell.folded().items()})
     for name, parameter in targets.items():
         parameter.set_data(ms.Tensor(values[name], parameter.dtype))

@@ -13,17 +13,46 @@ import numpy as np
 class SmoothedCrossEntropy(nn.Cell):
     """Mean cross entropy of (N, K) logits and (N,) int32 labels, computed in float32.
 
-    The true class has probability 1 - smoothing and each other one smoothing / (K - 1), as in the
-    original zoo's CrossEntropySmooth (not Szegedy's smoothing / K for all).
+    Two ways of smoothing: `to_others` is what the other classes get, to_others / (K - 1) each, as in the original
+    zoo's CrossEntropySmooth; `to_all` is spread over all K classes, the true one too (Szegedy et al., Rethinking the
+    Inception Architecture, section 7).
     """
 
-    def __init__(self, num_classes: int, smoothing: float = 0.0):
+    def __init__(self, num_classes: int, to_others: float = 0.0, to_all: float = 0.0):
         super().__init__()
-        self.off = smoothing / max(1, num_classes - 1)
-        self.gain = 1.0 - smoothing - self.off
+        self.off = to_others / max(1, num_classes - 1) + to_all / num_classes
+        self.gain = 1.0 - to_others - to_all + to_all / num_classes - self.off
 
     def construct(self, logits, labels):
         return ops.mean(cross_entropies(logits, labels, self.gain, self.off))
+
+
+class MixedCrossEntropy(SmoothedCrossEntropy):
+    """Mean cross entropy of images that are `share` (N,) of themselves and the rest of image `partner` (N,) int32.
+
+    Cross entropy is linear in the target, so this is that of the mixed labels (Zhang et al. 2018, section 2).
+    """
+
+    def construct(self, logits, labels, partner, share):
+        own = cross_entropies(logits, labels, self.gain, self.off)
+        other = cross_entropies(logits, ops.gather(labels, partner, 0), self.gain, self.off)
+        return ops.mean(share * own + (1 - share) * other)
+
+
+class MixUp(nn.Cell):
+    """(images, labels, partner, share) -> `loss` of the network's outputs for the mixed images.
+
+    Zhang et al., mixup: Beyond Empirical Risk Minimization (ICLR 2018), equation 1; data.pipeline draws partners and shares.
+    """
+
+    def __init__(self, network: nn.Cell, loss: MixedCrossEntropy):
+        super().__init__(auto_prefix=False)
+        self.network, self.loss = network, loss
+
+    def construct(self, images, labels, partner, share):
+        column = share.reshape((-1, 1, 1, 1))
+        mixed = column * images + (1 - column) * ops.gather(images, partner, 0)
+        return self.loss(self.network(mixed), labels, partner, share)
 
 
 def cross_entropies(logits, labels, gain, off):

@@ -26,9 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 BASE = {"net": "densenet22", "dataset": "digits", "per_batch_size": "16", "max_epoch": "4"}
 TREE = {**BASE, "dataset": "imagenet", "num_classes": "2", "image_size": "8", "per_batch_size": "4"}
-SMOOTH, COSINE, STEPS, RMSPROP, POLY = ({**BASE, **more} for more in (
+SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS = ({**BASE, **more} for more in (
     {"label_smooth": "1"}, {"lr_scheduler": "cosine_annealing"},
     {"lr_scheduler": "exponential", "lr_epochs": "1,2"}, {"optimizer": "rmsprop"}, {"lr_scheduler": "poly"},
+    {"lr_scheduler": "staircase"},
 ))  # fmt: skip
 PHASES = {
     **BASE, "lr_scheduler": "phases", "phase_epochs": "2,2", "phase_lr": "0.1,0.05", "phase_warmup": "0,0",
@@ -50,6 +51,8 @@ EFFECTS = {
     "eval_resize": (TREE, "12", {"evaluation"}),
     "crop_pct": (TREE, "0.5", {"evaluation"}),
     "normalize": (BASE, "imagenet", {"batches", "evaluation"}),
+    "mixup_alpha": (BASE, "0.5", {"batches", "loss"}),
+    "mixup_shares": ({**BASE, "mixup_alpha": "0.5"}, "batch", {"batches"}),
     "skip_corrupt": ({**TREE, "data_dir": "corrupt", "per_batch_size": "11"}, "true", {"error", "batches", "evaluation"}),
     "drop_remainder": (BASE, "true", {"evaluation"}),
     "seed": (BASE, "2", {"batches", "network"}),
@@ -63,6 +66,13 @@ EFFECTS = {
     "loss_scale": (BASE, "8", {"step"}),
     "is_dynamic_loss_scale": (BASE, "1", {"step"}),
     "amp_level": (BASE, "O3", {"outputs"}),
+    "loss_scale_window": (BASE, "100", {"step"}),
+    "label_smoothing": (BASE, "0.1", {"loss"}),
+    "enable_clip_norm": (BASE, "true", {"step"}),
+    "gradient_norm": ({**BASE, "enable_clip_norm": "true"}, "2", {"step"}),
+    "enable_ema": (BASE, "true", {"step"}),
+    "ema_decay": ({**BASE, "enable_ema": "true"}, "0.5", {"step"}),
+    "ema_warmup": ({**BASE, "enable_ema": "true"}, "true", {"step"}),
     "accumulation_steps": (BASE, "2", {"step", "rates"}),
     "max_epoch": (BASE, "5", {"rates"}),
     "lr_scheduler": (BASE, "exponential", {"rates"}),
@@ -77,6 +87,8 @@ EFFECTS = {
     "epsilon": (RMSPROP, "0.5", {"optimiser"}),
     "lr_base_batch": (BASE, "64", {"rates"}),
     "lr_init": ({**BASE, "warmup_epochs": "1"}, "0.05", {"rates"}),
+    "lr_decay": (STAIRS, "0.5", {"rates"}),
+    "lr_num_epochs_per_decay": (STAIRS, "1.5", {"rates"}),
     "lr_power": (POLY, "1.5", {"rates"}),
     "phase_epochs": (PHASES, "1,1", {"rates"}),
     "phase_lr": (PHASES, "0.3,0.2", {"rates"}),
@@ -109,6 +121,8 @@ SHOWN_BY = {
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
+    "mixup_least_images": "e2e/test_train.py::test_few_images_are_not_mixed",
+    **dict.fromkeys(("std_eps", "recompute"), "unit/test_bit.py::test_options_of_the_network"),
     **dict.fromkeys(("conv_pad", "zero_gamma", "weight_init"), "unit/test_models.py::test_resnets_options"),
     **dict.fromkeys(
         ("bn_eps", "bn_momentum", "dropout"), "unit/test_models.py::test_norms_and_dropout_are_options"
@@ -214,7 +228,7 @@ def network_parts(cfg: config.Config) -> dict[str, object]:
     parameters = net.get_parameters()
     images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, *cfg.image_size)), ms.float32)
     outputs = net.set_train(False)(images)
-    rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), from_config(cfg, 1))
+    rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), from_config(cfg, 1, images=200))
     groups = build.optimizer(cfg, net, rates)
     return {
         "network": digest(value for p in sorted(parameters, key=lambda p: p.name) for value in (p.asnumpy().astype(np.float32),)),
@@ -237,7 +251,10 @@ def loss_part(cfg: config.Config) -> float:
     wide = (
         np.concatenate([logits, np.zeros((4, cfg.num_classes - 10))], 1) if cfg.num_classes > 10 else logits
     )
-    return float(build.loss(cfg)(ms.Tensor(wide, ms.float32), ms.Tensor([1, 2, 3, 4], ms.int32)).asnumpy())
+    loss = build.objective(cfg, ms.nn.Cell(), build.data_options(cfg, 1)).loss
+    mixing = [ms.Tensor([1, 2, 3, 0], ms.int32), ms.Tensor([0.3] * 4, ms.float32)] if cfg.mixup_alpha else []
+    labels = ms.Tensor([1, 2, 3, 4], ms.int32)
+    return float(loss(ms.Tensor(wide, ms.float32), labels, *mixing).asnumpy())
 
 
 def parts(options: dict[str, str], folders: dict[str, Path]) -> dict[str, object]:

@@ -182,6 +182,35 @@ def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
 
+def test_average_mixing_and_dynamic_scale_survive_a_kill(few_digits, tmp_path):
+    """All that the options add to a training's state is in its checkpoints."""
+    command = [
+        *TINY, "--data_dir", few_digits, "--enable_ema", "true", "--ema_decay", 0.9, "--mixup_alpha", 0.5,
+        "--is_dynamic_loss_scale", "true", "--loss_scale", 1024, "--loss_scale_window", 4, "--enable_clip_norm", "true",
+        "--gradient_norm", 0.5, "--label_smoothing", 0.1, "--max_steps", 10, "--run_eval", "true",
+    ]  # fmt: skip
+    whole = run_program("train.py", *command, "--ckpt_interval", 5, "--ckpt_path", tmp_path / "whole")
+    assert whole.code == 0, whole.err
+    last = weights(whole.result["checkpoint"])
+    assert float(last["loss_scale.value"]) == 4096
+    shadow, weight = last["ema.classifier.weight"], last["classifier.weight"]
+    assert 0 < np.abs(shadow - weight).max() < 0.5 * np.abs(weight).max()
+    middle = Path(whole.result["checkpoint"]).parent / "densenet22-1_5.ckpt"
+    rest = run_program("train.py", *command, "--ckpt_path", tmp_path / "rest", "--resume", middle)
+    assert rest.code == 0, rest.err
+    assert_same(whole.result["checkpoint"], rest.result["checkpoint"])
+    assert rest.result["top1"] == whole.result["top1"]
+
+
+def test_few_images_are_not_mixed(trained, few_digits, tmp_path):
+    done = run_program(
+        "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 3, "--mixup_alpha", 0.5,
+        "--mixup_least_images", 100_000,
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert_same(trained.result["checkpoint"], done.result["checkpoint"])
+
+
 def test_a_later_phase_needs_the_weights_of_the_one_before(few_digits, tmp_path):
     done = run_program(
         "train.py",

@@ -39,7 +39,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     collectives.group_gradients(groups)
     rates = np.full(steps, 0.1, np.float32)
     optimizer = optim.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
-    step = TrainStep(network, build.loss(cfg), optimizer, build.step_options(cfg, ranks.size))
+    step = TrainStep(build.objective(cfg, network, options), optimizer, build.step_options(cfg, ranks.size))
     losses = [
         step([batch])[0]
         for batch in pipeline.train_batches(samples, options, ranks.rank, ranks.size, 0, steps, 1)

@@ -3,7 +3,7 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
-from src.tasks.classification import Accuracy, Places, SmoothedCrossEntropy
+from src.tasks.classification import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
 
 
 class Given(nn.Cell):
@@ -54,6 +54,44 @@ def test_smoothing_gives_the_rest_to_the_other_classes(smoothing):
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     loss = SmoothedCrossEntropy(5, smoothing)(ms.Tensor(logits, ms.float32), ms.Tensor(labels, ms.int32))
     assert float(loss.asnumpy()) == pytest.approx(-(target * log_p).sum(1).mean(), rel=1e-5)
+
+
+def test_the_other_smoothing_is_spread_over_all_classes():
+    """0.1: the true class 0.9 + 0.1/5, each other one 0.1/5."""
+    rng = np.random.default_rng(1)
+    logits, labels = rng.normal(size=(8, 5)), rng.integers(0, 5, 8)
+    target = 0.9 * np.eye(5)[labels] + 0.1 / 5
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    loss = SmoothedCrossEntropy(5, to_all=0.1)(ms.Tensor(logits, ms.float32), ms.Tensor(labels, ms.int32))
+    assert float(loss.asnumpy()) == pytest.approx(-(target * log_p).sum(1).mean(), rel=1e-5)
+
+
+class Sums(nn.Cell):
+    """(N, 3, H, W) -> (N, 5) scores that depend on all pixels."""
+
+    def construct(self, x):
+        return x.reshape((x.shape[0], 5, -1)).sum(2)
+
+
+def test_mixed_images_have_mixed_labels():
+    """The loss of x' = s x + (1 - s) x[partner] and of soft labels mixed alike, written out."""
+    rng = np.random.default_rng(2)
+    images, labels = rng.normal(size=(4, 3, 5, 2)) / 3, rng.integers(0, 5, 4)
+    partner, share = np.array([2, 0, 3, 1]), rng.uniform(size=4)
+    column = share[:, None]
+    soft = 0.9 * np.eye(5)[labels] + 0.1 / 5
+    soft = column * soft + (1 - column) * soft[partner]
+    mixed = column[:, :, None, None] * images + (1 - column[:, :, None, None]) * images[partner]
+    logits = mixed.reshape(4, 5, -1).sum(2)
+    log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    cell = MixUp(Sums(), MixedCrossEntropy(5, to_all=0.1))
+    found = cell(
+        ms.Tensor(images, ms.float32),
+        ms.Tensor(labels, ms.int32),
+        ms.Tensor(partner, ms.int32),
+        ms.Tensor(share, ms.float32),
+    )
+    assert float(found.asnumpy()) == pytest.approx(-(soft * log_p).sum(1).mean(), rel=1e-5)
 
 
 def test_result_lines_are_the_originals():

@@ -267,3 +267,51 @@ def test_bad_data_is_one_clear_line(tmp_path, digits, case, message):
 def test_too_few_images_for_a_step(size, batch, message):
     with pytest.raises(DataError, match=message):
         pipeline.train_steps_per_epoch(200, replace(OPTIONS, per_batch_size=batch), size, 1)
+
+
+MIXED = replace(OPTIONS, mixup_alpha=0.5)
+
+
+def mixing(options, digits, rank=0, size=1, first=0, last=4):
+    samples = pipeline.open_split(options, digits, train=True)
+    return collect(pipeline.train_batches(samples, options, rank, size, first, last, 1))
+
+
+def test_every_image_has_a_share_of_its_own_and_the_next_one_as_partner(digits):
+    plain, (images, labels, partner, share) = mixing(OPTIONS, digits), mixing(MIXED, digits)
+    np.testing.assert_array_equal(images, plain[0])
+    np.testing.assert_array_equal(labels, plain[1])
+    assert (partner.dtype, share.dtype) == (np.int32, np.float32)
+    assert partner.reshape(4, 16).tolist() == [[*range(1, 16), 0]] * 4
+    assert len(set(share.tolist())) == 64
+    assert 0 <= share.min() < 0.2 < 0.8 < share.max() <= 1
+
+
+def test_one_share_per_batch_and_permuted_partners(digits):
+    _, _, partner, share = mixing(replace(MIXED, mixup_shares="batch"), digits)
+    rows = partner.reshape(4, 16)
+    assert all(sorted(row) == list(range(16)) for row in rows.tolist())
+    assert len({tuple(row) for row in rows.tolist()}) == 4
+    assert [len(set(row)) for row in share.reshape(4, 16).tolist()] == [1] * 4
+    assert len(set(share.tolist())) == 4
+
+
+@pytest.mark.parametrize("shares", ["sample", "batch"])
+def test_mixing_goes_on_where_it_stopped_and_differs_between_ranks(shares, digits):
+    options = replace(MIXED, mixup_shares=shares)
+    whole, rest = mixing(options, digits), mixing(options, digits, first=2)
+    for one, two in zip(whole, rest):
+        np.testing.assert_array_equal(one[32:], two)
+    other = mixing(options, digits, rank=1, size=2)
+    assert (other[3] != mixing(options, digits, rank=0, size=2)[3]).any()
+
+
+def test_shares_follow_the_beta_distribution():
+    """Beta(0.5, 0.5): mean 1/2, variance 1/8, half of the mass beyond 0.1464 and 0.8536."""
+    samples = pipeline.Samples(np.zeros(4000, np.int32), images=np.zeros((4000, 1, 1, 3), np.uint8))
+    order = pipeline.TrainOrder(4000, 16, 0, 1, 1)
+    source = pipeline.TrainSource(samples, order, 0, 4000, MIXED)
+    shares = np.array([source.mixed_with(item)[1] for item in range(4000)])
+    assert shares.mean() == pytest.approx(0.5, abs=0.02)
+    assert shares.var() == pytest.approx(0.125, abs=0.005)
+    assert np.mean((shares < 0.1464) | (shares > 0.8536)) == pytest.approx(0.5, abs=0.03)

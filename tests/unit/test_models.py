@@ -101,7 +101,7 @@ def test_resnet_has_its_stride_at_the_3x3_convolution():
 def test_norms_and_dropout_are_options(net, eps, momentum):
     def norms(**options):
         built = models.build(net, 4, {**DEFAULTS, **options})
-        found = {(cell.norm.eps, round(1 - cell.norm.momentum, 6)) for _, cell in layers.conv_norms(built)}
+        found = {(cell.norm.eps, round(1 - cell.norm.momentum, 6)) for _, cell in layers.foldable(built)}
         return found, getattr(getattr(built, "dropout", None), "p", None)
 
     assert norms()[0] == {(eps, momentum)}

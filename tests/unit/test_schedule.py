@@ -134,3 +134,45 @@ def test_phases_end_the_training():
     assert len(lr_table(3, INCEPTION)) == 95 * 3
     assert len(lr_table(3, replace(INCEPTION, phases=PHASES[2:]))) == 20 * 3
     assert len(lr_table(3, replace(INCEPTION, max_epoch=50))) == 50 * 3
+
+
+# The document's BigTransfer: 50,000 images over 8 cards of 64, 200 epochs of 97 steps.
+BIT = ScheduleOptions("staircase", 0.02, max_epoch=200, warmup_epochs=6.0, drop=0.98, epochs_per_drop=2.5)
+
+
+def test_bigtransfers_rate_is_the_ports_at_every_step():
+    """Written out as the port computes it: 582 steps of warm-up, a drop every int(97 * 2.5) = 242 steps."""
+    rates, wanted = lr_table(97, BIT), []
+    for step in range(19_400):
+        wanted.append(0.02 * step / 582 if step < 582 else 0.02 * 0.98 ** ((step - 582) // 242))
+    np.testing.assert_allclose(rates, np.array(wanted), rtol=1e-6)
+    assert rates[0] == 0
+    assert rates[582] == pytest.approx(0.02)
+    assert rates[-1] == pytest.approx(0.02 * 0.98**77)
+    assert rates[-1] == pytest.approx(0.00422, abs=5e-6)
+    assert len(set(rates[582:])) == 78, "77 drops"
+
+
+@pytest.mark.parametrize(
+    ("images", "milestones"),
+    [
+        (357, (100, 200, 300, 400, 500)),
+        (19_999, (100, 200, 300, 400, 500)),
+        (50_000, (500, 3000, 6000, 9000, 10_000)),
+        (1_281_167, (500, 6000, 12_000, 18_000, 20_000)),
+    ],
+)
+def test_bit_hyperrule_counts_steps(images, milestones):
+    options = ScheduleOptions("hyperrule", 0.003, max_epoch=1000, images=images)
+    rates, (warmup, *drops, end) = lr_table(max(1, images // 512), options), milestones
+    assert len(rates) == min(end, 1000 * max(1, images // 512))
+    assert rates[0] == 0
+    assert rates[warmup // 2] == pytest.approx(0.0015)
+    for number, drop in enumerate(drops):
+        assert rates[drop] == pytest.approx(0.003 * 0.1**number)
+        assert rates[drop + 1] == pytest.approx(0.003 * 0.1 ** (number + 1))
+
+
+def test_bit_hyperrule_ends_with_max_epoch():
+    options = ScheduleOptions("hyperrule", 0.003, max_epoch=2, images=50_000)
+    assert len(lr_table(97, options)) == 194

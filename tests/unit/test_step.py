@@ -8,8 +8,8 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
-from src import optim, step
-from src.step import StepOptions, TrainStep
+from src import loss_scale, optim, step
+from src.step import Objective, StepOptions, TrainStep
 
 RATES = np.array([0.1, 0.05, 0.2, 0.01], np.float32)
 MOMENTUM, DECAY = 0.9, 0.01
@@ -77,7 +77,7 @@ def tensors(*pairs) -> list[tuple]:
 
 def trainer(cell: nn.Cell, **options) -> TrainStep:
     optimizer = optim.sgd_momentum(cell.trainable_params(), RATES, MOMENTUM, DECAY)
-    return TrainStep(cell, HalfSquares(), optimizer, StepOptions(**options))
+    return TrainStep(Objective(cell, HalfSquares()), optimizer, StepOptions(**options))
 
 
 def values(cell: nn.Cell) -> dict[str, np.ndarray]:
@@ -104,7 +104,7 @@ def test_steps_are_those_done_by_hand(cell):
 def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
     """Epsilon inside the root, the mean square from 1 on; forgetting keeps the count of steps and so the rate."""
     optimizer = optim.rmsprop(cell.trainable_params(), RATES, 0.8, 0.5, MOMENTUM, DECAY)
-    one, hand = TrainStep(cell, HalfSquares(), optimizer, StepOptions()), Hand(cell)
+    one, hand = TrainStep(Objective(cell, HalfSquares()), optimizer, StepOptions()), Hand(cell)
     squares = {name: np.ones_like(value) for name, value in hand.values.items()}
     for step_number, ((x, y), rate) in enumerate(zip(batches(4), RATES)):
         if step_number == 2:
@@ -162,14 +162,73 @@ def test_overflow_halves_a_dynamic_scale_and_skips_the_step(cell):
     assert one(tensors(*batches(1)))[1] is True
 
 
-def test_a_dynamic_scale_doubles_after_two_thousand_good_steps(cell):
-    scale = step.LossScale(1024.0, True)
-    scale.good_steps.set_data(ms.Tensor(step.GROWTH_INTERVAL - 2, ms.int32))
+@pytest.mark.parametrize(("value", "window", "grown"), [(1024.0, 2000, 2048.0), (2.0**24, 100, 2.0**24)])
+def test_a_dynamic_scale_doubles_after_a_window_of_good_steps(value, window, grown):
+    scale = loss_scale.LossScale(value, window)
+    scale.good_steps.set_data(ms.Tensor(window - 2, ms.int32))
     good = ms.Tensor(True)
     scale(good)
-    assert (float(scale.value.asnumpy()), int(scale.good_steps.asnumpy())) == (1024.0, 1999)
+    assert (float(scale.value.asnumpy()), int(scale.good_steps.asnumpy())) == (value, window - 1)
     scale(good)
-    assert (float(scale.value.asnumpy()), int(scale.good_steps.asnumpy())) == (2048.0, 0)
+    assert (float(scale.value.asnumpy()), int(scale.good_steps.asnumpy())) == (grown, 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1024.0])
+def test_the_global_norm_is_clipped_behind_the_loss_scale(cell, scale):
+    """Over all weights together, and not where it is small already."""
+    hand, one = Hand(cell), trainer(cell, loss_scale=scale, clip_norm=0.5)
+    clipped = []
+    for (x, y), rate in zip([*batches(3), *batches(1, scale=0.02)], RATES):
+        _, gradients = hand.gradients(x, y)
+        norm = np.sqrt(sum(np.square(gradient).sum() for gradient in gradients.values()))
+        clipped.append(norm > 0.5)
+        hand.update({name: g * min(1, 0.5 / norm) for name, g in gradients.items()}, rate)
+        one(tensors((x, y)))
+        close(cell, hand.values)
+    assert any(clipped)
+    assert not all(clipped)
+
+
+def averaged(one: TrainStep) -> dict[str, np.ndarray]:
+    return {p.name: p.asnumpy().copy() for p in one.state if p.name.startswith("ema.")}
+
+
+@pytest.mark.parametrize("warmup", [False, True])
+def test_the_average_follows_the_weights(cell, warmup):
+    one = trainer(cell, average=0.9, average_warmup=warmup)
+    wanted = {f"ema.{name}": value for name, value in values(cell).items()}
+    for update, (x, y) in enumerate(batches(4), 1):
+        one(tensors((x, y)))
+        decay = min(0.9, (1 + update) / (10 + update)) if warmup else 0.9
+        for name, value in values(cell).items():
+            wanted[f"ema.{name}"] = decay * wanted[f"ema.{name}"] + (1 - decay) * value
+        found = averaged(one)
+        assert set(found) == set(wanted)
+        for name, value in found.items():
+            np.testing.assert_allclose(value, wanted[name], rtol=2e-6, atol=2e-6)
+    one.average.to_weights()
+    close(cell, {name[4:]: value for name, value in wanted.items()})
+
+
+def test_a_step_that_overflows_leaves_the_average_alone(cell):
+    one = trainer(cell, loss_scale=2.0**20, dynamic_loss_scale=True, average=0.5, clip_norm=1.0)
+    assert one(tensors(*batches(1)))[1] is True
+    before = averaged(one)
+    assert one(tensors(*batches(1, scale=1e18)))[1] is False
+    after = averaged(one)
+    assert all((before[name] == after[name]).all() for name in before)
+    assert one(tensors(*batches(1)))[1] is True
+    assert any((averaged(one)[name] != after[name]).any() for name in after)
+
+
+def test_the_averages_of_batch_norms_statistics_are_kept_too():
+    network = nn.SequentialCell(nn.Dense(3, 4), nn.BatchNorm1d(4), nn.Dense(4, 2))
+    optimizer = optim.sgd_momentum(network.trainable_params(), RATES, MOMENTUM, DECAY)
+    one = TrainStep(Objective(network, HalfSquares()), optimizer, StepOptions(average=0.5))
+    one(tensors(*batches(1)))
+    moved, mean = averaged(one)["ema.1.moving_mean"], network[1].moving_mean.asnumpy()
+    assert np.abs(mean).max() > 0
+    np.testing.assert_allclose(moved, mean / 2, rtol=1e-6)
 
 
 @pytest.mark.parametrize("dynamic", [False, True])

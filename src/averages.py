@@ -1,0 +1,49 @@
+"""The exponential moving average of a network's weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+
+PREFIX = "ema"
+
+blend = ops.MultitypeFuncGraph("blend")
+
+
+@blend.register("Tensor", "Tensor", "Tensor")
+def blended(share, shadow, weight):
+    return ops.assign(shadow, ops.lerp(shadow, weight, share))
+
+
+class Average(nn.Cell):
+    """Moves each of `shadows` towards its parameter: s = decay * s + (1 - decay) * w.
+
+    Shadows are float32 and start as the parameters are; those of batch norms' statistics are averaged too. With
+    `warmup` the decay of update t = 1, 2, ... is min(decay, (1 + t) / (10 + t)), as in TensorFlow's
+    ExponentialMovingAverage with num_updates, so that the first weights are soon forgotten. `updates` counts t.
+    """
+
+    def __init__(self, parameters: Iterable[ms.Parameter], updates: ms.Parameter, decay: float, warmup: bool):
+        super().__init__(auto_prefix=False)
+        self.weights = ms.ParameterTuple(parameters)
+        self.shadows = self.weights.clone(prefix=PREFIX, init="same")
+        for shadow in self.shadows:
+            shadow.requires_grad = False
+        self.updates, self.decay, self.warmup = updates, decay, warmup
+        self.map = ops.HyperMap()
+
+    def construct(self, after):
+        """Average what there is `after` that value has been computed."""
+        decay = ops.depend(ms.Tensor(self.decay, ms.float32), after)
+        if self.warmup:
+            count = ops.depend(self.updates, after).astype(ms.float32).reshape(())
+            decay = ops.minimum(decay, (1 + count) / (10 + count))
+        return self.map(ops.partial(blend, 1 - decay), self.shadows, ops.depend(self.weights, after))
+
+    def to_weights(self) -> None:
+        """Overwrite the parameters with their averages."""
+        for weight, shadow in zip(self.weights, self.shadows):
+            weight.set_data(ms.Tensor(shadow.asnumpy(), weight.dtype))
