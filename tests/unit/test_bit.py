@@ -71,6 +71,22 @@ def test_groups_of_channels_are_normalised_per_image(training, on_cpu):
     np.testing.assert_allclose(norm(ms.Tensor(x, ms.float32)).asnumpy(), wanted, atol=2e-5)
 
 
+def test_the_fast_norm_has_the_gradients_of_the_librarys():
+    """Three times, since its kernels overwrite some of what they are given."""
+    rng = np.random.default_rng(0)
+    x, upstream = (ms.Tensor(rng.normal(1, 3, (3, 64, 5, 4)), ms.float32) for _ in range(2))
+    found = []
+    for on_cpu in (False, True):
+        norm = GroupNormReLU(64, False, on_cpu=on_cpu).set_train(True)
+        norm.gamma.set_data(ms.Tensor(np.linspace(0.5, 2, 64), ms.float32))
+        run = ms.value_and_grad(lambda x, norm=norm: (norm(x) * upstream).sum(), 0, norm.trainable_params())
+        for _ in range(3):
+            value, (dx, (dgamma, dbeta)) = run(x)
+        found.append([tensor.asnumpy() for tensor in (value, dx, dgamma, dbeta)])
+    for one, two in zip(*found):
+        np.testing.assert_allclose(two, one, rtol=1e-4, atol=1e-4 * np.abs(one).max())
+
+
 def test_a_folded_network_is_the_same_function():
     source, folded = small(), small()
     layers.fold(folded)

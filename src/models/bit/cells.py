@@ -12,6 +12,35 @@ from mindspore.common.initializer import HeUniform
 
 GROUPS = 32
 NORM_EPS = 1e-5
+OVERWRITTEN = (-5.75, 7.25)  # of constants that are nobody else's; see RowNorm
+
+
+class RowNorm(nn.Cell):
+    """(x - mean) / sqrt(variance + eps) over each row of (R, K) float32.
+
+    On a CPU the rows are the channels of a batch norm, whose kernels are there 2 - 8 times as fast, forward and
+    backward, as those of group norm, layer norm or the formula written out. In training mode these kernels overwrite
+    the moving mean and variance that they are given: so these are not the constants that serve as beta and gamma.
+    """
+
+    def __init__(self, eps: float, on_cpu: bool):
+        super().__init__()
+        self.on_cpu = on_cpu
+        self.batch_norm = ops.BatchNorm(is_training=True, epsilon=eps, momentum=0.1)
+        self.layer_norm = ops.LayerNorm(1, 1, eps)
+
+    def construct(self, x):
+        count, length = x.shape
+        if not self.on_cpu:
+            ones, zeros = ops.ones((length,), ms.float32), ops.zeros((length,), ms.float32)
+            return self.layer_norm(x, ones, zeros)[0]
+        ones, zeros = ops.ones((count,), ms.float32), ops.zeros((count,), ms.float32)
+        mean, variance = (
+            ops.full((count,), OVERWRITTEN[0], dtype=ms.float32),
+            ops.full((count,), OVERWRITTEN[1], dtype=ms.float32),
+        )
+        image = x.reshape((1, count, length, 1))
+        return self.batch_norm(image, ones, zeros, mean, variance)[0].reshape(x.shape)
 
 
 class StandardisedConv(nn.Conv2d):
@@ -40,15 +69,15 @@ class StandardisedConv(nn.Conv2d):
         )  # PyTorch's default, which the paper's code leaves in place
         super().__init__(cin, cout, kernel, stride, **sides, has_bias=False, weight_init=init)
         self.eps, self.is_folded = eps, False
+        self.unit = RowNorm(eps, on_cpu)
 
     def construct(self, x):
         weight = self.weight if self.is_folded else self.standardised(self.weight)
         return self.conv2d(x, weight.astype(x.dtype))
 
     def standardised(self, weight):
-        weight = weight.astype(ms.float32)
-        centred = weight - weight.mean((1, 2, 3), keep_dims=True)
-        return centred * ops.rsqrt(ops.square(centred).mean((1, 2, 3), keep_dims=True) + self.eps)
+        rows = weight.astype(ms.float32).reshape((weight.shape[0], -1))
+        return self.unit(rows).reshape(weight.shape)
 
     def fold(self) -> None:
         """Use the weight as it is; `refill` gives it the standardised one."""
@@ -67,8 +96,20 @@ class GroupNormReLU(nn.GroupNorm):
 
     def __init__(self, channels: int, is_recomputed: bool, on_cpu: bool):
         super().__init__(GROUPS, channels, eps=NORM_EPS)
+        self.on_cpu = on_cpu
+        if on_cpu:
+            self.unit = RowNorm(NORM_EPS, on_cpu)
+            # gamma * x + beta of each channel, in one pass each way
+            self.affine = ops.BatchNorm(is_training=False, epsilon=NORM_EPS)
+            self.mean = ms.Tensor(np.zeros(channels), ms.float32)
+            self.variance = ms.Tensor(np.full(channels, 1 - NORM_EPS), ms.float32)
         if is_recomputed:
             self.recompute()
 
     def construct(self, x):
-        return ops.relu(self._cal_output(x))
+        if not self.on_cpu:
+            return ops.relu(self._cal_output(x))
+        rows = x.astype(ms.float32).reshape((x.shape[0] * GROUPS, -1))
+        unit = self.unit(rows).reshape(x.shape)
+        gamma, beta = self.gamma.astype(ms.float32), self.beta.astype(ms.float32)
+        return ops.relu(self.affine(unit, gamma, beta, self.mean, self.variance)[0]).astype(x.dtype)
