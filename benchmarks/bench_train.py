@@ -23,8 +23,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 OURS = "mindlift"
 PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm"}
-SIDE = {"densenet100": 32, "densenet121": 224, "resnet50": 224, "inception_v4": 299}
-BATCH = {"densenet100": 64, "densenet121": 8, "resnet50": 8, "inception_v4": 4}
+SIDE = {"densenet100": 32, "densenet121": 224, "resnet50": 224, "inception_v4": 299, "bit_r50x1": 224}
+BATCH = {"densenet100": 64, "densenet121": 8, "resnet50": 8, "inception_v4": 4, "bit_r50x1": 8}
 
 
 def arguments() -> argparse.Namespace:

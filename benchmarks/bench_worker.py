@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-CLASSES = {"densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000}
+CLASSES = {"densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000, "bit_r50x1": 1000}
+THEIR_NAMES = {"mindcv": {"bit_r50x1": "BiT_resnet50"}, "timm": {"bit_r50x1": "resnetv2_50x1_bit"}}
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 
 
@@ -73,7 +74,7 @@ def mindcv(net: str, work: str, batch: int, size: int, threads: int):
     version = f"{__version__}, MindSpore {ms.__version__}"
     ms.set_context(mode=ms.GRAPH_MODE, device_target="CPU", runtime_num_threads=threads)
     if net != "densenet100":
-        network = create_model(net, num_classes=CLASSES[net])
+        network = create_model(THEIR_NAMES["mindcv"].get(net, net), num_classes=CLASSES[net])
     else:
         network = DenseNet(12, (16, 16, 16), 24, num_classes=10)
         network.features.conv0 = nn.Conv2d(3, 24, 3, pad_mode="pad", padding=1)
@@ -99,7 +100,7 @@ def timm(net: str, work: str, batch: int, size: int, threads: int):
     torch.set_num_threads(threads)
     version = f"{timm.__version__}, PyTorch {torch.__version__.partition('+')[0]}"
     if net != "densenet100":
-        network = timm.create_model(net, num_classes=CLASSES[net])
+        network = timm.create_model(THEIR_NAMES["timm"].get(net, net), num_classes=CLASSES[net])
     else:
         network = timm.models.densenet.DenseNet(12, (16, 16, 16), num_classes=10, memory_efficient=False)
         network.features.conv0 = torch.nn.Conv2d(3, 24, 3, padding=1, bias=False)
