@@ -22,6 +22,7 @@ FIRST_DYNAMIC_LOSS_SCALE = 65536.0
 
 
 def data_options(cfg: Any, workers: int) -> DataOptions:
+    check_crop(cfg)
     fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name != "workers"}
     return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
 
@@ -80,10 +81,25 @@ def inference_network(cfg: Any, net: nn.Cell, device: str) -> nn.Cell:
 
 def check_image_size(cfg: Any) -> None:
     least = models.family_of(cfg.net).least_side(cfg.net)
-    if min(cfg.image_size) < least:
-        height, width = cfg.image_size
+    for name in ("image_size", "eval_image_size"):
+        size = getattr(cfg, name)
+        if size is not None and min(size) < least:
+            height, width = size
+            raise ConfigError(
+                f"--{name} {height},{width}: {cfg.net} needs at least {least} in both directions"
+            )
+
+
+def check_crop(cfg: Any) -> None:
+    """ConfigError if there is nothing to crop image_size from."""
+    if cfg.augment != "resize_crop":
+        return
+    height, width = cfg.image_size
+    if cfg.train_resize is None or cfg.train_resize[0] < height or cfg.train_resize[1] < width:
+        given = "not set" if cfg.train_resize is None else "{},{}".format(*cfg.train_resize)
         raise ConfigError(
-            f"--image_size {height},{width}: {cfg.net} needs at least {least} in both directions"
+            f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
+            f" {height},{width}"
         )
 
 

@@ -22,7 +22,7 @@ from src.data import pipeline
 from src.model_utils import programs
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.config import COMMAND_LINE
-from src.model_utils.errors import CheckpointError, ConfigError, ExportError, StorageError
+from src.model_utils.errors import CheckpointError, ExportError, StorageError
 from src.model_utils.provenance import side_file_of
 from src.model_utils.run_paths import write_atomic
 from src.models import layers
@@ -46,7 +46,7 @@ def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
     Raises CheckpointError for weights that don't fit, ExportError for a network that the format can't hold or a file
     that computes something else, StorageError. Nothing is left then, and an older file stays.
     """
-    cfg = with_size(cfg)
+    cfg = cfg.replace(image_size=cfg.eval_image_size or cfg.image_size, eval_image_size=None)
     network, shape = loaded(cfg, weights), (batch_size(cfg), 3, *cfg.image_size)
     images = np.random.default_rng(SEED).normal(size=shape).astype(np.float32)
     expected = network(ms.Tensor(images)).asnumpy()
@@ -60,16 +60,6 @@ def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
     write_atomic(side_file_of(target), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     print(f"exported {target} ({target.stat().st_size:,} bytes) and {side_file_of(target)}")
     return target
-
-
-def with_size(cfg: Any) -> Any:
-    """`cfg` with the image size that --height and --width ask for."""
-    height, width = cfg.height or cfg.image_size[0], cfg.width or cfg.image_size[1]
-    if (height, width) != cfg.image_size and cfg.origin("image_size") == COMMAND_LINE:
-        raise ConfigError(
-            f"--image_size {cfg.image_size[0]},{cfg.image_size[1]} contradicts --height and --width; give one of them"
-        )
-    return cfg.replace(image_size=(height, width))
 
 
 def batch_size(cfg: Any) -> int:

@@ -23,7 +23,7 @@ FREE = frozenset(
     eval_data_dir data_format skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
     log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
     enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize crop_pct
-    cache_path resume_url stage_mode stage_timeout publish_timeout file_name file_format height width model_file top_k
+    cache_path resume_url stage_mode stage_timeout publish_timeout file_name file_format model_file top_k eval_image_size
     class_names output_json output_csv contact_sheet crops crop_scales crop_batch eval_path blacklist
     save_checkpoint_epochs all_reduce_fusion""".split()
 )

@@ -44,6 +44,12 @@ def pad_crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return padded[top : top + height, left : left + width]
 
 
+def random_crop(image: np.ndarray, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+    """A random part of `size` (height, width), which must fit."""
+    top, left = (int(rng.integers(0, have - want + 1)) for have, want in zip(image.shape, size))
+    return image[top : top + size[0], left : left + size[1]]
+
+
 def flip_and_jitter(
     image: np.ndarray, rng: np.random.Generator, flip_probability: float, strength: float
 ) -> np.ndarray:

@@ -17,7 +17,7 @@ class Pictures(pipeline.Samples):
     `turned` counts the images with an EXIF rotation: it is not applied, because training does not apply it.
 
     The pixels go the way of `pipeline.eval_batches`. A data set of files is resized and cropped there; of CIFAR-10
-    and the digits, which are arrays, an image is brought to `image_size` here, by what resizes the arrays.
+    and the digits, which are arrays, an image is brought to the evaluation's size here, by what resizes the arrays.
     """
 
     def __init__(self, files: list[Path], options: pipeline.DataOptions):
@@ -40,11 +40,11 @@ class Pictures(pipeline.Samples):
             return None
 
     def read(self, index: int) -> np.ndarray:
-        """(H, W, 3) uint8 of `image_size`; black for a file that is no whole image."""
+        """(H, W, 3) uint8 of the evaluation's size; black for a file that is no whole image."""
         image = self.decode(index)
         if image is None:
-            return np.zeros((*self.options.image_size, 3), np.uint8)
-        return pipeline.fit(image[None], self.options.image_size)[0]
+            return np.zeros((*self.options.eval_size, 3), np.uint8)
+        return pipeline.fit(image, self.options.eval_size, self.options.interpolation)
 
 
 def batches(pictures: Pictures) -> pipeline.Batches:

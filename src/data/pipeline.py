@@ -21,6 +21,7 @@ from PIL import Image
 
 from src.data import augment, cifar10, image_folder, layout, record_read
 from src.data.order import TrainOrder, eval_shard, sample_rng, steps_per_epoch
+from src.data.rand_augment import rand_augment
 from src.model_utils.errors import DataError
 
 STATISTICS = {
@@ -28,7 +29,7 @@ STATISTICS = {
     "cifar10": ([127.5] * 3, [127.5] * 3),
 }
 STATISTICS["digits"] = STATISTICS["half"] = STATISTICS["cifar10"]
-MIXUP_STAGE = 3  # of order.sample_rng
+RAND_AUGMENT_STAGE, MIXUP_STAGE = 2, 3  # of order.sample_rng
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
 
@@ -52,8 +53,17 @@ class DataOptions:
     crop_pct: float | None
     normalize: str
     data_format: str
+    train_resize: tuple[int, int] | None = None
+    eval_image_size: tuple[int, int] | None = None
+    interpolation: str = "bilinear"
+    rand_augment_num_layers: int = 0
+    rand_augment_magnitude: float = 20.0
     mixup_alpha: float = 0.0
     mixup_shares: str = "sample"
+
+    @property
+    def eval_size(self) -> tuple[int, int]:
+        return self.eval_image_size or self.image_size
 
 
 class Samples:
@@ -125,23 +135,21 @@ def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
         shards = record_read.open_split(path, train, options)
         if options.dataset == "imagenet":
             return Samples(shards.labels, files=shards.names, fetch=shards.read)
-        return Samples(shards.labels, images=fit(shards.pixels(), options.image_size))
+        return Samples(shards.labels, images=shards.pixels())
     if options.dataset == "imagenet":
         folder = layout.split_folder(path, train)
         files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)
         return Samples(labels, files=files)
     images, labels = cifar10.load(path, train, options.num_classes, options.allow_unused_classes)
-    return Samples(labels, images=fit(images, options.image_size))
+    return Samples(labels, images=images)
 
 
-def fit(images: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """(N, H, W, 3) uint8 resized once to `size` (bilinear with antialiasing)."""
-    if images.shape[1:3] == size:
-        return images
-    shape = (size[1], size[0])
-    return np.stack(
-        [np.asarray(Image.fromarray(image).resize(shape, Image.Resampling.BILINEAR)) for image in images]
-    )
+def fit(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+    """(H, W, 3) uint8 resized to `size` (height, width) as Pillow does it, with antialiasing."""
+    if image.shape[:2] == size:
+        return image
+    method = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
+    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), method))
 
 
 class TrainSource:
@@ -162,8 +170,12 @@ class TrainSource:
         epoch, index = self.order(self.start + item)
         if not self.samples.encoded:
             key = np.array([epoch, index], np.int64)
-            image = self.jitter(self.region(self.samples.read(index), key)[0], key)[0]
-            return image, self.samples.labels[index], key
+            image = self.samples.read(index)
+            return (
+                (image if has_maps(self.options) else self.small(image, key)),
+                self.samples.labels[index],
+                key,
+            )
         image = self.samples.read(index) if not self.options.skip_corrupt else None
         if image is None:
             index, image = self.next_good(index)
@@ -194,16 +206,32 @@ class TrainSource:
         share = rng.beta(alpha, alpha)
         return np.int32(rng.permutation(batch)[position]), np.float32(share)
 
+    def small(self, image: np.ndarray, key: np.ndarray) -> np.ndarray:
+        """Everything at once, of an image that is worth no thread of its own."""
+        if self.options.augment != "resized_crop":
+            image = fit(image, self.options.image_size, self.options.interpolation)
+        image = fit(self.region(image, key)[0], self.options.image_size, self.options.interpolation)
+        return self.jitter(image, key)[0]
+
     def region(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), 0)
-        crop = {"pad_crop": augment.pad_crop, "resized_crop": augment.resized_crop_region}.get(
-            self.options.augment
-        )
-        return (np.ascontiguousarray(crop(image, rng)) if crop else image), key
+        rng, options = sample_rng(self.options.seed, int(key[0]), int(key[1]), 0), self.options
+        if options.augment == "pad_crop":
+            image = augment.pad_crop(image, rng)
+        elif options.augment == "resized_crop":
+            image = augment.resized_crop_region(image, rng)
+        elif options.augment == "resize_crop":
+            image = augment.random_crop(image, rng, options.image_size)
+        return np.ascontiguousarray(image), key
 
     def jitter(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), 1)
-        return augment.flip_and_jitter(image, rng, self.options.hflip, self.options.color_jitter), key
+        image = augment.flip_and_jitter(image, rng, self.options.hflip, self.options.color_jitter)
+        return image, key
+
+    def rand_augment(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), RAND_AUGMENT_STAGE)
+        layers, magnitude = self.options.rand_augment_num_layers, self.options.rand_augment_magnitude
+        return rand_augment(image, rng, layers, magnitude), key
 
 
 class EvalSource:
@@ -217,11 +245,14 @@ class EvalSource:
 
     def __getitem__(self, item: int):
         index, weight = int(self.indices[item]), self.weights[item]
-        if not (self.samples.encoded and self.options.skip_corrupt):
+        if not self.samples.encoded:
+            image = fit(self.samples.read(index), self.options.eval_size, self.options.interpolation)
+            return image, self.samples.labels[index], weight
+        if not self.options.skip_corrupt:
             return self.samples.read(index), self.samples.labels[index], weight
         image = self.samples.decode(index) if weight else None
         if image is None:
-            image, weight = np.zeros((*self.options.image_size, 3), np.uint8), np.int32(0)
+            image, weight = np.zeros((*self.options.eval_size, 3), np.uint8), np.int32(0)
         return image, self.samples.labels[index], weight
 
 
@@ -289,14 +320,46 @@ def train_batches(
     source = TrainSource(samples, order, first_batch * batch, last_batch * batch, options)
     mixing = ["partner", "share"] if options.mixup_alpha else []
     dataset = generator(source, ["image", "label", "key", *mixing])
-    if samples.encoded:
-        if not options.skip_corrupt:
-            dataset = c_map(dataset, [vision.Decode()], options.workers)
-        dataset = python_map(dataset, source.region)
-        dataset = c_map(dataset, [vision.Resize(options.image_size)], options.workers)
-        dataset = python_map(dataset, source.jitter)
+    if samples.encoded and not options.skip_corrupt:
+        dataset = c_map(dataset, [vision.Decode()], options.workers)
+    if samples.encoded or has_maps(options):
+        dataset = augmented(dataset, source, options)
     dataset = normalised(dataset, options).project(["image", "label", *mixing])
     return Batches(dataset.batch(batch, drop_remainder=True), samples)
+
+
+def has_maps(options: DataOptions) -> bool:
+    """Whether the augmentation is worth threads of its own also with small images."""
+    return options.augment == "resize_crop" or options.rand_augment_num_layers > 0
+
+
+def augmented(dataset: ds.Dataset, source: TrainSource, options: DataOptions) -> ds.Dataset:
+    """Resize, crop, mirror, RandAugment, in this order; resized_crop resizes behind the crop."""
+    encoded = source.samples.encoded
+    if options.augment == "resize_crop":
+        assert options.train_resize is not None
+        dataset = python_map(resized(dataset, options.train_resize, encoded, options), source.region)
+    elif encoded or options.augment == "resized_crop":
+        dataset = resized(python_map(dataset, source.region), options.image_size, encoded, options)
+    else:
+        dataset = python_map(resized(dataset, options.image_size, encoded, options), source.region)
+    dataset = python_map(dataset, source.jitter)
+    if options.rand_augment_num_layers:
+        dataset = python_map(dataset, source.rand_augment, options.workers)
+    return dataset
+
+
+def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: DataOptions) -> ds.Dataset:
+    """Images of `size`. Bicubic is Pillow's, exactly, in C++; bilinear is MindSpore's for files and Pillow's for others.
+
+    MindSpore's bilinear differs from Pillow's by one grey value in a quarter of the pixels and is not moved here,
+    because published figures were measured with it.
+    """
+    if options.interpolation == "bicubic":
+        return c_map(dataset, [vision.Resize(size, vision.Inter.PILCUBIC)], options.workers)
+    if encoded:
+        return c_map(dataset, [vision.Resize(size)], options.workers)
+    return c_map(dataset, [functools.partial(fit, size=size, interpolation=options.interpolation)], 1)
 
 
 def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -> Batches:
@@ -309,7 +372,7 @@ def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -
     dataset = generator(source, ["image", "label", "weight"])
     if samples.encoded:
         decode = [] if options.skip_corrupt else [vision.Decode()]
-        resize = [eval_resize(options), vision.CenterCrop(options.image_size)]
+        resize = [eval_resize(options), vision.CenterCrop(options.eval_size)]
         dataset = c_map(dataset, decode + resize, options.workers)
     return Batches(normalised(dataset, options).batch(options.per_batch_size), samples, indices)
 
@@ -321,9 +384,9 @@ def statistics(options: DataOptions) -> tuple[list[float], list[float]]:
 
 def resize_rule(options: DataOptions) -> str:
     """In words, how `eval_batches` brings an image to `image_size`."""
-    height, width = options.image_size
+    height, width = options.eval_size
     if options.dataset != "imagenet":
-        return f"resize to {height} x {width} (height x width; Pillow's bilinear)"
+        return f"resize to {height} x {width} (height x width; Pillow's {options.interpolation})"
     if options.crop_pct is None:
         size = f"{options.eval_resize} x {options.eval_resize}"
     else:
@@ -339,23 +402,26 @@ def eval_resize(options: DataOptions) -> Callable:
     floor(image_size / crop_pct); with a non-square image_size each side is divided so, and the image becomes
     the smallest that covers both.
     """
+    method = vision.Inter.PILCUBIC if options.interpolation == "bicubic" else vision.Inter.LINEAR
     if options.crop_pct is None:
-        return vision.Resize((options.eval_resize, options.eval_resize))
+        return vision.Resize((options.eval_resize, options.eval_resize), method)
     height, width = resized_to(options)
-    return vision.Resize(height) if height == width else functools.partial(cover, box=(height, width))
+    if height == width:
+        return vision.Resize(height, method)
+    return functools.partial(cover, box=(height, width), method=method)
 
 
 def resized_to(options: DataOptions) -> tuple[int, int]:
     """The (height, width) that crop_pct asks an image to cover."""
     assert options.crop_pct is not None
-    height, width = (math.floor(side / options.crop_pct) for side in options.image_size)
+    height, width = (math.floor(side / options.crop_pct) for side in options.eval_size)
     return height, width
 
 
-def cover(image: np.ndarray, box: tuple[int, int]) -> np.ndarray:
+def cover(image: np.ndarray, box: tuple[int, int], method: vision.Inter) -> np.ndarray:
     """`image` resized, aspect kept, so that it just covers `box` (height, width)."""
     scale = max(box[0] / image.shape[0], box[1] / image.shape[1])
-    return vision.Resize((round(image.shape[0] * scale), round(image.shape[1] * scale)))(image)
+    return vision.Resize((round(image.shape[0] * scale), round(image.shape[1] * scale)), method)(image)
 
 
 def generator(source, columns: list[str]) -> ds.GeneratorDataset:
@@ -369,8 +435,9 @@ def c_map(dataset: ds.Dataset, operations: list, workers: int) -> ds.Dataset:
     return dataset.map(operations, ["image"], num_parallel_workers=workers)
 
 
-def python_map(dataset: ds.Dataset, function: Callable) -> ds.Dataset:
-    return dataset.map(function, ["image", "key"], ["image", "key"], num_parallel_workers=1)
+def python_map(dataset: ds.Dataset, function: Callable, workers: int = 1) -> ds.Dataset:
+    """`function` in threads: more than one only where it spends its time in Pillow, which lets others run."""
+    return dataset.map(function, ["image", "key"], ["image", "key"], num_parallel_workers=workers)
 
 
 def normalised(dataset: ds.Dataset, options: DataOptions) -> ds.Dataset:

@@ -159,7 +159,23 @@ def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> C
     for name, value in typed.items():
         by_platform = line.in_cloud and is_platform(schema.options[name])
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
+    settle_sizes(values, origins)
     return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
+
+
+def settle_sizes(values: dict[str, Value], origins: dict[str, str]) -> None:
+    """Put height and width into image_size; a size that the user gives is also that of the evaluation."""
+    size, given = values.get("image_size"), [values.get(name) for name in ("height", "width")]
+    if any(given) and isinstance(size, tuple):
+        wanted = tuple(side or old for side, old in zip(given, size))
+        if wanted != size and origins["image_size"] == COMMAND_LINE:
+            raise ConfigError(
+                f"--image_size {size[0]},{size[1]} contradicts --height and --width; give one of them"
+            )
+        values["image_size"], origins["image_size"] = wanted, "height and width"
+    typed = [name for name in ("image_size", "height", "width") if origins.get(name) == COMMAND_LINE]
+    if typed and origins.get("eval_image_size") not in (None, DEFAULTS, COMMAND_LINE):
+        values["eval_image_size"], origins["eval_image_size"] = None, f"--{typed[0]}"
 
 
 def base_of(

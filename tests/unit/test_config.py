@@ -274,3 +274,27 @@ def test_defaults_file_is_complete_without_the_repository(tmp_path):
     shutil.copy(ROOT / "default_config.yaml", tmp_path)
     with pytest.raises(ConfigError, match="unknown net 'densenet100'"):
         config.load([], root=tmp_path)
+
+
+def size_of(*words: str, prog: str = "train.py") -> tuple:
+    cfg = config.load(["--net", "densenet22", *words], prog=prog)
+    return cfg.image_size, cfg.eval_image_size
+
+
+def test_height_and_width_are_the_two_halves_of_image_size(tmp_path):
+    assert size_of("--height", "12") == ((12, 8), None)
+    assert size_of("--image_width", "16", "--image_height", "12") == ((12, 16), None)
+    assert size_of("--image_size", "9,8", "--height", "9") == ((9, 8), None)
+    with pytest.raises(ConfigError, match="--image_size 9,8 contradicts --height and --width"):
+        size_of("--image_size", "9,8", "--height", "10")
+
+
+def test_a_size_that_the_user_gives_is_also_the_evaluations(tmp_path):
+    """A recipe may evaluate larger images than it trains with."""
+    file = tmp_path / "r.yaml"
+    file.write_text("net: densenet22\ndataset: digits\nimage_size: 8\neval_image_size: 12\n")
+    recipe = ("--config_path", str(file))
+    assert size_of(*recipe) == ((8, 8), (12, 12))
+    assert size_of(*recipe, "--height", "16") == ((16, 8), None)
+    assert size_of(*recipe, "--image_size", "16") == ((16, 16), None)
+    assert size_of(*recipe, "--image_size", "16", "--eval_image_size", "20") == ((16, 16), (20, 20))

@@ -11,7 +11,7 @@ import pytest
 
 from src import build, exporter, models
 from src.model_utils import config
-from src.model_utils.errors import CheckpointError, ConfigError, ExportError, StorageError
+from src.model_utils.errors import CheckpointError, ExportError, StorageError
 from src.models import layers
 from src.models.densenet.network import ImageNetStem, NarrowingConv
 
@@ -96,19 +96,6 @@ def test_the_files_name(tmp_path):
         exporter.part_folder(tmp_path / "gone/x.mindir"),
     ):
         pass
-
-
-def test_height_and_width_are_the_inputs_size():
-    assert exporter.with_size(options("--ckpt_file", "x", "--height", 12)).image_size == (12, 8)
-    assert exporter.with_size(options("--ckpt_file", "x", "--width", 16, "--height", 12)).image_size == (
-        12,
-        16,
-    )
-    assert exporter.with_size(
-        options("--ckpt_file", "x", "--image_size", "9,8", "--height", 9)
-    ).image_size == (9, 8)
-    with pytest.raises(ConfigError, match="contradicts --height and --width"):
-        exporter.with_size(options("--ckpt_file", "x", "--image_size", "9,8", "--height", 10))
 
 
 def test_weights_of_another_network_are_refused_with_what_was_tried(weights):
