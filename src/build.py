@@ -121,7 +121,13 @@ def network_options(cfg: Any) -> dict[str, object]:
     return layouts.network_options(models.weight_maps()[family_name(cfg.net)].NETWORK, cfg.to_dict())
 
 
-def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> None:
-    """Fill `net` from a file of this project or of a source that the family's weights.py knows."""
+def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> str:
+    """Fill `net` from a file of this project or of a source that the family's weights.py knows.
+
+    Returns a line that says which weights were taken, where there was or should have been a choice.
+    """
     without = layouts.HEAD if cfg.filter_head else ()
-    checkpoint.load_weights(path, net, family_name(cfg.net), cfg.to_dict(), without)
+    average = checkpoint.load_weights(path, net, family_name(cfg.net), cfg.to_dict(), without, cfg.enable_ema)
+    if average:
+        return f"{path}: its moving average of the weights"
+    return f"{path}: its weights, for it has no moving average of them" if cfg.enable_ema else ""

@@ -72,10 +72,16 @@ def prune(folder: Path, keep: int) -> None:
 
 
 def load_weights(
-    path: Path, network: ms.nn.Cell, family: str, values: Mapping[str, Any], without: Collection[str] = ()
-) -> None:
+    path: Path,
+    network: ms.nn.Cell,
+    family: str,
+    values: Mapping[str, Any],
+    without: Collection[str] = (),
+    average: bool = True,
+) -> bool:
     """Fill every tensor of `network` but those in `without` from a file of any source that `family` knows.
 
+    Of a file with a moving average and the weights, `average` says which; returns whether it was the average.
     `values` are the options that the network was built with. Raises CheckpointError, or ConfigError if the weights
     were made with other options.
     """
@@ -84,23 +90,23 @@ def load_weights(
     from src.weights import fit
 
     parameters = network.parameters_dict()
-    known = known_weights(path, family)
+    known = known_weights(path, family, average)
     fit.check_needs(known.needs, values, str(path), known.layout.source)
     given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, without, str(path))
     for name, array in given.items():
         parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
+    return known.is_average
 
 
-def known_weights(path: Path, family: str = "") -> Known:
+def known_weights(path: Path, family: str = "", average: bool = True) -> Known:
     """The weights of a file whose source is known; CheckpointError if none is, or if they are not of `family`."""
     from src.weights import files, fit
 
     maps = models.weight_maps()
     stored = files.read(path)
     try:
-        known = fit.recognised(stored, {family: maps[family]} if family else maps) or fit.recognised(
-            stored, maps
-        )
+        own = {family: maps[family]} if family else maps
+        known = fit.recognised(stored, own, average) or fit.recognised(stored, maps, average)
     except CheckpointError as err:
         raise CheckpointError(f"{path}: {err}") from err
     if known is None:

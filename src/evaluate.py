@@ -91,7 +91,9 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
     with RunLog(None, ranks.rank, cfg.progress) as log:
         for path in paths:
             samples.skipped = 0
-            build.load_pretrained(cfg, network, path)
+            which = build.load_pretrained(cfg, network, path)
+            if which:
+                log.info(which)
             layers.refill(inference, network)
             started = time.time()
             if cfg.crops > 1:

@@ -76,13 +76,15 @@ def loaded(cfg: Any, weights: Path) -> nn.Cell:
 def load(cfg: Any, network: nn.Cell, weights: Path) -> None:
     """As for an evaluation, with a hint for weights of another network or data set."""
     try:
-        build.load_pretrained(cfg, network, weights)
+        which = build.load_pretrained(cfg, network, weights)
     except CheckpointError as err:
         if "does not fit" not in str(err):
             raise
         raise CheckpointError(
             f"{err}; this was --net {cfg.net} --dataset {cfg.dataset} --num_classes {cfg.num_classes}"
         ) from err
+    if which:
+        print(which)
 
 
 def target_of(cfg: Any) -> Path:

@@ -97,7 +97,7 @@ class Trainer:
         device = ms.get_context("device_target")
         self.network = build.network(cfg, device)
         if weights:
-            build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0])
+            self.note(build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0]))
         schedule = from_config(cfg, ranks.size, len(self.samples))
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or math.inf)
@@ -115,6 +115,10 @@ class Trainer:
         collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)
         self.images_per_step = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
         self.last_saved: Path | None = run.resume_from if self.steps else None
+
+    def note(self, line: str) -> None:
+        if line:
+            self.log.info(line)
 
     def restore(self) -> int:
         if self.run.resume_from is None:

@@ -20,7 +20,6 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageOps, ImageStat
 SPREAD = 0.5  # deviation of an image's magnitude
 STEPS = 10  # the magnitude at which a value reaches `highest`
 GREY = (128, 128, 128)
-RAMP = np.arange(256, dtype=np.uint8)[None]
 
 
 class Operation(NamedTuple):
@@ -34,7 +33,7 @@ class Operation(NamedTuple):
 
 def by_table(image: Image.Image, of_ramp: Callable[[Image.Image], Image.Image]) -> Image.Image:
     """`image` through what `of_ramp` makes of the values 0 ... 255, for operations that look at single values."""
-    table = of_ramp(Image.frombytes("L", (256, 1), RAMP.tobytes())).tobytes()
+    table = of_ramp(Image.frombytes("L", (256, 1), bytes(range(256)))).tobytes()
     return image.point(table * 3)
 
 
@@ -123,7 +122,7 @@ OPERATIONS: dict[str, Operation] = {
     "Cutout": Operation(cutout, 0, 0.35),
     "SolarizeAdd": Operation(solarize_add, 0, 110),
 }
-NAMES = tuple(OPERATIONS)
+NAMES = (*OPERATIONS,)
 
 
 def applied(image: Image.Image, name: str, magnitude: float, rng: np.random.Generator) -> Image.Image:

@@ -12,7 +12,13 @@ from src.model_utils.run_paths import read_lines
 
 MANIFEST = "manifest.jsonl"
 SUFFIX = ".ckpt"
-WEIGHTS = (SUFFIX, ".pth", ".pt", ".safetensors")  # what counts as weights in a folder without a manifest
+WEIGHTS = (
+    SUFFIX,
+    ".pth",
+    ".pt",
+    ".safetensors",
+    ".npz",
+)  # what counts as weights in a folder without a manifest
 
 
 @dataclass(frozen=True)

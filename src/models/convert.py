@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument(
         "source",
         metavar="SOURCE",
-        help="a .pth, .ckpt or .safetensors file, or a folder (its newest); may be in a bucket (obs://)",
+        help="a .pth, .ckpt, .safetensors or .npz file, or a folder (its newest); may be in a bucket (obs://)",
     )
     found.add_argument("--net", help="the network; not set: the one that the tensors show")
     found.add_argument("--to", choices=FORMS, help="what to write; not set: what --out ends with, else ckpt")
@@ -34,6 +34,12 @@ def parser() -> argparse.ArgumentParser:
         help="the file to write, may be in a bucket; not set: SOURCE's name with .mindlift.<to>, here",
     )
     found.add_argument("--num_classes", type=int, metavar="N", help="rows of the head; not set: as in SOURCE")
+    found.add_argument(
+        "--ema",
+        choices=("true", "false"),
+        default="true",
+        help="of a training with a moving average of the weights: take that, or the weights",
+    )
     found.add_argument("--filter_head", action="store_true", help="leave the head out")
     found.add_argument(
         "--list", action="store_true", help="print every tensor and what it becomes; write nothing"
@@ -55,13 +61,15 @@ def convert(args: argparse.Namespace) -> None:
 
     target = target_of(args)
     path = fetch(args.source)
-    known = checkpoint.known_weights(path)
+    known = checkpoint.known_weights(path, average=args.ema == "true")
     net = net_of(known, args.net, path)
     classes = args.num_classes or rows_of(known)
     tensors = fitted(known, shapes_of(net, classes, known.needs), head(args.filter_head), str(path))
     write(target, tensors, {name: values[0] for name, values in known.needs.items()})
     numbers = sum(array.size for array in tensors.values())
-    print(f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}")
+    print(
+        f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{', the moving average' if known.is_average else ''}"
+    )
     print(
         f"use: --net {net} --num_classes {classes} --pretrained {target}{' --filter_head true' if args.filter_head else ''}{options(others(known.needs))}"
     )
@@ -185,21 +193,21 @@ def show(args: argparse.Namespace) -> None:
 
     path = fetch(args.source)
     stored = files.read(path)
-    known = fit.recognised(stored, models.weight_maps())
+    known = fit.recognised(stored, models.weight_maps(), args.ema == "true")
     source = (
         f"{known.family} of {known.layout.source}{options(known.needs) and '; needs' + options(known.needs)}"
         if known
         else "not known"
     )
     head = f"{path}: {stored.form}, {len(stored.tensors)} tensors; source: {source}"
-    print(head, *rows(stored, known), sep="\n", flush=True)
+    print(head, *rows(stored, known, args.ema == "true"), sep="\n", flush=True)
 
 
-def rows(stored: Any, known: Any) -> Iterator[str]:
+def rows(stored: Any, known: Any, average: bool) -> Iterator[str]:
     """Name, shape, type and what it becomes, in columns."""
     from src.weights import fit
 
-    weights = set(fit.plain_names(stored).values())
+    weights = set(fit.plain_names(stored, average).values())
     targets = {origin: name for name, origin in known.origins.items()} if known else {}
     cells = [(name, str(array.shape), stored.type_of(name)) for name, array in stored.tensors.items()]
     widths = [max(map(len, column)) for column in zip(*cells)]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from src.model_utils.errors import CheckpointError
-from src.weights import torch_files
+from src.weights import numpy_files, torch_files
 from src.weights.forms import form_of
 from src.weights.mindspore_files import read as read_entries
 from src.weights.stored import BFLOAT16, NETWORK, Stored, flat, network_of
@@ -31,7 +31,7 @@ SAFE_TYPES = {
 def read(path: Path) -> Stored:
     """All tensors of a file; CheckpointError in one line if it is missing, damaged, or of another kind."""
     readers = {
-        "zip": torch_files.read_zip, "legacy": torch_files.read_legacy, "safetensors": read_safetensors,
+        "zip": torch_files.read_zip, "npz": numpy_files.read_npz, "legacy": torch_files.read_legacy, "safetensors": read_safetensors,
         "mindspore": read_mindspore,
     }  # fmt: skip
     form = form_of(path)

@@ -18,30 +18,38 @@ NOT_WEIGHTS = {
     "learning_rate", "momentum", "global_step", "epoch_num", "step_num", "scale_sense", "seed",
     "current_iterator_step", "last_overflow_iterator_step",
 }  # fmt: skip
+AVERAGE = "ema."  # of the names of a moving average
 PREFIXES = ("module.", "_orig_mod.", "network.")  # of wrappers: data parallel, torch.compile, training cells
 
 
 @dataclass(frozen=True)
 class Known:
-    """The tensors of a file whose source is known, by this project's names; `origins` are their names in the file."""
+    """The tensors of a file whose source is known, by this project's names; `origins` are their names in the file.
+
+    `is_average`: they are the moving average of a training's weights.
+    """
 
     family: str
     layout: Layout
     tensors: dict[str, np.ndarray]
     origins: dict[str, str]
     needs: Mapping[str, tuple]
+    is_average: bool = False
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: array.shape for name, array in self.tensors.items()}
 
 
-def recognised(stored: Stored, families: Mapping[str, ModuleType]) -> Known | None:
+def recognised(stored: Stored, families: Mapping[str, ModuleType], average: bool = True) -> Known | None:
     """Who wrote these weights, of which family; None if no weights.py of `families` knows them.
+
+    Of a file with the moving average beside the weights, `average` says which of them.
 
     CheckpointError if two tensors would be the same one here.
     """
-    origins = plain_names(stored)
+    origins = plain_names(stored, average)
+    is_average = any(origin.startswith(AVERAGE) for origin in origins.values())
     tensors = {name: stored.tensors[origin] for name, origin in origins.items()}
     shapes = {name: array.shape for name, array in tensors.items()}
     for family, names in families.items():
@@ -50,7 +58,9 @@ def recognised(stored: Stored, families: Mapping[str, ModuleType]) -> Known | No
             renamed = rename(layout, layout.fold(tensors))
             sources = {layout.rename(name): origin for name, origin in origins.items()}
             needs = {**layout.needs, **(noted(stored, names) if layout.source == OURS else {})}
-            return Known(family, layout, renamed, {name: sources[name] for name in renamed}, needs)
+            return Known(
+                family, layout, renamed, {name: sources[name] for name in renamed}, needs, is_average
+            )
     return None
 
 
@@ -62,8 +72,11 @@ def noted(stored: Stored, names: ModuleType) -> dict[str, tuple]:
     }
 
 
-def plain_names(stored: Stored) -> dict[str, str]:
-    """MindSpore's name -> name in the file, of the network's tensors alone: no optimiser, no counters, no prefix."""
+def plain_names(stored: Stored, average: bool = True) -> dict[str, str]:
+    """MindSpore's name -> name in the file, of the network's tensors alone: no optimiser, no counters, no prefix.
+
+    Of the moving average if there is one and it is wanted, or if there is nothing else.
+    """
     names = with_mindspore_norms(stored.tensors)
     if stored.form != "pytorch":
         names = {
@@ -71,6 +84,9 @@ def plain_names(stored: Stored) -> dict[str, str]:
             for name, ours in names.items()
             if name not in NOT_WEIGHTS and not name.startswith(OPTIMISER_STATE)
         }
+    of_average = {name: ours[len(AVERAGE) :] for name, ours in names.items() if ours.startswith(AVERAGE)}
+    raw = {name: ours for name, ours in names.items() if name not in of_average}
+    names = of_average if of_average and (average or not raw) else raw
     for prefix in PREFIXES:
         if names and all(ours.startswith(prefix) for ours in names.values()):
             names = {name: ours[len(prefix) :] for name, ours in names.items()}
@@ -116,8 +132,24 @@ def fitted(
         {name: array.shape for name, array in given.items()},
     )
     if problem:
-        raise CheckpointError(f"{where} ({known.layout.source}) does not fit this network: {problem}")
+        raise CheckpointError(
+            f"{where} ({known.layout.source}) does not fit this network: {other_head(given, wanted) or problem}"
+        )
     return given
+
+
+def other_head(given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> str:
+    """What to do if a head of another number of classes is all that does not fit, else ''."""
+    rows = {name: (len(given[name]), wanted[name][0]) for name in HEAD if name in given and name in wanted}
+    body = [{name: tuple(shape) for name, shape in shapes.items() if name not in HEAD}
+            for shapes in (wanted, {name: array.shape for name, array in given.items()})]  # fmt: skip
+    if len(rows) < len(HEAD) or len(set(rows.values())) > 1 or mismatch(*body):
+        return ""
+    have, need = rows[HEAD[0]]
+    return (
+        f"its classifier has {have} classes, this network's {need}; pass --filter_head true to start with a new one, or"
+        f" --num_classes {have}"
+    )
 
 
 def without_unused_row(

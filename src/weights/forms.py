@@ -6,19 +6,20 @@ from pathlib import Path
 
 from src.model_utils.errors import CheckpointError
 
-FORMS = "a .ckpt of MindSpore, a .pth of PyTorch or a .safetensors file"
+FORMS = "a .ckpt of MindSpore, a .pth of PyTorch, a .safetensors or a .npz file"
+HEAD_BYTES = 1024
 # The pickle of torch_files.MAGIC_NUMBER, with which PyTorch's older files begin.
 LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 
 
 def form_of(path: Path) -> str:
-    """zip, legacy, safetensors or mindspore, from the first bytes; CheckpointError if it is none of these."""
+    """zip, npz, legacy, safetensors or mindspore, from the first bytes; CheckpointError if it is none of these."""
     if not path.is_file():
         raise CheckpointError(f"no such checkpoint: {path}")
     with open(path, "rb") as file:
-        start = file.read(64)
+        start = file.read(HEAD_BYTES)
     if start.startswith(b"PK\x03\x04"):
-        return "zip"
+        return "npz" if first_entry(start).endswith(b".npy") else "zip"
     if start.startswith(LEGACY_START):
         return "legacy"
     if is_safetensors(start, path.stat().st_size):
@@ -26,6 +27,11 @@ def form_of(path: Path) -> str:
     if start.startswith(b"\n"):  # the tag of the first field of a protocol buffer
         return "mindspore"
     raise CheckpointError(f"{path} is {guess(start)}; expected {FORMS}")
+
+
+def first_entry(start: bytes) -> bytes:
+    """The name of the first file of a zip archive (APPNOTE.TXT 4.3.7), as far as `start` goes."""
+    return start[30 : 30 + int.from_bytes(start[26:28], "little")]
 
 
 def is_safetensors(start: bytes, size: int) -> bool:
@@ -42,6 +48,10 @@ def guess(start: bytes) -> str:
         return "a page of HTML or XML, perhaps of a failed download"
     if start.startswith(b"\x80"):
         return "a pickle, but not one of torch.save"
-    if start.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"BZh")) or start[57:] == b"ustar":
+    if (
+        start.startswith((b"\x1f\x8b", b"\xfd7zXZ", b"BZh"))
+        or start[57:62] == b"ustar"
+        or start[257:262] == b"ustar"
+    ):
         return "a packed archive"
     return "not a file of weights, or cut short"

@@ -10,7 +10,8 @@ from PIL import Image
 
 from tests.conftest import Finished, run_program, run_ranks
 
-FILES = ["--dataset", "imagenet", "--num_classes", 10, "--augment", "none"]
+FILES = ["--dataset", "imagenet", "--num_classes", 10]
+FAMILIES = {"resnet50": "resnet", "bit_r50x1": "bit"}
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +31,9 @@ def folder(digits, tmp_path_factory) -> Path:
 def recipe(net: str) -> list:
     from src.model_utils.config import ROOT
 
-    family = "resnet" if net == "resnet50" else net
-    return ["--config_path", ROOT / f"src/models/{family}/recipes/{net}_digits.yaml", "--net", net]
+    path = ROOT / f"src/models/{FAMILIES.get(net, net)}/recipes/{net}_digits.yaml"
+    plain = [] if net == "bit_r50x1" else ["--augment", "none"]
+    return ["--config_path", path, "--net", net, *plain]
 
 
 def evaluated(done: Finished) -> tuple[int, int]:
@@ -40,7 +42,8 @@ def evaluated(done: Finished) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("net", "side"), [("resnet50", 32), pytest.param("inception_v4", 75, marks=pytest.mark.heavy)]
+    ("net", "side"),
+    [("resnet50", 32), ("bit_r50x1", 32), pytest.param("inception_v4", 75, marks=pytest.mark.heavy)],
 )
 def test_a_short_run(net, side, folder, tmp_path):
     """Three steps, and eval.py counts of the checkpoint what the training counted."""
@@ -56,7 +59,9 @@ def test_a_short_run(net, side, folder, tmp_path):
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("ranks", [1, 2])
-@pytest.mark.parametrize(("net", "side", "least"), [("resnet50", 32, 93.0), ("inception_v4", 75, 85.0)])
+@pytest.mark.parametrize(
+    ("net", "side", "least"), [("resnet50", 32, 93.0), ("inception_v4", 75, 85.0), ("bit_r50x1", 32, 90.0)]
+)
 def test_a_whole_training_reaches_its_accuracy(net, side, least, ranks, folder, tmp_path):
     words = [
         *recipe(net), *FILES, "--data_dir", folder, "--eval_resize", side, "--per_batch_size", 32 // ranks,

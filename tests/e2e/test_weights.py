@@ -145,7 +145,10 @@ MISTAKES = {
     "no such file": ("{}/gone.pth", ["no such checkpoint", "gone.pth"]),
     "another net": ("{}/net.pth --net resnet50", ["weights of densenet22", "not of resnet50"]),
     "net unknown": ("{}/net.pth --net vgg", ["--net", "vgg", "densenet22"]),
-    "other classes": ("{}/net.pth --num_classes 7", ["does not fit", "classifier.weight (10, "]),
+    "other classes": (
+        "{}/net.pth --num_classes 7",
+        ["does not fit", "its classifier has 10 classes", "--num_classes 10"],
+    ),
     "out is the source": ("{}/net.ckpt --out {}/net.ckpt", ["SOURCE itself"]),
     "out of another form": ("{}/net.ckpt --out {}/net.onnx", ["net.onnx", ".ckpt", ".safetensors"]),
     "out and to disagree": (

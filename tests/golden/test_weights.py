@@ -18,12 +18,19 @@ from tests.golden.weights import seeded
 
 LAYOUTS, LOGITS = seeded.layouts(), seeded.logits()
 # What each needs besides this project's defaults, as the loader asks for it.
-NEEDS = {"mindcv resnet50": {"stem_pool": "same"}, "timm inception_v4": {"normalize": "half"}}
+NEEDS = {
+    "mindcv resnet50": {"stem_pool": "same"},
+    "timm inception_v4": {"normalize": "half"},
+    "timm bit_r50x1": {"std_eps": 1e-8},
+}
 TOLERANCE = 1e-4  # of the largest logit
 
 
 def configuration(net: str, side: int, **options: object) -> config.Config:
     words = {"net": net, "dataset": "imagenet", "num_classes": 10, "image_size": side, **options}
+    if net.startswith("bit"):
+        words["config_path"] = config.ROOT / "src/models/bit/recipes/hyperrule.yaml"
+        words.update(augment="none", filter_head="false")
     return config.load([str(word) for name, value in words.items() for word in (f"--{name}", value)])
 
 

@@ -131,7 +131,7 @@ def test_unreadable_checkpoint_is_one_line(tmp_path, content):
 def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no such checkpoint: .*gone\.ckpt"):
         checkpoint.read(tmp_path / "gone.ckpt")
-    with pytest.raises(CheckpointError, match=r"no \.ckpt, \.pth, \.pt, \.safetensors files in"):
+    with pytest.raises(CheckpointError, match=r"no \.ckpt, \.pth, \.pt, \.safetensors, \.npz files in"):
         checkpoint.candidates(tmp_path)
 
 

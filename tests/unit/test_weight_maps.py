@@ -67,6 +67,41 @@ def zoo_inception(rows: int = 10) -> dict[str, tuple]:
     }  # fmt: skip
 
 
+def google_bit() -> dict[str, tuple]:
+    """Google's names of R50x1, kernels as (height, width, in, out)."""
+    found = {}
+    for name, shape in LAYOUTS["timm bit_r50x1"].items():
+        if match := re.fullmatch(r"stages\.(\d)\.blocks\.(\d+)\.(.*)", name):
+            unit = f"resnet/block{int(match[1]) + 1}/unit{int(match[2]) + 1:02}"
+            letter = "abc"[int(re.sub(r"\D", "", match[3]) or 1) - 1]
+            part = {"weight": "gamma", "bias": "beta"}[match[3].rpartition(".")[2]]
+            kernel = f"{'proj/' if 'downsample' in match[3] else ''}standardized_conv2d/kernel"
+            name = f"{unit}/{letter}/{'group_norm/' + part if 'norm' in match[3] else kernel}"
+        else:
+            name = {
+                "stem.conv.weight": "resnet/root_block/standardized_conv2d/kernel", "norm.weight": "resnet/group_norm/gamma",
+                "norm.bias": "resnet/group_norm/beta", "head.fc.weight": "resnet/head/conv2d/kernel",
+                "head.fc.bias": "resnet/head/conv2d/bias",
+            }[name]  # fmt: skip
+        found[name] = tuple(shape[i] for i in (2, 3, 1, 0)) if len(shape) == 4 else tuple(shape)
+    return found
+
+
+def port_bit() -> dict[str, tuple]:
+    """The MindSpore port's names of R50x1."""
+    found = {}
+    for name, shape in LAYOUTS["mindcv bit_r50x1"].items():
+        if match := re.fullmatch(r"layer(\d)\.(\d+)\.(.*)", name):
+            rest = match[3].replace("down_sample.0", "downsample")
+            name = f"body.block{match[1]}.unit{int(match[2]) + 1:02}.{rest}"
+        else:
+            name = {"conv1": "root.conv", "gn": "head.gn", "classifier": "head.conv"}[name.partition(".")[0]] + "." + (
+                name.partition(".")[2]
+            )  # fmt: skip
+        found[name] = tuple(shape)
+    return found
+
+
 # id: (what a file holds, source, net, what the network must have)
 PAPER, ZOO_121 = (
     {"transition_pool": "avg", "stem_pool": "sym"},
@@ -75,6 +110,7 @@ PAPER, ZOO_121 = (
 TORCH, ZOO_50 = (
     {"conv_pad": pad, "stem_pool": pad, "bn_eps": eps} for pad, eps in (("sym", 1e-5), ("same", 1e-4))
 )
+BIT = {"conv_pad": "sym", "std_eps": 1e-10}
 SOURCES = {
     "torchvision densenet121": (stored_of("torchvision densenet121"), "torchvision or timm", PAPER),
     "mindcv densenet121": (stored_of("mindcv densenet121", "mindspore"), "mindcv", PAPER),
@@ -85,13 +121,20 @@ SOURCES = {
     "timm inception_v4": (stored_of("timm inception_v4"), "timm", {"bn_eps": 1e-3, "normalize": "half"}),
     "mindcv inception_v4": (stored_of("mindcv inception_v4", "mindspore"), "mindcv", {"bn_eps": 1e-3}),
     "zoo inception_v4": (Stored("mindspore", zeros(zoo_inception())), "the MindSpore model zoo", {"bn_eps": 1e-5}),
+    "google bit_r50x1": (Stored("numpy", zeros(google_bit())), "Google", BIT),
+    "timm bit_r50x1": (stored_of("timm bit_r50x1"), "timm", {**BIT, "std_eps": 1e-8}),
+    "mindcv bit_r50x1": (stored_of("mindcv bit_r50x1", "mindspore"), "mindcv", BIT),
+    "port bit_r50x1": (Stored("mindspore", zeros(port_bit())), "the MindSpore port of BigTransfer", {**BIT, "conv_pad": "same"}),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def wanted() -> dict[str, dict[str, tuple]]:
     """Names and shapes of this project's networks with 10 classes."""
-    return {net: convert.shapes_of(net, 10, {}) for net in ("densenet121", "resnet50", "inception_v4")}
+    return {
+        net: convert.shapes_of(net, 10, {})
+        for net in ("densenet121", "resnet50", "inception_v4", "bit_r50x1")
+    }
 
 
 @pytest.mark.parametrize("case", SOURCES)
@@ -101,7 +144,7 @@ def test_a_source_is_recognised_and_fills_every_tensor_once(case, wanted):
     known = fit.recognised(stored, MAPS)
     assert (known.layout.source, known.family) == (
         source,
-        net.rstrip("0123456789") if net != "inception_v4" else net,
+        {"inception_v4": "inception_v4", "bit_r50x1": "bit"}.get(net, net.rstrip("0123456789")),
     )
     assert {name: values[0] for name, values in known.needs.items()} == needs
     assert fit.fitted(known, wanted[net], (), "file").keys() == wanted[net].keys()
@@ -118,7 +161,9 @@ def test_nothing_is_dropped_or_made_up(case, wanted):
     net = case.split()[1]
     last = list(stored.tensors)[-1]
     middle = next(
-        name for name in stored.tensors if name.endswith("conv1.weight") or name.endswith("conv.weight")
+        name
+        for name in stored.tensors
+        if name.endswith(("conv1.weight", "conv.weight", "/a/standardized_conv2d/kernel"))
     )
     spoiled = {
         "missing": {name: value for name, value in stored.tensors.items() if name != middle},
@@ -268,7 +313,9 @@ def test_the_head_is_left_out_when_asked_and_only_then(tmp_path):
     cfg = configuration("resnet50", num_classes=7)
     network = build.network(cfg, "CPU")
     before = network.parameters_dict()[HEAD[0]].asnumpy().copy()
-    with pytest.raises(CheckpointError, match=r"classifier\.weight \(10, 2048\) instead of \(7, 2048\)"):
+    with pytest.raises(
+        CheckpointError, match="its classifier has 10 classes, this network's 7; pass --filter_head true"
+    ):
         build.load_pretrained(cfg, network, tmp_path / "r.safetensors")
     build.load_pretrained(cfg.replace(filter_head=True), network, tmp_path / "r.safetensors")
     np.testing.assert_array_equal(network.parameters_dict()[HEAD[0]].asnumpy(), before)
@@ -302,3 +349,52 @@ def test_weights_are_converted_from_and_to_a_bucket(url, tmp_path, monkeypatch, 
     known = checkpoint.known_weights(tmp_path / "back.ckpt")
     assert (known.layout.source, len(known.tensors)) == ("MindLift", 267)
     assert known.needs == {"conv_pad": ("sym",), "stem_pool": ("same",), "bn_eps": (1e-5, None)}
+
+
+def test_googles_kernels_are_turned():
+    rng = np.random.default_rng(0)
+    kernel, head = rng.normal(size=(3, 2, 5, 7)), rng.normal(size=(1, 1, 6, 4))
+    given = {"resnet/block2/unit03/b/standardized_conv2d/kernel": kernel, "resnet/head/conv2d/kernel": head,
+             "resnet/block1/unit01/a/group_norm/gamma": np.ones(3)}  # fmt: skip
+    found = fit.recognised(Stored("numpy", given), MAPS).tensors
+    assert found["stages.1.2.conv2.weight"][6, 4, 2, 1] == kernel[2, 1, 4, 6]
+    assert found["classifier.weight"][3, 5] == head[0, 0, 5, 3]
+
+
+def test_google_has_306_arrays_for_r101x3():
+    """Three convolutions and three norms in each of 33 units, four projections, the stem, the last norm, the head."""
+    depths, _ = models.families()["bit"].VARIANTS["bit_r101x3"]
+    names = [f"stages.{s}.{b}.{part}" for s, depth in enumerate(depths) for b in range(depth)
+             for part in ("conv1", "conv2", "conv3", *(f"norm{i}.{p}" for i in (1, 2, 3) for p in ("gamma", "beta")))]  # fmt: skip
+    assert len(names) + 4 + 1 + 2 + 2 == 306
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_of_a_training_the_average_or_the_weights(average):
+    """The port's and our checkpoints hold both, and the optimiser's state of the weights."""
+    shapes = port_bit()
+    raw = {name: np.zeros(shape, np.float32) for name, shape in list(shapes.items())[:5]}
+    both = {
+        **raw,
+        **{f"ema.{name}": value + 1 for name, value in raw.items()},
+        "mean_square.root.conv.weight": np.zeros(1),
+    }
+    known = fit.recognised(Stored("mindspore", both), MAPS, average)
+    assert known.is_average == average
+    assert len(known.tensors) == 5
+    assert {float(value.max()) for value in known.tensors.values()} == {float(average)}
+    only = {name: value for name, value in both.items() if name.startswith("ema.")}
+    assert fit.recognised(Stored("mindspore", only), MAPS, average).is_average, "there is nothing else"
+    assert not fit.recognised(Stored("mindspore", raw), MAPS, average).is_average
+
+
+def test_a_head_for_other_classes_says_what_to_pass(wanted):
+    tensors = dict(SOURCES["google bit_r50x1"][0].tensors)
+    tensors["resnet/head/conv2d/kernel"] = np.broadcast_to(np.float32(0), (1, 1, 2048, 21843))
+    tensors["resnet/head/conv2d/bias"] = np.broadcast_to(np.float32(0), (21843,))
+    known = fit.recognised(Stored("numpy", tensors), MAPS)
+    with pytest.raises(
+        CheckpointError, match=r"its classifier has 21843 classes, this network's 10; pass --filter_head true"
+    ):
+        fit.fitted(known, wanted["bit_r50x1"], (), "file")
+    assert not set(HEAD) & set(fit.fitted(known, wanted["bit_r50x1"], HEAD, "file"))

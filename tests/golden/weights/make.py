@@ -1,6 +1,6 @@
 """Writes what the tests of weights compare with, by the libraries that the weights are from.
 
-python -m tests.golden.weights.make
+python -m tests.golden.weights.make [NET ...]        (of these nets; the others stay as they are)
 
 Made with torch 2.13.0, torchvision 0.28.0, timm 1.0.31, mindcv 0.3.0 on mindspore 2.8.0, safetensors 0.8.0. The tests
 need none of them but mindspore.
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import sys
 from collections import OrderedDict
 
 import mindcv
@@ -26,7 +27,9 @@ from safetensors.torch import save_file
 from tests.golden.weights import seeded
 
 CLASSES = 10
-SIDES = {"densenet121": 64, "resnet50": 64, "inception_v4": 96}
+SIDES = {"densenet121": 64, "resnet50": 64, "inception_v4": 96, "bit_r50x1": 64}
+THEIR_NAMES = {"timm": {"bit_r50x1": "resnetv2_50x1_bit"}, "mindcv": {"bit_r50x1": "BiT_resnet50"}}
+NOT_IN_TORCHVISION = ("inception_v4", "bit_r50x1")
 
 
 def tensors() -> OrderedDict:
@@ -95,19 +98,25 @@ def of_mindcv(network: ms.nn.Cell, side: int) -> tuple[dict, np.ndarray]:
     return shapes, network.set_train(False)(ms.Tensor(seeded.images(side))).asnumpy()
 
 
-def main() -> None:
-    write_samples()
+def main(nets: list[str]) -> None:
+    if nets == list(SIDES):
+        write_samples()
     makers = {
         "torchvision": lambda net: of_torch(
             getattr(torchvision.models, net)(num_classes=CLASSES), SIDES[net]
         ),
-        "timm": lambda net: of_torch(timm.create_model(net, num_classes=CLASSES), SIDES[net]),
-        "mindcv": lambda net: of_mindcv(mindcv.create_model(net, num_classes=CLASSES), SIDES[net]),
+        "timm": lambda net: of_torch(
+            timm.create_model(THEIR_NAMES["timm"].get(net, net), num_classes=CLASSES), SIDES[net]
+        ),
+        "mindcv": lambda net: of_mindcv(
+            mindcv.create_model(THEIR_NAMES["mindcv"].get(net, net), num_classes=CLASSES), SIDES[net]
+        ),
     }
-    layouts, logits = {}, {}
-    for net, side in SIDES.items():
+    layouts, logits = seeded.layouts(), seeded.logits()
+    for net in nets:
+        side = SIDES[net]
         for source, make in makers.items():
-            if (source, net) != ("torchvision", "inception_v4"):  # which has no Inception-v4
+            if source != "torchvision" or net not in NOT_IN_TORCHVISION:
                 layouts[f"{source} {net}"], found = make(net)
                 logits[f"{source} {net}"] = {
                     "side": side,
@@ -119,4 +128,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:] or list(SIDES))
