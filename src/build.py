@@ -1,4 +1,4 @@
-"""From the configuration to the parts: data options, network, loss, optimiser. No loop, no files but weights."""
+"""From the configuration to the parts: network, optimiser, weights. No loop, no files but weights."""
 
 from __future__ import annotations
 
@@ -10,33 +10,13 @@ import mindspore.nn as nn
 import numpy as np
 
 from src import checkpoint, models
-from src.data.pipeline import DataOptions
 from src.model_utils.errors import ConfigError
 from src.models import layers, layouts
 from src.optim import rmsprop, sgd_momentum
-from src.step import Objective, StepOptions
-from src.tasks.classification import MixedCrossEntropy, MixUp, SmoothedCrossEntropy
+from src.step import StepOptions
 
 FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
-
-
-def data_options(cfg: Any, workers: int) -> DataOptions:
-    check_crop(cfg)
-    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name != "workers"}
-    return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
-
-
-def objective(cfg: Any, net: nn.Cell, options: DataOptions) -> nn.Cell:
-    """What is made small: the loss of the arrays of a batch of `options`."""
-    if cfg.label_smooth and cfg.label_smoothing:
-        raise ConfigError(
-            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
-        )
-    shares = (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing)
-    if options.mixup_alpha > 0:
-        return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
-    return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
 
 
 def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray) -> nn.Optimizer:
@@ -88,19 +68,6 @@ def check_image_size(cfg: Any) -> None:
             raise ConfigError(
                 f"--{name} {height},{width}: {cfg.net} needs at least {least} in both directions"
             )
-
-
-def check_crop(cfg: Any) -> None:
-    """ConfigError if there is nothing to crop image_size from."""
-    if cfg.augment != "resize_crop":
-        return
-    height, width = cfg.image_size
-    if cfg.train_resize is None or cfg.train_resize[0] < height or cfg.train_resize[1] < width:
-        given = "not set" if cfg.train_resize is None else "{},{}".format(*cfg.train_resize)
-        raise ConfigError(
-            f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
-            f" {height},{width}"
-        )
 
 
 def check_options(cfg: Any) -> None:

@@ -10,6 +10,7 @@ import mindspore.ops as ops
 import numpy as np
 
 CHUNK = 1 << 24  # values per all-reduce: 64 MiB of float32
+SHIFTS = (0, 16, 32)
 
 
 class Sum(nn.Cell):
@@ -32,16 +33,16 @@ def group_gradients(ends: tuple[int, ...] | None) -> None:
 def all_sum(values: np.ndarray, size: int) -> np.ndarray:
     """Element-wise sum over the ranks of a float32 or a non-negative integer array (n,).
 
-    The CPU's all-reduce knows only floats, so integers below 2**32 travel as two 16-bit halves, whose
-    sums are exact in float32 for up to 256 ranks.
+    The CPU's all-reduce knows only floats, so integers below 2**48 travel as parts of 16 bits, whose sums are exact
+    in float32 for up to 256 ranks.
     """
     if size == 1:
         return values
     if values.dtype.kind == "f":
         return Sum()(ms.Tensor(values, ms.float32)).asnumpy()
-    halves = np.stack([values & 0xFFFF, values >> 16]).astype(np.float32)
-    low, high = Sum()(ms.Tensor(halves)).asnumpy().astype(np.int64)
-    return low + (high << 16)
+    parts = np.stack([values >> shift & 0xFFFF for shift in SHIFTS]).astype(np.float32)
+    sums = Sum()(ms.Tensor(parts)).asnumpy().astype(np.int64)
+    return sum(part << shift for part, shift in zip(sums, SHIFTS))
 
 
 def copy_from_rank0(parameters: Iterable[ms.Parameter], rank: int, size: int) -> None:

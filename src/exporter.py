@@ -17,7 +17,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from src import build, checkpoint
+from src import build, checkpoint, classify
 from src.data import pipeline
 from src.model_utils import programs
 from src.model_utils.checkpoint_manifest import file_sha256
@@ -191,7 +191,7 @@ def describe(
     class_names: list[str],
 ) -> dict[str, Any]:
     """What somebody needs who has only this file, as JSON."""
-    options = build.data_options(cfg, workers=1)
+    options = classify.options(cfg, workers=1)
     mean, std = pipeline.statistics(options)
     return {
         "net": cfg.net, "num_classes": cfg.num_classes, "format": cfg.file_format, "sha256": file_sha256(written),

@@ -12,7 +12,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from src import build, exporter
+from src import build, classify, exporter
 from src.contact_sheet import ContactSheet
 from src.data.pictures import Pictures, batches
 from src.model_utils.config import COMMAND_LINE
@@ -36,7 +36,7 @@ def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | 
         log = stack.enter_context(RunLog(None, 0, cfg.progress))
         writers = [stack.enter_context(writer) for writer in writers_of(cfg, facts, images, names, log)]
         log.start_bar("predict", "image", len(images))
-        pictures = Pictures([image.path for image in images], build.data_options(cfg, workers))
+        pictures = Pictures([image.path for image in images], classify.options(cfg, workers))
         for prediction in predictions(cfg, network, images, names, pictures):
             failed += bool(prediction.error)
             for writer in writers:

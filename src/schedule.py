@@ -2,7 +2,8 @@
 
 Which of them a network's published recipe takes stands in its recipe file. `cosine_annealing` and `exponential`
 are staircases over epochs with the warm-up laid over them, so a milestone inside the warm-up counts; `linear`,
-`poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on;
+`poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on, and so do
+`cos` and `exp` (the zoo's of DeepLabV3, which shares `poly`);
 `staircase` and `hyperrule` are BigTransfer's, the port's and the paper's, with warm-ups of their own; `phases` is the
 report of InceptionV4: trainings one after another, each with a warm-up and a decay of its own.
 """
@@ -53,6 +54,8 @@ class ScheduleOptions:
     images: int = 0
     drop: float = 1.0
     epochs_per_drop: float = 1.0
+    steps_per_drop: int = 1
+    rate_of_drop: float = 1.0
 
     @property
     def epochs(self) -> int:
@@ -69,6 +72,7 @@ def from_config(cfg: Any, size: int, images: int) -> ScheduleOptions:
     return ScheduleOptions(
         cfg.lr_scheduler, lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
         cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases_of(cfg, scale), cfg.phase_reading, images, cfg.lr_decay, cfg.lr_num_epochs_per_decay,
+        cfg.lr_decay_step, cfg.lr_decay_rate,
     )  # fmt: skip
 
 
@@ -118,6 +122,16 @@ def cosine(step: int, warmup: int, total: int, options: ScheduleOptions) -> floa
     return options.lr * (left * wave + ZOO_FLOOR)
 
 
+def cos(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to 0 in half a wave (Loshchilov and Hutter, SGDR, eq. 5, with every step)."""
+    return options.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+
+
+def exp(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """A staircase: times rate_of_drop every steps_per_drop steps."""
+    return options.lr * options.rate_of_drop ** ((step - warmup) // options.steps_per_drop)
+
+
 def steps(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
     """Times gamma at 30, 60 and 80 % of all steps."""
     return options.lr * options.gamma ** sum(step >= share * total for share in STEPS_AT)
@@ -154,7 +168,7 @@ def hyperrule_milestones(images: int) -> tuple[int, ...]:
 
 BY_EPOCH = {"cosine_annealing": cosine_annealing, "exponential": exponential}
 OWN_WARMUP = {"staircase": staircase, "hyperrule": hyperrule}
-BY_STEP = {"linear": linear, "poly": poly, "cosine": cosine, "steps": steps}
+BY_STEP = {"linear": linear, "poly": poly, "cosine": cosine, "steps": steps, "cos": cos, "exp": exp}
 
 
 def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 
 import mindspore as ms
 
-from src import build, checkpoint, collectives, evaluate
+from src import build, checkpoint, collectives, task
 from src.data import pipeline
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
@@ -52,10 +52,28 @@ class Result:
     seconds_to_first_step: float | None
     top1: float | None = None
     top5: float | None = None
+    miou: float | None = None
     total: int | None = None
 
     def as_json_line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training is after a step; epochs and steps count from 0 and from 1.
+
+    `epoch_steps` and `epoch_seconds` are those of this process since the epoch began or the training was continued.
+    """
+
+    epoch: int
+    step: int
+    step_in_epoch: int
+    steps_per_epoch: int
+    loss: float
+    images_per_second: float | None
+    epoch_steps: int
+    epoch_seconds: float
 
 
 class SignalFlag:
@@ -87,12 +105,12 @@ class Trainer:
         on_saved: Callable, log: RunLog,
     ):  # fmt: skip
         self.cfg, self.ranks, self.run, self.log, self.on_saved = cfg, ranks, run, log, on_saved
-        self.options = build.data_options(cfg, workers)
-        self.samples = pipeline.open_split(self.options, data_path, train=True)
-        if len(self.samples) < cfg.mixup_least_images:
-            self.options = replace(self.options, mixup_alpha=0.0)
+        self.task = task.of(cfg)
+        self.options = self.task.options(cfg, workers)
+        self.samples = self.task.open_split(self.options, data_path, train=True)
+        self.options = self.task.train_options(cfg, self.options, len(self.samples))
         self.per_epoch = pipeline.train_steps_per_epoch(
-            len(self.samples), self.options, ranks.size, cfg.accumulation_steps
+            len(self.samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps
         )
         device = ms.get_context("device_target")
         self.network = build.network(cfg, device)
@@ -108,7 +126,7 @@ class Trainer:
             )
         collectives.group_gradients(cfg.all_reduce_fusion)
         optimizer = build.optimizer(cfg, self.network, self.rates)
-        objective = build.objective(cfg, self.network, self.options)
+        objective = self.task.objective(cfg, self.network, self.options)
         self.step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size))
         self.state = unique([*self.network.get_parameters(), *self.step.state])
         self.steps = self.restore()
@@ -130,7 +148,7 @@ class Trainer:
     def step_results(self) -> Generator[tuple[float, bool], None, None]:
         """Run the remaining steps one by one: (loss, whether the weights moved)."""
         group = self.cfg.accumulation_steps
-        batches = pipeline.train_batches(
+        batches = self.task.train_batches(
             self.samples,
             self.options,
             self.ranks.rank,
@@ -154,6 +172,7 @@ class Trainer:
         speed, loss, rate, first = Throughput(), None, None, None
         with SignalFlag() as stop, contextlib.closing(self.step_results()) as results:
             self.log.start_bar(f"train {self.cfg.net}", "step", self.total, self.steps)
+            self.epoch_start = self.steps, time.perf_counter()
             for loss, updated in results:
                 self.steps += 1
                 speed.count(self.images_per_step)
@@ -167,6 +186,8 @@ class Trainer:
                 ):
                     rate = speed.read() or rate
                     self.report(loss, rate, updated)
+                if self.steps % self.per_epoch == 0:
+                    self.epoch_start = self.steps, time.perf_counter()
                 if self.steps % self.interval == 0 or self.steps == self.total or stop.number:
                     self.save()
                 if stop.number:
@@ -186,9 +207,13 @@ class Trainer:
             )
 
     def report(self, loss: float, rate: float | None, updated: bool) -> None:
-        epoch = (self.steps - 1) // self.per_epoch
-        shown = "not timed" if rate is None else f"{rate:.2f} imgs/sec"
-        self.log.info(f"epoch[{epoch}], iter[{self.steps - 1}], loss:{loss:.3f}, mean_fps:{shown}")
+        epoch, before = divmod(self.steps - 1, self.per_epoch)
+        at = Progress(
+            epoch, self.steps, before + 1, self.per_epoch, loss, rate, self.steps - self.epoch_start[0],
+            time.perf_counter() - self.epoch_start[1],
+        )  # fmt: skip
+        for line in self.task.progress(at):
+            self.log.info(line)
         self.log.metric(
             epoch=epoch,
             step=self.steps,
@@ -291,9 +316,6 @@ def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunL
     inference = build.inference_network(cfg, trainer.network, ms.get_context("device_target"))
     layers.refill(inference, trainer.network)
     path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
-    samples = pipeline.open_split(trainer.options, path, train=False)
-    accuracy = evaluate.count(inference, samples, trainer.options, ranks, log).accuracy()
-    for line in accuracy.lines():
-        log.info(line)
-    result.top1, result.top5, result.total = round(accuracy.top1, 4), round(accuracy.top5, 4), accuracy.total
-    return result
+    samples = trainer.task.open_split(trainer.options, path, train=False)
+    figures = trainer.task.final_figures(cfg, inference, samples, trainer.options, ranks, log)
+    return replace(result, **figures)

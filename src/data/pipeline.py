@@ -289,15 +289,15 @@ class Batches:
             iterator.stop()
 
 
-def train_steps_per_epoch(count: int, options: DataOptions, size: int, accumulation: int) -> int:
+def train_steps_per_epoch(count: int, batch: int, size: int, accumulation: int) -> int:
     """Optimiser steps in an epoch; raises DataError if the images don't fill one step of all ranks."""
     if count < size:
         raise DataError(f"{size} ranks but only {count} training images; use at most {count} ranks")
-    steps = steps_per_epoch(count, options.per_batch_size * size * accumulation)
+    steps = steps_per_epoch(count, batch * size * accumulation)
     if steps == 0:
         raise DataError(
             f"{count} training images don't fill one step of {size} ranks x {accumulation} x per_batch_size"
-            f" {options.per_batch_size}; pass a --per_batch_size of at most {max(1, count // (size * accumulation))}"
+            f" {batch}; pass a --per_batch_size of at most {max(1, count // (size * accumulation))}"
         )
     return steps
 

@@ -31,6 +31,11 @@ def family_of(net: str) -> ModuleType:
     raise KeyError(f"unknown net '{net}'; known: {', '.join(known)}")
 
 
+def task_of(net: str) -> str:
+    """What the variant is trained for, as its family's TASK says; see src/task.py."""
+    return getattr(family_of(net), "TASK", "classification")
+
+
 def options_of_others(net: str) -> list[str]:
     """The options that other families have and that of `net` has not."""
     own = set(family_of(net).OPTIONS)

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import build
+from src import build, classify
 from src.data import pipeline
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, DataError
@@ -209,9 +209,9 @@ def digest(arrays) -> str:
 
 
 def data_parts(cfg: config.Config, path: Path) -> dict[str, object]:
-    options = build.data_options(cfg, workers=1)
+    options = classify.options(cfg, workers=1)
     found: dict[str, object] = {
-        "workers": build.data_options(cfg, workers=8).workers,
+        "workers": classify.options(cfg, workers=8).workers,
         "batches": None,
         "evaluation": None,
         "error": "",
@@ -256,7 +256,7 @@ def loss_part(cfg: config.Config) -> float:
     wide = (
         np.concatenate([logits, np.zeros((4, cfg.num_classes - 10))], 1) if cfg.num_classes > 10 else logits
     )
-    loss = build.objective(cfg, ms.nn.Cell(), build.data_options(cfg, 1)).loss
+    loss = classify.objective(cfg, ms.nn.Cell(), classify.options(cfg, 1)).loss
     mixing = [ms.Tensor([1, 2, 3, 0], ms.int32), ms.Tensor([0.3] * 4, ms.float32)] if cfg.mixup_alpha else []
     labels = ms.Tensor([1, 2, 3, 4], ms.int32)
     return float(loss(ms.Tensor(wide, ms.float32), labels, *mixing).asnumpy())

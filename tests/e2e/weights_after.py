@@ -19,13 +19,13 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     import mindspore.nn as nn
     import numpy as np
 
-    from src import build, collectives, optim
+    from src import build, classify, collectives, optim
     from src.data import pipeline
     from src.model_utils import config
     from src.step import TrainStep
 
     cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size)])
-    options = build.data_options(cfg, 1)
+    options = classify.options(cfg, 1)
     samples = pipeline.open_split(options, Path(data), train=True)
     ms.set_seed(1 + ranks.rank)  # different weights, so that the copy from rank 0 is needed
     network = nn.SequentialCell(
@@ -39,7 +39,9 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     collectives.group_gradients(groups)
     rates = np.full(steps, 0.1, np.float32)
     optimizer = optim.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
-    step = TrainStep(build.objective(cfg, network, options), optimizer, build.step_options(cfg, ranks.size))
+    step = TrainStep(
+        classify.objective(cfg, network, options), optimizer, build.step_options(cfg, ranks.size)
+    )
     losses = [
         step([batch])[0]
         for batch in pipeline.train_batches(samples, options, ranks.rank, ranks.size, 0, steps, 1)

@@ -266,7 +266,7 @@ def test_bad_data_is_one_clear_line(tmp_path, digits, case, message):
 )
 def test_too_few_images_for_a_step(size, batch, message):
     with pytest.raises(DataError, match=message):
-        pipeline.train_steps_per_epoch(200, replace(OPTIONS, per_batch_size=batch), size, 1)
+        pipeline.train_steps_per_epoch(200, batch, size, 1)
 
 
 MIXED = replace(OPTIONS, mixup_alpha=0.5)

@@ -1,0 +1,195 @@
+"""Classification as a task: its options, what is made small, and exact evaluation.
+
+What every task has is listed in src/task.py.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import mindspore.nn as nn
+import numpy as np
+
+from src import multi_crop
+from src.collectives import all_sum
+from src.data import blacklist, pipeline
+from src.data.pipeline import DataOptions, open_split, train_batches
+from src.model_utils.errors import ConfigError
+from src.model_utils.interrupts import Deferred
+from src.run_log import RunLog
+from src.step import Objective
+from src.tasks.classification import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
+
+__all__ = [
+    "DATASETS",
+    "OWN",
+    "evaluate",
+    "final_figures",
+    "objective",
+    "open_split",
+    "options",
+    "progress",
+    "train_batches",
+    "train_options",
+]
+
+DATASETS = ("digits", "cifar10", "imagenet")
+OWN = (
+    "data_format", "height", "width", "eval_image_size", "interpolation", "augment", "train_resize", "color_jitter",
+    "rand_augment_num_layers", "rand_augment_magnitude", "eval_resize", "crop_pct", "mixup_alpha", "mixup_shares",
+    "mixup_least_images", "allow_unused_classes", "drop_remainder", "blacklist", "crops",
+    "label_smooth", "label_smoothing",
+)  # fmt: skip
+
+
+def options(cfg: Any, workers: int) -> DataOptions:
+    check_crop(cfg)
+    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name != "workers"}
+    return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
+
+
+def train_options(cfg: Any, data: DataOptions, images: int) -> DataOptions:
+    """For a training with so many images: few of them are not mixed."""
+    return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
+
+
+def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
+    """What is made small: the loss of the arrays of a batch of `data`."""
+    if cfg.label_smooth and cfg.label_smoothing:
+        raise ConfigError(
+            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
+        )
+    shares = (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing)
+    if data.mixup_alpha > 0:
+        return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
+    return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
+
+
+def check_crop(cfg: Any) -> None:
+    """ConfigError if there is nothing to crop image_size from."""
+    if cfg.augment != "resize_crop":
+        return
+    height, width = cfg.image_size
+    if cfg.train_resize is None or cfg.train_resize[0] < height or cfg.train_resize[1] < width:
+        given = "not set" if cfg.train_resize is None else "{},{}".format(*cfg.train_resize)
+        raise ConfigError(
+            f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
+            f" {height},{width}"
+        )
+
+
+def progress(at: Any) -> list[str]:
+    """The original's lines; `at` is a trainer.Progress."""
+    shown = "not timed" if at.images_per_second is None else f"{at.images_per_second:.2f} imgs/sec"
+    return [f"epoch[{at.epoch}], iter[{at.step - 1}], loss:{at.loss:.3f}, mean_fps:{shown}"]
+
+
+def evaluate(
+    cfg: Any,
+    network: nn.Cell,
+    samples: pipeline.Samples,
+    data: DataOptions,
+    ranks: Any,
+    log: RunLog,
+    path: Path,
+) -> dict:
+    """As eval.py's options ask for, of the checkpoint at `path`; logs the result lines and returns the figures."""
+    counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None
+    started = time.time()
+    if cfg.crops > 1:
+        outcome = Outcome(*multi_crop.evaluate(network, samples, data, ranks, log, cfg, path))
+    else:
+        outcome = count(network, samples, data, ranks, log)
+    log.info(f"checkpoint {path}")
+    return report(cfg, path, outcome, counts, time.time() - started, log)
+
+
+def final_figures(
+    cfg: Any, network: nn.Cell, samples: pipeline.Samples, data: DataOptions, ranks: Any, log: RunLog
+) -> dict:
+    """What a training's result says of its last weights: one crop of each image."""
+    accuracy = count(network, samples, data, ranks, log).accuracy()
+    for line in accuracy.lines():
+        log.info(line)
+    return {"top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4), "total": accuracy.total}
+
+
+@dataclass
+class Outcome:
+    """Of every image (N,): the place of its true class, and whether it was evaluated; the same on all ranks."""
+
+    places: np.ndarray
+    is_there: np.ndarray
+    loss_sum: float = 0.0
+
+    def accuracy(self, counts: np.ndarray | bool = True) -> Accuracy:
+        """Of the images where `counts` is true."""
+        skipped = int((~self.is_there & counts).sum())
+        return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
+
+
+def count(network: nn.Cell, samples: pipeline.Samples, data: DataOptions, ranks: Any, log: RunLog) -> Outcome:
+    """One crop of each image. Raises RuntimeError if an image was not evaluated once."""
+    network.set_train(False)
+    cell = Places(network, data.num_classes)
+    cell.set_train(False)
+    batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
+    places, seen, loss_sum = np.zeros(len(samples), np.int64), np.zeros(len(samples), np.int64), 0.0
+    log.start_bar("evaluate", "batch", len(batches))
+    with Deferred() as interrupts:
+        for (images, labels, weights), indices in zip(batches, batches.indices_by_batch()):
+            found, losses = (tensor.asnumpy() for tensor in cell(images, labels))
+            is_real = weights.asnumpy() > 0
+            places[indices[is_real]] = found[is_real]
+            np.add.at(seen, indices[is_real], 1)
+            loss_sum += float(losses[is_real].sum())
+            log.advance()
+            interrupts.check()
+    log.end_bar()
+    return gathered(places, seen, loss_sum, samples.skipped, data.drop_remainder, ranks.size)
+
+
+def gathered(
+    places: np.ndarray, seen: np.ndarray, loss_sum: float, skipped: int, may_lack: bool, size: int
+) -> Outcome:
+    """The ranks' shares as one."""
+    places, seen = all_sum(np.concatenate([places, seen]), size).reshape(2, -1)
+    skipped, loss_sum = (
+        int(all_sum(np.array([skipped]), size)[0]),
+        float(all_sum(np.array([loss_sum], np.float32), size)[0]),
+    )
+    if seen.max(initial=0) > 1 or (seen.sum() + skipped != len(seen) and not may_lack):
+        raise RuntimeError(f"evaluated {seen.sum()} of {len(seen)} images ({skipped} skipped)")
+    return Outcome(places, seen > 0, loss_sum)
+
+
+def report(
+    cfg: Any, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float, log: RunLog
+) -> dict:
+    """The result lines, and the figures of one checkpoint."""
+    accuracy = outcome.accuracy()
+    for line in accuracy.lines():
+        log.info(line)
+    found = figures(cfg, path, accuracy, seconds)
+    if counts is not None:
+        without = outcome.accuracy(counts)
+        log.info(f"without {len(counts) - int(counts.sum())} blacklisted images:")
+        for line in without.lines():
+            log.info(line)
+        found["without_blacklisted"] = {
+            "top1_correct": without.top1_correct, "top5_correct": without.top5_correct, "total": without.total,
+            "top1": round(without.top1, 4), "top5": round(without.top5, 4),
+        }  # fmt: skip
+    return found
+
+
+def figures(cfg: Any, path: Path, accuracy: Accuracy, seconds: float) -> dict:
+    return {
+        "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "crops": cfg.crops,
+        "top1_correct": accuracy.top1_correct, "top5_correct": accuracy.top5_correct, "total": accuracy.total,
+        "skipped": accuracy.skipped, "top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4),
+        "loss": round(accuracy.loss, 6) if cfg.crops == 1 else None, "seconds": round(seconds, 2),
+    }  # fmt: skip

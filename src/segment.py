@@ -1,0 +1,207 @@
+"""Semantic segmentation as a task: its options, what is made small, and exact evaluation over scales.
+
+What every task has is listed in src/task.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from src.collectives import all_sum
+from src.data import class_names
+from src.data.segmentation import Options, Samples, open_split, scaled, side_of, train_batches
+from src.model_utils.errors import DataError
+from src.model_utils.interrupts import Deferred
+from src.run_log import RunLog
+from src.segment_files import Kept
+from src.step import Objective
+from src.tasks.segmentation import Overlap, PixelCrossEntropy, Probabilities, confusion
+
+__all__ = [
+    "DATASETS",
+    "OWN",
+    "evaluate",
+    "final_figures",
+    "objective",
+    "open_split",
+    "options",
+    "progress",
+    "train_batches",
+    "train_options",
+]
+
+DATASETS = ("voc", "vocdigits")
+OWN = ("data_lst", "data_file", "min_scale", "max_scale", "ignore_label", "scales", "flip", "overlays")
+
+
+def options(cfg: Any, workers: int) -> Options:
+    fields = {name: getattr(cfg, name) for name in Options.__dataclass_fields__ if name != "workers"}
+    return Options(workers=min(cfg.num_parallel_workers, workers), **fields)
+
+
+def train_options(cfg: Any, data: Options, images: int) -> Options:
+    return data
+
+
+def objective(cfg: Any, net: nn.Cell, data: Options) -> nn.Cell:
+    """What is made small: the loss of the images and labels of a batch."""
+    return Objective(net, PixelCrossEntropy(cfg.num_classes, cfg.ignore_label))
+
+
+def progress(at: Any) -> list[str]:
+    """The original's lines, epochs and steps from 1 and milliseconds; `at` is a trainer.Progress."""
+    lines = [f"epoch: {at.epoch + 1} step: {at.step_in_epoch}, loss is {at.loss:.7g}"]
+    if at.step_in_epoch == at.steps_per_epoch:
+        took = 1000 * at.epoch_seconds
+        lines.append(f"Epoch time: {took:.3f}, per step time: {took / at.epoch_steps:.3f}")
+    return lines
+
+
+def read_pair(samples: Samples, index: int, skip: bool) -> tuple[np.ndarray, np.ndarray] | None:
+    """Image and label, or None, counted in `skipped`, if they can't be read and `skip` allows it."""
+    try:
+        return samples.image(index), samples.label(index)
+    except DataError:
+        if not skip:
+            raise
+        samples.skip(index)
+        return None
+
+
+class Segmenter:
+    """Class probabilities of whole images, as the original evaluates (Chen et al. 2017, section 4.1, at `scales`).
+
+    At each scale the longer side becomes side_of(scale, crop) and the image is filled up to a square, so that the
+    network sees one shape; what it says of the image itself is brought back to the image's size and added up.
+    """
+
+    def __init__(
+        self, network: nn.Cell, crop: int, scales: Sequence[float], flip: bool, batch: int, pool: ThreadPoolExecutor
+    ):  # fmt: skip
+        self.cell = Probabilities(network, flip)
+        self.cell.set_train(False)
+        self.sides, self.batch, self.pool = [side_of(scale, crop) for scale in scales], batch, pool
+
+    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """(H, W, K) float32 sums of probabilities of each of at most `batch` images (H, W, 3) uint8."""
+        sums: list[Any] = [0] * len(images)
+        for side in self.sides:
+            fitted = list(self.pool.map(scaled, images, itertools.repeat(side)))
+            rows = np.zeros((self.batch, 3, side, side), np.float32)
+            for row, (pixels, _) in zip(rows, fitted):
+                row[:] = pixels.transpose(2, 0, 1)
+            found = self.cell(ms.Tensor(rows)).asnumpy()
+            back = self.pool.map(resized_back, found, [valid for _, valid in fitted], images)
+            sums = [total + one for total, one in zip(sums, back)]
+        return sums
+
+
+def resized_back(probabilities: np.ndarray, valid: tuple[int, int], image: np.ndarray) -> np.ndarray:
+    """(K, S, S) of a filled-up image, of which `valid` (h, w) is the image itself -> (H, W, K) as `image` has them."""
+    height, width = valid
+    own = np.ascontiguousarray(probabilities[:, :height, :width].transpose(1, 2, 0))
+    return cv2.resize(own, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def predictions(
+    network: nn.Cell,
+    samples: Samples,
+    data: Options,
+    indices: Sequence[int],
+    scales: Sequence[float],
+    flip: bool,
+) -> Iterator[list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]]:
+    """A list per batch of (index, image, label, predicted (H, W) uint8); the next batch is read meanwhile.
+
+    An image that can't be read is left out and counted, with skip_corrupt, else DataError.
+    """
+    with ThreadPoolExecutor(max(1, data.workers)) as pool:
+        segmenter = Segmenter(network, max(data.image_size), scales, flip, data.per_batch_size, pool)
+        batches = [indices[i : i + data.per_batch_size] for i in range(0, len(indices), data.per_batch_size)]
+        ahead = (
+            [pool.submit(read_pair, samples, index, data.skip_corrupt) for index in batches[0]]
+            if batches
+            else []
+        )
+        for number, batch in enumerate(batches):
+            pairs = [(index, future.result()) for index, future in zip(batch, ahead)]
+            following = batches[number + 1] if number + 1 < len(batches) else []
+            ahead = [pool.submit(read_pair, samples, index, data.skip_corrupt) for index in following]
+            good = [(index, *pair) for index, pair in pairs if pair is not None]
+            sums = segmenter([image for _, image, _ in good]) if good else []
+            yield [(*one, total.argmax(2).astype(np.uint8)) for one, total in zip(good, sums)]
+
+
+def count(
+    network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, scales: Sequence[float], flip: bool,
+    keep: Any = None,
+) -> tuple[Overlap, int]:  # fmt: skip
+    """The confusion of all images over all ranks, and how many there were. RuntimeError if an image is missing.
+
+    `keep(index, image, label, predicted)` hears of each image of this rank.
+    """
+    network.set_train(False)
+    mine = range(ranks.rank, len(samples), ranks.size)
+    matrix, seen = np.zeros((data.num_classes, data.num_classes), np.int64), 0
+    log.start_bar("evaluate", "image", len(mine))
+    with Deferred() as interrupts:
+        for batch in predictions(network, samples, data, mine, scales, flip):
+            for index, image, label, predicted in batch:
+                matrix += confusion(label, predicted, data.num_classes, data.ignore_label)
+                seen += 1
+                if keep is not None:
+                    keep(index, image, label, predicted)
+            log.advance(len(batch))
+            interrupts.check()
+    log.end_bar()
+    sums = all_sum(np.array([*matrix.ravel(), seen, samples.skipped], np.int64), ranks.size)
+    total, skipped = int(sums[-2]), int(sums[-1])
+    if total + skipped != len(samples):
+        raise RuntimeError(f"evaluated {total} of {len(samples)} images ({skipped} skipped)")
+    return Overlap(sums[:-2].reshape(matrix.shape)), total
+
+
+def evaluate(
+    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, path: Path
+) -> dict:
+    """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
+    started, kept = time.time(), Kept(cfg, path, names_of(cfg), ranks.is_main)
+    overlap, total = count(network, samples, data, ranks, log, cfg.scales, cfg.flip, kept.add)
+    log.info(f"checkpoint {path}")
+    names = names_of(cfg)
+    for line in overlap.lines(names):
+        log.info(line)
+    figures = {
+        "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "scales": list(cfg.scales), "flip": cfg.flip,
+        "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
+        "skipped": len(samples) - total, "seconds": round(time.time() - started, 2),
+        "per_class": {name: None if np.isnan(iou) else round(float(iou), 6) for name, iou in zip(names, overlap.ious)},
+    }  # fmt: skip
+    kept.write(figures, overlap.matrix, log)
+    return figures
+
+
+def final_figures(
+    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog
+) -> dict:
+    """What a training's result says of its last weights: one scale, not mirrored."""
+    overlap, total = count(network, samples, data, ranks, log, [1.0], False)
+    for line in overlap.lines(names_of(cfg)):
+        log.info(line)
+    return {"miou": round(overlap.miou, 6), "total": total}
+
+
+def names_of(cfg: Any) -> list[str]:
+    return class_names.of_training(cfg.dataset, None, cfg.num_classes) or class_names.numbered(
+        cfg.num_classes
+    )

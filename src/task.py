@@ -1,0 +1,44 @@
+"""What a network is trained for. A task is a module with
+
+- `DATASETS`: the data sets that it can read;
+- `OWN`: the options of default_config.yaml that no other task has;
+- `options(cfg, workers)`: what of the configuration decides the batches;
+- `train_options(cfg, options, images)`: the same for a training with so many images;
+- `open_split(options, path, train)` and `train_batches(samples, options, rank, size, first, last, accumulation)`;
+- `objective(cfg, network, options)`: a cell that makes the loss of the arrays of a batch;
+- `evaluate(cfg, network, samples, options, ranks, log, path)`: the figures of a checkpoint, as eval.py is asked for them;
+- `final_figures(cfg, network, samples, options, ranks, log)`: fields of a training's result;
+- `progress(at)`: the lines of a trainer.Progress.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from src import classify, models, segment
+from src.model_utils.errors import ConfigError
+
+TASKS = {"classification": classify, "segmentation": segment}
+
+
+def of(cfg: Any) -> ModuleType:
+    """The task of cfg.net; ConfigError for a data set or an option that it has no use for."""
+    try:
+        name = models.task_of(cfg.net)
+    except KeyError as err:
+        raise ConfigError(str(err.args[0])) from err
+    found = TASKS[name]
+    if cfg.dataset not in found.DATASETS:
+        known = ", ".join(found.DATASETS)
+        raise ConfigError(
+            f"--dataset {cfg.dataset} is not for {name}, which {cfg.net} does; choose one of {known}"
+        )
+    for other in TASKS.values():
+        for option in other.OWN if other is not found else ():
+            if getattr(cfg, option) != cfg.default(option):
+                raise ConfigError(
+                    f"--{option} {getattr(cfg, option)} (from {cfg.origin(option)}) has no effect on {name},"
+                    f" which {cfg.net} does; leave it out"
+                )
+    return found
