@@ -21,13 +21,14 @@ class ConvNorm(nn.Cell):
     """Convolution without bias, batch norm, and ReLU unless `relu` is off: (N, cin, H, W) -> (N, cout, H', W').
 
     `kernel` is a side or (height, width); `pad` is "sym" (zeros on both sides), "valid" (none) or "same"
-    (TensorFlow's: with stride 2 on an even size one more at the bottom and right). `fold` turns it into one
+    (TensorFlow's: with stride 2 on an even size one more at the bottom and right). With `is_frozen` the norm uses its
+    moving statistics in training, too, and leaves them as they are; gamma and beta learn. `fold` turns it into one
     convolution with a bias for inference.
     """
 
     def __init__(
         self, cin: int, cout: int, kernel: int | tuple[int, int], stride: int = 1, *, pad: str = "sym", relu: bool = True,
-        dilation: int = 1, eps: float, momentum: float, init: Initializer,
+        dilation: int = 1, eps: float, momentum: float, init: Initializer, is_frozen: bool = False,
     ):  # fmt: skip
         super().__init__()
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
@@ -37,7 +38,9 @@ class ConvNorm(nn.Cell):
             "pad_mode": "pad" if pad == "sym" else pad,
         }  # fmt: skip
         self.conv = nn.Conv2d(cin, cout, **self.settings, has_bias=False, weight_init=init)
-        self.norm = nn.BatchNorm2d(cout, eps=eps, momentum=momentum)
+        # False, not True: True would take the statistics of the images in evaluation, too
+        statistics = False if is_frozen else None
+        self.norm = nn.BatchNorm2d(cout, eps=eps, momentum=momentum, use_batch_statistics=statistics)
         self.relu = nn.ReLU()
         self.has_relu, self.is_folded = relu, False
 

@@ -9,6 +9,7 @@ The defaults are those of torchvision's weights. The original MindSpore zoo's ch
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import mindspore.nn as nn
 import mindspore.ops as ops
@@ -25,6 +26,7 @@ from src.models.layers import ConvNorm
 
 EXPANSION = 4
 WIDTHS = (64, 128, 256, 512)
+STRIDES = (1, 2, 2, 2)
 BN_EPS = 1e-5
 BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
 
@@ -70,35 +72,61 @@ class Bottleneck(nn.Cell):
         return self.relu(self.conv3(self.conv2(self.conv1(x))) + shortcut)
 
 
-class ResNet(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) logits."""
+def stage(
+    cin: int, width: int, stride: int, dilations: Sequence[int], block: dict, is_zero: bool = False
+) -> nn.SequentialCell:
+    """One bottleneck for each of `dilations`, the first with `stride`: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride)."""
+    cells = []
+    for i, dilation in enumerate(dilations):
+        cells.append(Bottleneck(cin, width, 1 if i else stride, block, dilation, is_zero))
+        cin = EXPANSION * width
+    return nn.SequentialCell(cells)
+
+
+class Trunk(nn.Cell):
+    """Stem and stages: `features` of (N, 3, H, W) images are (N, 2048, H/s, W/s) with s = 4 * the strides' product.
+
+    `plan` has a (stride, dilations of the blocks) for every stage. With `is_frozen` the norms use their moving
+    statistics in training, too, and leave them as they are.
+    """
 
     def __init__(
-        self, blocks: tuple[int, ...], num_classes: int, conv_pad: str = "sym", stem_pool: str = "sym",
-        bn_eps: float | None = None, bn_momentum: float | None = None, zero_gamma: bool = False, weight_init: str = "he",
+        self, plan: Sequence[tuple[int, Sequence[int]]], conv_pad: str = "sym", stem_pool: str = "sym",
+        bn_eps: float | None = None, bn_momentum: float | None = None, weight_init: str = "he", *,
+        is_zero: bool = False, is_frozen: bool = False,
     ):  # fmt: skip
         super().__init__()
-        block = {
+        self.block = {
             "pad": conv_pad, "eps": BN_EPS if bn_eps is None else bn_eps, "init": initializer_of(weight_init),
-            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum,
+            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum, "is_frozen": is_frozen,
         }  # fmt: skip
-        self.stem = ConvNorm(3, WIDTHS[0], 7, 2, **block)
+        self.stem = ConvNorm(3, WIDTHS[0], 7, 2, **self.block)
         self.pool = nn.MaxPool2d(
             3, 2, **({"pad_mode": "same"} if stem_pool == "same" else {"pad_mode": "pad", "padding": 1})
         )
         stages, cin = [], WIDTHS[0]
-        for stage, (depth, width) in enumerate(zip(blocks, WIDTHS)):
-            cells = []
-            for i in range(depth):
-                cells.append(Bottleneck(cin, width, 2 if stage and not i else 1, block, is_zero=zero_gamma))
-                cin = EXPANSION * width
-            stages.append(nn.SequentialCell(cells))
+        for width, (stride, dilations) in zip(WIDTHS, plan):
+            stages.append(stage(cin, width, stride, dilations, self.block, is_zero))
+            cin = EXPANSION * width
         self.stages = nn.SequentialCell(stages)
+
+    def features(self, x):
+        return self.stages(self.pool(self.stem(x)))
+
+
+class ResNet(Trunk):
+    """(N, 3, H, W) images -> (N, num_classes) logits."""
+
+    def __init__(
+        self, blocks: tuple[int, ...], num_classes: int, zero_gamma: bool = False, weight_init: str = "he", **trunk
+    ):  # fmt: skip
+        plan = [(stride, (1,) * depth) for stride, depth in zip(STRIDES, blocks)]
+        super().__init__(plan, weight_init=weight_init, is_zero=zero_gamma, **trunk)
+        cin = EXPANSION * WIDTHS[-1]
         self.classifier = nn.Dense(cin, num_classes)
         spread = Uniform(1 / math.sqrt(cin)) if weight_init == "he" else TruncatedNormal(0.01)
         self.classifier.weight.set_data(initializer(spread, self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
     def construct(self, x):
-        x = self.stages(self.pool(self.stem(x)))
-        return self.classifier(ops.mean(x, (2, 3)))
+        return self.classifier(ops.mean(self.features(x), (2, 3)))
