@@ -151,7 +151,12 @@ def newest_checkpoint(base: Path) -> Path | None:
 
 
 def to_evaluate(weights: list[Path], base: Path) -> list[Path]:
-    """The checkpoints that eval.py counts with; without any named, the newest one below `base`."""
+    """The checkpoints that eval.py counts with; without any named, the newest one below `base`.
+
+    `base` may also be a checkpoint itself, as DeepLabV3's documents have it.
+    """
+    if not weights and base.is_file():
+        return [base]
     if len(weights) == 1:
         return checkpoint.candidates(weights[0])
     newest = newest_checkpoint(base)

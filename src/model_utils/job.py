@@ -101,7 +101,7 @@ def check_files(cfg: Config, train: bool) -> None:
     from src import runs
     from src.weights import forms
 
-    folder = cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir
+    folder = data_folder(cfg, train)
     if folder:
         path = local_adapter.existing_folder(folder)
         check_layout(cfg, path, train)
@@ -163,8 +163,14 @@ def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
         from src.model_utils import cloud_adapter
 
         return cloud_adapter.make(cfg, wanted, ranks, node_gate.job_token(os.environ), default)
-    data = cfg.data_dir if trains else cfg.eval_data_dir or cfg.data_dir
-    return LocalAdapter(data, cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg))
+    return LocalAdapter(data_folder(cfg, trains), cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg))
+
+
+def data_folder(cfg: Config, train: bool) -> str:
+    """The folder that options name for the images; '' if none does."""
+    if not train:
+        return cfg.eval_data_dir or cfg.data_dir
+    return cfg.data_dir or (str(Path(cfg.data_file).parent) if cfg.data_file else "")
 
 
 def fetch(cfg: Config, url: str) -> list[Path]:
@@ -178,13 +184,15 @@ def fetch(cfg: Config, url: str) -> list[Path]:
 
 def embedded(dataset: str) -> Path:
     """The data set that comes with the project; ConfigError for those that don't."""
-    if dataset != "digits":
-        raise ConfigError(
-            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' comes with the project"
-        )
     from src.data import demo
 
-    return demo.build(ROOT / "data" / "digits")
+    build = {"digits": demo.build, "vocdigits": demo.build_voc}.get(dataset)
+    if build is None:
+        raise ConfigError(
+            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' and 'vocdigits' come with"
+            " the project"
+        )
+    return build(ROOT / "data" / dataset)
 
 
 def main(body: Callable[[], None], debug: bool) -> int:

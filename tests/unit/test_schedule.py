@@ -176,3 +176,20 @@ def test_bit_hyperrule_counts_steps(images, milestones):
 def test_bit_hyperrule_ends_with_max_epoch():
     options = ScheduleOptions("hyperrule", 0.003, max_epoch=2, images=50_000)
     assert len(lr_table(97, options)) == 194
+
+
+@pytest.mark.parametrize(("epochs", "per_epoch", "base"), [(300, 41, 0.08), (800, 82, 0.02), (300, 11, 0.008)])
+def test_deeplabs_half_wave_at_every_step(epochs, per_epoch, base):
+    """The three stages of DeepLabV3's documents: no warm-up, and the wave ends where the training does."""
+    total = epochs * per_epoch
+    rates = lr_table(per_epoch, ScheduleOptions("cos", base, max_epoch=epochs))
+    expected = [base * 0.5 * (1 + math.cos(math.pi * step / total)) for step in range(total)]
+    np.testing.assert_allclose(rates, expected, rtol=1e-5)
+    assert rates[0] == np.float32(base)
+
+
+def test_deeplabs_poly_and_exp():
+    poly = lr_table(10, ScheduleOptions("poly", 0.007, max_epoch=3, power=0.9))
+    np.testing.assert_allclose(poly, [0.007 * (1 - step / 30) ** 0.9 for step in range(30)], rtol=1e-5)
+    exp = lr_table(10, ScheduleOptions("exp", 0.007, max_epoch=3, steps_per_drop=12, rate_of_drop=0.1))
+    np.testing.assert_allclose(exp, [0.007] * 12 + [0.0007] * 12 + [0.00007] * 6, rtol=1e-5)

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# DeepLabV3, stage 3: output stride 8 on VOC's own training images, from stage 2.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/deeplab_v3.sh"
+train_stage deeplab_v3_s8 16 0.008 300 2048 110 200 "$@"

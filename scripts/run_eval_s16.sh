@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# DeepLabV3 at output stride 16: one scale.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/deeplab_v3.sh"
+evaluate deeplab_v3_s16 --scales 1.0 -- "$@"

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# DeepLabV3 at output stride 8: five scales.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/deeplab_v3.sh"
+evaluate deeplab_v3_s8 --scales 0.5 --scales 0.75 --scales 1.0 --scales 1.25 --scales 1.75 -- "$@"

@@ -1,0 +1,5 @@
+#!/usr/bin/env bash
+# DeepLabV3 on the CPU.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/deeplab_v3.sh"
+train_alone CPU deeplab_v3_s16 32 0.015 200 3072 1500 200 "$@"
