@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import mindspore.dataset as ds
 import mindspore.dataset.vision as vision
@@ -66,7 +67,48 @@ class DataOptions:
         return self.eval_image_size or self.image_size
 
 
-class Samples:
+class Failures:
+    """What samples of all kinds share: the first failure, for `explain`, and the number of those left out."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.failure: DataError | None = None
+        self._lock = threading.Lock()
+
+    def remembered(self, read: Callable[[int], Any], index: int) -> Any:
+        """What `read` gives; remembers the first DataError."""
+        try:
+            return read(index)
+        except DataError as err:
+            self.failure = self.failure or err
+            raise
+
+    def attempted(self, read: Callable[[int], Any], index: int, fatal: type[DataError] | tuple = ()) -> Any:
+        """What `read` gives, or None, counted in `skipped`, if it raises DataError that is not `fatal`."""
+        try:
+            return read(index)
+        except fatal:
+            raise
+        except DataError:
+            with self._lock:
+                self.skipped += 1
+            return None
+
+    def next_good(self, decode: Callable[[int], Any], index: int, count: int) -> tuple[int, Any]:
+        """The first of index, index + 1 ... (of `count`, in a circle) for which `decode` is not None, and what it gives."""
+        for step in range(count):
+            candidate = (index + step) % count
+            found = decode(candidate)
+            if found is not None:
+                return candidate, found
+        raise DataError(f"none of the {count} images can be decoded")
+
+    def explain(self, err: RuntimeError) -> Exception:
+        """The error to show for a failed pipeline."""
+        return self.failure or err
+
+
+class Samples(Failures):
     """The images of one split. `encoded` ones are bytes of files, the others (H, W, 3) uint8.
 
     `fetch(index)` gives the bytes of image `index`, called `files[index]`; without it, that file is read.
@@ -76,12 +118,10 @@ class Samples:
         self, labels: np.ndarray, images: np.ndarray | None = None, files: list[str] | None = None,
         fetch: Callable[[int], bytes] | None = None,
     ):  # fmt: skip
+        super().__init__()
         self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
         self.encoded = files is not None
-        self.skipped = 0
-        self.failure: DataError | None = None
         self.recent: deque[int] = deque(maxlen=RECENT)
-        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -96,11 +136,7 @@ class Samples:
             return self.images[index]
         assert self.files is not None
         self.recent.append(index)
-        try:
-            return np.frombuffer(self.encoded_bytes(index), np.uint8)
-        except DataError as err:
-            self.failure = self.failure or err
-            raise
+        return np.frombuffer(self.remembered(self.encoded_bytes, index), np.uint8)
 
     def pixels(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 of image `index`; DataError that names the file if it is corrupt."""
@@ -111,12 +147,7 @@ class Samples:
     def decode(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None, counted in `skipped`, if it is corrupt."""
         assert self.files is not None
-        try:
-            return self.pixels(index)
-        except DataError:
-            with self._lock:
-                self.skipped += 1
-            return None
+        return self.attempted(self.pixels, index)
 
     def explain(self, err: RuntimeError) -> Exception:
         """The error to show for a failed pipeline: the image that can't be read, if there is one."""
@@ -126,7 +157,7 @@ class Samples:
                     image_folder.decode(self.encoded_bytes(index), self.files[index])
                 except DataError as found:
                     return found
-        return self.failure or err
+        return super().explain(err)
 
 
 def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
@@ -178,16 +209,8 @@ class TrainSource:
             )
         image = self.samples.read(index) if not self.options.skip_corrupt else None
         if image is None:
-            index, image = self.next_good(index)
+            index, image = self.samples.next_good(self.samples.decode, index, len(self.samples))
         return image, self.samples.labels[index], np.array([epoch, index], np.int64)
-
-    def next_good(self, index: int) -> tuple[int, np.ndarray]:
-        for step in range(len(self.samples)):
-            candidate = (index + step) % len(self.samples)
-            image = self.samples.decode(candidate)
-            if image is not None:
-                return candidate, image
-        raise DataError(f"none of the {len(self.samples)} images can be decoded")
 
     def mixed_with(self, item: int) -> tuple[np.int32, np.float32]:
         """Position in its batch of the image that item's is mixed with, and the item's own share.

@@ -1,150 +1,249 @@
-"""The loss over pixels, the figures of a confusion matrix, and probabilities over scales, each against plain NumPy."""
+"""Pairs to train and evaluate a segmentation with: values, order, and bad data."""
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
+import struct
+import zlib
+from dataclasses import replace
 
-import mindspore as ms
-import mindspore.nn as nn
+import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from src import segment
-from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion
+from src.data import seg_lists, segmentation, voc
+from src.data.order import sample_rng
+from src.model_utils.errors import DataError
+from tests.unit.test_data import collect
 
-RNG = np.random.default_rng(3)
-
-
-def naive_loss(logits: np.ndarray, labels: np.ndarray, ignore: int) -> float:
-    total, count = 0.0, 0
-    for n, y, x in np.ndindex(labels.shape):
-        if labels[n, y, x] != ignore:
-            row = logits[n, :, y, x].astype(np.float64)
-            total += np.log(np.exp(row).sum()) - row[labels[n, y, x]]
-            count += 1
-    return total / count
+OPTIONS = segmentation.Options(
+    dataset="voc", num_classes=11, image_size=(65, 65), per_batch_size=4, workers=2, seed=1, hflip=0.5, min_scale=0.5,
+    max_scale=2.0, ignore_label=255, data_lst="", data_file="", skip_corrupt=False,
+)  # fmt: skip
+BGR_MEAN, BGR_STD = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
 
 
-def test_loss_is_the_mean_over_the_pixels_that_count():
-    logits = RNG.normal(size=(2, 5, 6, 7)).astype(np.float32)
-    labels = RNG.integers(0, 5, (2, 6, 7)).astype(np.int32)
-    labels[0, :3] = 255
-    found = PixelCrossEntropy(5, 255)(ms.Tensor(logits), ms.Tensor(labels)).asnumpy()
-    assert found == pytest.approx(naive_loss(logits, labels, 255), rel=1e-6)
+def naive(image, label, rng, options):
+    """The original's steps one by one, on BGR: scale, normalise, pad, crop, mirror, CHW."""
+    scale = rng.uniform(options.min_scale, options.max_scale)
+    height, width = int(scale * image.shape[0]), int(scale * image.shape[1])
+    bgr = cv2.resize(image[..., ::-1], (width, height), interpolation=cv2.INTER_CUBIC)
+    label = cv2.resize(label, (width, height), interpolation=cv2.INTER_NEAREST)
+    bgr = (bgr - np.array(BGR_MEAN)) / np.array(BGR_STD)
+    h, w = options.image_size
+    low, right = max(h - height, 0), max(w - width, 0)
+    bgr = cv2.copyMakeBorder(bgr, 0, low, 0, right, cv2.BORDER_CONSTANT, value=0)
+    label = cv2.copyMakeBorder(label, 0, low, 0, right, cv2.BORDER_CONSTANT, value=options.ignore_label)
+    top, left = int(rng.integers(bgr.shape[0] - h + 1)), int(rng.integers(bgr.shape[1] - w + 1))
+    bgr, label = bgr[top : top + h, left : left + w], label[top : top + h, left : left + w]
+    if rng.random() < options.hflip:
+        bgr, label = bgr[:, ::-1], label[:, ::-1]
+    return bgr.transpose(2, 0, 1)[::-1], label
 
 
-def test_loss_of_a_batch_without_a_pixel_that_counts_is_zero_and_so_is_its_gradient():
-    logits = ms.Tensor(RNG.normal(size=(1, 3, 4, 4)), ms.float32)
-    labels = ms.Tensor(np.full((1, 4, 4), 255), ms.int32)
-    value, gradient = ms.value_and_grad(PixelCrossEntropy(3, 255), 0)(logits, labels)
-    assert float(value.asnumpy()) == 0.0
-    assert not gradient.asnumpy().any()
+def noise(size, seed=0):
+    rng = np.random.default_rng(seed)
+    label = rng.integers(0, 11, size, dtype=np.uint8)
+    label[rng.random(size) < 0.1] = 255
+    return rng.integers(0, 256, (*size, 3), dtype=np.uint8), label
 
 
-def test_a_class_may_be_the_one_to_ignore():
-    logits = RNG.normal(size=(1, 3, 4, 4)).astype(np.float32)
-    labels = RNG.integers(0, 3, (1, 4, 4)).astype(np.int32)
-    found = PixelCrossEntropy(3, 0)(ms.Tensor(logits), ms.Tensor(labels)).asnumpy()
-    assert found == pytest.approx(naive_loss(logits, labels, 0), rel=1e-6)
+@pytest.mark.parametrize("size", [(60, 90), (90, 60), (65, 65), (20, 200), (1, 1)])
+@pytest.mark.parametrize("crop", [(65, 65), (33, 97)])
+def test_pairs_are_those_of_the_originals_steps(size, crop):
+    image, label = noise(size)
+    options = replace(OPTIONS, image_size=crop, min_scale=1.0 if size == (1, 1) else 0.5)
+    for index in range(25):
+        expected, expected_label = naive(image, label, sample_rng(1, 0, index), options)
+        pixels, classes = segmentation.train_pair(image, label, sample_rng(1, 0, index), options)
+        assert (pixels.shape, pixels.dtype, classes.dtype) == ((3, *crop), np.float32, np.int32)
+        np.testing.assert_allclose(pixels, expected, rtol=0, atol=1e-6)
+        np.testing.assert_array_equal(classes, expected_label)
 
 
-def naive_ious(truths: list[np.ndarray], predictions: list[np.ndarray], classes: int, ignore: int) -> list:
-    found = []
-    for each in range(classes):
-        both = either = 0
-        for truth, predicted in zip(truths, predictions):
-            for t, p in zip(truth.ravel(), predicted.ravel()):
-                if t != ignore:
-                    both += t == each and p == each
-                    either += each in (t, p)
-        found.append(both / either if either else None)
-    return found
+def test_the_scale_mirroring_and_ignored_label_are_options():
+    image, label = noise((40, 40))
+    options = replace(OPTIONS, min_scale=1, max_scale=1, hflip=0, image_size=(50, 40), ignore_label=77)
+    plain = segmentation.train_pair(image, label, sample_rng(1, 0, 0), options)
+    mirrored = segmentation.train_pair(image, label, sample_rng(1, 0, 0), replace(options, hflip=1))
+    np.testing.assert_array_equal(plain[1][:40], label)
+    assert (plain[1][40:] == 77).all()
+    assert (plain[0][:, 40:] == 0).all()
+    np.testing.assert_array_equal(mirrored[0], plain[0][..., ::-1])
+    np.testing.assert_array_equal(mirrored[1], plain[1][:, ::-1])
 
 
-def test_miou_is_that_of_sets_of_pixels():
-    sizes = [(9, 4), (5, 11), (7, 7)]
-    truths = [RNG.integers(0, 4, size) for size in sizes]  # class 4 is not there
-    predictions = [np.where(RNG.random(size) < 0.6, truth, RNG.integers(0, 4, size)) for size, truth in zip(sizes, truths)]
-    truths[1][0] = 255
-    matrix = sum(confusion(t, p, 5, 255) for t, p in zip(truths, predictions))
-    overlap = Overlap(matrix)
-    expected = naive_ious(truths, predictions, 5, 255)
-    assert expected[4] is None
-    assert np.isnan(overlap.ious[4])
-    assert overlap.ious[:4] == pytest.approx(expected[:4])
-    assert overlap.miou == pytest.approx(np.mean(expected[:4]))
-    right = sum(((t == p) & (t != 255)).sum() for t, p in zip(truths, predictions))
-    assert overlap.pixel_accuracy == pytest.approx(right / sum((t != 255).sum() for t in truths))
-    assert overlap.lines(list("abcde"))[5].split() == ["e", "-", "0"]
+@pytest.mark.parametrize(
+    ("size", "fits"), [((375, 500), (384, 513)), ((500, 333), (513, 341)), ((7, 7), (513, 513))]
+)
+def test_evaluation_resizes_the_long_side_and_pads_with_the_mean(size, fits):
+    image, _ = noise(size)
+    pixels, valid = segmentation.scaled(image, 513)
+    assert (valid, pixels.shape, pixels.dtype) == (fits, (513, 513, 3), np.float32)
+    expected = cv2.resize(image[..., ::-1], fits[::-1])
+    expected = (expected - np.array(BGR_MEAN)) / np.array(BGR_STD)
+    np.testing.assert_allclose(pixels[: fits[0], : fits[1], ::-1], expected, rtol=0, atol=1e-6)
+    assert not pixels[fits[0] :].any()
+    assert not pixels[:, fits[1] :].any()
 
 
-def test_a_class_that_is_only_predicted_counts_as_zero():
-    overlap = Overlap(confusion(np.zeros((2, 2), int), np.array([[0, 0], [0, 1]]), 2, 255))
-    assert overlap.ious.tolist() == [0.75, 0.0]
-    assert overlap.miou == 0.375
+def test_sides_of_the_scales():
+    assert [segmentation.side_of(s, 513) for s in (0.5, 0.75, 1.0, 1.25, 1.75)] == [257, 385, 513, 641, 897]
 
 
-class Slanted(nn.Cell):
-    """Logits that depend on place and direction: a lopsided 3x3 convolution of the pixels."""
-
-    def __init__(self, weight: np.ndarray):
-        super().__init__()
-        self.conv = nn.Conv2d(3, len(weight), 3, pad_mode="pad", padding=1, weight_init=ms.Tensor(weight))
-
-    def construct(self, x):
-        return self.conv(x)
-
-
-def linear(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """(h, w, c) -> (height, width, c), bilinear between middles of pixels, without antialiasing."""
-
-    def places(old: int, new: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        at = np.clip((np.arange(new) + 0.5) * old / new - 0.5, 0, old - 1)
-        low = np.floor(at).astype(int)
-        return low, np.minimum(low + 1, old - 1), at - low
-
-    low, high, share = places(image.shape[0], height)
-    rows = image[low] * (1 - share)[:, None, None] + image[high] * share[:, None, None]
-    low, high, share = places(image.shape[1], width)
-    return rows[:, low] * (1 - share)[:, None] + rows[:, high] * share[:, None]
+@pytest.fixture
+def folder(tmp_path):
+    """Nine pairs of different sizes and a list, grey labels."""
+    pairs = []
+    for i in range(9):
+        image, label = noise((40 + 9 * i, 120 - 7 * i), i)
+        Image.fromarray(image).save(tmp_path / f"{i}.jpg", quality=90)
+        (tmp_path / f"{i}.png").write_bytes(voc.as_png(label, coloured=i % 2 == 0))
+        pairs.append(seg_lists.Pair(f"{i}.jpg", f"{i}.png"))
+    seg_lists.write(tmp_path / seg_lists.TRAIN_LIST, pairs)
+    return tmp_path
 
 
-def naive_probabilities(weight: np.ndarray, image: np.ndarray, side: int) -> np.ndarray:
-    """(H, W, K) of one scale and direction, step by step."""
-    h, w = image.shape[:2]
-    long, short = max(h, w), min(h, w)
-    height, width = (side, int(side * short / long)) if h > w else (int(side * short / long), side)
-    mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
-    square = np.zeros((side + 2, side + 2, 3))
-    square[1 : height + 1, 1 : width + 1] = (np.round(linear(image.astype(float), height, width)) - mean) / std
-    logits = np.zeros((side, side, len(weight)))
-    for dy, dx in np.ndindex(3, 3):
-        logits += square[dy : dy + side, dx : dx + side] @ weight[:, :, dy, dx].T
-    share = np.exp(logits - logits.max(-1, keepdims=True))
-    return linear((share / share.sum(-1, keepdims=True))[:height, :width], h, w)
+def rows(samples, options, rank=0, size=1, first=0, last=4):
+    return collect(segmentation.train_batches(samples, options, rank, size, first, last, 1))
 
 
-@pytest.mark.parametrize("flip", [False, True])
-def test_probabilities_over_scales_are_those_of_plain_numpy(flip):
-    weight = RNG.normal(size=(4, 3, 3, 3)).astype(np.float32) / 5
-    smooth = [linear(RNG.uniform(0, 255, (5, 5, 3)), *size).astype(np.uint8) for size in ((40, 57), (61, 33))]
-    with ThreadPoolExecutor(2) as pool:
-        segmenter = segment.Segmenter(Slanted(weight), 49, [0.5, 1.0, 1.75], flip, 3, pool)
-        found = segmenter(smooth)
-    for image, sums in zip(smooth, found):
-        expected = sum(naive_probabilities(weight, image, side) for side in (25, 49, 85))
-        assert sums.shape == (*image.shape[:2], 4)
-        if flip:  # filled up and then mirrored, so that the filling lies on the left
-            mirrored = weight[:, :, :, ::-1]
-            expected = expected + sum(naive_probabilities(mirrored, image, side) for side in (25, 49, 85))
-        assert np.abs(sums - expected).max() < 0.05
-        assert np.abs(sums - expected).mean() < 0.005
-        assert (sums.argmax(2) == expected.argmax(2)).mean() > 0.99
+def test_palette_and_grey_labels_are_their_numbers(folder):
+    samples = segmentation.open_split(OPTIONS, folder, train=True)
+    assert samples.names == [f"{i}.jpg" for i in range(9)]
+    for i in range(9):
+        np.testing.assert_array_equal(samples.label(i), noise((40 + 9 * i, 120 - 7 * i), i)[1])
+        np.testing.assert_array_equal(samples.image(i), np.asarray(Image.open(folder / f"{i}.jpg")))
 
 
-def test_progress_is_told_as_the_original_does():
-    at = SimpleNamespace(epoch=0, step_in_epoch=41, steps_per_epoch=41, loss=0.8319, epoch_seconds=2.05, epoch_steps=41)
-    assert segment.progress(at) == ["epoch: 1 step: 41, loss is 0.8319", "Epoch time: 2050.000, per step time: 50.000"]
-    at.step_in_epoch = 40
-    assert segment.progress(at) == ["epoch: 1 step: 40, loss is 0.8319"]
+def test_batches_do_not_depend_on_threads_and_start(folder):
+    samples = segmentation.open_split(OPTIONS, folder, train=True)
+    image, label = rows(samples, OPTIONS, last=6)
+    assert (image.shape, image.dtype, label.shape, label.dtype) == (
+        (24, 3, 65, 65),
+        np.float32,
+        (24, 65, 65),
+        np.int32,
+    )
+    other = rows(samples, replace(OPTIONS, workers=1), last=6)
+    np.testing.assert_array_equal(image, other[0])
+    np.testing.assert_array_equal(label, other[1])
+    rest = rows(samples, OPTIONS, first=3, last=6)
+    np.testing.assert_array_equal(image[12:], rest[0])
+    np.testing.assert_array_equal(label[12:], rest[1])
+    assert (rows(samples, replace(OPTIONS, seed=2), last=6)[1] != label).any()
+
+
+def test_two_ranks_see_the_pairs_of_one(folder):
+    samples = segmentation.open_split(OPTIONS, folder, train=True)
+    one = rows(samples, replace(OPTIONS, per_batch_size=8), last=2)
+    two = [rows(samples, OPTIONS, rank, 2, last=2) for rank in range(2)]
+    for step in range(2):
+        whole = {a.tobytes() + b.tobytes() for a, b in zip(*(each[8 * step : 8 * step + 8] for each in one))}
+        halves = {
+            a.tobytes() + b.tobytes()
+            for half in two
+            for a, b in zip(*(each[4 * step : 4 * step + 4] for each in half))
+        }
+        assert whole == halves
+        assert len(whole) == 8
+
+
+def test_epochs_differ(folder):
+    samples = segmentation.open_split(OPTIONS, folder, train=True)
+    source = segmentation.PairSource(samples, lambda item: (item, 5), 0, 2, OPTIONS)
+    first, second = (source.pair(*source[i])[1] for i in range(2))
+    assert (first != second).any()
+
+
+def damage(folder, kind):
+    if kind == "no image":
+        (folder / "5.jpg").unlink()
+    elif kind == "cut image":
+        (folder / "5.jpg").write_bytes((folder / "5.jpg").read_bytes()[:900])
+    elif kind == "text":
+        (folder / "5.jpg").write_text("no image")
+    elif kind == "cut label":
+        (folder / "5.png").write_bytes((folder / "5.png").read_bytes()[:300])
+    elif kind == "no label":
+        (folder / "5.png").unlink()
+    elif kind == "size":
+        (folder / "5.png").write_bytes(voc.as_png(noise((85, 86))[1], False))
+    elif kind == "value":
+        (folder / "5.png").write_bytes(voc.as_png(np.full((85, 85), 11, np.uint8), True))
+    elif kind == "colours":
+        Image.fromarray(np.zeros((85, 85, 3), np.uint8)).save(folder / "5.png")
+    elif kind == "lossy":
+        Image.fromarray(np.zeros((85, 85), np.uint8)).save(folder / "5.png", "JPEG")
+    elif kind == "four bits":
+        (folder / "5.png").write_bytes(grey_png(np.full((85, 85), 1, np.uint8), 4))
+
+
+def grey_png(values, bits):
+    """PNG of `bits` bits a pixel, which Pillow can't write. `values` (H, W) fit them, 8 / bits divides W + 1."""
+    packed = np.packbits(
+        np.unpackbits(np.pad(values, ((0, 0), (0, 1)))[..., None], axis=-1)[..., -bits:].reshape(
+            len(values), -1
+        ),
+        axis=1,
+    )
+    lines = zlib.compress(np.pad(packed, ((0, 0), (1, 0))).tobytes())
+    parts = (
+        (b"IHDR", struct.pack(">2I5B", values.shape[1], len(values), bits, 0, 0, 0, 0)),
+        (b"IDAT", lines),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+CORRUPT = {
+    "no image": r"can't read image .*/5\.jpg",
+    "cut image": r"corrupt image .*/5\.jpg",
+    "text": r"corrupt image .*/5\.jpg",
+    "cut label": r"corrupt label .*/5\.png: .*--skip_corrupt",
+    "no label": r"can't read label .*/5\.png",
+}
+WRONG = {
+    "size": r"/5\.png has 85 x 86 pixels .* image .*/5\.jpg has 85 x 85",
+    "value": r"/5\.png: value 11 is neither a class \(0 - 10\) nor --ignore_label 255; .*python -m src\.data\.voc_labels",
+    "colours": r"/5\.png is PNG of mode RGB, .*python -m src\.data\.voc_labels",
+    "four bits": r"/5\.png is a grey PNG of 4 bits",
+    "lossy": r"/5\.png is JPEG of mode L",
+}
+
+
+@pytest.mark.parametrize("kind", [*CORRUPT, *WRONG])
+def test_a_bad_pair_is_named(folder, kind):
+    damage(folder, kind)
+    samples = segmentation.open_split(OPTIONS, folder, train=True)
+    with pytest.raises(DataError, match={**CORRUPT, **WRONG}[kind]) as caught:
+        rows(samples, replace(OPTIONS, per_batch_size=9), last=1)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(DataError, match=r"/5\.(png|jpg)"):
+        (samples.image(5), samples.label(5))
+
+
+@pytest.mark.parametrize("kind", [*CORRUPT, *WRONG])
+def test_a_corrupt_pair_is_skipped_on_demand_but_wrong_labels_are_not(folder, kind):
+    damage(folder, kind)
+    options = replace(OPTIONS, skip_corrupt=True, per_batch_size=9)
+    samples = segmentation.open_split(options, folder, train=True)
+    if kind in WRONG:
+        with pytest.raises(DataError, match=WRONG[kind]):
+            rows(samples, options, last=1)
+        return
+    first = rows(samples, options, last=2)
+    assert samples.skipped == 2
+    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), last=2)[0])
+
+
+def test_all_corrupt_is_one_line(folder):
+    for i in range(9):
+        (folder / f"{i}.jpg").write_bytes(b"none")
+    options = replace(OPTIONS, skip_corrupt=True)
+    with pytest.raises(DataError, match="none of the 9 images can be decoded"):
+        rows(segmentation.open_split(options, folder, train=True), options, last=1)

@@ -1,0 +1,196 @@
+"""Images and their label images: pairs of one split, and the batches that a rank trains on.
+
+As in src.data.pipeline, item n of a rank is computed from (seed, epoch, image) alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from src.data import image_folder, pipeline, seg_lists, voc
+from src.data.order import TrainOrder, sample_rng
+from src.data.seg_transform import scaled, side_of, train_pair
+from src.model_utils.errors import DataError
+
+__all__ = ["Options", "Samples", "open_split", "scaled", "side_of", "train_batches", "train_pair"]
+COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of the configuration decides the pairs; `image_size` is the crop's (height, width)."""
+
+    dataset: str
+    num_classes: int
+    image_size: tuple[int, int]
+    per_batch_size: int
+    workers: int
+    seed: int
+    hflip: float
+    min_scale: float
+    max_scale: float
+    ignore_label: int
+    data_lst: str
+    data_file: str
+    skip_corrupt: bool
+
+
+class Source(Protocol):
+    """Encoded pairs, from files or from shards. `names` are the images' as lists and shards have them."""
+
+    names: list[str]
+
+    def image_bytes(self, index: int) -> bytes: ...
+
+    def label_bytes(self, index: int) -> bytes: ...
+
+    def image_name(self, index: int) -> str: ...
+
+    def label_name(self, index: int) -> str: ...
+
+
+class Files:
+    """The pairs of a list, with paths below `root`."""
+
+    def __init__(self, root: Path, pairs: list[seg_lists.Pair]):
+        self.root, self.pairs = root, pairs
+        self.names = [pair.image for pair in pairs]
+
+    def image_name(self, index: int) -> str:
+        return str(self.root / self.pairs[index].image)
+
+    def label_name(self, index: int) -> str:
+        return str(self.root / self.pairs[index].label)
+
+    def image_bytes(self, index: int) -> bytes:
+        return image_folder.read_bytes(self.image_name(index))
+
+    def label_bytes(self, index: int) -> bytes:
+        try:
+            return Path(self.label_name(index)).read_bytes()
+        except OSError as err:
+            raise DataError(f"can't read label {self.label_name(index)}: {err.strerror}") from err
+
+
+class Samples(pipeline.Failures):
+    """Pairs of one split, decoded one by one; threads may read at once. `skipped` counts those left out."""
+
+    def __init__(self, source: Source, num_classes: int, ignore_label: int):
+        super().__init__()
+        self.source, self.num_classes, self.ignore_label = source, num_classes, ignore_label
+
+    def __len__(self) -> int:
+        return len(self.source.names)
+
+    @property
+    def names(self) -> list[str]:
+        return self.source.names
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, not turned by EXIF; DataError that names a file that can't be decoded."""
+        return decode_image(self.source.image_bytes(index), self.source.image_name(index))
+
+    def label(self, index: int) -> np.ndarray:
+        """(H, W) uint8; DataError that names it if it can't be decoded, has another size than its image, or other values."""
+        label = self.decoded_label(index)
+        self.check(index, self.image(index), label)
+        return label
+
+    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """`image` and `label` of one index; remembers the first failure for `explain`."""
+        return self.remembered(self.checked_pair, index)
+
+    def next_good_pair(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+        """The first index from `index` on whose pair can be decoded, and the pair. Labels that are no class numbers still fail."""
+        return self.remembered(self.first_decodable, index)
+
+    def first_decodable(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+        decode = functools.partial(self.attempted, self.decoded_pair, fatal=voc.LabelKindError)
+        index, pair = self.next_good(decode, index, len(self))
+        self.check(index, *pair)
+        return index, pair
+
+    def checked_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        pair = self.decoded_pair(index)
+        self.check(index, *pair)
+        return pair
+
+    def decoded_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.image(index), self.decoded_label(index)
+
+    def decoded_label(self, index: int) -> np.ndarray:
+        return voc.decode_label(self.source.label_bytes(index), self.source.label_name(index))
+
+    def check(self, index: int, image: np.ndarray, label: np.ndarray) -> None:
+        name, size = self.source.label_name(index), image.shape[:2]
+        if label.shape != size:
+            raise DataError(
+                f"{name} has {label.shape[0]} x {label.shape[1]} pixels (height x width), but its image"
+                f" {self.source.image_name(index)} has {size[0]} x {size[1]}"
+            )
+        voc.check_values(label, name, self.num_classes, self.ignore_label)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. JPEG goes through OpenCV, which gives Pillow's values in two thirds of the time."""
+    if data[:2] == image_folder.JPEG_START:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+        if image is not None:
+            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image_folder.decode(data, name)
+
+
+def open_split(options: Options, path: Path, train: bool) -> Samples:
+    """The pairs to train on or to evaluate, checked as far as lists and names show it; raises DataError.
+
+    Training reads the shards of `options.data_file` if that is set; else pairs come from src.data.seg_lists.pairs.
+    """
+    cv2.setNumThreads(1)  # our own threads are as many as the CPUs
+    return Samples(source_of(options, path, train), options.num_classes, options.ignore_label)
+
+
+def source_of(options: Options, path: Path, train: bool) -> Source:
+    seg_lists.check(path, train, options.data_lst)
+    return Files(path, seg_lists.pairs(path, train, options.data_lst))
+
+
+class PairSource:
+    """Random access to one rank's stream of pairs: keys (epoch, index) for the pipeline, pairs for its threads."""
+
+    def __init__(self, samples: Samples, order: TrainOrder, start: int, stop: int, options: Options):
+        self.samples, self.order, self.start, self.options = samples, order, start, options
+        self.count = stop - start
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, item: int) -> tuple[np.ndarray]:
+        return (np.array(self.order(self.start + int(item)), np.int64),)
+
+    def pair(self, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        epoch, index = key.tolist()
+        if self.options.skip_corrupt:
+            index, pair = self.samples.next_good_pair(index)
+        else:
+            pair = self.samples.pair(index)
+        return train_pair(*pair, sample_rng(self.options.seed, epoch, index), self.options)
+
+
+def train_batches(
+    samples: Samples, options: Options, rank: int, size: int, first_batch: int, last_batch: int, accumulation: int
+) -> pipeline.Batches:  # fmt: skip
+    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32)."""
+    batch = options.per_batch_size
+    order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
+    source = PairSource(samples, order, first_batch * batch, last_batch * batch, options)
+    # several threads: nearly all of a pair's time is OpenCV's, which lets the others run
+    dataset = pipeline.generator(source, ["key"]).map(
+        source.pair, ["key"], ["image", "label"], num_parallel_workers=options.workers
+    )
+    return pipeline.Batches(dataset.project(["image", "label"]).batch(batch, drop_remainder=True), samples)
