@@ -5,6 +5,7 @@ What every task has is listed in src/task.py.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import time
 from collections.abc import Iterator, Sequence
@@ -18,9 +19,8 @@ import mindspore.nn as nn
 import numpy as np
 
 from src.collectives import all_sum
-from src.data import class_names
+from src.data import seg_lists, voc
 from src.data.segmentation import Options, Samples, open_split, scaled, side_of, train_batches
-from src.model_utils.errors import DataError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.segment_files import Kept
@@ -40,7 +40,7 @@ __all__ = [
     "train_options",
 ]
 
-DATASETS = ("voc", "vocdigits")
+DATASETS = seg_lists.DATASETS
 OWN = ("data_lst", "data_file", "min_scale", "max_scale", "ignore_label", "scales", "flip", "overlays")
 
 
@@ -65,17 +65,6 @@ def progress(at: Any) -> list[str]:
         took = 1000 * at.epoch_seconds
         lines.append(f"Epoch time: {took:.3f}, per step time: {took / at.epoch_steps:.3f}")
     return lines
-
-
-def read_pair(samples: Samples, index: int, skip: bool) -> tuple[np.ndarray, np.ndarray] | None:
-    """Image and label, or None, counted in `skipped`, if they can't be read and `skip` allows it."""
-    try:
-        return samples.image(index), samples.label(index)
-    except DataError:
-        if not skip:
-            raise
-        samples.skip(index)
-        return None
 
 
 class Segmenter:
@@ -125,18 +114,15 @@ def predictions(
 
     An image that can't be read is left out and counted, with skip_corrupt, else DataError.
     """
+    read = functools.partial(samples.attempted, samples.checked_pair) if data.skip_corrupt else samples.pair
     with ThreadPoolExecutor(max(1, data.workers)) as pool:
         segmenter = Segmenter(network, max(data.image_size), scales, flip, data.per_batch_size, pool)
         batches = [indices[i : i + data.per_batch_size] for i in range(0, len(indices), data.per_batch_size)]
-        ahead = (
-            [pool.submit(read_pair, samples, index, data.skip_corrupt) for index in batches[0]]
-            if batches
-            else []
-        )
+        ahead = [pool.submit(read, index) for index in batches[0]] if batches else []
         for number, batch in enumerate(batches):
             pairs = [(index, future.result()) for index, future in zip(batch, ahead)]
             following = batches[number + 1] if number + 1 < len(batches) else []
-            ahead = [pool.submit(read_pair, samples, index, data.skip_corrupt) for index in following]
+            ahead = [pool.submit(read, index) for index in following]
             good = [(index, *pair) for index, pair in pairs if pair is not None]
             sums = segmenter([image for _, image, _ in good]) if good else []
             yield [(*one, total.argmax(2).astype(np.uint8)) for one, total in zip(good, sums)]
@@ -148,7 +134,7 @@ def count(
 ) -> tuple[Overlap, int]:  # fmt: skip
     """The confusion of all images over all ranks, and how many there were. RuntimeError if an image is missing.
 
-    `keep(index, image, label, predicted)` hears of each image of this rank.
+    `keep(name, image, label, predicted)` hears of each image of this rank.
     """
     network.set_train(False)
     mine = range(ranks.rank, len(samples), ranks.size)
@@ -160,7 +146,7 @@ def count(
                 matrix += confusion(label, predicted, data.num_classes, data.ignore_label)
                 seen += 1
                 if keep is not None:
-                    keep(index, image, label, predicted)
+                    keep(samples.names[index], image, label, predicted)
             log.advance(len(batch))
             interrupts.check()
     log.end_bar()
@@ -175,10 +161,10 @@ def evaluate(
     cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, path: Path
 ) -> dict:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
-    started, kept = time.time(), Kept(cfg, path, names_of(cfg), ranks.is_main)
+    started, kept = time.time(), Kept(cfg, path, voc.class_names(cfg.dataset, cfg.num_classes), ranks.is_main)
     overlap, total = count(network, samples, data, ranks, log, cfg.scales, cfg.flip, kept.add)
     log.info(f"checkpoint {path}")
-    names = names_of(cfg)
+    names = voc.class_names(cfg.dataset, cfg.num_classes)
     for line in overlap.lines(names):
         log.info(line)
     figures = {
@@ -196,12 +182,6 @@ def final_figures(
 ) -> dict:
     """What a training's result says of its last weights: one scale, not mirrored."""
     overlap, total = count(network, samples, data, ranks, log, [1.0], False)
-    for line in overlap.lines(names_of(cfg)):
+    for line in overlap.lines(voc.class_names(cfg.dataset, cfg.num_classes)):
         log.info(line)
     return {"miou": round(overlap.miou, 6), "total": total}
-
-
-def names_of(cfg: Any) -> list[str]:
-    return class_names.of_training(cfg.dataset, None, cfg.num_classes) or class_names.numbered(
-        cfg.num_classes
-    )

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from src.model_utils.errors import DataError
 from src.model_utils.run_paths import write_atomic
 
+DATASETS = ("voc", "vocdigits")
 TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
 VOC = "VOCdevkit/VOC2012"
 LABEL_FOLDERS = ("SegmentationClassGray", "SegmentationClass")

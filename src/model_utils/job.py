@@ -138,8 +138,11 @@ def check_format(cfg: Config, train: bool) -> None:
 
 
 def check_layout(cfg: Config, path: Path, train: bool) -> None:
-    from src.data import layout
+    from src.data import layout, seg_lists
 
+    if cfg.dataset in seg_lists.DATASETS:
+        seg_lists.check(path, train, cfg.data_lst)
+        return
     layout.check(cfg.dataset, path, train, cfg.num_classes, cfg.allow_unused_classes, cfg.data_format)
 
 
@@ -163,7 +166,9 @@ def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
         from src.model_utils import cloud_adapter
 
         return cloud_adapter.make(cfg, wanted, ranks, node_gate.job_token(os.environ), default)
-    return LocalAdapter(data_folder(cfg, trains), cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg))
+    return LocalAdapter(
+        data_folder(cfg, trains), cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg)
+    )
 
 
 def data_folder(cfg: Config, train: bool) -> str:
@@ -184,9 +189,9 @@ def fetch(cfg: Config, url: str) -> list[Path]:
 
 def embedded(dataset: str) -> Path:
     """The data set that comes with the project; ConfigError for those that don't."""
-    from src.data import demo
+    from src.data import demo, demo_voc
 
-    build = {"digits": demo.build, "vocdigits": demo.build_voc}.get(dataset)
+    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}.get(dataset)
     if build is None:
         raise ConfigError(
             f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' and 'vocdigits' come with"

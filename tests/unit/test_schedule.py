@@ -178,7 +178,9 @@ def test_bit_hyperrule_ends_with_max_epoch():
     assert len(lr_table(97, options)) == 194
 
 
-@pytest.mark.parametrize(("epochs", "per_epoch", "base"), [(300, 41, 0.08), (800, 82, 0.02), (300, 11, 0.008)])
+@pytest.mark.parametrize(
+    ("epochs", "per_epoch", "base"), [(300, 41, 0.08), (800, 82, 0.02), (300, 11, 0.008)]
+)
 def test_deeplabs_half_wave_at_every_step(epochs, per_epoch, base):
     """The three stages of DeepLabV3's documents: no warm-up, and the wave ends where the training does."""
     total = epochs * per_epoch

@@ -31,7 +31,7 @@ def test_loss_is_the_mean_over_the_pixels_that_count():
     labels = RNG.integers(0, 5, (2, 6, 7)).astype(np.int32)
     labels[0, :3] = 255
     found = PixelCrossEntropy(5, 255)(ms.Tensor(logits), ms.Tensor(labels)).asnumpy()
-    assert found == pytest.approx(naive_loss(logits, labels, 255), rel=1e-6)
+    assert found == pytest.approx(naive_loss(logits, labels, 255), rel=1e-5)
 
 
 def test_loss_of_a_batch_without_a_pixel_that_counts_is_zero_and_so_is_its_gradient():
@@ -46,7 +46,7 @@ def test_a_class_may_be_the_one_to_ignore():
     logits = RNG.normal(size=(1, 3, 4, 4)).astype(np.float32)
     labels = RNG.integers(0, 3, (1, 4, 4)).astype(np.int32)
     found = PixelCrossEntropy(3, 0)(ms.Tensor(logits), ms.Tensor(labels)).asnumpy()
-    assert found == pytest.approx(naive_loss(logits, labels, 0), rel=1e-6)
+    assert found == pytest.approx(naive_loss(logits, labels, 0), rel=1e-5)
 
 
 def naive_ious(truths: list[np.ndarray], predictions: list[np.ndarray], classes: int, ignore: int) -> list:
@@ -65,7 +65,10 @@ def naive_ious(truths: list[np.ndarray], predictions: list[np.ndarray], classes:
 def test_miou_is_that_of_sets_of_pixels():
     sizes = [(9, 4), (5, 11), (7, 7)]
     truths = [RNG.integers(0, 4, size) for size in sizes]  # class 4 is not there
-    predictions = [np.where(RNG.random(size) < 0.6, truth, RNG.integers(0, 4, size)) for size, truth in zip(sizes, truths)]
+    predictions = [
+        np.where(RNG.random(size) < 0.6, truth, RNG.integers(0, 4, size))
+        for size, truth in zip(sizes, truths)
+    ]
     truths[1][0] = 255
     matrix = sum(confusion(t, p, 5, 255) for t, p in zip(truths, predictions))
     overlap = Overlap(matrix)
@@ -117,7 +120,9 @@ def naive_probabilities(weight: np.ndarray, image: np.ndarray, side: int) -> np.
     height, width = (side, int(side * short / long)) if h > w else (int(side * short / long), side)
     mean, std = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
     square = np.zeros((side + 2, side + 2, 3))
-    square[1 : height + 1, 1 : width + 1] = (np.round(linear(image.astype(float), height, width)) - mean) / std
+    square[1 : height + 1, 1 : width + 1] = (
+        np.round(linear(image.astype(float), height, width)) - mean
+    ) / std
     logits = np.zeros((side, side, len(weight)))
     for dy, dx in np.ndindex(3, 3):
         logits += square[dy : dy + side, dx : dx + side] @ weight[:, :, dy, dx].T
@@ -144,7 +149,12 @@ def test_probabilities_over_scales_are_those_of_plain_numpy(flip):
 
 
 def test_progress_is_told_as_the_original_does():
-    at = SimpleNamespace(epoch=0, step_in_epoch=41, steps_per_epoch=41, loss=0.8319, epoch_seconds=2.05, epoch_steps=41)
-    assert segment.progress(at) == ["epoch: 1 step: 41, loss is 0.8319", "Epoch time: 2050.000, per step time: 50.000"]
+    at = SimpleNamespace(
+        epoch=0, step_in_epoch=41, steps_per_epoch=41, loss=0.8319, epoch_seconds=2.05, epoch_steps=41
+    )
+    assert segment.progress(at) == [
+        "epoch: 1 step: 41, loss is 0.8319",
+        "Epoch time: 2050.000, per step time: 50.000",
+    ]
     at.step_in_epoch = 40
     assert segment.progress(at) == ["epoch: 1 step: 40, loss is 0.8319"]
