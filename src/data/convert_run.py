@@ -30,7 +30,12 @@ class Plan:
 
     out: Path
     records: dict[str, dict[str, Any]]  # of the shards that are whole, by name
-    option: str  # that names `out`
+    option: str  # that names where shards go
+
+    @property
+    def target(self) -> str:
+        """The shards, in messages."""
+        return str(self.out)
 
     @property
     def work(self) -> Path:
@@ -101,7 +106,7 @@ def prepare(plan: Plan) -> Any:
     except OSError as err:
         lock.close()
         raise ConfigError(
-            f"another process converts to {plan.out}; wait for it, or pass another {plan.option}"
+            f"another process converts to {plan.target}; wait for it, or pass another {plan.option}"
         ) from err
     mark = plan.work / "fingerprint"
     known = mark.read_text(encoding="utf-8").strip() if mark.is_file() else ""
@@ -109,14 +114,12 @@ def prepare(plan: Plan) -> Any:
     if known and known != plan.fingerprint():
         lock.close()
         raise ConfigError(
-            f"{plan.out} holds shards of other images or options than these; pass another {plan.option}, or remove it"
+            f"{plan.target} holds shards of other images or options than these; pass another {plan.option}, or remove it"
         )
     strangers = [] if known else plan.strangers()
     if strangers:
         lock.close()
-        raise ConfigError(
-            f"{plan.out} holds {strangers[0].name}, which is not of this conversion; pass another {plan.option}"
-        )
+        raise ConfigError(f"{strangers[0]} is there and not of this conversion; pass another {plan.option}")
     for part in plan.work.glob("*.part"):
         shutil.rmtree(part, ignore_errors=True)
     write_atomic(mark, plan.fingerprint() + "\n")
