@@ -1,36 +1,22 @@
-"""From a folder of images to MindRecord shards: what has to be done, and the processes that do it.
-
-State is in the folder `.convert` below the target: the plan's fingerprint, one record for each shard that is
-whole, and `.part` folders of those that are not. `index.json` is written at the end and `.convert` goes.
-"""
+"""From a folder of images with a class each to MindRecord shards: what has to be done."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import importlib.metadata
 import json
-import multiprocessing
 import os
-import shutil
-import signal
 from collections import Counter
 from dataclasses import asdict, dataclass, field
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from src.data import cifar10, image_folder, layout, record_index, record_write
-from src.model_utils.errors import ConfigError, DataError, MindLiftError, StorageError
-from src.model_utils.interrupts import Deferred
+from src.data import cifar10, convert_run, image_folder, layout, record_index, record_write
+from src.model_utils.errors import DataError
 from src.model_utils.run_paths import write_atomic
 from src.run_log import RunLog
-
-WORK = ".convert"
-POLL_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -56,7 +42,7 @@ class Split:
 
 
 @dataclass
-class Plan:
+class Plan(convert_run.Plan):
     settings: Settings
     source: Path
     out: Path
@@ -64,9 +50,15 @@ class Plan:
     splits: list[Split]
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    option = "--out"
+
     @property
     def work(self) -> Path:
-        return self.out / WORK
+        return self.out / ".convert"
+
+    @property
+    def index(self) -> Path:
+        return self.out / record_index.INDEX
 
     def fingerprint(self) -> str:
         """Changes with the options and with the name, size or label of any image."""
@@ -78,6 +70,26 @@ class Plan:
 
     def tasks(self) -> list[record_write.Task]:
         return [task for split in self.splits for task in tasks_of(self, split)]
+
+    def read_index(self) -> dict[str, Any]:
+        return record_index.read(self.out)
+
+    def records_of(self, index: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            {**record, "split": name} for name, split in index["splits"].items() for record in split["shards"]
+        ]
+
+    def strangers(self) -> list[Path]:
+        return sorted(self.out.glob("*.mindrecord*"))
+
+    def least_bytes(self, task: record_write.Task) -> int:
+        if self.settings.dataset != "imagenet":
+            return len(task.rows) * 3 * cifar10.SIDE**2
+        sizes = {split.name: split.sizes for split in self.splits}
+        return int(sizes[task.split][[row[0] for row in task.rows]].sum())
+
+    def write_index(self, tasks: list[record_write.Task]) -> None:
+        write_index(self, tasks)
 
 
 def make_plan(source: Path, out: Path, settings: Settings, num_classes: int | None) -> Plan:
@@ -139,9 +151,10 @@ def tasks_of(plan: Plan, split: Split) -> list[record_write.Task]:
     shards = min(plan.settings.num_shards, len(order))
     header, page = record_write.page_sizes(int(sizes.sum()) // shards, int(sizes.max()))
     return [
-        record_write.Task(
-            plan.out, plan.work, f"{split.name}.mindrecord{number}", split.folder, split.name, pixels,
-            [(i, int(split.labels[i]), split.files[i]) for i in part.tolist()], header, page, plan.settings.skip_corrupt,
+        record_write.ImageTask(
+            plan.out, plan.work, f"{split.name}.mindrecord{number}", split.name,
+            [(i, int(split.labels[i]), split.files[i]) for i in part.tolist()], header, page, split.folder, pixels,
+            plan.settings.skip_corrupt,
         )
         for number, part in enumerate(np.array_split(order, shards))
     ]  # fmt: skip
@@ -149,83 +162,8 @@ def tasks_of(plan: Plan, split: Split) -> list[record_write.Task]:
 
 def run(plan: Plan, workers: int, log: RunLog) -> dict[str, Any]:
     """Make the shards that are missing and the index, which is returned. Raises KeyboardInterrupt if stopped."""
-    lock = prepare(plan)
-    try:
-        tasks = plan.tasks()
-        plan.records = {name: record for name, record in known_records(plan).items()
-                        if record_index.is_whole(plan.out, record)}  # fmt: skip
-        missing = [task for task in tasks if task.name not in plan.records]
-        if plan.records:
-            log.info(f"{len(tasks) - len(missing)} of {len(tasks)} shards are whole already")
-        if missing or not (plan.out / record_index.INDEX).is_file():
-            (plan.out / record_index.INDEX).unlink(missing_ok=True)
-            check_room(plan, missing)
-            with Deferred() as interrupts:
-                Pool(plan, missing, min(workers, len(missing)), len(tasks), log, interrupts).run()
-            write_index(plan, tasks)
-    finally:
-        lock.close()
-    shutil.rmtree(plan.work, ignore_errors=True)
+    convert_run.run(plan, workers, log)
     return record_index.read(plan.out)
-
-
-def prepare(plan: Plan) -> Any:
-    """Make the folders, take the lock, remove what a killed conversion has left; returns the held lock."""
-    try:
-        plan.work.mkdir(parents=True, exist_ok=True)
-        lock = open(plan.work / "lock", "a")  # noqa: SIM115 - held until the conversion ends
-    except OSError as err:
-        raise StorageError(f"can't write to {plan.out}: {err.strerror}; pass another --out") from err
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as err:
-        lock.close()
-        raise ConfigError(
-            f"another process converts to {plan.out}; wait for it, or pass another --out"
-        ) from err
-    mark, index = plan.work / "fingerprint", plan.out / record_index.INDEX
-    known = mark.read_text(encoding="utf-8").strip() if mark.is_file() else ""
-    known = known or (record_index.read(plan.out).get("fingerprint", "") if index.is_file() else "")
-    if known and known != plan.fingerprint():
-        lock.close()
-        raise ConfigError(
-            f"{plan.out} holds shards of other images or options than these; pass another --out, or remove it"
-        )
-    strangers = [] if known else sorted(path.name for path in plan.out.glob("*.mindrecord*"))
-    if strangers:
-        lock.close()
-        raise ConfigError(
-            f"{plan.out} holds {strangers[0]}, which is not of this conversion; pass another --out"
-        )
-    for part in plan.work.glob("*.part"):
-        shutil.rmtree(part, ignore_errors=True)
-    write_atomic(mark, plan.fingerprint() + "\n")
-    return lock
-
-
-def known_records(plan: Plan) -> dict[str, dict[str, Any]]:
-    """The records of shards that were finished, by name: of a whole conversion, or of one that was stopped."""
-    found: dict[str, dict[str, Any]] = {}
-    if (plan.out / record_index.INDEX).is_file():
-        for name, split in record_index.read(plan.out)["splits"].items():
-            found.update({record["file"]: {**record, "split": name} for record in split["shards"]})
-    for path in plan.work.glob("*.json"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        found[record["file"]] = record
-    return found
-
-
-def check_room(plan: Plan, missing: list[record_write.Task]) -> None:
-    sizes = {split.name: split.sizes for split in plan.splits}
-    if plan.settings.dataset != "imagenet":
-        sizes = {name: np.full(len(each), 3 * cifar10.SIDE**2) for name, each in sizes.items()}
-    needed = sum(int(sizes[task.split][[row[0] for row in task.rows]].sum()) for task in missing)
-    free = shutil.disk_usage(plan.out).free
-    if needed > free:
-        raise StorageError(
-            f"the shards need at least {needed / 1e6:.1f} MB, but {plan.out} has {free / 1e6:.1f} MB free;"
-            " make room, or pass another --out"
-        )
 
 
 def write_index(plan: Plan, tasks: list[record_write.Task]) -> None:
@@ -247,112 +185,4 @@ def write_index(plan: Plan, tasks: list[record_write.Task]) -> None:
         "source": str(plan.source.absolute()), "fingerprint": plan.fingerprint(), "options": asdict(plan.settings),
         "versions": {name: importlib.metadata.version(name) for name in ("mindspore", "numpy", "pillow")},
     }  # fmt: skip
-    write_atomic(plan.out / record_index.INDEX, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
-
-
-class Pool:
-    """Processes that make one shard each at a time. They end when this one does, however it does.
-
-    Each has a pipe of its own: a worker whose parent was killed finds it closed at its next message.
-    """
-
-    def __init__(
-        self, plan: Plan, tasks: list[record_write.Task], count: int, total: int, log: RunLog, interrupts: Deferred
-    ):  # fmt: skip
-        self.plan, self.waiting, self.total, self.log, self.interrupts = (
-            plan,
-            tasks[::-1],
-            total,
-            log,
-            interrupts,
-        )
-        self.images = sum(len(task.rows) for task in tasks)
-        self.count = count
-        self.busy: dict[Any, tuple[multiprocessing.process.BaseProcess, str]] = {}
-
-    def run(self) -> None:
-        self.log.start_bar("convert", "image", self.images)
-        try:
-            for _ in range(self.count):
-                self.start()
-            while self.busy:
-                for pipe in connection.wait(list(self.busy), POLL_SECONDS):
-                    self.hear(pipe)
-                self.interrupts.check()
-        except KeyboardInterrupt:
-            whole = len(self.plan.records)
-            self.log.info(
-                f"stopped with {whole} of {self.total} shards whole; the same command goes on from there"
-            )
-            raise
-        finally:
-            self.log.end_bar()
-            for pipe, (process, _) in self.busy.items():
-                process.terminate()
-                process.join()
-                pipe.close()
-
-    def start(self) -> None:
-        context = multiprocessing.get_context("spawn")
-        ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs,), daemon=True)
-        process.start()
-        theirs.close()
-        self.give(ours, process)
-
-    def give(self, pipe: Any, process: Any) -> None:
-        """The next shard, or the end, for a process that has nothing to do."""
-        if self.waiting:
-            task = self.waiting.pop()
-            self.busy[pipe] = (process, task.name)
-            with contextlib.suppress(BrokenPipeError):  # it has died: `hear` finds the end of the pipe
-                pipe.send(task)
-            return
-        self.busy.pop(pipe, None)
-        pipe.close()
-        process.join()
-
-    def hear(self, pipe: Any) -> None:
-        process, name = self.busy[pipe]
-        try:
-            kind, value = pipe.recv()
-        except EOFError:
-            process.join()
-            raise StorageError(
-                f"the process that wrote {name} ended ({process.exitcode}; out of memory?); run the same command"
-                " again, with fewer --workers"
-            ) from None
-        if kind == "rows":
-            self.log.advance(value)
-        elif kind == "failed":
-            raise value
-        else:
-            self.finished(value)
-            self.give(pipe, process)
-
-    def finished(self, record: dict[str, Any]) -> None:
-        write_atomic(self.plan.work / f"{record['file']}.json", json.dumps(record, ensure_ascii=False) + "\n")
-        self.plan.records[record["file"]] = record
-        for name in record["skipped"]:
-            self.log.warning(f"corrupt image left out: {name}")
-        self.log.info(
-            f"{record['file']}: {record['rows']} images, {record['bytes'] / 1e6:.1f} MB, verified"
-            f" ({len(self.plan.records)} of {self.total} shards)"
-        )
-
-
-def work(pipe: Any) -> None:
-    """A worker process: shards come in, numbers of rows and records go out."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent ends the workers
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    try:
-        while True:
-            task = pipe.recv()
-            try:
-                pipe.send(("done", record_write.make(task, lambda count: pipe.send(("rows", count)))))
-            except MindLiftError as err:
-                pipe.send(("failed", err))
-    except (EOFError, BrokenPipeError, ConnectionResetError):
-        return  # the parent is done, or gone
+    write_atomic(plan.index, json.dumps(index, ensure_ascii=False, indent=1) + "\n")

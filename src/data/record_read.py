@@ -1,32 +1,23 @@
 """Random access to the rows of MindRecord shards: one `pread` for each image.
 
 mindspore's own readers go through a shard in order or by a sampler's list; the training order here is a
-function of (seed, epoch, image), so what is needed is row i, now. Where a row lies is in the SQLite index
-beside each shard: blob page and offset. In the file that is header + page * page_size + offset, where 8 bytes
-of length come before the image; both sizes are in the JSON header. The format is version 3.0, which all of
-MindSpore 1 and 2 write; src.data.record_write compares this reader with mindspore's for every row it writes.
+function of (seed, epoch, image), so what is needed is row i, now.
 """
 
 from __future__ import annotations
 
-import json
 import os
-import sqlite3
 import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from src.data import record_index
+from src.data import record_file, record_index
 from src.data.layout import SIDE
 from src.model_utils.errors import DataError
 
-VERSION = "3.0"
-LENGTH_BYTES = 8
-MOST_HEADER = 1 << 30
-ROWS = """SELECT index_0, label_0, file_0, crc_0, PAGE_ID_BLOB, PAGE_OFFSET_BLOB, PAGE_OFFSET_BLOB_END
-    FROM INDEXES ORDER BY ROW_ID"""
+FIELDS = ["index", "label", "file", "crc"]
 
 
 class Row(NamedTuple):
@@ -42,45 +33,7 @@ class Row(NamedTuple):
 
 def rows_of(path: Path) -> list[Row]:
     """The rows of one shard; DataError if its header or its .db can't be read or names another file."""
-    header, page = sizes(path)
-    database = path.with_name(path.name + ".db")
-    try:
-        connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
-        try:
-            names = [name for (name,) in connection.execute("SELECT NAME FROM SHARD_NAME")]
-            found = connection.execute(ROWS).fetchall()
-        finally:
-            connection.close()
-    except sqlite3.Error as err:
-        raise DataError(f"{database} can't be read ({err}); fetch it again, or convert again") from err
-    if names != [path.name]:
-        raise DataError(
-            f"{database} belongs to {', '.join(names)}, not to {path.name}; shards keep their names"
-        )
-    return [
-        Row(
-            index, label, file, crc, header + number * page + start + LENGTH_BYTES, end - start - LENGTH_BYTES
-        )
-        for index, label, file, crc, number, start, end in found
-    ]
-
-
-def sizes(path: Path) -> tuple[int, int]:
-    """Header and page size of a shard; DataError if it is not a MindRecord file of version 3.0."""
-    try:
-        with open(path, "rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header: dict[str, Any] = json.loads(file.read(length)) if length < MOST_HEADER else {}
-        if header["version"] != VERSION or header["compression_size"]:
-            raise DataError(
-                f"{path}: MindRecord version {header['version']}, compression {header['compression_size']};"
-                f" need {VERSION} without compression"
-            )
-        return header["header_size"], header["page_size"]
-    except (OSError, ValueError, KeyError, TypeError) as err:
-        if isinstance(err, DataError):
-            raise
-        raise DataError(f"{path} is not a whole MindRecord file ({type(err).__name__}: {err})") from err
+    return [Row(*values) for values in record_file.rows(path, FIELDS)]
 
 
 class Shards:
@@ -115,10 +68,7 @@ class Shards:
     def read(self, index: int) -> bytes:
         """The bytes of image `index`; DataError that names it if they are not those that were written."""
         number, offset, length, crc = self.places[index].tolist()
-        try:
-            data = os.pread(self.descriptors[number], length, offset)
-        except OSError as err:
-            raise DataError(f"can't read image {self.names[index]}: {err.strerror}") from err
+        data = record_file.read(self.descriptors[number], offset, length, self.names[index])
         if zlib.crc32(data) != crc:
             raise DataError(
                 f"corrupt image {self.names[index]}: its checksum differs; fetch the shard again, or pass"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,32 +18,77 @@ from src.data import cifar10, image_folder, record_read
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.errors import DataError, StorageError
 
-SCHEMA = {
-    "index": {"type": "int64"},
-    "label": {"type": "int32"},
-    "file": {"type": "string"},
-    "crc": {"type": "int64"},
-    "image": {"type": "bytes"},
-}
-FIELDS = ["index", "label", "file", "crc"]
 AT_ONCE = 64  # rows for one call of the writer
 LEAST_PAGE, USUAL_PAGE, MOST_PAGE = 1 << 16, 1 << 25, 1 << 28
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one shard is made of: `rows` are (index, label, name), `name` below `source` where it is a file."""
+    """One shard: a name in the folder `out`, and `rows`, what its rows are made of. Subclasses say how."""
 
     out: Path
     work: Path
     name: str
-    source: Path
     split: str
-    pixels: bool
-    rows: list[tuple[int, int, str]]
+    rows: list[Any]
     header: int
     page: int
+
+    SCHEMA: ClassVar[dict[str, Any]]
+    FIELDS: ClassVar[list[str]]  # that are indexed
+
+    def contents(self, skipped: list[str]) -> Iterator[dict[str, Any]]:
+        """The rows to write. A corrupt image raises DataError, or its name is added to `skipped`."""
+        raise NotImplementedError
+
+    def proof(self, number: int, row: dict[str, Any]) -> tuple[int, tuple]:
+        """What tells the row apart from others, and what has to be read back; `number` is its place in the shard."""
+        raise NotImplementedError
+
+    def read_back(self, path: Path) -> Iterator[dict[str, Any]]:
+        """The rows as this project's reader finds them."""
+        raise NotImplementedError
+
+    def complete(self, path: Path) -> None:
+        """The last touch to a shard that mindspore has written."""
+
+
+@dataclass(frozen=True)
+class ImageTask(Task):
+    """Images with a class each: `rows` are (index, label, name), `name` below `source` where it is a file."""
+
+    source: Path
+    pixels: bool
     skip_corrupt: bool
+
+    FIELDS = record_read.FIELDS
+    SCHEMA = {  # noqa: RUF012 - a constant
+        "index": {"type": "int64"},
+        "label": {"type": "int32"},
+        "file": {"type": "string"},
+        "crc": {"type": "int64"},
+        "image": {"type": "bytes"},
+    }
+
+    def contents(self, skipped: list[str]) -> Iterator[dict[str, Any]]:
+        for index, label, name in self.rows:
+            try:
+                data = image_bytes(self, index, name)
+            except DataError:
+                if not self.skip_corrupt:
+                    raise
+                skipped.append(name)
+                continue
+            yield {"index": index, "label": label, "file": name, "crc": zlib.crc32(data), "image": data}
+
+    def proof(self, number: int, row: dict[str, Any]) -> tuple[int, tuple]:
+        found = int(row["label"]), str(row["file"]), int(row["crc"]), digest(bytes(row["image"]))
+        return int(row["index"]), found
+
+    def read_back(self, path: Path) -> Iterator[dict[str, Any]]:
+        with open(path, "rb") as file:
+            for row in record_read.rows_of(path):
+                yield {**row._asdict(), "image": os.pread(file.fileno(), row.length, row.offset)}
 
 
 def page_sizes(shard_bytes: int, largest: int) -> tuple[int, int]:
@@ -59,20 +104,7 @@ def page_sizes(shard_bytes: int, largest: int) -> tuple[int, int]:
     return (1 << 24 if shard_bytes > 1 << 33 else 1 << 18), page
 
 
-def images(task: Task, skipped: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows to write. A corrupt image raises DataError, or is added to `skipped`."""
-    for index, label, name in task.rows:
-        try:
-            data = image_bytes(task, index, name)
-        except DataError:
-            if not task.skip_corrupt:
-                raise
-            skipped.append(name)
-            continue
-        yield {"index": index, "label": label, "file": name, "crc": zlib.crc32(data), "image": data}
-
-
-def image_bytes(task: Task, index: int, name: str) -> bytes:
+def image_bytes(task: ImageTask, index: int, name: str) -> bytes:
     if task.pixels:
         return pixels_of(task.source, task.split)[index].tobytes()
     path = str(task.source / name)
@@ -108,7 +140,7 @@ def make(task: Task, advance: Callable[[int], None]) -> dict[str, Any]:
 
 def write(task: Task, path: Path, advance: Callable[[int], None]) -> dict[str, Any]:
     skipped: list[str] = []
-    written = write_rows(task, path, images(task, skipped), advance)
+    written = write_rows(task, path, task.contents(skipped), advance)
     record: dict[str, Any] = {
         "file": task.name,
         "split": task.split,
@@ -117,7 +149,8 @@ def write(task: Task, path: Path, advance: Callable[[int], None]) -> dict[str, A
     }
     if not written:
         return {**record, "bytes": 0, "index_bytes": 0}
-    verify(path, written)
+    task.complete(path)
+    verify(task, path, written)
     for file, kind in ((path, ""), (path.with_name(path.name + ".db"), "index_")):
         os.chmod(file, 0o666 & ~umask())  # mindspore makes them readable for their owner only
         sync(file)
@@ -128,20 +161,22 @@ def write(task: Task, path: Path, advance: Callable[[int], None]) -> dict[str, A
 def write_rows(
     task: Task, path: Path, rows: Iterator[dict[str, Any]], advance: Callable[[int], None]
 ) -> dict:
-    """Writes the shard; returns what has to be in it: {index: (label, file, crc, digest of the image)}."""
+    """Writes the shard; returns what has to be in it, by the proofs of its rows."""
     from mindspore.mindrecord import FileWriter
 
-    writer, batch, written = None, [], {}
+    batch: list[dict[str, Any]] = []
+    writer, written = None, {}
     try:
-        for row in rows:
-            written[row["index"]] = (row["label"], row["file"], row["crc"], digest(row["image"]))
+        for number, row in enumerate(rows):
+            key, value = task.proof(number, row)
+            written[key] = value
             batch.append(row)
             if writer is None:
                 writer = FileWriter(str(path), 1)
                 writer.set_header_size(task.header)
                 writer.set_page_size(task.page)
-                writer.add_schema(SCHEMA, "images")
-                writer.add_index(FIELDS)
+                writer.add_schema(task.SCHEMA, "images")
+                writer.add_index(task.FIELDS)
             if len(batch) == AT_ONCE:
                 writer.write_raw_data(batch)
                 advance(len(batch))
@@ -157,23 +192,16 @@ def write_rows(
     return written
 
 
-def verify(path: Path, written: dict[int, tuple]) -> None:
+def verify(task: Task, path: Path, written: dict[int, tuple]) -> None:
     """StorageError unless mindspore's reader and ours both find exactly the rows that were written."""
     from mindspore.mindrecord import FileReader
 
     reader = FileReader([str(path)], num_consumer=1)
-    theirs = {}
     try:
-        for row in reader.get_next():
-            data = bytes(row["image"])
-            theirs[int(row["index"])] = (int(row["label"]), str(row["file"]), int(row["crc"]), digest(data))
+        theirs = dict(task.proof(number, row) for number, row in enumerate(reader.get_next()))
     finally:
         reader.close()
-    ours = {}
-    with open(path, "rb") as file:
-        for row in record_read.rows_of(path):
-            data = os.pread(file.fileno(), row.length, row.offset)
-            ours[row.index] = (row.label, row.file, row.crc, digest(data))
+    ours = dict(task.proof(number, row) for number, row in enumerate(task.read_back(path)))
     for who, found in (("mindspore", theirs), ("the index", ours)):
         wrong = [index for index in written.keys() | found.keys() if written.get(index) != found.get(index)]
         if wrong:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Protocol
 
 import cv2
 import numpy as np
 
-from src.data import image_folder, pipeline, seg_lists, voc
+from src.data import image_folder, pipeline, seg_lists, seg_records, voc
 from src.data.order import TrainOrder, sample_rng
 from src.data.seg_transform import scaled, side_of, train_pair
 from src.model_utils.errors import DataError
@@ -69,13 +69,17 @@ class Files:
         return str(self.root / self.pairs[index].label)
 
     def image_bytes(self, index: int) -> bytes:
-        return image_folder.read_bytes(self.image_name(index))
+        return read(self.image_name(index), "image")
 
     def label_bytes(self, index: int) -> bytes:
-        try:
-            return Path(self.label_name(index)).read_bytes()
-        except OSError as err:
-            raise DataError(f"can't read label {self.label_name(index)}: {err.strerror}") from err
+        return read(self.label_name(index), "label")
+
+
+def read(path: str, what: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as err:
+        raise DataError(f"can't read {what} {path}: {err.strerror}") from err
 
 
 class Samples(pipeline.Failures):
@@ -138,8 +142,8 @@ class Samples(pipeline.Failures):
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. JPEG goes through OpenCV, which gives Pillow's values in two thirds of the time."""
-    if data[:2] == image_folder.JPEG_START:
+    """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values in two thirds of the time."""
+    if data[:2] == image_folder.JPEG_START and image_folder.JPEG_END in data[-image_folder.TAIL_BYTES :]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
         if image is not None:
             return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
@@ -156,8 +160,12 @@ def open_split(options: Options, path: Path, train: bool) -> Samples:
 
 
 def source_of(options: Options, path: Path, train: bool) -> Source:
+    """Training pairs are sorted by image name, so that files and shards give the same batches."""
+    if train and options.data_file:
+        return seg_records.Shards(options.data_file)
     seg_lists.check(path, train, options.data_lst)
-    return Files(path, seg_lists.pairs(path, train, options.data_lst))
+    pairs = seg_lists.pairs(path, train, options.data_lst)
+    return Files(path, sorted(pairs, key=lambda pair: PurePath(pair.image).name) if train else pairs)
 
 
 class PairSource:

@@ -15,8 +15,8 @@ CLASSES = (
 )  # fmt: skip
 DIGITS = ("background", *"0123456789")
 IGNORED = 255
-MAKE = "python -m src.data.voc_labels --data_root"
-DEPTH_AT = 24  # byte of a PNG file that tells the bits of a sample
+MAKE = "python -m src.data.voc_labels --data_root DIR"
+DEPTH_AT, KIND_AT = 24, 25  # bytes of a PNG file that tell the bits of a sample, and whether it is grey
 
 
 class LabelKindError(DataError):
@@ -48,6 +48,10 @@ def as_png(label: np.ndarray, coloured: bool) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def is_grey(png: bytes) -> bool:
+    return png[KIND_AT] == 0
 
 
 def decode_label(data: bytes, name: str) -> np.ndarray:

@@ -1,0 +1,69 @@
+"""Images and labels of a list as MindRecord shards: python src/data/build_seg_data.py --data_root DIR --data_lst LIST --dst_path FILE"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from src.data.to_mindrecord import boolean, not_negative, positive
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="build_seg_data.py", description="Write images and label images to MindRecord shards, several at a time, for"
+        " --data_file of train.py. A conversion that was stopped goes on when the same command is given again.",
+    )  # fmt: skip
+    add = found.add_argument
+    add("--data_root", "--data_dir", required=True, help="folder that the paths of the list are below")
+    add("--data_lst", default="", help="list with lines `image label`, such as vocaug_train_lst.txt; not given: the"
+        " training list of --data_root")  # fmt: skip
+    add("--dst_path", required=True, type=Path, help="name of the shards, to which 0, 1 ... are appended")
+    add("--num_shards", type=positive, default=8, help="files (8)")
+    add("--shuffle", type=boolean, default=True, metavar="true|false",
+        help="spread the images over the shards at random (true); training draws its own order anyway")  # fmt: skip
+    add("--seed", type=not_negative, default=1, help="of the shuffling (1)")
+    add("--num_classes", type=positive, default=21, help="a label with another value is an error (21)")
+    add("--ignore_label", type=not_negative, default=255, help="value that labels may have besides (255)")
+    add("--skip_corrupt", type=boolean, default=False, metavar="true|false",
+        help="leave out what can't be decoded, and count it, instead of stopping (false)")  # fmt: skip
+    add("--workers", type=positive, default=None, help="processes (the CPUs)")
+    add("--progress", type=boolean, default=None, metavar="true|false",
+        help="progress bar; not set: when stderr is a terminal")  # fmt: skip
+    add("--debug", action="store_true", help="show tracebacks")
+    return found
+
+
+def build(args: argparse.Namespace) -> None:
+    from src.data import convert_run, seg_convert
+    from src.model_utils.local_adapter import existing_folder
+    from src.run_log import RunLog
+
+    settings = seg_convert.Settings(
+        args.num_shards, args.shuffle, args.seed, args.num_classes, args.ignore_label, args.skip_corrupt
+    )
+    root = existing_folder(args.data_root)
+    plan = seg_convert.make_plan(root, args.data_lst, args.dst_path.expanduser(), settings)
+    with RunLog(None, 0, args.progress) as log:
+        convert_run.run(plan, args.workers or len(os.sched_getaffinity(0)), log)
+        index = plan.read_index()
+        skipped = sum(len(record["skipped"]) for record in index["shards"])
+        left_out = f", {skipped} corrupt ones left out" if skipped else ""
+        log.info(f"{index['count']} images in {len(index['shards'])} shards{left_out}")
+        log.info(f"train with: --data_file {plan.out / index['shards'][0]['file']}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from src.model_utils import job
+
+    return job.main(lambda: build(args), debug=args.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
