@@ -189,3 +189,56 @@ def test_every_script_of_the_documents_is_there():
         stages | protocols | {"build_data.sh", "run_standalone_train.sh", "run_standalone_train_cpu.sh"}
         <= names
     )
+
+
+@pytest.mark.heavy
+def test_three_stages_as_three_submitted_jobs(home, records, tmp_path):
+    """The job files of the documents' three stages, each rehearsed from the bucket where the stage before it left its weights."""
+    small = [
+        "num_classes=11",
+        "image_size=65",
+        "per_batch_size=2",
+        "max_epoch=1",
+        "log_interval=1",
+        "data_file=vocaug_mindrecord0",
+    ]
+    runs, weights = f"obs://{home.bucket}/runs", ""
+    for stage, output_stride in (("s16_r1", 16), ("s8_r1", 8), ("s8_r2", 8)):
+        config = ROOT / f"cloud/jobs/deeplabv3_{stage}.yaml"
+        done = home.run(
+            "--config", config, "--provider", "local", "--allow_dirty", "true", "--cards", 2, "--net", f"deeplab_v3_r14_s{output_stride}",
+            "--data_url", records.parent, "--train_url", f"{runs}/{stage}/", "--pretrained", weights, "--recipe", *small,
+            "--wait", "--out", tmp_path / stage,
+        )  # fmt: skip
+        assert done.code == 0, done.err + done.out
+        result = json.loads((Path(done.out.strip().splitlines()[-1]) / "result.json").read_text())
+        assert result["steps"] == TRAIN // 4
+        weights = f"{runs}/{stage}/"
+
+
+LEARNT = {1: 0.50, 2: 0.45}  # mean IoU at least
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_a_whole_training_reaches_its_miou(ranks, tmp_path):
+    words = [
+        "--net",
+        "deeplab_v3_r14_s16",
+        "--dataset",
+        "vocdigits",
+        "--batch_size",
+        16 // ranks,
+        "--ckpt_path",
+        tmp_path,
+    ]
+    if ranks == 1:
+        done = run_program("train.py", *words, timeout=3000)
+    else:
+        done = run_ranks(2, "train.py", *words, LOG_DIR=str(tmp_path / "logs"), timeout=3000)
+    assert done.code == 0, done.err
+    print(
+        f"{ranks} ranks: mIoU {done.result['miou']} of {done.result['total']} images in {done.result['seconds']} s"
+    )
+    assert done.result["total"] == 120
+    assert done.result["miou"] >= LEARNT[ranks]
