@@ -7,7 +7,7 @@ import importlib.metadata
 import json
 import os
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +53,10 @@ class Plan(convert_run.Plan):
     option = "--out"
 
     @property
+    def skip_corrupt(self) -> bool:
+        return self.settings.skip_corrupt
+
+    @property
     def work(self) -> Path:
         return self.out / ".convert"
 
@@ -62,7 +66,9 @@ class Plan(convert_run.Plan):
 
     def fingerprint(self) -> str:
         """Changes with the options and with the name, size or label of any image."""
-        text = hashlib.sha256(json.dumps([asdict(self.settings), self.classes]).encode())
+        text = hashlib.sha256(
+            json.dumps([asdict(replace(self.settings, skip_corrupt=False)), self.classes]).encode()
+        )
         for split in self.splits:
             text.update("\0".join([split.name, *split.files]).encode("utf-8", "surrogateescape"))
             text.update(split.labels.tobytes() + split.sizes.tobytes())

@@ -38,6 +38,10 @@ class Plan:
         return str(self.out)
 
     @property
+    def skip_corrupt(self) -> bool:
+        raise NotImplementedError
+
+    @property
     def work(self) -> Path:
         raise NotImplementedError
 
@@ -46,7 +50,7 @@ class Plan:
         raise NotImplementedError
 
     def fingerprint(self) -> str:
-        """Changes with the options and with any image."""
+        """Changes with any image and the options but skip_corrupt, so that it can be given after a corrupt image stopped."""
         raise NotImplementedError
 
     def tasks(self) -> list[record_write.Task]:
@@ -79,7 +83,8 @@ def run(plan: Plan, workers: int, log: RunLog) -> None:
     try:
         tasks = plan.tasks()
         plan.records = {name: record for name, record in known_records(plan).items()
-                        if record_index.is_whole(plan.out, record)}  # fmt: skip
+                        if record_index.is_whole(plan.out, record)
+                        and (plan.skip_corrupt or not record["skipped"])}  # fmt: skip
         missing = [task for task in tasks if task.name not in plan.records]
         if plan.records:
             log.info(f"{len(tasks) - len(missing)} of {len(tasks)} shards are whole already")

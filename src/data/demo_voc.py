@@ -15,7 +15,11 @@ from src.data import demo, seg_lists, voc
 
 COUNTS = {"train": 480, "val": 120}
 SIZES = ((96, 128), (128, 96), (96, 120), (112, 112), (80, 128), (120, 88))  # height, width
-LEAST, MOST = 36, 72  # pixels: side of a digit's square
+LEAST, MOST, MARGIN = (
+    36,
+    72,
+    3,
+)  # pixels: side of a digit's square, of which the margin is left free for the border
 MOST_DIGITS, TRIES = 3, 12
 NUM_CLASSES = 11
 
@@ -63,7 +67,8 @@ def add(
     """Draw `digit` (8, 8), values 0 - 16, where it touches no other one; leave it out if there is no such place."""
     side = int(rng.integers(LEAST, MOST + 1))
     grey = Image.fromarray(np.round(digit * (255 / 16)).astype(np.uint8))
-    ink = np.asarray(grey.resize((side, side), Image.Resampling.BICUBIC), np.float32) / 255
+    inner = side - 2 * MARGIN, side - 2 * MARGIN
+    ink = np.pad(np.asarray(grey.resize(inner, Image.Resampling.BICUBIC), np.float32) / 255, MARGIN)
     shape = Image.fromarray((ink > 0.4).astype(np.uint8))
     near = np.asarray(shape.filter(ImageFilter.MaxFilter(3 if side < 54 else 5))) > 0
     for _ in range(TRIES):

@@ -9,13 +9,23 @@ from src.model_utils.errors import DataError
 
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
+SEGMENTED = ("voc", "vocdigits")
 CIFAR_FOLDER = "cifar-10-batches-bin"
 
 
 def check(
-    dataset: str, path: Path, train: bool, num_classes: int, allow_unused: bool, data_format: str = "files"
-) -> None:
+    dataset: str, path: Path, train: bool, num_classes: int, allow_unused: bool, data_format: str = "files",
+    data_lst: str = "", data_file: str = "",
+) -> None:  # fmt: skip
     """Raise DataError for what can be seen without reading an image."""
+    if dataset in SEGMENTED:
+        from src.data import seg_lists, seg_records
+
+        if train and data_file:
+            seg_records.shards_of(data_file)
+        else:
+            seg_lists.check(path, train, data_lst)
+        return
     if data_format == "mindrecord":
         from src.data import record_index
 

@@ -8,7 +8,7 @@ import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -90,6 +90,10 @@ class Plan(convert_run.Plan):
     option = "--dst_path"
 
     @property
+    def skip_corrupt(self) -> bool:
+        return self.settings.skip_corrupt
+
+    @property
     def out(self) -> Path:
         return self.dst_path.parent
 
@@ -106,7 +110,9 @@ class Plan(convert_run.Plan):
         return self.out / f"{self.dst_path.name}.json"
 
     def fingerprint(self) -> str:
-        text = hashlib.sha256(json.dumps([asdict(self.settings), self.pairs]).encode())
+        text = hashlib.sha256(
+            json.dumps([asdict(replace(self.settings, skip_corrupt=False)), self.pairs]).encode()
+        )
         text.update(self.sizes.tobytes())
         return text.hexdigest()[:16]
 

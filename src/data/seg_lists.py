@@ -14,7 +14,7 @@ from src.model_utils.run_paths import write_atomic
 
 DATASETS = ("voc", "vocdigits")
 TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
-VOC = "VOCdevkit/VOC2012"
+VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 LABEL_FOLDERS = ("SegmentationClassGray", "SegmentationClass")
 MAKE = "python -m src.data.get_dataset_lst --data_root"
 LOOKED_AT = 3  # pairs whose files are looked for before a job starts
@@ -96,6 +96,14 @@ def voc_folder(root: Path) -> Path | None:
     """The folder of `root`, or itself, that has VOC's ImageSets/Segmentation."""
     for found in (root, root / "VOC2012", root / VOC):
         if (found / "ImageSets/Segmentation").is_dir():
+            return found
+    return None
+
+
+def sbd_folder(root: Path) -> Path | None:
+    """The folder of `root`, or itself, that has SBD's images and labels."""
+    for found in (root / SBD, root / "dataset", root):
+        if (found / "cls").is_dir() and (found / "img").is_dir():
             return found
     return None
 
