@@ -19,7 +19,7 @@ import mindspore.nn as nn
 import numpy as np
 
 from src.collectives import all_sum
-from src.data import seg_lists, voc
+from src.data import layout, voc
 from src.data.segmentation import Options, Samples, open_split, scaled, side_of, train_batches
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
@@ -40,7 +40,7 @@ __all__ = [
     "train_options",
 ]
 
-DATASETS = seg_lists.DATASETS
+DATASETS = layout.SEGMENTED
 OWN = ("data_lst", "data_file", "min_scale", "max_scale", "ignore_label", "scales", "flip", "overlays")
 
 

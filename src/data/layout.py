@@ -22,7 +22,7 @@ def check(
         from src.data import seg_lists, seg_records
 
         if train and data_file:
-            seg_records.shards_of(data_file)
+            seg_records.shards_of(data_file, path)
         else:
             seg_lists.check(path, train, data_lst)
         return

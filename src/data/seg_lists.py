@@ -12,7 +12,6 @@ from typing import NamedTuple
 from src.model_utils.errors import DataError
 from src.model_utils.run_paths import write_atomic
 
-DATASETS = ("voc", "vocdigits")
 TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 LABEL_FOLDERS = ("SegmentationClassGray", "SegmentationClass")
@@ -43,11 +42,25 @@ def pairs(root: Path, train: bool, data_lst: str = "") -> list[Pair]:
 
 
 def list_file(root: Path, name: str) -> Path:
-    """The list that `name` means: a path as it is, or one below `root`."""
-    for found in (Path(name).expanduser(), root / name):
-        if found.is_file():
-            return found
-    raise DataError(f"no list {name}, also not in {root}; name another with --data_lst, or run {MAKE} {root}")
+    """The list that `name` means, see `find`."""
+    found = find(root, name)
+    if found is None:
+        raise DataError(
+            f"no list {name}, also not in {root}; name another with --data_lst, or run {MAKE} {root}"
+        )
+    return found
+
+
+def find(root: Path, name: str, ends: tuple[str, ...] = ("",)) -> Path | None:
+    """The file that `name`, with one of `ends` behind it, means: a path as it is, or below `root`, also if its first folders have other names there.
+
+    So /cache/data/voc/list.txt, which the documents write for jobs, is found wherever the job's data was copied to.
+    """
+    path = Path(name).expanduser()
+    parts = path.parts[1:] if path.is_absolute() else path.parts
+    below = [root.joinpath(*parts[i:]) for i in range(len(parts))]
+    found = (each.with_name(each.name + end) for each in (path, *below) for end in ends)
+    return next((each for each in found if each.is_file()), None)
 
 
 def text_of(path: Path) -> str:

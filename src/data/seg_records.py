@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from src.data import record_file
+from src.data import record_file, seg_lists
 from src.model_utils.errors import DataError
 
 SCHEMA = {"file_name": {"type": "string"}, "label": {"type": "bytes"}, "data": {"type": "bytes"}}
@@ -20,13 +20,15 @@ FIRST = ("", "0", "00", "000")  # what may follow a --dst_path in the name of it
 LENGTH_BYTES = 8
 
 
-def shards_of(data_file: str) -> list[Path]:
-    """All shards of the set that one shard, or the --dst_path it was made with, belongs to; DataError for missing ones."""
-    named = Path(data_file).expanduser()
-    first = next((path for end in FIRST if (path := named.with_name(named.name + end)).is_file()), None)
+def shards_of(data_file: str, root: Path = Path()) -> list[Path]:
+    """All shards of the set that one shard, or the --dst_path it was made with, belongs to; DataError for missing ones.
+
+    `root` is the data folder, see seg_lists.find.
+    """
+    first = seg_lists.find(root, data_file, FIRST)
     if first is None:
         raise DataError(
-            f"no such file: {named}; --data_file names the first shard that {MAKE} wrote, such as voc.mindrecord0"
+            f"no such file: {data_file}; --data_file names the first shard that {MAKE} wrote, such as voc.mindrecord0"
         )
     head = record_file.header(first)
     fields = set(head["schema"][0]["schema"])
@@ -49,8 +51,8 @@ def shards_of(data_file: str) -> list[Path]:
 class Shards:
     """The rows of all shards, sorted by image name; a `Source` of src.data.segmentation. Threads may read at once."""
 
-    def __init__(self, data_file: str):
-        self.paths = shards_of(data_file)
+    def __init__(self, data_file: str, root: Path = Path()):
+        self.paths = shards_of(data_file, root)
         rows = [(*row, number) for number, path in enumerate(self.paths) for row in rows_of(path)]
         if not rows:
             raise DataError(f"the {len(self.paths)} shards of {data_file} have no rows")

@@ -162,7 +162,7 @@ def open_split(options: Options, path: Path, train: bool) -> Samples:
 def source_of(options: Options, path: Path, train: bool) -> Source:
     """Training pairs are sorted by image name, so that files and shards give the same batches."""
     if train and options.data_file:
-        return seg_records.Shards(options.data_file)
+        return seg_records.Shards(options.data_file, path)
     seg_lists.check(path, train, options.data_lst)
     pairs = seg_lists.pairs(path, train, options.data_lst)
     return Files(path, sorted(pairs, key=lambda pair: PurePath(pair.image).name) if train else pairs)

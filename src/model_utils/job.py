@@ -138,12 +138,18 @@ def check_format(cfg: Config, train: bool) -> None:
 
 
 def check_layout(cfg: Config, path: Path, train: bool) -> None:
-    from src.data import layout, seg_lists
+    from src.data import layout
 
-    if cfg.dataset in seg_lists.DATASETS:
-        seg_lists.check(path, train, cfg.data_lst)
-        return
-    layout.check(cfg.dataset, path, train, cfg.num_classes, cfg.allow_unused_classes, cfg.data_format)
+    layout.check(
+        cfg.dataset,
+        path,
+        train,
+        cfg.num_classes,
+        cfg.allow_unused_classes,
+        cfg.data_format,
+        cfg.data_lst,
+        cfg.data_file,
+    )
 
 
 def ranks_of(cfg: Config) -> Ranks:
