@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 import math
-import os
-import subprocess
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
 from src.data import image_folder
-from src.model_utils.errors import StorageError
-from src.model_utils.run_paths import part_of
-from src.prediction_files import Class, Prediction, shortened
+from src.drawing import BACKGROUND, FAINT, FRAME, TEXT, fitted, font_for, open_font, picture_in, save
+from src.prediction_files import Class, Prediction
 from src.run_log import RunLog
 
 MOST = 120  # images on a sheet
-MISSING = "\uffff"  # no letter: every font draws its box for it
 COLUMNS = 6
 SIDE, PAD, LINE = 224, 12, 19  # pixels: of a thumbnail, around it, of a line of text
 BARS = 5
 LABEL_WIDTH, BAR_WIDTH = 126, 54
 WIDTH = SIDE + 2 * PAD
 HEIGHT = SIDE + 3 * PAD + LINE * (BARS + 2) + 6
-BACKGROUND, FRAME, TEXT, FAINT, TRACK, BAR, FIRST, BAD = (
-    "#ffffff", "#d5d9de", "#1b1f24", "#667079", "#e8ebee", "#9fb3c8", "#2f6fb0", "#b3261e",
-)  # fmt: skip
+TRACK, BAR, FIRST, BAD = "#e8ebee", "#9fb3c8", "#2f6fb0", "#b3261e"
 
 
 class ContactSheet:
@@ -90,60 +84,13 @@ class ContactSheet:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:
             return
-        part = part_of(self.path)
-        try:
-            if self.path.suffix.lower() == ".png":
-                self.sheet.save(part, "PNG")
-            else:
-                self.sheet.save(part, "JPEG", quality=92, subsampling=0)
-            os.replace(part, self.path)
-        except OSError as err:
-            part.unlink(missing_ok=True)
-            raise StorageError(f"can't write {self.path}: {err.strerror or err}") from err
+        save(self.sheet, self.path)
         if not self.has_names:
             self.log.info(f"{self.path} shows numbers: no installed font has all letters of the class names")
         if self.count > MOST:
             self.log.info(f"{self.path} shows the first {MOST} of {self.count} images")
 
 
-def open_font(file: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font file; '' is Pillow's own, which looks the same everywhere."""
-    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)  # type: ignore[return-value]
-
-
-def font_for(text: str) -> str | None:
-    """The first of Pillow's own font and the one that fontconfig proposes that has all letters of `text`."""
-    if has_letters(open_font("", 12), text):
-        return ""
-    letters = " ".join(sorted(f"{ord(letter):x}" for letter in set(text) if not letter.isspace()))
-    try:
-        command = ["fc-match", "-f", "%{file}", f"sans-serif:charset={letters}"]
-        file = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return file if has_letters(open_font(file, 12), text) else None
-    except (OSError, subprocess.CalledProcessError):  # no fontconfig, or nothing that Pillow can open
-        return None
-
-
-def has_letters(face: ImageFont.FreeTypeFont, text: str) -> bool:
-    """Whether no letter is drawn as the box that stands for missing ones."""
-    box = bytes(face.getmask(MISSING))
-    return all(bytes(face.getmask(letter)) != box for letter in set(text) if not letter.isspace())
-
-
-def fitted(words: str, face: ImageFont.FreeTypeFont, width: int, keep_end: bool) -> str:
-    """`words` cut to `width` pixels."""
-    if face.getlength(words) <= width:
-        return words
-    for length in range(len(words) - 1, 0, -1):
-        cut = shortened(words, length) if keep_end else words[: length - 1].rstrip() + "…"
-        if face.getlength(cut) <= width:
-            return cut
-    return ""
-
-
 def thumbnail(path: Path) -> Image.Image:
-    """The image as the network's preparation reads it, in at most SIDE x SIDE; small ones are enlarged sharply."""
-    picture = Image.fromarray(image_folder.decode(image_folder.read_bytes(str(path)), str(path)))
-    factor = min(SIDE / picture.width, SIDE / picture.height)
-    size = (max(1, round(picture.width * factor)), max(1, round(picture.height * factor)))
-    return picture.resize(size, Image.Resampling.NEAREST if factor >= 3 else Image.Resampling.LANCZOS)
+    """The image as the network's preparation reads it."""
+    return picture_in(image_folder.decode(image_folder.read_bytes(str(path)), str(path)), SIDE)

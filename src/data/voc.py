@@ -13,7 +13,9 @@ CLASSES = (
     "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
     "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv/monitor",
 )  # fmt: skip
-DIGITS = ("background", *"0123456789")
+DIGITS = (
+    "background", "digit 0", "digit 1", "digit 2", "digit 3", "digit 4", "digit 5", "digit 6", "digit 7", "digit 8", "digit 9",
+)  # fmt: skip
 IGNORED = 255
 MAKE = "python -m src.data.voc_labels --data_root DIR"
 DEPTH_AT, KIND_AT = 24, 25  # bytes of a PNG file that tell the bits of a sample, and whether it is grey

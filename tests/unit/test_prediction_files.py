@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import contact_sheet, predictor
+from src import contact_sheet, drawing, predictor
 from src.contact_sheet import ContactSheet
 from src.model_utils.errors import StorageError
 from src.prediction_files import Class, CsvFile, JsonFile, Prediction, Printed, shortened
@@ -150,19 +150,19 @@ def test_a_sheet_has_an_end(tmp_path, red, capsys):
 
 
 def test_names_that_no_font_has_become_numbers(tmp_path, red, capsys, monkeypatch):
-    face = contact_sheet.open_font("", 12)
-    assert contact_sheet.has_letters(face, "great white shark")
-    assert not contact_sheet.has_letters(face, "七")
-    assert contact_sheet.font_for("great white shark") == ""
+    face = drawing.open_font("", 12)
+    assert drawing.has_letters(face, "great white shark")
+    assert not drawing.has_letters(face, "七")
+    assert drawing.font_for("great white shark") == ""
     monkeypatch.setenv("PATH", str(tmp_path))  # no fontconfig
     sheet_of(tmp_path / "x.png", [Prediction("r", red, [Class(0, "七", 1.0)])], ["七"])
     assert "shows numbers" in capsys.readouterr().out
 
 
 def test_words_are_cut_to_their_place():
-    face = contact_sheet.open_font("", 12)
+    face = drawing.open_font("", 12)
     for keep_end in (False, True):
-        cut = contact_sheet.fitted("a rather long name of a class", face, 80, keep_end)
+        cut = drawing.fitted("a rather long name of a class", face, 80, keep_end)
         assert face.getlength(cut) <= 80
         assert "…" in cut
-    assert contact_sheet.fitted("short", face, 80, False) == "short"
+    assert drawing.fitted("short", face, 80, False) == "short"
