@@ -161,19 +161,19 @@ def evaluate(
     cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, path: Path
 ) -> dict:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
-    started, kept = time.time(), Kept(cfg, path, voc.class_names(cfg.dataset, cfg.num_classes), ranks.is_main)
-    overlap, total = count(network, samples, data, ranks, log, cfg.scales, cfg.flip, kept.add)
-    log.info(f"checkpoint {path}")
-    names = voc.class_names(cfg.dataset, cfg.num_classes)
-    for line in overlap.lines(names):
-        log.info(line)
-    figures = {
-        "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "scales": list(cfg.scales), "flip": cfg.flip,
-        "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
-        "skipped": len(samples) - total, "seconds": round(time.time() - started, 2),
-        "per_class": {name: None if np.isnan(iou) else round(float(iou), 6) for name, iou in zip(names, overlap.ious)},
-    }  # fmt: skip
-    kept.write(figures, overlap.matrix, log)
+    started, names = time.time(), voc.class_names(cfg.dataset, cfg.num_classes)
+    with Kept(cfg, path, names, ranks.is_main, log) as kept:
+        overlap, total = count(network, samples, data, ranks, log, cfg.scales, cfg.flip, kept.add)
+        log.info(f"checkpoint {path}")
+        for line in overlap.lines(names):
+            log.info(line)
+        figures = {
+            "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "scales": list(cfg.scales), "flip": cfg.flip,
+            "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
+            "skipped": len(samples) - total, "seconds": round(time.time() - started, 2),
+            "per_class": {name: None if np.isnan(iou) else round(float(iou), 6) for name, iou in zip(names, overlap.ious)},
+        }  # fmt: skip
+        kept.write(figures, overlap.matrix)
     return figures
 
 

@@ -1,36 +1,67 @@
-"""What an evaluation of segmentation leaves in a folder: figures as JSON, the confusion matrix, pictures."""
+"""What an evaluation of segmentation leaves in a folder: figures with the confusion matrix as JSON, and pictures."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import numpy as np
 
 from src.model_utils.run_paths import make_folder, write_atomic
 from src.run_log import RunLog
+from src.segmentation_sheet import MOST, SegmentationSheet
+from src.tasks.segmentation import Overlap, confusion
 
 
 class Kept:
-    """Files of rank 0, named as the checkpoint: with --eval_path or --overlays, else none."""
+    """Files of rank 0, named as the checkpoint, where --eval_path or --overlays asks for them; use it as a `with` block.
 
-    def __init__(self, cfg: Any, checkpoint: Path, names: list[str], is_main: bool):
+    Pictures are of the first images of rank 0; a sheet has MOST of them at the most.
+    """
+
+    def __init__(self, cfg: Any, checkpoint: Path, names: list[str], is_main: bool, log: RunLog):
+        self.cfg, self.names, self.log = cfg, names, log
         self.wanted = is_main and bool(cfg.eval_path or cfg.overlays)
-        self.folder = Path(cfg.eval_path) if cfg.eval_path else Path(cfg.ckpt_path) / f"eval-{cfg.net}"
-        self.stem, self.names, self.ignore = checkpoint.stem, names, cfg.ignore_label
-        self.most, self.rows = cfg.overlays if is_main else 0, []
+        self.count = cfg.overlays if is_main else 0
+        base = Path(cfg.ckpt_path)
+        default = (base.parent if base.is_file() else base) / f"eval-{cfg.net}"
+        self.stem = (Path(cfg.eval_path) if cfg.eval_path else default) / checkpoint.stem
+        self.drawn = 0
+        self.sheet: SegmentationSheet | None = None
+        self.files = contextlib.ExitStack()
+
+    def __enter__(self) -> Kept:
+        if self.wanted:
+            make_folder(self.stem.parent)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.files.__exit__(kind, error, traceback)
 
     def add(self, name: str, image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> None:
-        if len(self.rows) < self.most:
-            self.rows.append((name, image, truth, predicted))
-
-    def write(self, figures: dict, matrix: np.ndarray, log: RunLog) -> None:
-        if not self.wanted:
+        if self.drawn == self.count:
             return
-        make_folder(self.folder)
-        content = {**figures, "confusion": matrix.tolist()}
-        write_atomic(self.folder / f"{self.stem}.json", json.dumps(content, ensure_ascii=False) + "\n")
-        log.info(f"figures in {self.folder / self.stem}.json")
-        if self.rows:
-            log.info(f"pictures in {self.folder / self.stem}.png")
+        part, number = divmod(self.drawn, MOST)
+        if number == 0:
+            path = self.stem.with_name(f"{self.stem.name}{f'-{part + 1}' if part else ''}.png")
+            rows = min(MOST, self.count - self.drawn)
+            self.sheet = self.files.enter_context(
+                SegmentationSheet(path, rows, self.names, self.log, self.cfg.ignore_label)
+            )
+        found = Overlap(confusion(truth, predicted, self.cfg.num_classes, self.cfg.ignore_label))
+        assert self.sheet is not None
+        self.sheet.add(name, image, truth, predicted, f"mean IoU {found.miou:.4f}")
+        self.drawn += 1
+
+    def write(self, figures: dict, matrix: np.ndarray) -> None:
+        if self.wanted:
+            content = {**figures, "confusion": matrix.tolist()}
+            write_atomic(
+                self.stem.with_name(f"{self.stem.name}.json"), json.dumps(content, ensure_ascii=False) + "\n"
+            )
+            self.log.info(f"figures and pictures in {self.stem.parent}")

@@ -130,7 +130,9 @@ def test_another_number_of_classes_starts_from_a_checkpoint_without_its_head(tra
     ],
 )  # fmt: skip
 def test_mistakes_are_one_line(words, parts, images, tmp_path):
-    done = run_program("train.py", *NET, "--data_root", images, "--train_dir", tmp_path, "--batch_size", 4, *words)
+    done = run_program(
+        "train.py", *NET, "--data_root", images, "--train_dir", tmp_path, "--batch_size", 4, *words
+    )
     assert done.code == 2, done.err
     assert all(part in done.error for part in parts), done.error
     assert not list(tmp_path.glob("*/checkpoints/*"))
