@@ -137,11 +137,14 @@ SHOWN_BY = {
         ("bn_eps", "bn_momentum", "dropout"), "unit/test_models.py::test_norms_and_dropout_are_options"
     ),
     **dict.fromkeys(
-        ("min_scale", "max_scale", "ignore_label"), "unit/test_segmentation.py::test_the_scale_mirroring_and_ignored_label_are_options"
+        ("min_scale", "max_scale", "ignore_label"),
+        "unit/test_segmentation.py::test_the_scale_mirroring_and_ignored_label_are_options",
     ),
     "data_lst": "unit/test_seg_lists.py::test_splits_by_default",
     "data_file": "e2e/test_segmentation.py::test_the_documents_scripts_train_and_evaluate_on_cpu_ranks",
-    **dict.fromkeys(("scales", "flip"), "e2e/test_segmentation.py::test_scales_and_mirror_are_options_of_the_evaluation"),
+    **dict.fromkeys(
+        ("scales", "flip"), "e2e/test_segmentation.py::test_scales_and_mirror_are_options_of_the_evaluation"
+    ),
     "overlays": "e2e/test_segmentation.py::test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures",
     **dict.fromkeys(("aspp_rates", "freeze_bn"), "unit/test_deeplab_v3.py::test_options"),
     "weights_channels": "unit/test_weight_maps.py::test_channels",
