@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from src.data import pipeline, rand_augment, rand_augment_sheet
 from src.data.rand_augment import NAMES, OPERATIONS, applied
@@ -66,6 +66,17 @@ REFERENCES = {
     "TranslateY": lambda image, m: moved(image, (1, 0, 0, 0, 1, m / 10 * 0.45 * 30)),
     "SolarizeAdd": lambda image, m: brighter(image, int(m / 10 * 110)),
 }
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (3, 3), (160, 160)])
+def test_smoothing_in_whole_numbers_is_pillows(shape):
+    """Of noise, whose sums have every remainder over 13, and of the brightest and darkest values."""
+    rng = np.random.default_rng(0)
+    for pixels in (rng.integers(0, 256, (*shape, 3)), rng.choice([0, 255], (*shape, 3))):
+        image = Image.fromarray(pixels.astype(np.uint8))
+        np.testing.assert_array_equal(
+            np.asarray(rand_augment.smoothed(image)), np.asarray(image.filter(ImageFilter.SMOOTH))
+        )
 
 
 @pytest.mark.parametrize("magnitude", [0, 3, 5, 9.7, 10, 14.2, 20, 22.6, 30])
