@@ -251,6 +251,16 @@ class TrainSource:
         image = augment.flip_and_jitter(image, rng, self.options.hflip, self.options.color_jitter)
         return image, key
 
+    def chain(self, *stages: Callable) -> Callable:
+        """Several of the stages as one: what goes from one map to the next is copied into MindSpore and back."""
+
+        def run(image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            for stage in stages:
+                image, key = stage(image, key)
+            return image, key
+
+        return run
+
     def rand_augment(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), RAND_AUGMENT_STAGE)
         layers, magnitude = self.options.rand_augment_num_layers, self.options.rand_augment_magnitude
@@ -361,15 +371,16 @@ def augmented(dataset: ds.Dataset, source: TrainSource, options: DataOptions) ->
     encoded = source.samples.encoded
     if options.augment == "resize_crop":
         assert options.train_resize is not None
-        dataset = python_map(resized(dataset, options.train_resize, encoded, options), source.region)
+        dataset, stages = resized(dataset, options.train_resize, encoded, options), [source.region]
     elif encoded or options.augment == "resized_crop":
         dataset = resized(python_map(dataset, source.region), options.image_size, encoded, options)
+        stages = []
     else:
-        dataset = python_map(resized(dataset, options.image_size, encoded, options), source.region)
-    dataset = python_map(dataset, source.jitter)
-    if options.rand_augment_num_layers:
-        dataset = python_map(dataset, source.rand_augment, options.workers)
-    return dataset
+        dataset, stages = resized(dataset, options.image_size, encoded, options), [source.region]
+    stages.append(source.jitter)
+    if not options.rand_augment_num_layers:
+        return python_map(dataset, source.chain(*stages))
+    return python_map(dataset, source.chain(*stages, source.rand_augment), options.workers)
 
 
 def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: DataOptions) -> ds.Dataset:

@@ -150,7 +150,12 @@ SHOWN_BY = {
     "weights_channels": "unit/test_weight_maps.py::test_channels",
     "input_format": "unit/test_exporter.py::test_input_format",
     "all_reduce_fusion": "e2e/test_ranks_equal.py::test_grouped_gradients_are_the_same",
-    "parameter_server": "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    **dict.fromkeys(
+        ("parameter_server", "enable_cache", "freeze_layer", "save_checkpoint"),
+        "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    ),
+    "device_id": "unit/test_ranks.py::test_a_device_that_is_asked_for",
+    "batch_size_export": "unit/test_exporter.py::test_the_batch_of_a_model",
     "pretrained": "e2e/test_flags.py::test_training_starts_from_pretrained_weights",
     "cache_path": "unit/test_cloud_adapter.py::test_the_cache_is_where_the_option_says",
     "stage_mode": "unit/test_cloud_adapter.py::test_a_node_copies_all_or_its_shards",
