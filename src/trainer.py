@@ -115,7 +115,9 @@ class Trainer:
         device = ms.get_context("device_target")
         self.network = build.network(cfg, device)
         if weights:
-            self.note(build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0]))
+            self.note(
+                build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0], to_train=True)
+            )
         schedule = from_config(cfg, ranks.size, len(self.samples))
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or math.inf)
