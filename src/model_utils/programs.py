@@ -6,14 +6,14 @@ from src.model_utils.options import Option
 
 GROUP = "inference"
 INFERENCE = {
-    "export.py": frozenset("file_name file_format input_format class_names".split()),
+    "export.py": frozenset("file_name file_format input_format class_names device_id".split()),
     "predict.py": frozenset(
-        "model_file top_k class_names output_json output_csv contact_sheet progress".split()
+        "model_file top_k class_names output_json output_csv output_dir contact_sheet scales flip device_id progress".split()
     ),
 }
 GENERAL = frozenset("amp_level ckpt_path config_path device_target cache_path threads debug".split())
 OF_TRAINING = frozenset(
-    """data_dir data_lst data_file min_scale max_scale eval_data_dir augment train_resize rand_augment_num_layers rand_augment_magnitude mixup_alpha mixup_shares
+    """data_dir data_lst data_file min_scale max_scale ignore_label eval_data_dir augment train_resize rand_augment_num_layers rand_augment_magnitude mixup_alpha mixup_shares
     mixup_least_images hflip color_jitter skip_corrupt drop_remainder seed filter_head backbone
     zero_gamma weight_init bn_momentum dropout freeze_bn recompute""".split()
 )
