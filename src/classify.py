@@ -26,8 +26,10 @@ from src.tasks.classification import Accuracy, MixedCrossEntropy, MixUp, Places,
 __all__ = [
     "DATASETS",
     "OWN",
+    "describe",
     "evaluate",
     "final_figures",
+    "input_size",
     "objective",
     "open_split",
     "options",
@@ -41,7 +43,7 @@ OWN = (
     "data_format", "height", "width", "eval_image_size", "interpolation", "augment", "train_resize", "color_jitter",
     "rand_augment_num_layers", "rand_augment_magnitude", "eval_resize", "crop_pct", "mixup_alpha", "mixup_shares",
     "mixup_least_images", "allow_unused_classes", "drop_remainder", "blacklist", "crops",
-    "label_smooth", "label_smoothing",
+    "label_smooth", "label_smoothing", "normalize", "top_k",
 )  # fmt: skip
 
 
@@ -66,6 +68,21 @@ def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
     if data.mixup_alpha > 0:
         return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
     return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
+
+
+def input_size(cfg: Any) -> tuple[int, int]:
+    """(height, width) of an exported model: of an evaluation."""
+    return cfg.eval_image_size or cfg.image_size
+
+
+def describe(cfg: Any, batch: int) -> dict[str, Any]:
+    """What somebody has to know of an exported model's output and of its images, as JSON."""
+    data = options(cfg, workers=1)
+    mean, std = pipeline.statistics(data)
+    return {
+        "output": {"shape": [batch, cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
+        "preprocessing": {"resize": pipeline.resize_rule(data), "mean": mean, "std": std, "range": "0 - 255"},
+    }
 
 
 def check_crop(cfg: Any) -> None:

@@ -58,7 +58,7 @@ class ContactSheet:
         self.text(x, y + LINE + 3, Path(prediction.name).name, self.small, FAINT, keep_end=True)
         y += 2 * LINE + 6
         for rank, each in enumerate(prediction.top[:BARS]):
-            self.bar(x, y + rank * LINE, self.label(each), each.probability, FIRST if rank == 0 else BAR)
+            self.bar(x, y + rank * LINE, self.label(each), each.share, FIRST if rank == 0 else BAR)
 
     def label(self, each: Class) -> str:
         return each.name if self.has_names else f"class {each.number}"

@@ -17,9 +17,8 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from src import build, checkpoint, classify
-from src.data import pipeline
-from src.model_utils import programs
+from src import build, checkpoint, task
+from src.model_utils import programs, provenance
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.config import COMMAND_LINE
 from src.model_utils.errors import CheckpointError, ExportError, StorageError
@@ -46,8 +45,9 @@ def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
     Raises CheckpointError for weights that don't fit, ExportError for a network that the format can't hold or a file
     that computes something else, StorageError. Nothing is left then, and an older file stays.
     """
-    cfg = cfg.replace(image_size=cfg.eval_image_size or cfg.image_size, eval_image_size=None)
-    network, shape = loaded(cfg, weights), (batch_size(cfg), 3, *cfg.image_size)
+    kind = task.of(cfg)
+    cfg = cfg.replace(image_size=kind.input_size(cfg), eval_image_size=None)
+    network, shape = loaded(cfg, weights), input_shape(cfg)
     images = np.random.default_rng(SEED).normal(size=shape).astype(np.float32)
     expected = network(ms.Tensor(images)).asnumpy()
     target = target_of(cfg)
@@ -55,7 +55,7 @@ def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
         written = write(network, images, folder / target.name, cfg.file_format)
         difference = compared(written, cfg.file_format, images, expected)
         print(verdict(cfg.file_format, difference))
-        facts = describe(cfg, weights, written, shape, difference, class_names)
+        facts = describe(cfg, weights, written, difference, class_names)
         os.replace(written, target)
     write_atomic(side_file_of(target), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     print(f"exported {target} ({target.stat().st_size:,} bytes) and {side_file_of(target)}")
@@ -69,10 +69,27 @@ def batch_size(cfg: Any) -> int:
     return cfg.per_batch_size if cfg.origin("per_batch_size") == COMMAND_LINE else 1
 
 
+def input_shape(cfg: Any) -> tuple[int, ...]:
+    """Of the model: (N, 3, H, W), or (N, H, W, 3)."""
+    rest = (*cfg.image_size, 3) if cfg.input_format == "NHWC" else (3, *cfg.image_size)
+    return batch_size(cfg), *rest
+
+
+class ChannelsLast(nn.Cell):
+    """The network for images (N, H, W, 3)."""
+
+    def __init__(self, network: nn.Cell):
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, images):
+        return self.network(images.transpose(0, 3, 1, 2))
+
+
 def loaded(cfg: Any, weights: Path) -> nn.Cell:
     network = build.network(cfg, ANY_DEVICE)
     load(cfg, network, weights)
-    return network.set_train(False)
+    return (ChannelsLast(network) if cfg.input_format == "NHWC" else network).set_train(False)
 
 
 def load(cfg: Any, network: nn.Cell, weights: Path) -> None:
@@ -133,6 +150,22 @@ def mindir_outputs(path: Path, images: np.ndarray) -> np.ndarray:
     return nn.GraphCell(ms.load(str(path)))(ms.Tensor(images)).asnumpy()
 
 
+class Exported:
+    """A MINDIR file as a function of images (N, 3, H, W); CheckpointError if this mindspore can't read it."""
+
+    def __init__(self, model: provenance.Model):
+        try:
+            self.cell = nn.GraphCell(ms.load(str(model.path)))
+        except (RuntimeError, ValueError) as err:
+            raise CheckpointError(
+                f"mindspore {ms.__version__} can't load {model.path}: {first_line(err)}; export again"
+            ) from err
+        self.is_channels_last = model.layout == "NHWC"
+
+    def __call__(self, images: ms.Tensor) -> ms.Tensor:
+        return self.cell(images.transpose(0, 2, 3, 1) if self.is_channels_last else images)
+
+
 def onnx_outputs(path: Path, images: np.ndarray) -> np.ndarray | None:
     """None where there is no onnxruntime."""
     if importlib.util.find_spec("onnxruntime") is None:
@@ -188,18 +221,15 @@ def describe(
     cfg: Any,
     weights: Path,
     written: Path,
-    shape: tuple[int, ...],
     difference: float | None,
     class_names: list[str],
 ) -> dict[str, Any]:
     """What somebody needs who has only this file, as JSON."""
-    options = classify.options(cfg, workers=1)
-    mean, std = pipeline.statistics(options)
+    shape = input_shape(cfg)
     return {
         "net": cfg.net, "num_classes": cfg.num_classes, "format": cfg.file_format, "sha256": file_sha256(written),
-        "input": {"shape": list(shape), "type": "float32", "layout": "NCHW", "channels": "RGB"},
-        "output": {"shape": [shape[0], cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
-        "preprocessing": {"resize": pipeline.resize_rule(options), "mean": mean, "std": std, "range": "0 - 255"},
+        "input": {"shape": list(shape), "type": "float32", "layout": cfg.input_format, "channels": "RGB"},
+        **task.of(cfg).describe(cfg, shape[0]),
         "largest_difference": difference,
         "checkpoint": {"file": weights.name, "sha256": file_sha256(weights)},
         "versions": {"mindspore": ms.__version__, "python": platform.python_version()},

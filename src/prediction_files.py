@@ -10,41 +10,52 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
+import numpy as np
+
 from src.model_utils.errors import StorageError
 from src.model_utils.run_paths import part_of
 from src.run_log import RunLog
 
 WIDEST_NAME = 48
-CSV_COLUMNS = ("file", "rank", "class", "name", "probability", "error")
+PROBABILITY = "probability"
 
 
 class Class(NamedTuple):
-    """A class that an image may show; `probability` is the network's, 0 - 1."""
+    """A class that an image may show; `share` is its measure, 0 - 1: the network's probability, or that of the pixels."""
 
     number: int
     name: str
-    probability: float
+    share: float
+
+
+class Segments(NamedTuple):
+    """Classes of the pixels (H, W) uint8 of an image (H, W, 3) uint8, and the mask file that is written of them."""
+
+    image: np.ndarray
+    label: np.ndarray
+    mask: Path | None
 
 
 class Prediction(NamedTuple):
-    """An image with its likeliest classes first, or with the reason why it could not be read."""
+    """An image with its classes, those of the largest shares first, or with the reason why it could not be read."""
 
     name: str
     path: Path
     top: list[Class]
     error: str = ""
+    segments: Segments | None = None
 
 
 class Printed:
     """A table on a terminal, else one line per image."""
 
-    def __init__(self, log: RunLog, width: int, is_table: bool | None = None):
-        self.log, self.width = log, min(WIDEST_NAME, max(5, width))
+    def __init__(self, log: RunLog, width: int, is_table: bool | None = None, measure: str = PROBABILITY):
+        self.log, self.width, self.measure = log, min(WIDEST_NAME, max(5, width)), measure
         self.is_table = sys.stdout.isatty() if is_table is None else is_table
 
     def __enter__(self) -> Printed:
         if self.is_table:
-            self.log.info(f"{'image':{self.width}}  probability  class")
+            self.log.info(f"{'image':{self.width}}  {self.measure:>11}  class")
         return self
 
     def add(self, prediction: Prediction) -> None:
@@ -53,14 +64,14 @@ class Printed:
         elif self.is_table:
             self.log.info("\n".join(self.rows(prediction)))
         else:
-            classes = ", ".join(f"{each.name} {100 * each.probability:.2f} %" for each in prediction.top)
+            classes = ", ".join(f"{each.name} {100 * each.share:.2f} %" for each in prediction.top)
             self.log.info(f"{prediction.name}: {classes}")
 
     def rows(self, prediction: Prediction) -> Iterable[str]:
         """One per class, the image's name in the first."""
         for rank, each in enumerate(prediction.top):
             name = "" if rank else shortened(prediction.name, self.width)
-            yield f"{name:{self.width}}  {100 * each.probability:9.2f} %  {each.name}"
+            yield f"{name:{self.width}}  {100 * each.share:9.2f} %  {each.name}"
 
     def __exit__(self, *_: object) -> None:
         return None
@@ -120,9 +131,9 @@ class WholeFile:
 class JsonFile(WholeFile):
     """`{..facts, "images": [...]}` with an image per line."""
 
-    def __init__(self, path: Path, facts: dict[str, Any]):
+    def __init__(self, path: Path, facts: dict[str, Any], measure: str = PROBABILITY):
         super().__init__(path)
-        self.facts, self.count = facts, 0
+        self.facts, self.measure, self.count = facts, measure, 0
 
     def begin(self) -> None:
         self.file.write(json.dumps(self.facts, ensure_ascii=False)[:-1] + ', "images": [')
@@ -133,9 +144,10 @@ class JsonFile(WholeFile):
             record["error"] = prediction.error
         else:
             record["classes"] = [
-                {"class": each.number, "name": each.name, "probability": each.probability}
-                for each in prediction.top
+                {"class": each.number, "name": each.name, self.measure: each.share} for each in prediction.top
             ]
+        if prediction.segments and prediction.segments.mask:
+            record["mask"] = str(prediction.segments.mask)
         self.file.write(("," if self.count else "") + "\n" + json.dumps(record, ensure_ascii=False))
         self.count += 1
 
@@ -146,9 +158,13 @@ class JsonFile(WholeFile):
 class CsvFile(WholeFile):
     """A row per image and class, or a row with the error."""
 
+    def __init__(self, path: Path, measure: str = PROBABILITY):
+        super().__init__(path)
+        self.measure = measure
+
     def begin(self) -> None:
         self.rows = csv.writer(self.file, lineterminator="\n")
-        self.rows.writerow(CSV_COLUMNS)
+        self.rows.writerow(("file", "rank", "class", "name", self.measure, "error"))
 
     def write(self, prediction: Prediction) -> None:
         if prediction.error:

@@ -14,24 +14,28 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
 from src.collectives import all_sum
 from src.data import layout, voc
+from src.data.pipeline import STATISTICS
 from src.data.segmentation import Options, Samples, open_split, scaled, side_of, train_batches
+from src.model_utils.command_line import COMMAND_LINE
+from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.segment_files import Kept
 from src.step import Objective
-from src.tasks.segmentation import Overlap, PixelCrossEntropy, Probabilities, confusion
+from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
 
 __all__ = [
     "DATASETS",
     "OWN",
+    "describe",
     "evaluate",
     "final_figures",
+    "input_size",
     "objective",
     "open_split",
     "options",
@@ -41,7 +45,17 @@ __all__ = [
 ]
 
 DATASETS = layout.SEGMENTED
-OWN = ("data_lst", "data_file", "min_scale", "max_scale", "ignore_label", "scales", "flip", "overlays")
+OWN = (
+    "data_lst",
+    "data_file",
+    "min_scale",
+    "max_scale",
+    "ignore_label",
+    "scales",
+    "flip",
+    "overlays",
+    "output_dir",
+)
 
 
 def options(cfg: Any, workers: int) -> Options:
@@ -67,6 +81,35 @@ def progress(at: Any) -> list[str]:
     return lines
 
 
+def input_size(cfg: Any) -> tuple[int, int]:
+    """(height, width) of an exported model: of the square that an evaluation fills up; ConfigError for no square."""
+    height, width = cfg.image_size
+    if height != width and cfg.origin("image_size") == COMMAND_LINE:
+        raise ConfigError(
+            f"--image_size {height},{width}: images to segment are filled up to a square, as in an evaluation; pass one"
+            " number"
+        )
+    return max(height, width), max(height, width)
+
+
+def describe(cfg: Any, batch: int) -> dict[str, Any]:
+    """What somebody has to know of an exported model's output and of its images, as JSON."""
+    side = cfg.image_size[0]
+    mean, std = STATISTICS["imagenet"]
+    return {
+        "output": {
+            "shape": [batch, cfg.num_classes, side, side], "type": "float32",
+            "meaning": "logits of the classes of each pixel, before softmax over the second dimension",
+        },
+        "preprocessing": {
+            "resize": f"the long side to {side}, the other one in proportion and cut to whole pixels, bilinear between"
+            " middles of pixels (cv2.INTER_LINEAR); EXIF rotation not applied",
+            "mean": mean, "std": std, "range": "0 - 255",
+            "fill": "zeros, after mean and std, at the bottom or at the right, up to the input's square",
+        },
+    }  # fmt: skip
+
+
 class Segmenter:
     """Class probabilities of whole images, as the original evaluates (Chen et al. 2017, section 4.1, at `scales`).
 
@@ -77,29 +120,46 @@ class Segmenter:
     def __init__(
         self, network: nn.Cell, crop: int, scales: Sequence[float], flip: bool, batch: int, pool: ThreadPoolExecutor
     ):  # fmt: skip
-        self.cell = Probabilities(network, flip)
-        self.cell.set_train(False)
+        self.probabilities = probabilities(network, flip)
         self.sides, self.batch, self.pool = [side_of(scale, crop) for scale in scales], batch, pool
 
     def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """(H, W, K) float32 sums of probabilities of each of at most `batch` images (H, W, 3) uint8."""
         sums: list[Any] = [0] * len(images)
+        for found in self.by_scale(images):
+            back = self.pool.map(resized_back, found, images)
+            sums = [total + one for total, one in zip(sums, back)]
+        return sums
+
+    def by_scale(self, images: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
+        """At each scale the (K, h, w) probabilities of each image, without those of what it was filled up with."""
         for side in self.sides:
             fitted = list(self.pool.map(scaled, images, itertools.repeat(side)))
             rows = np.zeros((self.batch, 3, side, side), np.float32)
             for row, (pixels, _) in zip(rows, fitted):
                 row[:] = pixels.transpose(2, 0, 1)
-            found = self.cell(ms.Tensor(rows)).asnumpy()
-            back = self.pool.map(resized_back, found, [valid for _, valid in fitted], images)
-            sums = [total + one for total, one in zip(sums, back)]
-        return sums
+            found = self.probabilities(rows)
+            yield [each[:, :height, :width] for each, (_, (height, width)) in zip(found, fitted)]
 
 
-def resized_back(probabilities: np.ndarray, valid: tuple[int, int], image: np.ndarray) -> np.ndarray:
-    """(K, S, S) of a filled-up image, of which `valid` (h, w) is the image itself -> (H, W, K) as `image` has them."""
-    height, width = valid
-    own = np.ascontiguousarray(probabilities[:, :height, :width].transpose(1, 2, 0))
+def resized_back(found: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """Probabilities (K, h, w) -> (H, W, K) as `image` (H, W, 3) has pixels."""
+    own = np.ascontiguousarray(found.transpose(1, 2, 0))
     return cv2.resize(own, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def likeliest(scales: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+    """(H, W) uint8 for the `size` (H, W) of an image, of its (K, h, w) probabilities at each scale.
+
+    The classes of the largest sums of what `resized_back` gives, of equal ones the first, but made class by class:
+    the sums of a photo of 12 megapixels would take 1 GB for 21 classes.
+    """
+    best, label = np.full(size, -1, np.float32), np.zeros(size, np.uint8)
+    for number, planes in enumerate(zip(*scales)):
+        total = sum(cv2.resize(plane, size[::-1], interpolation=cv2.INTER_LINEAR) for plane in planes)
+        label[total > best] = number
+        np.maximum(best, total, out=best)
+    return label
 
 
 def predictions(

@@ -8,7 +8,10 @@
 - `objective(cfg, network, options)`: a cell that makes the loss of the arrays of a batch;
 - `evaluate(cfg, network, samples, options, ranks, log, path)`: the figures of a checkpoint, as eval.py is asked for them;
 - `final_figures(cfg, network, samples, options, ranks, log)`: fields of a training's result;
-- `progress(at)`: the lines of a trainer.Progress.
+- `progress(at)`: the lines of a trainer.Progress;
+- `input_size(cfg)` and `describe(cfg, batch)`: an exported model's (height, width), and what its side file says of it.
+
+What predict.py does with a task is in src/predictor.py.
 """
 
 from __future__ import annotations

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from src.data import layout
+from src.data import layout, voc
 from src.model_utils.errors import DataError
 
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 CIFAR10 = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-WELL_KNOWN = {"digits": DIGITS, "cifar10": CIFAR10}
+WELL_KNOWN = {"digits": DIGITS, "cifar10": CIFAR10, "voc": voc.CLASSES, "vocdigits": voc.DIGITS}
 FORMS = 'one name per line, JSON such as {"0": "tench"} or ["tench", ...], or a folder of class folders'
 
 

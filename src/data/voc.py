@@ -33,8 +33,8 @@ def class_names(dataset: str, num_classes: int) -> list[str]:
 
 def palette() -> np.ndarray:
     """(256, 3) uint8, RGB of each label: the bits of the label spread over the colours, highest first (VOC devkit)."""
-    labels = np.arange(256, dtype=np.uint8)
-    colours = np.zeros((256, 3), np.uint8)
+    labels: np.ndarray = np.arange(256, dtype=np.uint8)
+    colours: np.ndarray = np.zeros((256, 3), np.uint8)
     for bit in range(8):
         for channel in range(3):
             colours[:, channel] |= (labels >> channel & 1) << (7 - bit)

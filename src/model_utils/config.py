@@ -139,9 +139,14 @@ def load(
 
 
 def check_use(line: Line, schema: Schema, prog: str) -> None:
-    """ConfigError for an option that `prog` would not look at."""
+    """ConfigError for an option that `prog` would not look at, and for an exported model in place of a network's name."""
     for item in line.given:
         option = schema.names[item.key]
+        if option.name == "net" and str(item.raw).endswith(provenance.MODEL_SUFFIX):
+            raise ConfigError(
+                f"{COMMAND_LINE}: --{item.key} {item.raw}: --{item.key} is the name of a network; predict.py takes an"
+                f" exported model as --model_file {item.raw}"
+            )
         if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
             raise ConfigError(
                 f"{COMMAND_LINE}: {prog} has no use for --{item.key}; leave it out (see --help)"

@@ -28,7 +28,7 @@ EXAMPLES = {
     ),
     "predict.py": (
         "  python predict.py --ckpt_file RUN IMAGE_OR_FOLDER",
-        "  python predict.py --model NAME.mindir IMAGE_OR_FOLDER \\",
+        "  python predict.py --model_file NAME.mindir IMAGE_OR_FOLDER \\",
         "    --output_csv FILE.csv --contact_sheet FILE.png",
     ),
 }

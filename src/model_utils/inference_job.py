@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.model_utils import config, device_adapter, provenance
-from src.model_utils.config import Config
+from src.model_utils.config import COMMAND_LINE, Config
 from src.model_utils.errors import ConfigError, DeviceError
 from src.model_utils.image_inputs import Image, find_images
 from src.model_utils.job import Job, fetch
 from src.model_utils.local_adapter import LocalAdapter
 from src.model_utils.moxing_shim.url import is_remote
+from src.model_utils.options import as_yaml
 from src.model_utils.ranks import Ranks
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -40,13 +41,15 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
 
 
 def check_outputs(cfg: Config) -> None:
-    """ConfigError for a file that could not be written in the end."""
-    for name in ("output_json", "output_csv", "contact_sheet", "file_name"):
+    """ConfigError for a file or a folder that could not be written in the end."""
+    if cfg.output_dir and Path(cfg.output_dir).exists() and not Path(cfg.output_dir).is_dir():
+        raise ConfigError(f"--output_dir {cfg.output_dir} is a file; name a folder")
+    for name in ("output_json", "output_csv", "contact_sheet", "file_name", "output_dir"):
         value = getattr(cfg, name)
         folder = Path(value).parent
         if not value:
             continue
-        if Path(value).is_dir():
+        if Path(value).is_dir() and name != "output_dir":
             raise ConfigError(f"--{name} {value} is a folder; name a file")
         if not folder.is_dir():
             raise ConfigError(f"--{name} {value}: there is no folder {folder}; make it first")
@@ -70,10 +73,16 @@ def check_export(cfg: Config, device: str) -> None:
 def check_predict(cfg: Config) -> None:
     if not cfg.inputs:
         raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
-    if cfg.top_k > cfg.num_classes:
+    if cfg.top_k > cfg.num_classes and cfg.origin("top_k") == COMMAND_LINE:
         raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
     known = provenance.find(cfg.to_dict())
     if isinstance(known, provenance.Model):
+        if cfg.scales != cfg.default("scales"):
+            height, width = known.shape[2:]
+            raise ConfigError(
+                f"--scales {as_yaml(cfg.scales)}: {known.path} takes images of {height} x {width} only; leave it out, or use"
+                " the checkpoint, whose network takes images of any size"
+            )
         provenance.check_content(known)
 
 

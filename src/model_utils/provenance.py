@@ -42,10 +42,15 @@ class Model:
         return side_file_of(self.path)
 
     @property
+    def layout(self) -> str:
+        """The order of the input's dimensions, NCHW or NHWC."""
+        return self.facts["input"]["layout"]
+
+    @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the input: (N, 3, H, W)."""
-        batch, channels, height, width = self.facts["input"]["shape"]
-        return batch, channels, height, width
+        """(N, 3, H, W) of the input, whatever its layout."""
+        sizes = dict(zip(self.layout, self.facts["input"]["shape"]))
+        return sizes["N"], sizes["C"], sizes["H"], sizes["W"]
 
 
 def side_file_of(model: Path) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -45,6 +46,28 @@ class Probabilities(nn.Cell):
 
     def of(self, images):
         return ops.softmax(self.network(images).astype(ms.float32), 1)
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Over the classes of (N, K, H, W)."""
+    found = np.exp(logits - logits.max(1, keepdims=True))
+    return found / found.sum(1, keepdims=True)
+
+
+def probabilities(network: Callable, flip: bool) -> Callable[[np.ndarray], np.ndarray]:
+    """What `Probabilities` computes, from array to array, of a network or of an exported model, which is no part of a graph."""
+    if isinstance(network, nn.Cell):
+        cell = Probabilities(network, flip).set_train(False)
+        return lambda images: cell(ms.Tensor(images)).asnumpy()
+
+    def of_model(images: np.ndarray) -> np.ndarray:
+        found = softmax(network(ms.Tensor(images)).asnumpy())
+        if flip:
+            mirrored = ms.Tensor(np.ascontiguousarray(images[..., ::-1]))
+            found += softmax(network(mirrored).asnumpy())[..., ::-1]
+        return found
+
+    return of_model
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int, ignore: int) -> np.ndarray:

@@ -95,7 +95,7 @@ def test_predict_counts_what_eval_counts(run, predicted, few_digits):
 
 
 def test_a_model_predicts_what_its_checkpoint_does(predicted, model, pictures, tmp_path):
-    done = run_program(PREDICT, "--model", model, pictures, "--output_json", tmp_path / "x.json")
+    done = run_program(PREDICT, "--model_file", model, pictures, "--output_json", tmp_path / "x.json")
     assert done.code == 0, done.err
     found = records(tmp_path / "x.json")
     assert len(found) == len(predicted.records) == 83, "in batches of 16 and of 32, the last of 3"
@@ -111,7 +111,7 @@ def test_the_options_of_predict(model, pictures, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(files[0].read_bytes()[:100])
     done = run_program(
-        PREDICT, files[0], "--model", model, broken, "--top_k", 2, files[1], "--class_names", tmp_path / "names.txt",
+        PREDICT, files[0], "--model_file", model, broken, "--top_k", 2, files[1], "--class_names", tmp_path / "names.txt",
         "--contact_sheet", tmp_path / "sheet.png", cwd=tmp_path,
     )  # fmt: skip
     assert done.code == 1
@@ -138,7 +138,7 @@ def on_a_terminal(*arguments: object) -> str:
 
 
 def test_a_terminal_gets_a_table_and_a_bar(model, pictures):
-    shown = on_a_terminal("--model", model, sorted(pictures.rglob("*.png"))[0])
+    shown = on_a_terminal("--model_file", model, sorted(pictures.rglob("*.png"))[0])
     assert "probability  class" in shown
     assert "predict:" in shown
     rows = [line for line in shown.splitlines() if line.rstrip().endswith(class_names.DIGITS)]
@@ -146,7 +146,7 @@ def test_a_terminal_gets_a_table_and_a_bar(model, pictures):
 
 
 def test_a_reader_that_goes_away_is_no_error(model, pictures):
-    command = [sys.executable, str(ROOT / PREDICT), "--model", str(model), *[str(pictures)] * 30]
+    command = [sys.executable, str(ROOT / PREDICT), "--model_file", str(model), *[str(pictures)] * 30]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
     ) as process:
@@ -185,7 +185,7 @@ PREDICTS_NOT = {
     "no images": case(PREDICT, "--ckpt_file {run}", 2, "no images named"),
     "no such image": case(PREDICT, "--ckpt_file {run} nowhere.png", 2, "nowhere.png"),
     "no weights": case(PREDICT, "{image}", 2, "no checkpoint below output", "--pretrained"),
-    "no such model": case(PREDICT, "--model gone.mindir {image}", 2, "no such model: gone.mindir"),
+    "no such model": case(PREDICT, "--model_file gone.mindir {image}", 2, "no such model: gone.mindir"),
     "too many classes": case(PREDICT, "--ckpt_file {run} --top_k 11 {image}", 2, "--top_k 11", "10 classes"),
     "a folder as a file": case(PREDICT, "--ckpt_file {run} --output_json . {image}", 2, "--output_json . is a folder"),
     "an odd sheet": case(PREDICT, "--ckpt_file {run} --contact_sheet x.gif {image}", 2, "x.gif", ".png"),

@@ -48,13 +48,15 @@ def test_words_without_a_flag_are_images(argv, inputs, tmp_path, monkeypatch):
         (PREDICT, "--file_name x a.png", ["predict.py has no use for --file_name"]),
         (EXPORT, "--top_k 3", ["export.py has no use for --top_k"]),
         ("train.py", "--top_k 3", ["train.py has no use for --top_k"]),
-        ("eval.py", "--model a.mindir", ["eval.py has no use for --model"]),
+        ("eval.py", "--model_file a.mindir", ["eval.py has no use for --model_file"]),
+        (PREDICT, "--model a.mindir b.png", ["--model is the name of a network", "--model_file a.mindir"]),
+        (EXPORT, "--ignore_label 255", ["export.py has no use for --ignore_label"]),
         (PREDICT, "--topk 3 a.png", ["unknown option '--topk'", "did you mean '--top_k'"]),
         (PREDICT, "--top_k 0 a.png", ["top_k is '0'", "at least 1"]),
         (EXPORT, "--net densenet22 a.png", ["--net takes one value"]),
         (EXPORT, "--file_format mindir", ["choose one of MINDIR, AIR, ONNX"]),
         (EXPORT, "--ckpt_file x.ckpt", ["x.ckpt does not say which network it is of", "--net"]),
-        (PREDICT, "--model a.mindir --ckpt_file b.ckpt c.png", ["both name weights"]),
+        (PREDICT, "--model_file a.mindir --ckpt_file b.ckpt c.png", ["both name weights"]),
     ],
 )
 def test_a_mistake_is_one_line(prog, argv, parts):
@@ -108,7 +110,7 @@ def model(tmp_path) -> Path:
     options = {"net": "densenet22", "dataset": "digits", "num_classes": 7, "image_size": [16, 8]}
     facts = {
         "sha256": file_sha256(path),
-        "input": {"shape": [4, 3, 16, 8]},
+        "input": {"shape": [4, 3, 16, 8], "layout": "NCHW"},
         "options": options,
         "class_names": [],
     }
@@ -117,10 +119,12 @@ def model(tmp_path) -> Path:
 
 
 def test_a_models_side_file_brings_its_options(model):
-    cfg = load(PREDICT, "--model", model, "a.png")
+    cfg = load(PREDICT, "--model_file", model, "a.png")
     assert (cfg.net, cfg.num_classes, cfg.image_size, cfg.per_batch_size) == ("densenet22", 7, (16, 8), 4)
-    assert load(PREDICT, "--model", model, "a.png", "--num_classes", 7).num_classes == 7
-    assert load(PREDICT, "--model", model, "a.png", "--eval_resize", 9).eval_resize == 9, "not of the network"
+    assert load(PREDICT, "--model_file", model, "a.png", "--num_classes", 7).num_classes == 7
+    assert (
+        load(PREDICT, "--model_file", model, "a.png", "--eval_resize", 9).eval_resize == 9
+    ), "not of the network"
 
 
 @pytest.mark.parametrize(
@@ -129,7 +133,7 @@ def test_a_models_side_file_brings_its_options(model):
 )
 def test_a_model_is_not_contradicted(model, option, value):
     with pytest.raises(ConfigError, match="was exported with"):
-        load(PREDICT, "--model", model, "a.png", f"--{option}", value)
+        load(PREDICT, "--model_file", model, "a.png", f"--{option}", value)
 
 
 def broken(model: Path, how: str) -> Path:
@@ -156,7 +160,7 @@ def broken(model: Path, how: str) -> Path:
 )  # fmt: skip
 def test_a_model_that_is_not_whole_is_refused(model, how, part):
     with pytest.raises(CheckpointError, match=part):
-        load(PREDICT, "--model", broken(model, how), "a.png")
+        load(PREDICT, "--model_file", broken(model, how), "a.png")
 
 
 def test_a_model_and_the_side_file_of_another_one(model):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import contact_sheet, drawing, predictor
+from src import contact_sheet, drawing, predict_classes
 from src.contact_sheet import ContactSheet
 from src.model_utils.errors import StorageError
 from src.prediction_files import Class, CsvFile, JsonFile, Prediction, Printed, shortened
@@ -87,10 +87,10 @@ def test_long_names_keep_their_end():
 
 def test_ranking_is_that_of_the_evaluation():
     names = list("abcd")
-    top = predictor.ranked(np.array([1.0, 3.0, 3.0, 2.0], np.float32), 3, names)
+    top = predict_classes.ranked(np.array([1.0, 3.0, 3.0, 2.0], np.float32), 3, names)
     assert [each.name for each in top] == ["b", "c", "d"], "of equal ones the first"
-    assert sum(each.probability for each in predictor.ranked(np.arange(4.0), 4, names)) == pytest.approx(1)
-    assert predictor.ranked(np.array([1e4, 0.0], np.float32), 1, names)[0].probability == 1
+    assert sum(each.share for each in predict_classes.ranked(np.arange(4.0), 4, names)) == pytest.approx(1)
+    assert predict_classes.ranked(np.array([1e4, 0.0], np.float32), 1, names)[0].share == 1
 
 
 # --- the sheet

@@ -1,0 +1,78 @@
+"""What predict.py does to segment: the class of each pixel, as an evaluation finds it, and which share each class has."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.data.seg_pictures import Pictures
+from src.data.segmentation import side_of
+from src.model_utils.image_inputs import Image
+from src.model_utils.interrupts import Deferred
+from src.prediction_files import Class, Prediction, Segments
+from src.run_log import RunLog
+from src.segment import Segmenter, likeliest
+from src.segment_pictures import MaskFolder, Sheet, mask_files
+
+MEASURE = "share"
+PIXELS_AT_ONCE = 4 * 513 * 513
+
+
+def check(cfg: Any, images: Sequence[Image]) -> None:
+    """ConfigError for outputs that would replace images, or that a model can't give."""
+    if cfg.output_dir:
+        mask_files(Path(cfg.output_dir), images)
+
+
+def most_at_once(cfg: Any) -> int:
+    """Images per batch: of small ones more, because each batch has a time of its own; of large ones as memory allows."""
+    return max(1, PIXELS_AT_ONCE // side_of(max(cfg.scales), max(cfg.image_size)) ** 2)
+
+
+def opened(cfg: Any, images: Sequence[Image], workers: int) -> Pictures:
+    return Pictures([image.path for image in images], min(workers, cfg.num_parallel_workers))
+
+
+def writers(cfg: Any, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
+    found: list[Any] = [MaskFolder(Path(cfg.output_dir), log)] if cfg.output_dir else []
+    if cfg.contact_sheet:
+        found.append(Sheet(Path(cfg.contact_sheet), names, log))
+    return found
+
+
+def predictions(
+    cfg: Any, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+) -> Generator[Prediction, None, None]:
+    """One prediction per image, in order, read and computed as they are asked for."""
+    masks = mask_files(Path(cfg.output_dir), images) if cfg.output_dir else [None] * len(images)
+    with Deferred() as interrupts, ThreadPoolExecutor(pictures.workers) as pool:
+        segmenter = Segmenter(network, max(cfg.image_size), cfg.scales, cfg.flip, cfg.per_batch_size, pool)
+        with contextlib.closing(pictures.batches(pool, cfg.per_batch_size)) as source:
+            for batch in source:
+                labels = segmented(segmenter, [image for _, image in batch if image is not None])
+                for index, image in batch:
+                    if image is None:
+                        yield Prediction(*images[index], [], pictures.failed[index])
+                    else:
+                        label = next(labels)
+                        found = Segments(image, label, masks[index])
+                        yield Prediction(*images[index], present(label, names), segments=found)
+                interrupts.check()
+
+
+def segmented(segmenter: Segmenter, images: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """The labels of each image, made as they are asked for."""
+    scales = list(segmenter.by_scale(images)) if images else []
+    return (likeliest(found, image.shape[:2]) for image, found in zip(images, zip(*scales)))
+
+
+def present(label: np.ndarray, names: list[str]) -> list[Class]:
+    """The classes of (H, W) pixels, the largest first; of equal ones the first."""
+    counts = np.bincount(label.ravel(), minlength=len(names))
+    order = [number for number in np.argsort(-counts, kind="stable") if counts[number]]
+    return [Class(int(number), names[number], float(counts[number] / label.size)) for number in order]
