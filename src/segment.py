@@ -25,7 +25,7 @@ from src.model_utils.command_line import COMMAND_LINE
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
-from src.segment_files import Kept
+from src.segment_files import InRun, Kept
 from src.step import Objective
 from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
 
@@ -238,13 +238,15 @@ def evaluate(
 
 
 def final_figures(
-    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog
+    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, step: int
 ) -> dict:
-    """What a training's result says of its last weights: one scale, not mirrored."""
-    overlap, total = count(network, samples, data, ranks, log, [1.0], False)
+    """What a training's result says of its weights after `step`: one scale, not mirrored."""
     names = voc.class_names(cfg.dataset, cfg.num_classes)
-    for line in overlap.lines(names):
-        log.info(line)
+    with InRun(cfg, names, len(range(0, len(samples), ranks.size)), ranks.is_main, log) as kept:
+        overlap, total = count(network, samples, data, ranks, log, [1.0], False, kept.add)
+        for line in overlap.lines(names):
+            log.info(line)
+        kept.write(step, overlap)
     return {
         "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
         "per_class": overlap.by_name(names),

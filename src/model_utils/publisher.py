@@ -48,8 +48,11 @@ def take_snapshot(root: Path, is_main: bool) -> Snapshot:
     paths = RunPaths(root)
     names = [
         path.name
-        for path in (root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers)
-    ]
+        for path in (
+            root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation, paths.report,
+        )
+    ]  # fmt: skip
+    names += [f"{paths.pictures.name}/{path.name}" for path in sorted(paths.pictures.glob("*.png"))]
     logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]
     folders = ["checkpoints"] if is_main else []
     folders += [f"checkpoints/{path.name}" for path in sorted(paths.checkpoints.glob("rank_*"))]
