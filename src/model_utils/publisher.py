@@ -132,8 +132,9 @@ class Publisher:
     def publish(self) -> None:
         """One pass. Files first, then the manifests that name them, then removals, the result at the end."""
         now = take_snapshot(self.root, self.is_main)
-        self.upload_small(now.files)
-        for name in new_checkpoints(now, self.done):
+        fresh = new_checkpoints(now, self.done)
+        self.upload_small(now.files, at_once=bool(fresh))  # with a checkpoint goes what led to it
+        for name in fresh:
             self.upload_checkpoint(name, now.checkpoints[name])
         keeps = kept(self.done, self.keep)
         for folder, records in keeps.items():
@@ -145,11 +146,11 @@ class Publisher:
             del self.done.checkpoints[name]
         self.upload_small(now.last)
 
-    def upload_small(self, files: dict[str, Stamp]) -> None:
+    def upload_small(self, files: dict[str, Stamp], at_once: bool = False) -> None:
         """What has changed; files that grow wait for their turn, so that they are not all that is sent."""
         started = time.monotonic()
         for name, stamp in files.items():
-            is_due = self.ending or name not in self.done.files or started >= self.next_growing
+            is_due = at_once or self.ending or name not in self.done.files or started >= self.next_growing
             if self.done.files.get(name) == stamp or not is_due:
                 continue
             store, key = locate(join(self.url, name))
