@@ -15,9 +15,11 @@ GENERAL = frozenset("amp_level ckpt_path config_path device_target cache_path th
 OF_TRAINING = frozenset(
     """data_dir eval_data_dir augment train_resize rand_augment_num_layers rand_augment_magnitude mixup_alpha mixup_shares
     mixup_least_images hflip color_jitter skip_corrupt drop_remainder seed filter_head backbone
-    zero_gamma weight_init bn_momentum dropout recompute""".split()
+    zero_gamma weight_init bn_momentum dropout freeze_bn recompute""".split()
 )
-NOT_OF_WEIGHTS = frozenset("pretrained num_parallel_workers allow_unused_classes per_batch_size".split())
+NOT_OF_WEIGHTS = frozenset(
+    "pretrained weights_channels num_parallel_workers allow_unused_classes per_batch_size".split()
+)
 FIXED_IN_MODELS = frozenset(
     "num_classes image_size eval_image_size height width per_batch_size amp_level".split()
 )
