@@ -45,10 +45,13 @@ class ConvNorm(nn.Cell):
         self.has_relu, self.is_folded = relu, False
 
     def construct(self, x):
-        x = self.between(self.conv(x))
+        x = self.between(self.convolved(x))
         if not self.is_folded:
             x = self.norm(x)
         return self.relu(x) if self.has_relu else x
+
+    def convolved(self, x):
+        return self.conv(x)
 
     def between(self, x):
         """What lies between convolution and norm: nothing here."""
