@@ -1,4 +1,4 @@
-"""Images per second of training and evaluation next to timm (PyTorch) and mindcv (MindSpore).
+"""Images per second of training and evaluation next to timm or torchvision (PyTorch) and mindcv (MindSpore).
 
     make bench
     python benchmarks/bench_train.py --nets densenet100 --work train --rounds 20
@@ -22,9 +22,21 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 OURS = "mindlift"
-PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm"}
-SIDE = {"densenet100": 32, "densenet121": 224, "resnet50": 224, "inception_v4": 299, "bit_r50x1": 224}
-BATCH = {"densenet100": 64, "densenet121": 8, "resnet50": 8, "inception_v4": 4, "bit_r50x1": 8}
+PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm", "torchvision": "torchvision"}
+SIDE = {
+    "densenet100": 32, "densenet121": 224, "resnet50": 224, "inception_v4": 299, "bit_r50x1": 224, "deeplab_v3_s16": 257,
+    "deeplab_v3_s8": 257,
+}  # fmt: skip
+BATCH = {
+    "densenet100": 64, "densenet121": 8, "resnet50": 8, "inception_v4": 4, "bit_r50x1": 8, "deeplab_v3_s16": 2,
+    "deeplab_v3_s8": 2,
+}  # fmt: skip
+SEGMENTS = ("deeplab_v3_s16", "deeplab_v3_s8")
+
+
+def have(library: str, net: str) -> bool:
+    """Whether a library has the network: to segment it is torchvision and not timm, and mindcv has no such model."""
+    return library == OURS or (library == "torchvision") == (net in SEGMENTS)
 
 
 def arguments() -> argparse.Namespace:
@@ -85,7 +97,8 @@ class Worker:
 def compare(libraries: list[str], net: str, work: str, options: argparse.Namespace) -> dict:
     """Rounds of all libraries in turn; figures of each by name."""
     batch, size = options.batch or BATCH[net], options.size or SIDE[net]
-    workers = [Worker(library, net, work, batch, size, options.threads) for library in libraries]
+    there = [library for library in libraries if have(library, net)]
+    workers = [Worker(library, net, work, batch, size, options.threads) for library in there]
     rates: dict[str, list[float]] = {worker.library: [] for worker in workers}
     for worker in workers:
         worker.images_per_second(options.seconds / 2)

@@ -15,17 +15,22 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-CLASSES = {"densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000, "bit_r50x1": 1000}
+CLASSES = {
+    "densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000, "bit_r50x1": 1000,
+    "deeplab_v3_s16": 21, "deeplab_v3_s8": 21,
+}  # fmt: skip
+STRIDES = {"deeplab_v3_s16": 16, "deeplab_v3_s8": 8}  # of the networks that segment
 THEIR_NAMES = {"mindcv": {"bit_r50x1": "BiT_resnet50"}, "timm": {"bit_r50x1": "resnetv2_50x1_bit"}}
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
 
 
 def batch_of(net: str, batch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Images (batch, 3, size, size) float32 and labels (batch,) int32 of fixed random values."""
+    """Images (batch, 3, size, size) float32 and labels, (batch,) or (batch, size, size) int32, of fixed random values."""
     rng = np.random.default_rng(0)
+    labelled = (batch, size, size) if net in STRIDES else (batch,)
     return (
         rng.standard_normal((batch, 3, size, size), np.float32),
-        rng.integers(0, CLASSES[net], batch).astype(np.int32),
+        rng.integers(0, CLASSES[net], labelled).astype(np.int32),
     )
 
 
@@ -41,6 +46,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from src.model_utils import config
     from src.models import layers
     from src.tasks.classification import Places, SmoothedCrossEntropy
+    from src.tasks.segmentation import PixelCrossEntropy, Probabilities
 
     defaults = {
         option.name: option.default
@@ -52,15 +58,16 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         source, network = network, models.build(net, CLASSES[net], defaults, on_cpu=True)
         layers.fold(network)
         layers.refill(network, source)
-        cell = Places(network, CLASSES[net])
+        cell = Probabilities(network, flip=False) if net in STRIDES else Places(network, CLASSES[net])
         cell.set_train(False)
+        if net in STRIDES:
+            return lambda: cell(images).asnumpy().argmax(1), f"MindSpore {ms.__version__}"
         return lambda: cell(images, labels)[0].asnumpy(), f"MindSpore {ms.__version__}"
     optimizer = optim.sgd_momentum(
         network.trainable_params(), np.full(10**6, RATE, np.float32), MOMENTUM, DECAY
     )
-    one = step.TrainStep(
-        step.Objective(network, SmoothedCrossEntropy(CLASSES[net])), optimizer, step.StepOptions()
-    )
+    loss = PixelCrossEntropy(CLASSES[net], 255) if net in STRIDES else SmoothedCrossEntropy(CLASSES[net])
+    one = step.TrainStep(step.Objective(network, loss), optimizer, step.StepOptions())
     return lambda: one([(images, labels)]), f"MindSpore {ms.__version__}"
 
 
@@ -128,12 +135,50 @@ def timm(net: str, work: str, batch: int, size: int, threads: int):
     return step, version
 
 
+def torchvision(net: str, work: str, batch: int, size: int, threads: int):
+    """deeplabv3_resnet101 with the output stride of `net`, without its auxiliary head."""
+    import torch
+    from torchvision import __version__
+    from torchvision.models import resnet101
+    from torchvision.models._utils import IntermediateLayerGetter
+    from torchvision.models.segmentation import deeplabv3
+
+    torch.set_num_threads(threads)
+    version = f"{__version__.partition('+')[0]}, PyTorch {torch.__version__.partition('+')[0]}"
+    dilated = [False, STRIDES[net] == 8, True]
+    backbone = IntermediateLayerGetter(resnet101(replace_stride_with_dilation=dilated), {"layer4": "out"})
+    head = deeplabv3.DeepLabHead(2048, CLASSES[net], atrous_rates=(6, 12, 18))
+    network = deeplabv3.DeepLabV3(backbone, head)
+    images, labels = (torch.from_numpy(array) for array in batch_of(net, batch, size))
+    labels = labels.long()
+    if work == "eval":
+        network.eval()
+
+        def forward():
+            with torch.inference_mode():
+                return network(images)["out"].softmax(1).argmax(1)
+
+        return forward, version
+    optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
+    loss = torch.nn.CrossEntropyLoss(ignore_index=255)
+
+    def step():
+        optimizer.zero_grad()
+        value = loss(network(images)["out"], labels)
+        value.backward()
+        optimizer.step()
+        return value.item()
+
+    return step, version
+
+
+LIBRARIES = {"mindlift": mindlift, "mindcv": mindcv, "timm": timm, "torchvision": torchvision}
+
+
 def main(library: str, net: str, work: str, batch: int, size: int, threads: int) -> None:
     answers, sys.stdout = sys.stdout, sys.stderr  # a library's chatter must not mix with the answers
     os.environ["OMP_NUM_THREADS"] = str(threads)
-    step, version = {"mindlift": mindlift, "mindcv": mindcv, "timm": timm}[library](
-        net, work, batch, size, threads
-    )
+    step, version = LIBRARIES[library](net, work, batch, size, threads)
     step()
     print(json.dumps({"version": version}), file=answers, flush=True)
     for line in sys.stdin:

@@ -10,10 +10,11 @@ import mindspore.nn as nn
 import numpy as np
 
 from src import checkpoint, models
-from src.model_utils.errors import ConfigError
+from src.model_utils.errors import CheckpointError, ConfigError
 from src.models import layers, layouts
 from src.optim import rmsprop, sgd_momentum
 from src.step import StepOptions
+from src.weights.fit import shortened
 
 FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
@@ -88,13 +89,36 @@ def network_options(cfg: Any) -> dict[str, object]:
     return layouts.network_options(models.weight_maps()[family_name(cfg.net)].NETWORK, cfg.to_dict())
 
 
-def load_pretrained(cfg: Any, net: nn.Cell, path: Path) -> str:
+def load_pretrained(cfg: Any, net: nn.Cell, path: Path, to_train: bool = False) -> str:
     """Fill `net` from a file of this project or of a source that the family's weights.py knows.
 
-    Returns a line that says which weights were taken, where there was or should have been a choice.
+    Returns a line that says which weights were taken, where there was or should have been a choice, or ''. Weights of
+    a part of the network are enough only `to_train`.
     """
     without = layouts.HEAD if cfg.filter_head else ()
-    average = checkpoint.load_weights(path, net, family_name(cfg.net), cfg.to_dict(), without, cfg.enable_ema)
-    if average:
-        return f"{path}: its moving average of the weights"
-    return f"{path}: its weights, for it has no moving average of them" if cfg.enable_ema else ""
+    values = {**cfg.to_dict(), **network_options(cfg)}
+    known = checkpoint.load_weights(
+        path, net, family_name(cfg.net), values, without, cfg.enable_ema, cfg.weights_channels
+    )
+    if known.layout.lacks and not to_train:
+        raise CheckpointError(
+            f"{path} ({known.layout.source}) has the backbone only; train {cfg.net} with it first"
+        )
+    said = said_of(known, cfg.enable_ema)
+    return f"{path}: {', '.join(said)}" if said else ""
+
+
+def said_of(known: Any, wants_average: bool) -> list[str]:
+    """What a user should know of the weights that were taken."""
+    said = []
+    if known.is_average:
+        said.append("its moving average of the weights")
+    elif wants_average:
+        said.append("its weights, for it has no moving average of them")
+    if known.layout.lacks:
+        said.append(f"backbone only, from {known.layout.source}; all behind it starts new")
+    if known.is_turned:
+        said.append("trained on BGR, so the first convolution's input channels were turned round")
+    if known.unused and not known.layout.lacks:
+        said.append(f"without {shortened(list(known.unused))}")
+    return said

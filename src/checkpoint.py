@@ -78,28 +78,33 @@ def load_weights(
     values: Mapping[str, Any],
     without: Collection[str] = (),
     average: bool = True,
-) -> bool:
+    channels: str = "auto",
+) -> Known:
     """Fill every tensor of `network` but those in `without` from a file of any source that `family` knows.
 
-    Of a file with a moving average and the weights, `average` says which; returns whether it was the average.
-    `values` are the options that the network was built with. Raises CheckpointError, or ConfigError if the weights
-    were made with other options.
+    A source that is only a part of the network, such as its backbone, leaves the rest as it is: `layout.lacks` of what
+    is returned. `values` are the options that the network was built with. Raises CheckpointError, or ConfigError if the
+    weights were made with other options. For `average` and `channels` see known_weights.
     """
     import mindspore as ms
 
     from src.weights import fit
 
     parameters = network.parameters_dict()
-    known = known_weights(path, family, average)
+    known = known_weights(path, family, average, channels)
     fit.check_needs(known.needs, values, str(path), known.layout.source)
     given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, without, str(path))
     for name, array in given.items():
         parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
-    return known.is_average
+    return known
 
 
-def known_weights(path: Path, family: str = "", average: bool = True) -> Known:
-    """The weights of a file whose source is known; CheckpointError if none is, or if they are not of `family`."""
+def known_weights(path: Path, family: str = "", average: bool = True, channels: str = "auto") -> Known:
+    """The weights of a file whose source is known; CheckpointError if none is, or if they are not of `family`.
+
+    Of a file with a moving average and the weights, `average` says which. `channels` is the order of the colours that
+    they were trained on: rgb, bgr, or auto for what is known of the source; here they are for rgb.
+    """
     from src.weights import files, fit
 
     maps = models.weight_maps()
@@ -118,7 +123,10 @@ def known_weights(path: Path, family: str = "", average: bool = True) -> Known:
         raise CheckpointError(
             f"{path} has weights of {known.family} ({known.layout.source}), not of {family}; see --net"
         )
-    return known
+    try:
+        return fit.as_rgb(known, channels)
+    except CheckpointError as err:
+        raise CheckpointError(f"{path}: {err}") from err
 
 
 def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:

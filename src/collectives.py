@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 
 import mindspore as ms
@@ -11,6 +12,12 @@ import numpy as np
 
 CHUNK = 1 << 24  # values per all-reduce: 64 MiB of float32
 SHIFTS = (0, 16, 32)
+
+
+@functools.lru_cache(maxsize=1)
+def summing() -> Sum:
+    """One cell for all sums, so that each shape is compiled once."""
+    return Sum()
 
 
 class Sum(nn.Cell):
@@ -39,10 +46,17 @@ def all_sum(values: np.ndarray, size: int) -> np.ndarray:
     if size == 1:
         return values
     if values.dtype.kind == "f":
-        return Sum()(ms.Tensor(values, ms.float32)).asnumpy()
+        return summing()(ms.Tensor(values, ms.float32)).asnumpy()
     parts = np.stack([values >> shift & 0xFFFF for shift in SHIFTS]).astype(np.float32)
-    sums = Sum()(ms.Tensor(parts)).asnumpy().astype(np.int64)
+    sums = summing()(ms.Tensor(parts)).asnumpy().astype(np.int64)
     return sum(part << shift for part, shift in zip(sums, SHIFTS))
+
+
+def of_all_ranks(value: float, rank: int, size: int) -> list[float]:
+    """Every rank's value, in the order of the ranks."""
+    own = np.zeros(size, np.float32)
+    own[rank] = value
+    return all_sum(own, size).tolist()
 
 
 def copy_from_rank0(parameters: Iterable[ms.Parameter], rank: int, size: int) -> None:

@@ -64,6 +64,8 @@ def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
 
 def batch_size(cfg: Any) -> int:
     """Of the model: 1 unless the user wants another one. A recipe's is meant for training."""
+    if cfg.batch_size_export:
+        return cfg.batch_size_export
     return cfg.per_batch_size if cfg.origin("per_batch_size") == COMMAND_LINE else 1
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import resource
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from tqdm import tqdm
@@ -104,26 +107,50 @@ class RunLog:
             append_line(self.paths.metrics, {"time": round(time.time(), 3), **values})
 
 
-class Throughput:
-    """Images per second since the last reading, without the first step, which compiles the graph."""
+@dataclass(frozen=True)
+class Reading:
+    """Of the steps since the reading before: images/s, seconds of a step, share of the time that it waited for data."""
+
+    images_per_second: float
+    step_seconds: float
+    data_wait: float
+
+
+class Pace:
+    """How fast a training is, without the first step, which compiles the graph."""
 
     def __init__(self, clock=time.perf_counter):
         self.clock = clock
-        self.images = 0
+        self.images = self.steps = 0
+        self.waited = 0.0
         self.since: float | None = None
 
     def count(self, images: int) -> None:
         """Account for a finished step; the first one only starts the clock."""
         if self.since is None:
-            self.since = self.clock()
+            self.since, self.waited = self.clock(), 0.0
         else:
             self.images += images
+            self.steps += 1
 
-    def read(self) -> float | None:
-        """Images/s since the last reading, or None if no step was timed."""
+    def waiting(self, source: Iterator[Any]) -> Any:
+        """The next item of `source`, and how long that took is counted."""
+        started = self.clock()
+        found = next(source)
+        self.waited += self.clock() - started
+        return found
+
+    def read(self) -> Reading | None:
+        """Since the last reading, or None if no step was timed."""
         now = self.clock()
-        if self.since is None or self.images == 0:
+        if self.since is None or self.steps == 0:
             return None
-        rate = self.images / (now - self.since)
-        self.images, self.since = 0, now
-        return rate
+        seconds = now - self.since
+        found = Reading(self.images / seconds, seconds / self.steps, min(1.0, self.waited / seconds))
+        self.images, self.steps, self.waited, self.since = 0, 0, 0.0, now
+        return found
+
+
+def memory_mb() -> float:
+    """The most memory that this process has had so far (resident)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -231,7 +231,7 @@ def evaluate(
             "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "scales": list(cfg.scales), "flip": cfg.flip,
             "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
             "skipped": len(samples) - total, "seconds": round(time.time() - started, 2),
-            "per_class": {name: None if np.isnan(iou) else round(float(iou), 6) for name, iou in zip(names, overlap.ious)},
+            "per_class": overlap.by_name(names),
         }  # fmt: skip
         kept.write(figures, overlap.matrix)
     return figures
@@ -242,6 +242,10 @@ def final_figures(
 ) -> dict:
     """What a training's result says of its last weights: one scale, not mirrored."""
     overlap, total = count(network, samples, data, ranks, log, [1.0], False)
-    for line in overlap.lines(voc.class_names(cfg.dataset, cfg.num_classes)):
+    names = voc.class_names(cfg.dataset, cfg.num_classes)
+    for line in overlap.lines(names):
         log.info(line)
-    return {"miou": round(overlap.miou, 6), "total": total}
+    return {
+        "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
+        "per_class": overlap.by_name(names),
+    }  # fmt: skip

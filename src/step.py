@@ -186,7 +186,7 @@ class TrainStep:
         self.average = average_of(objective, optimizer, options)
         backward = Backward(objective, optimizer, scale, options.size)
         update = Update(optimizer, scale, self.average, options)
-        self.optimizer = optimizer
+        self.optimizer, self.scale = optimizer, scale
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())

@@ -22,7 +22,7 @@ from src.data import pipeline
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.models import layers
-from src.run_log import RunLog, Throughput
+from src.run_log import Pace, Reading, RunLog, memory_mb
 from src.runs import Run
 from src.schedule import from_config, lr_table, phase_starts
 from src.step import TrainStep
@@ -115,7 +115,9 @@ class Trainer:
         device = ms.get_context("device_target")
         self.network = build.network(cfg, device)
         if weights:
-            self.note(build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0]))
+            self.note(
+                build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0], to_train=True)
+            )
         schedule = from_config(cfg, ranks.size, len(self.samples))
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or math.inf)
@@ -133,6 +135,7 @@ class Trainer:
         collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)
         self.images_per_step = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
         self.last_saved: Path | None = run.resume_from if self.steps else None
+        self.pace, self.skipped = Pace(), 0
 
     def note(self, line: str) -> None:
         if line:
@@ -161,7 +164,7 @@ class Trainer:
             if sinks(self.cfg, ms.get_context("device_target")):
                 run = self.step.from_queue(batches.dataset)
             else:
-                run = lambda: self.step([next(source) for _ in range(group)])  # noqa: E731
+                run = lambda: self.step([self.pace.waiting(source) for _ in range(group)])  # noqa: E731
             for step in range(self.steps, self.total):
                 if step in self.fresh:
                     self.step.forget()
@@ -169,13 +172,15 @@ class Trainer:
 
     def train(self, started: float) -> tuple[float | None, float | None, float | None]:
         """Run the remaining steps; returns last loss, images/s over the last lines, seconds to first step."""
-        speed, loss, rate, first = Throughput(), None, None, None
+        loss, rate, first = None, None, None
+        self.event("continued" if self.steps else "start")
         with SignalFlag() as stop, contextlib.closing(self.step_results()) as results:
             self.log.start_bar(f"train {self.cfg.net}", "step", self.total, self.steps)
             self.epoch_start = self.steps, time.perf_counter()
             for loss, updated in results:
                 self.steps += 1
-                speed.count(self.images_per_step)
+                self.pace.count(self.images_per_step)
+                self.skipped += not updated
                 first = first if first is not None else time.time() - started
                 self.check(loss)
                 self.log.advance(loss=f"{loss:.3f}", lr=f"{self.rates[self.steps - 1]:.4g}")
@@ -184,13 +189,15 @@ class Trainer:
                     or self.steps % self.per_epoch == 0
                     or self.steps == self.total
                 ):
-                    rate = speed.read() or rate
-                    self.report(loss, rate, updated)
+                    reading = self.pace.read()
+                    rate = reading.images_per_second if reading else rate
+                    self.report(loss, rate, updated, reading)
                 if self.steps % self.per_epoch == 0:
                     self.epoch_start = self.steps, time.perf_counter()
                 if self.steps % self.interval == 0 or self.steps == self.total or stop.number:
                     self.save()
                 if stop.number:
+                    self.event("stopped")
                     raise Stopped(
                         f"stopped by {signal.Signals(stop.number).name} after step {self.steps}; the same command continues from {self.last_saved}"
                     )
@@ -206,7 +213,17 @@ class Trainer:
                 f" {self.rates[self.steps - 1]:.4g}; lower --lr or raise --warmup_epochs; last checkpoint: {self.last_saved}"
             )
 
-    def report(self, loss: float, rate: float | None, updated: bool) -> None:
+    def event(self, name: str) -> None:
+        """A line of metrics.jsonl that is not of a step."""
+        self.log.metric(
+            event=name,
+            step=self.steps,
+            images=len(self.samples),
+            steps_per_epoch=self.per_epoch,
+            total=self.total,
+        )
+
+    def report(self, loss: float, rate: float | None, updated: bool, reading: Reading | None) -> None:
         epoch, before = divmod(self.steps - 1, self.per_epoch)
         at = Progress(
             epoch, self.steps, before + 1, self.per_epoch, loss, rate, self.steps - self.epoch_start[0],
@@ -221,7 +238,15 @@ class Trainer:
             lr=float(self.rates[self.steps - 1]),
             images_per_second=rate,
             updated=updated,
+            data_wait=reading and round(reading.data_wait, 4),
+            step_seconds=self.by_rank(reading.step_seconds if reading else 0.0),
+            memory_mb=self.by_rank(memory_mb()),
+            loss_scale=float(self.step.scale.value.asnumpy()),
+            skipped=self.skipped,
         )
+
+    def by_rank(self, value: float) -> list[float]:
+        return [round(each, 4) for each in collectives.of_all_ranks(value, self.ranks.rank, self.ranks.size)]
 
     def save(self) -> None:
         if self.ranks.rank == 0 or not self.cfg.is_save_on_master:
@@ -303,6 +328,7 @@ def run(
         )  # fmt: skip
         if cfg.run_eval:
             result = evaluated(cfg, ranks, trainer, data_path, log, result)
+        trainer.event("ended")
         if ranks.rank == 0:
             write_atomic(paths.result, result.as_json_line() + "\n")
         return result
@@ -318,4 +344,7 @@ def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunL
     path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
     samples = trainer.task.open_split(trainer.options, path, train=False)
     figures = trainer.task.final_figures(cfg, inference, samples, trainer.options, ranks, log)
-    return replace(result, **figures)
+    which = "weights" if trainer.step.average is None else "average"
+    log.metric(event="evaluation", step=trainer.steps, which=which, **figures)
+    known = Result.__dataclass_fields__
+    return replace(result, **{name: value for name, value in figures.items() if name in known})

@@ -19,6 +19,7 @@ from src.data.seg_transform import scaled, side_of, train_pair
 from src.model_utils.errors import DataError
 
 __all__ = ["Options", "Samples", "open_split", "scaled", "side_of", "train_batches", "train_pair"]
+AHEAD = 3  # batches of 32 crops of 513 x 513 take 135 MB each
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
@@ -142,7 +143,8 @@ class Samples(pipeline.Failures):
 
 
 def decode_image(data: bytes, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values in two thirds of the time."""
+    """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values (of CMYK to 1) in two thirds
+    of the time."""
     if data[:2] == image_folder.JPEG_START and image_folder.JPEG_END in data[-image_folder.TAIL_BYTES :]:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
         if image is not None:
@@ -201,4 +203,5 @@ def train_batches(
     dataset = pipeline.generator(source, ["key"]).map(
         source.pair, ["key"], ["image", "label"], num_parallel_workers=options.workers
     )
-    return pipeline.Batches(dataset.project(["image", "label"]).batch(batch, drop_remainder=True), samples)
+    dataset = dataset.project(["image", "label"]).batch(batch, drop_remainder=True, num_parallel_workers=1)
+    return pipeline.Batches(dataset, samples, ahead=AHEAD)

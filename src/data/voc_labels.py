@@ -189,7 +189,7 @@ def add_common(found: argparse.ArgumentParser) -> None:
     )
     add("--num_classes", type=positive, default=21, help="a label with another value is an error (21)")
     add("--ignore_label", type=not_negative, default=255, help="value that labels may have besides (255)")
-    add("--workers", type=positive, default=None, help="processes (the CPUs)")
+    add("--workers", type=positive, default=None, help="threads (the CPUs)")
     add("--progress", type=boolean, default=None, metavar="true|false",
         help="progress bar; not set: when stderr is a terminal")  # fmt: skip
 

@@ -20,6 +20,7 @@ from src.model_utils.node_gate import NodeGate
 from src.model_utils.publisher import Published, Publisher
 from src.model_utils.ranks import Ranks
 from src.model_utils.restore import fetch_logs, restore
+from src.model_utils.run_paths import RunPaths, append_line
 from src.model_utils.staging import Stager, cache_folder
 
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
@@ -124,7 +125,10 @@ class CloudAdapter:
             return
         url = join(self.inputs.output, root.name)
         is_main = self.ranks.rank == 0
-        if not is_main:
+        if is_main:
+            for record in self.stager.staged:
+                append_line(RunPaths(root).transfers, record)
+        else:
             fetch_logs(root, url)
         self.publisher = Publisher(root, url, is_main, self.place.keep, self.done, self.stager.say)
 

@@ -161,15 +161,16 @@ def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> C
     place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
     values.update(recipe)
     origins.update(dict.fromkeys(recipe, place))
+    planned = values.get("image_size")
     for name, value in typed.items():
         by_platform = line.in_cloud and is_platform(schema.options[name])
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
-    settle_sizes(values, origins)
+    settle_sizes(values, origins, planned)
     return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
 
 
-def settle_sizes(values: dict[str, Value], origins: dict[str, str]) -> None:
-    """Put height and width into image_size; a size that the user gives is also that of the evaluation."""
+def settle_sizes(values: dict[str, Value], origins: dict[str, str], planned: Value) -> None:
+    """Put height and width into image_size; a size that is not the recipe's, `planned`, is also the evaluation's."""
     size, given = values.get("image_size"), [values.get(name) for name in ("height", "width")]
     if any(given) and isinstance(size, tuple):
         wanted = tuple(side or old for side, old in zip(given, size))
@@ -179,7 +180,11 @@ def settle_sizes(values: dict[str, Value], origins: dict[str, str]) -> None:
             )
         values["image_size"], origins["image_size"] = wanted, "height and width"
     typed = [name for name in ("image_size", "height", "width") if origins.get(name) == COMMAND_LINE]
-    if typed and origins.get("eval_image_size") not in (None, DEFAULTS, COMMAND_LINE):
+    if (
+        typed
+        and values.get("image_size") != planned
+        and origins.get("eval_image_size") not in (None, DEFAULTS, COMMAND_LINE)
+    ):
         values["eval_image_size"], origins["eval_image_size"] = None, f"--{typed[0]}"
 
 

@@ -29,7 +29,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         check_export(cfg, device)
     else:
         check_predict(cfg)
-    ranks = Ranks(device=cfg.device_id)
+    ranks = Ranks(device=cfg.device_id or 0)
     adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
     here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
     if not cfg.model_file and not is_remote(cfg.pretrained):

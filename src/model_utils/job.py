@@ -18,9 +18,19 @@ from src.model_utils.errors import ConfigError, MindLiftError, RankError
 from src.model_utils.interrupts import Deferred
 from src.model_utils.local_adapter import LocalAdapter
 from src.model_utils.moxing_shim.url import is_remote
+from src.model_utils.options import as_yaml
 from src.model_utils.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parents[2]
+# What the original models have an option for and this project has not, beyond its default.
+REFUSED = {
+    "parameter_server": "ranks that all-reduce need no server and train as one; leave it out, and start several ranks"
+    " (scripts/local_ranks.sh)",
+    "enable_cache": "there is no cache server to ask: CIFAR-10 is kept in memory, and the system keeps files; leave it out",
+    "freeze_layer": "every layer is trained, as in the original, whose program never looked at it; leave it out",
+    "save_checkpoint": "a training that saves nothing can't be continued or evaluated; see --save_checkpoint_epochs and"
+    " --keep_checkpoint_max",
+}
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
 
@@ -69,7 +79,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
     trains = prog == "train.py"
     ranks = ranks_of(cfg)
-    ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed)
+    ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed, cfg.device_id)
     device = device_adapter.choose_device(cfg.device_target)
     if not cfg.enable_modelarts:
         check_files(cfg, trains)
@@ -78,11 +88,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         raise ConfigError(
             f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
         )
-    if cfg.parameter_server:
-        raise ConfigError(
-            "--parameter_server true: not supported, because ranks that all-reduce need no server and train as one;"
-            " leave it out, and start several ranks (scripts/local_ranks.sh)"
-        )
+    check_refused(cfg)
     if trains:
         from src import schedule
 
@@ -94,6 +100,13 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if cfg.backbone and ranks.is_main:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
+
+
+def check_refused(cfg: Config) -> None:
+    for name, why in REFUSED.items():
+        value = getattr(cfg, name)
+        if value not in (cfg.default(name), "none"):
+            raise ConfigError(f"--{name} {as_yaml(value)}: not supported, because {why}")
 
 
 def check_files(cfg: Config, train: bool) -> None:

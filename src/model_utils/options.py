@@ -34,7 +34,7 @@ NULLS = ("null", "none", "~")
 INT = re.compile(r"[+-]?[0-9]+")
 FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 SIZE = re.compile(r"([0-9]+)(?:\s*[,xX\s]\s*([0-9]+))?")
-PROPERTIES = ("value", "help", "type", "choices", "min", "max", "aliases", "platform")
+PROPERTIES = ("value", "help", "type", "choices", "min", "max", "aliases", "spellings", "platform")
 EXPECTED = {
     "str": "text",
     "int": "a whole number",
@@ -48,7 +48,10 @@ EXPECTED = {
 
 @dataclass(frozen=True)
 class Option:
-    """One option of default_config.yaml. `default` is already of the type that `kind` names."""
+    """One option of default_config.yaml. `default` is already of the type that `kind` names.
+
+    `spellings` are pairs of what other programs call a value and what it is called here.
+    """
 
     name: str
     group: str
@@ -60,6 +63,7 @@ class Option:
     high: float | None = None
     aliases: tuple[str, ...] = ()
     platform: bool = False
+    spellings: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_list(self) -> bool:
@@ -68,6 +72,7 @@ class Option:
     def parse(self, raw: Any, place: str, key: str = "", *, text: bool = False) -> Value:
         """`raw` as this option's type; ConfigError names `place`, `key`, the value and what is allowed."""
         name = f"{key} ({self.name})" if key and key != self.name else self.name
+        raw = dict(self.spellings).get(raw, raw) if isinstance(raw, str) else raw
         try:
             value = None if self.is_unset(raw, text) else PARSERS[self.kind](raw, text)
         except (ValueError, OverflowError):
@@ -262,7 +267,7 @@ def declare(name: str, group: str, node: yaml.Node, place: str) -> Option:
     for key, at, value in pairs(node, place.rpartition(":")[0]):
         known = f"; known: {', '.join(PROPERTIES)}{nearest(key, PROPERTIES)}"
         demand(key in PROPERTIES, at, name, f"has unknown property {show(key)}{known}")
-        given[key] = plain(value)
+        given[key] = spelled(value, at) if key == "spellings" else plain(value)
     words = given.get("help")
     has_help = isinstance(words, str) and bool(words.strip())
     demand("value" in given and has_help, place, name, "needs a mapping with value and help")
@@ -273,7 +278,7 @@ def declare(name: str, group: str, node: yaml.Node, place: str) -> Option:
 
 
 def constrained(option: Option, given: dict[str, Any], place: str) -> Option:
-    """`option` with its bounds, choices, aliases and checked default."""
+    """`option` with its bounds, choices, names and checked default."""
     name, low, high = option.name, given.get("min"), given.get("max")
     for bound in (low, high):
         is_number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
@@ -293,8 +298,14 @@ def constrained(option: Option, given: dict[str, Any], place: str) -> Option:
     demand(isinstance(platform, bool), place, name, f"has platform {show(platform)}; write true or false")
     typed = tuple(option.parse(choice, place) for choice in choices or ())
     option = replace(option, low=low, high=high, choices=typed, aliases=words or (), platform=platform)
+    option = replace(option, spellings=given.get("spellings", ()))
     is_null = given["value"] is None
     return replace(option, default=None if is_null else option.parse(given["value"], place))
+
+
+def spelled(node: yaml.Node, place: str) -> tuple[tuple[str, str], ...]:
+    """A YAML mapping of words to words as pairs."""
+    return tuple((word, str(plain(value))) for word, _, value in pairs(node, place))
 
 
 def names_in(raw: Any) -> tuple[str, ...] | None:

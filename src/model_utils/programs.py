@@ -6,16 +6,19 @@ from src.model_utils.options import Option
 
 GROUP = "inference"
 INFERENCE = {
-    "export.py": frozenset("file_name file_format input_format class_names device_id".split()),
+    "export.py": frozenset("batch_size_export file_name file_format input_format class_names".split()),
     "predict.py": frozenset(
-        "model_file top_k class_names output_json output_csv output_dir contact_sheet scales flip device_id progress".split()
+        "model_file top_k class_names output_json output_csv output_dir contact_sheet scales flip progress".split()
     ),
 }
-GENERAL = frozenset("amp_level ckpt_path config_path device_target cache_path threads debug".split())
+GENERAL = frozenset(
+    "amp_level ckpt_path config_path device_target device_id cache_path threads debug".split()
+)
 OF_TRAINING = frozenset(
-    """data_dir data_lst data_file min_scale max_scale ignore_label eval_data_dir augment train_resize rand_augment_num_layers rand_augment_magnitude mixup_alpha mixup_shares
-    mixup_least_images hflip color_jitter skip_corrupt drop_remainder seed filter_head backbone
-    zero_gamma weight_init bn_momentum dropout freeze_bn recompute""".split()
+    """data_dir data_lst data_file min_scale max_scale ignore_label eval_data_dir augment train_resize
+    rand_augment_num_layers rand_augment_magnitude mixup_alpha mixup_shares mixup_least_images hflip color_jitter
+    skip_corrupt drop_remainder seed filter_head backbone enable_cache freeze_layer zero_gamma weight_init bn_momentum
+    dropout freeze_bn recompute""".split()
 )
 NOT_OF_WEIGHTS = frozenset(
     "pretrained weights_channels num_parallel_workers allow_unused_classes per_batch_size".split()

@@ -18,7 +18,8 @@ from src.model_utils.errors import MindLiftError
 from src.model_utils.moxing_shim import transfer
 from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.url import join
-from src.model_utils.run_paths import RunPaths
+from src.model_utils.run_paths import RunPaths, append_line
+from src.model_utils.staging import transferred
 
 INTERVAL_S = 15.0  # between looks at files that grow
 Stamp = tuple[int, int]  # bytes, modification in ns
@@ -45,7 +46,10 @@ class Published:
 def take_snapshot(root: Path, is_main: bool) -> Snapshot:
     """`is_main`: the node of rank 0. Others have their logs, and at most checkpoints of their own ranks."""
     paths = RunPaths(root)
-    names = [path.name for path in (root / "run.json", paths.config, paths.versions, paths.metrics)]
+    names = [
+        path.name
+        for path in (root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers)
+    ]
     logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]
     folders = ["checkpoints"] if is_main else []
     folders += [f"checkpoints/{path.name}" for path in sorted(paths.checkpoints.glob("rank_*"))]
@@ -158,6 +162,7 @@ class Publisher:
             return
         self.done.checkpoints[name] = saved
         seconds = time.monotonic() - started
+        append_line(RunPaths(self.root).transfers, transferred("published", name, saved.size_bytes, seconds))
         self.say(f"published {join(self.url, name)}: {saved.size_bytes / 1e6:.1f} MB in {seconds:.1f} s")
 
     def write_manifest(self, name: str, text: str) -> None:

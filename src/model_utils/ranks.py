@@ -80,10 +80,13 @@ def in_cloud_job(env: Env | None = None) -> bool:
     return _has(env, "MA_JOB_DIR", "MA_VJ_NAME", "DLS_TASK_NUMBER", "BATCH_JOB_ID", "DATA_DOWNLOAD_METHOD")
 
 
-def check_ranks(ranks: Ranks, rank: int | None, group_size: int | None, is_distributed: bool) -> Ranks:
-    """The ranks to train with, after --rank, --group_size and --is_distributed had their say.
+def check_ranks(
+    ranks: Ranks, rank: int | None, group_size: int | None, is_distributed: bool, device: int | None = None
+) -> Ranks:
+    """The ranks to train with, after --rank, --group_size, --is_distributed and --device_id had their say.
 
-    The options can't make peers, so a contradiction is a RankError that names both sides.
+    The options can't make peers, so a contradiction is a RankError that names both sides. A device of 0 is no
+    contradiction: programs whose files say 0 for all cards mean the launcher's.
     """
     if ranks.is_scheduler:
         return ranks
@@ -98,6 +101,12 @@ def check_ranks(ranks: Ranks, rank: int | None, group_size: int | None, is_distr
         )
     if rank is not None and rank != ranks.rank:
         raise RankError(f"--rank {rank}, but {launched}: drop --rank, the launcher numbers the processes")
+    if device and device != ranks.device:
+        if ranks.source != "none" or ranks.device:
+            raise RankError(
+                f"--device_id {device}, but {launched} on device {ranks.device}: drop --device_id"
+            )
+        return Ranks(device=device)
     return ranks if is_distributed else Ranks(device=ranks.device, source=ranks.source)
 
 

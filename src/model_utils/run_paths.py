@@ -1,6 +1,7 @@
 """Every path of a run, in one class.
 
 <ckpt_path>/<time>/config.yaml  versions.json  metrics.jsonl  result.json (when it ended well)
+                   transfers.jsonl (what was copied from and to a bucket)
                    logs/rank_<r>.log
                    checkpoints/manifest.jsonl  <net>-<epoch>_<step>.ckpt
 """
@@ -36,6 +37,10 @@ class RunPaths:
     @property
     def metrics(self) -> Path:
         return self.root / "metrics.jsonl"
+
+    @property
+    def transfers(self) -> Path:
+        return self.root / "transfers.jsonl"
 
     @property
     def result(self) -> Path:

@@ -6,9 +6,11 @@ import json
 import os
 import re
 import tempfile
+import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from src.model_utils import inputs, unpack
 from src.model_utils.checkpoint_manifest import MANIFEST, WEIGHTS, Saved, parse
@@ -39,6 +41,7 @@ class Stager:
 
     def __init__(self, cache: Path, say: Say, show_bar: bool | None = None):
         self.cache, self.say, self.show_bar = cache, say, show_bar
+        self.staged: list[dict[str, Any]] = []  # records of what was copied, see run_paths.transfers
 
     def data(self, source: Source, node: int = 0, nodes: int = 1) -> Path:
         """The folder with a data set: copied; an archive unpacked, without the lone folder around its content.
@@ -82,6 +85,7 @@ class Stager:
         )  # fmt: skip
         if not report.expected + report.unchanged:
             raise StageError(f"no data at {url}: the folder is empty; check --data_url")
+        self.note(report)
 
     def shards(self, url: str, node: int, nodes: int) -> list[str]:
         store, key = locate(join(url, ""))
@@ -109,7 +113,7 @@ class Stager:
             self.say(f"{source.url} is unpacked in {target} already")
             return unpack.single_root(target)
         path = target.with_name(f"{target.name}-{Path(entry.key).name}")
-        self.say(transfer.copy_file(source.url, str(path)).as_line())
+        self.fetch(source.url, path)
         try:
             return self.unpacked(path, target, stamp)
         finally:
@@ -149,8 +153,23 @@ class Stager:
             raise CheckpointError(f"no checkpoint at {url}")
         path = self.cache / "checkpoints" / (entry.etag or str(entry.modified_ns)) / Path(key).name
         if not path.is_file() or path.stat().st_size != entry.size:
-            self.say(transfer.copy_file(url, str(path)).as_line())
+            self.fetch(url, path)
         return path
+
+    def fetch(self, url: str, path: Path) -> None:
+        report = transfer.copy_file(url, str(path))
+        self.say(report.as_line())
+        self.note(report)
+
+    def note(self, report: transfer.Report) -> None:
+        self.staged.append(transferred("staged", report.source, report.done_bytes, report.seconds))
+
+
+def transferred(event: str, what: str, size_bytes: int, seconds: float) -> dict[str, Any]:
+    """A line of a run's transfers.jsonl: `event` is staged or published, `time` is when it was done."""
+    return {
+        "time": round(time.time(), 3), "event": event, "what": what, "bytes": size_bytes, "seconds": round(seconds, 3),
+    }  # fmt: skip
 
 
 def beside(folder: Path, what: str) -> Path:

@@ -40,6 +40,12 @@ def parser() -> argparse.ArgumentParser:
         default="true",
         help="of a training with a moving average of the weights: take that, or the weights",
     )
+    found.add_argument(
+        "--weights_channels",
+        choices=("auto", "rgb", "bgr"),
+        default="auto",
+        help="order of the colours that they were trained on; what is written sees RGB; auto: what is known of the source",
+    )
     found.add_argument("--filter_head", action="store_true", help="leave the head out")
     found.add_argument(
         "--list", action="store_true", help="print every tensor and what it becomes; write nothing"
@@ -61,14 +67,15 @@ def convert(args: argparse.Namespace) -> None:
 
     target = target_of(args)
     path = fetch(args.source)
-    known = checkpoint.known_weights(path, average=args.ema == "true")
+    known = checkpoint.known_weights(path, average=args.ema == "true", channels=args.weights_channels)
     net = net_of(known, args.net, path)
     classes = args.num_classes or rows_of(known)
     tensors = fitted(known, shapes_of(net, classes, known.needs), head(args.filter_head), str(path))
     write(target, tensors, {name: values[0] for name, values in known.needs.items()})
     numbers = sum(array.size for array in tensors.values())
+    how = ", the moving average" * known.is_average + ", BGR made RGB" * known.is_turned
     print(
-        f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{', the moving average' if known.is_average else ''}"
+        f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{how}"
     )
     print(
         f"use: --net {net} --num_classes {classes} --pretrained {target}{' --filter_head true' if args.filter_head else ''}{options(others(known.needs))}"
@@ -120,8 +127,11 @@ def net_of(known: Any, wanted: str | None, path: Path) -> str:
         except KeyError as err:
             raise ConfigError(f"--net: {err.args[0]}") from err
     variants = models.families()[known.family].VARIANTS
-    found = models.weight_maps()[known.family].variant_of(known.shapes, variants)
-    if wanted and wanted != found:
+    variant_of = models.weight_maps()[known.family].variant_of
+    if wanted in variants and variant_of(known.shapes, {wanted: variants[wanted]}):
+        return wanted  # before others that have the same tensors
+    found = variant_of(known.shapes, variants)
+    if wanted:
         raise CheckpointError(
             f"{path} has weights of {found or known.family} ({known.layout.source}), not of {wanted}"
         )
@@ -212,7 +222,8 @@ def rows(stored: Any, known: Any, average: bool) -> Iterator[str]:
     cells = [(name, str(array.shape), stored.type_of(name)) for name, array in stored.tensors.items()]
     widths = [max(map(len, column)) for column in zip(*cells)]
     for row in cells:
-        unused = ("?" if not known else "worked into the head") if row[0] in weights else "left out"
+        is_left = row[0] not in weights or (known and row[0] in known.unused)
+        unused = "left out" if is_left else "worked into the head" if known else "?"
         left = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
         yield f"{left}  -> {targets.get(row[0], unused)}"
 

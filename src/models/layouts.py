@@ -3,8 +3,10 @@
 A family's weights.py has
 - `layout_of(shapes) -> Layout | None`: who wrote these tensors, by name -> shape, None if they are not of the family;
   the names of batch norms are MindSpore's already (see `with_mindspore_norms`);
-- `NETWORK`: the options that decide what the same tensors compute, with the value that "not set" (None) means;
-- `variant_of(shapes, variants) -> str | None`: which variant this project's names and shapes are.
+- `NETWORK`: the options that decide what the same tensors compute, with the value that "not set" (None) means, or with
+  a function that tells the value of the option from those of all options;
+- `variant_of(shapes, variants) -> str | None`: which of these variants this project's names and shapes are, the first
+  that fits.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ OURS = "MindLift"
 TORCHVISION = "torchvision or timm"
 ZOO = "the MindSpore model zoo"
 MINDCV = "mindcv"
+COLOURS = 3
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,9 @@ class Layout:
     `rename` gives this project's name of a tensor, or the name itself if it knows none. `needs` are options that the
     network must have, with the values that do, the first of which is the one to pass. `unused_row` is the row of a
     1001-way head that is no class of ImageNet. `fold` works in what this project's network has no layers for.
+    `unused` and `lacks` are beginnings of names here: of tensors of the source that the network has no use for, and of
+    the network's tensors that the source hasn't, which keep what they have. `channels` is the order of the colours that
+    the source's first convolution takes.
     """
 
     source: str
@@ -45,6 +51,9 @@ class Layout:
     needs: Mapping[str, tuple] = field(default_factory=dict)
     unused_row: int | None = None
     fold: Callable[[Tensors], Tensors] = dict
+    unused: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+    channels: str = "rgb"
 
 
 def with_mindspore_norms(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:
@@ -70,4 +79,20 @@ def count_of(shapes: Shapes, pattern: str) -> int:
 
 def network_options(options: Mapping[str, object], values: Mapping[str, Any]) -> dict[str, object]:
     """What `values` say for the options of a weights.py's NETWORK."""
-    return {name: unset if values[name] is None else values[name] for name, unset in options.items()}
+    return {name: settled(name, unset, values) for name, unset in options.items()}
+
+
+def settled(name: str, unset: Any, values: Mapping[str, Any]) -> object:
+    if callable(unset):
+        return unset(values)
+    return unset if values[name] is None else values[name]
+
+
+def first_convolution(shapes: Shapes) -> str:
+    """The tensor that takes the colours of an image; KeyError unless exactly one can be it."""
+    found = [name for name, shape in shapes.items() if len(shape) == 4 and shape[1] == COLOURS]
+    if len(found) != 1:
+        raise KeyError(
+            f"{len(found)} tensors take {COLOURS} channels ({', '.join(found[:3]) or 'none'}), not one"
+        )
+    return found[0]

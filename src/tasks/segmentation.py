@@ -101,6 +101,10 @@ class Overlap:
     def pixel_accuracy(self) -> float:
         return float(np.diag(self.matrix).sum() / max(1, self.matrix.sum()))
 
+    def by_name(self, names: list[str]) -> dict[str, float | None]:
+        """Class -> IoU, None for a class that is not there."""
+        return {name: None if np.isnan(iou) else round(float(iou), 6) for name, iou in zip(names, self.ious)}
+
     def lines(self, names: list[str]) -> list[str]:
         """A table of the classes, and the original's line."""
         width = max(map(len, names))

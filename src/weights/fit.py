@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from src.model_utils.errors import CheckpointError, ConfigError
-from src.models.layouts import HEAD, OURS, Layout, with_mindspore_norms
+from src.models.layouts import HEAD, OURS, Layout, first_convolution, with_mindspore_norms
 from src.weights.stored import Stored
 
 OPTIMISER_STATE = ("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated.")
@@ -26,7 +26,8 @@ PREFIXES = ("module.", "_orig_mod.", "network.")  # of wrappers: data parallel, 
 class Known:
     """The tensors of a file whose source is known, by this project's names; `origins` are their names in the file.
 
-    `is_average`: they are the moving average of a training's weights.
+    `is_average`: they are the moving average of a training's weights. `is_turned`: the colours that the first
+    convolution takes were turned round. `unused` are the names in the file of what the network has no use for.
     """
 
     family: str
@@ -35,6 +36,8 @@ class Known:
     origins: dict[str, str]
     needs: Mapping[str, tuple]
     is_average: bool = False
+    is_turned: bool = False
+    unused: tuple[str, ...] = ()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -44,24 +47,44 @@ class Known:
 def recognised(stored: Stored, families: Mapping[str, ModuleType], average: bool = True) -> Known | None:
     """Who wrote these weights, of which family; None if no weights.py of `families` knows them.
 
-    Of a file with the moving average beside the weights, `average` says which of them.
-
-    CheckpointError if two tensors would be the same one here.
+    A family whose whole network it is comes before one of which it is a part. Of a file with the moving average beside
+    the weights, `average` says which of them. CheckpointError if two tensors would be the same one here.
     """
     origins = plain_names(stored, average)
     is_average = any(origin.startswith(AVERAGE) for origin in origins.values())
     tensors = {name: stored.tensors[origin] for name, origin in origins.items()}
     shapes = {name: array.shape for name, array in tensors.items()}
-    for family, names in families.items():
-        layout = names.layout_of(shapes)
-        if layout is not None:
-            renamed = rename(layout, layout.fold(tensors))
-            sources = {layout.rename(name): origin for name, origin in origins.items()}
-            needs = {**layout.needs, **(noted(stored, names) if layout.source == OURS else {})}
-            return Known(
-                family, layout, renamed, {name: sources[name] for name in renamed}, needs, is_average
-            )
-    return None
+    layouts = {family: names.layout_of(shapes) for family, names in families.items()}
+    found = [family for family, layout in layouts.items() if layout is not None]
+    if not found:
+        return None
+    family = min(found, key=lambda name: bool(layouts[name].lacks))
+    layout = layouts[family]
+    renamed = rename(layout, layout.fold(tensors))
+    sources = {layout.rename(name): origin for name, origin in origins.items()}
+    unused = tuple(sources[name] for name in renamed if name.startswith(layout.unused))
+    renamed = {name: array for name, array in renamed.items() if sources[name] not in unused}
+    needs = {**layout.needs, **(noted(stored, families[family]) if layout.source == OURS else {})}
+    used = {name: sources[name] for name in renamed}
+    return Known(family, layout, renamed, used, needs, is_average, unused=unused)
+
+
+def as_rgb(known: Known, channels: str = "auto") -> Known:
+    """The weights for images in the order red, green, blue, which all networks here see.
+
+    `channels` is the order that they were trained on, rgb or bgr; auto: what is known of their source. CheckpointError
+    if there is something to turn round and it is not clear where.
+    """
+    if (known.layout.channels if channels == "auto" else channels) == "rgb":
+        return known
+    try:
+        name = first_convolution(known.shapes)
+    except KeyError as err:
+        raise CheckpointError(
+            f"can't turn round the colours of {known.layout.source}'s weights: {err.args[0]}"
+        ) from err
+    turned = {**known.tensors, name: np.ascontiguousarray(known.tensors[name][:, ::-1])}
+    return replace(known, tensors=turned, is_turned=True)
 
 
 def noted(stored: Stored, names: ModuleType) -> dict[str, tuple]:
@@ -124,11 +147,15 @@ def shown(value: Any) -> str:
 def fitted(
     known: Known, wanted: Mapping[str, tuple[int, ...]], without: Collection[str], where: str
 ) -> dict[str, np.ndarray]:
-    """The tensors for a network whose names and shapes are `wanted`, but those in `without`; CheckpointError otherwise."""
+    """The tensors for a network whose names and shapes are `wanted`; CheckpointError unless they fill it.
+
+    But for those in `without`, and those that the source lacks.
+    """
     given = {name: array for name, array in known.tensors.items() if name not in without}
     given = without_unused_row(known.layout, given, wanted)
+    left = {name for name in wanted if name in without or name.startswith(known.layout.lacks)}
     problem = mismatch(
-        {name: tuple(shape) for name, shape in wanted.items() if name not in without},
+        {name: tuple(shape) for name, shape in wanted.items() if name not in left},
         {name: array.shape for name, array in given.items()},
     )
     if problem:

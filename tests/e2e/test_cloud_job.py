@@ -141,7 +141,9 @@ def test_a_killed_job_continues_on_an_empty_disk(cloud, ranks):
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
     assert len({key.split("/")[1] for key in cloud.keys("run/")}) == 1, "the same run"
-    steps = [json.loads(line)["step"] for line in cloud.read(only(cloud, "metrics.jsonl")).splitlines()]
+    lines = [json.loads(line) for line in cloud.read(only(cloud, "metrics.jsonl")).splitlines()]
+    assert {line["event"] for line in lines if "event" in line} >= {"start", "continued", "ended"}
+    steps = [line["step"] for line in lines if "event" not in line]
     assert steps[-1] == final[-1].step
     assert min(steps) <= before[-1].step, "the metrics of the killed attempt are there"
     log = cloud.read(only(cloud, "logs/rank_0.log")).decode()

@@ -26,10 +26,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 BASE = {"net": "densenet22", "dataset": "digits", "per_batch_size": "16", "max_epoch": "4"}
 TREE = {**BASE, "dataset": "imagenet", "num_classes": "2", "image_size": "8", "per_batch_size": "4"}
-SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS = ({**BASE, **more} for more in (
+SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS, EXP = ({**BASE, **more} for more in (
     {"label_smooth": "1"}, {"lr_scheduler": "cosine_annealing"},
     {"lr_scheduler": "exponential", "lr_epochs": "1,2"}, {"optimizer": "rmsprop"}, {"lr_scheduler": "poly"},
-    {"lr_scheduler": "staircase"},
+    {"lr_scheduler": "staircase"}, {"lr_scheduler": "exp", "lr_decay_step": "5"},
 ))  # fmt: skip
 PHASES = {
     **BASE, "lr_scheduler": "phases", "phase_epochs": "2,2", "phase_lr": "0.1,0.05", "phase_warmup": "0,0",
@@ -96,6 +96,8 @@ EFFECTS = {
     "lr_init": ({**BASE, "warmup_epochs": "1"}, "0.05", {"rates"}),
     "lr_decay": (STAIRS, "0.5", {"rates"}),
     "lr_num_epochs_per_decay": (STAIRS, "1.5", {"rates"}),
+    "lr_decay_step": (EXP, "7", {"rates"}),
+    "lr_decay_rate": (EXP, "0.5", {"rates"}),
     "lr_power": (POLY, "1.5", {"rates"}),
     "phase_epochs": (PHASES, "1,1", {"rates"}),
     "phase_lr": (PHASES, "0.3,0.2", {"rates"}),
@@ -134,8 +136,26 @@ SHOWN_BY = {
     **dict.fromkeys(
         ("bn_eps", "bn_momentum", "dropout"), "unit/test_models.py::test_norms_and_dropout_are_options"
     ),
+    **dict.fromkeys(
+        ("min_scale", "max_scale", "ignore_label"),
+        "unit/test_segmentation.py::test_the_scale_mirroring_and_ignored_label_are_options",
+    ),
+    "data_lst": "unit/test_seg_lists.py::test_splits_by_default",
+    "data_file": "e2e/test_segmentation.py::test_the_documents_scripts_train_and_evaluate_on_cpu_ranks",
+    **dict.fromkeys(
+        ("scales", "flip"), "e2e/test_segmentation.py::test_scales_and_mirror_are_options_of_the_evaluation"
+    ),
+    "overlays": "e2e/test_segmentation.py::test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures",
+    **dict.fromkeys(("aspp_rates", "freeze_bn"), "unit/test_deeplab_v3.py::test_options"),
+    "weights_channels": "unit/test_weight_maps.py::test_channels",
+    "input_format": "unit/test_exporter.py::test_input_format",
     "all_reduce_fusion": "e2e/test_ranks_equal.py::test_grouped_gradients_are_the_same",
-    "parameter_server": "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    **dict.fromkeys(
+        ("parameter_server", "enable_cache", "freeze_layer", "save_checkpoint"),
+        "e2e/test_bad_input.py::test_bad_input_is_one_line",
+    ),
+    "device_id": "unit/test_ranks.py::test_a_device_that_is_asked_for",
+    "batch_size_export": "unit/test_exporter.py::test_the_batch_of_a_model",
     "pretrained": "e2e/test_flags.py::test_training_starts_from_pretrained_weights",
     "cache_path": "unit/test_cloud_adapter.py::test_the_cache_is_where_the_option_says",
     "stage_mode": "unit/test_cloud_adapter.py::test_a_node_copies_all_or_its_shards",

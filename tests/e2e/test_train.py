@@ -53,7 +53,16 @@ def test_a_run_leaves_what_the_documents_promise(trained):
     assert (result["steps"], result["epochs"], result["total"]) == (18, 3, 83)
     steps = [saved.step for saved in checkpoint_manifest.listed(run / "checkpoints")]
     assert steps == list(range(2, 19, 2))[-10:]
-    metrics = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["event"] for line in lines if "event" in line] == ["start", "evaluation", "ended"]
+    assert lines[-2]["top1"] == result["top1"]
+    metrics = [line for line in lines if "event" not in line]
+    assert all(
+        0 <= line["data_wait"] <= 1 and len(line["step_seconds"]) == len(line["memory_mb"]) == 1
+        for line in metrics
+    )
+    assert metrics[0]["memory_mb"][0] > 50
+    assert (metrics[0]["loss_scale"], metrics[0]["skipped"]) == (1024, 0)
     assert [line["step"] for line in metrics] == [4, 6, 8, 12, 16, 18]
     assert metrics[0]["lr"] == pytest.approx(0.1)
 

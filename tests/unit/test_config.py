@@ -201,6 +201,7 @@ def test_written_configuration_reads_back(root):
         ("x: {value: 1, help: h, aliases: [lr]}", "'lr' names both"),
         ("lr: {value: 1, help: h}", "option 'lr' is declared twice"),
         ("x: {value: 1, help: h, type: number}", "has type 'number'"),
+        ("x: {value: a, help: h, spellings: b}", "expected lines 'option: value', found a scalar"),
     ],
 )
 def test_faults_of_the_declarations_are_found(root, entry, message):
@@ -264,6 +265,81 @@ def test_later_names_of_the_original_flags(alias, name):
     assert getattr(config.load([f"--{alias}", "x"]), name) == "x"
 
 
+# The default_config.yaml of hw666666666666/BigTransfer, and what each key is here with its recipe.
+BIT_MODEL, BIT_DATA = "BiT-M-R101x3", "cifar-10-batches-bin"
+BIT = {
+    "model_name": (BIT_MODEL, "net", "bit_r101x3"), "dataset_name": (BIT_DATA, "dataset", "cifar10"),
+    "num_classes": ("10", "num_classes", 10), "image_height": ("160", "image_size", (160, 160)),
+    "image_width": ("160", "image_size", (160, 160)), "num_parallel_workers": ("16", "num_parallel_workers", 16),
+    "batch_size": ("64", "per_batch_size", 64), "rand_augment_num_layers": ("2", "rand_augment_num_layers", 2),
+    "rand_augment_magnitude": ("20", "rand_augment_magnitude", 20.0), "mixup_alpha": ("0.5", "mixup_alpha", 0.5),
+    "num_epochs": ("200", "max_epoch", 200), "lr_init": ("0.02", "lr_init", 0.02), "lr_decay": ("0.98", "lr_decay", 0.98),
+    "lr_warmup_epochs": ("6.0", "warmup_epochs", 6.0),
+    "lr_num_epochs_per_decay": ("2.5", "lr_num_epochs_per_decay", 2.5), "momentum": ("0.9", "momentum", 0.9),
+    "decay": ("0.9", "rmsprop_decay", 0.9), "weight_decay": ("0.00004", "weight_decay", 4e-5),
+    "enable_ema": ("True", "enable_ema", True), "ema_decay": ("0.9999", "ema_decay", 0.9999),
+    "enable_clip_norm": ("True", "enable_clip_norm", True), "gradient_norm": ("1.0", "gradient_norm", 1.0),
+    "label_smoothing": ("0.1", "label_smoothing", 0.1), "data_path": ("d", "data_dir", "d"),
+    "output_path": ("o", "ckpt_path", "o"), "save_checkpoint_path": ("o", "ckpt_path", "o"),
+    "load_path": ("w", "pretrained", "w"), "checkpoint_path": ("w", "pretrained", "w"),
+    "pretrain_ckpt": ("w", "pretrained", "w"), "device_target": ("Ascend", "device_target", "Ascend"),
+    "device_id": ("0", "device_id", 0), "rank_id": ("0", "rank", 0), "rank_size": ("1", "group_size", 1),
+    "run_distribute": ("True", "is_distributed", True), "run_eval": ("True", "run_eval", True),
+    "save_checkpoint": ("True", "save_checkpoint", True), "save_checkpoint_epochs": ("10", "save_checkpoint_epochs", 10),
+    "keep_checkpoint_max": ("80", "keep_checkpoint_max", 80), "freeze_layer": ("", "freeze_layer", ""),
+    "filter_head": ("False", "filter_head", False), "enable_cache": ("False", "enable_cache", False),
+    "enable_modelarts": ("True", "enable_modelarts", True), "data_url": ("s3://b/d", "data_url", "s3://b/d"),
+    "multi_data_url": ("[]", "multi_data_url", "[]"), "train_url": ("s3://b/r", "train_url", "s3://b/r"),
+    "ckpt_url": ("s3://b/w", "ckpt_url", "s3://b/w"), "result_url": ("s3://b/r", "result_url", "s3://b/r"),
+}  # fmt: skip
+BIT_EXPORT = {
+    "file_name": ("BiT", "file_name", "BiT"), "file_format": ("MINDIR", "file_format", "MINDIR"),
+    "batch_size_export": ("1", "batch_size_export", 1),
+}  # fmt: skip
+# What the program itself sets, and the recipe therefore too.
+BIT_FIXED = {
+    "optimizer": "rmsprop", "epsilon": 1.0, "is_dynamic_loss_scale": True, "loss_scale": 2.0**24, "loss_scale_window": 100,
+    "train_resize": (192, 192), "eval_image_size": (192, 192), "interpolation": "bicubic", "lr": 0.02,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("key", BIT)
+def test_every_key_of_bigtransfers_configuration_is_a_flag(key):
+    word, name, value = BIT[key]
+    flags = {"model_name": BIT_MODEL, "dataset_name": BIT_DATA, key: word}
+    cfg = config.load([part for flag, text in flags.items() for part in (f"--{flag}", text)])
+    assert getattr(cfg, name) == value
+    assert {name: getattr(cfg, name) for name in BIT_FIXED} == BIT_FIXED
+
+
+@pytest.mark.parametrize("key", BIT_EXPORT)
+def test_bigtransfers_keys_of_an_export_are_flags_of_export(key):
+    word, name, value = BIT_EXPORT[key]
+    flags = ["--model_name", BIT_MODEL, "--dataset_name", BIT_DATA, f"--{key}", word]
+    assert getattr(config.load(flags, prog="export.py"), name) == value
+    with pytest.raises(ConfigError, match=f"train.py has no use for --{key}"):
+        config.load(flags)
+
+
+def test_bigtransfers_recipe_has_the_values_of_its_configuration():
+    """But those that say where things are or which weights they are."""
+    cfg = config.load(["--net", "bit_r101x3", "--dataset", "cifar10"])
+    places = (
+        "path",
+        "url",
+        "ckpt",
+        "device",
+        "rank_",
+        "enable_modelarts",
+        "filter_head",
+        "num_parallel_workers",
+        "lr_init",
+    )
+    for key, (_, name, value) in BIT.items():
+        if not any(place in key for place in places):
+            assert getattr(cfg, name) == value, key
+
+
 @pytest.mark.parametrize("recipe", sorted(recipes(ROOT).values()), ids=lambda path: path.stem)
 def test_every_recipe_loads_and_names_itself(recipe):
     cfg = config.load(["--config_path", str(recipe)])
@@ -295,6 +371,10 @@ def test_a_size_that_the_user_gives_is_also_the_evaluations(tmp_path):
     file.write_text("net: densenet22\ndataset: digits\nimage_size: 8\neval_image_size: 12\n")
     recipe = ("--config_path", str(file))
     assert size_of(*recipe) == ((8, 8), (12, 12))
+    assert size_of(*recipe, "--image_height", "8", "--image_width", "8") == (
+        (8, 8),
+        (12, 12),
+    ), "the recipe's own"
     assert size_of(*recipe, "--height", "16") == ((16, 8), None)
     assert size_of(*recipe, "--image_size", "16") == ((16, 16), None)
     assert size_of(*recipe, "--image_size", "16", "--eval_image_size", "20") == ((16, 16), (20, 20))

@@ -103,9 +103,11 @@ def test_weights_of_another_network_are_refused_with_what_was_tried(weights):
         exporter.loaded(options("--ckpt_file", weights, "--num_classes", 7), weights)
 
 
-def test_the_batch_is_one_unless_asked_for():
+def test_the_batch_of_a_model():
+    """One unless asked for."""
     assert exporter.batch_size(options("--ckpt_file", "x")) == 1
     assert exporter.batch_size(options("--ckpt_file", "x", "--batch_size", 64)) == 64
+    assert exporter.batch_size(options("--ckpt_file", "x", "--batch_size_export", 3)) == 3
 
 
 # --- the form for ONNX

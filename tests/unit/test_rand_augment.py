@@ -7,10 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from src.data import pipeline, rand_augment
+from src.data import pipeline, rand_augment, rand_augment_sheet
 from src.data.rand_augment import NAMES, OPERATIONS, applied
+from tests.conftest import ROOT
 from tests.unit.test_data import OPTIONS, collect
 
 BICUBIC, AFFINE = Image.Resampling.BICUBIC, Image.Transform.AFFINE
@@ -65,6 +66,17 @@ REFERENCES = {
     "TranslateY": lambda image, m: moved(image, (1, 0, 0, 0, 1, m / 10 * 0.45 * 30)),
     "SolarizeAdd": lambda image, m: brighter(image, int(m / 10 * 110)),
 }
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 9), (3, 3), (160, 160)])
+def test_smoothing_in_whole_numbers_is_pillows(shape):
+    """Of noise, whose sums have every remainder over 13, and of the brightest and darkest values."""
+    rng = np.random.default_rng(0)
+    for pixels in (rng.integers(0, 256, (*shape, 3)), rng.choice([0, 255], (*shape, 3))):
+        image = Image.fromarray(pixels.astype(np.uint8))
+        np.testing.assert_array_equal(
+            np.asarray(rand_augment.smoothed(image)), np.asarray(image.filter(ImageFilter.SMOOTH))
+        )
 
 
 @pytest.mark.parametrize("magnitude", [0, 3, 5, 9.7, 10, 14.2, 20, 22.6, 30])
@@ -171,3 +183,19 @@ def test_an_image_is_resized_cropped_mirrored_and_augmented_in_this_order(digits
         flipped = flip_and_jitter(crop, streams[1], 0.5, 0.0)
         wanted = rand_augment.rand_augment(flipped, streams[2], 2, 20.0)
         np.testing.assert_array_equal(np.rint(found[item].transpose(1, 2, 0) * 127.5 + 127.5), wanted)
+
+
+def test_the_picture_in_the_documentation_shows_every_operation(tmp_path):
+    """Each cell is what its operation makes of the photograph, and the file that is shown was made by this program."""
+    drawn, photograph = rand_augment_sheet.sheet(), rand_augment_sheet.photograph()
+    for row, name in enumerate(NAMES):
+        for column, magnitude in enumerate(rand_augment_sheet.MAGNITUDES):
+            left, top = rand_augment_sheet.corner(row, column)
+            cell = drawn.crop((left, top, left + photograph.width, top + photograph.height))
+            wanted = applied(photograph, name, magnitude, Fixed(0.9))
+            if name != "Cutout":  # whose place is drawn
+                np.testing.assert_array_equal(np.asarray(cell), np.asarray(wanted))
+    assert rand_augment_sheet.main([str(tmp_path / "sheet.png")]) == 0
+    files = (ROOT / "docs/images/rand_augment.png", tmp_path / "sheet.png")
+    shown, made = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)
+    assert np.abs(shown - made).mean() < 5

@@ -186,6 +186,18 @@ def test_check_ranks() -> None:
         check_ranks(Ranks(), None, 8, True)
 
 
+def test_a_device_that_is_asked_for() -> None:
+    """It is a process's own where no launcher has a word; 0 is what files say that mean the launcher's."""
+    four = Ranks(1, 4, 1, 4, "msrun")
+    assert check_ranks(Ranks(), None, None, True, 3).device == 3
+    assert check_ranks(Ranks(), None, None, False, 3).device == 3
+    for asked in (None, 0, 1):
+        assert check_ranks(four, None, None, True, asked) == four
+    for ranks in (four, Ranks(device=1)):
+        with pytest.raises(RankError, match="--device_id 2, but the launcher .* on device 1"):
+            check_ranks(ranks, None, None, True, 2)
+
+
 @pytest.mark.parametrize(
     ("version", "flags", "given", "expected"),
     [

@@ -16,7 +16,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import build_seg_data, record_file, seg_convert, seg_lists, seg_records, segmentation, voc
+from src.data import (
+    build_seg_data,
+    convert_run,
+    record_file,
+    seg_convert,
+    seg_lists,
+    seg_records,
+    segmentation,
+    voc,
+)
 from src.model_utils.errors import DataError
 from tests.unit.test_segmentation import OPTIONS, noise, rows
 
@@ -283,3 +292,40 @@ def test_shards_of_classes_are_refused(copy):
 def test_names_that_do_not_fit_a_header_are_refused(copy):
     with pytest.raises(DataError, match="the names of 9000 shards don't fit"):
         record_file.join(copy, [f"voc.mindrecord-of-a-long-name{i}" for i in range(9000)], 0)
+
+
+@pytest.mark.parametrize(("text", "value"), [("True", True), ("False", False), ("0", False), ("true", True)])
+def test_switches_have_two_values(text, value, tree, tmp_path):
+    args = build_seg_data.parser().parse_args([*command(tree, tmp_path / "v")[2:], f"--shuffle={text}"])
+    assert args.shuffle is value
+    settings = seg_convert.Settings(2, args.shuffle, 1, 11, 255, False)
+    plan = seg_convert.make_plan(tree, "list", tmp_path / "v", settings)
+    assert ([pair for task in plan.tasks() for pair in task.rows] == plan.pairs) is not value
+
+
+def test_shards_may_go_to_the_current_folder(tree, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = seg_convert.Settings(2, True, 1, 11, 255, False)
+    convert_run.prepare(seg_convert.make_plan(tree, "list", Path("v"), settings)).close()
+    assert [path.name for path in tmp_path.iterdir()] == [".v.convert"]
+
+
+def test_the_script_takes_places_or_flags(tree, tmp_path):
+    """bash scripts/build_data.sh, as the original's, with what was written into the original's file."""
+    script = ["bash", str(ROOT / "scripts/build_data.sh")]
+    flags = [
+        f"--data_root={tree}",
+        f"--data_lst={tmp_path / 'none'}",
+        f"--dst_path={tmp_path / 'v'}",
+        "--num_shards=2",
+    ]
+    for arguments in (flags, [str(tree), str(tmp_path / "none"), str(tmp_path / "v"), "--num_shards", "2"]):
+        env = {**os.environ, "PYTHON": sys.executable}
+        done = subprocess.run(
+            [*script, *arguments], env=env, cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: no list {tmp_path / 'none'}, also not in {tree}")
+    done = subprocess.run([*script, "a", "b"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "expected DATA_ROOT DATA_LST DST_PATH, found 2" in done.stderr

@@ -95,7 +95,7 @@ def test_legends_break_lines_and_names_without_a_font_become_numbers(tmp_path, c
 
 def test_nothing_is_written_after_an_error_or_to_a_folder_that_is_not_there(tmp_path):
     image, label = image_and_label()
-    with pytest.raises(AttributeError):
+    with pytest.raises(TypeError):
         drawn(tmp_path / "a.png", [("a", image, label, label), ("b", None, label, label)])
     assert not list(tmp_path.iterdir())
     with pytest.raises(StorageError, match="can't write .*none/a.png"):

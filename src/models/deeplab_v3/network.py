@@ -5,8 +5,9 @@ Chen et al., Rethinking Atrous Convolution for Semantic Image Segmentation (2017
 of the pyramid stay 6, 12, 18 at an output stride of 8 (the paper doubles them there), and 70 % of the features in front
 of the classifier are dropped in training.
 
-`deeplab_v3_tv` is torchvision's deeplabv3_resnet101 (without its auxiliary head): no multi-grid, rates 12, 24, 36, one
-more convolution in front of the classifier, and logits that are enlarged without aligned corners.
+`deeplab_v3_tv` and `deeplab_v3_r50_tv` are torchvision's deeplabv3_resnet101 and 50 without their auxiliary head: no
+multi-grid, rates 12, 24, 36, one more convolution in front of the classifier, and logits that are enlarged without
+aligned corners.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import Uniform, XavierUniform, initializer
 
+from src.models.deeplab_v3.weights import RATES, TORCHVISION_RATES
 from src.models.layers import ConvNorm
 from src.models.resnet.network import EXPANSION, WIDTHS, Trunk
 
@@ -43,6 +45,7 @@ VARIANTS = {
     "deeplab_v3_tv": Variant(R101, 8, is_torchvision=True),
     "deeplab_v3_r50_s16": Variant(R50, 16),
     "deeplab_v3_r50_s8": Variant(R50, 8),
+    "deeplab_v3_r50_tv": Variant(R50, 8, is_torchvision=True),
     "deeplab_v3_r14_s16": Variant(R14, 16),  # one bottleneck a stage: for a first look on a laptop
     "deeplab_v3_r14_s8": Variant(R14, 8),
 }
@@ -64,7 +67,7 @@ def least_side(variant: str) -> int:
 def rates_of(text: str | None, variant: Variant) -> tuple[int, ...]:
     """The three dilations that the option aspp_rates asks for; KeyError if it is none of its forms."""
     if text is None:
-        return (12, 24, 36) if variant.is_torchvision else (6, 12, 18)
+        text = TORCHVISION_RATES if variant.is_torchvision else RATES
     if text == "paper":
         return tuple(rate * 16 // variant.output_stride for rate in (6, 12, 18))
     if not re.fullmatch(r"\s*[1-9]\d*\s*(,\s*[1-9]\d*\s*){2}", text):

@@ -42,7 +42,7 @@ def canonical(name: str) -> str:
 
 def layout_of(shapes: Shapes) -> Layout | None:
     if any(re.match(r"stages\.\d+\.\d+\.conv\d\.(conv|norm)\.", name) for name in shapes):
-        return Layout(OURS)
+        return None if any(name.startswith("aspp.") for name in shapes) else Layout(OURS)
     if not any(BLOCK.fullmatch(name) for name in shapes) or any(".gn1." in name for name in shapes):
         return None
     kinds = {

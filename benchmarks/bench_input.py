@@ -1,0 +1,322 @@
+"""Images per second of input pipelines on one core, next to what each replaces.
+
+    python benchmarks/bench_input.py
+    python benchmarks/bench_input.py --rows bit_cifar10 --rounds 15
+
+Each side runs in a process of its own on one core, all its threads included, and seconds are those of its CPU time. The
+sides take turns, one round each, and the ratio is taken round by round; see benchmarks/README.md for what is compared.
+A row is an entry of ROWS: two functions of a folder that has photographs in it, each of which makes batches for ever.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image, ImageEnhance, ImageOps
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+RECIPES = {
+    "bit_cifar10": ["--net", "bit_r101x3", "--dataset", "cifar10"],
+    "resnet50_imagenet": ["--net", "resnet50", "--dataset", "imagenet", "--num_classes", "2"],
+}
+BATCH = 64
+WAITING = 4  # batches, at least: what the queues of a pipeline hold when its turn begins
+TILES, PHOTOGRAPHS = 2000, 64  # images of the two data sets that are made
+GREY = (128, 128, 128)
+
+
+class Row(NamedTuple):
+    """(folder) -> batches, each with a length; the ratio is the second side's rate over the first's."""
+
+    first: tuple[str, Callable[[Path], Iterator]]
+    second: tuple[str, Callable[[Path], Iterator]]
+
+
+# --- data: real photographs, in the layouts that the pipelines read
+
+
+def make_data(folder: Path) -> None:
+    """cifar/: tiles of scikit-learn's two photographs as CIFAR-10; tree/ and records/: both, cut to usual sizes."""
+    from sklearn.datasets import load_sample_images
+
+    from src.data import cifar10, to_mindrecord
+
+    rng, photographs = np.random.default_rng(0), load_sample_images().images
+    corners = rng.integers(0, (427 - 96, 640 - 96), (TILES, 2))
+    tiles = [
+        np.asarray(Image.fromarray(photographs[i % 2][y : y + 96, x : x + 96]).resize((32, 32), Image.Resampling.BOX))
+        for i, (y, x) in enumerate(corners)
+    ]  # fmt: skip
+    (folder / "cifar").mkdir()
+    cifar10.write_batch(folder / "cifar/data_batch_1.bin", np.stack(tiles), np.arange(TILES) % 10)
+    for i in range(PHOTOGRAPHS):
+        y, x = rng.integers(0, 52, 2)
+        path = folder / f"tree/{'ab'[i % 2]}/{i}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photographs[i % 2][y : y + 375, x : x + 500]).save(path, quality=90)
+    words = [
+        "--data_dir",
+        folder / "tree",
+        "--out",
+        folder / "records",
+        "--num_shards",
+        4,
+        "--progress",
+        False,
+    ]
+    if code := to_mindrecord.main([str(word) for word in words]):
+        raise SystemExit(code)
+
+
+# --- ours
+
+
+def recipe(name: str, folder: Path, data_format: str = "files"):
+    """The options of a recipe, and its open training data."""
+    from src import build
+    from src.data import pipeline
+    from src.model_utils import config
+
+    cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
+    options = build.data_options(cfg, workers=1)
+    return options, pipeline.open_split(options, folder, train=True)
+
+
+def ours(name: str, folder: Path, data_format: str = "files") -> Iterator:
+    from src.data import pipeline
+
+    options, samples = recipe(name, folder, data_format)
+    return (images for images, *_ in pipeline.train_batches(samples, options, 0, 1, 0, 10**6, 1))
+
+
+def bytes_of(folder: Path, data_format: str) -> Iterator:
+    """The encoded images alone, in random order; as in a training, files have been read before."""
+    _, samples = recipe("resnet50_imagenet", folder, data_format)
+    rng = np.random.default_rng(0)
+    while True:
+        yield [samples.read(int(index)) for index in rng.integers(0, len(samples), BATCH)]
+
+
+# --- what BigTransfer's port has: one map per image, in Pillow from end to end
+
+
+def shear(image: Image.Image, matrix: tuple) -> Image.Image:
+    return image.transform(
+        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=GREY
+    )
+
+
+def move(image: Image.Image, matrix: tuple) -> Image.Image:
+    return image.transform(image.size, Image.Transform.AFFINE, matrix, fillcolor=GREY)
+
+
+def solarize_add(image: Image.Image, added: int) -> Image.Image:
+    """As torchvision's users write it: arithmetic on the pixels."""
+    pixels = np.asarray(image).astype(np.int64)
+    return Image.fromarray(np.where(pixels < 128, np.clip(pixels + added, 0, 255), pixels).astype(np.uint8))
+
+
+def cutout(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
+    from src.data.rand_augment import cutout as square
+
+    return square(image, share, rng)
+
+
+# Operations of (image, magnitude / 10, random stream); signed ones get a negative magnitude half of the time.
+PILLOW: list[tuple[Callable, bool]] = [
+    (lambda image, m, rng: ImageOps.autocontrast(image), False),
+    (lambda image, m, rng: ImageOps.equalize(image), False),
+    (lambda image, m, rng: ImageOps.invert(image), False),
+    (lambda image, m, rng: image.rotate(30 * m), True),
+    (lambda image, m, rng: ImageOps.posterize(image, min(8, max(1, int(4 * m)))), False),
+    (lambda image, m, rng: ImageOps.solarize(image, 256 * m), False),
+    (lambda image, m, rng: ImageEnhance.Color(image).enhance(0.1 + 1.8 * m), False),
+    (lambda image, m, rng: ImageEnhance.Contrast(image).enhance(0.1 + 1.8 * m), False),
+    (lambda image, m, rng: ImageEnhance.Brightness(image).enhance(0.1 + 1.8 * m), False),
+    (lambda image, m, rng: ImageEnhance.Sharpness(image).enhance(0.1 + 1.8 * m), False),
+    (lambda image, m, rng: shear(image, (1, 0.3 * m, 0, 0, 1, 0)), True),
+    (lambda image, m, rng: shear(image, (1, 0, 0, 0.3 * m, 1, 0)), True),
+    (lambda image, m, rng: move(image, (1, 0, 0.45 * m * image.width, 0, 1, 0)), True),
+    (lambda image, m, rng: move(image, (1, 0, 0, 0, 1, 0.45 * m * image.height)), True),
+    (lambda image, m, rng: cutout(image, 0.35 * m, rng), False),
+    (lambda image, m, rng: solarize_add(image, int(110 * m)), False),
+]
+
+
+def in_pillow(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """(32, 32, 3) uint8 -> (3, 160, 160) float32 from -1 to 1, in the port's order."""
+    image = Image.fromarray(tile).resize((192, 192), Image.Resampling.BICUBIC)
+    left, top = (int(corner) for corner in rng.integers(0, 33, 2))
+    image = image.crop((left, top, left + 160, top + 160))
+    if rng.random() < 0.5:
+        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    magnitude = rng.normal(20, 0.5) / 10
+    for index in rng.integers(0, len(PILLOW), 2):
+        operation, signed = PILLOW[index]
+        image = operation(image, -magnitude if signed and rng.random() < 0.5 else magnitude, rng)
+    unit = np.asarray(image).transpose(2, 0, 1).astype(np.float32) / 255
+    return (unit - np.float32(0.5)) / np.float32(0.5)
+
+
+def bit_in_pillow(folder: Path) -> Iterator:
+    """All operations in one Python map, as MindSpore runs py_transforms."""
+    import mindspore.dataset as ds
+
+    from src.data import cifar10
+
+    images, _ = cifar10.load(folder, True, 10, allow_unused=True)
+    rng = np.random.default_rng(0)
+
+    def stream():
+        for index in itertools.cycle(range(len(images))):
+            yield images[index], rng.integers(0, 2**31)
+
+    dataset = ds.GeneratorDataset(
+        stream, ["image", "seed"], num_parallel_workers=1, python_multiprocessing=False
+    )
+    dataset = dataset.map(
+        lambda image, seed: in_pillow(image, np.random.default_rng(int(seed))), ["image", "seed"], ["image"],
+        num_parallel_workers=1,
+    )  # fmt: skip
+    return (batch for (batch,) in dataset.batch(BATCH).create_tuple_iterator(num_epochs=1, do_copy=False))
+
+
+ROWS = {
+    "bit_cifar10": Row(
+        ("port's order, all in Pillow", lambda folder: bit_in_pillow(folder / "cifar")),
+        ("MindLift", lambda folder: ours("bit_cifar10", folder / "cifar")),
+    ),
+    "resnet50_imagenet": Row(
+        ("files", lambda folder: ours("resnet50_imagenet", folder / "tree")),
+        ("MindRecord", lambda folder: ours("resnet50_imagenet", folder / "records", "mindrecord")),
+    ),
+    "read_only": Row(
+        ("files", lambda folder: bytes_of(folder / "tree", "files")),
+        ("MindRecord", lambda folder: bytes_of(folder / "records", "mindrecord")),
+    ),
+}  # fmt: skip
+
+
+# --- measuring
+
+
+class Side:
+    """One side's process, which runs for as long as it is told to and then says how many images it made."""
+
+    def __init__(self, row: str, side: int, folder: Path):
+        command = [sys.executable, str(Path(__file__)), "--child", row, str(side), str(folder)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "GLOG_v": "3"}
+        )  # fmt: skip
+
+    def images_per_second(self, seconds: float) -> float:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(f"{seconds}\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit(f"bench_input: a process ended with code {self.process.wait()}; its error is above")
+        return float(line)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def child(row: str, side: int, folder: Path) -> None:
+    """For each number on stdin make images for so many seconds of CPU time, on one core; print images per second."""
+    import mindspore.dataset as ds
+
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    ds.config.set_prefetch_size(2)  # what waits in queues since the last turn was not made in this one
+    answers, sys.stdout = sys.stdout, sys.stderr
+    batches = ROWS[row][side][1](folder)
+    for line in sys.stdin:
+        for _ in range(WAITING):
+            next(batches)
+        started, done = time.process_time(), 0
+        while (elapsed := time.process_time() - started) < float(line):
+            done += len(next(batches))
+        print(done / elapsed, file=answers, flush=True)
+
+
+def compare(row: str, folder: Path, options: argparse.Namespace) -> dict:
+    """Rounds of both sides in turn."""
+    sides = [Side(row, side, folder) for side in (0, 1)]
+    for side in sides:
+        side.images_per_second(options.seconds)
+    rates: list[list[float]] = [[], []]
+    for _ in range(options.rounds):
+        for side, found in zip(sides, rates):
+            found.append(side.images_per_second(options.seconds))
+    for side in sides:
+        side.end()
+    low, middle, high = statistics.quantiles([b / a for a, b in zip(*rates)], n=4)
+    return {
+        "row": row, "n": options.rounds,
+        "sides": [
+            {"name": ROWS[row][side][0], "images_per_second": round(statistics.median(found), 1),
+             "rounds": [round(rate, 1) for rate in found]}
+            for side, found in enumerate(rates)
+        ],
+        "second_over_first": {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]},
+    }  # fmt: skip
+
+
+def table(results: list[dict]) -> str:
+    lines = ["| row | images/s | images/s | ratio (median, quartiles, n) |", "|---|---|---|---|"]
+    for found in results:
+        one, two = found["sides"]
+        ratio = found["second_over_first"]
+        low, high = ratio["quartiles"]
+        lines.append(
+            f"| {found['row']} | {one['name']}: {one['images_per_second']} | {two['name']}:"
+            f" {two['images_per_second']} | **{ratio['median']:.2f}** ({low:.2f} - {high:.2f}, {found['n']}) |"
+        )
+    return "\n".join(lines)
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", default=",".join(ROWS), help="of " + ", ".join(ROWS))
+    parser.add_argument("--rounds", type=int, default=9, help="timed rounds of each side")
+    parser.add_argument("--seconds", type=float, default=3.0, help="least length of a round")
+    parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
+    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> None:
+    options = arguments()
+    if options.child:
+        row, side, folder = options.child
+        return child(row, int(side), Path(folder))
+    from bench_train import machine
+
+    with tempfile.TemporaryDirectory() as folder:
+        make_data(Path(folder))
+        results = [compare(row, Path(folder), options) for row in options.rows.split(",")]
+    about = machine(threads=1)
+    print(f"{about['cpu']}, Python {about['python']}, {about['date']}\n")
+    print(table(results))
+    if options.output:
+        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+    return None
+
+
+if __name__ == "__main__":
+    main()
