@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils import config, programs
+from src.model_utils import config, inference_job, programs
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.errors import CheckpointError, ConfigError
 from src.model_utils.provenance import check_content, read_model, side_file_of
@@ -134,6 +134,15 @@ def test_a_models_side_file_brings_its_options(model):
 def test_a_model_is_not_contradicted(model, option, value):
     with pytest.raises(ConfigError, match="was exported with"):
         load(PREDICT, "--model_file", model, "a.png", f"--{option}", value)
+
+
+def test_a_model_of_one_size_has_one_scale(model):
+    def check(*words: object) -> None:
+        inference_job.check_predict(load(PREDICT, "--model_file", model, "a.png", *words))
+
+    check("--scales", "1.0", "--flip")
+    with pytest.raises(ConfigError, match=r"--scales .*0\.5, 1\.0.*: .* takes images of 16 x 8 only"):
+        check("--scales", "0.5", "--scales", "1.0")
 
 
 def broken(model: Path, how: str) -> Path:
