@@ -27,6 +27,7 @@ __all__ = [
     "DATASETS",
     "OWN",
     "describe",
+    "eval_options",
     "evaluate",
     "final_figures",
     "input_size",
@@ -56,6 +57,10 @@ def options(cfg: Any, workers: int) -> DataOptions:
 def train_options(cfg: Any, data: DataOptions, images: int) -> DataOptions:
     """For a training with so many images: few of them are not mixed."""
     return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
+
+
+def eval_options(data: DataOptions) -> DataOptions:
+    return data
 
 
 def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:

@@ -30,12 +30,13 @@ class Monitor:
         self.network, self.average = network, average
         self.path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
         self.samples: Any = None
+        if cfg.run_eval or cfg.eval_interval:  # what is wrong with the images is said before the training
+            self.samples = task.open_split(task.eval_options(options), self.path, train=False)
         self.inference: nn.Cell | None = None
 
     def run(self, step: int) -> dict[str, Any]:
         """The figures after optimiser step `step`: of the average where there is one. Also lines of metrics.jsonl."""
         if self.inference is None:
-            self.samples = self.task.open_split(self.options, self.path, train=False)
             self.inference = build.inference_network(self.cfg, self.network, ms.get_context("device_target"))
         bar, self.log.bar = self.log.bar, None
         parameters = list(self.network.get_parameters())

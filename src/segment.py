@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ __all__ = [
     "DATASETS",
     "OWN",
     "describe",
+    "eval_options",
     "evaluate",
     "final_figures",
     "input_size",
@@ -65,6 +67,11 @@ def options(cfg: Any, workers: int) -> Options:
 
 def train_options(cfg: Any, data: Options, images: int) -> Options:
     return data
+
+
+def eval_options(data: Options) -> Options:
+    """A list that a training was given is that of its own images; it evaluates those of the split's own list."""
+    return replace(data, data_lst="")
 
 
 def objective(cfg: Any, net: nn.Cell, data: Options) -> nn.Cell:

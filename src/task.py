@@ -4,6 +4,7 @@
 - `OWN`: the options of default_config.yaml that no other task has;
 - `options(cfg, workers)`: what of the configuration decides the batches;
 - `train_options(cfg, options, images)`: the same for a training with so many images;
+- `eval_options(options)`: what a training's options mean for its own evaluations;
 - `open_split(options, path, train)` and `train_batches(samples, options, rank, size, first, last, accumulation)`;
 - `objective(cfg, network, options)`: a cell that makes the loss of the arrays of a batch;
 - `evaluate(cfg, network, samples, options, ranks, log, path)`: the figures of a checkpoint, as eval.py is asked for them;
