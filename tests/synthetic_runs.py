@@ -14,7 +14,6 @@ from PIL import Image
 
 BEGIN = 1_790_000_000.0
 DIGITS = [str(digit) for digit in range(10)]
-VOC = ["background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"]
 REVISION = "4be1f0c2d95a7b3e8c6f1d20a9b8c7d6e5f40312"
 
 
@@ -29,13 +28,14 @@ def classification(
     prepare(root, cfg.to_yaml(origins=True), ranks)
     first, second = steps * 2 // 5, steps * 3 // 5
     lines = [start(BEGIN, per_epoch, steps, 1440)]
-    lines += step_lines(chance, BEGIN, 1, first, per_epoch, steps, lr, ranks)
+    rates = planned_rates(cfg, ranks, 1440, per_epoch)
+    lines += step_lines(chance, BEGIN, 1, first, per_epoch, rates, ranks)
     lines.append(event("stopped", lines[-1]["time"] + 2, first))
     lines.append({**start(lines[-1]["time"] + 300, per_epoch, steps, 1440), "event": "continued", "step": first})
-    lines += step_lines(chance, lines[-1]["time"], first + 1, second, per_epoch, steps, lr, ranks)
+    lines += step_lines(chance, lines[-1]["time"], first + 1, second, per_epoch, rates, ranks)
     back = second // per_epoch * per_epoch
     lines.append({**start(lines[-1]["time"] + 90, per_epoch, steps, 1440), "event": "continued", "step": back})
-    lines += step_lines(chance, lines[-1]["time"], back + 1, steps, per_epoch, steps, lr, ranks)
+    lines += step_lines(chance, lines[-1]["time"], back + 1, steps, per_epoch, rates, ranks)
     lines = with_evaluations(lines, per_epoch, lambda done: accuracy(done / steps, lr, chance))
     finish(root, lines, steps, "top1", ends)
     write_transfers(root, lines, chance)
@@ -45,27 +45,28 @@ def classification(
 
 def segmentation(root: Path, *, steps: int = 300, per_epoch: int = 30, seed: int = 3) -> Path:
     """A run of one rank without averaged weights that is not stopped."""
+    from src.data import voc
     from src.model_utils import config
 
-    chance = np.random.default_rng(seed)
+    chance, names = np.random.default_rng(seed), voc.class_names("vocdigits", 11)
     cfg = config.load(["--net", "deeplab_v3_r14_s16", "--dataset", "vocdigits", "--max_epoch", str(steps // per_epoch)])
     prepare(root, cfg.to_yaml(origins=True), 1)
     lines = [start(BEGIN, per_epoch, steps, 480)]
-    lines += step_lines(chance, BEGIN, 1, steps, per_epoch, steps, 0.02, 1)
+    lines += step_lines(chance, BEGIN, 1, steps, per_epoch, planned_rates(cfg, 1, 480, per_epoch), 1)
 
     def figures(done: int) -> Iterator[dict[str, Any]]:
         reached = 0.75 * (1 - math.exp(-4 * done / steps))
-        ious = {name: round(max(0.0, min(0.97, reached + chance.normal(0, 0.1))), 4) for name in VOC}
+        ious = {name: round(max(0.0, min(0.97, reached + chance.normal(0, 0.1))), 4) for name in names}
         yield {
             "which": "weights", "miou": round(sum(ious.values()) / len(ious), 4), "pixel_accuracy": 0.6 + reached / 2,
-            "total": 120, "per_class": {**ious, "cow": None},
+            "total": 120, "per_class": {**ious, names[-1]: None},
         }  # fmt: skip
 
     lines = with_evaluations(lines, per_epoch, figures)
     finish(root, lines, steps, "miou", True)
-    draw_overlays(root, chance)
-    counts = (chance.random((len(VOC), len(VOC))) * 900 + np.eye(len(VOC)) * 90_000).astype(int)
-    found = {"step": steps, "classes": VOC, "ious": [0.94, *(np.round(chance.uniform(0.4, 0.9, 9), 3).tolist()), None]}
+    draw_overlays(root, names, chance)
+    counts = (chance.random((len(names), len(names))) * 900 + np.eye(len(names)) * 90_000).astype(int)
+    found = {"step": steps, "classes": names, "ious": [0.94, *(np.round(chance.uniform(0.4, 0.9, 9), 3).tolist()), None]}
     write_json(root / "evaluation.json", {**found, "confusion": counts.tolist(), "overlays": "evaluation/overlays.png"})
     return root
 
@@ -102,10 +103,10 @@ def event(kind: str, time: float, step: int) -> dict[str, Any]:
 
 
 def step_lines(
-    chance: np.random.Generator, time: float, first: int, last: int, per_epoch: int, total: int, lr: float, ranks: int
+    chance: np.random.Generator, time: float, first: int, last: int, per_epoch: int, rates: list[float], ranks: int
 ) -> list[dict[str, Any]]:  # fmt: skip
     """A line each step: a loss that falls with noise and a spike, a second rank that is slower."""
-    found = []
+    found, total = [], len(rates)
     for step in range(first, last + 1):
         share = step / total
         seconds = [0.4 * (1 + 0.3 * (rank == 1)) * chance.lognormal(0, 0.06) for rank in range(ranks)]
@@ -116,13 +117,19 @@ def step_lines(
             {
                 "time": round(time, 3), "epoch": (step - 1) // per_epoch, "step": step,
                 "loss": 2.3 * math.exp(-4 * share) + 0.04 + chance.normal(0, 0.05) ** 2 * 10 * (1.2 - share) + spike,
-                "lr": lr * min(1, step / per_epoch) * (1 + math.cos(math.pi * share)) / 2, "updated": not spike,
+                "lr": rates[step - 1], "updated": not spike,
                 "images_per_second": None if step == first else 64 * ranks / max(seconds) * (1 - wait),
                 "data_wait": wait, "step_seconds": seconds, "memory_mb": [900 + 60 * rank + 40 * share for rank in range(ranks)],
                 "loss_scale": 1024.0 * 2 ** (int(share * 5)), "skipped": int(step >= total // 3),
             }
         )  # fmt: skip
     return found
+
+
+def planned_rates(cfg: Any, ranks: int, images: int, per_epoch: int) -> list[float]:
+    from src import schedule
+
+    return schedule.lr_table(per_epoch, schedule.from_config(cfg, ranks, images)).tolist()
 
 
 def accuracy(share: float, lr: float, chance: np.random.Generator) -> Iterator[dict[str, Any]]:
@@ -159,6 +166,8 @@ def write_transfers(root: Path, lines: list[dict[str, Any]], chance: np.random.G
 
 
 def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
+    from src.data import demo
+
     counts = np.eye(10, dtype=int) * 33
     counts[[3, 8, 1, 9, 5], [5, 3, 7, 4, 9]] = [4, 3, 2, 1, 1]
     bins = [
@@ -166,27 +175,26 @@ def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
         for at in range(10)
     ]  # fmt: skip
     mistakes = []
+    digits = demo.split_digits()[1]
+    threes = np.flatnonzero(digits.classes == 3)
     for at in range(6):
         file = f"evaluation/mistake_{at}.png"
-        Image.fromarray(drawn_digit(chance)).save(root / file)
+        Image.fromarray(demo.enlarge(digits.images[threes[at]])).save(root / file)
         mistakes.append({"name": f"test/{at}.png", "file": file, "truth": "3", "predicted": "5", "confidence": 0.99 - 0.03 * at})
     found = {"step": step, "classes": DIGITS, "confusion": counts.tolist(), "calibration": {"bins": bins, "ece": 0.0312}, "mistakes": mistakes}
     write_json(root / "evaluation.json", found)
 
 
-def drawn_digit(chance: np.random.Generator) -> np.ndarray:
-    picture = chance.normal(40, 12, (16, 16, 3))
-    picture[3:13, 6 + chance.integers(0, 3)] += 170
-    picture[4 + chance.integers(0, 6), 4:12] += 150
-    return np.clip(picture, 0, 255).astype(np.uint8)
+def draw_overlays(root: Path, names: list[str], chance: np.random.Generator) -> None:
+    """Images of the embedded data with truths, and truths moved a little as predictions."""
+    from src.data import demo, demo_voc
+    from src.segmentation_sheet import SegmentationSheet
 
-
-def draw_overlays(root: Path, chance: np.random.Generator) -> None:
-    sheet = chance.normal(128, 30, (620, 816, 3))
-    for top in (40, 330):
-        for left, colour in ((60, (128, 0, 0)), (330, (0, 128, 0)), (600, (0, 120, 30))):
-            sheet[top : top + 150, left : left + 120] = colour
-    Image.fromarray(np.clip(sheet, 0, 255).astype(np.uint8)).save(root / "evaluation" / "overlays.png")
+    digits = demo.split_digits()[1]
+    with SegmentationSheet(root / "evaluation" / "overlays.png", 5, names, None) as sheet:  # type: ignore[arg-type]
+        for at in range(5):
+            image, truth = demo_voc.picture(digits, chance)
+            sheet.add(f"2008_00{at:04d}", image, truth, np.roll(truth, (2, 3), (0, 1)), f"mIoU {0.8 - 0.02 * at:.3f}")
 
 
 def write_json(path: Path, found: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from src.model_utils import config, recipes
 from src.model_utils.command_line import COMMAND_LINE
 from src.model_utils.errors import ConfigError
+from src.report.markup import plain
 from src.report.run_folder import RunData
 
 ASKED = (COMMAND_LINE, config.PLATFORM, config.REPLACED)
@@ -54,17 +55,24 @@ def known(run: RunData, root: Path = config.ROOT) -> Known:
 
 
 def changes(run: RunData, about: Known) -> list[Change]:
-    """Options that this run has from elsewhere than the defaults: first those that somebody asked for."""
+    """Options that are not as the defaults say: those that are this run's own, then those of its recipe."""
     found = [
         Change(name, value, about.recipe.get(name), about.defaults.get(name), run.origins[name])
         for name, value in run.options.items()
-        if run.origins.get(name, config.DEFAULTS) != config.DEFAULTS
+        if run.origins.get(name, config.DEFAULTS) != config.DEFAULTS and not is_as_expected(name, value, run, about)
     ]
-    return sorted(found, key=lambda change: change.by not in ASKED)
+    return sorted(found, key=lambda change: not is_own(change))
 
 
-def is_asked(change: Change) -> bool:
-    """Whether it is this run's own, and not its recipe's."""
+def is_as_expected(name: str, value: Any, run: RunData, about: Known) -> bool:
+    """Whether somebody asked for what the recipe, or without one the defaults, would have given."""
+    base = about.recipe if name in about.recipe else about.defaults
+    is_own = not run.origins[name].endswith(".yaml")
+    return is_own and name in base and plain(base[name]) == plain(value)
+
+
+def is_own(change: Change) -> bool:
+    """Whether it is this run's, and not its recipe's."""
     return not change.by.endswith(".yaml")
 
 

@@ -78,11 +78,11 @@ def per_rank(name: str, factor: float = 1.0) -> Drawn:
 def learning_rate(at: int, run: RunData, several: bool) -> Drafts:
     steps, rates = planned.learning_rate(run)
     used = run.metrics.curves.get("lr")
-    if used is not None:
-        yield at, "used" if steps else "", used, "line"
     if steps:
         times = np.full(len(steps), np.nan)
         yield at, "planned", Curve(np.array(steps, np.int64), times, np.array(rates)), "planned"
+    if used is not None:
+        yield at, "used" if steps else "", used, "line"
 
 
 def score(*names: str) -> Drawn:

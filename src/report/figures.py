@@ -12,6 +12,7 @@ from src.report.series import number
 
 QUIET_S = 900.0  # without a line a run that has not ended is taken for dead
 SCORES = ("top1", "top5", "miou", "pixel_accuracy")
+STATES = {"ended": "ended", "stopped": "stopped", "empty": "no step yet", "running": "running", "cut": "cut short"}
 NAMES = {"top1": "top-1", "top5": "top-5", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
 
 
@@ -23,7 +24,7 @@ class Best:
 
 
 def state(run: RunData, now: float) -> tuple[str, str]:
-    """(a word for the style sheet, what to tell)."""
+    """(which of STATES, what to tell)."""
     found = run.metrics
     ended = next((mark for mark in reversed(found.marks) if mark.kind != "start"), None)
     if run.result or (ended and ended.kind == "ended"):

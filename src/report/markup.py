@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 
+LONG = 48  # letters from which a cell's text may be broken
 EMPTY = ("img", "input")  # elements without an end
 
 
@@ -49,15 +50,17 @@ def tag(element: str, /, *children: Any, **attributes: Any) -> Html:
 
 
 def table(heads: Sequence[Any], rows: Iterable[Sequence[Any]], cls: str | None = None) -> Html:
-    """In a box that scrolls sideways where the screen is narrow. Numbers are set to the right."""
+    """In a box that scrolls sideways where the screen is narrow."""
     head = tag("thead", tag("tr", *(tag("th", each) for each in heads))) if heads else ""
     body = tag("tbody", *(tag("tr", *map(cell, row)) for row in rows))
     return tag("div", tag("table", head, body, cls=cls), cls="scroll")
 
 
 def cell(value: Any) -> Html:
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return tag("td", f"{value:,}" if isinstance(value, int) and is_number else value, cls="n" if is_number else None)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return tag("td", f"{value:,}", cls="n")
+    is_long = len(text(value)) > LONG and not isinstance(value, Html)
+    return tag("td", value, cls="long" if is_long else None)
 
 
 def section(title: str, *children: Any, note: str = "", **attributes: Any) -> Html:

@@ -76,7 +76,7 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
     tops = {name: max((best.value for run in runs if (best := figures.best(run, name))), default=None) for name in SCORES}
     rows = [
         [
-            swatch(at, run.title), figures.state(run, now)[1],
+            swatch(at, run.title), figures.STATES[figures.state(run, now)[0]],
             *(top_marked(run, name, each.get(name, ""), tops) for name in names),
         ]
         for at, (run, each) in enumerate(zip(runs, known))
@@ -107,8 +107,8 @@ def options_that_differ(runs: Sequence[RunData]) -> Html:
 def changed_options(run: RunData, about: Known) -> Html:
     """What this run has of its own; below it, what its recipe has against the defaults."""
     found = changes.changes(run, about)
-    own, recipe = [each for each in found if changes.is_asked(each)], [
-        each for each in found if not changes.is_asked(each)
+    own, recipe = [each for each in found if changes.is_own(each)], [
+        each for each in found if not changes.is_own(each)
     ]  # fmt: skip
     parts = []
     if own:
@@ -149,7 +149,7 @@ def events(run: RunData) -> Html:
         ]
         for mark in run.metrics.marks
     ]  # fmt: skip
-    heads = ["", "after step", "time", "steps done again", "nothing written before it for"]
+    heads = ["", "after step", "time", "steps done again", "pause before"]
     return section("What happened", table(heads, rows) if rows else "")
 
 

@@ -7,7 +7,6 @@
   const state = { axis: "steps", smooth: 0, hidden: new Set(), log: new Set() };
   const plots = new Map(); // chart id -> uPlot
   const INCREMENTS = Array.from({ length: 30 }, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3));
-  const DASHES = { planned: [6, 4], raw: [3, 3] };
   const MARKS = { stopped: "--warn", continued: "--accent", start: "--accent", ended: "--good" };
   const MARK_NAMES = { stopped: "stopped", continued: "continued", start: "started", ended: "ended" };
 
@@ -84,10 +83,13 @@
   function asSeries(line) {
     const style = line.series.style;
     const isShown = !state.hidden.has(line.series.run);
+    const isFew = style === "dots" || style === "raw";
     return {
       label: line.label, stroke: line.stroke, show: isShown, spanGaps: true, class: line.isRaw ? "raw" : undefined,
-      width: line.isRaw ? 1 : style === "planned" ? 1.2 : 1.6, dash: DASHES[style], value: (_, value) => shown(value),
-      ...(style === "dots" || style === "raw" ? { points: { show: true, size: 6, fill: line.stroke } } : { points: { show: line.xs.length < 3 } }),
+      width: line.isRaw ? 1 : 1.6, value: (_, value) => shown(value),
+      points: isFew ? { show: true, size: 6, fill: line.stroke } : { show: line.xs.length < 3 },
+      ...(style === "raw" ? { dash: [3, 3] } : {}),
+      ...(style === "planned" ? { stroke: faded(line.stroke, 0.35), width: 6 } : {}), // a band below the used rate
       ...(line.series.boxes ? { paths: () => null, points: { show: false } } : {}),
     };
   }
@@ -104,30 +106,50 @@
 
   // ---- drawing over and under the lines
 
+  function marksIn(plot, axis) { // [mark, x in canvas pixels] of those in sight
+    const { left, width } = plot.bbox;
+    const at = (mark) => (axis === "steps" ? mark.step : mark.seconds == null ? null : mark.seconds / clock.seconds);
+    return data.marks
+      .filter((mark) => mark.kind !== "ended" && !state.hidden.has(mark.run) && at(mark) != null)
+      .map((mark) => [mark, plot.valToPos(at(mark), "x", true)])
+      .filter(([, x]) => x >= left && x <= left + width);
+  }
+
+  const markColour = (mark) => colour(several ? `--c${mark.run % 8}` : MARKS[mark.kind] || "--faint");
+
   function drawMarks(plot, axis) {
+    const { ctx, bbox } = plot;
+    const scale = window.devicePixelRatio;
+    ctx.save();
+    ctx.lineWidth = scale;
+    ctx.setLineDash([4 * scale, 3 * scale]);
+    for (const [mark, x] of marksIn(plot, axis)) {
+      ctx.strokeStyle = markColour(mark);
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+    }
+    ctx.restore();
+  }
+
+  function nameMarks(plot, axis) { // as far as the names don't run into each other
+    if (several) return;
     const { ctx, bbox } = plot;
     const scale = window.devicePixelRatio;
     let free = -Infinity;
     ctx.save();
     ctx.font = `${11 * scale}px system-ui, sans-serif`;
-    ctx.lineWidth = scale;
-    ctx.setLineDash([4 * scale, 3 * scale]);
-    for (const mark of data.marks) {
-      const value = axis === "steps" ? mark.step : mark.seconds == null ? null : mark.seconds / clock.seconds;
-      if (mark.kind === "ended" || state.hidden.has(mark.run) || value == null) continue;
-      const x = plot.valToPos(value, "x", true);
-      if (x < bbox.left || x > bbox.left + bbox.width) continue;
-      ctx.strokeStyle = ctx.fillStyle = colour(several ? `--c${mark.run % 8}` : MARKS[mark.kind] || "--faint");
-      ctx.beginPath();
-      ctx.moveTo(x, bbox.top);
-      ctx.lineTo(x, bbox.top + bbox.height);
-      ctx.stroke();
+    ctx.lineWidth = 4 * scale; // a halo over the lines below
+    ctx.strokeStyle = colour("--card");
+    for (const [mark, x] of marksIn(plot, axis)) {
       const words = MARK_NAMES[mark.kind] || mark.kind;
-      const width = ctx.measureText(words).width + 8 * scale;
-      if (!several && x > free && x + width < bbox.left + bbox.width) {
-        ctx.fillText(words, x + 4 * scale, bbox.top + 12 * scale);
-        free = x + width;
-      }
+      const [left, right] = [x + 4 * scale, x + ctx.measureText(words).width + 8 * scale];
+      if (x <= free || right > bbox.left + bbox.width) continue;
+      ctx.fillStyle = markColour(mark);
+      ctx.strokeText(words, left, bbox.top + 12 * scale);
+      ctx.fillText(words, left, bbox.top + 12 * scale);
+      free = right;
     }
     ctx.restore();
   }
@@ -173,17 +195,17 @@
         y: { distr: state.log.has(chart.id) ? 3 : 1, ...(chart.id === "transfers" ? { range: (_, low, high) => [0, (high || 1) * 1.08] } : {}) },
       },
       axes: [
-        { ...ink, space: 70, incrs: axis === "steps" ? INCREMENTS : undefined, values: (_, at) => at.map((value) => (axis === "steps" ? short(value) : place(value, axis))) },
+        { ...ink, size: 30, space: 70, incrs: axis === "steps" ? INCREMENTS : undefined, values: (_, at) => at.map((value) => (axis === "steps" ? short(value) : place(value, axis))) },
         { ...ink, size: yAxisSize, values: (_, at) => at.map(short) },
       ],
-      series: [{ label: axis === "steps" ? "step" : "time", value: (_, value) => place(value, axis) }, ...drawn.map(asSeries)],
+      series: [{ label: axis === "steps" ? "step" : "time", value: (_, value) => told(value, axis) }, ...drawn.map(asSeries)],
       cursor: {
         drag: { x: true, y: false }, dataIdx: nearest, bind: { dblclick: () => reset },
         sync: { key: axis, scales: ["x", null], filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
       },
       hooks: {
         drawClear: chart.id === "transfers" ? [] : [(plot) => drawMarks(plot, axis)],
-        draw: chart.id === "transfers" ? [(plot) => drawBoxes(plot, drawn)] : [],
+        draw: [(plot) => (chart.id === "transfers" ? drawBoxes(plot, drawn) : nameMarks(plot, axis))],
         setSelect: [(plot) => { if (plot.select.width) zoom(axis, plot.posToVal(plot.select.left, "x"), plot.posToVal(plot.select.left + plot.select.width, "x")); }],
         setSeries: [(plot, at, change) => { if (drawn[at - 2] && drawn[at - 2].isRaw && change.show != null) plot.setSeries(at - 1, { show: change.show }, false); }],
       },
@@ -193,6 +215,11 @@
   function wide(low, high, axis) { // a range of one place becomes one that can be drawn
     if (low == null || !Number.isFinite(high)) return [0, 1];
     return high > low ? [low, high] : [low - (axis === "steps" ? 1 : 0.5), low + (axis === "steps" ? 1 : 0.5)];
+  }
+
+  function told(value, axis) { // the place below the cursor; epochs count from 0, as in the log
+    const each = several ? null : data.runs[0].steps_per_epoch;
+    return place(value, axis) + (axis === "steps" && each && value > 0 ? `, epoch ${Math.floor((value - 1) / each)}` : "");
   }
 
   const axisOf = (chart) => (chart.id === "transfers" ? "time" : state.axis);
@@ -322,10 +349,11 @@
         const [x, y] = [margin + guess * cell, margin + truth * cell];
         ctx.fillStyle = count ? `rgba(${heat}, ${0.08 + 0.92 * share ** 0.6})` : line;
         ctx.fillRect(x, y, cell - (cell > 6 ? 1 : 0), cell - (cell > 6 ? 1 : 0));
-        if (count && cell >= 9 * String(count).length + 6) {
+        const words = count >= 10000 ? `${Math.round(count / 1000)}k` : String(count);
+        if (count && cell >= 8 * words.length + 6) {
           ctx.fillStyle = share > 0.35 ? back : ink;
           ctx.textAlign = "center";
-          ctx.fillText(count, x + cell / 2, y + cell / 2);
+          ctx.fillText(words, x + cell / 2, y + cell / 2);
         }
       }));
       if (margin) classes.forEach((name, at) => drawNames(ctx, name, at, ink));

@@ -84,7 +84,7 @@ def details(at: int, run: RunData, confusions: list[dict[str, Any]], room: int) 
     """The sections that runs don't share."""
     wrong, used = judged.mistakes(run, room)
     return [
-        pair([judged.confusion(at, confusions), judged.calibration(run)]), wrong, judged.overlays(run, room - used),
+        pair([judged.confusion(at, confusions), judged.calibration(run), judged.overlays(run, room - used)]), wrong,
         overview.changed_options(run, changes.known(run)), overview.command(run), pair([overview.events(run), overview.ranks(run)]),
         overview.traffic(run),
     ]  # fmt: skip
