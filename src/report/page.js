@@ -61,8 +61,11 @@
   function points(series, axis) { // [x values, y values], x rising
     if (series.boxes) return [series.boxes.map((box) => box[0] / clock.seconds), series.boxes.map((box) => box[2])];
     if (axis === "steps") return [series.steps, series.values];
-    const known = series.seconds.map((time, at) => [time, at]).filter(([time]) => time != null).sort((a, b) => a[0] - b[0]);
-    return [known.map(([time]) => time / clock.seconds), known.map(([, at]) => series.values[at])];
+    const known = series.seconds.map((time, at) => [time, series.values[at]]).filter(([time]) => time != null);
+    if (!known.length) return [[], []];
+    const pauses = data.marks.filter((mark) => mark.run === series.run && mark.kind === "continued" && mark.seconds != null);
+    const all = [...known, ...pauses.map((mark) => [mark.seconds, null])].sort((a, b) => a[0] - b[0]); // null breaks the line
+    return [all.map(([time]) => time / clock.seconds), all.map(([, value]) => value)];
   }
 
   // The lines of a chart: {run, label, values, stroke, ...}; a smoothed one comes after its raw one.
@@ -85,7 +88,7 @@
     const isShown = !state.hidden.has(line.series.run);
     const isFew = style === "dots" || style === "raw";
     return {
-      label: line.label, stroke: line.stroke, show: isShown, spanGaps: true, class: line.isRaw ? "raw" : undefined,
+      label: line.label, stroke: line.stroke, show: isShown, class: line.isRaw ? "raw" : undefined,
       width: line.isRaw ? 1 : 1.6, value: (_, value) => shown(value),
       points: isFew ? { show: true, size: 6, fill: line.stroke } : { show: line.xs.length < 3 },
       ...(style === "raw" ? { dash: [3, 3] } : {}),
@@ -140,6 +143,8 @@
     let free = -Infinity;
     ctx.save();
     ctx.font = `${11 * scale}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
+    ctx.textBaseline = "alphabetic";
     ctx.lineWidth = 4 * scale; // a halo over the lines below
     ctx.strokeStyle = colour("--card");
     for (const [mark, x] of marksIn(plot, axis)) {
