@@ -22,6 +22,7 @@ from src.data import pipeline
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.monitor import Monitor
+from src.report import page
 from src.run_log import Pace, Reading, RunLog, memory_mb
 from src.runs import Run
 from src.schedule import from_config, lr_table, phase_starts
@@ -202,6 +203,7 @@ class Trainer:
                     self.save()
                 if self.is_evaluated():
                     self.evaluated = self.monitor.run(self.steps)
+                    self.draw()
                     self.pace = Pace()
                 if stop.number:
                     self.event("stopped")
@@ -219,6 +221,14 @@ class Trainer:
         self.evaluated = {}
         every = self.cfg.eval_interval
         return bool(every) and not rest and epochs >= self.cfg.eval_start_epoch and epochs % every == 0
+
+    def draw(self) -> None:
+        """Write the run's page anew; a training does not end for want of it."""
+        if self.ranks.rank == 0:
+            try:
+                page.write([self.run.paths.root], self.run.paths.report)
+            except MindLiftError as err:
+                self.log.warning(f"no {self.run.paths.report.name}: {err}")
 
     def check(self, loss: float) -> None:
         if not math.isfinite(loss) and not self.cfg.is_dynamic_loss_scale:
@@ -345,6 +355,7 @@ def run(
             figures = trainer.evaluated or trainer.monitor.run(trainer.steps)
             result = replace(result, **{name: value for name, value in figures.items() if name in known})
         trainer.event("ended")
+        trainer.draw()
         if ranks.rank == 0:
             write_atomic(paths.result, result.as_json_line() + "\n")
         return result
