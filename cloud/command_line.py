@@ -112,6 +112,7 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             ("latest", "the newest checkpoint (default)"),
             ("best", "the most accurate one"),
             ("all", "all of them"),
+            ("none", "no checkpoint: what a report needs"),
         ):
             which.add_argument(
                 f"--{name}", dest="which", action="store_const", const=name, default="latest", help=about

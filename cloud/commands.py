@@ -191,6 +191,8 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
         fetch_platform_logs(provider, handle, fetched.root)
     shutil.rmtree(folder / ".download", ignore_errors=True)
     out(str(fetched.root))
+    if args.which == "none":
+        return 0
     names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
     note(
         f"checkpoints: {names}; evaluate with: python eval.py {eval_options(fetched.root)} --pretrained {fetched.root}"

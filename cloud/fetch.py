@@ -15,7 +15,10 @@ from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.url import as_folder, join
 from src.model_utils.run_paths import make_folder, write_atomic
 
-SMALL = ("run.json", "config.yaml", "versions.json", "metrics.jsonl", "result.json")
+SMALL = (
+    "run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "evaluation.json", "result.json",
+)  # fmt: skip
+FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
 MEASURES = ("top1", "accuracy", "miou")
 
 
@@ -28,7 +31,7 @@ class Fetched:
 
 
 def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) -> Fetched:
-    """The newest run below `url`, as a folder below `folder`. `which`: latest, best or all checkpoints.
+    """The newest run below `url`, as a folder below `folder`. `which`: latest, best, all or none of the checkpoints.
 
     JobError if there is no run, or no figure to tell the best by; TransferError for a file that is not what
     the manifest says.
@@ -39,7 +42,8 @@ def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) ->
     run, root = join(url, names[0]), folder / names[0]
     if len(names) > 1:
         say(f"{len(names)} runs in {url}; fetching the newest, {names[0]}")
-    for name in [*(name for name in SMALL if exists(join(run, name))), *log_names(run)]:
+    small = [name for name in SMALL if exists(join(run, name))]
+    for name in [*small, *(name for folder in FOLDERS for name in names_in(run, folder))]:
         transfer.copy_file(join(run, name), str(root / name))
     saved = read_manifest(run)
     chosen = choose(saved, which, root)
@@ -65,9 +69,10 @@ def exists(url: str) -> bool:
     return store.stat(key) is not None
 
 
-def log_names(run: str) -> list[str]:
-    store, key = locate(join(run, "logs", ""))
-    return [f"logs/{entry.key.rpartition('/')[2]}" for entry in store.scan(key) if not entry.is_folder]
+def names_in(run: str, folder: str) -> list[str]:
+    store, key = locate(join(run, folder, ""))
+    names = [entry.key.rpartition("/")[2] for entry in store.scan(key) if not entry.is_folder]
+    return [f"{folder}/{name}" for name in names if name.endswith(FOLDERS[folder])]
 
 
 def read_manifest(run: str) -> list[Saved]:
@@ -79,6 +84,8 @@ def read_manifest(run: str) -> list[Saved]:
 
 
 def choose(saved: list[Saved], which: str, root: Path) -> list[Saved]:
+    if which == "none":
+        return []
     if which == "all" or not saved:
         return saved
     if which == "latest":

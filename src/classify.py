@@ -6,16 +6,16 @@ What every task has is listed in src/task.py.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import mindspore.nn as nn
 import numpy as np
 
-from src import multi_crop
+from src import evaluation_files, multi_crop
 from src.collectives import all_sum
-from src.data import blacklist, pipeline
+from src.data import blacklist, class_names, pipeline
 from src.data.pipeline import DataOptions, open_split, train_batches
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
@@ -27,6 +27,7 @@ __all__ = [
     "DATASETS",
     "OWN",
     "describe",
+    "eval_options",
     "evaluate",
     "final_figures",
     "input_size",
@@ -56,6 +57,10 @@ def options(cfg: Any, workers: int) -> DataOptions:
 def train_options(cfg: Any, data: DataOptions, images: int) -> DataOptions:
     """For a training with so many images: few of them are not mixed."""
     return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
+
+
+def eval_options(data: DataOptions) -> DataOptions:
+    return data
 
 
 def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
@@ -125,22 +130,70 @@ def evaluate(
 
 
 def final_figures(
-    cfg: Any, network: nn.Cell, samples: pipeline.Samples, data: DataOptions, ranks: Any, log: RunLog
+    cfg: Any,
+    network: nn.Cell,
+    samples: pipeline.Samples,
+    data: DataOptions,
+    ranks: Any,
+    log: RunLog,
+    step: int,
 ) -> dict:
-    """What a training's result says of its last weights: one crop of each image."""
-    accuracy = count(network, samples, data, ranks, log).accuracy()
+    """What a training's result says of its weights after `step`: one crop of each image."""
+    outcome = count(network, samples, data, ranks, log)
+    accuracy = outcome.accuracy()
     for line in accuracy.lines():
         log.info(line)
-    return {"top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4), "total": accuracy.total}
+    if ranks.is_main and log.paths is not None:
+        evaluation_files.write(log.paths, *details(cfg, samples, outcome, step))
+    return {
+        "top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4), "total": accuracy.total,
+        "loss": round(accuracy.loss, 6),
+    }  # fmt: skip
+
+
+def details(
+    cfg: Any, samples: pipeline.Samples, outcome: Outcome, step: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The content of evaluation.json, and the pictures of the most confident mistakes by file name."""
+    there = np.flatnonzero(outcome.is_there)
+    labels, predicted, confidences = (
+        samples.labels[there],
+        outcome.predicted[there],
+        outcome.confidences[there],
+    )
+    folder = Path(cfg.data_dir) if cfg.data_dir else None
+    names = class_names.of_training(cfg.dataset, folder, cfg.num_classes) or class_names.numbered(
+        cfg.num_classes
+    )
+    content: dict[str, Any] = {
+        "step": step, "classes": names, "calibration": evaluation_files.calibration(confidences, labels == predicted),
+        "mistakes": [],
+    }  # fmt: skip
+    if cfg.num_classes <= evaluation_files.MOST_CLASSES:
+        content["confusion"] = evaluation_files.confusion(labels, predicted, cfg.num_classes)
+    pictures = {}
+    for number, image in enumerate(evaluation_files.worst(labels, predicted, confidences)):
+        file, index = f"mistake_{number}.png", int(there[image])
+        pictures[file] = samples.pixels(index)
+        content["mistakes"].append({
+            "name": samples.files[index] if samples.files else f"image {index}", "file": f"evaluation/{file}",
+            "truth": names[labels[image]], "predicted": names[predicted[image]],
+            "confidence": round(float(confidences[image]), 4),
+        })  # fmt: skip
+    return content, pictures
 
 
 @dataclass
 class Outcome:
-    """Of every image (N,): the place of its true class, and whether it was evaluated; the same on all ranks."""
+    """Of every image (N,): the place of its true class, whether it was evaluated, and where one crop was evaluated the
+    likeliest class and its probability; the same on all ranks.
+    """
 
     places: np.ndarray
     is_there: np.ndarray
     loss_sum: float = 0.0
+    predicted: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    confidences: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
     def accuracy(self, counts: np.ndarray | bool = True) -> Accuracy:
         """Of the images where `counts` is true."""
@@ -154,33 +207,38 @@ def count(network: nn.Cell, samples: pipeline.Samples, data: DataOptions, ranks:
     cell = Places(network, data.num_classes)
     cell.set_train(False)
     batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
-    places, seen, loss_sum = np.zeros(len(samples), np.int64), np.zeros(len(samples), np.int64), 0.0
+    places, seen, predicted = np.zeros((3, len(samples)), np.int64)
+    confidences, loss_sum = np.zeros(len(samples), np.float32), 0.0
     log.start_bar("evaluate", "batch", len(batches))
     with Deferred() as interrupts:
         for (images, labels, weights), indices in zip(batches, batches.indices_by_batch()):
-            found, losses = (tensor.asnumpy() for tensor in cell(images, labels))
+            found, losses, classes, shares = (tensor.asnumpy() for tensor in cell(images, labels))
             is_real = weights.asnumpy() > 0
-            places[indices[is_real]] = found[is_real]
-            np.add.at(seen, indices[is_real], 1)
+            mine = indices[is_real]
+            places[mine], predicted[mine], confidences[mine] = (
+                found[is_real],
+                classes[is_real],
+                shares[is_real],
+            )
+            np.add.at(seen, mine, 1)
             loss_sum += float(losses[is_real].sum())
             log.advance()
             interrupts.check()
     log.end_bar()
-    return gathered(places, seen, loss_sum, samples.skipped, data.drop_remainder, ranks.size)
+    whole = np.array([places, seen, predicted])
+    return gathered(whole, confidences, loss_sum, samples.skipped, data.drop_remainder, ranks.size)
 
 
 def gathered(
-    places: np.ndarray, seen: np.ndarray, loss_sum: float, skipped: int, may_lack: bool, size: int
+    whole: np.ndarray, confidences: np.ndarray, loss_sum: float, skipped: int, may_lack: bool, size: int
 ) -> Outcome:
-    """The ranks' shares as one."""
-    places, seen = all_sum(np.concatenate([places, seen]), size).reshape(2, -1)
-    skipped, loss_sum = (
-        int(all_sum(np.array([skipped]), size)[0]),
-        float(all_sum(np.array([loss_sum], np.float32), size)[0]),
-    )
+    """The ranks' shares as one. `whole` (3, N): places, how often images were evaluated, likeliest classes."""
+    places, seen, predicted = all_sum(whole.ravel(), size).reshape(3, -1)
+    *confidences, loss_sum = all_sum(np.array([*confidences, loss_sum], np.float32), size)
+    skipped = int(all_sum(np.array([skipped]), size)[0])
     if seen.max(initial=0) > 1 or (seen.sum() + skipped != len(seen) and not may_lack):
         raise RuntimeError(f"evaluated {seen.sum()} of {len(seen)} images ({skipped} skipped)")
-    return Outcome(places, seen > 0, loss_sum)
+    return Outcome(places, seen > 0, float(loss_sum), predicted, np.array(confidences, np.float32))
 
 
 def report(

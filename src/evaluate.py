@@ -17,11 +17,12 @@ from src.run_log import RunLog
 def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
     """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures.
 
-    The classifier is loaded also with the configuration of a run that began without one (filter_head); only who says
-    so on the command line gets a random one.
+    Of a run's configuration, what says how it began with other weights does not hold for its own: they have their
+    classifier (filter_head) and see RGB (weights_channels). Only the command line's values do.
     """
-    if cfg.origin("filter_head") != COMMAND_LINE:
-        cfg = cfg.replace(filter_head=False)
+    for name, own in {"filter_head": False, "weights_channels": "auto"}.items():
+        if cfg.origin(name) != COMMAND_LINE:
+            cfg = cfg.replace(**{name: own})
     kind = task.of(cfg)
     options = kind.options(cfg, workers)
     samples = kind.open_split(options, data_path, train=False)

@@ -16,6 +16,7 @@ from typing import Any
 import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
+from mindspore.train import serialization
 
 from src import build, checkpoint, task
 from src.model_utils import programs, provenance
@@ -32,6 +33,7 @@ TOLERANCE = {
     "MINDIR": 1e-5,
     "ONNX": 1e-4,
 }  # the largest difference of outputs, relative to the largest output
+MOST_BYTES = 2**31 - 2**20  # what a protobuf message may hold, less some room for the graph
 SUFFIX = {"MINDIR": ".mindir", "ONNX": ".onnx", "AIR": ".air"}
 NOT_COMPARED = {
     "AIR": "not compared: MindSpore can't read AIR back",
@@ -87,8 +89,11 @@ class ChannelsLast(nn.Cell):
 
 
 def loaded(cfg: Any, weights: Path) -> nn.Cell:
-    network = build.network(cfg, ANY_DEVICE)
-    load(cfg, network, weights)
+    """The network in the form that evaluates, with norms inside the convolutions and weights standardised."""
+    source = build.network(cfg, ANY_DEVICE)
+    load(cfg, source, weights)
+    network = build.inference_network(cfg, source, ANY_DEVICE)
+    layers.refill(network, source)
     return (ChannelsLast(network) if cfg.input_format == "NHWC" else network).set_train(False)
 
 
@@ -127,10 +132,11 @@ def part_folder(target: Path) -> Generator[Path, None, None]:
 
 def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) -> Path:
     """Export to `path`; ExportError if MindSpore can't."""
+    check_size(network, file_format)
     if file_format == "ONNX":
         layers.for_onnx(network)
     try:
-        with checkpoint.no_log():
+        with checkpoint.no_log(), in_one_file():
             ms.export(
                 network, ms.Tensor(images), file_name=str(path.with_suffix("")), file_format=file_format
             )
@@ -140,6 +146,26 @@ def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) ->
             f"mindspore {ms.__version__} can't export to {file_format}: {first_line(err)}"
         ) from err
     return path
+
+
+def check_size(network: nn.Cell, file_format: str) -> None:
+    size = sum(parameter.nbytes for parameter in network.get_parameters())
+    if size > MOST_BYTES:
+        raise ExportError(
+            f"the weights take {size:,} bytes, and a file of the format {file_format} holds less than {2**31:,};"
+            " predict.py and eval.py take the checkpoint as it is"
+        )
+
+
+@contextlib.contextmanager
+def in_one_file() -> Generator[None, None, None]:
+    """MindSpore splits a MINDIR from 1 GiB on into a graph and files of weights; one holds twice that."""
+    usual = serialization.TOTAL_SAVE
+    serialization.TOTAL_SAVE = MOST_BYTES // 1024
+    try:
+        yield
+    finally:
+        serialization.TOTAL_SAVE = usual
 
 
 def first_line(err: Exception) -> str:

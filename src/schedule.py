@@ -226,9 +226,13 @@ def phase_starts(steps_per_epoch: int, options: ScheduleOptions) -> frozenset[in
     return frozenset(found)
 
 
+def planned_steps(steps_per_epoch: int, options: ScheduleOptions) -> int:
+    """Optimiser steps of the whole training."""
+    steps = options.epochs * steps_per_epoch
+    return min(steps, hyperrule_milestones(options.images)[-1]) if options.kind == "hyperrule" else steps
+
+
 def lr_table(steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
     """Learning rate of every step of the training, shape (steps,), float32."""
-    steps = options.epochs * steps_per_epoch
-    if options.kind == "hyperrule":
-        steps = min(steps, hyperrule_milestones(options.images)[-1])
-    return np.array([lr_at(step, steps_per_epoch, options) for step in range(steps)], np.float32)
+    steps = range(planned_steps(steps_per_epoch, options))
+    return np.array([lr_at(step, steps_per_epoch, options) for step in steps], np.float32)

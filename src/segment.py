@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from src.model_utils.command_line import COMMAND_LINE
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
-from src.segment_files import Kept
+from src.segment_files import InRun, Kept
 from src.step import Objective
 from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
 
@@ -33,6 +34,7 @@ __all__ = [
     "DATASETS",
     "OWN",
     "describe",
+    "eval_options",
     "evaluate",
     "final_figures",
     "input_size",
@@ -65,6 +67,11 @@ def options(cfg: Any, workers: int) -> Options:
 
 def train_options(cfg: Any, data: Options, images: int) -> Options:
     return data
+
+
+def eval_options(data: Options) -> Options:
+    """A list that a training was given is that of its own images; it evaluates those of the split's own list."""
+    return replace(data, data_lst="")
 
 
 def objective(cfg: Any, net: nn.Cell, data: Options) -> nn.Cell:
@@ -238,13 +245,15 @@ def evaluate(
 
 
 def final_figures(
-    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog
+    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, step: int
 ) -> dict:
-    """What a training's result says of its last weights: one scale, not mirrored."""
-    overlap, total = count(network, samples, data, ranks, log, [1.0], False)
+    """What a training's result says of its weights after `step`: one scale, not mirrored."""
     names = voc.class_names(cfg.dataset, cfg.num_classes)
-    for line in overlap.lines(names):
-        log.info(line)
+    with InRun(cfg, names, len(range(0, len(samples), ranks.size)), ranks.is_main, log) as kept:
+        overlap, total = count(network, samples, data, ranks, log, [1.0], False, kept.add)
+        for line in overlap.lines(names):
+            log.info(line)
+        kept.write(step, overlap)
     return {
         "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
         "per_class": overlap.by_name(names),

@@ -15,6 +15,9 @@ from src.run_log import RunLog
 from src.segmentation_sheet import MOST, SegmentationSheet
 from src.tasks.segmentation import Overlap, confusion
 
+IN_RUN = 6  # images on the sheet of a run
+OVERLAYS = "overlays.png"
+
 
 class Kept:
     """Files of rank 0, named as the checkpoint, where --eval_path or --overlays asks for them; use it as a `with` block.
@@ -65,3 +68,36 @@ class Kept:
                 self.stem.with_name(f"{self.stem.name}.json"), json.dumps(content, ensure_ascii=False) + "\n"
             )
             self.log.info(f"figures and pictures in {self.stem.parent}")
+
+
+class InRun:
+    """evaluation.json of a run, with a sheet of its first images; rank 0's. Use it as a `with` block."""
+
+    def __init__(self, cfg: Any, names: list[str], images: int, is_main: bool, log: RunLog):
+        self.names, self.paths = names, log.paths if is_main else None
+        self.sheet: SegmentationSheet | None = None
+        if self.paths is not None:
+            make_folder(self.paths.pictures)
+            file = self.paths.pictures / OVERLAYS
+            self.sheet = SegmentationSheet(file, min(IN_RUN, images), names, log, cfg.ignore_label)
+        self.drawn = 0
+
+    def __enter__(self) -> InRun:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *others: object) -> None:
+        if self.sheet is not None:
+            self.sheet.__exit__(kind, *others)
+
+    def add(self, name: str, image: np.ndarray, truth: np.ndarray, predicted: np.ndarray) -> None:
+        if self.sheet is not None and self.drawn < IN_RUN:
+            self.sheet.add(name, image, truth, predicted)
+            self.drawn += 1
+
+    def write(self, step: int, overlap: Overlap) -> None:
+        if self.paths is not None:
+            content = {
+                "step": step, "classes": self.names, "ious": list(overlap.by_name(self.names).values()),
+                "confusion": overlap.matrix.tolist(), "overlays": f"{self.paths.pictures.name}/{OVERLAYS}",
+            }  # fmt: skip
+            write_atomic(self.paths.evaluation, json.dumps(content, ensure_ascii=False) + "\n")

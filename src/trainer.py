@@ -21,7 +21,8 @@ from src import build, checkpoint, collectives, task
 from src.data import pipeline
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
-from src.models import layers
+from src.monitor import Monitor
+from src.report import page
 from src.run_log import Pace, Reading, RunLog, memory_mb
 from src.runs import Run
 from src.schedule import from_config, lr_table, phase_starts
@@ -136,6 +137,10 @@ class Trainer:
         self.images_per_step = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
         self.last_saved: Path | None = run.resume_from if self.steps else None
         self.pace, self.skipped = Pace(), 0
+        self.monitor = Monitor(
+            cfg, ranks, self.task, self.options, data_path, self.network, self.step.average, log
+        )
+        self.evaluated: dict[str, Any] = {}  # after the last step, if that is when an evaluation was due
 
     def note(self, line: str) -> None:
         if line:
@@ -196,6 +201,10 @@ class Trainer:
                     self.epoch_start = self.steps, time.perf_counter()
                 if self.steps % self.interval == 0 or self.steps == self.total or stop.number:
                     self.save()
+                if self.is_evaluated():
+                    self.evaluated = self.monitor.run(self.steps)
+                    self.draw()
+                    self.pace = Pace()
                 if stop.number:
                     self.event("stopped")
                     raise Stopped(
@@ -205,6 +214,21 @@ class Trainer:
         if self.last_saved is None:
             self.save()
         return loss, rate, first
+
+    def is_evaluated(self) -> bool:
+        """Whether an evaluation is due after this step: after every eval_interval epochs from eval_start_epoch on."""
+        epochs, rest = divmod(self.steps, self.per_epoch)
+        self.evaluated = {}
+        every = self.cfg.eval_interval
+        return bool(every) and not rest and epochs >= self.cfg.eval_start_epoch and epochs % every == 0
+
+    def draw(self) -> None:
+        """Write the run's page anew; a training does not end for want of it."""
+        if self.ranks.rank == 0:
+            try:
+                page.write([self.run.paths.root], self.run.paths.report)
+            except MindLiftError as err:
+                self.log.warning(f"no {self.run.paths.report.name}: {err}")
 
     def check(self, loss: float) -> None:
         if not math.isfinite(loss) and not self.cfg.is_dynamic_loss_scale:
@@ -327,24 +351,11 @@ def run(
             trainer.steps, rate, loss, round(time.time() - started, 1), first and round(first, 1),
         )  # fmt: skip
         if cfg.run_eval:
-            result = evaluated(cfg, ranks, trainer, data_path, log, result)
+            known = Result.__dataclass_fields__
+            figures = trainer.evaluated or trainer.monitor.run(trainer.steps)
+            result = replace(result, **{name: value for name, value in figures.items() if name in known})
         trainer.event("ended")
+        trainer.draw()
         if ranks.rank == 0:
             write_atomic(paths.result, result.as_json_line() + "\n")
         return result
-
-
-def evaluated(cfg: Any, ranks: Any, trainer: Trainer, data_path: Path, log: RunLog, result: Result) -> Result:
-    """Evaluate rank 0's weights, which differ from other ranks' in the moving statistics; their average if there is one."""
-    if trainer.step.average is not None:
-        trainer.step.average.to_weights()
-    collectives.copy_from_rank0(trainer.network.get_parameters(), ranks.rank, ranks.size)
-    inference = build.inference_network(cfg, trainer.network, ms.get_context("device_target"))
-    layers.refill(inference, trainer.network)
-    path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
-    samples = trainer.task.open_split(trainer.options, path, train=False)
-    figures = trainer.task.final_figures(cfg, inference, samples, trainer.options, ranks, log)
-    which = "weights" if trainer.step.average is None else "average"
-    log.metric(event="evaluation", step=trainer.steps, which=which, **figures)
-    known = Result.__dataclass_fields__
-    return replace(result, **{name: value for name, value in figures.items() if name in known})

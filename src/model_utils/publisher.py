@@ -48,8 +48,11 @@ def take_snapshot(root: Path, is_main: bool) -> Snapshot:
     paths = RunPaths(root)
     names = [
         path.name
-        for path in (root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers)
-    ]
+        for path in (
+            root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation, paths.report,
+        )
+    ]  # fmt: skip
+    names += [f"{paths.pictures.name}/{path.name}" for path in sorted(paths.pictures.glob("*.png"))]
     logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]
     folders = ["checkpoints"] if is_main else []
     folders += [f"checkpoints/{path.name}" for path in sorted(paths.checkpoints.glob("rank_*"))]
@@ -129,8 +132,9 @@ class Publisher:
     def publish(self) -> None:
         """One pass. Files first, then the manifests that name them, then removals, the result at the end."""
         now = take_snapshot(self.root, self.is_main)
-        self.upload_small(now.files)
-        for name in new_checkpoints(now, self.done):
+        fresh = new_checkpoints(now, self.done)
+        self.upload_small(now.files, at_once=bool(fresh))  # with a checkpoint goes what led to it
+        for name in fresh:
             self.upload_checkpoint(name, now.checkpoints[name])
         keeps = kept(self.done, self.keep)
         for folder, records in keeps.items():
@@ -142,11 +146,11 @@ class Publisher:
             del self.done.checkpoints[name]
         self.upload_small(now.last)
 
-    def upload_small(self, files: dict[str, Stamp]) -> None:
+    def upload_small(self, files: dict[str, Stamp], at_once: bool = False) -> None:
         """What has changed; files that grow wait for their turn, so that they are not all that is sent."""
         started = time.monotonic()
         for name, stamp in files.items():
-            is_due = self.ending or name not in self.done.files or started >= self.next_growing
+            is_due = at_once or self.ending or name not in self.done.files or started >= self.next_growing
             if self.done.files.get(name) == stamp or not is_due:
                 continue
             store, key = locate(join(self.url, name))

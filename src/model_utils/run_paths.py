@@ -2,6 +2,7 @@
 
 <ckpt_path>/<time>/config.yaml  versions.json  metrics.jsonl  result.json (when it ended well)
                    transfers.jsonl (what was copied from and to a bucket)
+                   evaluation.json  evaluation/*.png (of the newest evaluation)  report.html
                    logs/rank_<r>.log
                    checkpoints/manifest.jsonl  <net>-<epoch>_<step>.ckpt
 """
@@ -41,6 +42,19 @@ class RunPaths:
     @property
     def transfers(self) -> Path:
         return self.root / "transfers.jsonl"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.root / "evaluation.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.html"
+
+    @property
+    def pictures(self) -> Path:
+        """What evaluation.json names."""
+        return self.root / "evaluation"
 
     @property
     def result(self) -> Path:

@@ -45,10 +45,13 @@ class ConvNorm(nn.Cell):
         self.has_relu, self.is_folded = relu, False
 
     def construct(self, x):
-        x = self.between(self.conv(x))
+        x = self.between(self.convolved(x))
         if not self.is_folded:
             x = self.norm(x)
         return self.relu(x) if self.has_relu else x
+
+    def convolved(self, x):
+        return self.conv(x)
 
     def between(self, x):
         """What lies between convolution and norm: nothing here."""
@@ -94,9 +97,12 @@ def for_onnx(network: nn.Cell) -> None:
 
     Max-pools that pad are 3-dimensional ones to MindSpore, which it does not export (a replaced one has to be behind a
     ReLU, as in the stems here). Paddings that differ between height and width, as around 1x7, are written in the wrong
-    order: of a stride of 1 and odd kernels, pad_mode "same" means the same.
+    order: of a stride of 1 and odd kernels, pad_mode "same" means the same. Cells with a `for_onnx` of their own know
+    what to do.
     """
     for _, cell in list(network.cells_and_names()):
+        if hasattr(type(cell), "for_onnx"):
+            cell.for_onnx()
         for name, inner in list(cell.name_cells().items()):
             if isinstance(inner, nn.MaxPool2d) and inner.pad_mode.lower() == "pad":
                 around = inner.padding if isinstance(inner.padding, tuple) else (inner.padding,) * 2

@@ -127,6 +127,10 @@ SHOWN_BY = {
         ("crops", "crop_scales", "crop_batch"),
         "unit/test_crops.py::test_the_mean_is_that_of_144_single_crops",
     ),
+    **dict.fromkeys(
+        ("eval_interval", "eval_start_epoch"),
+        "e2e/test_train.py::test_a_run_leaves_what_the_documents_promise",
+    ),
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",

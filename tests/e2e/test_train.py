@@ -36,7 +36,7 @@ def trained(few_digits, tmp_path_factory):
     output = tmp_path_factory.mktemp("trained")
     done = run_program(
         "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", output, "--max_epoch", 3, "--ckpt_interval", 2,
-        "--log_interval", 4, "--run_eval", "true",
+        "--log_interval", 4, "--run_eval", "true", "--eval_interval", 1, "--eval_start_epoch", 2,
     )  # fmt: skip
     assert done.code == 0, done.err
     return done
@@ -54,8 +54,21 @@ def test_a_run_leaves_what_the_documents_promise(trained):
     steps = [saved.step for saved in checkpoint_manifest.listed(run / "checkpoints")]
     assert steps == list(range(2, 19, 2))[-10:]
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["event"] for line in lines if "event" in line] == ["start", "evaluation", "ended"]
+    assert [line["event"] for line in lines if "event" in line] == [
+        "start",
+        "evaluation",
+        "evaluation",
+        "ended",
+    ]
+    assert [line["step"] for line in lines if line.get("event") == "evaluation"] == [12, 18]
     assert lines[-2]["top1"] == result["top1"]
+    evaluation = json.loads((run / "evaluation.json").read_text())
+    confusion = np.array(evaluation["confusion"])
+    assert (evaluation["step"], confusion.sum()) == (18, 83)
+    assert 100 * np.trace(confusion) / 83 == pytest.approx(result["top1"], abs=1e-3)
+    assert sum(each["count"] for each in evaluation["calibration"]["bins"]) == 83
+    assert all((run / mistake["file"]).is_file() for mistake in evaluation["mistakes"])
+    assert len(evaluation["mistakes"]) == min(12, 83 - np.trace(confusion))
     metrics = [line for line in lines if "event" not in line]
     assert all(
         0 <= line["data_wait"] <= 1 and len(line["step_seconds"]) == len(line["memory_mb"]) == 1

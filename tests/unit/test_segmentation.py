@@ -247,3 +247,17 @@ def test_all_corrupt_is_one_line(folder):
     options = replace(OPTIONS, skip_corrupt=True)
     with pytest.raises(DataError, match="none of the 9 images can be decoded"):
         rows(segmentation.open_split(options, folder, train=True), options, last=1)
+
+
+def test_the_queues_of_other_pipelines_stay_as_they_are(folder):
+    import mindspore.dataset as ds
+
+    usual = ds.config.get_prefetch_size()
+    batches = iter(
+        segmentation.train_batches(
+            segmentation.open_split(OPTIONS, folder, train=True), OPTIONS, 0, 1, 0, 4, 1
+        )
+    )
+    next(batches)
+    assert ds.config.get_prefetch_size() == usual
+    batches.close()

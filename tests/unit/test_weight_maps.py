@@ -13,7 +13,7 @@ from src import build, checkpoint, models
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, ConfigError
 from src.model_utils.moxing_shim import file
-from src.models import convert
+from src.models import convert, layouts
 from src.models.densenet import weights as densenet
 from src.models.inception_v4 import weights as inception
 from src.models.layouts import HEAD, Layout, with_mindspore_norms
@@ -102,6 +102,26 @@ def port_bit() -> dict[str, tuple]:
     return found
 
 
+def zoo_deeplab(prefix: str = "network.", backbone: str = "network.resnet.") -> dict[str, tuple]:
+    """The zoo's names on ResNet-50; with the default names as a training writes them."""
+    found = {}
+    for name, shape in LAYOUTS["mindcv deeplab_v3_r50_s16"].items():
+        if name.startswith("backbone.net."):
+            name = backbone + name[len("backbone.net.") :].replace("down_sample", "downsample")
+        else:
+            name = re.sub(r"^conv\.", "aspp.conv2.", name).replace("aspp_convs.4.", "aspp_pooling.")
+            name = prefix + re.sub(r"aspp_convs\.(\d)\._", lambda m: f"aspp{int(m[1]) + 1}.", name)
+        found[name] = tuple(shape)
+    return found
+
+
+def torchvision_deeplab(with_auxiliary: bool) -> dict[str, tuple]:
+    shapes = LAYOUTS["torchvision deeplab_v3_r50_tv"]
+    return {
+        name: tuple(shape) for name, shape in shapes.items() if with_auxiliary or not name.startswith("aux")
+    }
+
+
 # id: (what a file holds, source, net, what the network must have)
 PAPER, ZOO_121 = (
     {"transition_pool": "avg", "stem_pool": "sym"},
@@ -111,6 +131,7 @@ TORCH, ZOO_50 = (
     {"conv_pad": pad, "stem_pool": pad, "bn_eps": eps} for pad, eps in (("sym", 1e-5), ("same", 1e-4))
 )
 BIT = {"conv_pad": "sym", "std_eps": 1e-10}
+SEEN = {**TORCH, "stem_pool": "same", "aspp_rates": "6,12,18"}
 SOURCES = {
     "torchvision densenet121": (stored_of("torchvision densenet121"), "torchvision or timm", PAPER),
     "mindcv densenet121": (stored_of("mindcv densenet121", "mindspore"), "mindcv", PAPER),
@@ -124,6 +145,15 @@ SOURCES = {
     "google bit_r50x1": (Stored("numpy", zeros(google_bit())), "Google", BIT),
     "timm bit_r50x1": (stored_of("timm bit_r50x1"), "timm", {**BIT, "std_eps": 1e-8}),
     "mindcv bit_r50x1": (stored_of("mindcv bit_r50x1", "mindspore"), "mindcv", BIT),
+    "torchvision deeplab_v3_r50_tv": (
+        Stored("pytorch", zeros(torchvision_deeplab(False))), "torchvision", {**TORCH, "aspp_rates": "12,24,36"}
+    ),
+    "mindcv deeplab_v3_r50_s16": (stored_of("mindcv deeplab_v3_r50_s16", "mindspore"), "mindcv", SEEN),
+    "zoo deeplab_v3_r50_s16": (Stored("mindspore", zeros(zoo_deeplab())), "the MindSpore model zoo", SEEN),
+    "zoo, renamed twice deeplab_v3_r50_s16": (
+        Stored("mindspore", zeros(zoo_deeplab("network.resnet.network.", "network.resnet.network.resnet."))),
+        "the MindSpore model zoo", SEEN,
+    ),
     "port bit_r50x1": (Stored("mindspore", zeros(port_bit())), "the MindSpore port of BigTransfer", {**BIT, "conv_pad": "same"}),
 }  # fmt: skip
 
@@ -133,19 +163,18 @@ def wanted() -> dict[str, dict[str, tuple]]:
     """Names and shapes of this project's networks with 10 classes."""
     return {
         net: convert.shapes_of(net, 10, {})
-        for net in ("densenet121", "resnet50", "inception_v4", "bit_r50x1")
-    }
+        for net in (
+            "densenet121", "resnet50", "inception_v4", "bit_r50x1", "deeplab_v3_r50_tv", "deeplab_v3_r50_s16"
+        )
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", SOURCES)
 def test_a_source_is_recognised_and_fills_every_tensor_once(case, wanted):
     stored, source, needs = SOURCES[case]
-    net = case.split()[1]
+    net = case.split()[-1]
     known = fit.recognised(stored, MAPS)
-    assert (known.layout.source, known.family) == (
-        source,
-        {"inception_v4": "inception_v4", "bit_r50x1": "bit"}.get(net, net.rstrip("0123456789")),
-    )
+    assert (known.layout.source, known.family) == (source, build.family_name(net))
     assert {name: values[0] for name, values in known.needs.items()} == needs
     assert fit.fitted(known, wanted[net], (), "file").keys() == wanted[net].keys()
     assert len(set(known.origins.values())) == len(wanted[net])
@@ -158,7 +187,7 @@ def test_a_source_is_recognised_and_fills_every_tensor_once(case, wanted):
 def test_nothing_is_dropped_or_made_up(case, wanted):
     """One tensor less or more, or of another shape, is an error that names it; of the zoo's folded norms too."""
     stored, source, _ = SOURCES[case]
-    net = case.split()[1]
+    net = case.split()[-1]
     last = list(stored.tensors)[-1]
     middle = next(
         name
@@ -181,6 +210,121 @@ def test_nothing_is_dropped_or_made_up(case, wanted):
     if not last.endswith("num_batches_tracked"):
         with pytest.raises(CheckpointError, match=r"missing|unexpected"):
             fit.fitted(known, wanted[net], (), "file")
+
+
+def test_what_a_network_has_no_use_for_is_left_out_and_listed(wanted):
+    stored = Stored("pytorch", zeros(torchvision_deeplab(True)))
+    known = fit.recognised(stored, MAPS)
+    assert (
+        fit.fitted(known, wanted["deeplab_v3_r50_tv"], (), "file").keys()
+        == wanted["deeplab_v3_r50_tv"].keys()
+    )
+    assert len(known.unused) == 7
+    assert all(name.startswith("aux_classifier.") for name in known.unused)
+    listed = [line for line in convert.rows(stored, known, True) if "aux_classifier" in line]
+    assert len(listed) == 8, "with a counter of batches"
+    assert all(line.endswith("-> left out") for line in listed)
+
+
+# id: what a file holds, and what the network must have
+BACKBONES = {
+    "torchvision": (stored_of("torchvision resnet50"), TORCH),
+    "timm": (stored_of("timm resnet50"), TORCH),
+    "mindcv": (stored_of("mindcv resnet50", "mindspore"), {**TORCH, "stem_pool": "same"}),
+    "zoo": (Stored("mindspore", zeros(zoo_resnet())), ZOO_50),
+    "MindLift": (Stored("mindspore", fit.recognised(stored_of("torchvision resnet50"), MAPS).tensors, {}, TORCH), TORCH),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", BACKBONES)
+def test_a_resnet_is_the_backbone_of_a_deeplab(case, wanted):
+    """Strictly: all of the backbone and nothing else; and without the word of a user it is a ResNet."""
+    stored, needs = BACKBONES[case]
+    own = {"deeplab_v3": MAPS["deeplab_v3"]}
+    known = fit.recognised(stored, own)
+    assert {name: values[0] for name, values in known.needs.items()} == needs
+    given = fit.fitted(known, wanted["deeplab_v3_r50_s16"], (), "file")
+    behind = ("aspp.", "classifier.")
+    assert set(given) == {name for name in wanted["deeplab_v3_r50_s16"] if not name.startswith(behind)}
+    assert len(known.unused) == 2
+    assert known.layout.channels == "rgb"
+    assert fit.recognised(stored, MAPS).family == "resnet"
+    gap = next(name for name in stored.tensors if name.endswith("conv2.weight") or "conv2.conv" in name)
+    left = {name: value for name, value in stored.tensors.items() if name != gap}
+    partly = fit.recognised(Stored(stored.form, left), own)
+    with pytest.raises(CheckpointError, match=r"does not fit this network: 1 missing \(stages"):
+        fit.fitted(partly, wanted["deeplab_v3_r50_s16"], (), "file")
+
+
+def test_a_deeplab_is_no_resnet(wanted):
+    ours = Stored("mindspore", zeros(wanted["deeplab_v3_r50_s16"]))
+    assert fit.recognised(ours, MAPS).family == "deeplab_v3"
+    assert fit.recognised(ours, {"resnet": MAPS["resnet"]}) is None
+
+
+def test_a_backbone_starts_a_training_and_nothing_else(tmp_path):
+    file = tmp_path / "resnet50.safetensors"
+    save_file(seeded.weights(LAYOUTS["torchvision resnet50"]), file)
+    cfg = configuration("deeplab_v3_r50_s16", dataset="voc", config_path=seeded.HERE / "defaults.yaml")
+    network = build.network(cfg, "CPU")
+    before = network.aspp.branches[1].conv.weight.asnumpy().copy()
+    said = build.load_pretrained(cfg, network, file, to_train=True)
+    assert said == f"{file}: backbone only, from torchvision or timm; all behind it starts new"
+    np.testing.assert_array_equal(
+        network.stem.conv.weight.asnumpy(), seeded.tensor("conv1.weight", (64, 3, 7, 7)), "RGB already"
+    )
+    np.testing.assert_array_equal(network.aspp.branches[1].conv.weight.asnumpy(), before)
+    with pytest.raises(
+        CheckpointError, match=r"has the backbone only; train deeplab_v3_r50_s16 with it first"
+    ):
+        build.load_pretrained(cfg, network, file)
+
+
+@pytest.mark.parametrize("case", SOURCES)
+def test_the_first_convolution_is_found_in_every_family(case):
+    known = fit.recognised(SOURCES[case][0], MAPS)
+    name = layouts.first_convolution(known.shapes)
+    assert name in ("stem.conv.weight", "stem.conv0.weight", "stem.weight", "features.0.conv.weight")
+
+
+def test_colours_are_turned_round_once_and_only_where_they_have_to_be(tmp_path):
+    """mindcv's DeepLabV3 was trained on BGR; what convert writes sees RGB and is not turned again."""
+    tensors = zeros(LAYOUTS["mindcv deeplab_v3_r50_s16"])
+    first = np.arange(64 * 3 * 49, dtype=np.float32).reshape(64, 3, 7, 7)
+    tensors["backbone.net.conv1.weight"] = first
+    file, ours = tmp_path / "mindcv.safetensors", tmp_path / "ours.safetensors"
+    save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, file)
+
+    def seen(path: Path, **options: str) -> np.ndarray:
+        return checkpoint.known_weights(path, **options).tensors["stem.conv.weight"]
+
+    np.testing.assert_array_equal(seen(file), first[:, ::-1])
+    np.testing.assert_array_equal(seen(file, channels="bgr"), first[:, ::-1])
+    np.testing.assert_array_equal(seen(file, channels="rgb"), first)
+    known = checkpoint.known_weights(file)
+    assert known.is_turned
+    assert build.said_of(known, False) == [
+        "trained on BGR, so the first convolution's input channels were turned round"
+    ]
+    for way, expected in (("auto", first[:, ::-1]), ("rgb", first)):
+        words = ["--net", "deeplab_v3_r50_s8", "--out", str(ours), "--weights_channels", way]
+        assert convert.main([str(file), *words]) == 0
+        np.testing.assert_array_equal(seen(ours), expected)
+    np.testing.assert_array_equal(
+        seen(ours, channels="bgr"), first[:, ::-1], "of any source, if the user says so"
+    )
+
+
+@pytest.mark.parametrize(
+    ("shapes", "found"),
+    [({"a": (4, 4, 3, 3)}, "0 tensors take 3 channels (none)"),
+     ({"a": (4, 3, 3, 3), "b": (4, 3, 1, 1)}, "2 tensors take 3 channels (a, b)")],
+)  # fmt: skip
+def test_colours_that_can_not_be_turned_round_are_refused(shapes, found):
+    known = fit.Known("resnet", Layout("somebody"), zeros(shapes), {}, {})
+    assert fit.as_rgb(known) is known
+    with pytest.raises(CheckpointError, match=re.escape(f"colours of somebody's weights: {found}, not one")):
+        fit.as_rgb(known, "bgr")
 
 
 def test_two_tensors_for_one_place_are_refused():
@@ -276,6 +420,7 @@ def test_the_zoos_norms_around_the_head_are_worked_into_it_exactly():
 def test_unset_epsilons_are_those_of_the_networks():
     for maps, family in ((resnet, "resnet"), (inception, "inception_v4")):
         assert models.families()[family].BN_EPS == maps.NETWORK["bn_eps"] == maps.EPS[0]
+    assert MAPS["deeplab_v3"].NETWORK["bn_eps"] == MAPS["deeplab_v3"].EPS[0] == resnet.EPS[0]
     for family, module in models.families().items():
         assert set(MAPS[family].NETWORK) <= set(module.OPTIONS)
 

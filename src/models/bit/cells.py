@@ -27,7 +27,7 @@ class RowNorm(nn.Cell):
         super().__init__()
         self.on_cpu = on_cpu
         self.batch_norm = ops.BatchNorm(is_training=True, epsilon=eps, momentum=0.1)
-        self.layer_norm = ops.LayerNorm(1, 1, eps)
+        self.layer_norm = ops.LayerNorm(-1, -1, eps)
 
     def construct(self, x):
         count, length = x.shape
@@ -92,13 +92,16 @@ class StandardisedConv(nn.Conv2d):
 
 
 class GroupNormReLU(nn.GroupNorm):
-    """relu(group norm(x)) with 32 groups of channels: (N, C, H, W) -> (N, C, H, W)."""
+    """relu(group norm(x)) with 32 groups of channels: (N, C, H, W) -> (N, C, H, W).
+
+    `for_onnx` makes it of operators that MindSpore's ONNX export can write.
+    """
 
     def __init__(self, channels: int, is_recomputed: bool, on_cpu: bool):
         super().__init__(GROUPS, channels, eps=NORM_EPS)
-        self.on_cpu = on_cpu
+        self.on_cpu, self.is_for_onnx = on_cpu, False
+        self.unit = RowNorm(NORM_EPS, on_cpu)
         if on_cpu:
-            self.unit = RowNorm(NORM_EPS, on_cpu)
             # gamma * x + beta of each channel, in one pass each way
             self.affine = ops.BatchNorm(is_training=False, epsilon=NORM_EPS)
             self.mean = ms.Tensor(np.zeros(channels), ms.float32)
@@ -107,9 +110,14 @@ class GroupNormReLU(nn.GroupNorm):
             self.recompute()
 
     def construct(self, x):
-        if not self.on_cpu:
+        if not self.on_cpu and not self.is_for_onnx:
             return ops.relu(self._cal_output(x))
         rows = x.astype(ms.float32).reshape((x.shape[0] * GROUPS, -1))
         unit = self.unit(rows).reshape(x.shape)
+        if self.is_for_onnx:
+            return ops.relu(unit * self.gamma.reshape((1, -1, 1, 1)) + self.beta.reshape((1, -1, 1, 1)))
         gamma, beta = self.gamma.astype(ms.float32), self.beta.astype(ms.float32)
         return ops.relu(self.affine(unit, gamma, beta, self.mean, self.variance)[0]).astype(x.dtype)
+
+    def for_onnx(self) -> None:
+        self.is_for_onnx = True

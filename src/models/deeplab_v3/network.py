@@ -56,7 +56,7 @@ OPTIONS = (
 
 def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DeepLabV3:
     """DeepLabV3 for `num_classes` classes; `options` are those named in OPTIONS. KeyError for rates that are none."""
-    return DeepLabV3(VARIANTS[variant], num_classes, **options)
+    return DeepLabV3(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
 
 
 def least_side(variant: str) -> int:
@@ -96,13 +96,26 @@ def plan_of(variant: Variant) -> list[tuple[int, tuple[int, ...]]]:
     return plan
 
 
+class FarConvNorm(ConvNorm):
+    """A dilated 3x3 ConvNorm that does not multiply by padding where its outer weights see nothing else.
+
+    On a map that is no larger than the dilation only the middle weight sees the map (section 3.3): a ninth of the work.
+    """
+
+    def convolved(self, x):
+        if self.conv.dilation[0] < max(x.shape[2:]):
+            return self.conv(x)
+        return ops.conv2d(x, self.conv.weight[:, :, 1:2, 1:2], self.conv.bias)
+
+
 class Pyramid(nn.Cell):
     """ASPP, section 3.3: (N, 2048, H, W) -> (N, 256, H, W), of any height and width."""
 
-    def __init__(self, rates: tuple[int, ...], block: dict):
+    def __init__(self, rates: tuple[int, ...], block: dict, on_cpu: bool):
         super().__init__()
+        far = FarConvNorm if on_cpu else ConvNorm
         branches = [ConvNorm(FEATURES, PYRAMID, 1, **block)]
-        branches += [ConvNorm(FEATURES, PYRAMID, 3, dilation=rate, **block) for rate in rates]
+        branches += [far(FEATURES, PYRAMID, 3, dilation=rate, **block) for rate in rates]
         self.branches = nn.CellList(branches)
         self.pooled = ConvNorm(FEATURES, PYRAMID, 1, **block)
         self.project = ConvNorm((len(branches) + 1) * PYRAMID, PYRAMID, 1, **block)
@@ -147,11 +160,11 @@ class DeepLabV3(Trunk):
 
     def __init__(
         self, variant: Variant, num_classes: int, weight_init: str = "he", dropout: float | None = None,
-        aspp_rates: str | None = None, freeze_bn: bool = False, **trunk,
+        aspp_rates: str | None = None, freeze_bn: bool = False, on_cpu: bool = False, **trunk,
     ):  # fmt: skip
         super().__init__(plan_of(variant), weight_init=weight_init, is_frozen=freeze_bn, **trunk)
         self.is_aligned = not variant.is_torchvision
-        self.aspp = Pyramid(rates_of(aspp_rates, variant), self.block)
+        self.aspp = Pyramid(rates_of(aspp_rates, variant), self.block, on_cpu)
         share = 0.5 if variant.is_torchvision else 0.7
         self.dropout = nn.Dropout(p=share if dropout is None else dropout)
         self.last = ConvNorm(PYRAMID, PYRAMID, 3, **self.block) if variant.is_torchvision else nn.Identity()

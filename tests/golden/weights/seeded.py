@@ -12,7 +12,10 @@ import numpy as np
 
 HERE = Path(__file__).parent
 LAYOUTS = HERE / "layouts.json.gz"  # source and net -> name -> shape, as the source's library has them
-LOGITS = HERE / "logits.json"  # the same -> side of the images, and the logits that the library computes
+LOGITS = HERE / "logits.json"  # the same -> size of the images, and the logits that the library computes
+EVERY = (
+    9  # of maps of logits one in so many rows and columns is kept: no multiple of what logits are enlarged by
+)
 
 
 def tensor(name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -33,9 +36,15 @@ def weights(shapes: dict[str, list[int]]) -> dict[str, np.ndarray]:
     return {name: tensor(name, tuple(shape)) for name, shape in shapes.items()}
 
 
-def images(side: int) -> np.ndarray:
-    """Two images (2, 3, side, side)."""
-    return tensor("images", (2, 3, side, side)) * np.float32(math.sqrt(3 * side * side / 2))
+def images(side: int | tuple[int, int]) -> np.ndarray:
+    """Two images (2, 3, height, width); `side` is both or (height, width)."""
+    height, width = (side, side) if isinstance(side, int) else side
+    return tensor("images", (2, 3, height, width)) * np.float32(math.sqrt(3 * height * width / 2))
+
+
+def kept(logits: np.ndarray) -> np.ndarray:
+    """What LOGITS holds of the output of a network."""
+    return logits[..., ::EVERY, ::EVERY] if logits.ndim == 4 else logits
 
 
 def layouts() -> dict[str, dict[str, list[int]]]:

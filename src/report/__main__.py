@@ -1,0 +1,72 @@
+"""The command line: `python -m src.report RUN [RUN ...]`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+EXAMPLES = """examples:
+  python -m src.report outputs_imagenet                             the newest run in a folder
+  python -m src.report RUN1 RUN2 obs://bucket/run3/ --out page.html      compared, one of them in a bucket
+  python -m src.report modelarts://cn-north-4/PROJECT/JOB               a job, while it goes on or later
+  python -m src.report RUN --to tensorboard --out events            then: tensorboard --logdir events"""
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="python -m src.report", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Write a page that shows a run, or compares several; or turn runs into TensorBoard events or CSV.",
+    )  # fmt: skip
+    found.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, a folder of runs (its newest), obs://..., or the handle of a job",
+    )
+    found.add_argument("--to", choices=("page", "tensorboard", "csv"), default="page", help="what to write")
+    found.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="file of the page (not set: report.html in the run, or here), or folder of the others (not set: RUN's name with -tensorboard or -csv, here)",
+    )
+    found.add_argument("--debug", action="store_true", help="show tracebacks")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from src.model_utils import job
+
+    return job.main(lambda: report(args), args.debug)
+
+
+def report(args: argparse.Namespace) -> None:
+    from src.report import sources
+
+    with sources.opened(args.runs) as roots:
+        for written in convert(args, roots) if args.to != "page" else [page(args, roots)]:
+            print(written)
+
+
+def page(args: argparse.Namespace, roots: list[Path]) -> Path:
+    from src.report import sources
+    from src.report.page import REPORT, write
+
+    folder = roots[0] if len(roots) == 1 and sources.is_local(args.runs[0]) else Path()
+    return write(roots, Path(args.out) if args.out else folder / REPORT)
+
+
+def convert(args: argparse.Namespace, roots: list[Path]) -> list[Path]:
+    from src.report import convert as converting
+    from src.report.page import titles
+
+    names = titles(roots)
+    folder = Path(args.out) if args.out else Path(f"{roots[0].absolute().name}-{args.to}")
+    write = {"tensorboard": converting.to_tensorboard, "csv": converting.to_csv}[args.to]
+    return [write(root, folder / name) for root, name in zip(roots, names)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

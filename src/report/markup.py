@@ -1,0 +1,79 @@
+"""HTML from plain values. Everything is escaped but what is Html already. Pure."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+LONG = 48  # letters from which a cell's text may be broken
+EMPTY = ("img", "input")  # elements without an end
+
+
+class Html(str):
+    """Text that is HTML."""
+
+
+def text(value: Any) -> Html:
+    return value if isinstance(value, Html) else Html(html.escape(plain(value), quote=True))
+
+
+def plain(value: Any) -> str:
+    """A value as a reader wants to see it."""
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return f"{value:.6g}" if math.isfinite(value) else "–"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(plain, value))
+    return str(value)
+
+
+def joined(parts: Iterable[Any]) -> Html:
+    return Html("".join(map(text, parts)))
+
+
+def tag(element: str, /, *children: Any, **attributes: Any) -> Html:
+    """An element; `cls` is its class, attributes that are None are left out."""
+    given = "".join(
+        f' {"class" if key == "cls" else key.replace("_", "-")}="{text(value)}"'
+        for key, value in attributes.items()
+        if value is not None
+    )
+    end = "" if element in EMPTY else f"{joined(children)}</{element}>"
+    return Html(f"<{element}{given}>{end}")
+
+
+def table(heads: Sequence[Any], rows: Iterable[Sequence[Any]], cls: str | None = None) -> Html:
+    """In a box that scrolls sideways where the screen is narrow."""
+    head = tag("thead", tag("tr", *(tag("th", each) for each in heads))) if heads else ""
+    body = tag("tbody", *(tag("tr", *map(cell, row)) for row in rows))
+    return tag("div", tag("table", head, body, cls=cls), cls="scroll")
+
+
+def cell(value: Any) -> Html:
+    if isinstance(value, int) and not isinstance(value, bool):
+        return tag("td", f"{value:,}", cls="n")
+    is_long = len(text(value)) > LONG and not isinstance(value, Html)
+    return tag("td", value, cls="long" if is_long else None)
+
+
+def section(title: str, *children: Any, note: str = "", **attributes: Any) -> Html:
+    """'' if there is nothing in it."""
+    content = [child for child in children if child]
+    if not content:
+        return Html("")
+    about = tag("p", note, cls="note") if note else ""
+    return tag("section", tag("h2", title), about, *content, **attributes)
+
+
+def as_json(value: Any) -> Html:
+    """For a <script> element: no text in it can end the element."""
+    found = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        found = found.replace(letter, f"\\u{ord(letter):04x}")
+    return Html(found)
