@@ -30,13 +30,10 @@ CLOSE = 1e-3  # sums of probabilities, which are float16 where the model is
 
 
 class Facts(NamedTuple):
-    """Of the model: side of its square input, and its classes."""
+    """Of the model: side of its square input, and its classes. The defaults are the original's."""
 
-    crop_size: int
-    num_classes: int
-
-
-DEFAULTS = Facts(513, 21)  # the original's
+    crop_size: int = 513
+    num_classes: int = 21
 
 
 def file_names(images: Sequence[str]) -> list[str]:
@@ -79,7 +76,7 @@ class Folder:
             known = json.loads((self.path / FACTS).read_text(encoding="utf-8"))
             return Facts(**known)
         except FileNotFoundError:
-            return DEFAULTS
+            return Facts()
         except (OSError, ValueError, TypeError) as err:
             raise DataError(f"can't read {self.path / FACTS}: {err}; run {MAKE} again") from err
 
