@@ -19,9 +19,18 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m src.report", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Write a page that shows a run, or compares several; or turn runs into TensorBoard events or CSV.",
     )  # fmt: skip
-    found.add_argument("runs", nargs="+", metavar="RUN", help="a run's folder, a folder of runs (its newest), obs://..., or the handle of a job")
+    found.add_argument(
+        "runs",
+        nargs="+",
+        metavar="RUN",
+        help="a run's folder, a folder of runs (its newest), obs://..., or the handle of a job",
+    )
     found.add_argument("--to", choices=("page", "tensorboard", "csv"), default="page", help="what to write")
-    found.add_argument("--out", metavar="PLACE", help="file of the page (not set: report.html in the run, or here), or folder of the others (not set: RUN's name with -tensorboard or -csv, here)")
+    found.add_argument(
+        "--out",
+        metavar="PLACE",
+        help="file of the page (not set: report.html in the run, or here), or folder of the others (not set: RUN's name with -tensorboard or -csv, here)",
+    )
     found.add_argument("--debug", action="store_true", help="show tracebacks")
     return found
 

@@ -59,7 +59,8 @@ def changes(run: RunData, about: Known) -> list[Change]:
     found = [
         Change(name, value, about.recipe.get(name), about.defaults.get(name), run.origins[name])
         for name, value in run.options.items()
-        if run.origins.get(name, config.DEFAULTS) != config.DEFAULTS and not is_as_expected(name, value, run, about)
+        if run.origins.get(name, config.DEFAULTS) != config.DEFAULTS
+        and not is_as_expected(name, value, run, about)
     ]
     return sorted(found, key=lambda change: not is_own(change))
 

@@ -31,7 +31,9 @@ def build(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     count = sum(len(drafts) for _, drafts in drawn) or 1
     buckets = min(MOST_BUCKETS, max(LEAST_BUCKETS, POINTS // count // 2))
     found = [
-        {**chart, "series": [series(runs, draft, buckets) for draft in drafts]} for chart, drafts in drawn if drafts
+        {**chart, "series": [series(runs, draft, buckets) for draft in drafts]}
+        for chart, drafts in drawn
+        if drafts
     ]
     times = timeline(runs)
     return [*found, times] if times else found
@@ -93,11 +95,20 @@ def score(*names: str) -> Drawn:
         kinds = list(dict.fromkeys(str(each.get("which") or "weights") for each in records))
         for name in names[:1] if several else names:
             for which in kinds:
-                curve = of_records([each for each in records if str(each.get("which") or "weights") == which], name)
+                curve = of_records(
+                    [each for each in records if str(each.get("which") or "weights") == which], name
+                )
                 if len(curve):
                     words = [figures.NAMES.get(name, "") if len(names) > 1 and not several else ""]
-                    words.append({"average": "EMA", "weights": "raw"}.get(which, which) if len(kinds) > 1 else "")
-                    yield at, " ".join(filter(None, words)), curve, "raw" if len(kinds) > 1 and which == "weights" else "dots"
+                    words.append(
+                        {"average": "EMA", "weights": "raw"}.get(which, which) if len(kinds) > 1 else ""
+                    )
+                    yield (
+                        at,
+                        " ".join(filter(None, words)),
+                        curve,
+                        "raw" if len(kinds) > 1 and which == "weights" else "dots",
+                    )
 
     return drafts
 
@@ -118,7 +129,11 @@ def timeline(runs: Sequence[RunData]) -> dict[str, Any] | None:
         for at, run in enumerate(runs)
         for kind in dict.fromkeys(str(each.get("event")) for each in run.transfers)
     ]
-    return {"id": "transfers", "title": "Staging and publishing", "unit": "MB/s", "series": found} if found else None
+    return (
+        {"id": "transfers", "title": "Staging and publishing", "unit": "MB/s", "series": found}
+        if found
+        else None
+    )
 
 
 def boxes(run: RunData, kind: str) -> list[list[float]]:
@@ -127,7 +142,11 @@ def boxes(run: RunData, kind: str) -> list[list[float]]:
     mine = [each for each in run.transfers if str(each.get("event")) == kind]
     longest = sorted(mine, key=lambda each: each["seconds"])[-MOST_TRANSFERS:]
     found = [
-        [each["time"] - each["seconds"] - first, each["time"] - first, each["bytes"] / 1e6 / max(each["seconds"], 1e-3)]
+        [
+            each["time"] - each["seconds"] - first,
+            each["time"] - first,
+            each["bytes"] / 1e6 / max(each["seconds"], 1e-3),
+        ]
         for each in sorted(longest, key=lambda each: each["time"])
     ]
     return [[round(start, 2), round(end, 2), float(f"{rate:.4g}")] for start, end, rate in found]
@@ -136,7 +155,12 @@ def boxes(run: RunData, kind: str) -> list[list[float]]:
 def marks(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     """Where runs were started, stopped and continued."""
     return [
-        {"run": at, "kind": mark.kind, "step": mark.step, "seconds": since_start(run, np.array([mark.time]))[0]}
+        {
+            "run": at,
+            "kind": mark.kind,
+            "step": mark.step,
+            "seconds": since_start(run, np.array([mark.time]))[0],
+        }
         for at, run in enumerate(runs)
         for mark in run.metrics.marks
         if mark.kind != "start" or mark.step

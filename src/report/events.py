@@ -77,7 +77,10 @@ class TensorBoard:
         """The hyper-parameters of the run, beside the figures by which TensorBoard sorts runs."""
         from tensorboardX.summary import hparams
 
-        known = {name: value if isinstance(value, (bool, int, float, str)) else json.dumps(value) for name, value in options.items()}
+        known = {
+            name: value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+            for name, value in options.items()
+        }
         for summary in hparams(known, dict.fromkeys((f"evaluation/{name}" for name in SCORES), 0.0)):
             self.put(summary, 0)
 
@@ -87,7 +90,11 @@ class TensorBoard:
 
         found = run_folder.read_json(self.root / "evaluation.json")
         mistakes = found.get("mistakes")
-        given = [each.get("file") for each in mistakes if isinstance(each, dict)] if isinstance(mistakes, list) else []
+        given = (
+            [each.get("file") for each in mistakes if isinstance(each, dict)]
+            if isinstance(mistakes, list)
+            else []
+        )
         for name in [*given[:MOST_PICTURES], found.get("overlays")]:
             path = inside(self.root, name)
             picture = opened(path) if path else None
@@ -106,7 +113,9 @@ class TensorBoard:
         from tensorboardX.proto.event_pb2 import Event
 
         with self.writing():
-            self.writer.write_event(Event(step=step, wall_time=at if at == at else time.time(), summary=summary))
+            self.writer.write_event(
+                Event(step=step, wall_time=at if at == at else time.time(), summary=summary)
+            )
             if time.monotonic() - self.flushed > FLUSH_S:
                 self.writer.flush()
                 self.flushed = time.monotonic()
@@ -132,5 +141,7 @@ def need_writer() -> Any:
     try:
         from tensorboardX.event_file_writer import EventsWriter
     except ImportError:
-        raise ConfigError("TensorBoard's files need tensorboardX: pip install tensorboardX, or leave them out") from None
+        raise ConfigError(
+            "TensorBoard's files need tensorboardX: pip install tensorboardX, or leave them out"
+        ) from None
     return EventsWriter

@@ -12,7 +12,13 @@ from src.report.series import number
 
 QUIET_S = 900.0  # without a line a run that has not ended is taken for dead
 SCORES = ("top1", "top5", "miou", "pixel_accuracy")
-STATES = {"ended": "ended", "stopped": "stopped", "empty": "no step yet", "running": "running", "cut": "cut short"}
+STATES = {
+    "ended": "ended",
+    "stopped": "stopped",
+    "empty": "no step yet",
+    "running": "running",
+    "cut": "cut short",
+}
 NAMES = {"top1": "top-1", "top5": "top-5", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
 
 
@@ -44,7 +50,9 @@ def scores(run: RunData) -> list[Record]:
     if run.metrics.evaluations:
         return run.metrics.evaluations
     found = {name: run.result[name] for name in SCORES if isinstance(run.result.get(name), (int, float))}
-    return [{"step": run.metrics.step, "time": run.metrics.last, "which": "weights", **found}] if found else []
+    return (
+        [{"step": run.metrics.step, "time": run.metrics.last, "which": "weights", **found}] if found else []
+    )
 
 
 def best(run: RunData, name: str) -> Best | None:

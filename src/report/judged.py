@@ -49,7 +49,13 @@ def confusion(at: int, found: Sequence[dict[str, Any]]) -> Html:
     if place is None:
         return Html("")
     canvas = tag("canvas", role="img", aria_label="confusion matrix")
-    drawing = tag("div", canvas, tag("p", "rows: truth, columns: prediction", cls="note readout"), cls="confusion", data_number=place)
+    drawing = tag(
+        "div",
+        canvas,
+        tag("p", "rows: truth, columns: prediction", cls="note readout"),
+        cls="confusion",
+        data_number=place,
+    )
     return section("Confusion matrix", drawing)
 
 
@@ -68,10 +74,14 @@ def calibration(run: RunData) -> Html:
         tag("text", "1", x=SIDE, y=SIDE + 16, text_anchor="end"), tag("text", "1", x=-6, y=10, text_anchor="end"),
         tag("text", "accuracy", x=0, y=0, transform=f"translate(-8 {SIDE / 2}) rotate(-90)", text_anchor="middle"),
     ]  # fmt: skip
-    picture = tag("svg", frame, *drawn, diagonal, *words, viewBox=f"-26 -6 {SIDE + 34} {SIDE + 28}", cls="calibration")
+    picture = tag(
+        "svg", frame, *drawn, diagonal, *words, viewBox=f"-26 -6 {SIDE + 34} {SIDE + 28}", cls="calibration"
+    )
     ece = number(found.get("ece"))
     note = f"Expected calibration error {ece:.4f}. " if ece == ece else ""
-    return section("Calibration", picture, note=note + "Bars below the diagonal: surer than right. Faint bars are rare.")
+    return section(
+        "Calibration", picture, note=note + "Bars below the diagonal: surer than right. Faint bars are rare."
+    )
 
 
 def is_bin(each: Any) -> bool:
@@ -103,7 +113,9 @@ def mistakes(run: RunData, room: int) -> tuple[Html, int]:
         used += len(url)
         confidence = number(each.get("confidence"))
         sure = f" ({100 * confidence:.1f} %)" if confidence == confidence else ""
-        words = tag("figcaption", tag("b", each.get("predicted"), sure), tag("span", "is ", each.get("truth")))
+        words = tag(
+            "figcaption", tag("b", each.get("predicted"), sure), tag("span", "is ", each.get("truth"))
+        )
         image = tag("img", src=url, alt="", title=each.get("name"), loading="lazy")
         cards.append(tag("figure", image, words))
     if not cards:
@@ -123,7 +135,9 @@ def ious(run: RunData) -> dict[str, float | None]:
     given = run.evaluation.get("ious")
     if isinstance(given, list):
         return dict(zip(names(run, len(given)), map(share, given)))
-    for each in sorted(run.metrics.evaluations, key=lambda each: (each["step"], each.get("which") == "average"), reverse=True):
+    for each in sorted(
+        run.metrics.evaluations, key=lambda each: (each["step"], each.get("which") == "average"), reverse=True
+    ):
         if isinstance(each.get("per_class"), dict):
             return {str(name): share(value) for name, value in each["per_class"].items()}
     return {}

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-
 LONG = 48  # letters from which a cell's text may be broken
 EMPTY = ("img", "input")  # elements without an end
 

@@ -73,7 +73,10 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
     """One row a run; the best value of each score is set off."""
     known = [dict(facts(run)) for run in runs]
     names = list(dict.fromkeys(name for each in known for name in each))
-    tops = {name: max((best.value for run in runs if (best := figures.best(run, name))), default=None) for name in SCORES}
+    tops = {
+        name: max((best.value for run in runs if (best := figures.best(run, name))), default=None)
+        for name in SCORES
+    }
     rows = [
         [
             swatch(at, run.title), figures.STATES[figures.state(run, now)[0]],

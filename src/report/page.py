@@ -71,7 +71,12 @@ def one(run: RunData, confusions: list[dict[str, Any]], now: float) -> list[Html
 def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: float) -> list[Html]:
     room = judged.PICTURES_BYTES // len(runs)
     parts = [
-        tag("details", tag("summary", overview.swatch(at, run.title)), *details(at, run, confusions, room), cls="run")
+        tag(
+            "details",
+            tag("summary", overview.swatch(at, run.title)),
+            *details(at, run, confusions, room),
+            cls="run",
+        )
         for at, run in enumerate(runs)
     ]
     return [
@@ -98,8 +103,17 @@ def pair(parts: Sequence[Html]) -> Html:
 
 def toolbar(runs: Sequence[RunData]) -> Html:
     """What all charts share; page.js answers it."""
-    axis = tag("fieldset", tag("legend", "x axis"), *(radio("axis", name, at == 0) for at, name in enumerate(("steps", "time"))))
-    smooth = tag("label", "smoothing ", tag("input", type="range", id="smooth", min=0, max=99, value=0), tag("output", "0", id="smooth-value"))
+    axis = tag(
+        "fieldset",
+        tag("legend", "x axis"),
+        *(radio("axis", name, at == 0) for at, name in enumerate(("steps", "time"))),
+    )
+    smooth = tag(
+        "label",
+        "smoothing ",
+        tag("input", type="range", id="smooth", min=0, max=99, value=0),
+        tag("output", "0", id="smooth-value"),
+    )
     reset = tag("button", "whole range", type="button", id="reset")
     shown = tag("output", id="range")
     hide = [
@@ -124,7 +138,10 @@ def document(title: str, body: Sequence[Html], data: dict[str, Any]) -> str:
         Html('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
         tag("title", f"{title} – MindLift"), tag("style", Html(style)),
     ])  # fmt: skip
-    scripts = [tag("script", as_json(data), type="application/json", id="data"), *(tag("script", Html(each)) for each in programs)]
+    scripts = [
+        tag("script", as_json(data), type="application/json", id="data"),
+        *(tag("script", Html(each)) for each in programs),
+    ]
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{joined(body)}\n{joined(scripts)}</body></html>\n'
 
 

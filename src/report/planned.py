@@ -20,7 +20,10 @@ def learning_rate(run: RunData) -> tuple[list[int], list[float]]:
         return [], []
     try:
         options = SimpleNamespace(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in run.options.items()}
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in run.options.items()
+            }
         )
         images = run.metrics.facts.get("images") or per_epoch * options.per_batch_size * run.ranks
         schedule = from_config(options, run.ranks, images)
@@ -36,8 +39,6 @@ def thinned(steps: list[int], rates: list[float]) -> tuple[list[int], list[float
     """Without the points inside level stretches."""
     last = len(steps) - 1
     kept = [
-        at
-        for at in range(len(steps))
-        if at in (0, last) or not rates[at - 1] == rates[at] == rates[at + 1]
+        at for at in range(len(steps)) if at in (0, last) or not rates[at - 1] == rates[at] == rates[at + 1]
     ]
     return [steps[at] for at in kept], [rates[at] for at in kept]

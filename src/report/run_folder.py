@@ -58,7 +58,9 @@ def find(path: Path) -> Path:
     found = [each for each in path.glob(RUNS) if is_run(each)] if path.is_dir() else []
     if not found:
         there = "holds no run" if path.is_dir() else "does not exist"
-        raise DataError(f"{path} {there}; name a run's folder (with metrics.jsonl in it), or a folder of runs")
+        raise DataError(
+            f"{path} {there}; name a run's folder (with metrics.jsonl in it), or a folder of runs"
+        )
     return max(found, key=lambda each: each.name)
 
 

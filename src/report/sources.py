@@ -60,11 +60,15 @@ def run_at(name: str) -> str:
     if any(exists(url.join(name, file)) for file in run_folder.MAIN_FILES):
         return name
     store, key = locate(url.join(name, ""))
-    folders = sorted((each.key.rstrip("/").rpartition("/")[2] for each in store.scan(key) if each.is_folder), reverse=True)
+    folders = sorted(
+        (each.key.rstrip("/").rpartition("/")[2] for each in store.scan(key) if each.is_folder), reverse=True
+    )
     for folder in folders:
         if folder[:8].isdigit() and exists(url.join(name, folder, "run.json")):
             return url.join(name, folder)
-    raise DataError(f"{name} holds no run; name a run's folder (with metrics.jsonl in it), or a folder of runs")
+    raise DataError(
+        f"{name} holds no run; name a run's folder (with metrics.jsonl in it), or a folder of runs"
+    )
 
 
 def exists(place: str) -> bool:
@@ -81,7 +85,15 @@ def pictures_at(run: str) -> list[str]:
 def of_job(handle: str, scratch: Path) -> Path:
     """The newest run of a job, brought by cloud/submit.py, which knows the providers and their stores."""
     folder = scratch / re.sub(r"\W+", "-", handle)
-    program = [sys.executable, str(config.ROOT / "cloud" / "submit.py"), "fetch", handle, "--none", "--out", str(folder)]
+    program = [
+        sys.executable,
+        str(config.ROOT / "cloud" / "submit.py"),
+        "fetch",
+        handle,
+        "--none",
+        "--out",
+        str(folder),
+    ]
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
