@@ -24,17 +24,34 @@ def classification(
     from src.model_utils import config
 
     chance = np.random.default_rng(seed)
-    cfg = config.load(["--net", "densenet100", "--lr", str(lr), "--max_epoch", str(steps // per_epoch), "--seed", str(seed), "--ckpt_path", "/data/runs & more"])
+    cfg = config.load(
+        [
+            "--net",
+            "densenet100",
+            "--lr",
+            str(lr),
+            "--max_epoch",
+            str(steps // per_epoch),
+            "--seed",
+            str(seed),
+            "--ckpt_path",
+            "/data/runs & more",
+        ]
+    )
     prepare(root, cfg.to_yaml(origins=True), ranks)
     first, second = steps * 2 // 5, steps * 3 // 5
     lines = [start(BEGIN, per_epoch, steps, 1440)]
     rates = planned_rates(cfg, ranks, 1440, per_epoch)
     lines += step_lines(chance, BEGIN, 1, first, per_epoch, rates, ranks)
     lines.append(event("stopped", lines[-1]["time"] + 2, first))
-    lines.append({**start(lines[-1]["time"] + 300, per_epoch, steps, 1440), "event": "continued", "step": first})
+    lines.append(
+        {**start(lines[-1]["time"] + 300, per_epoch, steps, 1440), "event": "continued", "step": first}
+    )
     lines += step_lines(chance, lines[-1]["time"], first + 1, second, per_epoch, rates, ranks)
     back = second // per_epoch * per_epoch
-    lines.append({**start(lines[-1]["time"] + 90, per_epoch, steps, 1440), "event": "continued", "step": back})
+    lines.append(
+        {**start(lines[-1]["time"] + 90, per_epoch, steps, 1440), "event": "continued", "step": back}
+    )
     lines += step_lines(chance, lines[-1]["time"], back + 1, steps, per_epoch, rates, ranks)
     lines = with_evaluations(lines, per_epoch, lambda done: accuracy(done / steps, lr, chance))
     finish(root, lines, steps, "top1", ends)
@@ -49,7 +66,9 @@ def segmentation(root: Path, *, steps: int = 300, per_epoch: int = 30, seed: int
     from src.model_utils import config
 
     chance, names = np.random.default_rng(seed), voc.class_names("vocdigits", 11)
-    cfg = config.load(["--net", "deeplab_v3_r14_s16", "--dataset", "vocdigits", "--max_epoch", str(steps // per_epoch)])
+    cfg = config.load(
+        ["--net", "deeplab_v3_r14_s16", "--dataset", "vocdigits", "--max_epoch", str(steps // per_epoch)]
+    )
     prepare(root, cfg.to_yaml(origins=True), 1)
     lines = [start(BEGIN, per_epoch, steps, 480)]
     lines += step_lines(chance, BEGIN, 1, steps, per_epoch, planned_rates(cfg, 1, 480, per_epoch), 1)
@@ -66,8 +85,15 @@ def segmentation(root: Path, *, steps: int = 300, per_epoch: int = 30, seed: int
     finish(root, lines, steps, "miou", True)
     draw_overlays(root, names, chance)
     counts = (chance.random((len(names), len(names))) * 900 + np.eye(len(names)) * 90_000).astype(int)
-    found = {"step": steps, "classes": names, "ious": [0.94, *(np.round(chance.uniform(0.4, 0.9, 9), 3).tolist()), None]}
-    write_json(root / "evaluation.json", {**found, "confusion": counts.tolist(), "overlays": "evaluation/overlays.png"})
+    found = {
+        "step": steps,
+        "classes": names,
+        "ious": [0.94, *(np.round(chance.uniform(0.4, 0.9, 9), 3).tolist()), None],
+    }
+    write_json(
+        root / "evaluation.json",
+        {**found, "confusion": counts.tolist(), "overlays": "evaluation/overlays.png"},
+    )
     return root
 
 
@@ -95,7 +121,14 @@ def prepare(root: Path, config_yaml: str, ranks: int) -> None:
 
 
 def start(time: float, per_epoch: int, total: int, images: int) -> dict[str, Any]:
-    return {"time": time, "event": "start", "step": 0, "images": images, "steps_per_epoch": per_epoch, "total": total}
+    return {
+        "time": time,
+        "event": "start",
+        "step": 0,
+        "images": images,
+        "steps_per_epoch": per_epoch,
+        "total": total,
+    }
 
 
 def event(kind: str, time: float, step: int) -> dict[str, Any]:
@@ -134,8 +167,16 @@ def planned_rates(cfg: Any, ranks: int, images: int, per_epoch: int) -> list[flo
 
 def accuracy(share: float, lr: float, chance: np.random.Generator) -> Iterator[dict[str, Any]]:
     for which, factor in (("average", 1.0), ("weights", 0.97)):
-        top1 = (100 - 20 * abs(math.log10(lr) + 1)) * factor * (1 - math.exp(-5 * share)) + chance.normal(0, 0.4)
-        yield {"which": which, "top1": min(top1, 99.9), "top5": min(100.0, top1 + 6), "total": 357, "loss": 2.3 - 0.022 * top1}
+        top1 = (100 - 20 * abs(math.log10(lr) + 1)) * factor * (1 - math.exp(-5 * share)) + chance.normal(
+            0, 0.4
+        )
+        yield {
+            "which": which,
+            "top1": min(top1, 99.9),
+            "top5": min(100.0, top1 + 6),
+            "total": 357,
+            "loss": 2.3 - 0.022 * top1,
+        }
 
 
 def with_evaluations(lines: list[dict[str, Any]], per_epoch: int, figures: Any) -> list[dict[str, Any]]:
@@ -144,7 +185,10 @@ def with_evaluations(lines: list[dict[str, Any]], per_epoch: int, figures: Any) 
     for line in lines:
         found.append(line)
         if "event" not in line and line["step"] % per_epoch == 0:
-            found += [{"time": line["time"] + 0.2, "event": "evaluation", "step": line["step"], **each} for each in figures(line["step"])]
+            found += [
+                {"time": line["time"] + 0.2, "event": "evaluation", "step": line["step"], **each}
+                for each in figures(line["step"])
+            ]
     return found
 
 
@@ -158,11 +202,23 @@ def finish(root: Path, lines: list[dict[str, Any]], steps: int, score: str, ends
 
 
 def write_transfers(root: Path, lines: list[dict[str, Any]], chance: np.random.Generator) -> None:
-    found = [{"time": BEGIN - 1, "seconds": 14.5, "event": "staged", "what": "digits.zip", "bytes": 612_000_000}]
+    found = [
+        {"time": BEGIN - 1, "seconds": 14.5, "event": "staged", "what": "digits.zip", "bytes": 612_000_000}
+    ]
     for line in [line for line in lines if line.get("event") == "evaluation" and line["which"] == "average"]:
         seconds = 2.2 * chance.lognormal(0, 0.4)
-        found.append({"time": line["time"] + 5, "seconds": seconds, "event": "published", "what": f"checkpoints/densenet100-{line['step']}.ckpt", "bytes": 63_000_000})
-    (root / "transfers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in found), encoding="utf-8")
+        found.append(
+            {
+                "time": line["time"] + 5,
+                "seconds": seconds,
+                "event": "published",
+                "what": f"checkpoints/densenet100-{line['step']}.ckpt",
+                "bytes": 63_000_000,
+            }
+        )
+    (root / "transfers.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in found), encoding="utf-8"
+    )
 
 
 def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
@@ -180,8 +236,22 @@ def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
     for at in range(6):
         file = f"evaluation/mistake_{at}.png"
         Image.fromarray(demo.enlarge(digits.images[threes[at]])).save(root / file)
-        mistakes.append({"name": f"test/{at}.png", "file": file, "truth": "3", "predicted": "5", "confidence": 0.99 - 0.03 * at})
-    found = {"step": step, "classes": DIGITS, "confusion": counts.tolist(), "calibration": {"bins": bins, "ece": 0.0312}, "mistakes": mistakes}
+        mistakes.append(
+            {
+                "name": f"test/{at}.png",
+                "file": file,
+                "truth": "3",
+                "predicted": "5",
+                "confidence": 0.99 - 0.03 * at,
+            }
+        )
+    found = {
+        "step": step,
+        "classes": DIGITS,
+        "confusion": counts.tolist(),
+        "calibration": {"bins": bins, "ece": 0.0312},
+        "mistakes": mistakes,
+    }
     write_json(root / "evaluation.json", found)
 
 
@@ -194,7 +264,13 @@ def draw_overlays(root: Path, names: list[str], chance: np.random.Generator) -> 
     with SegmentationSheet(root / "evaluation" / "overlays.png", 5, names, None) as sheet:  # type: ignore[arg-type]
         for at in range(5):
             image, truth = demo_voc.picture(digits, chance)
-            sheet.add(f"2008_00{at:04d}", image, truth, np.roll(truth, (2, 3), (0, 1)), f"mIoU {0.8 - 0.02 * at:.3f}")
+            sheet.add(
+                f"2008_00{at:04d}",
+                image,
+                truth,
+                np.roll(truth, (2, 3), (0, 1)),
+                f"mIoU {0.8 - 0.02 * at:.3f}",
+            )
 
 
 def write_json(path: Path, found: dict[str, Any]) -> None:
