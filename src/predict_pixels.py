@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from src.model_utils.image_inputs import Image
 from src.model_utils.interrupts import Deferred
 from src.prediction_files import Class, Prediction, Segments
 from src.run_log import RunLog
-from src.segment import Segmenter, likeliest
+from src.segment import Segmenter
 from src.segment_pictures import MaskFolder, Sheet, mask_files
 
 MEASURE = "share"
@@ -54,7 +54,7 @@ def predictions(
         segmenter = Segmenter(network, max(cfg.image_size), cfg.scales, cfg.flip, cfg.per_batch_size, pool)
         with contextlib.closing(pictures.batches(pool, cfg.per_batch_size)) as source:
             for batch in source:
-                labels = segmented(segmenter, [image for _, image in batch if image is not None])
+                labels = segmenter.labels([image for _, image in batch if image is not None])
                 for index, image in batch:
                     if image is None:
                         yield Prediction(*images[index], [], pictures.failed[index])
@@ -63,12 +63,6 @@ def predictions(
                         found = Segments(image, label, masks[index])
                         yield Prediction(*images[index], present(label, names), segments=found)
                 interrupts.check()
-
-
-def segmented(segmenter: Segmenter, images: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """The labels of each image, made as they are asked for."""
-    scales = list(segmenter.by_scale(images)) if images else []
-    return (likeliest(found, image.shape[:2]) for image, found in zip(images, zip(*scales)))
 
 
 def present(label: np.ndarray, names: list[str]) -> list[Class]:

@@ -130,13 +130,10 @@ class Segmenter:
         self.probabilities = probabilities(network, flip)
         self.sides, self.batch, self.pool = [side_of(scale, crop) for scale in scales], batch, pool
 
-    def __call__(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """(H, W, K) float32 sums of probabilities of each of at most `batch` images (H, W, 3) uint8."""
-        sums: list[Any] = [0] * len(images)
-        for found in self.by_scale(images):
-            back = self.pool.map(resized_back, found, images)
-            sums = [total + one for total, one in zip(sums, back)]
-        return sums
+    def labels(self, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+        """(H, W) uint8 of each of at most `batch` images (H, W, 3) uint8, made by the threads while they are asked for."""
+        scales = list(self.by_scale(images)) if images else []
+        return self.pool.map(likeliest, zip(*scales), [image.shape[:2] for image in images])
 
     def by_scale(self, images: Sequence[np.ndarray]) -> Iterator[list[np.ndarray]]:
         """At each scale the (K, h, w) probabilities of each image, without those of what it was filled up with."""
@@ -149,17 +146,11 @@ class Segmenter:
             yield [each[:, :height, :width] for each, (_, (height, width)) in zip(found, fitted)]
 
 
-def resized_back(found: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Probabilities (K, h, w) -> (H, W, K) as `image` (H, W, 3) has pixels."""
-    own = np.ascontiguousarray(found.transpose(1, 2, 0))
-    return cv2.resize(own, image.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-
-
 def likeliest(scales: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
     """(H, W) uint8 for the `size` (H, W) of an image, of its (K, h, w) probabilities at each scale.
 
-    The classes of the largest sums of what `resized_back` gives, of equal ones the first, but made class by class:
-    the sums of a photo of 12 megapixels would take 1 GB for 21 classes.
+    Probabilities are brought to the image's size, bilinearly, and added up over the scales; of equal sums the first class
+    counts. Class by class, because the sums of a photo of 12 megapixels would take 1 GB for 21 classes.
     """
     best, label = np.full(size, -1, np.float32), np.zeros(size, np.uint8)
     for number, planes in enumerate(zip(*scales)):
@@ -191,8 +182,9 @@ def predictions(
             following = batches[number + 1] if number + 1 < len(batches) else []
             ahead = [pool.submit(read, index) for index in following]
             good = [(index, *pair) for index, pair in pairs if pair is not None]
-            sums = segmenter([image for _, image, _ in good]) if good else []
-            yield [(*one, total.argmax(2).astype(np.uint8)) for one, total in zip(good, sums)]
+            yield [
+                (*one, label) for one, label in zip(good, segmenter.labels([image for _, image, _ in good]))
+            ]
 
 
 def count(

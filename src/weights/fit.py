@@ -133,11 +133,15 @@ def check_needs(needs: Mapping[str, tuple], values: Mapping[str, Any], where: st
     """
     other = [name for name, fitting in needs.items() if name in values and values[name] not in fitting]
     if other:
-        wanted = " ".join(f"--{name} {shown(needs[name][0])}" for name in other)
+        wanted = " ".join(f"--{name} {as_argument(needs[name][0])}" for name in other)
         given = ", ".join(shown(values[name]) for name in other)
         raise ConfigError(
             f"{where} ({source}) is for a network with other options: pass {wanted} (now {given})"
         )
+
+
+def as_argument(value: Any) -> str:
+    return "null" if value is None else shown(value)
 
 
 def shown(value: Any) -> str:

@@ -145,11 +145,11 @@ SHOWN_BY = {
         "unit/test_segmentation.py::test_the_scale_mirroring_and_ignored_label_are_options",
     ),
     "data_lst": "unit/test_seg_lists.py::test_splits_by_default",
-    "data_file": "e2e/test_segmentation.py::test_the_documents_scripts_train_and_evaluate_on_cpu_ranks",
+    "data_file": "e2e/test_deeplab.py::test_the_documents_scripts_train_and_evaluate_on_cpu_ranks",
     **dict.fromkeys(
-        ("scales", "flip"), "e2e/test_segmentation.py::test_scales_and_mirror_are_options_of_the_evaluation"
+        ("scales", "flip"), "e2e/test_deeplab.py::test_scales_and_mirror_are_options_of_the_evaluation"
     ),
-    "overlays": "e2e/test_segmentation.py::test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures",
+    "overlays": "e2e/test_deeplab.py::test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures",
     **dict.fromkeys(("aspp_rates", "freeze_bn"), "unit/test_deeplab_v3.py::test_options"),
     "weights_channels": "unit/test_weight_maps.py::test_channels",
     "input_format": "unit/test_exporter.py::test_input_format",

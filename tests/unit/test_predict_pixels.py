@@ -20,29 +20,13 @@ from src.model_utils.errors import CheckpointError, ConfigError, StorageError
 from src.model_utils.image_inputs import Image as Named
 from src.prediction_files import Class, Prediction, Segments
 from src.run_log import RunLog
-from src.segment import Segmenter, likeliest
+from src.segment import likeliest
 from src.tasks.segmentation import probabilities
 from tests import segments
 from tests.unit.test_pictures import ALIKE
-from tests.unit.test_segment import Slanted, linear
 
 RNG = np.random.default_rng(5)
 NAMES = list(voc.DIGITS)
-
-
-@pytest.mark.parametrize("size", [(41, 67), (200, 90)])
-def test_labels_class_by_class_are_those_of_the_sums(size):
-    weight = RNG.normal(size=(7, 3, 3, 3)).astype(np.float32)
-    image = linear(RNG.uniform(0, 255, (6, 6, 3)), *size).astype(np.uint8)
-    with ThreadPoolExecutor(2) as pool:
-        segmenter = Segmenter(Slanted(weight), 49, [0.5, 1.0, 1.75], True, 1, pool)
-        sums = segmenter([image])[0]
-        label = likeliest([found[0] for found in segmenter.by_scale([image])], size)
-    assert label.dtype == np.uint8
-    assert len(np.unique(label)) > 3
-    lost = sums.max(2) - np.take_along_axis(sums, label[..., None].astype(int), 2)[..., 0]
-    assert lost.max() < 1e-5
-    assert (label == sums.argmax(2)).mean() > 0.999
 
 
 def test_of_equal_classes_the_first():

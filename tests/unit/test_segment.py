@@ -136,16 +136,19 @@ def test_probabilities_over_scales_are_those_of_plain_numpy(flip):
     smooth = [linear(RNG.uniform(0, 255, (5, 5, 3)), *size).astype(np.uint8) for size in ((40, 57), (61, 33))]
     with ThreadPoolExecutor(2) as pool:
         segmenter = segment.Segmenter(Slanted(weight), 49, [0.5, 1.0, 1.75], flip, 3, pool)
-        found = segmenter(smooth)
-    for image, sums in zip(smooth, found):
+        by_scale, labels = list(segmenter.by_scale(smooth)), list(segmenter.labels(smooth))
+    for number, (image, label) in enumerate(zip(smooth, labels)):
+        size = image.shape[:2]
+        sums = sum(linear(found[number].transpose(1, 2, 0), *size) for found in by_scale)
         expected = sum(naive_probabilities(weight, image, side) for side in (25, 49, 85))
-        assert sums.shape == (*image.shape[:2], 4)
         if flip:  # filled up and then mirrored, so that the filling lies on the left
             mirrored = weight[:, :, :, ::-1]
             expected = expected + sum(naive_probabilities(mirrored, image, side) for side in (25, 49, 85))
         assert np.abs(sums - expected).max() < 0.05
         assert np.abs(sums - expected).mean() < 0.005
-        assert (sums.argmax(2) == expected.argmax(2)).mean() > 0.99
+        assert label.dtype == np.uint8
+        assert (label == sums.argmax(2)).mean() > 0.999
+        assert (label == expected.argmax(2)).mean() > 0.99
 
 
 def test_progress_is_told_as_the_original_does():
