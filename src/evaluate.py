@@ -20,9 +20,7 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
     Of a run's configuration, what says how it began with other weights does not hold for its own: they have their
     classifier (filter_head) and see RGB (weights_channels). Only the command line's values do.
     """
-    for name, own in {"filter_head": False, "weights_channels": "auto"}.items():
-        if cfg.origin(name) != COMMAND_LINE:
-            cfg = cfg.replace(**{name: own})
+    cfg = of_its_own(cfg)
     kind = task.of(cfg)
     options = kind.options(cfg, workers)
     samples = kind.open_split(options, data_path, train=False)
@@ -40,3 +38,9 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
             results.append(kind.evaluate(cfg, inference, samples, options, ranks, log, path))
             log.info(json.dumps(results[-1], ensure_ascii=False))
     return results
+
+
+def of_its_own(cfg: Any) -> Any:
+    """The configuration for a run's own weights: see `run`."""
+    foreign = {"filter_head": False, "weights_channels": "auto"}
+    return cfg.replace(**{name: own for name, own in foreign.items() if cfg.origin(name) != COMMAND_LINE})

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import build, classify
+from src import build, classify, evaluate
 from src.data import pipeline
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, DataError
@@ -150,9 +150,11 @@ SHOWN_BY = {
         ("scales", "flip"), "e2e/test_deeplab.py::test_scales_and_mirror_are_options_of_the_evaluation"
     ),
     "overlays": "e2e/test_deeplab.py::test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures",
-    **dict.fromkeys(("aspp_rates", "freeze_bn"), "unit/test_deeplab_v3.py::test_options"),
-    "weights_channels": "unit/test_weight_maps.py::test_channels",
-    "input_format": "unit/test_exporter.py::test_input_format",
+    "aspp_rates": "unit/test_deeplab_v3.py::test_the_share_that_is_dropped_and_the_rates_are_options",
+    "freeze_bn": "unit/test_deeplab_v3.py::test_frozen_norms_use_their_statistics_and_do_not_move_them",
+    "output_dir": "e2e/test_segment_inference.py::test_masks_are_what_eval_counts",
+    "weights_channels": "unit/test_weight_maps.py::test_colours_are_turned_round_once_and_only_where_they_have_to_be",
+    "input_format": "unit/test_predict_pixels.py::test_a_model_of_either_layout_is_the_network",
     "all_reduce_fusion": "e2e/test_ranks_equal.py::test_grouped_gradients_are_the_same",
     **dict.fromkeys(
         ("parameter_server", "enable_cache", "freeze_layer", "save_checkpoint"),
@@ -373,3 +375,12 @@ def test_training_starts_from_pretrained_weights(trained, few_digits, tmp_path):
     for name in names:
         if not name.startswith("moments."):
             np.testing.assert_array_equal(one[name].asnumpy(), two[name].asnumpy())
+
+
+def test_how_a_run_began_does_not_hold_for_its_own_weights(tmp_path):
+    file = tmp_path / "run.yaml"
+    file.write_text("net: densenet22\nfilter_head: true\nweights_channels: bgr\n")
+    cfg = evaluate.of_its_own(config.load(["--config_path", str(file)]))
+    assert (cfg.filter_head, cfg.weights_channels) == (False, "auto")
+    typed = evaluate.of_its_own(config.load(["--config_path", str(file), "--weights_channels", "rgb"]))
+    assert (typed.filter_head, typed.weights_channels) == (False, "rgb")
