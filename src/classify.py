@@ -209,8 +209,8 @@ def count(network: nn.Cell, samples: pipeline.Samples, data: DataOptions, ranks:
     batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
     places, seen, predicted = np.zeros((3, len(samples)), np.int64)
     confidences, loss_sum = np.zeros(len(samples), np.float32), 0.0
-    log.start_bar("evaluate", "batch", len(batches))
     with Deferred() as interrupts:
+        log.start_bar("evaluate", "batch", len(batches))
         for (images, labels, weights), indices in zip(batches, batches.indices_by_batch()):
             found, losses, classes, shares = (tensor.asnumpy() for tensor in cell(images, labels))
             is_real = weights.asnumpy() > 0

@@ -198,8 +198,8 @@ def count(
     network.set_train(False)
     mine = range(ranks.rank, len(samples), ranks.size)
     matrix, seen = np.zeros((data.num_classes, data.num_classes), np.int64), 0
-    log.start_bar("evaluate", "image", len(mine))
     with Deferred() as interrupts:
+        log.start_bar("evaluate", "image", len(mine))
         for batch in predictions(network, samples, data, mine, scales, flip):
             for index, image, label, predicted in batch:
                 matrix += confusion(label, predicted, data.num_classes, data.ignore_label)
