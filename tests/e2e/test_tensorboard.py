@@ -40,10 +40,10 @@ class Service:
 
 
 @contextmanager
-def tensorboard(folder: Path, run: str) -> Iterator[Service]:
-    """Serves the event files below `folder` once it knows of `run`."""
+def tensorboard(folder: Path, run: str, fast: str) -> Iterator[Service]:
+    """Serves the event files below `folder` once it knows of `run`; `fast`: whether by its data server in Rust."""
     port = free_port()
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port), "--host", "127.0.0.1", "--load_fast", "false", "--samples_per_plugin", "scalars=0"]
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port), "--host", "127.0.0.1", "--load_fast", fast, "--samples_per_plugin", "scalars=5000"]
     with open(folder.parent / "tensorboard.log", "w") as log, subprocess.Popen(command, env=environment(), stdout=log, stderr=log) as process:
         try:
             service = Service(port)
@@ -70,7 +70,8 @@ def line(step: int, loss: float) -> dict:
     return {"time": 1.79e9 + step, "epoch": 0, "step": step, "loss": loss, "lr": 0.1, "images_per_second": None, "updated": True}
 
 
-def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path):
+@pytest.mark.parametrize("fast", ["true", "false"])
+def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path, fast):
     """One server for both, as it starts slowly."""
     root = synthetic_runs.classification(tmp_path / "20260921-140640")
     logs = tmp_path / "logs"
@@ -78,7 +79,7 @@ def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path):
     assert main([str(root), "--to", "tensorboard", "--out", str(logs)]) == 0, "again: in place of the first"
     resumed(tmp_path, logs / "resumed")
     moved(tmp_path, logs / "moved")
-    with tensorboard(logs, "resumed") as service:
+    with tensorboard(logs, "resumed", fast) as service:
         wait_for_points(service)
         check_converted(service, root)
         for run in ("resumed", "moved"):
@@ -104,8 +105,9 @@ def check_converted(service: Service, root: Path) -> None:
     points = service.points(root.name, "train/loss")
     assert [step for step, _ in points] == list(range(1, 361)), "no step twice, though some were done again"
     assert [value for _, value in points] == pytest.approx(list(expected.values()), rel=1e-6)
-    experiment = service.ask("plugin/hparams/experiment") if False else None
-    assert experiment is None
+    request = json.dumps({"experimentName": ""})
+    options = {each["name"] for each in service.ask("plugin/hparams/experiment", request=request)["hparamInfos"]}
+    assert {"lr", "net", "max_epoch", "image_size"} <= options
 
 
 def resumed(tmp_path: Path, folder: Path) -> None:
