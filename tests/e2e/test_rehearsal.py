@@ -205,7 +205,9 @@ def test_detach_follow_cancel(home, few_digits):
     assert not list(home.folder.glob("bare/**/*.ckpt"))
     page = home.folder / "page.html"
     command = [sys.executable, "-m", "src.report", handle, "--out", str(page)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(**home.env), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(**home.env), capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "densenet22 on digits" in page.read_text()
 

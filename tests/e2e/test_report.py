@@ -49,7 +49,9 @@ class Opened:
     """A page of the report in a browser without a network; what its console says is in `said`."""
 
     def __init__(self, browser, file: Path, width: int = 1280, scheme: str = "light"):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True)
+        context = browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, offline=True
+        )
         self.page, self.said, self.asked = context.new_page(), [], []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
@@ -105,7 +107,7 @@ def test_everything_is_drawn_within_the_screen(opened, name, width, scheme):
     assert shown.page.locator(".chart canvas").count() == len(charts) > 5
     for chart in charts:
         box = shown.page.locator(f"#chart-{chart['id']} canvas").bounding_box()
-        assert 0 < box["x"]
+        assert box["x"] > 0
         assert box["x"] + box["width"] <= width
     background = shown.page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, re.findall(r"\d+", background)[:3]))
@@ -218,7 +220,9 @@ def test_details_of_a_compared_run_open(opened):
 
 def report(*words: object, **env: str) -> Finished:
     command = [sys.executable, "-m", "src.report", *map(str, words)]
-    done = subprocess.run(command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, check=False
+    )
     return Finished(done)
 
 
@@ -229,7 +233,11 @@ def test_a_run_in_a_bucket(minio, bucket, tmp_path):
     for path in [path for path in root.rglob("*") if path.is_file()]:
         client.upload_file(str(path), bucket, f"runs/{root.name}/{path.relative_to(root)}")
     client.put_object(Bucket=bucket, Key=f"runs/{root.name}/checkpoints/x.ckpt", Body=b"0" * 100)
-    keys = {"S3_ENDPOINT": minio.endpoint, "ACCESS_KEY_ID": minio.access_key, "SECRET_ACCESS_KEY": minio.secret_key}
+    keys = {
+        "S3_ENDPOINT": minio.endpoint,
+        "ACCESS_KEY_ID": minio.access_key,
+        "SECRET_ACCESS_KEY": minio.secret_key,
+    }
     for place in (f"obs://{bucket}/runs/", f"obs://{bucket}/runs/{root.name}"):
         done = report(place, "--out", tmp_path / "page.html", **keys)
         assert done.code == 0, done.err

@@ -31,7 +31,9 @@ class Service:
         self.address = f"http://127.0.0.1:{port}/data/"
 
     def ask(self, what: str, **query: object) -> object:
-        with urllib.request.urlopen(f"{self.address}{what}?{urllib.parse.urlencode(query)}", timeout=30) as answer:
+        with urllib.request.urlopen(
+            f"{self.address}{what}?{urllib.parse.urlencode(query)}", timeout=30
+        ) as answer:
             return json.load(answer)
 
     def points(self, run: str, tag: str) -> list[tuple[int, float]]:
@@ -43,8 +45,25 @@ class Service:
 def tensorboard(folder: Path, run: str, fast: str) -> Iterator[Service]:
     """Serves the event files below `folder` once it knows of `run`; `fast`: whether by its data server in Rust."""
     port = free_port()
-    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(port), "--host", "127.0.0.1", "--load_fast", fast, "--samples_per_plugin", "scalars=5000"]
-    with open(folder.parent / "tensorboard.log", "w") as log, subprocess.Popen(command, env=environment(), stdout=log, stderr=log) as process:
+    command = [
+        sys.executable,
+        "-m",
+        "tensorboard.main",
+        "--logdir",
+        str(folder),
+        "--port",
+        str(port),
+        "--host",
+        "127.0.0.1",
+        "--load_fast",
+        fast,
+        "--samples_per_plugin",
+        "scalars=5000",
+    ]
+    with (
+        open(folder.parent / "tensorboard.log", "w") as log,
+        subprocess.Popen(command, env=environment(), stdout=log, stderr=log) as process,
+    ):
         try:
             service = Service(port)
             wait_for(lambda: run in service.ask("runs"), process)
@@ -67,7 +86,15 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 180) -> None
 
 
 def line(step: int, loss: float) -> dict:
-    return {"time": 1.79e9 + step, "epoch": 0, "step": step, "loss": loss, "lr": 0.1, "images_per_second": None, "updated": True}
+    return {
+        "time": 1.79e9 + step,
+        "epoch": 0,
+        "step": step,
+        "loss": loss,
+        "lr": 0.1,
+        "images_per_second": None,
+        "updated": True,
+    }
 
 
 @pytest.mark.parametrize("fast", ["true", "false"])
@@ -83,7 +110,9 @@ def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path, fast):
         wait_for_points(service)
         check_converted(service, root)
         for run in ("resumed", "moved"):
-            assert service.points(run, "train/loss") == [(step, 2.0 if step <= 6 else 1.0) for step in range(1, 13)], run
+            assert service.points(run, "train/loss") == [
+                (step, 2.0 if step <= 6 else 1.0) for step in range(1, 13)
+            ], run
         images = service.ask("plugin/images/tags")["20260921-140640"]
         assert len(images) == 6
 
@@ -91,14 +120,23 @@ def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path, fast):
 def wait_for_points(service: Service) -> None:
     """TensorBoard reads one run after the other."""
     deadline = time.monotonic() + 120
-    while {"20260921-140640", "moved", "resumed"} - set(service.ask("plugin/scalars/tags")) or len(service.points("resumed", "train/loss")) < 12:
+    while {"20260921-140640", "moved", "resumed"} - set(service.ask("plugin/scalars/tags")) or len(
+        service.points("resumed", "train/loss")
+    ) < 12:
         assert time.monotonic() < deadline
         time.sleep(0.5)
 
 
 def check_converted(service: Service, root: Path) -> None:
     tags = set(service.ask("plugin/scalars/tags")[root.name])
-    assert {"train/loss", "train/lr", "train/data_wait", "ranks/step_seconds/1", "evaluation/top1", "evaluation/top1_ema"} <= tags
+    assert {
+        "train/loss",
+        "train/lr",
+        "train/data_wait",
+        "ranks/step_seconds/1",
+        "evaluation/top1",
+        "evaluation/top1_ema",
+    } <= tags
     assert not {"evaluation/miou"} & tags
     records = [json.loads(text) for text in (root / "metrics.jsonl").read_text().splitlines()]
     expected = {record["step"]: record["loss"] for record in records if "event" not in record}
@@ -106,7 +144,9 @@ def check_converted(service: Service, root: Path) -> None:
     assert [step for step, _ in points] == list(range(1, 361)), "no step twice, though some were done again"
     assert [value for _, value in points] == pytest.approx(list(expected.values()), rel=1e-6)
     request = json.dumps({"experimentName": ""})
-    options = {each["name"] for each in service.ask("plugin/hparams/experiment", request=request)["hparamInfos"]}
+    options = {
+        each["name"] for each in service.ask("plugin/hparams/experiment", request=request)["hparamInfos"]
+    }
     assert {"lr", "net", "max_epoch", "image_size"} <= options
 
 

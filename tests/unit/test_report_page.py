@@ -23,7 +23,7 @@ from tests import synthetic_runs
 from tests.conftest import ROOT
 
 LIMIT_BYTES = 2_000_000
-HOSTILE = '</script><script>alert(1)</script>"\'<img src=x onerror=alert(2)>&amp;\u2028'
+HOSTILE = "</script><script>alert(1)</script>\"'<img src=x onerror=alert(2)>&amp;\u2028"
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,12 @@ def test_a_classification_shows_all_there_is(runs, tmp_path):
     assert page.count('src="data:image/png;base64,') == 6
     assert synthetic_runs.REVISION in page
     assert [mark["kind"] for mark in data_of(page)["marks"]] == ["stopped", "continued", "continued", "ended"]
-    labels = {series["label"] for chart in data_of(page)["charts"] if chart["id"] == "score" for series in chart["series"]}
+    labels = {
+        series["label"]
+        for chart in data_of(page)["charts"]
+        if chart["id"] == "score"
+        for series in chart["series"]
+    }
     assert labels == {"top-1 EMA", "top-1 raw", "top-5 EMA", "top-5 raw"}
 
 
@@ -97,8 +102,13 @@ def test_an_old_run_shows_what_it_has(runs, tmp_path):
     assert "cut short: nothing since step 100" in page
 
 
-@pytest.mark.parametrize("name", ["metrics.jsonl", "config.yaml", "versions.json", "evaluation.json", "transfers.jsonl", "result.json"])
-@pytest.mark.parametrize("content", [b"", b"\xff\x00{", b'["a"]', b'{"a": 1}\n{"time": "x", "step": 3, "loss": []}', b"a:\n  - [b"])
+@pytest.mark.parametrize(
+    "name",
+    ["metrics.jsonl", "config.yaml", "versions.json", "evaluation.json", "transfers.jsonl", "result.json"],
+)
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\x00{", b'["a"]', b'{"a": 1}\n{"time": "x", "step": 3, "loss": []}', b"a:\n  - [b"]
+)
 def test_damaged_files_are_left_out(tmp_path, name, content):
     root = synthetic_runs.old(tmp_path / "run")
     (root / name).write_bytes(content)
@@ -118,7 +128,12 @@ def test_an_evaluation_of_another_form_is_left_out(tmp_path, evaluation):
     root = synthetic_runs.old(tmp_path / "run")
     (root / "evaluation.json").write_text(json.dumps(evaluation))
     page = page_of(tmp_path, root)
-    assert not {"Confusion matrix", "Calibration", "Most confident mistakes", "Images, truths and predictions"} & set(heads(page))
+    assert not {
+        "Confusion matrix",
+        "Calibration",
+        "Most confident mistakes",
+        "Images, truths and predictions",
+    } & set(heads(page))
 
 
 def test_pictures_come_from_the_runs_folder_only(tmp_path):
@@ -130,7 +145,11 @@ def test_pictures_come_from_the_runs_folder_only(tmp_path):
 
 def test_nothing_in_a_run_becomes_html(tmp_path):
     root = synthetic_runs.classification(tmp_path / "<b>run & more")
-    options = (root / "config.yaml").read_text().replace("/data/runs & more", HOSTILE.replace('"', '\\"').replace("'", "''"))
+    options = (
+        (root / "config.yaml")
+        .read_text()
+        .replace("/data/runs & more", HOSTILE.replace('"', '\\"').replace("'", "''"))
+    )
     (root / "config.yaml").write_text(options)
     (root / "versions.json").write_text(json.dumps({"machine": HOSTILE, HOSTILE: 1}))
     found = json.loads((root / "evaluation.json").read_text())
@@ -138,7 +157,10 @@ def test_nothing_in_a_run_becomes_html(tmp_path):
     found["mistakes"][0].update(truth=HOSTILE, predicted=HOSTILE, name=HOSTILE)
     (root / "evaluation.json").write_text(json.dumps(found))
     with open(root / "transfers.jsonl", "a") as file:
-        file.write(json.dumps({"time": 1.79e9, "seconds": 99.0, "bytes": 5, "event": HOSTILE, "what": HOSTILE}) + "\n")
+        file.write(
+            json.dumps({"time": 1.79e9, "seconds": 99.0, "bytes": 5, "event": HOSTILE, "what": HOSTILE})
+            + "\n"
+        )
     with open(root / "metrics.jsonl", "a") as file:
         file.write(json.dumps({"event": HOSTILE, "step": 400}) + "\n")
     page = page_of(tmp_path, root)
@@ -153,7 +175,9 @@ def test_the_page_asks_no_network(runs, tmp_path):
     page = page_of(tmp_path, runs["first"])
     assert "default-src 'none'" in page
     addresses = set(re.findall(r"https?://[^\s\"')]+", page))
-    assert addresses == {"https://github.com/leeoniya/uPlot"}, "the comment in the vendored library's first line"
+    assert addresses == {
+        "https://github.com/leeoniya/uPlot"
+    }, "the comment in the vendored library's first line"
 
 
 def test_the_vendored_library_comes_with_its_licence():
@@ -164,12 +188,19 @@ def test_the_vendored_library_comes_with_its_licence():
 
 def test_many_large_runs_stay_small(tmp_path):
     chance = np.random.default_rng(0)
-    roots = [synthetic_runs.classification(tmp_path / f"run{at}", steps=1800, per_epoch=90, ranks=8, seed=at) for at in range(6)]
+    roots = [
+        synthetic_runs.classification(tmp_path / f"run{at}", steps=1800, per_epoch=90, ranks=8, seed=at)
+        for at in range(6)
+    ]
     for root in roots:
         noise = chance.integers(0, 255, (1200, 900, 3), dtype=np.uint8)
         Image.fromarray(noise).save(root / "evaluation" / "overlays.png")
         found = json.loads((root / "evaluation.json").read_text())
-        found.update(overlays="evaluation/overlays.png", confusion=np.full((200, 200), 7).tolist(), classes=[f"class {at}" for at in range(200)])
+        found.update(
+            overlays="evaluation/overlays.png",
+            confusion=np.full((200, 200), 7).tolist(),
+            classes=[f"class {at}" for at in range(200)],
+        )
         (root / "evaluation.json").write_text(json.dumps(found))
     for chosen in (roots[:1], roots):
         assert write(chosen, tmp_path / "report.html").stat().st_size < LIMIT_BYTES
@@ -211,17 +242,25 @@ def test_the_planned_learning_rate_is_the_trainers(tmp_path, words):
     root = synthetic_runs.old(tmp_path / "run")
     (root / "config.yaml").write_text(cfg.to_yaml(origins=True))
     (root / "versions.json").write_text('{"ranks": 4}')
-    (root / "metrics.jsonl").write_text(json.dumps({"event": "start", "step": 0, "images": 5000, "steps_per_epoch": 13}))
+    (root / "metrics.jsonl").write_text(
+        json.dumps({"event": "start", "step": 0, "images": 5000, "steps_per_epoch": 13})
+    )
     steps, rates = planned.learning_rate(run_folder.read(root))
     table = schedule.lr_table(13, schedule.from_config(cfg, 4, 5000))
     assert (steps[0], steps[-1]) == (1, len(table))
-    np.testing.assert_allclose(np.interp(np.arange(len(table)) + 1, steps, rates), table, rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(
+        np.interp(np.arange(len(table)) + 1, steps, rates), table, rtol=1e-5, atol=1e-12
+    )
 
 
 def test_a_long_plan_has_few_points(tmp_path):
     root = synthetic_runs.old(tmp_path / "run")
-    (root / "config.yaml").write_text(config.load(["--net", "resnet50", "--dataset", "imagenet", "--max_epoch", "90"]).to_yaml(True))
-    (root / "metrics.jsonl").write_text(json.dumps({"event": "start", "step": 0, "images": 10**8, "steps_per_epoch": 10**5}))
+    (root / "config.yaml").write_text(
+        config.load(["--net", "resnet50", "--dataset", "imagenet", "--max_epoch", "90"]).to_yaml(True)
+    )
+    (root / "metrics.jsonl").write_text(
+        json.dumps({"event": "start", "step": 0, "images": 10**8, "steps_per_epoch": 10**5})
+    )
     steps, _ = planned.learning_rate(run_folder.read(root))
     assert steps[-1] == 9 * 10**6
     assert len(steps) <= planned.POINTS
@@ -232,7 +271,9 @@ def changed(run: run_folder.RunData) -> dict[str, changes.Change]:
 
 
 def test_what_a_run_changed_is_told_with_what_it_would_have_been(tmp_path):
-    cfg = config.load(["--net", "densenet22", "--dataset", "digits", "--lr", "0.3", "--seed", "7", "--hflip", "0"])
+    cfg = config.load(
+        ["--net", "densenet22", "--dataset", "digits", "--lr", "0.3", "--seed", "7", "--hflip", "0"]
+    )
     (tmp_path / "config.yaml").write_text(cfg.to_yaml(origins=True))
     found = changed(run_folder.read(tmp_path))
     recipe = config.load(["--net", "densenet22", "--dataset", "digits"])
@@ -242,7 +283,20 @@ def test_what_a_run_changed_is_told_with_what_it_would_have_been(tmp_path):
 
 
 def test_the_command_repeats_the_run(tmp_path):
-    words = ["--net", "densenet22", "--dataset", "digits", "--lr_epochs", "3,5", "--image_size", "16,18", "--ckpt_path", "a b'c", "--is_distributed", "false"]
+    words = [
+        "--net",
+        "densenet22",
+        "--dataset",
+        "digits",
+        "--lr_epochs",
+        "3,5",
+        "--image_size",
+        "16,18",
+        "--ckpt_path",
+        "a b'c",
+        "--is_distributed",
+        "false",
+    ]
     cfg = config.load(words)
     (tmp_path / "config.yaml").write_text(cfg.to_yaml(origins=True))
     run = run_folder.read(tmp_path)
@@ -281,13 +335,17 @@ def test_single_figures(runs):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "words"), [(0.2, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (7260, "2 h 1 min"), (90000, "1 d 1 h")]
+    ("seconds", "words"),
+    [(0.2, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (7260, "2 h 1 min"), (90000, "1 d 1 h")],
 )
 def test_durations(seconds, words):
     assert figures.span(seconds) == words
 
 
 def test_titles_tell_runs_apart():
-    assert titles([Path("/a/x/20260101-000000"), Path("/a/y/20260101-000000")]) == ["x/20260101-000000", "y/20260101-000000"]
+    assert titles([Path("/a/x/20260101-000000"), Path("/a/y/20260101-000000")]) == [
+        "x/20260101-000000",
+        "y/20260101-000000",
+    ]
     assert titles([Path("/a/x"), Path("/a/y")]) == ["x", "y"]
     assert titles([Path("/a/x"), Path("/a/x")]) == ["x (1)", "x (2)"]

@@ -82,7 +82,9 @@ def points(curve: Curve) -> list[tuple[int, float]]:
 
 def test_torn_lines_are_passed_over(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'{"step": 1, "loss": 2.0, "time": 5}\n{"step": 2, "lo\n[1]\n{"step": 3, "loss": 1.0}\n{"step": 4, "loss": "\xc3')
+    path.write_bytes(
+        b'{"step": 1, "loss": 2.0, "time": 5}\n{"step": 2, "lo\n[1]\n{"step": 3, "loss": 1.0}\n{"step": 4, "loss": "\xc3'
+    )
     found = metrics.read(path)
     assert points(found.curves["loss"]) == [(1, 2.0), (3, 1.0)]
     assert (found.first, found.last, found.step) == (5.0, 5.0, 3)
@@ -90,7 +92,10 @@ def test_torn_lines_are_passed_over(tmp_path):
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1 << 20])
 def test_blocks_cut_no_line(size):
-    text = "".join(json.dumps({"step": step, "what": "é"}) + "\n" for step in range(50)).encode() + b'{"step": 50}'
+    text = (
+        "".join(json.dumps({"step": step, "what": "é"}) + "\n" for step in range(50)).encode()
+        + b'{"step": 50}'
+    )
     found = [record["step"] for records in metrics.blocks(io.BytesIO(text), size) for record in records]
     assert found == list(range(51))
 
@@ -113,8 +118,12 @@ def test_of_steps_done_again_the_later_ones_count(tmp_path):
     ):
         found = metrics.read(path)
         assert points(found.curves["loss"]) == expected
-        assert [(mark.kind, mark.step, mark.lost, mark.pause) for mark in found.marks] == [("continued", 4, 3, pause)]
-        assert [(each["step"], each["loss"]) for each in lasting.records(path) if "event" not in each] == expected
+        assert [(mark.kind, mark.step, mark.lost, mark.pause) for mark in found.marks] == [
+            ("continued", 4, 3, pause)
+        ]
+        assert [
+            (each["step"], each["loss"]) for each in lasting.records(path) if "event" not in each
+        ] == expected
 
 
 def test_evaluations_that_a_resume_took_back_are_gone(tmp_path):
