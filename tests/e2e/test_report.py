@@ -153,6 +153,21 @@ def test_zooming_narrows_the_axis_of_all_charts(opened, width):
     assert shown.range() == ""
 
 
+def test_two_fingers_zoom(opened):
+    shown = opened("classification", width=390)
+    touch = """([kind, left, right]) => {
+        const over = document.querySelector("#chart-loss .u-over");
+        const box = over.getBoundingClientRect();
+        const touches = [left, right].map((x, identifier) =>
+            new Touch({ identifier, target: over, clientX: box.left + x * box.width, clientY: box.top + 20 }));
+        over.dispatchEvent(new TouchEvent(kind, { touches, bubbles: true }));
+    }"""
+    shown.page.evaluate(touch, ["touchstart", 0.4, 0.6])
+    shown.page.evaluate(touch, ["touchmove", 0.1, 0.9])
+    low, high = (int(value) for value in re.findall(r"\d+", shown.range()))
+    assert (low, high) == (pytest.approx(136, abs=4), pytest.approx(225, abs=4))
+
+
 def test_smoothing_and_log_scale_redraw(opened):
     shown = opened("classification")
     plain = shown.pixels("loss")

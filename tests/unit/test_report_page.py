@@ -206,6 +206,42 @@ def test_many_large_runs_stay_small(tmp_path):
         assert write(chosen, tmp_path / "report.html").stat().st_size < LIMIT_BYTES
 
 
+def test_of_many_ranks_the_fastest_and_the_slowest_are_drawn(tmp_path):
+    root = synthetic_runs.old(tmp_path / "run")
+    seconds = [[(rank * 37 % 100) / 100 + 0.1 for rank in range(100)]] * 3
+    lines = [
+        {"step": at, "time": 1.0, "loss": 1.0, "step_seconds": each} for at, each in enumerate(seconds, 1)
+    ]
+    (root / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    page = page_of(tmp_path, root)
+    times = next(chart for chart in data_of(page)["charts"] if chart["id"] == "step_time")["series"]
+    assert sorted(series["values"][0] for series in times) == [
+        100 + 10 * at for at in (*range(4), *range(88, 100))
+    ]
+    assert page.count("<td>rank ") == 100
+
+
+def test_help_starts_without_numpy():
+    code = (
+        "import sys, runpy; sys.argv = ['report', '--help']\n"
+        "try: runpy.run_module('src.report', run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "assert 'mindspore' not in sys.modules and 'numpy' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("usage: python -m src.report")
+
+
+def test_a_recipe_that_is_gone_leaves_the_defaults(tmp_path):
+    (tmp_path / "config.yaml").write_text(
+        "model:\n  net: gone  # from command line\n  lr: 0.7  # from command line\n"
+    )
+    found = changed(run_folder.read(tmp_path))
+    assert (found["lr"].value, found["lr"].recipe) == (0.7, None)
+    assert found["lr"].default is not None
+
+
 def test_where_it_can_not_be_written_is_one_line(runs, tmp_path, capsys):
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="can't write"):
@@ -331,7 +367,8 @@ def test_single_figures(runs):
     assert 1.2 < ranks[1][3] < 1.4
     assert figures.traffic(first.transfers)[0] == ("staged", 1, 612_000_000, 14.5)
     assert judged.ious(segmentation)["digit 9"] is None
-    assert len(charts.boxes(first, "published")) == 8
+    assert len(charts.boxes(first, "published", 100)) == 8
+    assert len(charts.boxes(first, "published", 3)) == 3
 
 
 @pytest.mark.parametrize(
