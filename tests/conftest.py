@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import uuid
@@ -113,6 +114,16 @@ def minio() -> Iterator[Store]:
         give_up("no MinIO server; install it with scripts/minio.sh")
     with Minio() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser that is on PATH, as Debian's package installs it."""
+    path = shutil.which("chromium")
+    if not path:
+        give_up = pytest.fail if os.environ.get("MINDLIFT_NEED_CHROMIUM") == "1" else pytest.skip
+        give_up("no chromium on PATH; install it (Debian: apt install chromium)")
+    return path
 
 
 @pytest.fixture(scope="session")

@@ -21,6 +21,7 @@ ENTRIES = ("train.py", "eval.py", "export.py", "predict.py")
 PLATFORMS = ("container", "modelarts_v1", "modelarts_v2", "openi_qizhi", "openi_c2net")
 PURE = {
     "src/schedule.py",
+    *(f"src/report/{name}.py" for name in ("series", "markup", "charts", "figures")),
     "src/data/order.py",
     "src/model_utils/options.py",
     "src/model_utils/inputs.py",
@@ -104,6 +105,11 @@ PROGRAM_OF_MODELS = Path("src/models/convert.py")
 @pytest.mark.parametrize("path", [p for p in below("src/models/") if p != PROGRAM_OF_MODELS], ids=str)
 def test_networks_know_nothing_of_the_job(path):
     assert not uses(path, "cloud", "boto3", "src.model_utils", "src.trainer", "os", "socket", "urllib")
+
+
+@pytest.mark.parametrize("path", below("src/report/"), ids=str)
+def test_reports_are_made_without_mindspore(path):
+    assert not uses(path, "mindspore", "cloud", "src.trainer", "src.checkpoint", "src.runs")
 
 
 @pytest.mark.parametrize("path", below("src/data/"), ids=str)

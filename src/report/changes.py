@@ -25,9 +25,8 @@ PLACES = frozenset(
 class Known:
     """What this checkout says of a run's options: the defaults, and the recipe that it used."""
 
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any]
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    recipe_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,16 +41,15 @@ class Change:
 
 
 def known(run: RunData, root: Path = config.ROOT) -> Known:
-    """Read from the files of this checkout, which may be newer than the run."""
+    """Read from the files of this checkout, which may be newer than the run; a recipe that is gone is left out."""
+    schema = config.read_schema(root / config.DEFAULTS)
+    defaults = {name: option.default for name, option in schema.options.items()}
+    wanted = {name: run.options.get(name) or "" for name in ("config_path", "net", "dataset")}
     try:
-        schema = config.read_schema(root / config.DEFAULTS)
-        defaults = {name: option.default for name, option in schema.options.items()}
-        wanted = {name: run.options.get(name) for name in ("config_path", "net", "dataset")}
-        path = recipes.choose_recipe(root, {**wanted, "config_path": wanted["config_path"] or ""})
-        values = config.merge(schema, recipes.read_recipe(path, schema))
-        return Known(defaults, values, path.name)
+        path = recipes.choose_recipe(root, wanted)
+        return Known(defaults, config.merge(schema, recipes.read_recipe(path, schema)))
     except ConfigError:
-        return Known()
+        return Known(defaults)
 
 
 def changes(run: RunData, about: Known) -> list[Change]:

@@ -14,7 +14,8 @@ from src.report.series import Curve, number, rounded
 
 POINTS = 30_000  # of all curves of a page
 LEAST_BUCKETS, MOST_BUCKETS = 20, 1000
-MOST_TRANSFERS = 600
+MOST_TRANSFERS = 1200  # of a page
+FAST_RANKS, SLOW_RANKS = 4, 12  # that are drawn where there are more
 Series = dict[str, Any]
 Draft = tuple[int, str, Curve, str]  # run, label, points, style
 Drafts = Iterator[Draft]
@@ -69,12 +70,21 @@ def per_rank(name: str, factor: float = 1.0) -> Drawn:
 
     def drafts(at: int, run: RunData, several: bool) -> Drafts:
         ranks = run.metrics.per_rank.get(name, [])
-        for rank, curve in enumerate(ranks[:1] if several else ranks):
+        for rank in [0] if several and ranks else telling_ranks(ranks):
+            curve = ranks[rank]
             if len(curve):
                 label = f"rank {rank}" if len(ranks) > 1 else ""
                 yield at, label, Curve(curve.steps, curve.times, curve.values * factor), "line"
 
     return drafts
+
+
+def telling_ranks(ranks: Sequence[Curve]) -> list[int]:
+    """All ranks, or those with the least and the greatest values."""
+    if len(ranks) <= FAST_RANKS + SLOW_RANKS:
+        return list(range(len(ranks)))
+    ordered = sorted(range(len(ranks)), key=lambda rank: ranks[rank].median() if len(ranks[rank]) else 0.0)
+    return sorted(ordered[:FAST_RANKS] + ordered[-SLOW_RANKS:])
 
 
 def learning_rate(at: int, run: RunData, several: bool) -> Drafts:
@@ -125,7 +135,7 @@ def of_records(records: Sequence[Record], name: str) -> Curve:
 def timeline(runs: Sequence[RunData]) -> dict[str, Any] | None:
     """What was staged and published, as boxes in time that are as high as MB/s; the longest if there are many."""
     found = [
-        {"run": at, "label": kind, "boxes": boxes(run, kind)}
+        {"run": at, "label": kind, "boxes": boxes(run, kind, MOST_TRANSFERS // (2 * len(runs)))}
         for at, run in enumerate(runs)
         for kind in dict.fromkeys(str(each.get("event")) for each in run.transfers)
     ]
@@ -136,11 +146,11 @@ def timeline(runs: Sequence[RunData]) -> dict[str, Any] | None:
     )
 
 
-def boxes(run: RunData, kind: str) -> list[list[float]]:
+def boxes(run: RunData, kind: str, most: int) -> list[list[float]]:
     """[start, end, MB/s] in seconds since the run's first line; what was staged before that has times below 0."""
     first = run.metrics.first or min(each["time"] - each["seconds"] for each in run.transfers)
     mine = [each for each in run.transfers if str(each.get("event")) == kind]
-    longest = sorted(mine, key=lambda each: each["seconds"])[-MOST_TRANSFERS:]
+    longest = sorted(mine, key=lambda each: each["seconds"])[-most:]
     found = [
         [
             each["time"] - each["seconds"] - first,

@@ -43,9 +43,8 @@ class TensorBoard:
             folder.mkdir(parents=True, exist_ok=True)
             # the nanoseconds keep two files of one second apart, and in order
             self.writer = writer(str(folder / "events"), f".{time.time_ns()}")
-        if done and had_events:
-            self.take_back(done + 1)
-        elif done:
+        self.begin(done + 1 if had_events else 1)
+        if done and not had_events:
             for record in lasting.records(root / "metrics.jsonl"):
                 if record["step"] <= done:
                     self.add(record)
@@ -101,8 +100,11 @@ class TensorBoard:
             if path and picture:
                 self.put(image(f"evaluation/{path.stem}", np.asarray(picture), dataformats="HWC"), step)
 
-    def take_back(self, first: int) -> None:
-        """What is said of step `first` and later ones in older files of the folder does not hold."""
+    def begin(self, first: int) -> None:
+        """What older files of the folder say of step `first` and later ones does not hold.
+
+        TensorBoard asks for this mark in the first file as well, or else takes the second file for the first.
+        """
         from tensorboardX.proto.event_pb2 import Event, SessionLog
 
         with self.writing():

@@ -22,7 +22,7 @@ def confusions(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     found, cells = [], 0
     for at, run in enumerate(runs):
         rows = run.evaluation.get("confusion")
-        if is_matrix(rows) and cells + len(rows) ** 2 <= MOST_CELLS:
+        if rows is not None and is_matrix(rows) and cells + len(rows) ** 2 <= MOST_CELLS:
             cells += len(rows) ** 2
             found.append({"run": at, "classes": names(run, len(rows)), "rows": rows})
     return found
@@ -62,7 +62,9 @@ def confusion(at: int, found: Sequence[dict[str, Any]]) -> Html:
 def calibration(run: RunData) -> Html:
     """Accuracy over confidence; bars below the diagonal are answers that were too sure."""
     found = run.evaluation.get("calibration")
-    bins = [each for each in found.get("bins") or [] if is_bin(each)] if isinstance(found, dict) else []
+    if not isinstance(found, dict):
+        return Html("")
+    bins = [each for each in found.get("bins") or [] if is_bin(each)]
     if not bins:
         return Html("")
     most = max(each["count"] for each in bins)

@@ -53,8 +53,7 @@ def taken_back(found: Iterable[Record]) -> tuple[list[tuple[int, int]], dict[tup
 
 def least_from_here(cuts: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """Each cut with the least step of it and all later ones."""
-    found, least = [], None
+    found: list[tuple[int, int]] = []
     for place, step in reversed(cuts):
-        least = step if least is None else min(least, step)
-        found.append((place, least))
+        found.append((place, min(step, found[-1][1]) if found else step))
     return found[::-1]

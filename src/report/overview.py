@@ -61,7 +61,7 @@ def best_score(run: RunData, name: str) -> str:
 def progress(run: RunData) -> str:
     total = run.metrics.facts.get("total")
     done = f"{run.metrics.step:,}" if run.metrics.step else ""
-    return f"{done} of {total:,}" if done and isinstance(total, int) else done
+    return f"{done} of {total:,}" if done and isinstance(total, int) and total != run.metrics.step else done
 
 
 def tiles(run: RunData) -> Html:

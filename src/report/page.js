@@ -190,13 +190,25 @@
     return Math.ceil(axis.ticks.size + axis.gap + 4 + plot.ctx.measureText(longest).width / window.devicePixelRatio);
   }
 
-  function options(chart, drawn, axis, width) {
+  // The range of a chart that is not zoomed: that of all measured lines, so that charts lie below each other, and its own.
+  function wholeRange(drawn, axis) {
+    const measured = data.charts.flatMap((chart) => chart.series).filter((series) => series.steps && series.style !== "planned");
+    const places = [
+      ...measured.map((series) => points(series, axis)[0]), ...drawn.map((line) => line.xs),
+      ...drawn.map((line) => (line.series.boxes || []).map((box) => box[1] / clock.seconds)),
+    ].filter((xs) => xs.length);
+    const low = Math.min(...places.map((xs) => xs[0]));
+    const high = Math.max(...places.map((xs) => xs.reduce((most, x) => Math.max(most, x))));
+    const least = axis === "steps" ? 1 : 0.01;
+    return high - low < least ? { min: low - least, max: high + least } : { min: low, max: high };
+  }
+
+  function options(chart, drawn, axis, width, whole) {
     const ink = { stroke: colour("--faint"), grid: { stroke: colour("--grid"), width: 1 }, ticks: { stroke: colour("--grid"), width: 1, size: 5 }, font: "12px system-ui, sans-serif" };
-    const ends = drawn.flatMap((line) => (line.series.boxes || []).map((box) => box[1] / clock.seconds));
     return {
-      width, height: width < 420 ? 210 : 250, padding: [10, 12, 0, 0],
+      width, height: width < 420 ? 210 : 250, padding: [10, 20, 0, 0],
       scales: {
-        x: { time: false, range: (plot, low, high) => wide(low, Math.max(high, plot.zoomed ? -Infinity : Math.max(...ends, -Infinity)), axis) },
+        x: { time: false, range: (plot, low, high) => (plot.zoomed ? [low, high] : [whole.min, whole.max]) },
         y: { distr: state.log.has(chart.id) ? 3 : 1, ...(chart.id === "transfers" ? { range: (_, low, high) => [0, (high || 1) * 1.08] } : {}) },
       },
       axes: [
@@ -217,11 +229,6 @@
     };
   }
 
-  function wide(low, high, axis) { // a range of one place becomes one that can be drawn
-    if (low == null || !Number.isFinite(high)) return [0, 1];
-    return high > low ? [low, high] : [low - (axis === "steps" ? 1 : 0.5), low + (axis === "steps" ? 1 : 0.5)];
-  }
-
   function told(value, axis) { // the place below the cursor; epochs count from 0, as in the log
     const each = several ? null : data.runs[0].steps_per_epoch;
     return place(value, axis) + (axis === "steps" && each && value > 0 ? `, epoch ${Math.floor((value - 1) / each)}` : "");
@@ -234,7 +241,9 @@
     const axis = axisOf(chart);
     const drawn = lines(chart, axis);
     if (plots.has(chart.id)) plots.get(chart.id).destroy();
-    const plot = new uPlot(options(chart, drawn, axis, body.clientWidth), uPlot.join(drawn.map((line) => [line.xs, line.ys])), body);
+    const whole = wholeRange(drawn, axis);
+    const plot = new uPlot(options(chart, drawn, axis, body.clientWidth, whole), uPlot.join(drawn.map((line) => [line.xs, line.ys])), body);
+    plot.whole = whole;
     plot.runs = drawn.map((line) => line.series.run);
     pinch(plot, axis);
     plots.set(chart.id, plot);
@@ -287,9 +296,8 @@
 
   function show(plot, range) {
     plot.zoomed = range;
-    const xs = plot.data[0];
     plot.setSelect({ left: 0, width: 0, top: 0, height: 0 }, false);
-    plot.setScale("x", range || { min: xs[0], max: xs[xs.length - 1] });
+    plot.setScale("x", range || plot.whole);
   }
 
   function zoom(axis, min, max) {

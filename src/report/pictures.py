@@ -31,7 +31,9 @@ def thumbnail(path: Path, side: int = THUMBNAIL) -> str:
 def fitted(path: Path, room: int) -> str:
     """A data: URL of no more than `room` bytes, as large as that lets it be; '' if nothing fits."""
     picture = opened(path)
-    for width in SIDES if picture else ():
+    if picture is None:
+        return ""
+    for width in SIDES:
         url = data_url(shrunk(picture, width, 10 * width))
         if len(url) <= room:
             return url

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from cloud.providers.local import keeper
-from tests.conftest import ROOT, run_program
+from tests.conftest import ROOT, environment, run_program
 from tests.e2e.conftest import Home, wait_for
 from tests.servers import s3_client
 
@@ -199,6 +199,17 @@ def test_detach_follow_cancel(home, few_digits):
     fetched = home.run("fetch", handle, "--out", home.folder / "fetched")
     assert fetched.code == 0, fetched.err
     assert list(Path(fetched.out.strip()).glob("checkpoints/*.ckpt")), "SIGTERM left time to save"
+    bare = home.run("fetch", handle, "--none", "--out", home.folder / "bare")
+    assert bare.code == 0, bare.err
+    assert (Path(bare.out.strip()) / "metrics.jsonl").exists()
+    assert not list(home.folder.glob("bare/**/*.ckpt"))
+    page = home.folder / "page.html"
+    command = [sys.executable, "-m", "src.report", handle, "--out", str(page)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(**home.env), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "densenet22 on digits" in page.read_text()
 
 
 def test_a_killed_platform_leaves_nothing_running(home, few_digits):
