@@ -24,8 +24,8 @@ MANY = {"mapping": "KEY=VALUE", "names": "NAME"}
 ON_A_JOB = ("status", "logs", "wait", "cancel", "fetch")
 EXAMPLES = """examples:
   python cloud/submit.py plan --config cloud/jobs/densenet121_8p.yaml
-  python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml     (submits)
-  python cloud/submit.py submit --provider local --cards 2 --wait
+  python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml --wait
+  python cloud/submit.py --provider local --platform openi-c2net --cards 2 --wait
   python cloud/submit.py logs -f modelarts://cn-north-4/PROJECT/JOB"""
 
 
