@@ -12,7 +12,7 @@ from typing import Any
 
 ENTER, LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"  # another page without a cursor, and back
 HOME, END_LINE, BELOW = "\033[H", "\033[K", "\033[J"
-USUAL = os.terminal_size((80, 24))
+USUAL = (80, 24)
 
 
 def is_screen() -> bool:
@@ -82,10 +82,10 @@ class Screen:
         finally:
             self.is_drawing = False
 
-    def size(self) -> os.terminal_size:
-        """Asked of the terminal: COLUMNS and LINES of the environment do not change with it."""
+    def size(self) -> tuple[int, int]:
+        """Columns and lines, asked of the terminal: COLUMNS and LINES of the environment do not change with it."""
         found = os.get_terminal_size(self.out)
-        return found if found.columns and found.lines else USUAL
+        return (found.columns, found.lines) if found.columns and found.lines else USUAL
 
     def write(self, text: str) -> None:
         data = text.encode(sys.stdout.encoding or "utf-8", "replace")

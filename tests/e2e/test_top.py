@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
 import os
-import pty
 import re
 import select
 import signal
-import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +20,7 @@ from cloud.providers.local.request import Request, State
 from cloud.screen import ENTER, LEAVE
 from tests.conftest import ROOT, environment, run_program
 from tests.e2e.conftest import wait_for
+from tests.terminal import Terminal
 
 FRAME = re.compile(r"\033\[H(.*?)\033\[J", re.DOTALL)
 CODES = re.compile(r"\033\[[\d;]*[Km]")
@@ -110,33 +106,8 @@ def test_mistakes(jobs):
         assert part in done.error
 
 
-class Terminal:
-    """A program in a terminal of its own, and what it has written."""
-
-    def __init__(self, words: list[str], env: dict[str, str], columns: int, lines: int):
-        self.master, slave = pty.openpty()
-        self.slave = slave
-        self.resize(columns, lines)
-        self.process = subprocess.Popen(
-            [sys.executable, *words], cwd=ROOT, env=environment(**env), stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
-        self.said = ""
-
-    def resize(self, columns: int, lines: int) -> None:
-        """The system tells the program by SIGWINCH."""
-        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-
-    def read(self) -> str:
-        while select.select([self.master], [], [], 0)[0]:
-            self.said += os.read(self.master, 1 << 16).decode()
-        return self.said
-
-    def type(self, keys: str) -> None:
-        os.write(self.master, keys.encode())
-
-    def is_echoing(self) -> bool:
-        return bool(termios.tcgetattr(self.slave)[3] & termios.ECHO)
+class Watched(Terminal):
+    """submit.py top, and the pages that it has drawn."""
 
     def frames(self) -> list[list[str]]:
         """The lines of each page that was drawn."""
@@ -155,14 +126,9 @@ def fills(frame: list[str], columns: int, lines: int) -> bool:
 
 
 @pytest.fixture
-def terminal(jobs) -> Iterator[Terminal]:
-    found = Terminal(["cloud/submit.py", "top", "--interval", "60"], jobs, 70, 10)
-    yield found
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(found.process.pid, signal.SIGKILL)
-    found.process.wait()
-    os.close(found.slave)
-    os.close(found.master)
+def terminal(jobs) -> Iterator[Watched]:
+    with Watched([sys.executable, "cloud/submit.py", "top", "--interval", "60"], jobs, 70, 10) as found:
+        yield found
 
 
 def test_a_terminal_is_drawn_anew_when_it_is_resized_and_given_back(terminal):
