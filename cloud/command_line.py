@@ -17,15 +17,17 @@ ABOUT = {
     "wait": "until a job ends: exit code 0 succeeded, 1 failed or stopped, 3 still running at --timeout",
     "cancel": "end a job",
     "list": "my jobs, newest first",
+    "top": "how far my jobs are, again and again: a table of phase, step, loss, accuracy, time left (also: watch)",
     "fetch": "bring results here: a run folder that eval.py takes",
     "selfcheck": "whether this computer and account can submit",
 }
+ALIASES = {"watch": "top"}
 MANY = {"mapping": "KEY=VALUE", "names": "NAME"}
 ON_A_JOB = ("status", "logs", "wait", "cancel", "fetch")
 EXAMPLES = """examples:
   python cloud/submit.py plan --config cloud/jobs/densenet121_8p.yaml
-  python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml     (submits)
-  python cloud/submit.py submit --provider local --cards 2 --wait
+  python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml --wait
+  python cloud/submit.py --provider local --platform openi-c2net --cards 2 --wait
   python cloud/submit.py logs -f modelarts://cn-north-4/PROJECT/JOB"""
 
 
@@ -43,7 +45,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         main_parser().parse_args(words)
     if not words or words[0].startswith("-"):
         words.insert(0, "submit")
-    if not words or words[0] not in ABOUT:
+    words[0] = ALIASES.get(words[0], words[0])
+    if words[0] not in ABOUT:
         raise JobError(f"{words[0]!r} is no command; choose one of {', '.join(ABOUT)}")
     return parser_of(words[0]).parse_args(words[1:], argparse.Namespace(command=words[0]))
 
@@ -83,7 +86,7 @@ def parser_of(command: str) -> argparse.ArgumentParser:
 
 def add_own(parser: argparse.ArgumentParser, command: str) -> None:
     """The options that only this command has."""
-    if command in ("plan", "status", "list", "selfcheck"):
+    if command in ("plan", "status", "list", "selfcheck", "top"):
         parser.add_argument("--json", action="store_true", help="for machines")
     if command == "plan":
         parser.add_argument(
@@ -101,7 +104,12 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             "--all", action="store_true", help="from the first line, also of a log that was followed before"
         )
         parser.add_argument("--node", type=int, metavar="N", help="only this node's, from 0 on")
-    if command == "list":
+    if command == "top":
+        parser.add_argument(
+            "--interval", type=seconds, default=3.0, metavar="S", help="seconds between two looks"
+        )
+        parser.add_argument("--once", action="store_true", help="print the table once")
+    if command in ("list", "top"):
         parser.add_argument(
             "--state", nargs="+", default=[], metavar="PHASE", help="only jobs in these phases"
         )

@@ -167,6 +167,14 @@ def list_jobs(args: argparse.Namespace) -> int:
     return 0
 
 
+def top(args: argparse.Namespace) -> int:
+    from cloud import top as watching
+
+    job, provider = read_job(args)
+    jobs_now = watching.Jobs(provider, [as_phase(word) for word in args.state], args.limit)
+    return watching.watch(jobs_now, args.interval, args.once, args.json)
+
+
 def as_phase(word: str) -> Phase:
     try:
         return Phase(word.lower())
@@ -248,5 +256,5 @@ def selfcheck(args: argparse.Namespace) -> int:
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": plan, "submit": submit, "status": status, "logs": logs, "wait": wait, "cancel": cancel, "list": list_jobs,
-    "fetch": fetch, "selfcheck": selfcheck,
+    "top": top, "fetch": fetch, "selfcheck": selfcheck,
 }  # fmt: skip

@@ -30,6 +30,7 @@ __all__ = [
     "connect",
     "cpus_per_rank",
     "in_cloud_job",
+    "installed_version",
     "leave",
     "prepare_environment",
     "read_ranks",
@@ -55,7 +56,7 @@ def prepare_environment(
     """
     env = os.environ if env is None else env
     if "ONEDNN_MAX_CPU_ISA" not in env:
-        version = _version() if mindspore_version is None else mindspore_version
+        version = installed_version() if mindspore_version is None else mindspore_version
         flags = _cpu_flags() if cpu_flags is None else cpu_flags
         if _major_minor(version) >= _SLOW_ONEDNN_FROM and "avx512f" in flags:
             env["ONEDNN_MAX_CPU_ISA"] = "AVX2"
@@ -112,7 +113,9 @@ def choose_device(
         )
     if target == "GPU":
         _check_gpu(
-            _plugin_folder() if plugins is None else plugins, version or _version(), has_cuda or _has_cuda
+            _plugin_folder() if plugins is None else plugins,
+            version or installed_version(),
+            has_cuda or _has_cuda,
         )
     return target
 
@@ -267,7 +270,8 @@ def _has_cuda() -> bool:
     return True
 
 
-def _version() -> str:
+def installed_version() -> str:
+    """Of MindSpore, by its package's metadata; '' if it is not installed."""
     for name in ("mindspore", "mindspore-ascend", "mindspore-gpu"):
         try:
             return importlib.metadata.version(name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -21,10 +22,12 @@ from cloud.job import Job
 from cloud.package import Package
 from cloud.patience import Patience
 from cloud.positions import Positions
+from cloud.progress import Progress
 from cloud.providers.base import Provider, Status
 from cloud.providers.local.keeper import StoreAccess
 from cloud.states import Phase
-from src.model_utils.moxing_shim import places
+from cloud.top import Jobs
+from src.model_utils.moxing_shim import file, places
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.runner import LocalRunner
@@ -441,3 +444,27 @@ def test_openi_trains_what_was_pushed(rig, tmp_path, monkeypatch):
     assert git("rev-parse", "HEAD")[:12] in text
     job = replace(job, branch="work")
     assert said() == (False, "me/code has no branch work")
+
+
+@on_all
+def test_top_shows_what_a_run_publishes(rig):
+    """By services without a bucket of ours the phase alone."""
+    handle = rig.create("job-one", sleep=600)
+    rig.wait(handle, lambda status: status.phase is Phase.RUNNING)
+    lines = [
+        {"time": 1.0, "event": "start", "step": 0, "steps_per_epoch": 5, "total": 20},
+        {"time": 3.0, "epoch": 0, "step": 4, "loss": 0.5, "images_per_second": 8.0, "step_seconds": [0.5]},
+    ]
+    provider = rig.provider
+    url = provider.show(handle).train_url
+    jobs = Jobs(provider, [Phase.RUNNING], 10)
+    with jobs.store:
+        assert [(row.status.handle, row.progress) for row in jobs.look()] == [(handle, None)]
+        if url:
+            file.write(f"{url}1125-1200/run.json", "{}")
+            file.write(f"{url}1125-1200/metrics.jsonl", "\n".join(map(json.dumps, lines)) + '\n{"ti')
+        found = [row.progress for row in jobs.look()]
+    assert found == [Progress(4, 20, 5, 0.5, 8.0, None, 0.5, 3.0) if url else None]
+    assert (bool(url), jobs.problem) == (bool(rig.job.train_url), "")
+    provider.cancel(handle)
+    rig.wait(handle)

@@ -222,6 +222,7 @@ def test_help_shows_the_recipes_defaults(root, capsys):
         "model:",
         "schedule:",
         "platform:",
+        "examples:",
     ]
 
 

@@ -438,6 +438,7 @@ def test_help(
         "model:",
         "schedule:",
         "platform:",
+        "examples:",
     ]
     words = " ".join(out.split())
     for part in (

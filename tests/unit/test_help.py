@@ -1,0 +1,70 @@
+"""The examples that --help ends with are commands that the programs themselves can read."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+
+import pytest
+
+from cloud import command_line, job
+from src.model_utils import config, config_help
+from src.model_utils.checkpoint_manifest import file_sha256
+from src.model_utils.provenance import side_file_of
+from tests.conftest import ROOT
+
+PROGRAMS = ("train.py", "eval.py", "export.py", "predict.py")
+
+
+def examples(text: str) -> list[list[str]]:
+    """The words of each command behind `examples:`, the last thing that a help text says."""
+    commands = text.partition("\nexamples:\n")[2].replace("\\\n", " ").splitlines()
+    return [shlex.split(command) for command in commands]
+
+
+def shown(prog: str, capsys) -> str:
+    with pytest.raises(SystemExit):
+        config.load(["--help"], prog=prog)
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch):
+    """A folder with what the examples name: a run and an exported model."""
+    run, model = tmp_path / "RUN", tmp_path / "NAME.mindir"
+    run.mkdir()
+    (run / "config.yaml").write_text("model:\n  net: densenet22\ndata:\n  dataset: digits\n")
+    model.write_bytes(b"a model")
+    facts = {
+        "input": {"layout": "NCHW", "shape": [1, 3, 8, 8]}, "options": {"net": "densenet22", "dataset": "digits"},
+        "sha256": file_sha256(model), "class_names": None,
+    }  # fmt: skip
+    side_file_of(model).write_text(json.dumps(facts))
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.mark.parametrize("columns", ["60", "200"])
+@pytest.mark.parametrize("prog", PROGRAMS)
+def test_examples_are_read_by_the_program(desk, monkeypatch, capsys, prog, columns):
+    monkeypatch.setenv("COLUMNS", columns)
+    commands = examples(shown(prog, capsys))
+    assert [shlex.join(words) for words in commands] == list(config_help.EXAMPLES[prog])
+    assert 2 <= len(commands) <= 4
+    for python, program, *words in commands:
+        assert (python, program) == ("python", prog)
+        cfg = config.load(words, prog=prog)
+        given = dict(re.findall(r"--(\w+) (\S+)", " ".join(words)))
+        assert (cfg.net, cfg.dataset) == (given.get("net", cfg.net), given.get("dataset", cfg.dataset))
+        assert list(cfg.inputs) == (["IMAGE_OR_FOLDER"] if prog == "predict.py" else [])
+
+
+def test_examples_of_submit_are_read_by_it(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    commands = examples("\n" + command_line.EXAMPLES)
+    assert 2 <= len(commands) <= 4
+    for python, program, *words in commands:
+        assert (python, program) == ("python", "cloud/submit.py")
+        args = command_line.parse(words)
+        assert job.read(args.config, command_line.flags(args), "now").net
+    assert command_line.main_parser().format_help().endswith(command_line.EXAMPLES + "\n")
