@@ -65,4 +65,6 @@ class Monitor:
             self.cfg, self.inference, self.samples, self.options, self.ranks, self.log, step
         )
         self.log.metric(event="evaluation", step=step, which=which, **found)
+        if self.log.board is not None:
+            self.log.board.pictures(step)
         return found

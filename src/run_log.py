@@ -8,12 +8,15 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from src.model_utils.errors import StorageError
 from src.model_utils.run_paths import RunPaths, append_line
+
+if TYPE_CHECKING:
+    from src.report.events import TensorBoard
 
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -69,6 +72,7 @@ class RunLog:
             file.setFormatter(logging.Formatter(FORMAT))
             self.logger.addHandler(file)
         self.bar: tqdm | None = None
+        self.board: TensorBoard | None = None
 
     def __enter__(self) -> RunLog:
         return self
@@ -104,7 +108,10 @@ class RunLog:
     def metric(self, **values: Any) -> None:
         """One JSON line in metrics.jsonl, rank 0 only."""
         if self.rank == 0 and self.paths is not None:
-            append_line(self.paths.metrics, {"time": round(time.time(), 3), **values})
+            record = {"time": round(time.time(), 3), **values}
+            append_line(self.paths.metrics, record)
+            if self.board is not None:
+                self.board.add(record)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from src.model_utils.run_paths import RunPaths, make_folder, write_atomic
 
 # Options that may change between a run and its continuation.
 FREE = frozenset(
-    """ckpt_path ckpt_interval keep_checkpoint_max is_save_on_master run_eval eval_interval eval_start_epoch resume max_steps num_parallel_workers
+    """ckpt_path ckpt_interval keep_checkpoint_max is_save_on_master run_eval eval_interval eval_start_epoch tensorboard resume max_steps num_parallel_workers
     eval_data_dir data_format skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
     log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
     enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize crop_pct

@@ -23,6 +23,7 @@ from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.monitor import Monitor
 from src.report import page
+from src.report.events import TensorBoard
 from src.run_log import Pace, Reading, RunLog, memory_mb
 from src.runs import Run
 from src.schedule import from_config, lr_table, phase_starts
@@ -331,7 +332,8 @@ def run(
 ) -> Result:
     """Train to the end, evaluate if asked, and return what was reached. Starts from `weights`, if there are any."""
     paths = opened.paths
-    with RunLog(paths, ranks.rank, cfg.progress) as log:
+    with contextlib.ExitStack() as files:
+        log = files.enter_context(RunLog(paths, ranks.rank, cfg.progress))
         log.info(
             f"run {paths.root}: {cfg.net} on {cfg.dataset}, {ranks.size} rank(s), {ms.get_context('device_target')}"
         )
@@ -343,6 +345,9 @@ def run(
             f"{len(trainer.samples)} images, {trainer.per_epoch} steps per epoch, {trainer.total} steps in all;"
             " the first step compiles the graph"
         )
+        if cfg.tensorboard and ranks.rank == 0:
+            log.board = files.enter_context(TensorBoard(paths.root, paths.events, trainer.steps))
+            log.board.options(cfg.to_dict())
         loss, rate, first = trainer.train(started)
         if trainer.samples.skipped:
             log.warning(f"replaced corrupt images {trainer.samples.skipped} times")

@@ -52,7 +52,8 @@ def take_snapshot(root: Path, is_main: bool) -> Snapshot:
             root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation, paths.report,
         )
     ]  # fmt: skip
-    names += [f"{paths.pictures.name}/{path.name}" for path in sorted(paths.pictures.glob("*.png"))]
+    for folder in (paths.pictures, paths.events):
+        names += [f"{folder.name}/{path.name}" for path in sorted(folder.glob("*")) if path.suffix != ".part"]
     logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]
     folders = ["checkpoints"] if is_main else []
     folders += [f"checkpoints/{path.name}" for path in sorted(paths.checkpoints.glob("rank_*"))]

@@ -48,6 +48,11 @@ class RunPaths:
         return self.root / "evaluation.json"
 
     @property
+    def events(self) -> Path:
+        """TensorBoard's."""
+        return self.root / "events"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.html"
 

@@ -128,7 +128,7 @@ SHOWN_BY = {
         "unit/test_crops.py::test_the_mean_is_that_of_144_single_crops",
     ),
     **dict.fromkeys(
-        ("eval_interval", "eval_start_epoch"),
+        ("eval_interval", "eval_start_epoch", "tensorboard"),
         "e2e/test_train.py::test_a_run_leaves_what_the_documents_promise",
     ),
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",

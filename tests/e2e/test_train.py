@@ -37,6 +37,7 @@ def trained(few_digits, tmp_path_factory):
     done = run_program(
         "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", output, "--max_epoch", 3, "--ckpt_interval", 2,
         "--log_interval", 4, "--run_eval", "true", "--eval_interval", 1, "--eval_start_epoch", 2,
+        "--tensorboard", "true",
     )  # fmt: skip
     assert done.code == 0, done.err
     return done
@@ -69,6 +70,8 @@ def test_a_run_leaves_what_the_documents_promise(trained):
     assert sum(each["count"] for each in evaluation["calibration"]["bins"]) == 83
     assert all((run / mistake["file"]).is_file() for mistake in evaluation["mistakes"])
     assert len(evaluation["mistakes"]) == min(12, 83 - np.trace(confusion))
+    assert "<html" in (run / "report.html").read_text()[:200]
+    assert list((run / "events").iterdir()), "TensorBoard's; tests/e2e/test_report.py asks the real one"
     metrics = [line for line in lines if "event" not in line]
     assert all(
         0 <= line["data_wait"] <= 1 and len(line["step_seconds"]) == len(line["memory_mb"]) == 1
