@@ -109,6 +109,22 @@ def old(root: Path, steps: int = 100) -> Path:
     return root
 
 
+def long(root: Path, steps: int, every: int) -> Path:
+    """A run of many steps with a line every so many of them, and a loss of 99 at the line nearest to two thirds."""
+    root.mkdir(parents=True)
+    spike = steps * 2 // 3 // every * every
+    with open(root / "metrics.jsonl", "w", encoding="utf-8") as file:
+        file.write(json.dumps(start(BEGIN, 5004, steps, 1_281_167)) + "\n")
+        for step in range(every, steps + 1, every):
+            loss = 99.0 if step == spike else 2.3 + step * 7919 % 1000 / 1e4
+            file.write(
+                f'{{"time": {BEGIN + 0.3 * step:.3f}, "epoch": {step // 5004}, "step": {step}, "loss": {loss}, "lr": 0.02,'
+                f' "images_per_second": {800 + step % 97}.5, "updated": true, "data_wait": 0.0{step % 89 + 10},'
+                f' "step_seconds": [0.{step % 97 + 100}, 0.31], "memory_mb": [1900.5, 1901.5], "loss_scale": 1024.0, "skipped": 3}}\n'
+            )
+    return root
+
+
 def prepare(root: Path, config_yaml: str, ranks: int) -> None:
     (root / "evaluation").mkdir(parents=True)
     (root / "config.yaml").write_text(config_yaml, encoding="utf-8")

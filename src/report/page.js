@@ -197,6 +197,7 @@
       ...measured.map((series) => points(series, axis)[0]), ...drawn.map((line) => line.xs),
       ...drawn.map((line) => (line.series.boxes || []).map((box) => box[1] / clock.seconds)),
     ].filter((xs) => xs.length);
+    if (!places.length) return { min: 0, max: 1 };
     const low = Math.min(...places.map((xs) => xs[0]));
     const high = Math.max(...places.map((xs) => xs.reduce((most, x) => Math.max(most, x))));
     const least = axis === "steps" ? 1 : 0.01;
@@ -242,7 +243,8 @@
     const drawn = lines(chart, axis);
     if (plots.has(chart.id)) plots.get(chart.id).destroy();
     const whole = wholeRange(drawn, axis);
-    const plot = new uPlot(options(chart, drawn, axis, body.clientWidth, whole), uPlot.join(drawn.map((line) => [line.xs, line.ys])), body);
+    const table = drawn.length ? uPlot.join(drawn.map((line) => [line.xs, line.ys])) : [[]]; // a plan has no times
+    const plot = new uPlot(options(chart, drawn, axis, body.clientWidth, whole), table, body);
     plot.whole = whole;
     plot.runs = drawn.map((line) => line.series.run);
     pinch(plot, axis);

@@ -28,11 +28,28 @@ def pages(tmp_path_factory) -> dict[str, Path]:
     second = synthetic_runs.classification(base / "20260921-151200", lr=0.02, seed=2)
     third = synthetic_runs.classification(base / "20260921-163005", lr=0.4, seed=3, ranks=4, ends=False)
     segmentation = synthetic_runs.segmentation(base / "20260922-090000")
+    cfg = (first / "config.yaml").read_text(encoding="utf-8")
+    begun = {"time": 1.79e9, "event": "start", "step": 0, "images": 1440, "steps_per_epoch": 45, "total": 360}
+    step = {"time": 1.79e9 + 9, "epoch": 0, "step": 1, "loss": 0.0, "lr": 0.0}
+    few = [
+        few_lines(base / name, cfg, lines)
+        for name, lines in (("begun", [begun]), ("step", [step]), ("none", []))
+    ]
     return {
+        **{root.name: write([root], base / f"{root.name}.html") for root in few},
+        "old": write([synthetic_runs.old(base / "20250101-000000")], base / "old.html"),
+        "mixed": write([first, *few], base / "mixed.html"),
         "classification": write([first], base / "classification.html"),
         "segmentation": write([segmentation], base / "segmentation.html"),
         "three": write([first, second, third], base / "three.html"),
     }
+
+
+def few_lines(root: Path, config_yaml: str, lines: list[dict]) -> Path:
+    root.mkdir()
+    (root / "config.yaml").write_text(config_yaml, encoding="utf-8")
+    (root / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +229,24 @@ def test_a_run_can_be_hidden(opened):
     shown.page.locator("#smooth").fill("0")
     shown.page.locator(".hide-run").nth(1).check()
     assert shown.pixels("loss") == before
+
+
+@pytest.mark.parametrize("name", ["begun", "step", "none", "old", "mixed"])
+def test_runs_with_little_to_show_answer_as_well(opened, name):
+    """The fixture looks at the console."""
+    shown = opened(name)
+    for axis in ("time", "steps"):
+        shown.page.get_by_label(axis).check()
+        for chart in shown.page.locator(".chart").all():
+            for button in chart.locator("header button").all():
+                button.click()
+            chart.locator(".u-over").hover()
+        shown.page.locator("#smooth").fill("50")
+        shown.page.locator("#reset").click()
+    assert (
+        shown.page.locator(".chart canvas").count()
+        == {"begun": 1, "none": 0, "step": 2, "old": 3, "mixed": 11}[name]
+    )
 
 
 def test_the_confusion_matrix_answers(opened):

@@ -7,6 +7,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -204,6 +205,17 @@ def test_many_large_runs_stay_small(tmp_path):
         (root / "evaluation.json").write_text(json.dumps(found))
     for chosen in (roots[:1], roots):
         assert write(chosen, tmp_path / "report.html").stat().st_size < LIMIT_BYTES
+
+
+def test_ten_million_steps_open_in_seconds(tmp_path):
+    root = synthetic_runs.long(tmp_path / "run", steps=10_000_000, every=40)
+    started = time.process_time()
+    page = page_of(tmp_path, root)
+    assert time.process_time() - started < 60, "2 s where this was written"
+    assert len(page.encode()) < LIMIT_BYTES
+    loss = next(chart for chart in data_of(page)["charts"] if chart["id"] == "loss")["series"][0]
+    assert loss["steps"][loss["values"].index(99.0)] == 6_666_640
+    assert (loss["steps"][0], loss["steps"][-1]) == (40, 10_000_000)
 
 
 def test_of_many_ranks_the_fastest_and_the_slowest_are_drawn(tmp_path):
