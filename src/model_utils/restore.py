@@ -85,7 +85,14 @@ def fetch_checkpoint(root: Path, folder: str, records: list[Saved], done: Publis
 def fetch_small(root: Path, run: str) -> dict[str, tuple[int, int]]:
     """The files beside the checkpoints, but those that are here already."""
     paths = RunPaths(root)
-    names = [NOTE, *(path.name for path in (paths.config, paths.versions, paths.metrics)), *log_names(run)]
+    names = [
+        NOTE,
+        *(
+            path.name
+            for path in (paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation)
+        ),
+        *log_names(run),
+    ]
     fetched = []
     for name in names:
         if not (root / name).exists():
