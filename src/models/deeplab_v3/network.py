@@ -28,14 +28,14 @@ from src.models.resnet.network import EXPANSION, WIDTHS, Trunk
 
 TASK = "segmentation"
 MULTI_GRID = (1, 2, 4)
-FEATURES = EXPANSION * WIDTHS[-1]
-PYRAMID = 256  # channels of each of its branches, and behind it
+PYRAMID = 256  # channels of each of its branches, and behind it, as published
 
 
 class Variant(NamedTuple):
     blocks: tuple[int, ...]
     output_stride: int
     is_torchvision: bool = False
+    narrow: int = 1  # all channels are divided by it
 
 
 R14, R50, R101 = (1, 1, 1, 1), (3, 4, 6, 3), (3, 4, 23, 3)
@@ -46,8 +46,9 @@ VARIANTS = {
     "deeplab_v3_r50_s16": Variant(R50, 16),
     "deeplab_v3_r50_s8": Variant(R50, 8),
     "deeplab_v3_r50_tv": Variant(R50, 8, is_torchvision=True),
-    "deeplab_v3_r14_s16": Variant(R14, 16),  # one bottleneck a stage: for a first look on a laptop
-    "deeplab_v3_r14_s8": Variant(R14, 8),
+    # one bottleneck a stage and a quarter of the channels, for a first look on a laptop
+    "deeplab_v3_r14_s16": Variant(R14, 16, narrow=4),
+    "deeplab_v3_r14_s8": Variant(R14, 8, narrow=4),
 }
 OPTIONS = (
     "conv_pad", "stem_pool", "bn_eps", "bn_momentum", "weight_init", "dropout", "aspp_rates", "freeze_bn",
@@ -109,16 +110,16 @@ class FarConvNorm(ConvNorm):
 
 
 class Pyramid(nn.Cell):
-    """ASPP, section 3.3: (N, 2048, H, W) -> (N, 256, H, W), of any height and width."""
+    """ASPP, section 3.3: (N, cin, H, W) -> (N, cout, H, W), of any height and width."""
 
-    def __init__(self, rates: tuple[int, ...], block: dict, on_cpu: bool):
+    def __init__(self, cin: int, cout: int, rates: tuple[int, ...], block: dict, on_cpu: bool):
         super().__init__()
         far = FarConvNorm if on_cpu else ConvNorm
-        branches = [ConvNorm(FEATURES, PYRAMID, 1, **block)]
-        branches += [far(FEATURES, PYRAMID, 3, dilation=rate, **block) for rate in rates]
+        branches = [ConvNorm(cin, cout, 1, **block)]
+        branches += [far(cin, cout, 3, dilation=rate, **block) for rate in rates]
         self.branches = nn.CellList(branches)
-        self.pooled = ConvNorm(FEATURES, PYRAMID, 1, **block)
-        self.project = ConvNorm((len(branches) + 1) * PYRAMID, PYRAMID, 1, **block)
+        self.pooled = ConvNorm(cin, cout, 1, **block)
+        self.project = ConvNorm((len(branches) + 1) * cout, cout, 1, **block)
 
     def construct(self, x):
         found = ()
@@ -162,14 +163,19 @@ class DeepLabV3(Trunk):
         self, variant: Variant, num_classes: int, weight_init: str = "he", dropout: float | None = None,
         aspp_rates: str | None = None, freeze_bn: bool = False, on_cpu: bool = False, **trunk,
     ):  # fmt: skip
-        super().__init__(plan_of(variant), weight_init=weight_init, is_frozen=freeze_bn, **trunk)
+        widths = [width // variant.narrow for width in WIDTHS]
+        super().__init__(
+            plan_of(variant), weight_init=weight_init, is_frozen=freeze_bn, widths=widths, **trunk
+        )
         self.is_aligned = not variant.is_torchvision
-        self.aspp = Pyramid(rates_of(aspp_rates, variant), self.block, on_cpu)
+        channels = PYRAMID // variant.narrow
+        rates = rates_of(aspp_rates, variant)
+        self.aspp = Pyramid(EXPANSION * widths[-1], channels, rates, self.block, on_cpu)
         share = 0.5 if variant.is_torchvision else 0.7
         self.dropout = nn.Dropout(p=share if dropout is None else dropout)
-        self.last = ConvNorm(PYRAMID, PYRAMID, 3, **self.block) if variant.is_torchvision else nn.Identity()
-        spread = Uniform(1 / math.sqrt(PYRAMID)) if weight_init == "he" else XavierUniform()
-        self.classifier = nn.Conv2d(PYRAMID, num_classes, 1, has_bias=True, weight_init=spread)
+        self.last = ConvNorm(channels, channels, 3, **self.block) if variant.is_torchvision else nn.Identity()
+        spread = Uniform(1 / math.sqrt(channels)) if weight_init == "he" else XavierUniform()
+        self.classifier = nn.Conv2d(channels, num_classes, 1, has_bias=True, weight_init=spread)
         self.classifier.bias.set_data(initializer("zeros", (num_classes,)))
 
     def construct(self, x):

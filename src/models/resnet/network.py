@@ -84,7 +84,8 @@ def stage(
 
 
 class Trunk(nn.Cell):
-    """Stem and stages: `features` of (N, 3, H, W) images are (N, 2048, H/s, W/s) with s = 4 * the strides' product.
+    """Stem and stages: `features` of (N, 3, H, W) images are (N, C, H/s, W/s) with s = 4 * the strides' product and
+    C four times the last of `widths`, which are those of the stages; 2048 as published.
 
     `plan` has a (stride, dilations of the blocks) for every stage. With `is_frozen` the norms use their moving
     statistics in training, too, and leave them as they are.
@@ -93,19 +94,19 @@ class Trunk(nn.Cell):
     def __init__(
         self, plan: Sequence[tuple[int, Sequence[int]]], conv_pad: str = "sym", stem_pool: str = "sym",
         bn_eps: float | None = None, bn_momentum: float | None = None, weight_init: str = "he", *,
-        is_zero: bool = False, is_frozen: bool = False,
+        is_zero: bool = False, is_frozen: bool = False, widths: Sequence[int] = WIDTHS,
     ):  # fmt: skip
         super().__init__()
         self.block = {
             "pad": conv_pad, "eps": BN_EPS if bn_eps is None else bn_eps, "init": initializer_of(weight_init),
             "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum, "is_frozen": is_frozen,
         }  # fmt: skip
-        self.stem = ConvNorm(3, WIDTHS[0], 7, 2, **self.block)
+        self.stem = ConvNorm(3, widths[0], 7, 2, **self.block)
         self.pool = nn.MaxPool2d(
             3, 2, **({"pad_mode": "same"} if stem_pool == "same" else {"pad_mode": "pad", "padding": 1})
         )
-        stages, cin = [], WIDTHS[0]
-        for width, (stride, dilations) in zip(WIDTHS, plan):
+        stages, cin = [], widths[0]
+        for width, (stride, dilations) in zip(widths, plan):
             stages.append(stage(cin, width, stride, dilations, self.block, is_zero))
             cin = EXPANSION * width
         self.stages = nn.SequentialCell(stages)
