@@ -14,7 +14,7 @@ from cloud.providers.openi import rest
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
 OURS = re.findall(
-    r"^\| `(.+?)` \|", PAGE.partition("## What MindLift says")[2].partition("\n## ")[0], re.MULTILINE
+    r"^\| `([^`]+)`", PAGE.partition("## What MindLift says")[2].partition("\n## ")[0], re.MULTILINE
 )
 
 
