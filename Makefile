@@ -5,7 +5,7 @@ RANKS ?= 1
 VENV ?= .venv$(if $(filter-out python3 2.8.0,$(PYTHON) $(MINDSPORE)),-$(subst /,_,$(patsubst /%,%,$(PYTHON)))-$(MINDSPORE))
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.ready
-SOURCES = src cloud tests $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
+SOURCES = src cloud tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup minio demo demo-cloud test test-all bench bench-sync lint format clean

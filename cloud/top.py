@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import math
 import sys
 import time
 from collections import Counter
@@ -23,6 +24,7 @@ from src.model_utils.errors import MindLiftError
 from src.model_utils.moxing_shim.url import is_remote
 
 SHORTEST_S = 0.5  # between two looks
+SKEW_S = 120.0  # by which the clocks of a service and of its machines may differ
 UNLIMITED = 10**6  # letters of a line, and lines, where nothing limits them
 
 
@@ -42,8 +44,9 @@ class Jobs:
         """Asks the service once; its errors are the caller's. A store that fails leaves the figures as they were."""
         self.problem = ""
         found = list(itertools.islice(self.provider.list(self.phases), self.limit))
-        for status in owners(found):
-            if str(status.handle) not in self.settled and not self.problem:
+        for status in found:
+            is_known = str(status.handle) in self.settled
+            if is_remote(status.train_url) and not is_known and not self.problem:
                 self.renew(status)
         return [Row(status, self.known.get(str(status.handle))) for status in found]
 
@@ -52,21 +55,19 @@ class Jobs:
             if not self.is_reached:  # held to the end: a rehearsal's own store stops when nobody uses it
                 self.store.enter_context(self.provider.reach_store())
                 self.is_reached = True
-            self.known[str(status.handle)] = self.metrics.read(status.train_url)
+            progress = self.metrics.read(status.train_url)
         except (MindLiftError, OSError) as err:
             self.problem = f"no figures: {' '.join(str(err).split())}"
             return
+        self.known[str(status.handle)] = None if is_of_another(status, progress) else progress
         if status.phase.is_final:
             self.settled.add(str(status.handle))
 
 
-def owners(found: Sequence[Status]) -> list[Status]:
-    """The jobs whose run is in a bucket; of those that share one, as a job that continues another, the newest."""
-    newest: dict[str, Status] = {}
-    for status in found:
-        if is_remote(status.train_url):
-            newest.setdefault(status.train_url, status)
-    return list(newest.values())
+def is_of_another(status: Status, progress: Progress | None) -> bool:
+    """Whether a run has gone on since this job ended: another one with the same train_url continues it."""
+    ended = status.started_at + status.duration_s if status.phase.is_final and status.started_at else math.inf
+    return progress is not None and progress.at > ended + SKEW_S
 
 
 def watch(jobs: Jobs, interval_s: float, once: bool, as_json: bool) -> int:

@@ -1,16 +1,17 @@
-"""Say whether this machine can train: `python -m src.doctor --help`."""
+"""Say whether this machine can train: `python -m src.doctor --help`. It runs without any of the requirements."""
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import signal
 import sys
 from collections.abc import Iterator
 
 from src.doctor import access, machine, software, trial
 from src.doctor.finding import PROBLEM, Finding, as_text
 from src.model_utils import device_adapter
-from src.model_utils.job import main as run
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,13 +60,14 @@ def examine(args: argparse.Namespace) -> bool:
 
 def main(argv: list[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    can_train = False
-
-    def body() -> None:
-        nonlocal can_train
-        can_train = examine(args)
-
-    return run(body, debug=False) or int(not can_train)
+    try:
+        return 0 if examine(args) else 1
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # as in `... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return 128 + signal.SIGPIPE
 
 
 if __name__ == "__main__":

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from src.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
 from src.model_utils import device_adapter
+from src.model_utils.cache_place import cache_folder
 from src.model_utils.errors import MindLiftError
 from src.model_utils.ranks import Ranks
-from src.model_utils.staging import cache_folder
 
 GB = 1 << 30
 LEAST_GB, LITTLE_GB = (

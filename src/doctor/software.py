@@ -29,8 +29,10 @@ def all_findings() -> Iterator[Finding]:
     yield project()
     yield system()
     yield python(sys.version_info[:2])
-    yield mindspore(device_adapter.installed_version(), mindspore_folder())
-    yield onednn(os.environ, device_adapter.installed_version())
+    version = device_adapter.installed_version()
+    yield mindspore(version, mindspore_folder())
+    if version:
+        yield onednn(os.environ, version)
     yield requirements(
         (ROOT / "requirements.txt").read_text(), (ROOT / "pip-requirements.txt").read_text(), installed()
     )
@@ -132,11 +134,12 @@ def requirements(pins: str, ranges: str, there: Mapping[str, str]) -> Finding:
         and not fits(there[name], rule)
         and not any(name == each.split()[0] for each in wrong)
     ]
-    faults = [*wrong, *(f"{name} is missing" for name in missing if name in needed)]
-    minor = [*other, *(f"{name} is missing" for name in missing if name not in needed)]
-    if faults:
-        return Finding("requirements", PROBLEM, ", ".join(faults + minor), INSTALL)
-    return graded("requirements", not minor, ", ".join(minor) or f"{len(pinned)} as pinned", INSTALL)
+    lost = [f"missing {', '.join(missing)}"] if missing else []
+    if wrong or any(name in needed for name in missing):
+        return Finding("requirements", PROBLEM, "; ".join([*wrong, *other, *lost]), INSTALL)
+    return graded(
+        "requirements", not other + lost, "; ".join(other + lost) or f"{len(pinned)} as pinned", INSTALL
+    )
 
 
 def specifications(text: str) -> dict[str, str]:

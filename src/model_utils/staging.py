@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable
 from hashlib import sha256
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from src.model_utils import inputs, unpack
+from src.model_utils.cache_place import cache_folder as cache_folder
 from src.model_utils.checkpoint_manifest import MANIFEST, WEIGHTS, Saved, parse
 from src.model_utils.errors import CheckpointError, DataError, StageError
 from src.model_utils.inputs import Source
@@ -24,16 +24,6 @@ from src.model_utils.moxing_shim.url import is_remote, join, local_path
 from src.model_utils.run_paths import write_atomic
 
 Say = Callable[[str], None]
-
-
-def cache_folder(wanted: str) -> Path:
-    """`wanted`, else MINDLIFT_CACHE, else /cache where a platform provides it, else below the user's cache."""
-    if wanted or os.environ.get("MINDLIFT_CACHE"):
-        return Path(wanted or os.environ["MINDLIFT_CACHE"]).expanduser()
-    if os.access("/cache", os.W_OK):
-        return Path("/cache")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
-    return home / "mindlift" if os.access(home.parent, os.W_OK) else Path(tempfile.gettempdir()) / "mindlift"
 
 
 class Stager:

@@ -96,9 +96,9 @@ THERE = {"numpy": "1.26.4", "boto3": "1.42.97", "requests": "2.32.5", "moto": "5
         ({"numpy": "2.0.1"}, PROBLEM, "numpy 2.0.1 (needs >=1.22,<2)"),
         ({"numpy": "1.9"}, PROBLEM, "numpy 1.9 (needs >=1.22,<2)"),
         ({"numpy": "1.25.0"}, WARNING, "numpy 1.25.0 (pinned 1.26.4)"),
-        ({"boto3": None}, PROBLEM, "boto3 is missing"),
-        ({"requests": None}, WARNING, "requests is missing"),
-        ({"numpy": "2.1.0rc1", "requests": "3"}, PROBLEM, "numpy 2.1.0rc1 (needs >=1.22,<2), requests 3 (pinned 2.32.5)"),
+        ({"boto3": None}, PROBLEM, "missing boto3"),
+        ({"requests": None}, WARNING, "missing requests"),
+        ({"numpy": "2.1.0rc1", "requests": "3"}, PROBLEM, "numpy 2.1.0rc1 (needs >=1.22,<2); requests 3 (pinned 2.32.5)"),
     ],
 )  # fmt: skip
 def test_requirements(change, level, says):

@@ -210,6 +210,11 @@ def test_jobs_without_a_bucket_need_no_store():
     assert (provider.reached, jobs.problem) == (0, "")
 
 
-def test_of_jobs_that_continue_one_run_the_newest_has_it():
-    first, second = (status(name, train_url="obs://b/run/") for name in ("newer", "older"))
-    assert top.owners([first, second, status("c")]) == [first]
+def test_a_run_that_went_on_after_a_jobs_end_is_of_another_job():
+    """Which has the same train_url, and continues it."""
+    ended = status("older", Phase.FAILED)  # at NOW
+    assert not top.is_of_another(ended, Progress(at=NOW + 60))
+    assert top.is_of_another(ended, Progress(at=NOW + 600))
+    assert not top.is_of_another(status("newer"), Progress(at=NOW + 600))
+    assert not top.is_of_another(ended, None)
+    assert not top.is_of_another(status("never began", Phase.FAILED, started_at=0.0), Progress(at=NOW))

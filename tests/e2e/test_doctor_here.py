@@ -73,3 +73,26 @@ def test_without_the_import_it_is_quick():
 def test_it_leaves_mindspore_and_numpy_to_others():
     code = "import sys, src.doctor.__main__; assert not {'numpy', 'mindspore', 'boto3'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_it_runs_where_nothing_is_installed():
+    """Without site-packages, as before the set-up."""
+    done = subprocess.run(
+        [sys.executable, "-S", "-m", "src.doctor", "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "")
+    found = levels(done)
+    assert found["mindspore"] == ("problem", "not installed")
+    level, says = found["requirements"]
+    assert (level, says.startswith("missing "), "pyyaml" in says) == ("problem", True, True)
+    assert "import" not in found
+
+
+def test_a_reader_that_leaves():
+    done = subprocess.run(
+        f"{sys.executable} -m src.doctor --quick | head -1; exit ${{PIPESTATUS[0]}}", cwd=ROOT, env=environment(), shell=True,
+        executable="/bin/bash", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (141, "")
+    assert done.stdout.startswith("ok       mindlift: ")

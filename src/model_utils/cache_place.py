@@ -1,0 +1,17 @@
+"""Where what is staged from a bucket is kept on this machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+
+def cache_folder(wanted: str) -> Path:
+    """`wanted`, else MINDLIFT_CACHE, else /cache where a platform provides it, else below the user's cache."""
+    if wanted or os.environ.get("MINDLIFT_CACHE"):
+        return Path(wanted or os.environ["MINDLIFT_CACHE"]).expanduser()
+    if os.access("/cache", os.W_OK):
+        return Path("/cache")
+    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    return home / "mindlift" if os.access(home.parent, os.W_OK) else Path(tempfile.gettempdir()) / "mindlift"
