@@ -253,12 +253,12 @@ def test_freeze_bn_is_every_norm_of_the_network_and_nothing_else():
 
 def test_weights_begin_as_asked_for():
     he, xavier = (models.build(SMALL, 2, {**DEFAULTS, "weight_init": way}) for way in ("he", "xavier"))
-    bound = np.sqrt(6 / (9 * (2048 + 256)))
+    bound = np.sqrt(6 / (9 * (512 + 64)))
     found = xavier.aspp.branches[1].conv.weight.asnumpy()
     assert np.abs(found).max() == pytest.approx(bound, rel=0.01)
     found = he.aspp.branches[1].conv.weight.asnumpy()
-    assert found.std() == pytest.approx(np.sqrt(2 / (9 * 256)), rel=0.01)
-    for built, bound in ((he, 1 / 16), (xavier, np.sqrt(6 / (256 + 2)))):
+    assert found.std() == pytest.approx(np.sqrt(2 / (9 * 64)), rel=0.02)
+    for built, bound in ((he, 1 / 8), (xavier, np.sqrt(6 / (64 + 2)))):
         assert np.abs(built.classifier.weight.asnumpy()).max() == pytest.approx(bound, rel=0.1)
         assert not built.classifier.bias.asnumpy().any()
 
