@@ -139,7 +139,9 @@ def shell_commands(page: Path) -> list[str]:
     ]
     text = re.sub(pages.FENCE, "", page.read_text(encoding="utf-8"))
     inline = [found for found in re.findall(r"`([^`]+)`", text) if found.startswith(("python ", "bash "))]
-    return [command for command in [*fenced, *inline] if parts(command)[0]]
+    rows = re.findall(r"^\| `(--[^`]+)`", text, re.MULTILINE) if page.name == "recipes.md" else []
+    found = [*fenced, *inline, *(f"python train.py {row}" for row in rows)]
+    return [command.replace(" ...", "") for command in found if parts(command)[0]]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

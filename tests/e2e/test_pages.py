@@ -22,7 +22,7 @@ def test_the_page_on_adding_is_followed(tmp_path):
             (folder / block.file).parent.mkdir(parents=True, exist_ok=True)
             (folder / block.file).write_text(block.body, encoding="utf-8")
         elif block.info == pages.RUN:
-            printed += pages.run(block, folder, environment(), 400)
+            printed += pages.run(block, folder, environment(XDG_CACHE_HOME=str(tmp_path)), 400)
     assert printed.count('"steps": 4') == 4, "the network, the data set, the task, the provider's job"
     assert (folder / "plain8.mindir").stat().st_size > 4 * 1586
     assert list(folder.glob("bare/toy/output/*/result.json"))
@@ -47,10 +47,8 @@ def test_quick_commands_of_the_readme(number, folder):
 @pytest.mark.parametrize("number", range(len(marked(pages.RUN))))
 def test_commands_of_the_readme(number, folder):
     block = marked(pages.RUN)[number]
-    if (
-        any(command.startswith("make ") for command in block.commands)
-        and not (folder / ".venv/.ready").exists()
-    ):
+    needs_make = any(command.startswith("make ") for command in block.commands)
+    if needs_make and not (folder / ".venv/.ready").exists():
         pytest.skip("this environment was not made by `make setup`")
     without = "\n".join(command for command in block.commands if command != IS_RUNNING)
     pages.run(pages.Block(block.info, without + "\n"), folder, environment(), 1700)
