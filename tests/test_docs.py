@@ -27,12 +27,13 @@ NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 FLAG = re.compile(r"(?<![\w-])--([A-Za-z]\w*(?:-\w+)*)")
 OF_CONFIG = ("train.py", "eval.py", "export.py", "predict.py")
 OF_OTHERS = {"fast-list", "s3-no-head", "s3-no-check-bucket", "size-only"}  # of rclone
-PLACEHOLDERS = {"NET", "DATASET"}  # where one of a list is wanted; DIR, RUN and FILE are as good as any
+PLACEHOLDERS = {
+    "NET",
+    "DATASET",
+    "TAB",
+    "dens<TAB>",
+}  # where one of a list is wanted; DIR, RUN and FILE are as good as any
 ADDED = {"plain8", "npz"}  # what docs/adding.md adds, and test_the_page_on_adding_is_followed trains
-PROGRAMS = (
-    "postprocess.py", "src.report", "src.models.convert", "src.data.to_mindrecord", "src.data.voc_labels",
-    "src/data/get_dataset_lst.py", "src/data/build_seg_data.py", "benchmarks/bench_sync.py",
-)  # fmt: skip
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -53,7 +54,7 @@ def test_the_pages_name_some_tests():
 def test_lines_of_the_readme_fit_a_window(page):
     lines = page.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
-    assert len(lines) <= 200
+    assert len(lines) <= 210
 
 
 def table_rows(page: Path) -> list[str]:
@@ -86,6 +87,16 @@ def test_every_recipe_is_named():
 SCHEMA = config.read_schema(ROOT / config.DEFAULTS)
 
 
+def is_here(program: str) -> bool:
+    """Whether it is a file or a module of this checkout."""
+    if program.endswith(".py"):
+        return (ROOT / program).is_file()
+    place = ROOT / program.replace(".", "/")
+    return program.startswith("src.") and (
+        place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
+    )
+
+
 @functools.lru_cache(None)
 def help_of(program: str) -> str:
     how = [program] if program.endswith(".py") else ["-m", program]
@@ -116,6 +127,10 @@ def check_command(command: str) -> None:
     program, words = parts(command)
     if program in OF_CONFIG:
         words = [word for word in words if word.lstrip("-") not in SWITCHES]
+        if words and words[-1].startswith("--") and words[-1][2:] in SCHEMA.names:
+            words.append(
+                "true" if SCHEMA.names[words[-1][2:]].kind == "bool" else "TAB"
+            )  # of which only the name is told
         takes = programs.takes_inputs(program)
         flags = words_and_inputs(words, SCHEMA)[0] if takes else list(arguments(words))
         config.check_use(read_line(flags, SCHEMA, False), SCHEMA, program)
@@ -124,7 +139,7 @@ def check_command(command: str) -> None:
             config.load(words, prog=program)
     elif program == "cloud/submit.py" and "--help" not in words:
         command_line.parse(words)
-    elif program in PROGRAMS:
+    elif is_here(program):
         for name in FLAG.findall(command):
             assert f"--{name}" in help_of(program), f"{program} has no --{name}"
 
@@ -168,7 +183,12 @@ def known_flags() -> set[str]:
         for action in command_line.parser_of(command)._actions
         for name in action.option_strings
     }
-    others = {name for program in PROGRAMS for name in FLAG.findall(help_of(program))}
+    sources = [path for folder in ("src", "cloud", "benchmarks") for path in ROOT.glob(f"{folder}/**/*.py")]
+    others = set(
+        re.findall(
+            r'"--([\w-]+)"', "".join(path.read_text("utf-8") for path in [*sources, ROOT / "postprocess.py"])
+        )
+    )
     return {*SCHEMA.names, *SWITCHES, *cloud, *others, *OF_OTHERS}
 
 
