@@ -17,12 +17,12 @@ from typing import Any
 import yaml
 
 from cloud.errors import JobError
+from cloud.handle import PARTS
 from src.model_utils import config
 from src.model_utils.errors import ConfigError
 from src.model_utils.moxing_shim.url import as_folder, is_remote, parse
 from src.model_utils.options import Option, nearest, one_line, pairs, plain
 
-PROVIDERS = ("local", "modelarts", "openi")
 PLATFORMS = ("modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -42,7 +42,7 @@ def key(kind: str, default: Any, text: str, choices: Sequence[Any] = (), low: fl
 class Job:
     """Every key of a job file; each is also a flag of cloud/submit.py."""
 
-    provider: str = key("str", "local", "where it runs", PROVIDERS)
+    provider: str = key("str", "local", "where it runs", tuple(sorted(PARTS)))
     platform: str = key("str", "modelarts-v2", "the contract that --provider local rehearses", PLATFORMS)
     name: str = key("str", "", "the job's name; '': made of net, dataset and the time")
     description: str = key("str", "", "a line for people")

@@ -25,7 +25,8 @@ def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) ->
             "url": job.code_url, "files": len(package.files), "bytes": package.size_bytes,
             "revision": package.revision, "dirty": package.is_dirty, "sha256": package.sha256,
         },
-        "request": plan.request, "platform": plan.platform, "nodes": [node_view(job, plan.platform, n) for n in range(job.nodes)],
+        "request": plan.request, "platform": plan.platform,
+        "nodes": [node_view(job, plan.platform, n) for n in range(job.nodes if plan.platform else 0)],
         "checks": [vars(check) for check in checks],
     }  # fmt: skip
 
@@ -61,16 +62,23 @@ def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
 
 def as_text(plan: dict[str, Any], checks: Sequence[Check]) -> str:
     """The plan for people."""
-    code, first = plan["code"], plan["nodes"][0]
+    code = plan["code"]
     lines = [
-        f"job       {plan['name']} on {plan['provider']} ({plan['platform']})",
+        f"job       {plan['name']} on {plan['provider']} ({plan['platform'] or 'no platform of its own'})",
         f"code      {code['files']} files, {size(code['bytes'])}, revision {code['revision'][:12]}"
         + (" with uncommitted changes" if code["dirty"] else "") + (f" -> {code['url']}" if code["url"] else ""),
         f"results   {plan['train_url'] or 'kept by the service'}",
         "", "request", *indented(json.dumps(plan["request"], indent=2, ensure_ascii=False, default=str)),
-        "", "command of each process", f"  {' '.join(first['command'])}",
-        "", "variables of each process", *(f"  {name}={value}" for name, value in first["environment"].items()),
     ]  # fmt: skip
+    for first in plan["nodes"][:1]:
+        lines += [
+            "",
+            "command of each process",
+            f"  {' '.join(first['command'])}",
+            "",
+            "variables of each process",
+        ]
+        lines += [f"  {name}={value}" for name, value in first["environment"].items()]
     for node, view in enumerate(plan["nodes"]):
         for rank in view.get("ranks", ()):
             lines.append(f"  node {node}: {place(rank['environment'])} in {rank['working_directory']}")

@@ -15,7 +15,7 @@ import numpy as np
 
 from src import evaluation_files, multi_crop
 from src.collectives import all_sum
-from src.data import blacklist, class_names, pipeline
+from src.data import blacklist, class_names, layout, pipeline
 from src.data.pipeline import DataOptions, open_split, train_batches
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
@@ -39,7 +39,7 @@ __all__ = [
     "train_options",
 ]
 
-DATASETS = ("digits", "cifar10", "imagenet")
+DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (
     "data_format", "height", "width", "eval_image_size", "interpolation", "augment", "train_resize", "color_jitter",
     "rand_augment_num_layers", "rand_augment_magnitude", "eval_resize", "crop_pct", "mixup_alpha", "mixup_shares",

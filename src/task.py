@@ -1,7 +1,7 @@
 """What a network is trained for. A task is a module with
 
 - `DATASETS`: the data sets that it can read;
-- `OWN`: the options of default_config.yaml that no other task has;
+- `OWN`: the options of default_config.yaml that not every task has a use for;
 - `options(cfg, workers)`: what of the configuration decides the batches;
 - `train_options(cfg, options, images)`: the same for a training with so many images;
 - `eval_options(options)`: what a training's options mean for its own evaluations;
@@ -40,7 +40,7 @@ def of(cfg: Any) -> ModuleType:
             f"--dataset {cfg.dataset} is not for {name}, which {cfg.net} does; choose one of {known}"
         )
     for other in TASKS.values():
-        for option in other.OWN if other is not found else ():
+        for option in sorted(set(other.OWN) - set(found.OWN)):
             if getattr(cfg, option) != cfg.default(option):
                 raise ConfigError(
                     f"--{option} {getattr(cfg, option)} (from {cfg.origin(option)}) has no effect on {name},"

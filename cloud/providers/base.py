@@ -73,7 +73,7 @@ class Output:
 
 @dataclass(frozen=True)
 class Plan:
-    """What submitting would send. `request` holds no secrets; `platform` is the contract that the job meets."""
+    """What submitting would send. `request` holds no secrets; `platform` is the contract that the job meets, '': none."""
 
     request: Mapping[str, Any]
     platform: str = ""

@@ -7,6 +7,7 @@ one stream per worker thread: there, what an image looks like would depend on th
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import threading
 from collections import deque
@@ -20,16 +21,15 @@ import mindspore.dataset.vision as vision
 import numpy as np
 from PIL import Image
 
-from src.data import augment, cifar10, image_folder, layout, record_read
+from src.data import augment, image_folder, layout, record_read
 from src.data.order import TrainOrder, eval_shard, sample_rng, steps_per_epoch
 from src.data.rand_augment import rand_augment
 from src.model_utils.errors import DataError
 
 STATISTICS = {
     "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
-    "cifar10": ([127.5] * 3, [127.5] * 3),
+    "half": ([127.5] * 3, [127.5] * 3),
 }
-STATISTICS["digits"] = STATISTICS["half"] = STATISTICS["cifar10"]
 RAND_AUGMENT_STAGE, MIXUP_STAGE = 2, 3  # of order.sample_rng
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
@@ -171,7 +171,8 @@ def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
         folder = layout.split_folder(path, train)
         files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)
         return Samples(labels, files=files)
-    images, labels = cifar10.load(path, train, options.num_classes, options.allow_unused_classes)
+    reader = importlib.import_module(f"src.data.{layout.PIXELS[options.dataset]}")
+    images, labels = reader.load(path, train, options.num_classes, options.allow_unused_classes)
     return Samples(labels, images=images)
 
 
@@ -424,7 +425,8 @@ def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -
 
 def statistics(options: DataOptions) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per channel that the network's input is normalised with, in steps of 0 - 255."""
-    return STATISTICS[options.dataset if options.normalize == "auto" else options.normalize]
+    wanted = options.dataset if options.normalize == "auto" else options.normalize
+    return STATISTICS.get(wanted, STATISTICS["half"])
 
 
 def resize_rule(options: DataOptions) -> str:
