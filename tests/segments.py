@@ -14,7 +14,7 @@ from src.data.segmentation import scaled
 from src.model_utils import config
 
 SIDE = 65
-NET = ["--net", "deeplab_v3_r14_s16", "--dataset", "vocdigits", "--image_size", SIDE]
+NET = ["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--image_size", SIDE]
 
 
 def write_images(root: Path, count: int) -> list[Path]:

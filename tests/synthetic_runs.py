@@ -67,7 +67,7 @@ def segmentation(root: Path, *, steps: int = 300, per_epoch: int = 30, seed: int
 
     chance, names = np.random.default_rng(seed), voc.class_names("vocdigits", 11)
     cfg = config.load(
-        ["--net", "deeplab_v3_r14_s16", "--dataset", "vocdigits", "--max_epoch", str(steps // per_epoch)]
+        ["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--max_epoch", str(steps // per_epoch)]
     )
     prepare(root, cfg.to_yaml(origins=True), 1)
     lines = [start(BEGIN, per_epoch, steps, 480)]

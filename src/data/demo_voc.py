@@ -20,7 +20,7 @@ LEAST, MOST, MARGIN = (
     72,
     3,
 )  # pixels: side of a digit's square, of which the margin is left free for the border
-MOST_DIGITS, TRIES = 3, 12
+MOST_DIGITS, TRIES = 4, 12
 NUM_CLASSES = 11
 
 
@@ -45,7 +45,7 @@ def write(part: Path) -> None:
 
 
 def picture(digits: demo.Digits, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """(H, W, 3) uint8 with 1 - 3 of `digits`, and its label (H, W) uint8."""
+    """(H, W, 3) uint8 with 1 - 4 of `digits`, as many as find room, and its label (H, W) uint8."""
     size = SIZES[rng.integers(len(SIZES))]
     image, label = ground(size, rng), np.zeros(size, np.uint8)
     for _ in range(rng.integers(1, MOST_DIGITS + 1)):
@@ -65,11 +65,11 @@ def add(
     image: np.ndarray, label: np.ndarray, digit: np.ndarray, number: int, rng: np.random.Generator
 ) -> None:
     """Draw `digit` (8, 8), values 0 - 16, where it touches no other one; leave it out if there is no such place."""
-    side = int(rng.integers(LEAST, MOST + 1))
+    side = int(rng.integers(LEAST, min(MOST, *label.shape) + 1))
     grey = Image.fromarray(np.round(digit * (255 / 16)).astype(np.uint8))
     inner = side - 2 * MARGIN, side - 2 * MARGIN
     ink = np.pad(np.asarray(grey.resize(inner, Image.Resampling.BICUBIC), np.float32) / 255, MARGIN)
-    shape = Image.fromarray((ink > 0.4).astype(np.uint8))
+    shape = Image.fromarray((ink > 0.3).astype(np.uint8))
     near = np.asarray(shape.filter(ImageFilter.MaxFilter(3 if side < 54 else 5))) > 0
     for _ in range(TRIES):
         top, left = (int(rng.integers(room - side + 1)) for room in label.shape)

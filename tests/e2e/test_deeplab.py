@@ -14,7 +14,7 @@ from tests.conftest import ROOT, run_program, run_ranks
 from tests.e2e.test_scripts import Script
 from tests.e2e.test_train import assert_same
 
-NET = ["--model", "deeplab_v3_r14_s16", "--dataset", "vocdigits", "--crop_size", 65, "--log_interval", 1]
+NET = ["--model", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--crop_size", 65, "--log_interval", 1]
 NO_DROPOUT = ["--dropout", 0]  # MindSpore draws it from a stream of the process
 TRAIN, VAL = 14, 7
 
@@ -142,7 +142,7 @@ def records(images, tmp_path_factory) -> Path:
     return target.with_name(target.name + "0")
 
 
-SMALL = ["--model", "deeplab_v3_r14_s16", "--num_classes", 11, "--crop_size", 65, "--batch_size", 2]
+SMALL = ["--model", "deeplab_v3_r26_s16", "--num_classes", 11, "--crop_size", 65, "--batch_size", 2]
 
 
 def test_the_documents_scripts_train_and_evaluate_on_cpu_ranks(records, images, tmp_path):
@@ -201,7 +201,7 @@ def test_three_stages_as_three_submitted_jobs(home, records, tmp_path):
     for stage, output_stride in (("s16_r1", 16), ("s8_r1", 8), ("s8_r2", 8)):
         config = ROOT / f"cloud/jobs/deeplabv3_{stage}.yaml"
         done = home.run(
-            "--config", config, "--provider", "local", "--allow_dirty", "true", "--cards", 2, "--net", f"deeplab_v3_r14_s{output_stride}",
+            "--config", config, "--provider", "local", "--allow_dirty", "true", "--cards", 2, "--net", f"deeplab_v3_r26_s{output_stride}",
             "--data_url", records.parent, "--train_url", f"{runs}/{stage}/", "--pretrained", weights, "--recipe", *small,
             "--wait", "--out", tmp_path / stage,
         )  # fmt: skip
@@ -211,7 +211,7 @@ def test_three_stages_as_three_submitted_jobs(home, records, tmp_path):
         weights = f"{runs}/{stage}/"
 
 
-LEARNT = {1: 0.50, 2: 0.45}  # mean IoU at least
+LEARNT = {1: 0.65, 2: 0.50}  # mean IoU at least
 
 
 @pytest.mark.heavy
@@ -219,11 +219,11 @@ LEARNT = {1: 0.50, 2: 0.45}  # mean IoU at least
 def test_a_whole_training_reaches_its_miou(ranks, tmp_path):
     words = [
         "--net",
-        "deeplab_v3_r14_s16",
+        "deeplab_v3_r26_s16",
         "--dataset",
         "vocdigits",
         "--batch_size",
-        16 // ranks,
+        8 // ranks,
         "--ckpt_path",
         tmp_path,
     ]

@@ -17,7 +17,7 @@ from tests.golden.weights import seeded
 from tests.unit.test_layers import with_statistics
 from tests.unit.test_models import DEFAULTS
 
-SMALL = "deeplab_v3_r14_s16"
+SMALL = "deeplab_v3_r26_s16"
 BLOCK = {"eps": 1e-5, "momentum": 0.9, "init": Normal(0.3)}
 
 
@@ -132,7 +132,7 @@ def test_logits_are_those_of_the_reference(net):
     [
         ("deeplab_v3_s16", [1, 2, 2, 1], [{1}, {1}, {1}, (2, 4, 8)]),
         ("deeplab_v3_s8", [1, 2, 1, 1], [{1}, {1}, {2}, (4, 8, 16)]),
-        ("deeplab_v3_r14_s8", [1, 2, 1, 1], [{1}, {1}, {2}, (4,)]),
+        ("deeplab_v3_r26_s8", [1, 2, 1, 1], [{1}, {1}, {2}, (4, 8)]),
     ],
 )
 def test_strides_and_dilations(net, strides, dilations):
@@ -192,10 +192,10 @@ def test_the_share_that_is_dropped_and_the_rates_are_options():
         built = models.build(net, 2, {**DEFAULTS, **options})
         return built.dropout.p, [branch.conv.dilation[0] for branch in built.aspp.branches]
 
-    assert of("deeplab_v3_r14_s8") == (0.7, [1, 6, 12, 18]), "as in the published checkpoints"
+    assert of("deeplab_v3_r26_s8") == (0.7, [1, 6, 12, 18]), "as in the published checkpoints"
     assert of(SMALL, dropout=0.1, aspp_rates=" 1, 2,30") == (0.1, [1, 1, 2, 30])
     assert of("deeplab_v3_r50_tv") == (0.5, [1, 12, 24, 36])
-    for net, rates in ((SMALL, (6, 12, 18)), ("deeplab_v3_r14_s8", (12, 24, 36))):
+    for net, rates in ((SMALL, (6, 12, 18)), ("deeplab_v3_r26_s8", (12, 24, 36))):
         assert deeplab.rates_of("paper", deeplab.VARIANTS[net]) == rates
 
 
@@ -246,7 +246,7 @@ def test_freeze_bn_is_every_norm_of_the_network_and_nothing_else():
     plain, frozen = (models.build(SMALL, 2, {**DEFAULTS, "freeze_bn": on}) for on in (False, True))
     for built, value in ((plain, None), (frozen, False)):
         found = [cell.norm.use_batch_statistics for _, cell in layers.foldable(built)]
-        assert found == [value] * 23
+        assert found == [value] * 35
     names = [[p.name for p in built.trainable_params()] for built in (plain, frozen)]
     assert names[0] == names[1]
 
@@ -281,7 +281,7 @@ def test_stages_follow_one_another_and_classes_change(tmp_path):
     file = checkpoint.save(tmp_path, SMALL, source.get_parameters(), 1, 1, 0, build.network_options(first))
     given = source.parameters_dict()
     for classes, options in ((21, {}), (5, {"filter_head": "true"})):
-        cfg = configuration("deeplab_v3_r14_s8", classes, freeze_bn="true", **options)
+        cfg = configuration("deeplab_v3_r26_s8", classes, freeze_bn="true", **options)
         network = build.network(cfg, "CPU")
         new = network.classifier.weight.asnumpy().copy()
         assert build.load_pretrained(cfg, network, file) == ""
@@ -292,7 +292,7 @@ def test_stages_follow_one_another_and_classes_change(tmp_path):
     with pytest.raises(
         CheckpointError, match="classifier has 21 classes, this network's 5; pass --filter_head"
     ):
-        build.load_pretrained(configuration("deeplab_v3_r14_s8", 5), network, file)
+        build.load_pretrained(configuration("deeplab_v3_r26_s8", 5), network, file)
     same = configuration(SMALL, 21, aspp_rates="6, 12,18")
     build.load_pretrained(same, source, file)
     other = configuration(SMALL, 21, aspp_rates="1,2,3")

@@ -38,7 +38,7 @@ class Variant(NamedTuple):
     narrow: int = 1  # all channels are divided by it
 
 
-R14, R50, R101 = (1, 1, 1, 1), (3, 4, 6, 3), (3, 4, 23, 3)
+R26, R50, R101 = (2, 2, 2, 2), (3, 4, 6, 3), (3, 4, 23, 3)
 VARIANTS = {
     "deeplab_v3_s16": Variant(R101, 16),
     "deeplab_v3_s8": Variant(R101, 8),
@@ -46,9 +46,9 @@ VARIANTS = {
     "deeplab_v3_r50_s16": Variant(R50, 16),
     "deeplab_v3_r50_s8": Variant(R50, 8),
     "deeplab_v3_r50_tv": Variant(R50, 8, is_torchvision=True),
-    # one bottleneck a stage and a quarter of the channels, for a first look on a laptop
-    "deeplab_v3_r14_s16": Variant(R14, 16, narrow=4),
-    "deeplab_v3_r14_s8": Variant(R14, 8, narrow=4),
+    # two bottlenecks a stage and a quarter of the channels, for a first look on a laptop
+    "deeplab_v3_r26_s16": Variant(R26, 16, narrow=4),
+    "deeplab_v3_r26_s8": Variant(R26, 8, narrow=4),
 }
 OPTIONS = (
     "conv_pad", "stem_pool", "bn_eps", "bn_momentum", "weight_init", "dropout", "aspp_rates", "freeze_bn",
