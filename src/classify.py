@@ -16,28 +16,14 @@ import numpy as np
 from src import evaluation_files, multi_crop
 from src.collectives import all_sum
 from src.data import blacklist, class_names, layout, pipeline
-from src.data.pipeline import DataOptions, open_split, train_batches
+from src.data.pipeline import DataOptions
+from src.data.pipeline import open_split as open_split
+from src.data.pipeline import train_batches as train_batches
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.step import Objective
 from src.tasks.classification import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
-
-__all__ = [
-    "DATASETS",
-    "OWN",
-    "describe",
-    "eval_options",
-    "evaluate",
-    "final_figures",
-    "input_size",
-    "objective",
-    "open_split",
-    "options",
-    "progress",
-    "train_batches",
-    "train_options",
-]
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (

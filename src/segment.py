@@ -21,7 +21,9 @@ import numpy as np
 from src.collectives import all_sum
 from src.data import layout, voc
 from src.data.pipeline import STATISTICS
-from src.data.segmentation import Options, Samples, open_split, scaled, side_of, train_batches
+from src.data.segmentation import Options, Samples, scaled, side_of
+from src.data.segmentation import open_split as open_split
+from src.data.segmentation import train_batches as train_batches
 from src.model_utils.command_line import COMMAND_LINE
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
@@ -29,22 +31,6 @@ from src.run_log import RunLog
 from src.segment_files import InRun, Kept
 from src.step import Objective
 from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
-
-__all__ = [
-    "DATASETS",
-    "OWN",
-    "describe",
-    "eval_options",
-    "evaluate",
-    "final_figures",
-    "input_size",
-    "objective",
-    "open_split",
-    "options",
-    "progress",
-    "train_batches",
-    "train_options",
-]
 
 DATASETS = layout.SEGMENTED
 OWN = (
