@@ -102,6 +102,7 @@ def test_a_continued_training_ends_with_the_same_weights(trained, images, tmp_pa
     assert_same(trained.result["checkpoint"], again.result["checkpoint"])
 
 
+@pytest.mark.heavy
 def test_another_number_of_classes_starts_from_a_checkpoint_without_its_head(trained, images, tmp_path):
     words = ["--num_classes", 13, "--ckpt_pre_trained", trained.result["checkpoint"], "--max_steps", 1]
     refused = run_program(
@@ -145,6 +146,7 @@ def records(images, tmp_path_factory) -> Path:
 SMALL = ["--model", "deeplab_v3_r26_s16", "--num_classes", 11, "--crop_size", 65, "--batch_size", 2]
 
 
+@pytest.mark.heavy
 def test_the_documents_scripts_train_and_evaluate_on_cpu_ranks(records, images, tmp_path):
     alone = Script(
         "run_standalone_train_cpu.sh",

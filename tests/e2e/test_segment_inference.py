@@ -87,6 +87,7 @@ def test_masks_are_what_eval_counts(data, figures, tmp_path):
     assert Image.open(tmp_path / "sheet.png").height > 300
 
 
+@pytest.mark.heavy
 def test_several_scales_and_mirrored(data, tmp_path):
     how = ["--scales", 0.5, "--scales", 1.0, "--flip"]
     weights = [*segments.NET, "--ckpt_file", data / "net.ckpt"]
@@ -95,6 +96,7 @@ def test_several_scales_and_mirrored(data, tmp_path):
     assert ious(data, tmp_path / "out") == pytest.approx(evaluated(data, *how)["per_class"], abs=2e-6)
 
 
+@pytest.mark.heavy
 def test_a_model_finds_what_its_checkpoint_does(data, model, figures, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes((data / "images/a_0.png").read_bytes()[:200])

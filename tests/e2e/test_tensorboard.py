@@ -97,7 +97,7 @@ def line(step: int, loss: float) -> dict:
     }
 
 
-@pytest.mark.parametrize("fast", ["true", "false"])
+@pytest.mark.parametrize("fast", ["true", pytest.param("false", marks=pytest.mark.heavy)])
 def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path, fast):
     """One server for both, as it starts slowly."""
     root = synthetic_runs.classification(tmp_path / "20260921-140640")
