@@ -303,6 +303,7 @@ def known() -> dict[str, dict[str, object]]:
     return {}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("option", EFFECTS)
 def test_an_option_changes_what_it_is_for_and_nothing_else(option, folders, known):
     base, value, wanted = EFFECTS[option]

@@ -216,6 +216,7 @@ def test_a_run_goes_to_the_bucket_and_comes_back(url, tmp_path, said):
     assert back == tmp_path / "b" / root.name
     assert sorted(content_names(back)) == [
         "checkpoints/manifest.jsonl", "checkpoints/net-1_8.ckpt", "logs/rank_0.log", "metrics.jsonl", "run.json",
+        "transfers.jsonl",
     ]  # fmt: skip
     save(back, 9)
     publish(back, url, 3, done)

@@ -94,5 +94,5 @@ def variant_of(shapes: Shapes, variants: Mapping) -> str | None:
     depths = tuple(count_of(shapes, rf"stages\.{stage}\.(\d+)\.") for stage in range(4))
     shape = (depths, "last.conv.weight" in shapes)
     return next(
-        (name for name, (blocks, _, has_last) in variants.items() if (blocks, has_last) == shape), None
+        (name for name, found in variants.items() if (found.blocks, found.is_torchvision) == shape), None
     )
