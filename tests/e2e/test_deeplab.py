@@ -213,7 +213,7 @@ def test_three_stages_as_three_submitted_jobs(home, records, tmp_path):
         weights = f"{runs}/{stage}/"
 
 
-LEARNT = {1: 0.65, 2: 0.50}  # mean IoU at least
+LEARNT = {1: 0.65, 2: 0.65}  # mean IoU at least
 
 
 @pytest.mark.heavy
