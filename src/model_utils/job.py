@@ -14,7 +14,7 @@ from pathlib import Path
 from src.model_utils import config, device_adapter, inputs, local_adapter, node_gate
 from src.model_utils.adapter import Adapter
 from src.model_utils.config import Config
-from src.model_utils.errors import ConfigError, MindLiftError, RankError
+from src.model_utils.errors import ConfigError, DataError, MindLiftError, RankError
 from src.model_utils.interrupts import Deferred
 from src.model_utils.local_adapter import LocalAdapter
 from src.model_utils.moxing_shim.url import is_remote
@@ -115,6 +115,8 @@ def check_files(cfg: Config, train: bool) -> None:
     from src.weights import forms
 
     folder = data_folder(cfg, train)
+    if train and cfg.data_file and not cfg.data_dir and not Path(folder).is_dir():
+        raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
         check_layout(cfg, path, train)

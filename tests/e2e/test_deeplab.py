@@ -119,6 +119,7 @@ def test_another_number_of_classes_starts_from_a_checkpoint_without_its_head(tra
     [
         (["--mixup_alpha", 0.2], ["--mixup_alpha 0.2", "no effect on segmentation"]),
         (["--aspp_rates", "6,12"], ["--aspp_rates 6,12", "three numbers"]),
+        (["--data_root", "", "--data_file", "/nowhere/x0"], ["--data_file /nowhere/x0", "/nowhere"]),
         (["--data_lst", "nowhere.txt"], ["nowhere.txt", "--data_lst"]),
     ],
 )  # fmt: skip
