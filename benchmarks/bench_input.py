@@ -87,12 +87,12 @@ def make_data(folder: Path) -> None:
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
     from src import build
-    from src.data import pipeline
+    from src.data import split
     from src.model_utils import config
 
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = build.data_options(cfg, workers=1)
-    return options, pipeline.open_split(options, folder, train=True)
+    return options, split.open_split(options, folder, train=True)
 
 
 def ours(name: str, folder: Path, data_format: str = "files") -> Iterator:

@@ -105,10 +105,10 @@ class Bytes:
 
 
 def of_original(samples, options, batches: int):
-    from src.data import pipeline
+    from src.data import batches
 
     source = Bytes(samples, batches * options.per_batch_size)
-    dataset = pipeline.generator(source, ["data", "label"]).map(
+    dataset = batches.generator(source, ["data", "label"]).map(
         Original(options), ["data", "label"], ["data", "label"], num_parallel_workers=options.workers
     )
     return dataset.batch(options.per_batch_size).create_tuple_iterator(num_epochs=1, do_copy=False)

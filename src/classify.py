@@ -15,10 +15,10 @@ import numpy as np
 
 from src import evaluation_files, multi_crop
 from src.collectives import all_sum
-from src.data import blacklist, class_names, layout, pipeline
-from src.data.pipeline import DataOptions
-from src.data.pipeline import open_split as open_split
+from src.data import blacklist, class_names, layout, pipeline, split
 from src.data.pipeline import train_batches as train_batches
+from src.data.split import DataOptions
+from src.data.split import open_split as open_split
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
@@ -69,7 +69,7 @@ def input_size(cfg: Any) -> tuple[int, int]:
 def describe(cfg: Any, batch: int) -> dict[str, Any]:
     """What somebody has to know of an exported model's output and of its images, as JSON."""
     data = options(cfg, workers=1)
-    mean, std = pipeline.statistics(data)
+    mean, std = split.statistics(data)
     return {
         "output": {"shape": [batch, cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
         "preprocessing": {"resize": pipeline.resize_rule(data), "mean": mean, "std": std, "range": "0 - 255"},
@@ -98,7 +98,7 @@ def progress(at: Any) -> list[str]:
 def evaluate(
     cfg: Any,
     network: nn.Cell,
-    samples: pipeline.Samples,
+    samples: split.Samples,
     data: DataOptions,
     ranks: Any,
     log: RunLog,
@@ -118,7 +118,7 @@ def evaluate(
 def final_figures(
     cfg: Any,
     network: nn.Cell,
-    samples: pipeline.Samples,
+    samples: split.Samples,
     data: DataOptions,
     ranks: Any,
     log: RunLog,
@@ -138,7 +138,7 @@ def final_figures(
 
 
 def details(
-    cfg: Any, samples: pipeline.Samples, outcome: Outcome, step: int
+    cfg: Any, samples: split.Samples, outcome: Outcome, step: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The content of evaluation.json, and the pictures of the most confident mistakes by file name."""
     there = np.flatnonzero(outcome.is_there)
@@ -187,7 +187,7 @@ class Outcome:
         return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
 
 
-def count(network: nn.Cell, samples: pipeline.Samples, data: DataOptions, ranks: Any, log: RunLog) -> Outcome:
+def count(network: nn.Cell, samples: split.Samples, data: DataOptions, ranks: Any, log: RunLog) -> Outcome:
     """One crop of each image. Raises RuntimeError if an image was not evaluated once."""
     network.set_train(False)
     cell = Places(network, data.num_classes)

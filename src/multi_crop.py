@@ -21,7 +21,7 @@ import mindspore.ops as ops
 import numpy as np
 
 from src.collectives import all_sum
-from src.data import crops, pipeline
+from src.data import crops, split
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.interrupts import Deferred
 from src.model_utils.run_paths import append_line, make_folder, read_lines
@@ -77,7 +77,7 @@ class Journal:
         })  # fmt: skip
 
 
-def journal_folder(cfg: Any, checkpoint: Path, samples: pipeline.Samples) -> Path:
+def journal_folder(cfg: Any, checkpoint: Path, samples: split.Samples) -> Path:
     """The same for the same weights, images and options, and another one otherwise."""
     assert samples.files is not None
     facts = {name: getattr(cfg, name) for name in LAID_OUT}
@@ -89,8 +89,8 @@ def journal_folder(cfg: Any, checkpoint: Path, samples: pipeline.Samples) -> Pat
 
 def evaluate(
     network: nn.Cell,
-    samples: pipeline.Samples,
-    options: pipeline.DataOptions,
+    samples: split.Samples,
+    options: split.DataOptions,
     ranks: Any,
     log: RunLog,
     cfg: Any,
@@ -106,7 +106,7 @@ def evaluate(
         log.info(f"continuing: {len(samples) - len(left)} of {len(samples)} images are in {folder}")
     own = left[ranks.rank :: ranks.size]
     network.set_train(False)
-    cell = CropProbabilities(network, *pipeline.statistics(options)).set_train(False)
+    cell = CropProbabilities(network, *split.statistics(options)).set_train(False)
     progress = Progress(log, len(samples), len(samples) - len(left), ranks.size)
     classes = np.arange(options.num_classes)
     with Deferred() as interrupts:
@@ -125,7 +125,7 @@ def evaluate(
 
 
 def averages(
-    cell: nn.Cell, images: np.ndarray, samples: pipeline.Samples, cfg: Any, workers: int
+    cell: nn.Cell, images: np.ndarray, samples: split.Samples, cfg: Any, workers: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(image, mean probabilities (K,) float64) one after another; forward passes are full across images."""
     views, size = crops.views_of(cfg.crop_scales), cfg.image_size[0]
@@ -160,7 +160,7 @@ def averages(
 
 def prepared(
     images: np.ndarray,
-    samples: pipeline.Samples,
+    samples: split.Samples,
     scales: tuple[int, ...],
     size: int,
     workers: int,

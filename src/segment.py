@@ -20,7 +20,7 @@ import numpy as np
 
 from src.collectives import all_sum
 from src.data import layout, voc
-from src.data.pipeline import STATISTICS
+from src.data.batches import STATISTICS
 from src.data.segmentation import Options, Samples, scaled, side_of
 from src.data.segmentation import open_split as open_split
 from src.data.segmentation import train_batches as train_batches

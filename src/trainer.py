@@ -18,7 +18,7 @@ from typing import Any
 import mindspore as ms
 
 from src import build, checkpoint, collectives, task
-from src.data import pipeline
+from src.data.batches import train_steps_per_epoch
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.monitor import Monitor
@@ -111,7 +111,7 @@ class Trainer:
         self.options = self.task.options(cfg, workers)
         self.samples = self.task.open_split(self.options, data_path, train=True)
         self.options = self.task.train_options(cfg, self.options, len(self.samples))
-        self.per_epoch = pipeline.train_steps_per_epoch(
+        self.per_epoch = train_steps_per_epoch(
             len(self.samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps
         )
         device = ms.get_context("device_target")

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from src.data import image_folder, pipeline
+from src.data import image_folder, pipeline, sources, split
+from src.data.batches import Batches
 from src.model_utils.errors import DataError
 
 
-class Pictures(pipeline.Samples):
+class Pictures(split.Samples):
     """Files as samples whose label is their own number. What can't be read is in `failed`: number -> reason.
     `turned` counts the images with an EXIF rotation: it is not applied, because training does not apply it.
 
@@ -20,7 +21,7 @@ class Pictures(pipeline.Samples):
     and the digits, which are arrays, an image is brought to the evaluation's size here, by what resizes the arrays.
     """
 
-    def __init__(self, files: list[Path], options: pipeline.DataOptions):
+    def __init__(self, files: list[Path], options: split.DataOptions):
         super().__init__(np.arange(len(files), dtype=np.int32), files=[str(file) for file in files])
         self.encoded = options.dataset == "imagenet"
         self.options = replace(options, skip_corrupt=True, drop_remainder=False)
@@ -44,10 +45,10 @@ class Pictures(pipeline.Samples):
         image = self.decode(index)
         if image is None:
             return np.zeros((*self.options.eval_size, 3), np.uint8)
-        return pipeline.fit(image, self.options.eval_size, self.options.interpolation)
+        return sources.fit(image, self.options.eval_size, self.options.interpolation)
 
 
-def batches(pictures: Pictures) -> pipeline.Batches:
+def batches(pictures: Pictures) -> Batches:
     """(image (B, 3, H, W) float32, number (B,) int32, weight (B,) int32), the last batch filled up to B."""
     return pipeline.eval_batches(pictures, pictures.options, 0, 1)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from src.data.pipeline import STATISTICS
+from src.data.batches import STATISTICS
 
 if TYPE_CHECKING:
     from src.data.segmentation import Options

@@ -1,6 +1,6 @@
 """Images and their label images: pairs of one split, and the batches that a rank trains on.
 
-As in src.data.pipeline, item n of a rank is computed from (seed, epoch, image) alone.
+As in src.data.sources, item n of a rank is computed from (seed, epoch, image) alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from src.data import image_folder, pipeline, seg_lists, seg_records, voc
+from src.data import batches, image_folder, seg_lists, seg_records, voc
 from src.data.order import TrainOrder, sample_rng
 from src.data.seg_transform import scaled, side_of, train_pair
 from src.model_utils.errors import DataError
@@ -24,22 +24,14 @@ COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 @dataclass(frozen=True)
-class Options:
+class Options(batches.Options):
     """What of the configuration decides the pairs; `image_size` is the crop's (height, width)."""
 
-    dataset: str
-    num_classes: int
-    image_size: tuple[int, int]
-    per_batch_size: int
-    workers: int
-    seed: int
-    hflip: float
     min_scale: float
     max_scale: float
     ignore_label: int
     data_lst: str
     data_file: str
-    skip_corrupt: bool
 
 
 class Source(Protocol):
@@ -83,7 +75,7 @@ def read(path: str, what: str) -> bytes:
         raise DataError(f"can't read {what} {path}: {err.strerror}") from err
 
 
-class Samples(pipeline.Failures):
+class Samples(batches.Failures):
     """Pairs of one split, decoded one by one; threads may read at once. `skipped` counts those left out."""
 
     def __init__(self, source: Source, num_classes: int, ignore_label: int):
@@ -194,14 +186,14 @@ class PairSource:
 
 def train_batches(
     samples: Samples, options: Options, rank: int, size: int, first_batch: int, last_batch: int, accumulation: int
-) -> pipeline.Batches:  # fmt: skip
+) -> batches.Batches:  # fmt: skip
     """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32)."""
     batch = options.per_batch_size
     order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
     source = PairSource(samples, order, first_batch * batch, last_batch * batch, options)
     # several threads: nearly all of a pair's time is OpenCV's, which lets the others run
-    dataset = pipeline.generator(source, ["key"]).map(
+    dataset = batches.generator(source, ["key"]).map(
         source.pair, ["key"], ["image", "label"], num_parallel_workers=options.workers
     )
     dataset = dataset.project(["image", "label"]).batch(batch, drop_remainder=True, num_parallel_workers=1)
-    return pipeline.Batches(dataset, samples, ahead=AHEAD)
+    return batches.Batches(dataset, samples, ahead=AHEAD)

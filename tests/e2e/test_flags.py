@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from src import build, classify, evaluate
-from src.data import pipeline
+from src.data import pipeline, split
 from src.model_utils import config
 from src.model_utils.errors import CheckpointError, DataError
 from src.schedule import from_config, lr_table
@@ -243,8 +243,8 @@ def data_parts(cfg: config.Config, path: Path) -> dict[str, object]:
         "error": "",
     }
     try:
-        train = pipeline.open_split(options, path, train=True)
-        test = pipeline.open_split(options, path, train=False)
+        train = split.open_split(options, path, train=True)
+        test = split.open_split(options, path, train=False)
         batches = pipeline.train_batches(train, options, 0, 1, 0, 2, 1)
         found["batches"] = digest(array for batch in batches for array in batch)
         evaluation = pipeline.eval_batches(test, options, 0, 1)

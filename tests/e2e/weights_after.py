@@ -20,13 +20,13 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     import numpy as np
 
     from src import build, classify, collectives, optim
-    from src.data import pipeline
+    from src.data import pipeline, split
     from src.model_utils import config
     from src.step import TrainStep
 
     cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size)])
     options = classify.options(cfg, 1)
-    samples = pipeline.open_split(options, Path(data), train=True)
+    samples = split.open_split(options, Path(data), train=True)
     ms.set_seed(1 + ranks.rank)  # different weights, so that the copy from rank 0 is needed
     network = nn.SequentialCell(
         nn.Conv2d(3, 8, 3, pad_mode="pad", padding=1),

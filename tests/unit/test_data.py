@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import augment, cifar10, demo, pipeline
-from src.data.order import sample_rng
+from src.data import augment, batches, cifar10, demo, pipeline, sources, split
+from src.data.order import TrainOrder, sample_rng
 from src.model_utils.errors import DataError
 
-OPTIONS = pipeline.DataOptions(
+OPTIONS = split.DataOptions(
     dataset="digits", num_classes=10, image_size=(32, 32), per_batch_size=16, workers=2, seed=1, augment="pad_crop",
     hflip=0.5, color_jitter=0.4, eval_resize=40, skip_corrupt=False, allow_unused_classes=False, drop_remainder=False,
     crop_pct=None, normalize="auto", data_format="files",
@@ -73,8 +73,8 @@ def test_cifar10_layout_is_channel_by_channel(tmp_path):
 
 
 def test_training_reads_only_training_files(digits):
-    assert len(pipeline.open_split(OPTIONS, digits, train=True)) == 1440
-    assert len(pipeline.open_split(OPTIONS, digits, train=False)) == 357
+    assert len(split.open_split(OPTIONS, digits, train=True)) == 1440
+    assert len(split.open_split(OPTIONS, digits, train=False)) == 357
 
 
 def train_rows(samples, options, rank=0, size=1, first=0, last=4, accumulation=1):
@@ -82,7 +82,7 @@ def train_rows(samples, options, rank=0, size=1, first=0, last=4, accumulation=1
 
 
 def test_batches_are_reproducible_whatever_the_threads(digits):
-    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    samples = split.open_split(OPTIONS, digits, train=True)
     one = train_rows(samples, replace(OPTIONS, workers=1))
     two = train_rows(samples, OPTIONS)
     assert one[0].shape == (64, 3, 32, 32)
@@ -93,7 +93,7 @@ def test_batches_are_reproducible_whatever_the_threads(digits):
 
 
 def test_a_resumed_stream_is_the_rest_of_the_whole_one(digits):
-    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    samples = split.open_split(OPTIONS, digits, train=True)
     last = 100  # 90 batches make an epoch
     whole = train_rows(samples, OPTIONS, first=85, last=last)
     rest = train_rows(samples, OPTIONS, first=88, last=last)
@@ -101,7 +101,7 @@ def test_a_resumed_stream_is_the_rest_of_the_whole_one(digits):
 
 
 def test_two_ranks_see_the_augmented_images_of_one(digits):
-    samples = pipeline.open_split(OPTIONS, digits, train=True)
+    samples = split.open_split(OPTIONS, digits, train=True)
     one = train_rows(samples, replace(OPTIONS, per_batch_size=32), last=2)[0]
     two = [train_rows(samples, OPTIONS, rank, 2, last=2)[0] for rank in range(2)]
     for step in range(2):
@@ -110,15 +110,15 @@ def test_two_ranks_see_the_augmented_images_of_one(digits):
 
 
 def test_augmentation_differs_between_epochs(digits):
-    samples = pipeline.open_split(OPTIONS, digits, train=True)
-    source = pipeline.TrainSource(samples, lambda item: (item, 5), 0, 2, OPTIONS)
+    samples = split.open_split(OPTIONS, digits, train=True)
+    source = sources.TrainSource(samples, lambda item: (item, 5), 0, 2, OPTIONS)
     first, second = source[0][0], source[1][0]
     assert (first != second).any()
 
 
 @pytest.mark.parametrize("rank", [0, 1])
 def test_evaluation_is_normalised_and_in_order(digits, rank):
-    samples = pipeline.open_split(OPTIONS, digits, train=False)
+    samples = split.open_split(OPTIONS, digits, train=False)
     images, labels, weights = collect(pipeline.eval_batches(samples, OPTIONS, rank, 2))
     assert len(images) == 192
     assert weights.sum() == (179, 178)[rank]
@@ -128,13 +128,13 @@ def test_evaluation_is_normalised_and_in_order(digits, rank):
 
 
 def test_drop_remainder_drops_the_tail_of_each_rank(digits):
-    samples = pipeline.open_split(OPTIONS, digits, train=False)
+    samples = split.open_split(OPTIONS, digits, train=False)
     weights = collect(pipeline.eval_batches(samples, replace(OPTIONS, drop_remainder=True), 0, 2))[2]
     assert weights.sum() == len(weights) == 357 // 2 // 16 * 16
 
 
 def test_folder_training_and_evaluation(folder):
-    samples = pipeline.open_split(FOLDER_OPTIONS, folder, train=True)
+    samples = split.open_split(FOLDER_OPTIONS, folder, train=True)
     assert len(samples) == 15
     images, labels = train_rows(samples, FOLDER_OPTIONS, last=3)
     assert images.shape == (12, 3, 32, 32)
@@ -153,8 +153,8 @@ def test_train_and_val_folders_are_told_apart(folder, tmp_path_factory):
     for name in ("cat", "dog", "eel"):
         (root / "val" / name).mkdir()
         (root / "val" / name / "a.jpg").write_bytes((folder / name / "0.jpg").read_bytes())
-    assert len(pipeline.open_split(FOLDER_OPTIONS, root, train=True)) == 15
-    assert len(pipeline.open_split(FOLDER_OPTIONS, root, train=False)) == 3
+    assert len(split.open_split(FOLDER_OPTIONS, root, train=True)) == 15
+    assert len(split.open_split(FOLDER_OPTIONS, root, train=False)) == 3
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text", "noise"])
@@ -168,13 +168,13 @@ def test_a_corrupt_image_is_named_or_skipped_and_counted(folder, damage):
             damage
         ]
     )
-    samples = pipeline.open_split(FOLDER_OPTIONS, folder, train=True)
+    samples = split.open_split(FOLDER_OPTIONS, folder, train=True)
     with pytest.raises(DataError, match=r"corrupt image .*dog/0\.jpg: .*--skip_corrupt"):
         train_rows(samples, replace(FOLDER_OPTIONS, per_batch_size=5), last=3)
     with pytest.raises(DataError, match=r"dog/0\.jpg"):
         collect(pipeline.eval_batches(samples, FOLDER_OPTIONS, 0, 1))
     skipping = replace(FOLDER_OPTIONS, skip_corrupt=True, per_batch_size=5)
-    samples = pipeline.open_split(skipping, folder, train=True)
+    samples = split.open_split(skipping, folder, train=True)
     assert len(train_rows(samples, skipping, last=3)[0]) == 15
     assert samples.skipped == 1
     weights = collect(pipeline.eval_batches(samples, skipping, 0, 1))[2]
@@ -257,7 +257,7 @@ def broken(tmp_path, digits, case):
 def test_bad_data_is_one_clear_line(tmp_path, digits, case, message):
     root, options = broken(tmp_path, digits, case)
     with pytest.raises(DataError, match=message) as caught:
-        pipeline.open_split(options, root, train=case != "no test")
+        split.open_split(options, root, train=case != "no test")
     assert "\n" not in str(caught.value)
 
 
@@ -266,14 +266,14 @@ def test_bad_data_is_one_clear_line(tmp_path, digits, case, message):
 )
 def test_too_few_images_for_a_step(size, batch, message):
     with pytest.raises(DataError, match=message):
-        pipeline.train_steps_per_epoch(200, batch, size, 1)
+        batches.train_steps_per_epoch(200, batch, size, 1)
 
 
 MIXED = replace(OPTIONS, mixup_alpha=0.5)
 
 
 def mixing(options, digits, rank=0, size=1, first=0, last=4):
-    samples = pipeline.open_split(options, digits, train=True)
+    samples = split.open_split(options, digits, train=True)
     return collect(pipeline.train_batches(samples, options, rank, size, first, last, 1))
 
 
@@ -308,9 +308,9 @@ def test_mixing_goes_on_where_it_stopped_and_differs_between_ranks(shares, digit
 
 def test_shares_follow_the_beta_distribution():
     """Beta(0.5, 0.5): mean 1/2, variance 1/8, half of the mass beyond 0.1464 and 0.8536."""
-    samples = pipeline.Samples(np.zeros(4000, np.int32), images=np.zeros((4000, 1, 1, 3), np.uint8))
-    order = pipeline.TrainOrder(4000, 16, 0, 1, 1)
-    source = pipeline.TrainSource(samples, order, 0, 4000, MIXED)
+    samples = split.Samples(np.zeros(4000, np.int32), images=np.zeros((4000, 1, 1, 3), np.uint8))
+    order = TrainOrder(4000, 16, 0, 1, 1)
+    source = sources.TrainSource(samples, order, 0, 4000, MIXED)
     shares = np.array([source.mixed_with(item)[1] for item in range(4000)])
     assert shares.mean() == pytest.approx(0.5, abs=0.02)
     assert shares.var() == pytest.approx(0.125, abs=0.005)

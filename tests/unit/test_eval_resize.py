@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import pipeline
+from src.data import pipeline, split
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
 SIZES = ((61, 90), (120, 47), (40, 40))
@@ -63,7 +63,7 @@ def test_crop_pct_keeps_the_aspect_and_crops_the_centre(pictures, image_size, cr
     options = replace(
         FOLDER_OPTIONS, num_classes=1, image_size=image_size, crop_pct=crop_pct, normalize="half"
     )
-    samples = pipeline.open_split(options, folder, train=False)
+    samples = split.open_split(options, folder, train=False)
     images, _, weights = collect(pipeline.eval_batches(samples, options, 0, 1))
     got = (images[weights == 1] * 127.5 + 127.5).transpose(0, 2, 3, 1)
     assert len(got) == len(pixels)
@@ -74,7 +74,7 @@ def test_crop_pct_keeps_the_aspect_and_crops_the_centre(pictures, image_size, cr
 def test_without_crop_pct_images_are_squeezed_as_ever(pictures):
     folder, pixels = pictures
     options = replace(FOLDER_OPTIONS, num_classes=1, normalize="half")
-    samples = pipeline.open_split(options, folder, train=False)
+    samples = split.open_split(options, folder, train=False)
     images, _, weights = collect(pipeline.eval_batches(samples, options, 0, 1))
     got = (images[weights == 1] * 127.5 + 127.5).transpose(0, 2, 3, 1)
     for one, image in zip(got, pixels):
@@ -91,7 +91,7 @@ def test_without_crop_pct_images_are_squeezed_as_ever(pictures):
 )
 def test_normalize(few_digits, normalize, mean, std):
     options = replace(OPTIONS, normalize=normalize)
-    samples = pipeline.open_split(options, few_digits, train=False)
+    samples = split.open_split(options, few_digits, train=False)
     images = collect(pipeline.eval_batches(samples, options, 0, 1))[0][: len(samples)]
     wanted = (samples.images - np.array(mean)) / np.array(std)
     np.testing.assert_allclose(images, wanted.transpose(0, 3, 1, 2), atol=1e-5)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import pipeline, record_index, record_read
+from src.data import pipeline, record_index, record_read, split
 from src.model_utils.errors import DataError
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
@@ -47,12 +47,12 @@ def tree(tmp_path_factory) -> Path:
     """train (23 images) and val (8) of two classes: JPEG and PNG, colour and grey, all sizes differ."""
     root = tmp_path_factory.mktemp("tree")
     rng = np.random.default_rng(3)
-    for split, label, count in (("train", "a'b", 12), ("train", "ü", 11), ("val", "a'b", 5), ("val", "ü", 3)):
-        (root / split / label).mkdir(parents=True)
+    for part, label, count in (("train", "a'b", 12), ("train", "ü", 11), ("val", "a'b", 5), ("val", "ü", 3)):
+        (root / part / label).mkdir(parents=True)
         for i in range(count):
             pixels = rng.integers(0, 255, (30 + 3 * i, 61 - 2 * i, 3), np.uint8)
             image = Image.fromarray(pixels).convert("L" if i % 5 == 1 else "RGB")
-            image.save(root / split / label / f"{i}.{'png' if i % 3 else 'jpg'}")
+            image.save(root / part / label / f"{i}.{'png' if i % 3 else 'jpg'}")
     return root
 
 
@@ -74,8 +74,8 @@ FILES = replace(FOLDER_OPTIONS, num_classes=2)
 RECORDS = replace(FILES, data_format="mindrecord")
 
 
-def opened(folder: Path, options=RECORDS, train=True) -> pipeline.Samples:
-    return pipeline.open_split(options, folder, train)
+def opened(folder: Path, options=RECORDS, train=True) -> split.Samples:
+    return split.open_split(options, folder, train)
 
 
 def test_the_index_says_what_there_is(shards, tree):
@@ -98,8 +98,8 @@ def test_the_index_says_what_there_is(shards, tree):
 
 
 def test_every_image_is_the_bytes_of_its_file(shards, tree):
-    for train, split in ((True, "train"), (False, "val")):
-        files = sorted((tree / split).rglob("*.*"))
+    for train, part in ((True, "train"), (False, "val")):
+        files = sorted((tree / part).rglob("*.*"))
         records = opened(shards, train=train)
         assert len(records) == len(files)
         for i, file in enumerate(files):

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import cifar10, image_folder, pipeline
+from src.data import cifar10, image_folder, pipeline, split
 from src.data.pictures import Pictures, batches
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
@@ -84,7 +84,7 @@ def tree(tmp_path) -> Path:
 
 def test_files_become_the_tensors_of_the_evaluation(tree):
     options = replace(FOLDER_OPTIONS, num_classes=2, image_size=(24, 32), eval_resize=40)
-    samples = pipeline.open_split(options, tree, train=False)
+    samples = split.open_split(options, tree, train=False)
     theirs = collect(pipeline.eval_batches(samples, options, 0, 1))
     pictures = Pictures([Path(file) for file in samples.files], options)
     ours = collect(batches(pictures))
@@ -101,7 +101,7 @@ def test_digits_as_files_become_the_tensors_of_the_evaluation(digits, tmp_path, 
     images, _ = cifar10.read_batch(digits / cifar10.FOLDER / "test_batch.bin")
     for i in range(20):
         Image.fromarray(images[i]).save(tmp_path / f"{i:02d}.png")
-    samples = pipeline.open_split(options, digits, train=False)
+    samples = split.open_split(options, digits, train=False)
     theirs = next(iter(pipeline.eval_batches(samples, options, 0, 1)))[0].asnumpy()
     ours = next(iter(batches(Pictures(sorted(tmp_path.iterdir()), options))))[0].asnumpy()
     np.testing.assert_array_equal(ours, theirs)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from src.data import pipeline, rand_augment, rand_augment_sheet
+from src.data import pipeline, rand_augment, rand_augment_sheet, split
 from src.data.rand_augment import NAMES, OPERATIONS, applied
 from tests.conftest import ROOT
 from tests.unit.test_data import OPTIONS, collect
@@ -156,7 +156,7 @@ RECIPE = replace(
 
 
 def images(options, digits, rank=0, size=1, first=0, last=2):
-    samples = pipeline.open_split(options, digits, train=True)
+    samples = split.open_split(options, digits, train=True)
     return collect(pipeline.train_batches(samples, options, rank, size, first, last, 1))[0]
 
 
@@ -173,7 +173,7 @@ def test_an_image_is_resized_cropped_mirrored_and_augmented_in_this_order(digits
     from src.data.augment import flip_and_jitter, random_crop
     from src.data.order import TrainOrder, sample_rng
 
-    samples = pipeline.open_split(RECIPE, digits, train=True)
+    samples = split.open_split(RECIPE, digits, train=True)
     order, found = TrainOrder(len(samples), 16, 0, 1, 1), images(RECIPE, digits)
     for item in range(16):
         epoch, index = order(item)
