@@ -104,7 +104,7 @@ def test_every_image_is_the_bytes_of_its_file(shards, tree):
         assert len(records) == len(files)
         for i, file in enumerate(files):
             assert records.read(i).tobytes() == file.read_bytes()
-            assert str(file.relative_to(tree / split)) in records.files[i]
+            assert str(file.relative_to(tree / part)) in records.files[i]
 
 
 def test_mindspores_own_reader_finds_the_same_rows(shards, tree):
