@@ -136,7 +136,7 @@ def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
     try:
         found: Status = follower.run(timeout_s)
     except KeyboardInterrupt:
-        follower.positions.save(handle)
+        follower.positions.save()
         note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
         note(f"end it with: python cloud/submit.py cancel {handle}")
         return 130
@@ -229,7 +229,10 @@ def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
             def keep(line: str, file: Any = file) -> None:
                 file.write(line + "\n")
 
-            Follower(provider, handle, keep, note, Positions(None), Patience(say=note)).read_node(node, False)
+            follower = Follower(
+                provider, handle, keep, note, Positions(None), Patience(say=note), names_nodes=False
+            )
+            follower.read_node(found, node)
 
 
 def selfcheck(args: argparse.Namespace) -> int:

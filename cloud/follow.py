@@ -27,6 +27,7 @@ class Follower:
     patience: Patience
     nodes: Sequence[int] | None = None
     shows_logs: bool = True
+    names_nodes: bool = True
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     last: tuple = field(default=(), init=False)
@@ -60,32 +61,32 @@ class Follower:
 
     def read_logs(self, status: Status) -> bool:
         nodes = range(status.nodes) if self.nodes is None else self.nodes
-        found = [self.read_node(node, status.nodes > 1) for node in nodes]
+        found = [self.read_node(status, node) for node in nodes]
         return True in found
 
-    def read_node(self, node: int, is_named: bool) -> bool:
+    def read_node(self, status: Status, node: int) -> bool:
         """All lines of one node that are new."""
         found = False
         while True:
-            after = self.positions.get(self.handle, node)
+            after = self.positions.get(status, node)
             page = self.patience.call(lambda after=after: self.provider.logs(self.handle, node, after))  # type: ignore[misc]
             if page.end < after:
                 self.note(f"the log of node {node} began anew")
-                self.positions.set(self.handle, node, 0)
+                self.positions.set(status, node, 0)
                 continue
             if page.lines and page.start > after:
                 self.note(f"{page.start - after} lines of node {node}'s log are gone")
             if page.end == after:
                 return found
             found = True
-            self.show(page, node, after, is_named)
+            self.show(page, status, node, after)
 
-    def show(self, page: LogPage, node: int, after: int, is_named: bool) -> None:
+    def show(self, page: LogPage, status: Status, node: int, after: int) -> None:
         """The page's lines; those that Ctrl-C cuts off come with the next look."""
         done = max(after, page.start)
         try:
             for line in page.lines[done - page.start :]:
                 done += 1
-                self.out(f"node {node}: {line}" if is_named else line)
+                self.out(f"node {node}: {line}" if self.names_nodes and status.nodes > 1 else line)
         finally:
-            self.positions.set(self.handle, node, done)
+            self.positions.set(status, node, done)

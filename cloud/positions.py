@@ -7,7 +7,7 @@ import json
 import os
 from pathlib import Path
 
-from cloud.handle import Handle
+from cloud.providers.base import Status
 from src.model_utils.run_paths import write_atomic
 
 
@@ -17,43 +17,48 @@ def default_folder() -> Path:
 
 
 class Positions:
-    """Numbers of the next line, by job and node; kept in files of `folder`, None: only in memory."""
+    """Numbers of the next line, by job and node; kept in files of `folder`, None: only in memory.
+
+    A job is its handle and when it was created: a name of a rehearsal can be given again.
+    """
 
     def __init__(self, folder: Path | None):
         self.folder = folder
-        self.known: dict[str, dict[str, int]] = {}
+        self.known: dict[str, dict] = {}  # file's name: {"created_at": seconds, "lines": {node: number}}
 
-    def get(self, handle: Handle, node: int) -> int:
-        return self.read(handle).get(str(node), 0)
+    def get(self, job: Status, node: int) -> int:
+        return self.of(job)["lines"].get(str(node), 0)
 
-    def set(self, handle: Handle, node: int, line: int) -> None:
-        self.read(handle)[str(node)] = line
-        self.save(handle)
+    def set(self, job: Status, node: int, line: int) -> None:
+        self.of(job)["lines"][str(node)] = line
+        self.save()
 
-    def save(self, handle: Handle) -> None:
+    def save(self) -> None:
         """Also after an interrupt, which may have come while this was being written."""
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(self.file(handle), json.dumps(self.read(handle)))
+            for name, found in self.known.items():
+                write_atomic(self.folder / name, json.dumps(found))
 
-    def forget(self, handle: Handle) -> None:
-        self.known.pop(str(handle), None)
-        if self.folder:
-            self.file(handle).unlink(missing_ok=True)
+    def of(self, job: Status) -> dict:
+        name = file_name(job)
+        if name not in self.known:
+            self.known[name] = self.load(name)
+        if self.known[name]["created_at"] != job.created_at:
+            self.known[name] = {"created_at": job.created_at, "lines": {}}
+        return self.known[name]
 
-    def read(self, handle: Handle) -> dict[str, int]:
-        if str(handle) not in self.known:
-            self.known[str(handle)] = self.load(handle)
-        return self.known[str(handle)]
-
-    def load(self, handle: Handle) -> dict[str, int]:
-        if not self.folder or not self.file(handle).exists():
-            return {}
+    def load(self, name: str) -> dict:
         try:
-            return {str(node): int(line) for node, line in json.loads(self.file(handle).read_text()).items()}
-        except (ValueError, AttributeError, TypeError):
-            return {}  # a file that another version wrote: the log is shown from its start
+            found = json.loads((self.folder / name).read_text()) if self.folder else {}
+            lines = {str(node): int(line) for node, line in found["lines"].items()}
+            return {"created_at": float(found["created_at"]), "lines": lines}
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            return {
+                "created_at": None,
+                "lines": {},
+            }  # none, or another version's: the log is shown from its start
 
-    def file(self, handle: Handle) -> Path:
-        assert self.folder
-        return self.folder / f"{hashlib.sha256(str(handle).encode()).hexdigest()[:24]}.json"
+
+def file_name(job: Status) -> str:
+    return f"{hashlib.sha256(str(job.handle).encode()).hexdigest()[:24]}.json"

@@ -158,12 +158,12 @@ def test_a_failed_job_says_why(rig):
 @on_all
 def test_logs_come_whole_and_once(rig):
     handle = rig.create(lines=1203)
-    rig.wait(handle)
+    status = rig.wait(handle)
     out: list[str] = []
     follower = Follower(rig.provider, handle, out.append, out.append, Positions(None), Patience())
-    follower.read_node(0, False)
+    follower.read_node(status, 0)
     assert [line for line in out if line.startswith("line ")] == [f"line {number}" for number in range(1203)]
-    assert not follower.read_node(0, False), "nothing is new"
+    assert not follower.read_node(status, 0), "nothing is new"
 
 
 @on_all

@@ -14,7 +14,7 @@ from cloud.handle import Handle
 from cloud.job import Job
 from cloud.package import Package
 from cloud.patience import Patience
-from cloud.positions import Positions
+from cloud.positions import Positions, file_name
 from cloud.providers.base import LogPage, Status
 from cloud.states import Phase
 
@@ -139,10 +139,17 @@ def test_following_goes_on_where_it_stopped(tmp_path):
 
 def test_positions_that_can_not_be_read_start_anew(tmp_path):
     positions = Positions(tmp_path)
-    positions.set(HANDLE, 0, 7)
-    assert Positions(tmp_path).get(HANDLE, 0) == 7
-    positions.file(HANDLE).write_text("[1]")
-    assert Positions(tmp_path).get(HANDLE, 0) == 0
+    positions.set(NOW, 0, 7)
+    assert Positions(tmp_path).get(NOW, 0) == 7
+    (tmp_path / file_name(NOW)).write_text("[1]")
+    assert Positions(tmp_path).get(NOW, 0) == 0
+
+
+def test_a_name_that_is_given_again_is_another_job(tmp_path):
+    first, again = replace(NOW, created_at=100.5), replace(NOW, created_at=200.5)
+    Positions(tmp_path).set(first, 0, 7)
+    assert Positions(tmp_path).get(first, 0) == 7
+    assert Positions(tmp_path).get(again, 0) == 0
 
 
 def test_the_deadline_returns_the_job_as_it_is():
