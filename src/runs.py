@@ -143,8 +143,8 @@ def at_step(folder: Path, step: int) -> Path:
 
 
 def newest_checkpoint(base: Path) -> Path | None:
-    """The newest complete checkpoint of the newest run below `base` that has one."""
-    for root in sorted(base.glob("????????-??????*"), reverse=True):
+    """The newest complete checkpoint of the newest run below `base` that has one; `base` may be a run itself."""
+    for root in [*sorted(base.glob("????????-??????*"), reverse=True), base]:
         saved = latest(root / "checkpoints")
         if saved:
             return root / "checkpoints" / saved.file
@@ -162,5 +162,7 @@ def to_evaluate(weights: list[Path], base: Path) -> list[Path]:
         return checkpoint.candidates(weights[0])
     newest = newest_checkpoint(base)
     if not weights and newest is None:
-        raise CheckpointError(f"no checkpoint below {base}; name one, or a run folder, with --pretrained")
+        raise CheckpointError(
+            f"no checkpoint at {base} or below it; name one, or a run folder, with --pretrained"
+        )
     return weights or [newest]  # type: ignore[list-item]

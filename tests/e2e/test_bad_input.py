@@ -134,6 +134,7 @@ CASES = {
     "resume from another net": (
         TRAIN, "--data_dir {}/good --net densenet100 --image_size 8 --resume {}/run", 2, ["does not fit", "missing"],
     ),
+    "checkpoint missing": (EVAL, "--data_dir {}/good --ckpt_path {}/no.ckpt", 2, ["no checkpoint at", "no.ckpt", "--pretrained"]),
     "pretrained missing": (EVAL, "--data_dir {}/good --pretrained {}/no.ckpt", 2, ["no.ckpt"]),
     "pretrained not given": (EVAL, "--data_dir {}/good", 2, ["--pretrained"]),
     "pretrained is text": (EVAL, "--data_dir {}/good --pretrained {}/text.txt", 2, ["text.txt", ".ckpt"]),

@@ -184,7 +184,7 @@ def test_what_export_refuses(what, run, tmp_path):
 PREDICTS_NOT = {
     "no images": case(PREDICT, "--ckpt_file {run}", 2, "no images named"),
     "no such image": case(PREDICT, "--ckpt_file {run} nowhere.png", 2, "nowhere.png"),
-    "no weights": case(PREDICT, "{image}", 2, "no checkpoint below output", "--pretrained"),
+    "no weights": case(PREDICT, "{image}", 2, "no checkpoint at output or below it", "--pretrained"),
     "no such model": case(PREDICT, "--model_file gone.mindir {image}", 2, "no such model: gone.mindir"),
     "too many classes": case(PREDICT, "--ckpt_file {run} --top_k 11 {image}", 2, "--top_k 11", "10 classes"),
     "a folder as a file": case(PREDICT, "--ckpt_file {run} --output_json . {image}", 2, "--output_json . is a folder"),
