@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from src.data.to_mindrecord import boolean, not_negative, positive
+from src.data import command_options
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,18 +23,9 @@ def parser() -> argparse.ArgumentParser:
     add("--data_lst", default="", help="list with lines `image label`, such as vocaug_train_lst.txt; not given: the"
         " training list of --data_root")  # fmt: skip
     add("--dst_path", required=True, type=Path, help="name of the shards, to which 0, 1 ... are appended")
-    add("--num_shards", type=positive, default=8, help="files (8)")
-    add("--shuffle", type=boolean, default=True, metavar="true|false",
-        help="spread the images over the shards at random (true); training draws its own order anyway")  # fmt: skip
-    add("--seed", type=not_negative, default=1, help="of the shuffling (1)")
-    add("--num_classes", type=positive, default=21, help="a label with another value is an error (21)")
-    add("--ignore_label", type=not_negative, default=255, help="value that labels may have besides (255)")
-    add("--skip_corrupt", type=boolean, default=False, metavar="true|false",
-        help="leave out what can't be decoded, and count it, instead of stopping (false)")  # fmt: skip
-    add("--workers", type=positive, default=None, help="processes (the CPUs)")
-    add("--progress", type=boolean, default=None, metavar="true|false",
-        help="progress bar; not set: when stderr is a terminal")  # fmt: skip
-    add("--debug", action="store_true", help="show tracebacks")
+    command_options.add_label_values(found)
+    command_options.add_sharding(found)
+    command_options.add_running(found, "processes")
     return found
 
 
@@ -50,7 +40,7 @@ def build(args: argparse.Namespace) -> None:
     root = existing_folder(args.data_root)
     plan = seg_convert.make_plan(root, args.data_lst, args.dst_path.expanduser(), settings)
     with RunLog(None, 0, args.progress) as log:
-        convert_run.run(plan, args.workers or len(os.sched_getaffinity(0)), log)
+        convert_run.run(plan, args.workers, log)
         index = plan.read_index()
         skipped = sum(len(record["skipped"]) for record in index["shards"])
         left_out = f", {skipped} corrupt ones left out" if skipped else ""

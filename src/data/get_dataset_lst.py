@@ -15,8 +15,8 @@ if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from src.data import seg_lists, voc_labels
+from src.data.command_options import boolean
 from src.data.seg_lists import AUG_LIST, TRAIN_LIST, VAL_LIST, Pair
-from src.data.to_mindrecord import boolean
 from src.model_utils.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,7 +80,6 @@ def parser() -> argparse.ArgumentParser:
     voc_labels.add_common(found)
     found.add_argument("--labels", type=boolean, default=True, metavar="true|false",
                        help="first make the labels that are missing, as src.data.voc_labels does (true)")  # fmt: skip
-    found.add_argument("--debug", action="store_true", help="show tracebacks")
     return found
 
 

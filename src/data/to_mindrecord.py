@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
-
-
-def boolean(text: str) -> bool:
-    if text.lower() in TRUE + FALSE:
-        return text.lower() in TRUE
-    raise argparse.ArgumentTypeError(f"{text!r} is neither true nor false")
-
-
-def positive(text: str) -> int:
-    if text.isascii() and text.isdigit() and int(text) > 0:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-
-
-def not_negative(text: str) -> int:
-    return 0 if text == "0" else positive(text)
+from src.data import command_options
+from src.data.command_options import positive
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,17 +26,9 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         help="folder for the shards and index.json; --data_dir of the training",
     )
-    add("--num_shards", type=positive, default=8, help="files for each split (8)")
-    add("--workers", type=positive, default=None, help="processes (the CPUs)")
-    add("--shuffle", type=boolean, default=True, metavar="true|false",
-        help="spread the training images over the shards at random (true)")  # fmt: skip
-    add("--seed", type=not_negative, default=1, help="of the shuffling (1)")
     add("--num_classes", type=positive, default=None, help="refuse a source with another number of classes")
-    add("--skip_corrupt", type=boolean, default=False, metavar="true|false",
-        help="leave out images that can't be decoded, and count them, instead of stopping (false)")  # fmt: skip
-    add("--progress", type=boolean, default=None, metavar="true|false",
-        help="progress bar; not set: when stderr is a terminal")  # fmt: skip
-    add("--debug", action="store_true", help="show tracebacks")
+    command_options.add_sharding(found)
+    command_options.add_running(found, "processes")
     return found
 
 
@@ -66,7 +42,7 @@ def convert(args: argparse.Namespace) -> None:
     settings = conversion.Settings(args.dataset, args.num_shards, args.shuffle, args.seed, args.skip_corrupt)
     plan = conversion.make_plan(source, args.out.expanduser(), settings, args.num_classes)
     with RunLog(None, 0, args.progress) as log:
-        index = conversion.run(plan, args.workers or len(os.sched_getaffinity(0)), log)
+        index = conversion.run(plan, args.workers, log)
         for name, split in index["splits"].items():
             left_out = f", {len(split['skipped'])} corrupt ones left out" if split["skipped"] else ""
             log.info(f"{name}: {split['count']} images of {len(index['classes'])} classes in"

@@ -19,8 +19,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if __name__ == "__main__":
     sys.path[0] = str(Path(__file__).resolve().parents[2])
 
-from src.data import seg_lists
-from src.data.to_mindrecord import boolean, not_negative, positive
+from src.data import command_options, seg_lists
 from src.model_utils.errors import DataError, StorageError
 from src.model_utils.run_paths import part_of
 
@@ -175,29 +174,23 @@ def parser() -> argparse.ArgumentParser:
         " are kept, so a run that was stopped goes on when the same command is given again.",
     )  # fmt: skip
     add_common(found)
-    found.add_argument("--debug", action="store_true", help="show tracebacks")
     return found
 
 
 def add_common(found: argparse.ArgumentParser) -> None:
-    add = found.add_argument
-    add(
+    found.add_argument(
         "--data_root",
         "--data_dir",
         default="./",
         help=f"folder with {seg_lists.VOC} and, for SBD, {seg_lists.SBD} (./)",
     )
-    add("--num_classes", type=positive, default=21, help="a label with another value is an error (21)")
-    add("--ignore_label", type=not_negative, default=255, help="value that labels may have besides (255)")
-    add("--workers", type=positive, default=None, help="threads (the CPUs)")
-    add("--progress", type=boolean, default=None, metavar="true|false",
-        help="progress bar; not set: when stderr is a terminal")  # fmt: skip
+    command_options.add_label_values(found)
+    command_options.add_running(found, "threads")
 
 
 def convert_all(args: argparse.Namespace, root: Path, log: RunLog) -> None:
     """Convert what is missing in all folders that are there."""
-    workers = args.workers or len(os.sched_getaffinity(0))
-    run(find(root), Checks(args.num_classes, args.ignore_label), workers, log)
+    run(find(root), Checks(args.num_classes, args.ignore_label), args.workers, log)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
