@@ -32,11 +32,11 @@ demo-cloud: $(STAMP) ## rehearse a cloud job at home, with an accident: plan, su
 minio: ## install the MinIO server that the storage tests use (needs go; 6 minutes, once)
 	@bash scripts/minio.sh
 
-test: $(STAMP) ## the fast test suite
-	@$(BIN)/python -m pytest tests -m "not heavy" -q --durations=5
+test: $(STAMP) ## the fast test suite, two files at a time
+	@$(BIN)/python -m pytest tests -m "not heavy" -q -n 2 --dist loadfile --durations=5
 
-test-all: $(STAMP) ## every test, also the heavy ones
-	@$(BIN)/python -m pytest tests -q --durations=20
+test-all: test ## every test; the heavy ones one after another, because some need 20 GB of memory
+	@$(BIN)/python -m pytest tests -m heavy -q --durations=20
 
 bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 7 GB)
 	@$(BIN)/python -c "import timm, mindcv" 2>/dev/null || $(BIN)/python -m pip install -q '.[bench]'

@@ -74,6 +74,7 @@ end_ranks() {
   while ((${#PIDS[@]} && tenths-- > 0)) && kill -0 "${PIDS[@]}" 2> /dev/null; do sleep 0.1; show_new; done
   kill -KILL ${PIDS[@]+"${PIDS[@]}"} ${SCHEDULER:+"$SCHEDULER"} 2> /dev/null || true
   wait 2> /dev/null || true
+  rm -rf "$LEAVING"
   PIDS=() SCHEDULER=""
   show_new
 }
@@ -105,6 +106,7 @@ run_ranks() {
   shift 2
   PYTHON="$(command -v "$PYTHON")" || die "PYTHON '$PYTHON' is not a program"
   new_logs
+  LEAVING="$(mktemp -d)"
   PIDS=() SCHEDULER="" PART="" SAID=0
   unset MS_ROLE MS_NODE_ID MS_WORKER_NUM RANK_ID RANK_SIZE RANK_TABLE_FILE DEVICE_ID ASCEND_DEVICE_ID
   : > "$LOGS/rank_0.log"
@@ -123,7 +125,7 @@ run_ranks() {
   fi
   for ((i = 0; i < count; i++)); do
     own=(RANK_ID="$i" RANK_SIZE="$count" DEVICE_ID="$i")
-    [[ -n "$table" ]] || own+=(MS_ROLE=MS_WORKER MS_NODE_ID="$i" MINDLIFT_LAUNCHER=1)
+    [[ -n "$table" ]] || own+=(MS_ROLE=MS_WORKER MS_NODE_ID="$i" MINDLIFT_LAUNCHER="$count:$LEAVING")
     env "${own[@]}" "$PYTHON" "$@" > "$LOGS/rank_$i.log" 2>&1 3<&- 4>&- &
     PIDS[i]=$!
   done

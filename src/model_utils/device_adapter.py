@@ -15,6 +15,7 @@ import os
 import re
 import sys
 import tempfile
+import time
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,8 @@ __all__ = [
     "serve_scheduler",
 ]
 
-LAUNCHER = "MINDLIFT_LAUNCHER"  # set by scripts/common.sh
+LAUNCHER = "MINDLIFT_LAUNCHER"  # of the ranks of the launch scripts and of rehearsals: their number, a colon, an empty folder
+LEAVING_S = 60.0
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SLOW_ONEDNN_FROM = (2, 9)  # ships oneDNN 3.10: reference convolutions on AVX-512 CPUs, 30-80 times too slow
 
@@ -159,13 +161,31 @@ def leave(code: int) -> None:
 
     Under the project's launch scripts, which end the scheduler themselves, without signing off there:
     mindspore's sign-off crashes now and then (SIGSEGV in its RECV_EVENT_LOOP thread, seen with 2.8.0 in 3
-    of 69 jobs on a loaded machine), and a finished job would count as failed.
+    of 69 jobs on a loaded machine), and a finished job would count as failed. Ranks that have not failed go
+    together.
     """
-    if os.environ.get(LAUNCHER):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    size, _, folder = os.environ.get(LAUNCHER, "").partition(":")
+    if not folder:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == 0 or code > 128:
+        await_others(Path(folder), int(size), LEAVING_S)
+    os._exit(code)
+
+
+def await_others(folder: Path, size: int, patience_s: float) -> None:
+    """Until all `size` ranks have called this, `patience_s` are over, or the launcher has removed `folder`.
+
+    A rank that sends in the CPU's all-reduce waits for an answer that another thread of its peer gives. A peer that has
+    returned from the same all-reduce may not have given it yet; if it ended then, the sender would wait until the
+    scheduler calls the peer lost, and fail.
+    """
+    deadline = time.monotonic() + patience_s
+    with contextlib.suppress(FileNotFoundError):
+        (folder / str(os.getpid())).touch()
+        while len(os.listdir(folder)) < size and time.monotonic() < deadline:
+            time.sleep(0.02)
 
 
 def agree(ranks: Ranks, values: Sequence[int]) -> list[int]:

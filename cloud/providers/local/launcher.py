@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -66,6 +67,8 @@ class Launcher:
         self.scheduler: subprocess.Popen | None = None
         self.readers: list[threading.Thread] = []
         self.port = free_port()
+        self.size = len(nodes) * request.cards
+        self.leaving = tempfile.TemporaryDirectory(prefix="leaving-")
 
     def start(self) -> None:
         if self.request.run_method == "msrun":
@@ -74,7 +77,7 @@ class Launcher:
             return
         for node in self.nodes:
             write_tables(node, self.request, self.job_id)
-        if len(self.nodes) * self.request.cards > 1:
+        if self.size > 1:
             self.start_scheduler(self.nodes[0])
         for node in self.nodes:
             for rank in ranks_of(self.request, node.number):
@@ -120,12 +123,15 @@ class Launcher:
             process.wait()
         for reader in self.readers:
             reader.join(5)
+        self.leaving.cleanup()
         return ended
 
     def start_rank(self, node: Node, rank: Rank) -> None:
         own = rank_environment(node.container, rank, self.job_id)
         own = {name: node.text(value) for name, value in own.items()}
-        own.update(MINDLIFT_LAUNCHER="1", MINDLIFT_PEERS_AT=f"{LISTEN}:{self.port}")
+        own.update(
+            MINDLIFT_LAUNCHER=f"{self.size}:{self.leaving.name}", MINDLIFT_PEERS_AT=f"{LISTEN}:{self.port}"
+        )
         folder = node.path(working_directory(node.container, rank))
         log = node.path(node.container.logs) / log_name(self.job_id, rank)
         process = self.popen(node, [sys.executable, *self.program(node)], folder, own)
@@ -134,9 +140,8 @@ class Launcher:
 
     def start_scheduler(self, node: Node) -> None:
         """What stands in for the cards' own network: the place where ranks on CPUs meet."""
-        size = len(self.nodes) * self.request.cards
         own = {
-            "MS_ROLE": "MS_SCHED", "MS_WORKER_NUM": str(size), "MS_SCHED_HOST": LISTEN,
+            "MS_ROLE": "MS_SCHED", "MS_WORKER_NUM": str(self.size), "MS_SCHED_HOST": LISTEN,
             "MS_SCHED_PORT": str(self.port),
         }  # fmt: skip
         folder = node.path(f"{node.container.workspace}/scheduler")
@@ -147,7 +152,7 @@ class Launcher:
         folder, logs = node.path(f"{node.container.workspace}"), node.path(f"{node.container.logs}/msrun")
         logs.mkdir(parents=True, exist_ok=True)
         command = [
-            str(Path(sys.executable).with_name("msrun")), f"--worker_num={len(self.nodes) * self.request.cards}",
+            str(Path(sys.executable).with_name("msrun")), f"--worker_num={self.size}",
             f"--local_worker_num={self.request.cards}", f"--master_addr={LISTEN}", f"--master_port={self.port}",
             f"--node_rank={node.number}", f"--log_dir={logs}", "--join=True", *self.program(node),
         ]  # fmt: skip
