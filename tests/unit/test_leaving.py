@@ -19,7 +19,8 @@ def rank(folder: Path, size: int, code: int) -> subprocess.Popen:
         [sys.executable, "-c", program], cwd=ROOT, env=environment(MINDLIFT_LAUNCHER=f"{size}:{folder}"),
         stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
-    assert process.stdout and process.stdout.readline() == "at the end\n"
+    assert process.stdout
+    assert process.stdout.readline() == "at the end\n"
     return process
 
 
