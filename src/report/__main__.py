@@ -23,7 +23,8 @@ def parser() -> argparse.ArgumentParser:
         "runs",
         nargs="+",
         metavar="RUN",
-        help="a run's folder, a folder of runs (its newest), obs://..., or the handle of a job",
+        help="a run's folder, a folder of runs (its newest), obs://..., or the handle of a job; with --to tensorboard also"
+        " a .mindir file, for its graph",
     )
     found.add_argument("--to", choices=("page", "tensorboard", "csv"), default="page", help="what to write")
     found.add_argument(
@@ -43,11 +44,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def report(args: argparse.Namespace) -> None:
-    from src.report import sources
+    from src.report import graph, sources
 
+    models = [name for name in args.runs if graph.is_model(name)]
+    if models:
+        print(draw(args, models))
+        return
     with sources.opened(args.runs) as roots:
         for written in convert(args, roots) if args.to != "page" else [page(args, roots)]:
             print(written)
+
+
+def draw(args: argparse.Namespace, models: list[str]) -> Path:
+    """The graph of one exported model."""
+    from src.model_utils.errors import ConfigError
+    from src.report.convert import graph_to_tensorboard
+
+    if args.to != "tensorboard" or len(args.runs) > 1:
+        raise ConfigError(
+            f"{models[0]} is a model: give it alone, with --to tensorboard, which shows its graph"
+        )
+    path = Path(models[0])
+    return graph_to_tensorboard(path, (Path(args.out) if args.out else Path("graph-tensorboard")) / path.stem)
 
 
 def page(args: argparse.Namespace, roots: list[Path]) -> Path:

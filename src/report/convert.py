@@ -10,18 +10,14 @@ from pathlib import Path
 
 from src.model_utils.errors import StorageError
 from src.model_utils.run_paths import part_of
-from src.report import lasting, run_folder
+from src.report import graph, lasting, run_folder
 from src.report.events import EVENTS, TensorBoard
 from src.report.metrics import Record
 
 
 def to_tensorboard(root: Path, folder: Path) -> Path:
     """The run in `root` as one event file below `folder`, in place of those that are there. Returns the folder."""
-    try:
-        for old in folder.glob(EVENTS):
-            old.unlink()
-    except OSError as err:
-        raise StorageError(f"can't write {folder}: {err.strerror or err}") from err
+    remove_events(folder)
     options, _ = run_folder.read_config(root / "config.yaml")
     newest = 0
     with TensorBoard(root, folder) as board:
@@ -32,6 +28,23 @@ def to_tensorboard(root: Path, folder: Path) -> Path:
             newest = max(newest, record["step"])
         board.pictures(newest)
     return folder
+
+
+def graph_to_tensorboard(model: Path, folder: Path) -> Path:
+    """The graph of an exported model as one event file below `folder`. Returns the folder."""
+    definition = graph.read(model)
+    remove_events(folder)
+    with TensorBoard(model.parent, folder) as board:
+        board.graph(definition)
+    return folder
+
+
+def remove_events(folder: Path) -> None:
+    try:
+        for old in folder.glob(EVENTS):
+            old.unlink()
+    except OSError as err:
+        raise StorageError(f"can't write {folder}: {err.strerror or err}") from err
 
 
 def to_csv(root: Path, folder: Path) -> Path:

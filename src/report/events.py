@@ -100,6 +100,13 @@ class TensorBoard:
             if path and picture:
                 self.put(image(f"evaluation/{path.stem}", np.asarray(picture), dataformats="HWC"), step)
 
+    def graph(self, definition: Any) -> None:
+        """A tensorboardX GraphDef, as src.report.graph reads it from an exported model."""
+        from tensorboardX.proto.event_pb2 import Event
+
+        with self.writing():
+            self.writer.write_event(Event(wall_time=time.time(), graph_def=definition.SerializeToString()))
+
     def begin(self, first: int) -> None:
         """What older files of the folder say of step `first` and later ones does not hold.
 

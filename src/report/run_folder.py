@@ -57,7 +57,7 @@ def find(path: Path) -> Path:
         return path
     found = [each for each in path.glob(RUNS) if is_run(each)] if path.is_dir() else []
     if not found:
-        there = "holds no run" if path.is_dir() else "does not exist"
+        there = "holds no run" if path.is_dir() else "is a file" if path.exists() else "does not exist"
         raise DataError(
             f"{path} {there}; name a run's folder (with metrics.jsonl in it), or a folder of runs"
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 import time
@@ -14,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import mindspore as ms
+import mindspore.nn as nn
 import pytest
 
 from src.model_utils.errors import ConfigError, StorageError
@@ -35,6 +38,12 @@ class Service:
             f"{self.address}{what}?{urllib.parse.urlencode(query)}", timeout=30
         ) as answer:
             return json.load(answer)
+
+    def text(self, what: str, **query: object) -> str:
+        with urllib.request.urlopen(
+            f"{self.address}{what}?{urllib.parse.urlencode(query)}", timeout=30
+        ) as answer:
+            return answer.read().decode()
 
     def points(self, run: str, tag: str) -> list[tuple[int, float]]:
         found = self.ask("plugin/scalars/scalars", run=run, tag=tag)
@@ -106,6 +115,8 @@ def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path, fast):
     assert main([str(root), "--to", "tensorboard", "--out", str(logs)]) == 0, "again: in place of the first"
     resumed(tmp_path, logs / "resumed")
     moved(tmp_path, logs / "moved")
+    model = exported(tmp_path / "small.mindir")
+    assert main([str(model), "--to", "tensorboard", "--out", str(logs)]) == 0
     with tensorboard(logs, "resumed", fast) as service:
         wait_for_points(service)
         check_converted(service, root)
@@ -115,6 +126,7 @@ def test_tensorboard_reads_a_converted_run_and_a_resumed_one(tmp_path, fast):
             ], run
         images = service.ask("plugin/images/tags")["20260921-140640"]
         assert len(images) == 6
+        check_graph(service.text("plugin/graphs/graph", run="small"))
 
 
 def wait_for_points(service: Service) -> None:
@@ -125,6 +137,56 @@ def wait_for_points(service: Service) -> None:
     ) < 12:
         assert time.monotonic() < deadline
         time.sleep(0.5)
+
+
+def exported(path: Path) -> Path:
+    """A model of a convolution, a norm, and what is around a shortcut."""
+
+    class Small(nn.Cell):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 3, 3), nn.BatchNorm2d(3)
+
+        def construct(self, images):
+            return images + self.norm(self.conv(images))
+
+    ms.export(Small().set_train(False), ms.ops.zeros((1, 3, 8, 8)), file_name=str(path), file_format="MINDIR")
+    return path
+
+
+def check_graph(text: str) -> None:
+    """Cells are scopes, weights are beside what takes them, data flows as in the network."""
+    nodes = {}
+    for node in re.findall(r"^node \{\n(.*?)^\}", text, re.MULTILINE | re.DOTALL):
+        (name,), (kind,) = (
+            re.findall(r'^  name: "(.*)"', node, re.MULTILINE),
+            re.findall(r'^  op: "(.*)"', node, re.MULTILINE),
+        )
+        nodes[name] = kind, re.findall(r'^  input: "(.*)"', node, re.MULTILINE)
+    assert nodes["images"] == ("Input", [])
+    assert nodes["conv/weight"] == ("Parameter", [])
+    assert nodes["conv/Conv2D-op0"] == ("Conv2D", ["images", "conv/weight"])
+    weights = [f"norm/{name}" for name in ("gamma", "beta", "moving_mean", "moving_variance")]
+    assert nodes["norm/BatchNorm-op0"] == ("BatchNorm", ["conv/Conv2D-op0", *weights])
+    (add,) = [name for name, (kind, _) in nodes.items() if kind == "Add"]
+    assert nodes[add][1] == ["images", "norm/BatchNorm-op0"]
+    assert nodes["output_0"] == ("Output", [add])
+    assert len(nodes) == 10
+    assert "size: 8" in text, "shapes are there"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "can't read"), (b"text", "no MINDIR"), (b"", "no graph")]
+)
+def test_what_is_no_model_is_one_line(tmp_path, capsys, content, words):
+    path = tmp_path / "x.mindir"
+    if content is not None:
+        path.write_bytes(content)
+    assert main([str(path), "--to", "tensorboard", "--out", str(tmp_path / "logs")]) == 2
+    assert main([str(path), "--out", str(tmp_path / "page.html")]) == 2
+    first, second = capsys.readouterr().err.splitlines()
+    assert words in first
+    assert "--to tensorboard" in second
 
 
 def check_converted(service: Service, root: Path) -> None:
