@@ -12,10 +12,10 @@ from pathlib import Path
 
 from cloud.errors import JobError
 from cloud.job import Job
+from src.model_utils.code_revision import REVISION_FILE
 from src.model_utils.moxing_shim.places import locate
 from src.model_utils.moxing_shim.url import as_folder, join
 
-REVISION_FILE = "revision.json"
 UPLOADS = 16  # at a time
 LEFT_OUT = ("tests/", "benchmarks/", ".ci/")  # a job runs none of it
 

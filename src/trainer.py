@@ -8,7 +8,6 @@ import math
 import os
 import platform
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ import mindspore as ms
 
 from src import build, checkpoint, collectives, task
 from src.data.batches import train_steps_per_epoch
+from src.model_utils.code_revision import code_revision
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.monitor import Monitor
@@ -264,7 +264,7 @@ class Trainer:
             images_per_second=rate,
             updated=updated,
             data_wait=reading and round(reading.data_wait, 4),
-            step_seconds=self.by_rank(reading.step_seconds if reading else 0.0),
+            step_seconds=self.by_rank(reading.step_seconds) if reading else None,  # on all ranks alike
             memory_mb=self.by_rank(memory_mb()),
             loss_scale=float(self.step.scale.value.asnumpy()),
             skipped=self.skipped,
@@ -306,16 +306,10 @@ def versions(ranks: Any) -> str:
     """Software, revision and machine of this run as JSON text."""
     import numpy
 
-    revision = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40"],
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parent,
-    )
     facts = {
         "mindspore": ms.__version__, "numpy": numpy.__version__, "python": platform.python_version(),
         "machine": platform.platform(), "cpus": os.cpu_count(), "ranks": ranks.size,
-        "device": ms.get_context("device_target"), "git": revision.stdout.strip() or None,
+        "device": ms.get_context("device_target"), "git": code_revision() or None,
     }  # fmt: skip
     return json.dumps(facts, indent=2) + "\n"
 

@@ -8,13 +8,13 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from src.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
 from src.model_utils import device_adapter
+from src.model_utils.code_revision import code_revision
 from src.model_utils.ranks import Ranks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -40,12 +40,7 @@ def all_findings() -> Iterator[Finding]:
 
 
 def project() -> Finding:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=12"]
-    try:
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-        revision = done.stdout.strip()
-    except FileNotFoundError:
-        revision = ""
+    revision = code_revision(digits=12)
     return Finding("mindlift", OK, f"revision {revision or 'unknown (no git)'} in {shown(ROOT)}")
 
 
