@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -112,18 +113,25 @@ def timm(net: str, work: str, batch: int, size: int, threads: int):
         network = timm.models.densenet.DenseNet(12, (16, 16, 16), num_classes=10, memory_efficient=False)
         network.features.conv0 = torch.nn.Conv2d(3, 24, 3, padding=1, bias=False)
         network.features.norm0 = network.features.pool0 = torch.nn.Identity()
-    images, labels = (torch.from_numpy(array) for array in batch_of(net, batch, size))
+    return of_pytorch(network, work, batch_of(net, batch, size), lambda logits: logits.argmax(1)), version
+
+
+def of_pytorch(network, work: str, batch, answer: Callable, ignored: int = -100) -> Callable:
+    """The step of a network of PyTorch; `answer` is what an evaluation makes of its output."""
+    import torch
+
+    images, labels = (torch.from_numpy(array) for array in batch)
     labels = labels.long()
     if work == "eval":
         network.eval()
 
         def forward():
             with torch.inference_mode():
-                return network(images).argmax(1)
+                return answer(network(images))
 
-        return forward, version
+        return forward
     optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
-    loss = torch.nn.CrossEntropyLoss()
+    loss = torch.nn.CrossEntropyLoss(ignore_index=ignored)
 
     def step():
         optimizer.zero_grad()
@@ -132,7 +140,7 @@ def timm(net: str, work: str, batch: int, size: int, threads: int):
         optimizer.step()
         return value.item()
 
-    return step, version
+    return step
 
 
 def torchvision(net: str, work: str, batch: int, size: int, threads: int):
@@ -149,27 +157,17 @@ def torchvision(net: str, work: str, batch: int, size: int, threads: int):
     backbone = IntermediateLayerGetter(resnet101(replace_stride_with_dilation=dilated), {"layer4": "out"})
     head = deeplabv3.DeepLabHead(2048, CLASSES[net], atrous_rates=(6, 12, 18))
     network = deeplabv3.DeepLabV3(backbone, head)
-    images, labels = (torch.from_numpy(array) for array in batch_of(net, batch, size))
-    labels = labels.long()
-    if work == "eval":
-        network.eval()
 
-        def forward():
-            with torch.inference_mode():
-                return network(images)["out"].softmax(1).argmax(1)
+    class Logits(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.network = network
 
-        return forward, version
-    optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
-    loss = torch.nn.CrossEntropyLoss(ignore_index=255)
+        def forward(self, images):
+            return self.network(images)["out"]
 
-    def step():
-        optimizer.zero_grad()
-        value = loss(network(images)["out"], labels)
-        value.backward()
-        optimizer.step()
-        return value.item()
-
-    return step, version
+    batch = batch_of(net, batch, size)
+    return of_pytorch(Logits(), work, batch, lambda logits: logits.softmax(1).argmax(1), ignored=255), version
 
 
 LIBRARIES = {"mindlift": mindlift, "mindcv": mindcv, "timm": timm, "torchvision": torchvision}

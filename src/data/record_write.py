@@ -17,6 +17,7 @@ import numpy as np
 from src.data import cifar10, image_folder, record_read
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.errors import DataError, StorageError
+from src.model_utils.run_paths import sync
 
 AT_ONCE = 64  # rows for one call of the writer
 LEAST_PAGE, USUAL_PAGE, MOST_PAGE = 1 << 16, 1 << 25, 1 << 28
@@ -225,11 +226,3 @@ def umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

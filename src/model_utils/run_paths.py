@@ -118,6 +118,15 @@ def write_atomic(path: Path, text: str) -> None:
         raise StorageError(f"can't write {path}: {err.strerror}") from err
 
 
+def sync(path: Path) -> None:
+    """fsync a file or a folder."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def append_line(path: Path, record: dict[str, Any]) -> None:
     """Append one JSON line and fsync; a line cut short by an earlier kill is ended first."""
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from src.model_utils.errors import StorageError
+from src.model_utils.run_paths import sync
 from src.weights.files import note_of
 from src.weights.mindspore_files import no_log
 from src.weights.stored import NETWORK
@@ -40,15 +41,6 @@ def write_whole(target: Path, write: Callable[[Path], None], what: str, comfort:
         raise StorageError(f"can't save {what} {target}: {reason}{comfort}") from err
     finally:
         shutil.rmtree(part, ignore_errors=True)
-
-
-def sync(path: Path) -> None:
-    """fsync a file or a folder."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def write_weights(target: Path, tensors: Tensors, network: Mapping[str, object]) -> None:
