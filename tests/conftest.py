@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,9 @@ from tests.servers import LEAST_PART, MB, Minio, Moto, RunningStore, Store, find
 from tests.servers import free_port as free_port
 
 ROOT = Path(__file__).resolve().parents[1]
+if threading.current_thread() is threading.main_thread():
+    # a shell's background job ignores Ctrl-C, and so would the programs that tests interrupt
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 TINY = ["--net", "densenet22", "--dataset", "digits", "--run_eval", "false"]
 
 

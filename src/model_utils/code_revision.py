@@ -1,4 +1,4 @@
-"""Which commit the code is of."""
+"""Which commit the code is of. Runs where nothing is installed: src.doctor asks it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from src.model_utils.config import ROOT
-
+ROOT = Path(__file__).resolve().parents[2]
 REVISION_FILE = "revision.json"  # cloud/submit.py puts it into the code of a job, which has no .git
 
 
