@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 from cloud.providers.local.keeper import StoreAccess
 from src.model_utils.moxing_shim import file, places, transfer
-from tests.conftest import ROOT, Finished, run_program
+from tests.conftest import ROOT, Finished, environment, run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.runner import LocalRunner
@@ -81,6 +82,19 @@ def evaluated_alike(run: Path, few_digits: Path, env: dict[str, str]) -> None:
     assert reported["total"] == 83
 
 
+def reported_by_handle(handle: str, page: Path, env: dict[str, str]) -> None:
+    """src.report shows the run of a job of which it knows the handle alone."""
+    command = [sys.executable, "-m", "src.report", handle, "--out", str(page)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(page)
+    text = page.read_text(encoding="utf-8")
+    assert "ended after step" in text
+    assert "densenet100 on digits" in text
+
+
 def test_the_whole_way_through_modelarts(modelarts, few_digits):
     desk, double, config = modelarts
     done = desk.run("--provider", "modelarts", *config, "--wait", "--out", desk.home / "fetched")
@@ -91,6 +105,7 @@ def test_the_whole_way_through_modelarts(modelarts, few_digits):
     evaluated_alike(Path(lines[-1]), few_digits, desk.env)
     status = json.loads(desk.run("status", handle, "--json").out)
     assert (status["phase"], status["cards"], status["train_url"]) == ("succeeded", 2, f"{desk.url}/run/")
+    reported_by_handle(handle, desk.home / "page.html", desk.env)
     again = desk.run("fetch", handle, "--best", "--out", desk.home / "best")
     assert again.code == 0, again.err
     assert len(list((desk.home / "best").glob("*/checkpoints/*.ckpt"))) == 1
@@ -133,8 +148,9 @@ def test_the_whole_way_through_openi(desk, few_digits):
         done = run_program(
             "cloud/submit.py", *words, "--wait", "--out", desk.home / "fetched", **env, timeout=200
         )
-    assert done.code == 0, done.err + done.out
-    handle, *lines = done.out.strip().splitlines()
+        assert done.code == 0, done.err + done.out
+        handle, *lines = done.out.strip().splitlines()
+        reported_by_handle(handle, desk.home / "page.html", {**env, "OPENI_ENDPOINT": double.endpoint})
     assert handle.startswith("openi://me/code/")
     assert any(line.startswith("epoch[0], iter[0]") for line in lines)
     evaluated_alike(Path(lines[-1]), few_digits, desk.env)
