@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from figures import positive, quartiles, spread
 from PIL import Image
 
 HERE = Path(__file__).parent
@@ -31,7 +32,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--net", default="inception_v4")
     parser.add_argument("--size", type=int, default=299)
     parser.add_argument("--scales", default="320,352,384,448")
-    parser.add_argument("--rounds", type=int, default=4, help="images, one per round")
+    parser.add_argument("--rounds", type=positive, default=4, help="images, one per round")
     parser.add_argument(
         "--batch", type=int, default=24, help="crops in one of our forward passes, without mirrors"
     )
@@ -115,11 +116,11 @@ def main() -> None:
                 )
                 print(f"image {index} of {options.rounds}: {rows[-1]}", file=sys.stderr)
     ratios = [row["single_s"] / row["ours_s"] for row in rows]
-    low, middle, high = statistics.quantiles(ratios, n=4)
+    low, middle, high = quartiles(ratios)
     print(f"{options.net} {options.size}: {1 / statistics.median(row['ours_s'] for row in rows):.3f} images/s; "
           f"ours over single crops {middle:.2f} ({low:.2f} - {high:.2f}, n = {len(rows)})")  # fmt: skip
     if options.output:
-        options.output.write_text(json.dumps({"net": options.net, "size": options.size, "batch": options.batch, "mindspore": ms.__version__, "ratio": {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)], "n": len(rows)}, "rows": rows}, indent=1) + "\n")  # fmt: skip
+        options.output.write_text(json.dumps({"net": options.net, "size": options.size, "batch": options.batch, "mindspore": ms.__version__, "ratio": {**spread(ratios), "n": len(rows)}, "rows": rows}, indent=1) + "\n")  # fmt: skip
 
 
 if __name__ == "__main__":

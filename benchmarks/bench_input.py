@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from figures import machine, names_of, positive, spread
 from PIL import Image, ImageEnhance, ImageOps
 
 HERE = Path(__file__).parent
@@ -86,12 +87,12 @@ def make_data(folder: Path) -> None:
 
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
-    from src import build
+    from src import classify
     from src.data import split
     from src.model_utils import config
 
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
-    options = build.data_options(cfg, workers=1)
+    options = classify.options(cfg, workers=1)
     return options, split.open_split(options, folder, train=True)
 
 
@@ -265,7 +266,6 @@ def compare(row: str, folder: Path, options: argparse.Namespace) -> dict:
             found.append(side.images_per_second(options.seconds))
     for side in sides:
         side.end()
-    low, middle, high = statistics.quantiles([b / a for a, b in zip(*rates)], n=4)
     return {
         "row": row, "n": options.rounds,
         "sides": [
@@ -273,7 +273,7 @@ def compare(row: str, folder: Path, options: argparse.Namespace) -> dict:
              "rounds": [round(rate, 1) for rate in found]}
             for side, found in enumerate(rates)
         ],
-        "second_over_first": {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]},
+        "second_over_first": spread(b / a for a, b in zip(*rates)),
     }  # fmt: skip
 
 
@@ -292,8 +292,8 @@ def table(results: list[dict]) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", default=",".join(ROWS), help="of " + ", ".join(ROWS))
-    parser.add_argument("--rounds", type=int, default=9, help="timed rounds of each side")
+    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(ROWS), help="of " + ", ".join(ROWS))
+    parser.add_argument("--rounds", type=positive, default=9, help="timed rounds of each side")
     parser.add_argument("--seconds", type=float, default=3.0, help="least length of a round")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
@@ -305,11 +305,9 @@ def main() -> None:
     if options.child:
         row, side, folder = options.child
         return child(row, int(side), Path(folder))
-    from bench_train import machine
-
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder))
-        results = [compare(row, Path(folder), options) for row in options.rows.split(",")]
+        results = [compare(row, Path(folder), options) for row in options.rows]
     about = machine(threads=1)
     print(f"{about['cpu']}, Python {about['python']}, {about['date']}\n")
     print(table(results))

@@ -14,13 +14,13 @@ import argparse
 import json
 import os
 import platform
-import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
+from figures import positive, quartiles
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -34,7 +34,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--batches", type=int, default=25, help="in a round")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=positive, default=9)
     parser.add_argument("--output", type=Path, default=HERE / "results/seg_input.json")
     return parser.parse_args()
 
@@ -104,11 +104,12 @@ class Bytes:
         )
 
 
-def of_original(samples, options, batches: int):
-    from src.data import batches
+def of_original(samples, options, count: int):
+    """Like ours, `count` batches."""
+    from src.data.batches import generator
 
-    source = Bytes(samples, batches * options.per_batch_size)
-    dataset = batches.generator(source, ["data", "label"]).map(
+    source = Bytes(samples, count * options.per_batch_size)
+    dataset = generator(source, ["data", "label"]).map(
         Original(options), ["data", "label"], ["data", "label"], num_parallel_workers=options.workers
     )
     return dataset.batch(options.per_batch_size).create_tuple_iterator(num_epochs=1, do_copy=False)
@@ -123,10 +124,6 @@ def timed(batches, images: int) -> dict[str, float]:
     return {"images_per_second": images / (time.perf_counter() - started), "cpu_ms": 1000 * spent / images}
 
 
-def quartiles(values) -> list[float]:
-    return [round(value, 3) for value in statistics.quantiles(values, n=4)]
-
-
 def main() -> None:
     wanted = arguments()
     import cv2
@@ -135,7 +132,9 @@ def main() -> None:
     from src.data import segmentation
 
     options = segmentation.Options(
-        "voc", CLASSES, (wanted.crop, wanted.crop), wanted.batch, wanted.workers, 1, 0.5, 0.5, 2.0, 255, "", "", False
+        dataset="voc", num_classes=CLASSES, image_size=(wanted.crop, wanted.crop), per_batch_size=wanted.batch,
+        workers=wanted.workers, seed=1, hflip=0.5, skip_corrupt=False, min_scale=0.5, max_scale=2.0, ignore_label=255,
+        data_lst="", data_file="",
     )  # fmt: skip
     images = wanted.batches * wanted.batch
     rounds = []

@@ -17,7 +17,6 @@ import re
 import resource
 import shutil
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,7 +30,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from bench_train import machine
+from figures import machine, names_of, positive, spread
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -83,8 +82,8 @@ ROWS = {
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="timed runs of each client")
-    parser.add_argument("--rows", default=",".join(ROWS), help="of " + ", ".join(ROWS))
+    parser.add_argument("--rounds", type=positive, default=3, help="timed runs of each client")
+    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(ROWS), help="of " + ", ".join(ROWS))
     parser.add_argument("--objects", type=int, default=10_000, help="number of small objects")
     parser.add_argument("--object_kb", type=int, default=110, help="KiB of each of them")
     parser.add_argument("--large", type=int, default=2, help="number of large objects")
@@ -95,11 +94,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--planes", action="store_true", help="add plain Python clients to the rows down_*")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)  # a child: plane, source, target
-    options = parser.parse_args()
-    unknown = [name for name in options.rows.split(",") if name not in ROWS]
-    if unknown:
-        parser.error(f"unknown row '{unknown[0]}'; known: {', '.join(ROWS)}")
-    return options
+    return parser.parse_args()
 
 
 # Clients: the command lines of a verb, for places like s3://bench/folder and /folder
@@ -440,17 +435,10 @@ def summary(client: Client, rounds: list[dict], ours: list[dict]) -> dict:
     errors = [each["error"] for each in rounds if "error" in each]
     if errors or not rounds:
         return {**about, "problem": errors[0] if errors else "not installed"}
-    about.update(
-        n=len(rounds), **{name: quartiles([each[name] for each in rounds]) for name in ("wall", "cpu")}
-    )
+    about.update(n=len(rounds), **{name: spread(each[name] for each in rounds) for name in ("wall", "cpu")})
     if all("wall" in each for each in ours):
-        about["this_over_ours"] = quartiles([a["wall"] / b["wall"] for a, b in zip(rounds, ours)])
+        about["this_over_ours"] = spread(a["wall"] / b["wall"] for a, b in zip(rounds, ours))
     return about
-
-
-def quartiles(values: list[float]) -> dict:
-    low, middle, high = statistics.quantiles(values if len(values) > 2 else values * 2, n=4)
-    return {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]}
 
 
 def table(results: list[dict]) -> str:
@@ -476,13 +464,13 @@ def cells(name: str, found: dict) -> list[str]:
     ratio = "1" if name == OURS else "-"
     if name != OURS and "this_over_ours" in found:
         ratio = (
-            f"**{found['this_over_ours']['median']:.2f}** ({spread(found['this_over_ours'])}, {found['n']})"
+            f"**{found['this_over_ours']['median']:.2f}** ({shown(found['this_over_ours'])}, {found['n']})"
         )
     wall, cpu = found["wall"], found["cpu"]
-    return [f"{wall['median']:.2f} ({spread(wall)})", f"{cpu['median']:.2f}", ratio]
+    return [f"{wall['median']:.2f} ({shown(wall)})", f"{cpu['median']:.2f}", ratio]
 
 
-def spread(found: dict) -> str:
+def shown(found: dict) -> str:
     low, high = found["quartiles"]
     return f"{low:.2f} - {high:.2f}"
 
@@ -492,13 +480,9 @@ def compare_all(options: argparse.Namespace) -> tuple[list[dict], dict]:
     from tests.servers import Minio, find_minio
 
     class Store(Minio):
-        def command(self, folder: str) -> list[str]:
-            self.trash = Path(folder, ".minio.sys/tmp/.trash")
-            return super().command(folder)
-
         def empty_trash(self) -> None:
             """MinIO removes what was deleted minutes later, which would fill the disk and disturb a run."""
-            for path in self.trash.glob("*"):
+            for path in (self.folder / "data/.minio.sys/tmp/.trash").glob("*"):
                 shutil.rmtree(path, ignore_errors=True)
 
     program = find_minio()
@@ -507,7 +491,7 @@ def compare_all(options: argparse.Namespace) -> tuple[list[dict], dict]:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder, Store() as store:
         everyone = clients(options, Path(folder))
         bench = Bench(store, Path(folder), options)
-        results = [compare(bench, name, everyone, options.rounds) for name in options.rows.split(",")]
+        results = [compare(bench, name, everyone, options.rounds) for name in options.rows]
     minio = program_version(str(program), "--version", "github.com/minio/minio")
     about = machine(os.cpu_count() or 1)
     del about["threads"]

@@ -13,12 +13,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from figures import machine, names_of, positive, spread
 
 HERE = Path(__file__).parent
 OURS = "mindlift"
@@ -41,12 +42,15 @@ def have(library: str, net: str) -> bool:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--nets", default=",".join(SIDE), help="of " + ", ".join(SIDE))
+    parser.add_argument("--nets", type=names_of(SIDE), default=",".join(SIDE), help="of " + ", ".join(SIDE))
     parser.add_argument(
-        "--libraries", default=",".join(PEERS), help="those not installed are left out and named"
+        "--libraries",
+        type=names_of(PEERS),
+        default=",".join(PEERS),
+        help="those not installed are left out and named",
     )
-    parser.add_argument("--work", default="train,eval")
-    parser.add_argument("--rounds", type=int, default=9, help="timed rounds of each library")
+    parser.add_argument("--work", type=names_of(("train", "eval")), default="train,eval")
+    parser.add_argument("--rounds", type=positive, default=9, help="timed rounds of each library")
     parser.add_argument("--seconds", type=float, default=4.0, help="least length of a round")
     parser.add_argument("--batch", type=int, help="images per step; default: " + json.dumps(BATCH))
     parser.add_argument("--size", type=int, help="side of the images; default: " + json.dumps(SIDE))
@@ -116,12 +120,11 @@ def compare(libraries: list[str], net: str, work: str, options: argparse.Namespa
 
 def summary(rates: list[float], ours: list[float]) -> dict:
     """Median rate, and the quartiles of ours / theirs over the rounds."""
-    low, middle, high = statistics.quantiles([a / b for a, b in zip(ours, rates)], n=4)
     return {
         "n": len(rates),
         "images_per_second": round(statistics.median(rates), 2),
         "rounds": [round(rate, 2) for rate in rates],
-        "ours_over_this": {"median": round(middle, 3), "quartiles": [round(low, 3), round(high, 3)]},
+        "ours_over_this": spread(a / b for a, b in zip(ours, rates)),
     }
 
 
@@ -167,23 +170,10 @@ def installed(wanted: list[str]) -> list[str]:
     return [OURS, *(library for library in wanted if library not in missing and library != OURS)]
 
 
-def machine(threads: int) -> dict:
-    model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
-    return {
-        "cpu": model[0].partition(": ")[2] if model else platform.processor(),
-        "cpus": os.cpu_count(), "threads": threads, "system": platform.platform(),
-        "python": platform.python_version(), "date": time.strftime("%Y-%m-%d"),
-    }  # fmt: skip
-
-
 def main() -> None:
     options = arguments()
-    libraries = installed(options.libraries.split(","))
-    results = [
-        compare(libraries, net, work, options)
-        for net in options.nets.split(",")
-        for work in options.work.split(",")
-    ]
+    libraries = installed(options.libraries)
+    results = [compare(libraries, net, work, options) for net in options.nets for work in options.work]
     about = machine(options.threads)
     print(f"{about['cpu']}, {about['threads']} threads, Python {about['python']}, {about['date']}\n")
     print(table(results))

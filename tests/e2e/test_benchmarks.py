@@ -1,0 +1,83 @@
+"""Every benchmark runs to its end and writes its figures; how good they are is no test's business."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, environment
+
+SMALL = {
+    "bench_train": "--nets densenet100 --libraries mindlift --batch 2 --size 16 --rounds 1 --seconds 0.1",
+    "bench_input": "--rows bit_cifar10 --rounds 1 --seconds 0.1",
+    "bench_seg_input": "--crop 65 --batch 2 --batches 2 --rounds 1",
+    "bench_sync": "--objects 20 --object_kb 1 --keys 20 --large 1 --large_mb 1 --rounds 1",
+}
+
+
+def run(name: str, *words: object) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, str(ROOT / f"benchmarks/{name}.py"), *map(str, words)],
+        capture_output=True, text=True, env=environment(), timeout=300, check=False,
+    )  # fmt: skip
+
+
+def results(name: str, words: str, folder: Path) -> dict:
+    done = run(name, *words.split(), "--output", folder / "figures.json")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    return json.loads((folder / "figures.json").read_text())
+
+
+@pytest.mark.parametrize("name", ["bench_train", "bench_input", "bench_seg_input"])
+def test_it_runs(name, tmp_path):
+    found = results(name, SMALL[name], tmp_path)
+    rates = {
+        "bench_train": lambda: [
+            each["libraries"]["mindlift"]["images_per_second"] for each in found["results"]
+        ],
+        "bench_input": lambda: [
+            side["images_per_second"] for each in found["results"] for side in each["sides"]
+        ],
+        "bench_seg_input": lambda: [
+            each[side]["images_per_second"] for each in found["rounds"] for side in each
+        ],
+    }[name]()
+    assert len(rates) == 2, "training and evaluation, or ours and the other"
+    assert min(rates) > 0
+
+
+def test_copies_are_compared(minio, tmp_path):
+    found = results("bench_sync", SMALL["bench_sync"], tmp_path)
+    assert len(found["results"]) == 7
+    for row in found["results"]:
+        assert row["clients"]["mindlift"]["n"] == 1, row
+        others = [client for name, client in row["clients"].items() if name != "mindlift"]
+        assert all(client.get("n") == 1 or client["problem"] == "not installed" for client in others), row
+
+
+@pytest.mark.heavy
+def test_144_crops_are_compared(tmp_path):
+    words = "--net inception_v4 --size 75 --scales 80,88,96,112 --rounds 1 --batch 4"
+    assert results("bench_144", words, tmp_path)["ratio"]["n"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("bench_train", "--nets densenet22", "'densenet22': expected some of densenet100"),
+        ("bench_train", "--libraries jax", "'jax': expected some of"),
+        ("bench_input", "--rows other", "'other': expected some of bit_cifar10"),
+        ("bench_sync", "--rows other", "'other': expected some of down_small"),
+        ("bench_seg_input", "--rounds 0", "'0' is not a whole number above 0"),
+    ],
+)
+def test_mistakes_are_one_line(name, words, said):
+    done = run(name, *words.split())
+    assert done.returncode == 2
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
