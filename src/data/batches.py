@@ -10,7 +10,7 @@ from typing import Any
 import mindspore.dataset as ds
 import numpy as np
 
-from src.data.order import steps_per_epoch
+from src.data.order import TrainOrder, steps_per_epoch
 from src.model_utils.errors import DataError
 
 STATISTICS = {
@@ -72,6 +72,17 @@ class Failures:
     def explain(self, err: RuntimeError) -> Exception:
         """The error to show for a failed pipeline."""
         return self.failure or err
+
+
+class Stream:
+    """Random access to what one rank trains on: items `start` .. `stop` - 1 of `order`, numbered from 0."""
+
+    def __init__(self, samples: Any, order: TrainOrder, start: int, stop: int, options: Any):
+        self.samples, self.order, self.start, self.options = samples, order, start, options
+        self.count = stop - start
+
+    def __len__(self) -> int:
+        return self.count
 
 
 class Batches:

@@ -162,15 +162,11 @@ def source_of(options: Options, path: Path, train: bool) -> Source:
     return Files(path, sorted(pairs, key=lambda pair: PurePath(pair.image).name) if train else pairs)
 
 
-class PairSource:
-    """Random access to one rank's stream of pairs: keys (epoch, index) for the pipeline, pairs for its threads."""
+class PairSource(batches.Stream):
+    """Keys (epoch, index) by number for the pipeline, pairs by key for its threads."""
 
-    def __init__(self, samples: Samples, order: TrainOrder, start: int, stop: int, options: Options):
-        self.samples, self.order, self.start, self.options = samples, order, start, options
-        self.count = stop - start
-
-    def __len__(self) -> int:
-        return self.count
+    samples: Samples
+    options: Options
 
     def __getitem__(self, item: int) -> tuple[np.ndarray]:
         return (np.array(self.order(self.start + int(item)), np.int64),)

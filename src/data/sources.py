@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image
 
 from src.data import augment
-from src.data.order import TrainOrder, sample_rng
+from src.data.batches import Stream
+from src.data.order import sample_rng
 from src.data.rand_augment import rand_augment
 from src.data.split import DataOptions, Samples
 
@@ -32,15 +33,11 @@ def fit(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndar
     return np.asarray(Image.fromarray(image).resize((size[1], size[0]), method))
 
 
-class TrainSource:
-    """Random access to one rank's stream of (image, label, key), from `start` items on."""
+class TrainSource(Stream):
+    """(image, label, key) by number, and with MixUp partner and share."""
 
-    def __init__(self, samples: Samples, order: TrainOrder, start: int, stop: int, options: DataOptions):
-        self.samples, self.order, self.start, self.options = samples, order, start, options
-        self.count = stop - start
-
-    def __len__(self) -> int:
-        return self.count
+    samples: Samples
+    options: DataOptions
 
     def __getitem__(self, item: int):
         found = self.augmented(int(item))

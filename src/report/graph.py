@@ -34,7 +34,7 @@ def read(path: Path) -> Any:
     except OSError as err:
         raise DataError(f"can't read {path}: {err.strerror}") from None
     except DecodeError:
-        raise DataError(f"{path} is no MINDIR file; export.py writes one") from None
+        raise DataError(f"{path} is no MINDIR file, or cut short; export.py writes one") from None
     if not model.graph.node:
         raise DataError(f"{path} holds no graph; export.py writes one")
     return graph_of(model.graph)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from src.model_utils import config
 from src.model_utils.checkpoint_manifest import MANIFEST
-from src.model_utils.errors import DataError, StageError
+from src.model_utils.errors import ConfigError, DataError, StageError
 from src.model_utils.moxing_shim import transfer, url
 from src.model_utils.moxing_shim.places import locate
 from src.report import run_folder
@@ -97,5 +97,6 @@ def of_job(handle: str, scratch: Path) -> Path:
     done = subprocess.run(program, capture_output=True, text=True, check=False)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        raise StageError(f"can't fetch {handle}: {last.removeprefix('error: ')}")
+        kind = ConfigError if done.returncode == 2 else StageError  # the user's mistake stays one
+        raise kind(f"can't fetch {handle}: {last.removeprefix('error: ')}")
     return run_folder.find(Path(done.stdout.strip().splitlines()[-1]))

@@ -303,5 +303,5 @@ def test_a_job_that_is_not_there_is_one_line(minio, tmp_path):
         "MINIO_ENDPOINT": minio.endpoint, "MINIO_ACCESS_KEY": minio.access_key, "MINIO_SECRET_KEY": minio.secret_key,
     }  # fmt: skip
     done = report("local://nobody", HOME=str(tmp_path), **store)
-    assert done.code == 1
+    assert done.code == 2
     assert done.error.startswith("error: can't fetch local://nobody: ")
