@@ -1,0 +1,78 @@
+"""What differs by the device that a program computes on: the one list, which docs/architecture.md explains.
+
+Everything else asks `current()` (or `of(name)` before MindSpore is imported) for a fact and names no device. What a
+device is called and how it is started is in device_adapter.py.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+CPU, GPU, ASCEND = "CPU", "GPU", "Ascend"
+TARGETS = (ASCEND, GPU, CPU)
+ANY = "any"  # a network in the form that every device has operators for, in float32: of exported models
+ATLAS_910A = "ascend910"  # MindSpore's name of the first generation (mindspore/amp.py, _ascend_910a_target)
+INF_NAN_CHIPS = ("ascend910b", "ascend910_93")  # infinities stay infinities unless the user wants saturation
+OVERFLOW_MODE = "MS_ASCEND_CHECK_OVERFLOW_MODE"
+
+
+@dataclass(frozen=True)
+class Device:
+    """Facts about one kind of device. `chip` is MindSpore's name of an Ascend's SoC, '' where it is not known."""
+
+    target: str
+    chip: str = ""
+    amp_level: str = "O0"  # what --amp_level auto means
+    has_number: bool = False  # several of them in a machine, told apart by --device_id
+    has_queue: bool = False  # data sets can be sent to a queue of the device (sink mode)
+    has_cpu_kernels: bool = False  # networks take the form that is fast with MindSpore's kernels for CPUs
+    saturates: bool = False  # an overflow gives the largest number and a NaN 0, and sets the float status
+    normalises: bool = False  # training images travel as uint8 (N, H, W, 3) and are normalised in the graph
+    precision_mode: str = ""  # of float32 operators: MindSpore's word, '' where there is no such setting
+    fuses_all_reduces: bool = False
+    writes_air: bool = False
+
+
+def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
+    """The facts of a device by MindSpore's names of it.
+
+    Which chips saturate is MindSpore's own rule (mindspore/amp.py, `_all_finite`). `precision_mode` is its documented
+    default since 2.3, set because older versions have others (mindspore.device_context.ascend.op_precision).
+    """
+    if target == CPU:
+        return Device(CPU, has_cpu_kernels=True)
+    if target == GPU:
+        return Device(GPU, has_number=True)
+    if target == ANY:
+        return Device(ANY)
+    keeps_infinities = chip in INF_NAN_CHIPS and env.get(OVERFLOW_MODE) != "SATURATION_MODE"
+    return Device(
+        ASCEND,
+        chip,
+        amp_level="O3",
+        has_number=True,
+        has_queue=True,
+        saturates=not keeps_infinities,
+        normalises=True,
+        precision_mode="must_keep_origin_dtype" if chip in INF_NAN_CHIPS else "allow_fp32_to_fp16",
+        fuses_all_reduces=True,
+        writes_air=True,
+    )
+
+
+def current() -> Device:
+    """The device that MindSpore's context is set to."""
+    import mindspore as ms
+
+    target = ms.get_context("device_target")
+    return of(target, chip_name() if target == ASCEND else "")
+
+
+def chip_name() -> str:
+    """MindSpore's name of the Ascend SoC; '' where this version can't tell."""
+    from mindspore._c_expression import MSContext
+
+    context = MSContext.get_instance()
+    return context.get_ascend_soc_version() if hasattr(context, "get_ascend_soc_version") else ""
