@@ -85,7 +85,7 @@ def main() -> None:
     import mindspore as ms
 
     from src import build, multi_crop
-    from src.model_utils import config
+    from src.model_utils import config, devices
     from src.models import layers
 
     cfg = config.load([
@@ -93,8 +93,8 @@ def main() -> None:
         "--crop_batch", str(options.batch),
     ])  # fmt: skip
     scales, (mean, std) = list(cfg.crop_scales), ([127.5] * 3, [127.5] * 3)
-    source = build.network(cfg, "CPU")
-    network = build.inference_network(cfg, source, "CPU")
+    source = build.network(cfg, devices.of(devices.CPU))
+    network = build.inference_network(cfg, source, devices.of(devices.CPU))
     layers.refill(network, source)
     network.set_train(False)
     cell = multi_crop.CropProbabilities(network, mean, std).set_train(False)

@@ -10,8 +10,9 @@ import mindspore.nn as nn
 import numpy as np
 
 from src import checkpoint, models
+from src.model_utils.devices import Device
 from src.model_utils.errors import CheckpointError, ConfigError
-from src.models import layers, layouts
+from src.models import layers, layouts, precision
 from src.optim import rmsprop, sgd_momentum
 from src.step import StepOptions
 from src.weights.fit import shortened
@@ -20,25 +21,34 @@ FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
 
 
-def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray) -> nn.Optimizer:
+def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
     """`rates` (steps,) holds the learning rate of every step."""
     weights = net.trainable_params()
     if cfg.optimizer == "rmsprop":
-        return rmsprop(weights, rates, cfg.rmsprop_decay, cfg.epsilon, cfg.momentum, cfg.weight_decay)
+        return rmsprop(
+            weights,
+            rates,
+            cfg.rmsprop_decay,
+            cfg.epsilon,
+            cfg.momentum,
+            cfg.weight_decay,
+            not device.has_cpu_kernels,
+        )
     return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
 
 
-def step_options(cfg: Any, size: int) -> StepOptions:
+def step_options(cfg: Any, size: int, saturates: bool = False) -> StepOptions:
     default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
     scale = default if cfg.loss_scale is None else cfg.loss_scale
     return StepOptions(
         size, scale, cfg.is_dynamic_loss_scale, cfg.loss_scale_window, cfg.accumulation_steps,
         cfg.gradient_norm if cfg.enable_clip_norm else None, cfg.ema_decay if cfg.enable_ema else None, cfg.ema_warmup,
+        saturates,
     )  # fmt: skip
 
 
-def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
-    """The seeded network of cfg.net at its precision, before any weights are loaded.
+def network(cfg: Any, device: Device, folded: bool = False) -> nn.Cell:
+    """The seeded network of cfg.net in the form and precision for `device`, before any weights are loaded.
 
     A `folded` one has no batch norms behind its convolutions; layers.refill gives it its weights.
     """
@@ -46,16 +56,15 @@ def network(cfg: Any, device: str, folded: bool = False) -> nn.Cell:
     try:
         check_image_size(cfg)
         check_options(cfg)
-        net = models.build(cfg.net, cfg.num_classes, cfg.to_dict(), on_cpu=device == "CPU")
+        net = models.build(cfg.net, cfg.num_classes, cfg.to_dict(), on_cpu=device.has_cpu_kernels)
     except KeyError as err:
         raise ConfigError(str(err.args[0])) from err
     if folded:
         layers.fold(net)
-    level = ("O3" if device == "Ascend" else "O0") if cfg.amp_level == "auto" else cfg.amp_level
-    return net if level == "O0" else ms.amp.auto_mixed_precision(net, level)
+    return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level)
 
 
-def inference_network(cfg: Any, net: nn.Cell, device: str) -> nn.Cell:
+def inference_network(cfg: Any, net: nn.Cell, device: Device) -> nn.Cell:
     """What to evaluate `net` with: its folded form, or itself if nothing in it folds. See layers.refill."""
     return network(cfg, device, folded=True) if any(layers.foldable(net)) else net
 

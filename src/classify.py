@@ -5,6 +5,7 @@ What every task has is listed in src/task.py.
 
 from __future__ import annotations
 
+import functools
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,11 +20,13 @@ from src.data import blacklist, class_names, layout, pipeline, split
 from src.data.pipeline import train_batches as train_batches
 from src.data.split import DataOptions
 from src.data.split import open_split as open_split
+from src.model_utils import devices
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.step import Objective
 from src.tasks.classification import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
+from src.tasks.pixels import FromPixels
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (
@@ -36,8 +39,10 @@ OWN = (
 
 def options(cfg: Any, workers: int) -> DataOptions:
     check_crop(cfg)
-    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name != "workers"}
-    return DataOptions(workers=min(cfg.num_parallel_workers, workers), **fields)
+    own = ("workers", "as_pixels")
+    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name not in own}
+    workers = min(cfg.num_parallel_workers, workers)
+    return DataOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
 def train_options(cfg: Any, data: DataOptions, images: int) -> DataOptions:
@@ -49,13 +54,21 @@ def eval_options(data: DataOptions) -> DataOptions:
     return data
 
 
+def of_batches(net: nn.Cell, data: DataOptions) -> nn.Cell:
+    """`net` as a function of the images of a batch of `data`."""
+    return FromPixels(net, *split.statistics(data)) if data.as_pixels else net
+
+
 def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
-    """What is made small: the loss of the arrays of a batch of `data`."""
+    """The loss of the arrays of a batch of `data`, a scalar to minimise."""
     if cfg.label_smooth and cfg.label_smoothing:
         raise ConfigError(
             f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
         )
-    shares = (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing)
+    shares, net = (
+        (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing),
+        of_batches(net, data),
+    )
     if data.mixup_alpha > 0:
         return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
     return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
@@ -95,37 +108,43 @@ def progress(at: Any) -> list[str]:
     return [f"epoch[{at.epoch}], iter[{at.step - 1}], loss:{at.loss:.3f}, mean_fps:{shown}"]
 
 
+class Evaluator:
+    """What evaluates `network` again and again on batches of `data`; each of its cells is compiled once."""
+
+    def __init__(self, cfg: Any, network: nn.Cell, data: DataOptions):
+        self.network, self.data = network, data
+
+    @functools.cached_property
+    def places(self) -> Places:
+        """Of one crop of each image."""
+        return Places(of_batches(self.network, self.data), self.data.num_classes)
+
+    @functools.cached_property
+    def crops(self) -> multi_crop.CropProbabilities:
+        return multi_crop.CropProbabilities(self.network, *split.statistics(self.data))
+
+
 def evaluate(
-    cfg: Any,
-    network: nn.Cell,
-    samples: split.Samples,
-    data: DataOptions,
-    ranks: Any,
-    log: RunLog,
-    path: Path,
+    cfg: Any, evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog, path: Path
 ) -> dict:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the result lines and returns the figures."""
     counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None
     started = time.time()
     if cfg.crops > 1:
-        outcome = Outcome(*multi_crop.evaluate(network, samples, data, ranks, log, cfg, path))
+        outcome = Outcome(
+            *multi_crop.evaluate(evaluator.crops, samples, evaluator.data, ranks, log, cfg, path)
+        )
     else:
-        outcome = count(network, samples, data, ranks, log)
+        outcome = count(evaluator, samples, ranks, log)
     log.info(f"checkpoint {path}")
     return report(cfg, path, outcome, counts, time.time() - started, log)
 
 
 def final_figures(
-    cfg: Any,
-    network: nn.Cell,
-    samples: split.Samples,
-    data: DataOptions,
-    ranks: Any,
-    log: RunLog,
-    step: int,
+    cfg: Any, evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog, step: int
 ) -> dict:
     """What a training's result says of its weights after `step`: one crop of each image."""
-    outcome = count(network, samples, data, ranks, log)
+    outcome = count(evaluator, samples, ranks, log)
     accuracy = outcome.accuracy()
     for line in accuracy.lines():
         log.info(line)
@@ -187,11 +206,9 @@ class Outcome:
         return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
 
 
-def count(network: nn.Cell, samples: split.Samples, data: DataOptions, ranks: Any, log: RunLog) -> Outcome:
+def count(evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog) -> Outcome:
     """One crop of each image. Raises RuntimeError if an image was not evaluated once."""
-    network.set_train(False)
-    cell = Places(network, data.num_classes)
-    cell.set_train(False)
+    cell, data = evaluator.places.set_train(False), evaluator.data
     batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
     places, seen, predicted = np.zeros((3, len(samples)), np.int64)
     confidences, loss_sum = np.zeros(len(samples), np.float32), 0.0

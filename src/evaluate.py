@@ -6,9 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import mindspore as ms
-
 from src import build, task
+from src.model_utils import devices
 from src.model_utils.command_line import COMMAND_LINE
 from src.models import layers
 from src.run_log import RunLog
@@ -24,9 +23,10 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
     kind = task.of(cfg)
     options = kind.options(cfg, workers)
     samples = kind.open_split(options, data_path, train=False)
-    device = ms.get_context("device_target")
+    device = devices.current()
     network = build.network(cfg, device)
     inference = build.inference_network(cfg, network, device)
+    evaluator = kind.Evaluator(cfg, inference, options)
     results = []
     with RunLog(None, ranks.rank, cfg.progress) as log:
         for path in paths:
@@ -35,7 +35,7 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
             if which:
                 log.info(which)
             layers.refill(inference, network)
-            results.append(kind.evaluate(cfg, inference, samples, options, ranks, log, path))
+            results.append(kind.evaluate(cfg, evaluator, samples, ranks, log, path))
             log.info(json.dumps(results[-1], ensure_ascii=False))
     return results
 

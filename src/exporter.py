@@ -19,7 +19,7 @@ import numpy as np
 from mindspore.train import serialization
 
 from src import build, checkpoint, task
-from src.model_utils import programs, provenance
+from src.model_utils import devices, programs, provenance
 from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.config import COMMAND_LINE
 from src.model_utils.errors import CheckpointError, ExportError, StorageError
@@ -27,7 +27,6 @@ from src.model_utils.provenance import side_file_of
 from src.model_utils.run_paths import write_atomic
 from src.models import layers
 
-ANY_DEVICE = "any"  # the network in the form that all devices have operators for, in float32
 SEED = 0
 TOLERANCE = {
     "MINDIR": 1e-5,
@@ -90,9 +89,10 @@ class ChannelsLast(nn.Cell):
 
 def loaded(cfg: Any, weights: Path) -> nn.Cell:
     """The network in the form that evaluates, with norms inside the convolutions and weights standardised."""
-    source = build.network(cfg, ANY_DEVICE)
+    device = devices.of(devices.ANY)
+    source = build.network(cfg, device)
     load(cfg, source, weights)
-    network = build.inference_network(cfg, source, ANY_DEVICE)
+    network = build.inference_network(cfg, source, device)
     layers.refill(network, source)
     return (ChannelsLast(network) if cfg.input_format == "NHWC" else network).set_train(False)
 

@@ -12,6 +12,7 @@ import mindspore.nn as nn
 
 from src import build, collectives
 from src.averages import Average
+from src.model_utils import devices
 from src.models import layers
 from src.run_log import RunLog
 
@@ -33,11 +34,13 @@ class Monitor:
         if cfg.run_eval or cfg.eval_interval:  # what is wrong with the images is said before the training
             self.samples = task.open_split(task.eval_options(options), self.path, train=False)
         self.inference: nn.Cell | None = None
+        self.evaluator: Any = None
 
     def run(self, step: int) -> dict[str, Any]:
         """The figures after optimiser step `step`: of the average where there is one. Also lines of metrics.jsonl."""
         if self.inference is None:
-            self.inference = build.inference_network(self.cfg, self.network, ms.get_context("device_target"))
+            self.inference = build.inference_network(self.cfg, self.network, devices.current())
+            self.evaluator = self.task.Evaluator(self.cfg, self.inference, self.options)
         bar, self.log.bar = self.log.bar, None
         parameters = list(self.network.get_parameters())
         kept = [parameter.asnumpy().copy() for parameter in parameters]
@@ -61,9 +64,7 @@ class Monitor:
             self.log.info(
                 f"evaluation of the {'moving average of the ' if which == 'average' else ''}weights"
             )
-        found = self.task.final_figures(
-            self.cfg, self.inference, self.samples, self.options, self.ranks, self.log, step
-        )
+        found = self.task.final_figures(self.cfg, self.evaluator, self.samples, self.ranks, self.log, step)
         self.log.metric(event="evaluation", step=step, which=which, **found)
         if self.log.board is not None:
             self.log.board.pictures(step)

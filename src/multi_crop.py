@@ -26,6 +26,7 @@ from src.model_utils.checkpoint_manifest import file_sha256
 from src.model_utils.interrupts import Deferred
 from src.model_utils.run_paths import append_line, make_folder, read_lines
 from src.run_log import RunLog
+from src.tasks.pixels import FromPixels
 
 LINE_SECONDS = 60.0  # between two lines of a log
 LAID_OUT = (
@@ -38,17 +39,15 @@ LAID_OUT = (
 )  # what the outcome depends on
 
 
-class CropProbabilities(nn.Cell):
+class CropProbabilities(FromPixels):
     """(B, S, S, 3) uint8 crops -> (B, K) float32: softmax of each plus that of its mirror image."""
 
     def __init__(self, network: nn.Cell, mean: list[float], std: list[float]):
-        super().__init__(auto_prefix=False)
-        self.network = network
-        self.mean, self.std = (ms.Tensor(np.array(x).reshape(1, 3, 1, 1), ms.float32) for x in (mean, std))
+        super().__init__(network, mean, std)
         self.mirror = ops.ReverseV2([3])
 
     def construct(self, images):
-        x = (images.transpose(0, 3, 1, 2).astype(ms.float32) - self.mean) / self.std
+        x = self.normalised(images)
         one = ops.softmax(self.network(x).astype(ms.float32), -1)
         return one + ops.softmax(self.network(self.mirror(x)).astype(ms.float32), -1)
 
@@ -88,7 +87,7 @@ def journal_folder(cfg: Any, checkpoint: Path, samples: split.Samples) -> Path:
 
 
 def evaluate(
-    network: nn.Cell,
+    cell: CropProbabilities,
     samples: split.Samples,
     options: split.DataOptions,
     ranks: Any,
@@ -105,8 +104,7 @@ def evaluate(
     if len(left) < len(samples):
         log.info(f"continuing: {len(samples) - len(left)} of {len(samples)} images are in {folder}")
     own = left[ranks.rank :: ranks.size]
-    network.set_train(False)
-    cell = CropProbabilities(network, *split.statistics(options)).set_train(False)
+    cell.set_train(False)
     progress = Progress(log, len(samples), len(samples) - len(left), ranks.size)
     classes = np.arange(options.num_classes)
     with Deferred() as interrupts:

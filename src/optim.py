@@ -28,6 +28,7 @@ def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> lis
 
 
 rms_update = ops.MultitypeFuncGraph("rms_update")
+rms_kernel = ops.MultitypeFuncGraph("rms_kernel")
 
 
 @rms_update.register("Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor")
@@ -37,29 +38,52 @@ def rms_updated(decay, momentum, epsilon, lr, gradient, weight, square, moment):
     return ops.assign(weight, weight - moved)
 
 
+@rms_kernel.register(
+    "Function", "Number", "Number", "Number", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor"
+)
+def rms_applied(kernel, decay, momentum, epsilon, lr, gradient, weight, square, moment):
+    return kernel(weight, square, moment, lr, gradient, decay, momentum, epsilon)
+
+
 class RMSProp(nn.Optimizer):
     """s = decay * s + (1 - decay) * g**2, m = momentum * m + lr * g / sqrt(s + epsilon), w -= m; s starts at 1.
 
     Tieleman and Hinton, Lecture 6.5 (2012), as TensorFlow has it: epsilon inside the root. nn.RMSProp documents
     the same, but its CPU kernel (2.7 - 2.10) takes epsilon out of the root for all but the last size % 8 weights of
-    a tensor, which makes an epsilon of 1 another optimiser.
+    a tensor, which makes an epsilon of 1 another optimiser. So a CPU computes the formula step by step, and other
+    devices use the kernel (ops.ApplyRMSProp) in place of 19 small ones a tensor.
     """
 
-    def __init__(self, groups: list[dict], lr: ms.Tensor, decay: float, momentum: float, epsilon: float):
+    def __init__(
+        self,
+        groups: list[dict],
+        lr: ms.Tensor,
+        decay: float,
+        momentum: float,
+        epsilon: float,
+        has_kernel: bool = False,
+    ):
         super().__init__(lr, groups)
         self.square = self.parameters.clone(prefix="mean_square", init="ones")
         self.moment = self.parameters.clone(prefix="moments", init="zeros")
-        self.decay, self.momentum, self.epsilon = (
-            ms.Tensor(x, ms.float32) for x in (decay, momentum, epsilon)
-        )
+        kinds = float if has_kernel else as_tensor
+        self.decay, self.momentum, self.epsilon = (kinds(x) for x in (decay, momentum, epsilon))
+        self.has_kernel, self.kernel = has_kernel, ops.ApplyRMSProp()
         self.map = ops.HyperMap()
 
     def construct(self, gradients):
         gradients = self.scale_grad(self.decay_weight(gradients))
         lr = self.get_lr()
         self.assignadd(self.global_step, self.global_step_increase_tensor)
-        update = ops.partial(rms_update, self.decay, self.momentum, self.epsilon, lr)
+        if self.has_kernel:
+            update = ops.partial(rms_kernel, self.kernel, self.decay, self.momentum, self.epsilon, lr)
+        else:
+            update = ops.partial(rms_update, self.decay, self.momentum, self.epsilon, lr)
         return self.map(update, gradients, self.parameters, self.square, self.moment)
+
+
+def as_tensor(value: float) -> ms.Tensor:
+    return ms.Tensor(value, ms.float32)
 
 
 def rmsprop(
@@ -69,11 +93,14 @@ def rmsprop(
     epsilon: float,
     momentum: float,
     weight_decay: float,
+    has_kernel: bool = False,
 ) -> nn.Optimizer:
-    """RMSProp with `lr` (steps,) read at the optimiser's own step count; see sgd_momentum."""
-    return RMSProp(
-        decay_groups(parameters, weight_decay), ms.Tensor(lr, ms.float32), decay, momentum, epsilon
-    )
+    """RMSProp with `lr` (steps,) read at the optimiser's own step count; see sgd_momentum.
+
+    `has_kernel`: the device's kernel for it computes the formula, see RMSProp.
+    """
+    groups = decay_groups(parameters, weight_decay)
+    return RMSProp(groups, ms.Tensor(lr, ms.float32), decay, momentum, epsilon, has_kernel)
 
 
 def forget(optimizer: nn.Optimizer) -> None:

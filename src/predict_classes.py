@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ def most_at_once(cfg: Any) -> int:
 
 
 def opened(cfg: Any, images: Sequence[Image], workers: int) -> Pictures:
-    return Pictures([image.path for image in images], classify.options(cfg, workers))
+    options = replace(
+        classify.options(cfg, workers), as_pixels=False
+    )  # exported models take normalised images
+    return Pictures([image.path for image in images], options)
 
 
 def writers(cfg: Any, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:

@@ -18,6 +18,7 @@ from src.prediction_files import Class, Prediction, Segments
 from src.run_log import RunLog
 from src.segment import Segmenter
 from src.segment_pictures import MaskFolder, Sheet, mask_files
+from src.tasks.segmentation import probabilities
 
 MEASURE = "share"
 PIXELS_AT_ONCE = 4 * 513 * 513
@@ -51,7 +52,8 @@ def predictions(
     """One prediction per image, in order, read and computed as they are asked for."""
     masks = mask_files(Path(cfg.output_dir), images) if cfg.output_dir else [None] * len(images)
     with Deferred() as interrupts, ThreadPoolExecutor(pictures.workers) as pool:
-        segmenter = Segmenter(network, max(cfg.image_size), cfg.scales, cfg.flip, cfg.per_batch_size, pool)
+        share = probabilities(network, cfg.flip)
+        segmenter = Segmenter(share, max(cfg.image_size), cfg.scales, cfg.per_batch_size, pool)
         with contextlib.closing(pictures.batches(pool, cfg.per_batch_size)) as source:
             for batch in source:
                 labels = segmenter.labels([image for _, image in batch if image is not None])

@@ -18,11 +18,10 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import mindspore as ms
 import mindspore.nn as nn
 
 from src import build, classify, exporter, predict_classes, predict_pixels, segment, task
-from src.model_utils import provenance
+from src.model_utils import devices, provenance
 from src.model_utils.config import COMMAND_LINE
 from src.model_utils.errors import PartialError
 from src.model_utils.image_inputs import Image
@@ -69,7 +68,7 @@ def model(cfg: Any) -> exporter.Exported:
 
 def trained(cfg: Any, checkpoint: Path) -> nn.Cell:
     """The network as evaluation runs it."""
-    device = ms.get_context("device_target")
+    device = devices.current()
     network = build.network(cfg, device)
     exporter.load(cfg, network, checkpoint)
     inference = build.inference_network(cfg, network, device)

@@ -30,7 +30,7 @@ from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.segment_files import InRun, Kept
 from src.step import Objective
-from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
+from src.tasks.segmentation import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
 
 DATASETS = layout.SEGMENTED
 OWN = (
@@ -61,7 +61,7 @@ def eval_options(data: Options) -> Options:
 
 
 def objective(cfg: Any, net: nn.Cell, data: Options) -> nn.Cell:
-    """What is made small: the loss of the images and labels of a batch."""
+    """The loss of the images and labels of a batch, a scalar to minimise."""
     return Objective(net, PixelCrossEntropy(cfg.num_classes, cfg.ignore_label))
 
 
@@ -103,6 +103,17 @@ def describe(cfg: Any, batch: int) -> dict[str, Any]:
     }  # fmt: skip
 
 
+class Evaluator:
+    """What evaluates `network` again and again; it is compiled once for each size of image, with and without `flip`."""
+
+    def __init__(self, cfg: Any, network: nn.Cell, data: Options):
+        self.network, self.data = network, data
+
+    @functools.cache  # noqa: B019 - an evaluator lives as long as the process
+    def probabilities(self, flip: bool) -> Shares:
+        return probabilities(self.network, flip)
+
+
 class Segmenter:
     """Class probabilities of whole images, as the original evaluates (Chen et al. 2017, section 4.1, at `scales`).
 
@@ -111,9 +122,9 @@ class Segmenter:
     """
 
     def __init__(
-        self, network: nn.Cell, crop: int, scales: Sequence[float], flip: bool, batch: int, pool: ThreadPoolExecutor
+        self, probabilities: Shares, crop: int, scales: Sequence[float], batch: int, pool: ThreadPoolExecutor
     ):  # fmt: skip
-        self.probabilities = probabilities(network, flip)
+        self.probabilities = probabilities
         self.sides, self.batch, self.pool = [side_of(scale, crop) for scale in scales], batch, pool
 
     def labels(self, images: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -147,20 +158,17 @@ def likeliest(scales: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray
 
 
 def predictions(
-    network: nn.Cell,
-    samples: Samples,
-    data: Options,
-    indices: Sequence[int],
-    scales: Sequence[float],
-    flip: bool,
+    evaluator: Evaluator, samples: Samples, indices: Sequence[int], scales: Sequence[float], flip: bool
 ) -> Iterator[list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]]:
     """A list per batch of (index, image, label, predicted (H, W) uint8); the next batch is read meanwhile.
 
     An image that can't be read is left out and counted, with skip_corrupt, else DataError.
     """
+    data = evaluator.data
     read = functools.partial(samples.attempted, samples.checked_pair) if data.skip_corrupt else samples.pair
     with ThreadPoolExecutor(max(1, data.workers)) as pool:
-        segmenter = Segmenter(network, max(data.image_size), scales, flip, data.per_batch_size, pool)
+        share = evaluator.probabilities(flip)
+        segmenter = Segmenter(share, max(data.image_size), scales, data.per_batch_size, pool)
         batches = [indices[i : i + data.per_batch_size] for i in range(0, len(indices), data.per_batch_size)]
         ahead = [pool.submit(read, index) for index in batches[0]] if batches else []
         for number, batch in enumerate(batches):
@@ -174,19 +182,25 @@ def predictions(
 
 
 def count(
-    network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, scales: Sequence[float], flip: bool,
+    evaluator: Evaluator,
+    samples: Samples,
+    ranks: Any,
+    log: RunLog,
+    scales: Sequence[float],
+    flip: bool,
     keep: Any = None,
-) -> tuple[Overlap, int]:  # fmt: skip
+) -> tuple[Overlap, int]:
     """The confusion of all images over all ranks, and how many there were. RuntimeError if an image is missing.
 
     `keep(name, image, label, predicted)` hears of each image of this rank.
     """
-    network.set_train(False)
+    data = evaluator.data
+    evaluator.network.set_train(False)
     mine = range(ranks.rank, len(samples), ranks.size)
     matrix, seen = np.zeros((data.num_classes, data.num_classes), np.int64), 0
     with Deferred() as interrupts:
         log.start_bar("evaluate", "image", len(mine))
-        for batch in predictions(network, samples, data, mine, scales, flip):
+        for batch in predictions(evaluator, samples, mine, scales, flip):
             for index, image, label, predicted in batch:
                 matrix += confusion(label, predicted, data.num_classes, data.ignore_label)
                 seen += 1
@@ -202,13 +216,11 @@ def count(
     return Overlap(sums[:-2].reshape(matrix.shape)), total
 
 
-def evaluate(
-    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, path: Path
-) -> dict:
+def evaluate(cfg: Any, evaluator: Evaluator, samples: Samples, ranks: Any, log: RunLog, path: Path) -> dict:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
     started, names = time.time(), voc.class_names(cfg.dataset, cfg.num_classes)
     with Kept(cfg, path, names, ranks.is_main, log) as kept:
-        overlap, total = count(network, samples, data, ranks, log, cfg.scales, cfg.flip, kept.add)
+        overlap, total = count(evaluator, samples, ranks, log, cfg.scales, cfg.flip, kept.add)
         log.info(f"checkpoint {path}")
         for line in overlap.lines(names):
             log.info(line)
@@ -223,12 +235,12 @@ def evaluate(
 
 
 def final_figures(
-    cfg: Any, network: nn.Cell, samples: Samples, data: Options, ranks: Any, log: RunLog, step: int
+    cfg: Any, evaluator: Evaluator, samples: Samples, ranks: Any, log: RunLog, step: int
 ) -> dict:
     """What a training's result says of its weights after `step`: one scale, not mirrored."""
     names = voc.class_names(cfg.dataset, cfg.num_classes)
     with InRun(cfg, names, len(range(0, len(samples), ranks.size)), ranks.is_main, log) as kept:
-        overlap, total = count(network, samples, data, ranks, log, [1.0], False, kept.add)
+        overlap, total = count(evaluator, samples, ranks, log, [1.0], False, kept.add)
         for line in overlap.lines(names):
             log.info(line)
         kept.write(step, overlap)

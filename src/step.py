@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -12,6 +11,7 @@ import mindspore.ops as ops
 from src.averages import Average
 from src.loss_scale import LossScale
 from src.optim import forget
+from src.overflow import all_finite, sensor
 
 rescale = ops.MultitypeFuncGraph("rescale")
 
@@ -23,7 +23,7 @@ def rescaled(factor, gradient):
 
 @dataclass(frozen=True)
 class StepOptions:
-    """`size` ranks; `accumulation` micro-batches per update.
+    """`size` ranks; `accumulation` micro-batches per update. `saturates` says how the device overflows (src.overflow).
 
     `clip_norm` is the largest global norm of the gradients. `average` is the decay of the weights' exponential moving
     average (None: no average), with `average_warmup` see averages.Average.
@@ -37,12 +37,14 @@ class StepOptions:
     clip_norm: float | None = None
     average: float | None = None
     average_warmup: bool = False
+    saturates: bool = False
 
 
 class Update(nn.Cell):
     """Reduces gradients of a loss times `scale` over the ranks, divides the scale out, clips them, and applies them.
 
-    With a dynamic scale, gradients that are not finite change nothing but the scale.
+    With a dynamic scale, or on a device that saturates, an overflow changes nothing but a dynamic scale. Otherwise it
+    is not looked for: the loss of the next step shows it.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Update(nn.Cell):
     ):
         super().__init__(auto_prefix=False)
         self.optimizer, self.scale, self.dynamic = optimizer, scale, options.dynamic_loss_scale
+        self.skips = options.dynamic_loss_scale or options.saturates
         self.average, self.averages = average, average is not None
         self.clips, self.clip_norm = options.clip_norm is not None, options.clip_norm
         self.several = options.size > 1
@@ -57,18 +60,23 @@ class Update(nn.Cell):
         self.accumulation = float(options.accumulation)
         if self.several:
             self.reducer = nn.DistributedGradReducer(optimizer.parameters, True, options.size)
+            self.all_reduce = ops.AllReduce()
 
-    def construct(self, gradients):
+    def construct(self, gradients, overflows):
+        """`overflows` is this rank's count of them; returns whether there were none on any rank."""
         if self.several:
             gradients = self.reducer(gradients)
         factor = 1.0 / (self.scale.value * self.accumulation)
         gradients = self.map(ops.partial(rescale, factor), gradients)
-        if not self.dynamic:
+        if not self.skips:
             return ops.depend(ms.Tensor(True), self.apply(gradients))
-        finite = all_finite(gradients)
+        if self.several:
+            overflows = self.all_reduce(overflows)
+        finite = ops.logical_and(all_finite(gradients), overflows == 0.0)
         if finite:
             self.apply(gradients)
-        self.scale(finite)
+        if self.dynamic:
+            self.scale(finite)
         return finite
 
     def apply(self, gradients):
@@ -88,14 +96,6 @@ def clip_factor(gradients, largest):
     return largest / ops.maximum(ops.sqrt(total), ms.Tensor(largest, ms.float32))
 
 
-def all_finite(gradients):
-    """Scalar bool tensor: no gradient has an infinity or a NaN. 0 * x is NaN for both."""
-    total = ms.Tensor(0.0, ms.float32)
-    for gradient in gradients:
-        total = total + (gradient * 0.0).sum()
-    return total == 0.0
-
-
 class Objective(nn.Cell):
     """(images, *targets) -> loss(network(images), *targets), a scalar."""
 
@@ -108,11 +108,16 @@ class Objective(nn.Cell):
 
 
 class Backward(nn.Cell):
-    """A batch -> loss (scalar float32, mean over the ranks) and gradients of loss * scale."""
+    """A batch -> loss (scalar float32, mean over the ranks), gradients of loss * scale, and this rank's overflows.
 
-    def __init__(self, objective: nn.Cell, optimizer: nn.Optimizer, scale: LossScale, size: int):
+    `overflow` counts them, see src.overflow.
+    """
+
+    def __init__(
+        self, objective: nn.Cell, optimizer: nn.Optimizer, scale: LossScale, size: int, overflow: nn.Cell
+    ):
         super().__init__(auto_prefix=False)
-        self.objective, self.scale = objective, scale
+        self.objective, self.scale, self.overflow = objective, scale, overflow
         self.size = size
         self.gradient = ms.value_and_grad(self.forward, None, optimizer.parameters, has_aux=True)
         if size > 1:
@@ -123,49 +128,60 @@ class Backward(nn.Cell):
         return loss * self.scale.value, loss
 
     def construct(self, *batch):
-        (_, loss), gradients = self.gradient(*batch)
+        (_, loss), gradients = self.gradient(*self.overflow.clear(batch))
+        overflows = self.overflow(gradients)
         if self.size > 1:
             loss = self.all_reduce(loss) / self.size
-        return loss, gradients
+        return loss, gradients, overflows
 
 
 class WholeStep(nn.Cell):
-    """A batch -> (loss, whether the weights were updated): a step of one batch."""
+    """A batch -> (loss, whether nothing has overflowed): a step of one batch."""
 
     def __init__(self, backward: Backward, update: Update):
         super().__init__(auto_prefix=False)
         self.backward, self.update = backward, update
 
     def construct(self, *batch):
-        loss, gradients = self.backward(*batch)
-        return loss, self.update(gradients)
+        loss, gradients, overflows = self.backward(*batch)
+        return loss, self.update(gradients, overflows)
+
+
+class Sums:
+    """What is added up over the batches of a step: gradients, and how often something has overflowed."""
+
+    def __init__(self, parameters: ms.ParameterTuple):
+        self.gradients = parameters.clone(prefix="accumulated", init="zeros")
+        self.overflows = ms.Parameter(ms.Tensor(0.0, ms.float32), name="overflows", requires_grad=False)
 
 
 class Accumulate(nn.Cell):
-    """A batch -> loss; adds the batch's gradients to `sums`."""
+    """A batch -> loss; adds the batch's gradients and overflows to `sums`."""
 
-    def __init__(self, backward: Backward, sums: ms.ParameterTuple):
+    def __init__(self, backward: Backward, sums: Sums):
         super().__init__(auto_prefix=False)
-        self.backward, self.sums = backward, sums
+        self.backward, self.gradients, self.overflows = backward, sums.gradients, sums.overflows
         self.map = ops.HyperMap()
 
     def construct(self, *batch):
-        loss, gradients = self.backward(*batch)
-        return ops.depend(loss, self.map(ops.assign_add, self.sums, gradients))
+        loss, gradients, overflows = self.backward(*batch)
+        loss = ops.depend(loss, ops.assign_add(self.overflows, overflows))
+        return ops.depend(loss, self.map(ops.assign_add, self.gradients, gradients))
 
 
 class ApplySums(nn.Cell):
-    """() -> whether the weights were updated from `sums`, which are zero afterwards."""
+    """() -> whether nothing has overflowed; updates the weights from `sums`, which are zero afterwards."""
 
-    def __init__(self, update: Update, sums: ms.ParameterTuple):
+    def __init__(self, update: Update, sums: Sums):
         super().__init__(auto_prefix=False)
-        self.update, self.sums = update, sums
+        self.update, self.gradients, self.overflows = update, sums.gradients, sums.overflows
         self.map = ops.HyperMap()
 
     def construct(self):
-        updated = self.update(self.sums)
-        zeros = self.map(ops.zeros_like, ops.depend(self.sums, updated))
-        return ops.depend(updated, self.map(ops.assign, self.sums, zeros))
+        finite = self.update(self.gradients, self.overflows)
+        zeros = self.map(ops.zeros_like, ops.depend(self.gradients, finite))
+        finite = ops.depend(finite, self.map(ops.assign, self.gradients, zeros))
+        return ops.depend(finite, ops.assign(self.overflows, ops.depend(ms.Tensor(0.0, ms.float32), finite)))
 
 
 def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> Average | None:
@@ -177,16 +193,24 @@ def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions
 class TrainStep:
     """Callable on the batches of one optimiser step; `state` is what a checkpoint needs of it.
 
-    `objective` makes a scalar loss of the arrays of a batch; `optimizer` has parameters of it.
+    `objective` computes a scalar loss of the arrays of a batch; `optimizer` has parameters of it. `overflow` is that of
+    the device unless a test has another one.
     """
 
-    def __init__(self, objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions):
+    def __init__(
+        self,
+        objective: nn.Cell,
+        optimizer: nn.Optimizer,
+        options: StepOptions,
+        overflow: nn.Cell | None = None,
+    ):
         scale = LossScale(options.loss_scale, options.loss_scale_window)
         objective.set_train()
         self.average = average_of(objective, optimizer, options)
-        backward = Backward(objective, optimizer, scale, options.size)
+        sensed = overflow or sensor(options.saturates)
+        backward = Backward(objective, optimizer, scale, options.size, sensed)
         update = Update(optimizer, scale, self.average, options)
-        self.optimizer, self.scale = optimizer, scale
+        self.optimizer, self.scale, self.options = optimizer, scale, options
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())
@@ -194,32 +218,22 @@ class TrainStep:
             self.state += list(self.average.shadows)
         self.whole = WholeStep(backward, update) if options.accumulation == 1 else None
         if self.whole is None:
-            sums = optimizer.parameters.clone(prefix="accumulated", init="zeros")
+            sums = Sums(optimizer.parameters)
             self.accumulate, self.apply = Accumulate(backward, sums), ApplySums(update, sums)
 
     def __call__(self, batches: list[tuple]) -> tuple[float, bool]:
-        """Train on `accumulation` batches; returns the mean loss and whether the weights moved."""
+        """Train on `accumulation` batches; returns the mean loss and whether nothing has overflowed."""
         if self.whole is not None:
-            loss, updated = self.whole(*batches[0])
-            return float(loss.asnumpy()), bool(updated.asnumpy())
+            return read(self.whole(*batches[0]))
         losses = [float(self.accumulate(*batch).asnumpy()) for batch in batches]
         return sum(losses) / len(losses), bool(self.apply().asnumpy())
-
-    def from_queue(self, dataset: ms.dataset.Dataset) -> Callable[[], tuple[float, bool]]:
-        """A function that trains on the next batch, which the device takes from its own queue (Ascend)."""
-        whole = self.whole
-
-        def one(*batch):
-            return whole(*batch)
-
-        sink = ms.data_sink(one, dataset)
-
-        def step() -> tuple[float, bool]:
-            loss, updated = sink()
-            return float(loss.asnumpy()), bool(updated.asnumpy())
-
-        return step
 
     def forget(self) -> None:
         """Begin anew with the weights as they are, as a training does that starts from a checkpoint."""
         forget(self.optimizer)
+
+
+def read(outcome: tuple[ms.Tensor, ms.Tensor]) -> tuple[float, bool]:
+    """Of a step: the loss, and whether nothing has overflowed."""
+    loss, finite = outcome
+    return float(loss.asnumpy()), bool(finite.asnumpy())

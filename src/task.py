@@ -6,9 +6,10 @@
 - `train_options(cfg, options, images)`: the same for a training with so many images;
 - `eval_options(options)`: what a training's options mean for its own evaluations;
 - `open_split(options, path, train)` and `train_batches(samples, options, rank, size, first, last, accumulation)`;
-- `objective(cfg, network, options)`: a cell that makes the loss of the arrays of a batch;
-- `evaluate(cfg, network, samples, options, ranks, log, path)`: the figures of a checkpoint, as eval.py is asked for them;
-- `final_figures(cfg, network, samples, options, ranks, log, step)`: figures of a training's weights after `step`, of which
+- `objective(cfg, network, options)`: a cell that computes the loss of the arrays of a batch;
+- `Evaluator(cfg, network, options)`: what evaluates a network, with whatever weights it has then; its cells are compiled once;
+- `evaluate(cfg, evaluator, samples, ranks, log, path)`: the figures of a checkpoint, as eval.py is asked for them;
+- `final_figures(cfg, evaluator, samples, ranks, log, step)`: figures of a training's weights after `step`, of which
   result.json has some; writes the run's evaluation.json;
 - `progress(at)`: the lines of a trainer.Progress;
 - `input_size(cfg)` and `describe(cfg, batch)`: an exported model's (height, width), and what its side file says of it.

@@ -18,7 +18,10 @@ import mindspore as ms
 
 from src import build, checkpoint, collectives, task
 from src.data.batches import train_steps_per_epoch
+from src.divergence import Divergence, TrainingError
+from src.model_utils import devices
 from src.model_utils.code_revision import code_revision
+from src.model_utils.devices import Device
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
 from src.monitor import Monitor
@@ -27,11 +30,8 @@ from src.report.events import TensorBoard
 from src.run_log import Pace, Reading, RunLog, memory_mb
 from src.runs import Run
 from src.schedule import from_config, lr_table, phase_starts
+from src.sink import Queue
 from src.step import TrainStep
-
-
-class TrainingError(MindLiftError, ArithmeticError):
-    """The loss is no longer a number."""
 
 
 class Stopped(MindLiftError, InterruptedError):
@@ -114,8 +114,8 @@ class Trainer:
         self.per_epoch = train_steps_per_epoch(
             len(self.samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps
         )
-        device = ms.get_context("device_target")
-        self.network = build.network(cfg, device)
+        self.device = devices.current()
+        self.network = build.network(cfg, self.device)
         if weights:
             self.note(
                 build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0], to_train=True)
@@ -129,9 +129,13 @@ class Trainer:
                 f"--phase {cfg.phase} goes on with the weights of phase {cfg.phase - 1}: pass --pretrained"
             )
         collectives.group_gradients(cfg.all_reduce_fusion)
-        optimizer = build.optimizer(cfg, self.network, self.rates)
+        optimizer = build.optimizer(cfg, self.network, self.rates, self.device)
         objective = self.task.objective(cfg, self.network, self.options)
-        self.step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size))
+        options = build.step_options(cfg, ranks.size, self.device.saturates)
+        self.step = TrainStep(objective, optimizer, options)
+        self.divergence = Divergence(
+            math.log(cfg.num_classes), cfg.divergence_factor, cfg.is_dynamic_loss_scale
+        )
         self.state = unique([*self.network.get_parameters(), *self.step.state])
         self.steps = self.restore()
         collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)
@@ -155,7 +159,7 @@ class Trainer:
         return steps
 
     def step_results(self) -> Generator[tuple[float, bool], None, None]:
-        """Run the remaining steps one by one: (loss, whether the weights moved)."""
+        """Run the remaining steps one by one: (loss, whether nothing has overflowed)."""
         group = self.cfg.accumulation_steps
         batches = self.task.train_batches(
             self.samples,
@@ -166,10 +170,12 @@ class Trainer:
             self.total * group,
             group,
         )
-        with contextlib.closing(iter(batches)) as source:
-            if sinks(self.cfg, ms.get_context("device_target")):
-                run = self.step.from_queue(batches.dataset)
+        with contextlib.ExitStack() as stack:
+            if sinks(self.cfg, self.device):
+                queue = stack.enter_context(contextlib.closing(Queue(self.step.whole, batches)))
+                run = lambda: queue.step(self.pace.waiting)  # noqa: E731
             else:
+                source = stack.enter_context(contextlib.closing(iter(batches)))
                 run = lambda: self.step([self.pace.waiting(source) for _ in range(group)])  # noqa: E731
             for step in range(self.steps, self.total):
                 if step in self.fresh:
@@ -188,7 +194,7 @@ class Trainer:
                 self.pace.count(self.images_per_step)
                 self.skipped += not updated
                 first = first if first is not None else time.time() - started
-                self.check(loss)
+                self.check(loss, updated)
                 self.log.advance(loss=f"{loss:.3f}", lr=f"{self.rates[self.steps - 1]:.4g}")
                 if (
                     self.steps % self.cfg.log_interval == 0
@@ -231,11 +237,14 @@ class Trainer:
             except MindLiftError as err:
                 self.log.warning(f"no {self.run.paths.report.name}: {err}")
 
-    def check(self, loss: float) -> None:
-        if not math.isfinite(loss) and not self.cfg.is_dynamic_loss_scale:
+    def check(self, loss: float, finite: bool) -> None:
+        scale = self.step.options.loss_scale if finite else float(self.step.scale.value.asnumpy())
+        problem = self.divergence.problem(loss, finite, scale)
+        if problem is not None:
+            what, advice = problem
             raise TrainingError(
-                f"loss is {loss} at step {self.steps} (epoch {(self.steps - 1) // self.per_epoch}), learning rate"
-                f" {self.rates[self.steps - 1]:.4g}; lower --lr or raise --warmup_epochs; last checkpoint: {self.last_saved}"
+                f"{what} at step {self.steps} (epoch {(self.steps - 1) // self.per_epoch}), learning rate"
+                f" {self.rates[self.steps - 1]:.4g}; {advice}; last checkpoint: {self.last_saved}"
             )
 
     def event(self, name: str) -> None:
@@ -284,13 +293,10 @@ class Trainer:
             self.on_saved(self.last_saved)
 
 
-def sinks(cfg: Any, device: str) -> bool:
+def sinks(cfg: Any, device: Device) -> bool:
     """Whether steps are fed from the device's queue; raises ConfigError where there is none."""
-    wanted = device == "Ascend" if cfg.dataset_sink_mode is None else cfg.dataset_sink_mode
-    if wanted and device != "Ascend":
-        raise ConfigError(
-            f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
-        )
+    wanted = device.has_queue if cfg.dataset_sink_mode is None else cfg.dataset_sink_mode
+    devices.check_sink(wanted, device)
     if cfg.dataset_sink_mode and cfg.accumulation_steps > 1:
         raise ConfigError(
             "--dataset_sink_mode true and --accumulation_steps above 1 exclude each other; drop one"
@@ -309,7 +315,7 @@ def versions(ranks: Any) -> str:
     facts = {
         "mindspore": ms.__version__, "numpy": numpy.__version__, "python": platform.python_version(),
         "machine": platform.platform(), "cpus": os.cpu_count(), "ranks": ranks.size,
-        "device": ms.get_context("device_target"), "git": code_revision() or None,
+        "device": devices.current().target, "git": code_revision() or None,
     }  # fmt: skip
     return json.dumps(facts, indent=2) + "\n"
 
@@ -329,7 +335,7 @@ def run(
     with contextlib.ExitStack() as files:
         log = files.enter_context(RunLog(paths, ranks.rank, cfg.progress))
         log.info(
-            f"run {paths.root}: {cfg.net} on {cfg.dataset}, {ranks.size} rank(s), {ms.get_context('device_target')}"
+            f"run {paths.root}: {cfg.net} on {cfg.dataset}, {ranks.size} rank(s), {devices.current().target}"
         )
         if ranks.rank == 0:
             write_atomic(paths.config, cfg.to_yaml(origins=True))

@@ -11,7 +11,7 @@ from PIL import Image
 from src import build
 from src.data import demo, demo_voc, seg_lists, voc
 from src.data.segmentation import scaled
-from src.model_utils import config
+from src.model_utils import config, devices
 
 SIDE = 65
 NET = ["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--image_size", SIDE]
@@ -35,7 +35,7 @@ def write_images(root: Path, count: int) -> list[Path]:
 def save_weights(path: Path, images: list[Path]) -> Path:
     """Random ones whose classes are about equally frequent on `images`; untrained ones find a single class everywhere."""
     cfg = config.load([str(word) for word in NET])
-    network, rng = build.network(cfg, "CPU").set_train(False), np.random.default_rng(0)
+    network, rng = build.network(cfg, devices.of(devices.CPU)).set_train(False), np.random.default_rng(0)
     weight = network.classifier.weight
     weight.set_data(ms.Tensor(rng.normal(size=weight.shape), ms.float32))
     pixels = [scaled(np.asarray(Image.open(file)), SIDE)[0].transpose(2, 0, 1) for file in images]

@@ -27,6 +27,7 @@ def train_batches(
 ) -> Batches:
     """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, H, W) float32, label (B,) int32).
 
+    With options.as_pixels images are (B, H, W, 3) uint8, not normalised.
     With MixUp also (partner (B,) int32, share (B,) float32), see sources.TrainSource.mixed_with; mixing is the step's work.
     """
     batch = options.per_batch_size
@@ -54,9 +55,10 @@ def augmented(dataset: ds.Dataset, source: TrainSource, options: DataOptions) ->
     else:
         dataset, stages = resized(dataset, options.image_size, encoded, options), [source.region]
     stages.append(source.jitter)
-    if not options.rand_augment_num_layers:
-        return python_map(dataset, source.chain(*stages))
-    return python_map(dataset, source.chain(*stages, source.rand_augment), options.workers)
+    if options.rand_augment_num_layers:
+        stages.append(source.rand_augment)
+    is_in_pillow = options.rand_augment_num_layers or (options.color_jitter and encoded)
+    return python_map(dataset, source.chain(*stages), options.workers if is_in_pillow else 1)
 
 
 def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: DataOptions) -> ds.Dataset:
@@ -73,7 +75,7 @@ def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: 
 
 
 def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -> Batches:
-    """This rank's share: (image (B, 3, H, W) float32, label (B,) int32, weight (B,) int32)."""
+    """This rank's share: (image (B, 3, H, W) float32, label (B,) int32, weight (B,) int32); see train_batches."""
     indices, weights = eval_shard(len(samples), options.per_batch_size, rank, size)
     if options.drop_remainder:
         whole = len(samples) // size // options.per_batch_size * options.per_batch_size
@@ -139,5 +141,7 @@ def python_map(dataset: ds.Dataset, function: Callable, workers: int = 1) -> ds.
 
 
 def normalised(dataset: ds.Dataset, options: DataOptions) -> ds.Dataset:
+    if options.as_pixels:
+        return dataset
     mean, std = statistics(options)
     return c_map(dataset, [vision.Normalize(mean, std), vision.HWC2CHW()], 1)

@@ -19,7 +19,10 @@ RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
 @dataclass(frozen=True)
 class DataOptions(Options):
-    """What of the configuration decides the batches of images with a class each."""
+    """What of the configuration decides the batches of images with a class each.
+
+    With `as_pixels` images stay (H, W, 3) uint8, which the graph normalises (src.tasks.pixels).
+    """
 
     augment: str
     color_jitter: float
@@ -36,6 +39,7 @@ class DataOptions(Options):
     rand_augment_magnitude: float = 20.0
     mixup_alpha: float = 0.0
     mixup_shares: str = "sample"
+    as_pixels: bool = False
 
     @property
     def eval_size(self) -> tuple[int, int]:

@@ -10,6 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
+from src.model_utils.errors import ConfigError
+
 CPU, GPU, ASCEND = "CPU", "GPU", "Ascend"
 TARGETS = (ASCEND, GPU, CPU)
 ANY = "any"  # a network in the form that every device has operators for, in float32: of exported models
@@ -60,6 +62,14 @@ def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
         fuses_all_reduces=True,
         writes_air=True,
     )
+
+
+def check_sink(wanted: bool | None, device: Device) -> None:
+    """ConfigError where sink mode is wanted and the device has no queue."""
+    if wanted and not device.has_queue:
+        raise ConfigError(
+            f"--dataset_sink_mode true needs {ASCEND}, but this job runs on {device.target}; leave it out"
+        )
 
 
 def current() -> Device:

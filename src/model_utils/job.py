@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from src.model_utils import config, device_adapter, inputs, local_adapter, node_gate
+from src.model_utils import config, device_adapter, devices, inputs, local_adapter, node_gate
 from src.model_utils.adapter import Adapter
 from src.model_utils.config import Config
 from src.model_utils.errors import ConfigError, DataError, MindLiftError, RankError
@@ -84,10 +84,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if not cfg.enable_modelarts:
         check_files(cfg, trains)
     check_format(cfg, trains)
-    if trains and cfg.dataset_sink_mode and device != "Ascend":
-        raise ConfigError(
-            f"--dataset_sink_mode true needs Ascend, but this job runs on {device}; leave it out"
-        )
+    if trains:
+        devices.check_sink(cfg.dataset_sink_mode, devices.of(device))
     check_refused(cfg)
     if trains:
         from src import schedule

@@ -78,40 +78,43 @@ class ConvNorm(nn.Cell):
 
 
 class ZeroPaddedPool(nn.Cell):
-    """nn.MaxPool2d of maps without negative values, padded on all sides, of operators that ONNX has.
+    """Max-pool of 3x3 with stride 2 behind a border of zeros: (N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2)).
 
-    A border of zeros never wins against what is not negative. On a CPU it is twice as slow as the pooling that pads.
+    For maps without negative values that is what a pool does that pads by itself, since a zero never wins there.
     """
 
-    def __init__(self, kernel: int, stride: int, height: int, width: int):
+    def __init__(self) -> None:
         super().__init__()
-        self.pad = ops.Pad(((0, 0), (0, 0), (height, height), (width, width)))
-        self.pool = nn.MaxPool2d(kernel, stride)
+        self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
+        self.pool = nn.MaxPool2d(3, 2)
 
     def construct(self, x):
         return self.pool(self.pad(x))
 
 
+def stem_pool(kind: str, on_cpu: bool) -> nn.Cell:
+    """The 3x3 max-pool with stride 2 behind a stem's ReLU, padded by 1 on each side ("sym") or as TensorFlow does ("same").
+
+    A pool that pads by 1 is a 3-dimensional one to MindSpore: twice as fast as ZeroPaddedPool on a CPU, computed by the
+    host of an Ascend (MaxPool3DWithArgmax), and not to be exported to ONNX.
+    """
+    if kind == "same":
+        return nn.MaxPool2d(3, 2, pad_mode="same")
+    return nn.MaxPool2d(3, 2, pad_mode="pad", padding=1) if on_cpu else ZeroPaddedPool()
+
+
 def for_onnx(network: nn.Cell) -> None:
     """Replace, for inference, what MindSpore's ONNX export can't write by cells that compute the same.
 
-    Max-pools that pad are 3-dimensional ones to MindSpore, which it does not export (a replaced one has to be behind a
-    ReLU, as in the stems here). Paddings that differ between height and width, as around 1x7, are written in the wrong
-    order: of a stride of 1 and odd kernels, pad_mode "same" means the same. Cells with a `for_onnx` of their own know
-    what to do.
+    Paddings that differ between height and width, as around 1x7, are written in the wrong order: of a stride of 1 and odd
+    kernels, pad_mode "same" means the same. Cells with a `for_onnx` of their own know what to do.
     """
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "for_onnx"):
             cell.for_onnx()
         for name, inner in list(cell.name_cells().items()):
-            if isinstance(inner, nn.MaxPool2d) and inner.pad_mode.lower() == "pad":
-                around = inner.padding if isinstance(inner.padding, tuple) else (inner.padding,) * 2
-                setattr(cell, name, ZeroPaddedPool(inner.kernel_size, inner.stride, *around[-2:]))
-            elif (
-                isinstance(inner, nn.Conv2d)
-                and isinstance(inner.padding, tuple)
-                and len(set(inner.padding)) > 1
-            ):
+            is_conv = isinstance(inner, nn.Conv2d)
+            if is_conv and isinstance(inner.padding, tuple) and len(set(inner.padding)) > 1:
                 setattr(cell, name, padded_as_same(inner))
     name_parameters(network)
 
@@ -147,12 +150,23 @@ def name_parameters(network: nn.Cell) -> None:
 
 
 def refill(folded: nn.Cell, source: nn.Cell) -> None:
-    """Give the `folded` network the function that `source`, the same network as it trains, has at inference."""
+    """Give the `folded` network the function that `source`, the same network as it trains, has at inference.
+
+    Raises KeyError if it lacks a value or has no use for one: then they are not the same network.
+    """
     if folded is source:
         return
-    targets, given = folded.parameters_dict(), source.parameters_dict()
-    values = {name: given[name].asnumpy() for name in targets if name in given}
+    inside = tuple(f"{name}." for name, _ in foldable(source))
+    values = {
+        name: parameter.asnumpy()
+        for name, parameter in source.parameters_dict().items()
+        if not name.startswith(inside)
+    }
     for name, cell in foldable(source):
         values.update({f"{name}.{part}": value for part, value in cell.folded().items()})
+    targets = folded.parameters_dict()
+    if targets.keys() != values.keys():
+        different = ", ".join(sorted(targets.keys() ^ values.keys()))
+        raise KeyError(f"the network for inference and the one that trains differ in {different}")
     for name, parameter in targets.items():
         parameter.set_data(ms.Tensor(values[name], parameter.dtype))

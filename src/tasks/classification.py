@@ -58,21 +58,30 @@ class MixUp(nn.Cell):
 def cross_entropies(logits, labels, gain, off):
     """(N,) float32: -(gain * log p[label] + off * sum log p)."""
     log_p = ops.log_softmax(logits.astype(ms.float32), -1)
-    picked = ops.gather_elements(log_p, 1, labels.expand_dims(1)).squeeze(1)
-    loss = -gain * picked
+    loss = -gain * at_labels(log_p, labels)
     return loss - off * log_p.sum(1) if off else loss
+
+
+def at_labels(rows, labels):
+    """(N,): of each of the rows (N, K) the value in the column of its label (N,) int32; rows must be finite.
+
+    By a mask, because the gradient of gather_elements is computed on the host CPU of an Ascend.
+    """
+    mask = ops.one_hot(labels, rows.shape[1], ms.Tensor(1.0, rows.dtype), ms.Tensor(0.0, rows.dtype))
+    return (rows * mask).sum(1)
 
 
 def place_of_truth(scores, labels, classes):
     """(N,) int32: how many classes are ahead of the true one in (N, K) scores; 0 is top-1.
 
     A class is ahead if its score is larger, equal with a smaller index, or not a number, so ties are decided the same
-    everywhere and NaN is never correct. `classes` (1, K) holds the indices.
+    everywhere and NaN is never correct. `classes` (1, K) holds the indices. Counted in float32, which is exact up to
+    2**24 classes: sums of int32 are int64, which the AI cores of an Ascend do not add.
     """
     column = labels.expand_dims(1)
     true = ops.gather_elements(scores, 1, column)
     behind = ops.logical_or(scores < true, ops.logical_and(scores == true, classes >= column))
-    return ops.logical_not(behind).astype(ms.int32).sum(1)
+    return ops.logical_not(behind).astype(ms.float32).sum(1).astype(ms.int32)
 
 
 class Places(nn.Cell):
@@ -84,11 +93,12 @@ class Places(nn.Cell):
         super().__init__(auto_prefix=False)
         self.network = network
         self.classes = ms.Tensor(np.arange(num_classes)[None], ms.int32)
+        self.argmax = ops.Argmax(-1, ms.int32)
 
     def construct(self, images, labels):
         logits = self.network(images).astype(ms.float32)
         losses = cross_entropies(logits, labels, 1.0, 0.0)
-        predicted = ops.argmax(logits, -1).astype(ms.int32)
+        predicted = self.argmax(logits)
         confidence = ops.softmax(logits, -1).max(-1)
         return place_of_truth(logits, labels, self.classes), losses, predicted, confidence
 

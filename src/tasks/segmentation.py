@@ -10,6 +10,8 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from src.tasks.classification import at_labels
+
 
 class PixelCrossEntropy(nn.Cell):
     """Mean cross entropy of (N, K, H, W) logits and (N, H, W) int32 labels over the pixels that count, in float32.
@@ -27,8 +29,7 @@ class PixelCrossEntropy(nn.Cell):
         counts = (labels != self.ignore).astype(ms.float32)
         # with the classes last, softmax and its gradient are twelve times faster on a CPU
         rows = logits.astype(ms.float32).transpose(0, 2, 3, 1).reshape(-1, self.classes)
-        true = ops.minimum(labels, self.last).expand_dims(1)
-        picked = ops.gather_elements(ops.log_softmax(rows, -1), 1, true).squeeze(1)
+        picked = at_labels(ops.log_softmax(rows, -1), ops.minimum(labels, self.last))
         return -(picked * counts).sum() / ops.maximum(counts.sum(), self.one)
 
 
@@ -54,7 +55,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return found / found.sum(1, keepdims=True)
 
 
-def probabilities(network: Callable, flip: bool) -> Callable[[np.ndarray], np.ndarray]:
+Shares = Callable[[np.ndarray], np.ndarray]  # (N, 3, H, W) images -> (N, K, H, W) probabilities
+
+
+def probabilities(network: Callable, flip: bool) -> Shares:
     """What `Probabilities` computes, from array to array, of a network or of an exported model, which is no part of a graph."""
     if isinstance(network, nn.Cell):
         cell = Probabilities(network, flip).set_train(False)

@@ -17,7 +17,7 @@ from PIL import Image
 
 from src import build, classify, evaluate
 from src.data import pipeline, split
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import CheckpointError, DataError
 from src.schedule import from_config, lr_table
 from tests.conftest import run_program
@@ -255,12 +255,12 @@ def data_parts(cfg: config.Config, path: Path) -> dict[str, object]:
 
 
 def network_parts(cfg: config.Config) -> dict[str, object]:
-    net = build.network(cfg, "CPU")
+    net = build.network(cfg, devices.of(devices.CPU))
     parameters = net.get_parameters()
     images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, *cfg.image_size)), ms.float32)
     outputs = net.set_train(False)(images)
     rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), from_config(cfg, 1, images=200))
-    groups = build.optimizer(cfg, net, rates)
+    groups = build.optimizer(cfg, net, rates, devices.of(devices.CPU))
     return {
         "network": digest(value for p in sorted(parameters, key=lambda p: p.name) for value in (p.asnumpy().astype(np.float32),)),
         "outputs": digest([outputs]),
@@ -317,13 +317,13 @@ def test_an_option_changes_what_it_is_for_and_nothing_else(option, folders, know
 
 def test_filter_head_keeps_the_body_and_leaves_the_head(tmp_path):
     cfg = config.load(["--net", "densenet22", "--num_classes", "4"])
-    source = build.network(cfg.replace(seed=5), "CPU")
+    source = build.network(cfg.replace(seed=5), devices.of(devices.CPU))
     ms.save_checkpoint(source, str(tmp_path / "net.ckpt"))
     other = cfg.replace(num_classes=7)
     with pytest.raises(CheckpointError, match="classifier"):
-        build.load_pretrained(other, build.network(other, "CPU"), tmp_path / "net.ckpt")
+        build.load_pretrained(other, build.network(other, devices.of(devices.CPU)), tmp_path / "net.ckpt")
     other = other.replace(filter_head=True)
-    net = build.network(other, "CPU")
+    net = build.network(other, devices.of(devices.CPU))
     before = net.classifier.weight.asnumpy().copy()
     build.load_pretrained(other, net, tmp_path / "net.ckpt")
     np.testing.assert_array_equal(net.classifier.weight.asnumpy(), before)

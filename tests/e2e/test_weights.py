@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from src import build
-from src.model_utils import config, job
+from src.model_utils import config, devices, job
 from src.models import convert
 from tests.conftest import ROOT, TINY, environment, run_program
 from tests.unit.torch_writer import write_state
@@ -43,7 +43,7 @@ def torch_name(name: str) -> str:
 def folder(tmp_path_factory):
     """One network as a .ckpt, a .pth of PyTorch and a .safetensors."""
     root = tmp_path_factory.mktemp("weights")
-    network = build.network(config.load([*TINY, "--seed", "3"]), "CPU")
+    network = build.network(config.load([*TINY, "--seed", "3"]), devices.of(devices.CPU))
     tensors = {name: parameter.asnumpy() for name, parameter in network.parameters_dict().items()}
     ms.save_checkpoint(network, str(root / "net.ckpt"))
     foreign = {torch_name(name): value for name, value in tensors.items()}
@@ -112,7 +112,7 @@ def test_converting_and_listing(folder, tmp_path):
     assert "net.mindlift.safetensors: densenet22, " in done.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["net.mindlift.safetensors"]
     cfg = config.load([*TINY, "--seed", "4"])
-    network = build.network(cfg, "CPU")
+    network = build.network(cfg, devices.of(devices.CPU))
     build.load_pretrained(cfg, network, tmp_path / "net.mindlift.safetensors")
     for name, value in ms.load_checkpoint(str(folder / "net.ckpt")).items():
         np.testing.assert_array_equal(network.parameters_dict()[name].asnumpy(), value.asnumpy())

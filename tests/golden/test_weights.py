@@ -11,7 +11,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from src import build
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import ConfigError
 from src.models import convert
 from tests.golden.weights import seeded
@@ -55,7 +55,7 @@ def write(folder: Path, source: str, tensors: dict[str, np.ndarray]) -> Path:
 
 def distance(cfg: config.Config, file: Path, case: str) -> float:
     """The largest difference of our logits to the library's, as a share of its largest one."""
-    network = build.network(cfg, "CPU")
+    network = build.network(cfg, devices.of(devices.CPU))
     build.load_pretrained(cfg, network, file)
     found = network.set_train(False)(ms.Tensor(seeded.images(LOGITS[case]["side"]))).asnumpy()
     found = seeded.kept(found)

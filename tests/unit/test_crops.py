@@ -11,7 +11,7 @@ from PIL import Image
 
 from src import build, multi_crop
 from src.data import crops
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import ConfigError
 
 SCALES, SIZE = (40, 44, 48, 56), 37
@@ -118,7 +118,7 @@ def test_the_mean_is_that_of_144_single_crops(batch):
         str(batch),
     ]
     cfg, samples = config.load(words), Few()
-    network = build.network(cfg, "CPU").set_train(False)
+    network = build.network(cfg, devices.of(devices.CPU)).set_train(False)
     mean, std = [120.0, 110.0, 100.0], [60.0, 61.0, 62.0]
     cell = multi_crop.CropProbabilities(network, mean, std).set_train(False)
     found = dict(multi_crop.averages(cell, np.arange(2), samples, cfg, 2))

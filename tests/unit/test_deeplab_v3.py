@@ -8,7 +8,7 @@ import pytest
 from mindspore.common.initializer import Normal
 
 from src import build, checkpoint, models
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import CheckpointError, ConfigError
 from src.models import layers
 from src.models.deeplab_v3 import network as deeplab
@@ -203,7 +203,7 @@ def test_the_share_that_is_dropped_and_the_rates_are_options():
 def test_rates_that_are_none_are_one_line(text):
     cfg = configuration(SMALL, 2, aspp_rates=text)
     with pytest.raises(ConfigError, match=r"^--aspp_rates .*: expected three numbers .*, or paper$"):
-        build.network(cfg, "CPU")
+        build.network(cfg, devices.of(devices.CPU))
 
 
 def test_dropping_happens_in_training_only():
@@ -277,12 +277,12 @@ def configuration(net: str, classes: int, **options: object) -> config.Config:
 def test_stages_follow_one_another_and_classes_change(tmp_path):
     """A checkpoint of an output stride of 16 starts one of 8, of the same classes or of others."""
     first = configuration(SMALL, 21)
-    source = with_statistics(build.network(first, "CPU"))
+    source = with_statistics(build.network(first, devices.of(devices.CPU)))
     file = checkpoint.save(tmp_path, SMALL, source.get_parameters(), 1, 1, 0, build.network_options(first))
     given = source.parameters_dict()
     for classes, options in ((21, {}), (5, {"filter_head": "true"})):
         cfg = configuration("deeplab_v3_r26_s8", classes, freeze_bn="true", **options)
-        network = build.network(cfg, "CPU")
+        network = build.network(cfg, devices.of(devices.CPU))
         new = network.classifier.weight.asnumpy().copy()
         assert build.load_pretrained(cfg, network, file) == ""
         for name, parameter in network.parameters_dict().items():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from src import build, exporter, models
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import CheckpointError, ExportError, StorageError
 from src.models import layers
 from src.models.densenet.network import ImageNetStem, NarrowingConv
@@ -26,7 +26,9 @@ def options(*argv) -> config.Config:
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "net.ckpt"
-    ms.save_checkpoint(build.network(options("--ckpt_file", "x").replace(seed=3), "CPU"), str(path))
+    ms.save_checkpoint(
+        build.network(options("--ckpt_file", "x").replace(seed=3), devices.of(devices.CPU)), str(path)
+    )
     return path
 
 
@@ -45,7 +47,7 @@ def test_a_model_and_its_side_file(weights, tmp_path, capsys):
     assert facts["preprocessing"]["mean"] == [127.5] * 3
     assert facts["options"]["net"] == "densenet22"
     assert "data_dir" not in facts["options"]
-    network = build.network(cfg, "CPU")
+    network = build.network(cfg, devices.of(devices.CPU))
     build.load_pretrained(cfg, network, weights)
     images = np.random.default_rng(5).normal(size=(2, 3, 8, 8)).astype(np.float32)
     expected = network.set_train(False)(ms.Tensor(images)).asnumpy()
@@ -128,7 +130,9 @@ class Uneven(ms.nn.Cell):
         return self.point(self.high(self.wide(x)))
 
 
-@pytest.mark.parametrize("cell", [lambda: ImageNetStem(4, "sym"), lambda: ImageNetStem(4, "same"), Uneven])
+@pytest.mark.parametrize(
+    "cell", [lambda: ImageNetStem(4, "sym", False), lambda: ImageNetStem(4, "same", False), Uneven]
+)
 def test_the_form_for_onnx_computes_the_same(cell, tmp_path):
     network = cell().set_train(False)
     images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, 33, 24)), ms.float32)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from src import build, models
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import ConfigError
 from src.models import layers
 from src.models.densenet import network, weights
@@ -63,7 +63,7 @@ def test_the_stems_pooling_is_an_option():
     outputs = []
     for pool in ("sym", "same"):
         ms.set_seed(1)
-        outputs.append(network.ImageNetStem(4, pool)(images).asnumpy())
+        outputs.append(network.ImageNetStem(4, pool, on_cpu=True)(images).asnumpy())
     assert outputs[0].shape == outputs[1].shape == (1, 8, 8, 8)
     assert np.abs(outputs[0] - outputs[1]).max() > 1e-3
 
@@ -114,7 +114,7 @@ def test_norms_and_dropout_are_options(net, eps, momentum):
 def test_an_option_of_another_network_is_refused():
     cfg = config.load(["--net", "densenet22", "--dropout", "0.5"])
     with pytest.raises(ConfigError, match=r"--dropout 0.5 \(from command line\) has no effect on densenet22"):
-        build.network(cfg, "CPU")
+        build.network(cfg, devices.of(devices.CPU))
 
 
 def all_tensors(network) -> dict[str, tuple]:

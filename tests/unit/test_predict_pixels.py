@@ -15,7 +15,7 @@ from PIL import Image
 from src import build, exporter, predict_pixels, segment_pictures, task
 from src.data import voc
 from src.data.seg_pictures import Pictures
-from src.model_utils import config, provenance
+from src.model_utils import config, devices, provenance
 from src.model_utils.errors import CheckpointError, ConfigError, StorageError
 from src.model_utils.image_inputs import Image as Named
 from src.prediction_files import Class, Prediction, Segments
@@ -192,7 +192,7 @@ def test_the_layout_is_an_option_of_every_network(tmp_path):
     argv = ["--net", "densenet22", "--dataset", "digits", "--ckpt_file", "x", "--input_format", "NHWC"]
     cfg = config.load(argv, prog="export.py")
     assert exporter.input_shape(cfg) == (1, 8, 8, 3)
-    network = build.network(cfg, exporter.ANY_DEVICE).set_train(False)
+    network = build.network(cfg, devices.of(devices.ANY)).set_train(False)
     images = RNG.normal(size=(1, 3, 8, 8)).astype(np.float32)
     last = exporter.ChannelsLast(network).set_train(False)
     expected = network(ms.Tensor(images)).asnumpy()

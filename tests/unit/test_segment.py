@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from src import segment
-from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion
+from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
 
 RNG = np.random.default_rng(3)
 
@@ -135,7 +135,8 @@ def test_probabilities_over_scales_are_those_of_plain_numpy(flip):
     weight = RNG.normal(size=(4, 3, 3, 3)).astype(np.float32) / 5
     smooth = [linear(RNG.uniform(0, 255, (5, 5, 3)), *size).astype(np.uint8) for size in ((40, 57), (61, 33))]
     with ThreadPoolExecutor(2) as pool:
-        segmenter = segment.Segmenter(Slanted(weight), 49, [0.5, 1.0, 1.75], flip, 3, pool)
+        shares = probabilities(Slanted(weight), flip)
+        segmenter = segment.Segmenter(shares, 49, [0.5, 1.0, 1.75], 3, pool)
         by_scale, labels = list(segmenter.by_scale(smooth)), list(segmenter.labels(smooth))
     for number, (image, label) in enumerate(zip(smooth, labels)):
         size = image.shape[:2]

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from src import build, checkpoint, models
-from src.model_utils import config
+from src.model_utils import config, devices
 from src.model_utils.errors import CheckpointError, ConfigError
 from src.model_utils.moxing_shim import file
 from src.models import convert, layouts
@@ -266,7 +266,7 @@ def test_a_backbone_starts_a_training_and_nothing_else(tmp_path):
     file = tmp_path / "resnet50.safetensors"
     save_file(seeded.weights(LAYOUTS["torchvision resnet50"]), file)
     cfg = configuration("deeplab_v3_r50_s16", dataset="voc", config_path=seeded.HERE / "defaults.yaml")
-    network = build.network(cfg, "CPU")
+    network = build.network(cfg, devices.of(devices.CPU))
     before = network.aspp.branches[1].conv.weight.asnumpy().copy()
     said = build.load_pretrained(cfg, network, file, to_train=True)
     assert said == f"{file}: backbone only, from torchvision or timm; all behind it starts new"
@@ -437,7 +437,7 @@ def test_weights_of_another_variant_are_refused_until_it_is_asked_for(case, tmp_
     path = tmp_path / "zoo.ckpt"
     save_file({name: np.ascontiguousarray(value) for name, value in stored.tensors.items()}, path)
     cfg = configuration(net)
-    network = build.network(cfg, "CPU")
+    network = build.network(cfg, devices.of(devices.CPU))
     with pytest.raises(ConfigError) as caught:
         build.load_pretrained(cfg, network, path)
     for name, value in needs.items():
@@ -456,7 +456,7 @@ def test_only_options_that_there_are_can_be_asked_for():
 def test_the_head_is_left_out_when_asked_and_only_then(tmp_path):
     save_file(seeded.weights(LAYOUTS["torchvision resnet50"]), tmp_path / "r.safetensors")
     cfg = configuration("resnet50", num_classes=7)
-    network = build.network(cfg, "CPU")
+    network = build.network(cfg, devices.of(devices.CPU))
     before = network.parameters_dict()[HEAD[0]].asnumpy().copy()
     with pytest.raises(
         CheckpointError, match="its classifier has 10 classes, this network's 7; pass --filter_head true"

@@ -16,7 +16,7 @@ OVERWRITTEN = (-5.75, 7.25)  # of constants that are nobody else's; see RowNorm
 
 
 class RowNorm(nn.Cell):
-    """(x - mean) / sqrt(variance + eps) over each row of (R, K) float32.
+    """(x - mean) / sqrt(variance + eps) over each row of (R, K), in float32 at every precision.
 
     On a CPU the rows are the channels of a batch norm, whose kernels are there 2 - 8 times as fast, forward and
     backward, as those of group norm, layer norm or the formula written out. In training mode these kernels overwrite
@@ -29,7 +29,11 @@ class RowNorm(nn.Cell):
         self.batch_norm = ops.BatchNorm(is_training=True, epsilon=eps, momentum=0.1)
         self.layer_norm = ops.LayerNorm(-1, -1, eps)
 
+    def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
+        """Stays float32."""
+
     def construct(self, x):
+        x = x.astype(ms.float32)
         count, length = x.shape
         if not self.on_cpu:
             ones, zeros = ops.ones((length,), ms.float32), ops.zeros((length,), ms.float32)
@@ -69,14 +73,18 @@ class StandardisedConv(nn.Conv2d):
         )  # PyTorch's default, which the paper's code leaves in place
         super().__init__(cin, cout, kernel, stride, **sides, has_bias=False, weight_init=init)
         self.eps, self.is_folded = eps, False
+        self.matrices = self.maps = ms.float32
         self.unit = RowNorm(eps, on_cpu)
+
+    def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
+        self.matrices, self.maps = matrices, maps
 
     def construct(self, x):
         weight = self.weight if self.is_folded else self.standardised(self.weight)
-        return self.conv2d(x, weight.astype(x.dtype))
+        return self.conv2d(x.astype(self.matrices), weight.astype(self.matrices)).astype(self.maps)
 
     def standardised(self, weight):
-        rows = weight.astype(ms.float32).reshape((weight.shape[0], -1))
+        rows = weight.reshape((weight.shape[0], -1))
         return self.unit(rows).reshape(weight.shape)
 
     def fold(self) -> None:
@@ -92,7 +100,7 @@ class StandardisedConv(nn.Conv2d):
 
 
 class GroupNormReLU(nn.GroupNorm):
-    """relu(group norm(x)) with 32 groups of channels: (N, C, H, W) -> (N, C, H, W).
+    """relu(group norm(x)) with 32 groups of channels: (N, C, H, W) -> (N, C, H, W) of the type of x, float32 inside.
 
     `for_onnx` makes it of operators that MindSpore's ONNX export can write.
     """
@@ -109,15 +117,17 @@ class GroupNormReLU(nn.GroupNorm):
         if is_recomputed:
             self.recompute()
 
+    def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
+        """Statistics stay float32; maps have the type that comes in."""
+
     def construct(self, x):
         if not self.on_cpu and not self.is_for_onnx:
-            return ops.relu(self._cal_output(x))
-        rows = x.astype(ms.float32).reshape((x.shape[0] * GROUPS, -1))
+            return ops.relu(self._cal_output(x.astype(ms.float32))).astype(x.dtype)
+        rows = x.reshape((x.shape[0] * GROUPS, -1))
         unit = self.unit(rows).reshape(x.shape)
         if self.is_for_onnx:
             return ops.relu(unit * self.gamma.reshape((1, -1, 1, 1)) + self.beta.reshape((1, -1, 1, 1)))
-        gamma, beta = self.gamma.astype(ms.float32), self.beta.astype(ms.float32)
-        return ops.relu(self.affine(unit, gamma, beta, self.mean, self.variance)[0]).astype(x.dtype)
+        return ops.relu(self.affine(unit, self.gamma, self.beta, self.mean, self.variance)[0]).astype(x.dtype)
 
     def for_onnx(self) -> None:
         self.is_for_onnx = True

@@ -9,6 +9,7 @@ port (hw666666666666/BigTransfer) need `conv_pad="same"`, timm's weights `std_ep
 
 from __future__ import annotations
 
+import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
@@ -66,7 +67,7 @@ class Block(nn.Cell):
 
 
 class BigTransfer(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) logits.
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits.
 
     `conv_pad` "same" pads as TensorFlow does, at stride 2 not symmetrically; it is meant for checkpoints of the
     MindSpore port. The stem is always padded symmetrically, its pool with zeros (the map may be negative there, so
@@ -99,4 +100,4 @@ class BigTransfer(nn.Cell):
 
     def construct(self, x):
         x = self.stages(self.pool(self.pad(self.stem(x))))
-        return self.classifier(ops.mean(self.norm(x), (2, 3)))
+        return self.classifier(ops.mean(self.norm(x).astype(ms.float32), (2, 3))).astype(ms.float32)

@@ -103,10 +103,20 @@ class FarConvNorm(ConvNorm):
     On a map that is no larger than the dilation only the middle weight sees the map (section 3.3): a ninth of the work.
     """
 
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.matrices = ms.float32
+
+    def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
+        """Of the middle weight; the cells inside are cast by themselves."""
+        self.matrices = matrices
+
     def convolved(self, x):
         if self.conv.dilation[0] < max(x.shape[2:]):
             return self.conv(x)
-        return ops.conv2d(x, self.conv.weight[:, :, 1:2, 1:2], self.conv.bias)
+        weight, bias = self.conv.weight[:, :, 1:2, 1:2], self.conv.bias
+        bias = None if bias is None else bias.astype(self.matrices)
+        return ops.conv2d(x.astype(self.matrices), weight.astype(self.matrices), bias)
 
 
 class Pyramid(nn.Cell):
@@ -125,7 +135,7 @@ class Pyramid(nn.Cell):
         found = ()
         for branch in self.branches:
             found += (branch(x),)
-        whole = self.pooled(ops.mean(x, (2, 3), True))
+        whole = self.pooled(ops.mean(x.astype(ms.float32), (2, 3), True))
         found += (ops.broadcast_to(whole, found[0].shape),)
         return self.project(ops.cat(found, 1))
 
@@ -165,7 +175,12 @@ class DeepLabV3(Trunk):
     ):  # fmt: skip
         widths = [width // variant.narrow for width in WIDTHS]
         super().__init__(
-            plan_of(variant), weight_init=weight_init, is_frozen=freeze_bn, widths=widths, **trunk
+            plan_of(variant),
+            weight_init=weight_init,
+            is_frozen=freeze_bn,
+            widths=widths,
+            on_cpu=on_cpu,
+            **trunk,
         )
         self.is_aligned = not variant.is_torchvision
         channels = PYRAMID // variant.narrow

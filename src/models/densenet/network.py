@@ -16,6 +16,8 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 from mindspore.common.initializer import HeNormal, Uniform, initializer
 
+from src.models import layers
+
 BOTTLENECK = 4  # the 1x1 convolution of a dense layer makes 4k maps (paper, section 3, "bottleneck layers")
 BN_EPS = 1e-5
 BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
@@ -70,11 +72,15 @@ class NarrowingConv(nn.Cell):
         self.cout = cout
         self.transposed = ops.Conv2DTranspose(cin, 3, pad_mode="pad", pad=1)
         self.mirror = ops.ReverseV2([2, 3])
+        self.matrices = ms.float32
+
+    def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
+        self.matrices = matrices
 
     def construct(self, x):
         n, _, h, w = x.shape
-        kernel = self.mirror(self.weight.astype(x.dtype).transpose(1, 0, 2, 3))
-        return self.transposed(x, kernel, (n, self.cout, h, w))
+        kernel = self.mirror(self.weight.astype(self.matrices).transpose(1, 0, 2, 3))
+        return self.transposed(x.astype(self.matrices), kernel, (n, self.cout, h, w))
 
 
 class DenseLayer(nn.Cell):
@@ -103,7 +109,7 @@ class DenseBlock(nn.Cell):
 
     def construct(self, x):
         for layer in self.layers:
-            x = ops.cat((x, layer(x)), 1)
+            x = ops.cat((x, layer(x).astype(x.dtype)), 1)
         return x
 
 
@@ -140,23 +146,19 @@ class CifarStem(nn.Cell):
 class ImageNetStem(nn.Cell):
     """Conv7x7/2-BN-ReLU-MaxPool3x3/2: (N, 3, H, W) -> (N, 2k, H/4, W/4)."""
 
-    def __init__(self, growth: int, pool: str):
+    def __init__(self, growth: int, pool: str, on_cpu: bool):
         super().__init__()
         self.conv0 = conv(3, 2 * growth, 7, 2)
         self.norm0 = batch_norm(2 * growth)
         self.relu = nn.ReLU()
-        self.pool = (
-            nn.MaxPool2d(3, 2, pad_mode="same")
-            if pool == "same"
-            else nn.MaxPool2d(3, 2, pad_mode="pad", padding=1)
-        )
+        self.pool = layers.stem_pool(pool, on_cpu)
 
     def construct(self, x):
         return self.pool(self.relu(self.norm0(self.conv0(x))))
 
 
 class DenseNet(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) logits. `on_cpu` only chooses how they are computed."""
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits. `on_cpu` only chooses how they are computed."""
 
     def __init__(
         self,
@@ -169,9 +171,8 @@ class DenseNet(nn.Cell):
     ):
         super().__init__()
         growth, channels = variant.growth, 2 * variant.growth
-        self.stem = (
-            ImageNetStem(growth, stem_pool) if variant.stem == "imagenet" else CifarStem(growth, stem_norm)
-        )
+        is_imagenet = variant.stem == "imagenet"
+        self.stem = ImageNetStem(growth, stem_pool, on_cpu) if is_imagenet else CifarStem(growth, stem_norm)
         stages: list[nn.Cell] = []
         for i, depth in enumerate(variant.blocks):
             stages.append(DenseBlock(channels, growth, depth, on_cpu))
@@ -189,4 +190,4 @@ class DenseNet(nn.Cell):
 
     def construct(self, x):
         x = self.relu(self.norm(self.stages(self.stem(x))))
-        return self.classifier(ops.mean(x, (2, 3)))
+        return self.classifier(ops.mean(x.astype(ms.float32), (2, 3))).astype(ms.float32)

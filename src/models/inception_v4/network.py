@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from functools import partial
 
+import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 from mindspore.common.initializer import XavierUniform, initializer
@@ -160,7 +161,7 @@ def reduction_b(conv) -> nn.Cell:
 
 
 class InceptionV4(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) logits."""
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
 
     def __init__(
         self,
@@ -186,4 +187,6 @@ class InceptionV4(nn.Cell):
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
     def construct(self, x):
-        return self.classifier(self.dropout(ops.mean(self.features(x), (2, 3))))
+        return self.classifier(self.dropout(ops.mean(self.features(x).astype(ms.float32), (2, 3)))).astype(
+            ms.float32
+        )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 from mindspore.common.initializer import (
@@ -22,6 +23,7 @@ from mindspore.common.initializer import (
     initializer,
 )
 
+from src.models import layers
 from src.models.layers import ConvNorm
 
 EXPANSION = 4
@@ -35,8 +37,8 @@ OPTIONS = ("conv_pad", "stem_pool", "bn_eps", "bn_momentum", "zero_gamma", "weig
 
 
 def build(variant: str, num_classes: int, on_cpu: bool, **options) -> ResNet:
-    """ResNet with a `num_classes`-way head; `options` are those named in OPTIONS. `on_cpu` changes nothing."""
-    return ResNet(VARIANTS[variant], num_classes, **options)
+    """ResNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
+    return ResNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
 
 
 def least_side(variant: str) -> int:
@@ -94,7 +96,7 @@ class Trunk(nn.Cell):
     def __init__(
         self, plan: Sequence[tuple[int, Sequence[int]]], conv_pad: str = "sym", stem_pool: str = "sym",
         bn_eps: float | None = None, bn_momentum: float | None = None, weight_init: str = "he", *,
-        is_zero: bool = False, is_frozen: bool = False, widths: Sequence[int] = WIDTHS,
+        is_zero: bool = False, is_frozen: bool = False, widths: Sequence[int] = WIDTHS, on_cpu: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.block = {
@@ -102,9 +104,7 @@ class Trunk(nn.Cell):
             "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum, "is_frozen": is_frozen,
         }  # fmt: skip
         self.stem = ConvNorm(3, widths[0], 7, 2, **self.block)
-        self.pool = nn.MaxPool2d(
-            3, 2, **({"pad_mode": "same"} if stem_pool == "same" else {"pad_mode": "pad", "padding": 1})
-        )
+        self.pool = layers.stem_pool(stem_pool, on_cpu)
         stages, cin = [], widths[0]
         for width, (stride, dilations) in zip(widths, plan):
             stages.append(stage(cin, width, stride, dilations, self.block, is_zero))
@@ -116,7 +116,7 @@ class Trunk(nn.Cell):
 
 
 class ResNet(Trunk):
-    """(N, 3, H, W) images -> (N, num_classes) logits."""
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
 
     def __init__(
         self, blocks: tuple[int, ...], num_classes: int, zero_gamma: bool = False, weight_init: str = "he", **trunk
@@ -130,4 +130,4 @@ class ResNet(Trunk):
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
     def construct(self, x):
-        return self.classifier(ops.mean(self.features(x), (2, 3)))
+        return self.classifier(ops.mean(self.features(x).astype(ms.float32), (2, 3))).astype(ms.float32)
