@@ -30,7 +30,7 @@ def has_infinity(gradient):
 def has_largest(gradient):
     """Scalar float32: 1 if the largest float16 number is there, which is what float16 gradients saturate at."""
     is_largest = (ops.abs(gradient.astype(ms.float32)) == LARGEST_FLOAT16).astype(ms.float32)
-    return is_largest.max()
+    return ops.ReduceMax()(is_largest)
 
 
 def count(found):

@@ -93,13 +93,13 @@ class Places(nn.Cell):
         super().__init__(auto_prefix=False)
         self.network = network
         self.classes = ms.Tensor(np.arange(num_classes)[None], ms.int32)
-        self.argmax = ops.Argmax(-1, ms.int32)
+        self.argmax, self.largest = ops.Argmax(-1, ms.int32), ops.ReduceMax()
 
     def construct(self, images, labels):
         logits = self.network(images).astype(ms.float32)
         losses = cross_entropies(logits, labels, 1.0, 0.0)
         predicted = self.argmax(logits)
-        confidence = ops.softmax(logits, -1).max(-1)
+        confidence = self.largest(ops.softmax(logits, -1), -1)
         return place_of_truth(logits, labels, self.classes), losses, predicted, confidence
 
 

@@ -136,7 +136,8 @@ class Pyramid(nn.Cell):
         for branch in self.branches:
             found += (branch(x),)
         whole = self.pooled(ops.mean(x.astype(ms.float32), (2, 3), True))
-        found += (ops.broadcast_to(whole, found[0].shape),)
+        # its gradient is a sum over the whole map
+        found += (ops.broadcast_to(whole.astype(ms.float32), found[0].shape).astype(whole.dtype),)
         return self.project(ops.cat(found, 1))
 
 
