@@ -1,14 +1,17 @@
 """Sink mode: the device takes the batches of its steps from a queue of its own, which is filled meanwhile.
 
-Batches are made by the same host pipeline as without sink mode and handed on to MindSpore's transfer pipeline, because a
-failure inside of a transfer pipeline reaches nobody: its queue stays empty, and the step waits for the time limit of
-GetNext. Here it is known on the host how many batches were handed over, so that a step starts when its batch is there, a
-failure is raised by its own name, and the time that steps wait for data can be told.
+Batches are made by the same host pipeline as without sink mode, a few steps ahead, and handed on to MindSpore's transfer
+pipeline. A failure inside of a transfer pipeline would reach nobody: its queue stays empty, and the step waits for the
+time limit of GetNext. Here it is raised by its own name before the step, and the time that steps wait for data is known.
+
+Both pipelines are driven by the main thread: with MindSpore 2.8 a failure of one crashes the process if another thread
+iterates over another one.
 """
 
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,68 +23,45 @@ import numpy as np
 from src.data.batches import Batches
 from src.step import read
 
-AHEAD = 2  # batches between the host pipeline and the device's queue
-LOOK_S = 1.0  # between two looks at whether a signal has come
+AHEAD = 3  # batches handed over before the step that needs them
 
 
 class Handover:
-    """The batches of a host pipeline, one after another, for MindSpore's transfer pipeline.
+    """`count` batches on their way to MindSpore's transfer pipeline, which iterates over it in a thread of its own.
 
-    `arrivals` is what the steps see of it. Until `open` only the first batch is given, again and again: MindSpore asks
-    for one to know the shapes.
+    Until `open` only `first` is given, again and again: MindSpore asks for a batch to know the shapes.
     """
 
-    def __init__(self, batches: Batches):
-        self.count, self.source = len(batches), iter(batches)
-        self.first = arrays(next(self.source))
+    def __init__(self, first: tuple[ms.Tensor, ...], count: int):
+        self.first, self.count = first, count
         self.is_open = self.is_closed = False
-        self.given, self.failure = 0, None
+        self.batches: deque[tuple[ms.Tensor, ...]] = deque([first])
         self.changed = threading.Condition()
 
     def __len__(self) -> int:
         return self.count
 
+    def put(self, batch: tuple[ms.Tensor, ...]) -> None:
+        with self.changed:
+            self.batches.append(batch)
+            self.changed.notify_all()
+
     def __iter__(self) -> Iterator[tuple[np.ndarray, ...]]:
         if not self.is_open:
-            yield self.first
+            yield arrays(self.first)
             return
-        yield self.next_one(self.first)
-        try:
-            for batch in self.source:
+        for _ in range(self.count):
+            with self.changed:
+                self.changed.wait_for(lambda: self.is_closed or self.batches)
                 if self.is_closed:
                     return
-                yield self.next_one(arrays(batch))
-        except (
-            Exception
-        ) as err:  # of any kind: the thread that asks is MindSpore's and would keep it to itself
-            with self.changed:
-                self.failure = err
-                self.changed.notify_all()
-
-    def next_one(self, batch: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
-        with self.changed:
-            self.given += 1
-            self.changed.notify_all()
-        return batch
-
-    def arrivals(self) -> Iterator[int]:
-        """1, 2, ... as soon as so many batches were handed over; raises the failure of the one that could not be."""
-        for number in range(1, self.count + 1):
-            with self.changed:
-                while self.given < number and self.failure is None:
-                    self.changed.wait(LOOK_S)
-                if self.given < number:
-                    assert self.failure is not None
-                    raise self.failure
-            yield number
+                batch = self.batches.popleft()
+            yield arrays(batch)
 
     def close(self) -> None:
-        """End the host pipeline; the transfer pipeline has been released."""
-        self.is_closed = True
-        try:
-            self.source.close()
-        except ValueError:  # a thread is inside of it, and finds out when it gets its batch
-            return
+        with self.changed:
+            self.is_closed = True
+            self.changed.notify_all()
 
 
 def arrays(batch: tuple[ms.Tensor, ...]) -> tuple[np.ndarray, ...]:
@@ -92,29 +72,34 @@ class Queue:
     """Steps of `cell` on `batches`, which the device takes from its queue; close it before anything else runs there."""
 
     def __init__(self, cell: nn.Cell, batches: Batches):
-        self.handover = Handover(batches)
-        self.arrivals = self.handover.arrivals()
+        self.source, self.left = iter(batches), len(batches) - 1
         try:
+            self.handover = Handover(next(self.source), len(batches))
             self.cell, self.release = connected(cell, self.handover)
         except BaseException:
-            self.handover.close()
+            self.source.close()
             raise
+        self.lead = 1
 
     def step(self, waiting: Callable[[Iterator[Any]], Any]) -> tuple[float, bool]:
-        """The loss of the next batch and whether nothing has overflowed; `waiting` takes the time of its arrival."""
-        waiting(self.arrivals)
+        """The loss of the next batch and whether nothing has overflowed; `waiting(source)` takes and times a batch."""
+        while self.left and self.lead < AHEAD:
+            self.handover.put(waiting(self.source))
+            self.left, self.lead = self.left - 1, self.lead + 1
+        self.lead -= 1
         return read(self.cell())
 
     def close(self) -> None:
-        self.handover.is_closed = True
+        """End both pipelines and free the queue, at the end as after a failure or a signal."""
+        self.handover.close()
         try:
             self.release()
         finally:
-            self.handover.close()
+            self.source.close()
 
 
 def transfer(handover: Handover) -> ds.Dataset:
-    """The transfer pipeline of batches whose shapes are known, about to be opened."""
+    """The transfer pipeline, with its shapes known and the handover open."""
     names = [f"column{number}" for number in range(len(handover.first))]
     dataset = ds.GeneratorDataset(
         handover, names, shuffle=False, num_parallel_workers=1, python_multiprocessing=False

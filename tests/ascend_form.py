@@ -3,24 +3,19 @@
     python -m tests.ascend_form CHIP PROGRAM [--option value ...]
 
 CHIP is MindSpore's name of it, such as ascend910 or ascend910b. What a CPU can't do has a stand-in: the queue of the
-device ("Unsupported op [InitDataSetQueue] on CPU") is a thread's list, and the float status never reports an overflow.
+device ("Unsupported op [InitDataSetQueue] on CPU") ends on the host, and the float status never reports an overflow.
 All else - forms of the networks, precision, operators, order of events - is what a card would run.
 """
 
 from __future__ import annotations
 
-import contextlib
-import queue
 import runpy
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-DEPTH = 4  # batches that the device's queue holds
-GET_NEXT_S = 60.0
 
 
 def choose_device(target: str, *_: object) -> str:
@@ -28,35 +23,11 @@ def choose_device(target: str, *_: object) -> str:
 
 
 def connected(cell: Any, handover: Any) -> tuple[Callable[[], Any], Callable[[], None]]:
-    """The stand-in of sink.connected: the transfer pipeline is the real one, a thread brings its batches to a queue.
-
-    As on a device, a failure of the pipeline leaves the queue empty and is told to nobody, and taking from an empty
-    queue waits for a time limit.
-    """
+    """The stand-in of sink.connected: the transfer pipeline is the real one, and its end is on the host."""
     from src import sink
 
     iterator = sink.transfer(handover).create_tuple_iterator(num_epochs=1)
-    filled: queue.Queue = queue.Queue(maxsize=DEPTH)
-    is_released = threading.Event()
-
-    def send() -> None:
-        for batch in iterator:
-            while not is_released.is_set():
-                with contextlib.suppress(queue.Full):
-                    filled.put(batch, timeout=0.1)
-                    break
-            if is_released.is_set():
-                return
-
-    sender = threading.Thread(target=send, daemon=True)
-    sender.start()
-
-    def release() -> None:
-        is_released.set()
-        sender.join()
-        iterator.stop()
-
-    return (lambda: cell(*filled.get(timeout=GET_NEXT_S))), release
+    return (lambda: cell(*next(iterator))), iterator.stop
 
 
 def install(chip: str) -> None:

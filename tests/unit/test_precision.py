@@ -56,14 +56,23 @@ def difference(found: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
+SIDES = {
+    "densenet22": 16,
+    "deeplab_v3_r26_s16": 33,
+    "bit": 32,
+    "resnet50": 32,
+    "densenet121": 32,
+    "inception_v4": 75,
+}
+QUICK = (("densenet22", True), ("deeplab_v3_r26_s16", False), ("bit", False))
 FAMILIES = [
-    ("densenet22", 16), ("deeplab_v3_r26_s16", 33), ("bit", 32), pytest.param("resnet50", 32, marks=pytest.mark.heavy),
-    pytest.param("inception_v4", 75, marks=pytest.mark.heavy), pytest.param("densenet121", 32, marks=pytest.mark.heavy),
-]  # fmt: skip
+    pytest.param(net, side, on_cpu, marks=[] if (net, on_cpu) in QUICK else pytest.mark.heavy)
+    for net, side in SIDES.items()
+    for on_cpu in (True, False)
+]
 
 
-@pytest.mark.parametrize("on_cpu", [True, False])
-@pytest.mark.parametrize(("net", "side"), FAMILIES)
+@pytest.mark.parametrize(("net", "side", "on_cpu"), FAMILIES)
 def test_folded_is_plain_at_every_level(net, side, on_cpu):
     """And every level computes what float32 does, within half precision."""
     images = RNG.normal(size=(1, 3, side, side)).astype(np.float32)

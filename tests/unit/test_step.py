@@ -129,6 +129,21 @@ def test_rmsprop_is_the_same_for_every_weight_of_a_tensor(size):
     np.testing.assert_allclose(weight.asnumpy(), -0.1 / np.sqrt(2), rtol=1e-6)
 
 
+@pytest.mark.parametrize("epsilon", [1.0, 1e-3])
+def test_the_kernel_for_rmsprop_is_given_what_the_formula_has(epsilon):
+    """ApplyRMSProp as MindSpore documents it; of seven weights its CPU kernel computes that, too (see RMSProp)."""
+    found = []
+    for has_kernel in (False, True):
+        weight = ms.Parameter(ms.Tensor(np.linspace(-1, 1, 7), ms.float32), name="x.weight")
+        optimizer = optim.rmsprop([weight], RATES, 0.9, epsilon, MOMENTUM, DECAY, has_kernel)
+        for number in range(3):
+            optimizer((ms.Tensor(np.linspace(0.5, -2, 7) * (number + 1), ms.float32),))
+        found.append([p.asnumpy() for p in optimizer.get_parameters() if p.name != "learning_rate"])
+        found[-1].append(weight.asnumpy())
+    for formula, kernel in zip(*found):
+        np.testing.assert_allclose(kernel, formula, rtol=2e-6, atol=1e-7)
+
+
 def test_decay_groups_leave_out_bias_gamma_and_beta():
     network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.BatchNorm2d(4), nn.Dense(4, 2))
     decayed, plain = optim.decay_groups(network.trainable_params(), 0.01)
