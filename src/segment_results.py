@@ -11,9 +11,8 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import mindspore as ms
 import numpy as np
 
 from src.data import seg_lists
@@ -21,8 +20,10 @@ from src.data.segmentation import Files, Samples, scaled
 from src.model_utils import provenance
 from src.model_utils.errors import DataError, StorageError
 from src.model_utils.run_paths import write_atomic
-from src.segment import likeliest
-from src.tasks.segmentation import Overlap, confusion, softmax
+
+# Brings mindspore, which MindSpore Lite does without; so it is imported where results are evaluated.
+if TYPE_CHECKING:
+    from src.tasks.segmentation import Overlap
 
 FACTS = "results.json"
 MAKE = "scripts/run_infer_310.sh"
@@ -82,6 +83,8 @@ class Folder:
 
     def probabilities(self, index: int, facts: Facts) -> np.ndarray:
         """(K, S, S) of an image; DataError for a file that is missing or has another size."""
+        from src.tasks.segmentation import softmax
+
         side, classes = facts.crop_size, facts.num_classes
         file = self.files[index]
         try:
@@ -123,12 +126,12 @@ class Images:
 
 
 def output_of(
-    network: Callable[[ms.Tensor], ms.Tensor], image: np.ndarray, side: int
+    network: Callable[[np.ndarray], np.ndarray], image: np.ndarray, side: int
 ) -> tuple[np.ndarray, float]:
     """What a model gives for an image (H, W, 3), filled up to side x side, and the seconds that it took."""
-    pixels = ms.Tensor(np.ascontiguousarray(scaled(image, side)[0].transpose(2, 0, 1))[None])
+    pixels = np.ascontiguousarray(scaled(image, side)[0].transpose(2, 0, 1))[None]
     started = time.monotonic()
-    found = network(pixels).asnumpy()
+    found = network(pixels)
     return found, time.monotonic() - started
 
 
@@ -144,6 +147,8 @@ def of_list(args: Any, threads: int) -> Overlap:
 
 def evaluated(folder: Folder, samples: Samples, facts: Facts, threads: int) -> Overlap:
     """As eval.py counts at scale 1; DataError for a result that is missing."""
+    from src.segment import likeliest
+    from src.tasks.segmentation import Overlap, confusion
 
     def counted(index: int) -> np.ndarray:
         image, label = samples.pair(index)

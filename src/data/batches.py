@@ -5,13 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import mindspore.dataset as ds
 import numpy as np
 
 from src.data.order import TrainOrder, steps_per_epoch
 from src.model_utils.errors import DataError
+
+if TYPE_CHECKING:
+    import mindspore.dataset as ds
 
 STATISTICS = {
     "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
@@ -121,6 +123,8 @@ class Batches:
             iterator.stop()
 
     def iterator(self) -> Any:
+        import mindspore.dataset as ds  # here, because who only decodes images, as for MindSpore Lite, may not have it
+
         usual = ds.config.get_prefetch_size()
         ds.config.set_prefetch_size(self.ahead or usual)
         try:
@@ -131,6 +135,8 @@ class Batches:
 
 def generator(source, columns: list[str]) -> ds.GeneratorDataset:
     """One Python thread: a second one only fights for the interpreter lock (4 x slower on 16 x 16 images)."""
+    import mindspore.dataset as ds
+
     return ds.GeneratorDataset(
         source, columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from src.model_utils.moxing_shim.url import is_remote
 from src.model_utils.options import as_yaml
 from src.model_utils.ranks import Ranks
 
+AIR_IS_DEPRECATED = (
+    "MindSpore has deprecated AIR and will remove it; export MINDIR, which MindSpore Lite runs on Ascend 310, and"
+    " MindSpore on the other devices"
+)
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
@@ -63,11 +68,15 @@ def check_outputs(cfg: Config) -> None:
 
 
 def check_export(cfg: Config, device: str) -> None:
-    if cfg.file_format == "AIR" and device != "Ascend":
+    """DeviceError for AIR where MindSpore can't write it; elsewhere a line that it is deprecated."""
+    if cfg.file_format != "AIR":
+        return
+    if device != "Ascend":
         raise DeviceError(
-            f"--file_format AIR: MindSpore writes AIR on an Ascend device only, and this job runs on {device};"
-            " run the same command on an Ascend machine, or export MINDIR, which runs on all devices"
+            f"--file_format AIR: MindSpore writes AIR on an Ascend device only, and this job runs on {device}."
+            f" {AIR_IS_DEPRECATED}"
         )
+    print(f"--file_format AIR: {AIR_IS_DEPRECATED}", file=sys.stderr)
 
 
 def check_predict(cfg: Config) -> None:

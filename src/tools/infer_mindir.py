@@ -4,25 +4,37 @@
 
 leaves, in the working directory, result_Files/<image>_0.bin (the model's output, float32) and
 time_Result/test_perform_static.txt. postprocess.py evaluates them.
+
+MindSpore itself does not run on Ascend 310 (Atlas 200/300/500) from 2.2 on; there the model is run by MindSpore Lite,
+the package mindspore_lite. --runtime auto takes Lite where it is installed, for Ascend and CPU, and else MindSpore.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 if __package__ in (None, ""):  # started as a file: find `src`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from src.data import seg_lists
 from src.model_utils import device_adapter, job, provenance
-from src.model_utils.errors import CheckpointError
+from src.model_utils.errors import CheckpointError, ConfigError, DeviceError
 from src.model_utils.ranks import Ranks
 from src.model_utils.run_paths import write_atomic
 
+if TYPE_CHECKING:
+    import numpy as np
+
 RESULTS, TIMES = Path("result_Files"), Path("time_Result")
+RUNTIMES = ("auto", "lite", "mindspore")
+ON_310 = (
+    "from 2.2 on MindSpore does not run on Ascend 310 (Atlas 200/300/500), MindSpore Lite does: there install"
+    " mindspore_lite"
+)
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -36,6 +48,13 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--image_list", required=True, help="list with lines `image label`")
     parser.add_argument("--device_type", default="auto", choices=["auto", "Ascend", "GPU", "CPU"])
     parser.add_argument("--device_id", type=int, default=0, help="number of the card")
+    parser.add_argument(
+        "--runtime",
+        default="auto",
+        choices=RUNTIMES,
+        help="what runs the model: lite (Ascend 310 and other Ascend devices, CPU), mindspore (Ascend 910, Atlas A2, GPU,"
+        " CPU), or auto: lite where it is installed",
+    )
     return parser.parse_args(argv)
 
 
@@ -49,13 +68,15 @@ def infer(args: argparse.Namespace) -> None:
     pairs = seg_lists.pairs(args.dataset_path, False, args.image_list)
     ranks, device = Ranks(device=args.device_id), device_adapter.choose_device(args.device_type)
     device_adapter.prepare_environment(ranks)
-    device_adapter.connect(ranks, device)
-    from src import exporter, segment_results
+    from src import lite, segment_results  # bring numpy, which counts its threads when it is imported
 
+    runtime = chosen(args.runtime, device, lite.is_installed())
+    if runtime == "mindspore" and device == "Ascend":
+        print(f"running with MindSpore; {ON_310}", file=sys.stderr)
+    network = STARTS[runtime](model, device, ranks)
     folder = segment_results.Folder.create(RESULTS, model, [pair.image for pair in pairs])
     segment_results.emptied(TIMES)
     images, side = segment_results.Images(args.dataset_path, pairs), model.shape[2]
-    network = exporter.Exported(model)
     segment_results.output_of(network, images[0], side)  # compiles, which is not to be timed
     spent = 0.0
     for index, name in enumerate(images.names):
@@ -66,6 +87,48 @@ def infer(args: argparse.Namespace) -> None:
     line = f"NN inference cost average time: {1000 * spent / len(pairs):.3f} ms of infer_count {len(pairs)}"
     write_atomic(TIMES / "test_perform_static.txt", line + "\n")
     print(line)
+
+
+def chosen(runtime: str, device: str, has_lite: bool) -> str:
+    """lite or mindspore; DeviceError or ConfigError for a wish that can't be met."""
+    if runtime == "auto":
+        return "lite" if has_lite and device != "GPU" else "mindspore"
+    if runtime == "lite" and device == "GPU":
+        raise ConfigError(
+            "--runtime lite --device_type GPU: Lite is for Ascend and CPU here; use --runtime mindspore"
+        )
+    if runtime == "lite" and not has_lite:
+        from src import lite
+
+        raise DeviceError(
+            f"--runtime lite: {lite.PACKAGE} is not installed; {lite.INSTALL}, or use --runtime mindspore"
+        )
+    return runtime
+
+
+def start_lite(model: provenance.Model, device: str, ranks: Ranks) -> Callable[[np.ndarray], np.ndarray]:
+    from src import lite
+
+    network = lite.LiteModel(model, device, ranks.device, device_adapter.cpus_per_rank(ranks))
+    print(f"{network.name} on {network.place}")
+    return network
+
+
+def start_mindspore(model: provenance.Model, device: str, ranks: Ranks) -> Callable[[np.ndarray], np.ndarray]:
+    try:
+        device_adapter.connect(ranks, device)
+    except DeviceError as err:
+        raise DeviceError(f"{err}; {ON_310}" if device == "Ascend" else str(err)) from err
+    import mindspore as ms
+
+    from src import exporter
+
+    network = exporter.Exported(model)
+    print(f"mindspore {ms.__version__} on {device}")
+    return lambda pixels: network(ms.Tensor(pixels)).asnumpy()
+
+
+STARTS = {"lite": start_lite, "mindspore": start_mindspore}
 
 
 def checked(path: Path) -> provenance.Model:

@@ -163,7 +163,7 @@ def case(program: str, line: str, code: int, *parts: str) -> tuple:
 
 
 REFUSED = {
-    "air": case(EXPORT, "--ckpt_file {run} --file_format AIR", 2, "AIR", "Ascend", "CPU", "MINDIR"),
+    "air": case(EXPORT, "--ckpt_file {run} --file_format AIR", 2, "AIR", "Ascend", "CPU", "deprecated", "MINDIR", "MindSpore Lite", "310"),
     "no such checkpoint": case(EXPORT, "--net densenet22 --ckpt_file nowhere.ckpt", 2, "nowhere.ckpt"),
     "no folder": case(EXPORT, "--ckpt_file {run} --file_name gone/net", 2, "--file_name", "no folder gone"),
 }  # fmt: skip

@@ -107,9 +107,9 @@ def test_a_model_finds_what_its_checkpoint_does(data, model, figures, tmp_path):
     assert ious(data, tmp_path / "out") == pytest.approx(figures["per_class"], abs=1e-3)
 
 
-def run_310(folder: Path, *words: object) -> subprocess.CompletedProcess:
+def run_310(folder: Path, *words: object, **extra: str) -> subprocess.CompletedProcess:
     command = ["bash", str(ROOT / "scripts/run_infer_310.sh"), *map(str, words)]
-    env = environment(PYTHON=sys.executable, DEVICE_TARGET="CPU")
+    env = environment(PYTHON=sys.executable, DEVICE_TARGET="CPU", **extra)
     return subprocess.run(
         command, cwd=folder, env=env, capture_output=True, text=True, check=False, timeout=300
     )
@@ -126,6 +126,31 @@ def test_the_script_for_310_finds_what_eval_does(data, model, figures, tmp_path)
     times = (tmp_path / "time_Result/test_perform_static.txt").read_text()
     assert times.endswith(f" ms of infer_count {COUNT}\n")
     assert (tmp_path / "infer.log").read_text().count("Start predict input files:") == COUNT
+
+
+def test_lite_gives_the_same_results(data, model, tmp_path):
+    """A stand-in for mindspore_lite that takes what is documented and computes with mindspore."""
+    found = {}
+    for runtime in ("mindspore", "auto"):
+        folder = tmp_path / runtime
+        folder.mkdir()
+        doubles = str(ROOT / "tests/doubles")
+        done = run_310(folder, model, "unused", data, data / "lst.txt", PYTHONPATH=doubles, RUNTIME=runtime)
+        assert done.returncode == 0, done.stderr + done.stdout
+        used = "mindspore_lite on CPU" if runtime == "auto" else "mindspore 2"
+        assert (folder / "infer.log").read_text().startswith(used)
+        found[runtime] = {path.name: path.read_bytes() for path in (folder / "result_Files").iterdir()}
+        found[runtime]["acc"] = (folder / "acc.log").read_bytes()
+    assert len(found["auto"]) == COUNT + 2
+    assert found["auto"] == found["mindspore"]
+
+
+def test_lite_that_is_not_installed_is_one_line(data, model, tmp_path):
+    done = run_310(tmp_path, model, "unused", data, data / "lst.txt", RUNTIME="lite")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: --runtime lite: mindspore_lite is not installed; install the wheel")
+    assert not (tmp_path / "result_Files").exists()
 
 
 @pytest.mark.parametrize(

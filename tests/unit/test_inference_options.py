@@ -187,3 +187,14 @@ def test_every_option_that_a_program_names_is_there():
     assert named | frozenset().union(*programs.INFERENCE.values()) <= options
     own = {name for name in options if cfg.option(name).group == programs.GROUP}
     assert own <= frozenset().union(*programs.INFERENCE.values()), "no option that no program takes"
+
+
+def test_air_is_said_to_be_deprecated_where_it_can_be_written(capsys):
+    cfg = config.load(["--file_format", "AIR"], prog=EXPORT)
+    inference_job.check_export(cfg, "Ascend")
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "deprecated" in said
+    assert "MindSpore Lite" in said
+    inference_job.check_export(cfg.replace(file_format="MINDIR"), "Ascend")
+    assert capsys.readouterr().err == ""
