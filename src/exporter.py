@@ -135,8 +135,6 @@ def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) ->
     check_size(network, file_format)
     if file_format == "ONNX":
         layers.for_onnx(network)
-    elif file_format == "MINDIR":
-        pad_before_pools(network)
     try:
         with checkpoint.no_log(), in_one_file():
             ms.export(
@@ -148,19 +146,6 @@ def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) ->
             f"mindspore {ms.__version__} can't export to {file_format}: {first_line(err)}"
         ) from err
     return path
-
-
-def pad_before_pools(network: nn.Cell) -> None:
-    """Replace max-pools that pad, behind a ReLU, by zeros around the image and a pool without padding.
-
-    They compute the same, but the first are 3-dimensional ones with indices to MindSpore, MaxPool3DWithArgmax, which
-    MindSpore Lite (2.0.0, on a CPU) does not know.
-    """
-    for _, cell in list(network.cells_and_names()):
-        for name, inner in list(cell.name_cells().items()):
-            if isinstance(inner, nn.MaxPool2d) and inner.pad_mode.lower() == "pad":
-                around = inner.padding if isinstance(inner.padding, tuple) else (inner.padding,) * 2
-                setattr(cell, name, layers.ZeroPaddedPool(inner.kernel_size, inner.stride, *around[-2:]))
 
 
 def check_size(network: nn.Cell, file_format: str) -> None:

@@ -61,7 +61,7 @@ def test_the_exported_network_is_the_one_for_all_devices(weights):
 
 def test_a_mindir_has_no_pool_that_lite_does_not_know(tmp_path):
     """MindSpore Lite 2.0.0 on a CPU builds no MaxPool3DWithArgmax, which a max-pool that pads is to MindSpore."""
-    network = ImageNetStem(4, "sym").set_train(False)
+    network = ImageNetStem(4, "sym", on_cpu=False).set_train(False)
     images = np.random.default_rng(0).normal(size=(1, 3, 32, 32)).astype(np.float32)
     expected = network(ms.Tensor(images)).asnumpy()
     exporter.write(network, images, tmp_path / "net.mindir", "MINDIR")
