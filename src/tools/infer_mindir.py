@@ -48,7 +48,7 @@ def infer(args: argparse.Namespace) -> None:
     model = checked(args.mindir_path)
     pairs = seg_lists.pairs(args.dataset_path, False, args.image_list)
     ranks, device = Ranks(device=args.device_id), device_adapter.choose_device(args.device_type)
-    device_adapter.prepare_environment(ranks)
+    device_adapter.prepare_environment(ranks, target=device)
     device_adapter.connect(ranks, device)
     from src import exporter, segment_results
 
