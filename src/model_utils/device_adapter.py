@@ -150,6 +150,8 @@ def connect(ranks: Ranks, device_target: str, threads: int | None = None) -> Non
     _set_context(device_target, ranks.device, cpus_per_rank(ranks) if threads is None else threads)
     if ranks.size == 1:
         return
+    if ranks.is_main and ranks.split_rings and devices.current().has_rings:
+        print(f"warning: {ranks.split_rings}", file=sys.stderr)  # HCCL's own error names no card
     import mindspore as ms
     from mindspore.communication import get_group_size, get_rank
 

@@ -20,6 +20,10 @@ OVERFLOW_MODE = "MS_ASCEND_CHECK_OVERFLOW_MODE"
 # CONNECT is what ModelArts' launcher sets (HCCL's own 120 s is too short; 120 - 7200). EXEC is about twice HCCL's own
 # 1836 s; CANN rounds it down to a multiple of 68 on Atlas training cards, which 3604 is (CANN, HCCL_EXEC_TIMEOUT).
 HCCL_TIMEOUTS = (("HCCL_CONNECT_TIMEOUT", "1800"), ("HCCL_EXEC_TIMEOUT", "3604"))
+# The eight cards of an Atlas 910A server are two rings of four. Fewer than all eight must be of one ring
+# (mindspore-ai/models, utils/hccl_tools/hccl_tools.py); later servers have no such rule.
+RING, RING_SERVER = 4, 8
+RINGED = "Atlas 910A"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Device:
     precision_mode: str = ""  # of float32 operators: MindSpore's word, '' where there is no such setting
     peer_timeouts: tuple[tuple[str, str], ...] = ()  # variables that say how long ranks wait for each other
     fuses_all_reduces: bool = False
+    has_rings: bool = False  # not every set of cards of a server can be joined, see RING
     writes_air: bool = False
 
 
@@ -65,6 +70,7 @@ def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
         precision_mode="must_keep_origin_dtype" if chip in INF_NAN_CHIPS else "allow_fp32_to_fp16",
         peer_timeouts=HCCL_TIMEOUTS,
         fuses_all_reduces=True,
+        has_rings=chip in (ATLAS_910A, ""),
         writes_air=True,
     )
 

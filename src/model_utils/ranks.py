@@ -26,6 +26,7 @@ class Ranks:
     source: str = "none"  # none, rank_table, msrun, openmpi, modelarts_v2, modelarts_v1
     is_scheduler: bool = False  # msrun starts the script once more as its scheduler: it trains nothing
     peers_at: str = ""  # host:port of that scheduler
+    split_rings: str = ""  # what rank_table.split_rings says of the launcher's rank table
 
     @property
     def node(self) -> int:
@@ -128,7 +129,15 @@ def _read_per_card(env: Env) -> Ranks:
     if mine is None:
         raise RankError(f"RANK_ID={rank} is not in RANK_TABLE_FILE={path} (ranks 0 to {table.size - 1})")
     per_node = len(table.devices_of(mine.server))
-    return Ranks(rank, size, _card(env, mine), per_node, "rank_table", peers_at=peers)
+    return Ranks(
+        rank,
+        size,
+        _card(env, mine),
+        per_node,
+        "rank_table",
+        peers_at=peers,
+        split_rings="; ".join(rank_table.split_rings(table)),
+    )
 
 
 def _read_lone_table(env: Env) -> Ranks:

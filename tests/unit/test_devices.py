@@ -12,6 +12,7 @@ import pytest
 
 from src.model_utils import device_adapter, job
 from src.model_utils.device_adapter import Ranks
+from tests.unit.test_rank_table import v1
 
 # MindSpore's names of chips (mindspore/amp.py) and what its documents call their default precision mode: Chinese page
 # of mindspore.device_context.ascend.op_precision.precision_mode, 2.5 and master
@@ -27,7 +28,9 @@ class MindSpore:
     __version__ = "2.x"
     GRAPH_MODE = 0
 
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, chip: str, knows: str, size: int = 1) -> None:
+    def __init__(
+        self, monkeypatch: pytest.MonkeyPatch, chip: str, knows: str, size: int = 1, rank: int = 0
+    ) -> None:
         self.calls: list[tuple[str, Any]] = []
         self.target, self.knows = "CPU", knows
         if knows == "precision_mode":
@@ -38,7 +41,7 @@ class MindSpore:
             self.set_device = self._set_device
         context = SimpleNamespace(get_ascend_soc_version=lambda: chip)
         communication = SimpleNamespace(
-            init=lambda: self.calls.append(("init", None)), get_rank=lambda: 0, get_group_size=lambda: size
+            init=lambda: self.calls.append(("init", None)), get_rank=lambda: rank, get_group_size=lambda: size
         )
         monkeypatch.setitem(sys.modules, "mindspore", self)  # type: ignore[arg-type]
         for name, module in {
@@ -157,3 +160,33 @@ def test_programs_prepare_for_the_device_that_they_run_on(monkeypatch: pytest.Mo
     monkeypatch.setattr(job, "check_files", lambda *_: None)
     job.start(["--net", "densenet22", "--dataset", "digits"], prog)
     assert told == ["Ascend"]
+
+
+@pytest.mark.parametrize(
+    ("rank", "target", "chip", "lines"),
+    [
+        (0, "Ascend", "ascend910", 1),
+        (1, "Ascend", "ascend910", 0),
+        (0, "Ascend", "ascend910b", 0),
+        (0, "CPU", "", 0),
+    ],
+)
+def test_rank_0_warns_of_cards_of_two_rings(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    rank: int,
+    target: str,
+    chip: str,
+    lines: int,
+) -> None:
+    """hccl_tools' rule (see test_rank_table.py) is one of the first generation."""
+    table = tmp_path / "table.json"
+    table.write_text(v1(("10.0.0.1", [(0, 3, "10.0.1.3"), (1, 4, "10.0.1.4")])))
+    ranks = device_adapter.read_ranks({"RANK_ID": str(rank), "RANK_SIZE": "2", "RANK_TABLE_FILE": str(table)})
+    mindspore = MindSpore(monkeypatch, chip, "precision_mode", size=2, rank=rank)
+    device_adapter.connect(ranks, target, 1)
+    assert ("init", None) in mindspore.calls
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == lines
+    assert all(line.startswith("warning: devices 3, 4 of server 10.0.0.1") for line in said)
