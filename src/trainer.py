@@ -18,6 +18,7 @@ import mindspore as ms
 
 from src import build, checkpoint, collectives, task
 from src.data.batches import train_steps_per_epoch
+from src.model_utils import devices
 from src.model_utils.code_revision import code_revision
 from src.model_utils.errors import ConfigError, MindLiftError
 from src.model_utils.run_paths import write_atomic
@@ -128,7 +129,9 @@ class Trainer:
             raise ConfigError(
                 f"--phase {cfg.phase} goes on with the weights of phase {cfg.phase - 1}: pass --pretrained"
             )
-        collectives.group_gradients(cfg.all_reduce_fusion)
+        collectives.fuse_all_reduces(
+            self.network.trainable_params(), cfg.all_reduce_fusion, devices.current().fuses_all_reduces
+        )
         optimizer = build.optimizer(cfg, self.network, self.rates)
         objective = self.task.objective(cfg, self.network, self.options)
         self.step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size))
