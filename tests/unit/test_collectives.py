@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
@@ -122,3 +128,48 @@ def test_without_a_wish_nothing_is_set() -> None:
     weight = ms.Parameter(np.zeros(1 << 20, np.float32))
     collectives.fuse_all_reduces([weight, weight], None, by_size=False)
     assert weight.comm_fusion == 1
+
+
+TRAINING = """
+import dataclasses, json, sys
+import train
+from src import collectives, step
+from src.model_utils import devices
+
+collectives.FIRST_GROUP_BYTES, collectives.GROUP_BYTES = 1 << 10, 1 << 14
+facts = dataclasses.replace(devices.of("CPU"), fuses_all_reduces=sys.argv[1] == "fuses")
+devices.current = lambda: facts
+made = step.TrainStep.__init__
+
+def noted(self, objective, *others):
+    made(self, objective, *others)
+    print("FUSION", json.dumps([parameter.comm_fusion for parameter in objective.trainable_params()]))
+    sys.exit()
+
+step.TrainStep.__init__ = noted
+train.main(sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize(
+    ("device", "option", "groups"),
+    [
+        ("fuses", [], "several"),
+        ("does not", [], [65]),
+        ("does not", ["--all_reduce_fusion", "9,63"], [10, 54, 1]),
+    ],
+)
+def test_trainings_group_gradients(tmp_path: Path, device: str, option: list[str], groups: object) -> None:
+    """By size on devices that say so, and everywhere as the user says: densenet22 has 65 gradients."""
+    options = ["--net", "densenet22", "--dataset", "digits", "--ckpt_path", str(tmp_path)]
+    command = [sys.executable, "-c", TRAINING, device, *options, *option]
+    done = subprocess.run(command, cwd=config.ROOT, capture_output=True, text=True, timeout=120)
+    (line,) = [line for line in done.stdout.splitlines() if line.startswith("FUSION")] or [done.stderr]
+    fusions = json.loads(line.partition(" ")[2])
+    runs = [len(list(run)) for _, run in itertools.groupby(fusions)]
+    assert sum(runs) == 65
+    if groups == "several":
+        assert len(runs) > 2
+        assert fusions == sorted(fusions, reverse=True), "the last layer's gradient comes first"
+    else:
+        assert runs == groups
