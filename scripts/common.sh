@@ -124,8 +124,8 @@ run_ranks() {
     SCHEDULER=$!
   fi
   for ((i = 0; i < count; i++)); do
-    own=(RANK_ID="$i" RANK_SIZE="$count" DEVICE_ID="$i")
-    [[ -n "$table" ]] || own+=(MS_ROLE=MS_WORKER MS_NODE_ID="$i" MINDLIFT_LAUNCHER="$count:$LEAVING")
+    own=(RANK_ID="$i" RANK_SIZE="$count") # which card is whose says the table, where there is one
+    [[ -n "$table" ]] || own+=(DEVICE_ID="$i" MS_ROLE=MS_WORKER MS_NODE_ID="$i" MINDLIFT_LAUNCHER="$count:$LEAVING")
     env "${own[@]}" "$PYTHON" "$@" > "$LOGS/rank_$i.log" 2>&1 3<&- 4>&- &
     PIDS[i]=$!
   done

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import bisect
 import functools
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Sequence
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from src.model_utils.errors import ConfigError
+
 CHUNK = 1 << 24  # values per all-reduce: 64 MiB of float32
 SHIFTS = (0, 16, 32)
+FLOAT32 = 4  # bytes; the reducer casts gradients to float32
+FIRST_GROUP_BYTES, GROUP_BYTES = 1 << 20, 32 << 20
+FIRST_FUSION = (
+    1 << 10
+)  # as MindSpore numbers its own groups (nn/wrap/grad_reducer.py); 0 and 1 have meanings of their own
 
 
 @functools.lru_cache(maxsize=1)
@@ -31,10 +40,60 @@ class Sum(nn.Cell):
         return self.reduce(x)
 
 
-def group_gradients(ends: tuple[int, ...] | None) -> None:
-    """Reduce the gradients in groups that end at these numbers (the zoo's split points); None: as MindSpore does."""
+def fuse_all_reduces(parameters: Sequence[ms.Parameter], ends: tuple[int, ...] | None, by_size: bool) -> None:
+    """Say which gradients are reduced together, before the step is made; nothing changes in what it computes.
+
+    `parameters` are the trainable ones in the network's order. `ends` are the numbers of the last gradient of each
+    group but the last one, from 0 on, as in the model zoo's all_reduce_fusion_config; ConfigError if there are no such
+    gradients. Without them, groups are chosen `by_size`, or left to MindSpore.
+
+    nn.DistributedGradReducer looks at `comm_fusion` where it differs among parameters. Indices in MindSpore's context
+    would count in the optimiser's order, which is by weight decay. Where it is the same for all, the reducer gives all
+    gradients its own fusion of 1, which is one group too.
+    """
     if ends:
-        ms.set_auto_parallel_context(all_reduce_fusion_config=list(ends))
+        groups = groups_by_end(ends, len(parameters))
+    elif by_size:
+        backward = groups_by_size([FLOAT32 * parameter.size for parameter in reversed(parameters)])
+        groups = backward[::-1]
+    else:
+        return
+    for parameter, group in zip(parameters, groups):
+        parameter.comm_fusion = FIRST_FUSION + group
+
+
+def groups_by_size(sizes: Sequence[int]) -> list[int]:
+    """The group of each gradient, from 0 on. `sizes` are in bytes, in the order in which gradients are computed.
+
+    A small first group starts early, and as many groups as are nearest to GROUP_BYTES share the rest equally. So does
+    PyTorch's DistributedDataParallel (Li et al. 2020, 3.2.3: a first bucket of 1 MiB). Where the rest would be smaller
+    than the first group, one all-reduce is as good.
+    """
+    groups, first_bytes = [], 0
+    for size in sizes:
+        if first_bytes >= FIRST_GROUP_BYTES:
+            break
+        groups.append(0)
+        first_bytes += size
+    rest = sizes[len(groups) :]
+    if sum(rest) < FIRST_GROUP_BYTES:
+        return [0] * len(sizes)
+    share = sum(rest) / max(1, round(sum(rest) / GROUP_BYTES))
+    # a gradient goes where its middle lies; large ones can leave a group empty, whose number goes to the next
+    middles = [before + size / 2 for before, size in zip(itertools.accumulate([0, *rest]), rest)]
+    numbers = [int(middle / share) for middle in middles]
+    order = {number: group for group, number in enumerate(dict.fromkeys(numbers), start=1)}
+    return groups + [order[number] for number in numbers]
+
+
+def groups_by_end(ends: Sequence[int], count: int) -> list[int]:
+    """The group of each of `count` gradients; `ends` as for fuse_all_reduces."""
+    if list(ends) != sorted(set(ends)) or ends[-1] >= count:
+        raise ConfigError(
+            f"--all_reduce_fusion {','.join(map(str, ends))}: expected rising numbers of gradients, and the network has"
+            f" {count} (0 to {count - 1})"
+        )
+    return [bisect.bisect_left(ends, number) for number in range(count)]
 
 
 def all_sum(values: np.ndarray, size: int) -> np.ndarray:

@@ -128,7 +128,9 @@ class Trainer:
             raise ConfigError(
                 f"--phase {cfg.phase} goes on with the weights of phase {cfg.phase - 1}: pass --pretrained"
             )
-        collectives.group_gradients(cfg.all_reduce_fusion)
+        collectives.fuse_all_reduces(
+            self.network.trainable_params(), cfg.all_reduce_fusion, self.device.fuses_all_reduces
+        )
         optimizer = build.optimizer(cfg, self.network, self.rates, self.device)
         objective = self.task.objective(cfg, self.network, self.options)
         options = build.step_options(cfg, ranks.size, self.device.saturates)

@@ -26,7 +26,7 @@ def tell(**reached: Any) -> None:
 
 
 def main(device: str, *more: str) -> int:
-    device_adapter.prepare_environment(Ranks())
+    device_adapter.prepare_environment(Ranks(), target=device)
     started = time.perf_counter()
     import mindspore
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from src.model_utils import devices
 from src.model_utils.errors import DeviceError, PeerError, RankError
 from src.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
 
@@ -50,10 +51,12 @@ def prepare_environment(
     cpu_flags: frozenset[str] | None = None,
     mindspore_version: str | None = None,
     threads: int | None = None,
+    target: str = devices.CPU,
 ) -> None:
     """Set what mindspore reads once, at import. Call it before the first `import mindspore`.
 
-    Values that the user has set stay, unless `threads` says otherwise. In msrun's scheduler process this
+    `target` is the device that `connect` will be called with. Values that the user has set stay, unless `threads`
+    says otherwise. In msrun's scheduler process this
     call does not return: it serves the cluster until the job ends (see `serve_scheduler`).
     """
     env = os.environ if env is None else env
@@ -70,10 +73,24 @@ def prepare_environment(
             env[name] = str(share)
     if ranks.source == "rank_table" and ranks.peers_at:
         meet_on_cpus(ranks, env)
+    if ranks.size > 1:
+        wait_longer(ranks, env, devices.of(target).peer_timeouts)
     # where a graph that does not compile is written; without it, below the current folder
     env.setdefault("MS_OM_PATH", os.path.join(tempfile.gettempdir(), f"mindlift-{os.getuid()}"))
     if ranks.is_scheduler:
         serve_scheduler(ranks)
+
+
+def wait_longer(ranks: Ranks, env: MutableMapping[str, str], timeouts: Sequence[tuple[str, str]]) -> None:
+    """Set the variables among `timeouts` (name, seconds) that the user has not, and say so on rank 0."""
+    unset = [(name, seconds) for name, seconds in timeouts if not env.get(name)]
+    env.update(unset)
+    if unset and ranks.is_main:
+        shown = ", ".join(f"{name}={seconds}" for name, seconds in unset)
+        print(
+            f"ranks wait for each other as long as {shown} (seconds); set them to change that",
+            file=sys.stderr,
+        )
 
 
 def meet_on_cpus(ranks: Ranks, env: MutableMapping[str, str]) -> None:
@@ -133,6 +150,8 @@ def connect(ranks: Ranks, device_target: str, threads: int | None = None) -> Non
     _set_context(device_target, ranks.device, cpus_per_rank(ranks) if threads is None else threads)
     if ranks.size == 1:
         return
+    if ranks.is_main and ranks.split_rings and devices.current().has_rings:
+        print(f"warning: {ranks.split_rings}", file=sys.stderr)  # HCCL's own error names no card
     import mindspore as ms
     from mindspore.communication import get_group_size, get_rank
 
@@ -236,7 +255,21 @@ def _set_context(device_target: str, device_id: int, threads: int) -> None:
             f"mindspore {ms.__version__} can't use {device_target} device {device_id}: {_first_line(err)}; "
             "check the driver, or use --device_target CPU"
         ) from err
+    _set_precision(ms, devices.current().precision_mode)
     _limit_threads(ms, threads)
+
+
+def _set_precision(ms: Any, mode: str) -> None:
+    """Choose the precision of float32 operators, which must happen before the first graph is compiled."""
+    if not mode:
+        return
+    op_precision = getattr(getattr(getattr(ms, "device_context", None), "ascend", None), "op_precision", None)
+    if op_precision is not None:  # 2.5 and later
+        op_precision.precision_mode(mode)
+        return
+    # versions before 2.2 need not know the keyword, and have no other way to say this: their own choice stays
+    with contextlib.suppress(ValueError):
+        ms.set_context(ascend_config={"precision_mode": mode})
 
 
 def _limit_threads(ms: Any, threads: int) -> None:

@@ -18,6 +18,14 @@ ANY = "any"  # a network in the form that every device has operators for, in flo
 ATLAS_910A = "ascend910"  # MindSpore's name of the first generation (mindspore/amp.py, _ascend_910a_target)
 INF_NAN_CHIPS = ("ascend910b", "ascend910_93")  # infinities stay infinities unless the user wants saturation
 OVERFLOW_MODE = "MS_ASCEND_CHECK_OVERFLOW_MODE"
+# In seconds. Ranks compile the first step for minutes each and not equally long, and rank 0 alone saves checkpoints.
+# CONNECT is what ModelArts' launcher sets (HCCL's own 120 s is too short; 120 - 7200). EXEC is about twice HCCL's own
+# 1836 s; CANN rounds it down to a multiple of 68 on Atlas training cards, which 3604 is (CANN, HCCL_EXEC_TIMEOUT).
+HCCL_TIMEOUTS = (("HCCL_CONNECT_TIMEOUT", "1800"), ("HCCL_EXEC_TIMEOUT", "3604"))
+# The eight cards of an Atlas 910A server are two rings of four. Fewer than all eight must be of one ring
+# (mindspore-ai/models, utils/hccl_tools/hccl_tools.py); later servers have no such rule.
+RING, RING_SERVER = 4, 8
+RINGED = "Atlas 910A"
 
 
 @dataclass(frozen=True)
@@ -33,15 +41,18 @@ class Device:
     saturates: bool = False  # an overflow gives the largest number and a NaN 0, and sets the float status
     normalises: bool = False  # training images travel as uint8 (N, H, W, 3) and are normalised in the graph
     precision_mode: str = ""  # of float32 operators: MindSpore's word, '' where there is no such setting
+    peer_timeouts: tuple[tuple[str, str], ...] = ()  # variables that say how long ranks wait for each other
     fuses_all_reduces: bool = False
+    has_rings: bool = False  # not every set of cards of a server can be joined, see RING
     writes_air: bool = False
 
 
 def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
     """The facts of a device by MindSpore's names of it.
 
-    Which chips saturate is MindSpore's own rule (mindspore/amp.py, `_all_finite`). `precision_mode` is its documented
-    default since 2.3, set because older versions have others (mindspore.device_context.ascend.op_precision).
+    Which chips saturate is MindSpore's own rule (mindspore/amp.py, `_all_finite`). `precision_mode` is the default of
+    MindSpore's Chinese documents (2.5 and master, device_context.ascend.op_precision.precision_mode); it is set because
+    the English ones and `set_context` say force_fp16 for the first generation, which takes vector operators down, too.
     """
     if target == CPU:
         return Device(CPU, has_cpu_kernels=True)
@@ -59,7 +70,9 @@ def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
         saturates=not keeps_infinities,
         normalises=True,
         precision_mode="must_keep_origin_dtype" if chip in INF_NAN_CHIPS else "allow_fp32_to_fp16",
+        peer_timeouts=HCCL_TIMEOUTS,
         fuses_all_reduces=True,
+        has_rings=chip in (ATLAS_910A, ""),
         writes_air=True,
     )
 

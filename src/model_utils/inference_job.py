@@ -41,7 +41,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         from src.weights import forms
 
         forms.form_of(here.to_evaluate()[0])
-    device_adapter.prepare_environment(ranks, threads=cfg.threads)
+    device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
     return here
 
 

@@ -94,7 +94,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if prog == "eval.py":
         check_evaluation(cfg)
     adapter = choose_adapter(cfg, ranks, trains)
-    device_adapter.prepare_environment(ranks, threads=cfg.threads)
+    device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
     if cfg.backbone and ranks.is_main:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from src.model_utils.devices import RING, RING_SERVER, RINGED
 from src.model_utils.errors import RankError
 
 
@@ -90,6 +91,20 @@ def check(table: RankTable) -> list[str]:
         listed = ", ".join(f"{server}: {count}" for server, count in sizes.items())
         problems.append(f"servers have different numbers of devices ({listed})")
     return problems
+
+
+def split_rings(table: RankTable) -> list[str]:
+    """One line per server with a set of cards that servers of two rings can't join; other servers can."""
+    lines = []
+    for server in table.servers:
+        cards = sorted({entry.device for entry in table.devices_of(server)})
+        crosses = cards[0] < RING <= cards[-1] < RING_SERVER
+        if crosses and len(cards) < RING_SERVER:
+            lines.append(
+                f"devices {_join(cards)} of server {server} can't be joined on an {RINGED}: take them all from"
+                f" 0 - {RING - 1} or all from {RING} - {RING_SERVER - 1}, or take all {RING_SERVER}"
+            )
+    return lines
 
 
 def to_v1(table: RankTable) -> str:

@@ -26,6 +26,7 @@ class Ranks:
     source: str = "none"  # none, rank_table, msrun, openmpi, modelarts_v2, modelarts_v1
     is_scheduler: bool = False  # msrun starts the script once more as its scheduler: it trains nothing
     peers_at: str = ""  # host:port of that scheduler
+    split_rings: str = ""  # what rank_table.split_rings says of the launcher's rank table
 
     @property
     def node(self) -> int:
@@ -45,7 +46,7 @@ def read_ranks(env: Env | None = None) -> Ranks:
 
     | family, in this order           | decided by | used |
     |---------------------------------|------------|------|
-    | 1 Ascend, one process per card  | RANK_ID or RANK_SIZE (and no MS_ROLE: msrun sets both as well) | RANK_ID, RANK_SIZE, ASCEND_DEVICE_ID or DEVICE_ID, RANK_TABLE_FILE (a file, or a folder with jobstart_hccl.json) |
+    | 1 Ascend, one process per card  | RANK_ID or RANK_SIZE (and no MS_ROLE: msrun sets both as well) | RANK_ID, RANK_SIZE, RANK_TABLE_FILE (a file, or a folder with jobstart_hccl.json); the device: see `_card` |
     | 2 msrun, dynamic cluster        | MS_ROLE | MS_WORKER_NUM, MS_NODE_ID; RANK_ID and RANK_SIZE must agree |
     | 3 OpenMPI                       | OMPI_COMM_WORLD_RANK or _SIZE | also _LOCAL_RANK, _LOCAL_SIZE |
     | 4 ModelArts v2 container        | MA_NUM_HOSTS, MA_NUM_GPUS or VC_* | node VC_TASK_INDEX of MA_NUM_HOSTS, MA_NUM_GPUS cards; rank = node * cards + ASCEND_DEVICE_ID |
@@ -114,8 +115,9 @@ def _read_per_card(env: Env) -> Ranks:
     rank, size = _pair(env, "RANK_ID", "RANK_SIZE")
     _agree(env, "OMPI_COMM_WORLD_RANK", rank, "RANK_ID")
     _agree(env, "OMPI_COMM_WORLD_SIZE", size, "RANK_SIZE")
-    device, peers = _device(env), env.get(REHEARSAL, "")
+    peers = env.get(REHEARSAL, "")
     if not _has(env, "RANK_TABLE_FILE"):
+        device = _device(env)
         per_node = _per_node(env, size)
         return Ranks(
             rank, size, rank % per_node if device is None else device, per_node, "rank_table", peers_at=peers
@@ -128,7 +130,13 @@ def _read_per_card(env: Env) -> Ranks:
         raise RankError(f"RANK_ID={rank} is not in RANK_TABLE_FILE={path} (ranks 0 to {table.size - 1})")
     per_node = len(table.devices_of(mine.server))
     return Ranks(
-        rank, size, mine.device if device is None else device, per_node, "rank_table", peers_at=peers
+        rank,
+        size,
+        _card(env, mine),
+        per_node,
+        "rank_table",
+        peers_at=peers,
+        split_rings="; ".join(rank_table.split_rings(table)),
     )
 
 
@@ -139,8 +147,7 @@ def _read_lone_table(env: Env) -> Ranks:
             f"RANK_TABLE_FILE={path} holds {table.size} devices, but RANK_ID and RANK_SIZE are not set: "
             f"start one process per card with {START_HINT.format(n=table.size)}, or unset RANK_TABLE_FILE"
         )
-    device = _device(env)
-    return Ranks(device=table.devices[0].device if device is None else device, source="rank_table")
+    return Ranks(device=_card(env, table.devices[0]), source="rank_table")
 
 
 def _read_msrun(env: Env) -> Ranks:
@@ -238,6 +245,18 @@ def _per_node(env: Env, size: int) -> int:
     if size % hosts:
         raise RankError(f"{size} ranks can't be shared equally by {hosts} hosts: {_show(env)}")
     return size // hosts
+
+
+def _card(env: Env, mine: rank_table.Device) -> int:
+    """The number of the card of a rank that has an entry in a rank table.
+
+    A table's numbers are physical. ModelArts' launcher numbers the cards that a container sees from 0 on, in
+    ASCEND_DEVICE_ID and DEVICE_ID, and MindSpore wants those (ModelArts' documents on its preset images call them
+    logical). Elsewhere DEVICE_ID is what some script has counted, and the table knows better.
+    """
+    given = _device(env)
+    is_logical = in_cloud_job(env) or _has(env, "ASCEND_DEVICE_ID")
+    return given if is_logical and given is not None else mine.device
 
 
 def _device(env: Env) -> int | None:

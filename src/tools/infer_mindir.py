@@ -67,7 +67,7 @@ def infer(args: argparse.Namespace) -> None:
     model = checked(args.mindir_path)
     pairs = seg_lists.pairs(args.dataset_path, False, args.image_list)
     ranks, device = Ranks(device=args.device_id), device_adapter.choose_device(args.device_type)
-    device_adapter.prepare_environment(ranks)
+    device_adapter.prepare_environment(ranks, target=device)
     from src import lite, segment_results  # bring numpy, which counts its threads when it is imported
 
     runtime = chosen(args.runtime, device, lite.is_installed())

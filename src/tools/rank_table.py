@@ -38,7 +38,9 @@ def make_file(server_id: str, devices: Sequence[int] | None, hccn_conf: Path, ou
     if missing:
         names = ", ".join(f"address_{number}" for number in missing)
         raise RankError(f"{hccn_conf} has no {names}; it names devices {sorted(ips)}")
-    _write(output, rank_table.to_v1(rank_table.make(server_id, [(number, ips[number]) for number in chosen])))
+    table = rank_table.make(server_id, [(number, ips[number]) for number in chosen])
+    _warn(output, table)
+    _write(output, rank_table.to_v1(table))
     print(f"{output}: {len(chosen)} device(s) of server {server_id}")
 
 
@@ -60,6 +62,7 @@ def _check(path: Path) -> int:
     print(f"{path}: v{table.version}, status {table.status}, {table.size} device(s)")
     for entry in table.devices:
         print(f"  rank {entry.rank}: device {entry.device} ({entry.ip or 'no ip'}) of server {entry.server}")
+    _warn(path, table)
     problems = rank_table.check(table)
     for problem in problems:
         print(f"{path}: {problem}", file=sys.stderr)
@@ -71,9 +74,15 @@ def _convert(path: Path, output: Path) -> int:
     problems = rank_table.check(table)
     if problems:
         raise RankError(f"{path}: {'; '.join(problems)}")
+    _warn(path, table)
     _write(output, rank_table.to_v1(table))
     print(f"{output}: v1.0, {table.size} device(s), from v{table.version} {path}")
     return 0
+
+
+def _warn(path: Path, table: rank_table.RankTable) -> None:
+    for line in rank_table.split_rings(table):
+        print(f"{path}: warning: {line}", file=sys.stderr)
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -13,14 +17,30 @@ STEPS, GLOBAL_BATCH = 8, 32
 
 @pytest.mark.heavy
 def test_grouped_gradients_are_the_same(few_digits, tmp_path):
+    """A weight of a convolution, a weight and a bias behind it; the compiled step tells the groups apart."""
     found = []
-    for name, groups in (("whole", ()), ("grouped", (2, 4))):
+    for name, groups, fusions in (
+        ("whole", (), {"0": 1, "1": 3}),  # 0: the mean of the loss
+        ("grouped", (0,), {"0": 1, "1024": 1, "1025": 2}),
+        ("each", (0, 1), {"0": 1, "1024": 1, "1025": 1, "1026": 1}),
+    ):
         arguments = (few_digits, tmp_path / name, 3, GLOBAL_BATCH, *groups)
-        done = run_ranks(2, CHILD, *arguments, PYTHONPATH=str(ROOT), LOG_DIR=str(tmp_path / f"{name}-logs"))
+        variables = {"PYTHONPATH": str(ROOT), "LOG_DIR": str(tmp_path / f"{name}-logs")}
+        graphs = tmp_path / f"{name}-graphs"
+        saving = {"MS_DEV_SAVE_GRAPHS": "1", "MS_DEV_SAVE_GRAPHS_PATH": str(graphs)}
+        done = run_ranks(2, CHILD, *arguments, **variables, **saving)
         assert done.code == 0, done.err
         found.append(np.load(tmp_path / f"{name}_1_of_2.npz"))
+        assert fusions_of_the_step(graphs / "rank_1") == fusions
     for name in found[0].files:
-        np.testing.assert_array_equal(found[0][name], found[1][name], err_msg=name)
+        for grouped in found[1:]:
+            np.testing.assert_array_equal(found[0][name], grouped[name], err_msg=name)
+
+
+def fusions_of_the_step(folder: Path) -> Counter[str]:
+    """How many all-reduces of a compiled training step have which `fusion`."""
+    step = max(folder.glob("*_validate_*.ir"), key=lambda path: path.stat().st_size)
+    return Counter(re.findall(r" = AllReduce\(.*fusion: I64\((\d+)\)", step.read_text(encoding="utf-8")))
 
 
 def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):

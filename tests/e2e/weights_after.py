@@ -1,6 +1,6 @@
 """Child of test_ranks_equal.py: trains a network without batch norm on the digits and saves its weights.
 
-`weights_after.py DATA OUT STEPS GLOBAL_BATCH [GROUP_END]` runs on the ranks that the launcher gives.
+`weights_after.py DATA OUT STEPS GLOBAL_BATCH [GROUP_END ...]` runs on the ranks that the launcher gives.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
         nn.Dense(128, 10),
     )
     collectives.copy_from_rank0(network.trainable_params(), ranks.rank, ranks.size)
-    collectives.group_gradients(groups)
+    collectives.fuse_all_reduces(network.trainable_params(), groups, by_size=False)
     rates = np.full(steps, 0.1, np.float32)
     optimizer = optim.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
     step = TrainStep(

@@ -197,3 +197,38 @@ def test_get_multicards_json_runs_as_a_file(tmp_path: Path, hccn: Path) -> None:
     assert table.size == 8
     assert table.servers == ("10.1.1.1",)
     assert get_multicards_json.main(["10.1.1.1", "--hccn_conf", str(tmp_path / "none")]) == 2
+
+
+# hccl_tools.py of mindspore-ai/models, utils/hccl_tools: "the first four chips belong to one group, and the last four
+# chips belong to another one. Only full chips are allowed to cross-group such as [0,8), other cross-group such as [3,6)
+# are prohibited." Its check: `first_num < 4 < last_num` of the half-open range, unless it is [0,8).
+HCCL_TOOLS_RANGES = [(first, end) for first in range(8) for end in range(first + 1, 9)]
+
+
+@pytest.mark.parametrize(("first", "end"), HCCL_TOOLS_RANGES)
+def test_the_cards_that_hccl_tools_refuses_get_a_warning(first: int, end: int) -> None:
+    table = rank_table.make("a", [(number, f"10.0.0.{number}") for number in range(first, end)])
+    refused = first < 4 < end and (first, end) != (0, 8)
+    assert len(rank_table.split_rings(table)) == refused
+    assert rank_table.check(table) == []
+
+
+def test_every_server_has_rings_of_its_own() -> None:
+    upper, split = [(4, "4"), (5, "5")], [(0, "0"), (4, "4")]
+    servers = [
+        (name, [(2 * i + j, card, f"10.0.{i}.{ip}") for j, (card, ip) in enumerate(cards)])
+        for i, (name, cards) in enumerate([("a", upper), ("b", split)])
+    ]
+    (line,) = rank_table.split_rings(rank_table.parse(v1(*servers), "t"))
+    assert "devices 0, 4 of server b" in line
+    sixteen = rank_table.make("a", [(number, f"10.0.0.{number}") for number in range(16)])
+    assert rank_table.split_rings(sixteen) == []  # no server of eight, so none of two rings
+
+
+def test_the_tool_warns_and_goes_on(tmp_path: Path, hccn: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made = tmp_path / "made.json"
+    args = ["make", "--server_id", "a", "--device_num", "[2,6)", "--hccn_conf", str(hccn), "-o", str(made)]
+    for command in (args, ["check", str(made)], ["convert", str(made), "-o", str(tmp_path / "again.json")]):
+        assert tool.main(command) == 0
+        (line,) = capsys.readouterr().err.splitlines()
+        assert "made.json: warning: devices 2, 3, 4, 5 of server a" in line

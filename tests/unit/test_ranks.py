@@ -121,13 +121,71 @@ def test_rank_table_file_and_folder(tmp_path: Path, as_folder: bool) -> None:
     assert (ranks.node, ranks.local_rank, ranks.is_main) == (1, 1, False)
 
 
-def test_the_device_variable_is_logical_the_tables_number_physical(tmp_path: Path) -> None:
+@pytest.fixture
+def upper_cards(tmp_path: Path) -> Path:
+    """The rank table of a job on the cards 4 - 7 of a server, as hccl_tools.py --device_num "[4,8)" writes it."""
+    path = tmp_path / "hccl_4p_4567.json"
+    path.write_text(v1(("10.0.0.1", [(rank, 4 + rank, f"10.0.1.{rank}") for rank in range(4)])))
+    return path
+
+
+# What davincirun, the launcher of ModelArts' preset images, sets for its second card. Its numbers are logical: they
+# count the cards that the container sees, whatever their numbers in the server ("Ascend-Powered-Engine", RTF start).
+DAVINCIRUN = {
+    "MA_VJ_NAME": "ma-job-1",
+    "MA_JOB_DIR": "/home/ma-user/modelarts/user-job-dir",
+    "MA_NUM_HOSTS": "1",
+}
+
+
+@pytest.mark.parametrize(
+    ("variables", "card"),
+    [
+        ({}, 5),
+        ({"DEVICE_ID": "1"}, 5),  # a launch script has counted; the table has the server's numbers
+        ({"DEVICE_ID": "5"}, 5),
+        ({"ASCEND_DEVICE_ID": "1", "DEVICE_ID": "1", **DAVINCIRUN}, 1),
+        ({"DEVICE_ID": "1", **DAVINCIRUN}, 1),
+        ({"ASCEND_DEVICE_ID": "1"}, 1),  # the same launcher in another cluster
+        (DAVINCIRUN, 5),
+    ],
+)
+def test_a_rank_tables_card(upper_cards: Path, variables: dict[str, str], card: int) -> None:
+    env = {"RANK_ID": "1", "RANK_SIZE": "4", "RANK_TABLE_FILE": str(upper_cards), **variables}
+    assert brief(read_ranks(env)) == (1, 4, card, 4, "rank_table")
+
+
+def test_a_lone_rank_tables_card(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     path.write_text(v1(("a", [(0, 4, "10.0.0.4")])))
-    env = {"RANK_ID": "0", "RANK_SIZE": "1", "RANK_TABLE_FILE": str(path)}
-    assert read_ranks(env).device == 4
-    assert read_ranks({**env, "DEVICE_ID": "0"}).device == 0
-    assert brief(read_ranks({"RANK_TABLE_FILE": str(path)})) == (0, 1, 4, 1, "rank_table")
+    for env in ({}, {"DEVICE_ID": "0"}, {"RANK_ID": "0", "RANK_SIZE": "1", "DEVICE_ID": "0"}):
+        assert brief(read_ranks({"RANK_TABLE_FILE": str(path), **env})) == (0, 1, 4, 1, "rank_table")
+    assert read_ranks({"RANK_TABLE_FILE": str(path), "ASCEND_DEVICE_ID": "0", **DAVINCIRUN}).device == 0
+
+
+@pytest.mark.parametrize("with_table", [True, False])
+def test_the_launch_script_leaves_cards_to_the_rank_table(
+    tmp_path: Path, upper_cards: Path, with_table: bool
+) -> None:
+    """Instead of train.py, each rank says where it is; without a table, ranks count the cards themselves."""
+    python = tmp_path / "python"
+    say = "import os; from src.model_utils import ranks; print(os.environ.get('DEVICE_ID'), ranks.read_ranks().device)"
+    python.write_text(f'#!/bin/sh\n[ "$1" != -c ] && set -- -c "{say}"\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    (tmp_path / "data").mkdir()
+    done = run_script(
+        "run_distribute_train.sh",
+        *("4", str(upper_cards) if with_table else "-", "densenet121", "imagenet", str(tmp_path / "data")),
+        PYTHON=str(python),
+        LOG_DIR=str(tmp_path / "logs"),
+        PYTHONPATH=str(ROOT),
+        DEVICE_ID="0",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [(tmp_path / f"logs/rank_{rank}.log").read_text().strip() for rank in range(4)]
+    assert said == (
+        [f"None {4 + rank}" for rank in range(4)] if with_table else [f"{rank} {rank}" for rank in range(4)]
+    )
 
 
 def test_rank_tables_that_do_not_fit(tmp_path: Path) -> None:
