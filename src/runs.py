@@ -25,7 +25,7 @@ FREE = frozenset(
     enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize crop_pct
     cache_path resume_url stage_mode stage_timeout publish_timeout file_name file_format model_file top_k eval_image_size
     class_names output_json output_csv contact_sheet crops crop_scales crop_batch eval_path blacklist
-    save_checkpoint_epochs all_reduce_fusion divergence_factor scales flip overlays input_format device_id batch_size_export enable_cache
+    save_checkpoint_epochs all_reduce_fusion divergence_factor compile_cache scales flip overlays input_format device_id batch_size_export enable_cache
     freeze_layer save_checkpoint""".split()
 )
 

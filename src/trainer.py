@@ -16,10 +16,11 @@ from typing import Any
 
 import mindspore as ms
 
-from src import build, checkpoint, collectives, task
+from src import build, checkpoint, collectives, compile_cache, task
 from src.data.batches import train_steps_per_epoch
 from src.divergence import Divergence, TrainingError
 from src.model_utils import devices
+from src.model_utils.cache_place import cache_folder
 from src.model_utils.code_revision import code_revision
 from src.model_utils.devices import Device
 from src.model_utils.errors import ConfigError, MindLiftError
@@ -28,7 +29,7 @@ from src.monitor import Monitor
 from src.report import page
 from src.report.events import TensorBoard
 from src.run_log import Pace, Reading, RunLog, memory_mb
-from src.runs import Run
+from src.runs import FREE, Run
 from src.schedule import from_config, lr_table, phase_starts
 from src.sink import Queue
 from src.step import TrainStep
@@ -141,6 +142,7 @@ class Trainer:
         self.state = unique([*self.network.get_parameters(), *self.step.state])
         self.steps = self.restore()
         collectives.copy_from_rank0(self.state, ranks.rank, ranks.size)
+        self.graphs = self.cached_graphs()
         self.images_per_step = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
         self.last_saved: Path | None = run.resume_from if self.steps else None
         self.pace, self.skipped = Pace(), 0
@@ -148,6 +150,26 @@ class Trainer:
             cfg, ranks, self.task, self.options, data_path, self.network, self.step.average, log
         )
         self.evaluated: dict[str, Any] = {}  # after the last step, if that is when an evaluation was due
+
+    def cached_graphs(self) -> Path | None:
+        """The folder for the compiled step of this training; None: it is compiled each time."""
+        sink = sinks(self.cfg, self.device)
+        if self.cfg.compile_cache and sink:
+            raise ConfigError("--compile_cache true needs --dataset_sink_mode false")
+        if sink or self.cfg.compile_cache is False:
+            return None
+        facts = {
+            **{name: value for name, value in self.cfg.to_dict().items() if name not in FREE},
+            "fusion": self.cfg.all_reduce_fusion,
+            "mindspore": ms.__version__,
+            "device": self.device,
+            "ranks": (self.ranks.rank, self.ranks.size),
+            "steps": len(self.rates),
+        }
+        return cache_folder(self.cfg.cache_path) / "graphs" / compile_cache.key(facts)
+
+    def has_graphs(self) -> bool:
+        return self.graphs is not None and self.graphs.is_dir()
 
     def note(self, line: str) -> None:
         if line:
@@ -172,6 +194,7 @@ class Trainer:
             self.total * group,
             group,
         )
+        first = self.steps
         with contextlib.ExitStack() as stack:
             if sinks(self.cfg, self.device):
                 queue = stack.enter_context(contextlib.closing(Queue(self.step.whole, batches)))
@@ -182,7 +205,9 @@ class Trainer:
             for step in range(self.steps, self.total):
                 if step in self.fresh:
                     self.step.forget()
-                yield run()
+                with compile_cache.caching(self.graphs if step == first else None):
+                    outcome = run()
+                yield outcome
 
     def train(self, started: float) -> tuple[float | None, float | None, float | None]:
         """Run the remaining steps; returns last loss, images/s over the last lines, seconds to first step."""
@@ -344,8 +369,8 @@ def run(
             write_atomic(paths.versions, versions(ranks))
         trainer = Trainer(cfg, ranks, opened, data_path, weights, workers, on_saved, log)
         log.info(
-            f"{len(trainer.samples)} images, {trainer.per_epoch} steps per epoch, {trainer.total} steps in all;"
-            " the first step compiles the graph"
+            f"{len(trainer.samples)} images, {trainer.per_epoch} steps per epoch, {trainer.total} steps in all; the first"
+            f" step {'finds its graph in the cache' if trainer.has_graphs() else 'compiles the graph'}"
         )
         if cfg.tensorboard and ranks.rank == 0:
             log.board = files.enter_context(TensorBoard(paths.root, paths.events, trainer.steps))

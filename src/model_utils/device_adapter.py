@@ -75,6 +75,8 @@ def prepare_environment(
         meet_on_cpus(ranks, env)
     if ranks.size > 1:
         wait_longer(ranks, env, devices.of(target).peer_timeouts)
+    # a compile cache (src/compile_cache.py) that is empty, or used, is no warning
+    env.setdefault("MS_SUBMODULE_LOG_v", "{PIPELINE:3}")
     # where a graph that does not compile is written; without it, below the current folder
     env.setdefault("MS_OM_PATH", os.path.join(tempfile.gettempdir(), f"mindlift-{os.getuid()}"))
     if ranks.is_scheduler:
