@@ -50,7 +50,7 @@ class MixUp(nn.Cell):
         self.network, self.loss = network, loss
 
     def construct(self, images, labels, partner, share):
-        column = share.reshape((-1, 1, 1, 1))
+        column, images = share.reshape((-1, 1, 1, 1)), images.astype(ms.float32)  # they may be uint8
         mixed = column * images + (1 - column) * ops.gather(images, partner, 0)
         return self.loss(self.network(mixed), labels, partner, share)
 

@@ -24,4 +24,4 @@ class FromPixels(nn.Cell):
         return self.network(self.normalised(images))
 
     def normalised(self, images):
-        return (images.transpose(0, 3, 1, 2).astype(ms.float32) - self.mean) / self.std
+        return (images.astype(ms.float32).transpose(0, 3, 1, 2) - self.mean) / self.std
