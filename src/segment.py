@@ -24,12 +24,14 @@ from src.data.batches import STATISTICS
 from src.data.segmentation import Options, Samples, scaled, side_of
 from src.data.segmentation import open_split as open_split
 from src.data.segmentation import train_batches as train_batches
+from src.model_utils import devices
 from src.model_utils.command_line import COMMAND_LINE
 from src.model_utils.errors import ConfigError
 from src.model_utils.interrupts import Deferred
 from src.run_log import RunLog
 from src.segment_files import InRun, Kept
 from src.step import Objective
+from src.tasks.pixels import FromMaskedPixels
 from src.tasks.segmentation import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
 
 DATASETS = layout.SEGMENTED
@@ -47,8 +49,10 @@ OWN = (
 
 
 def options(cfg: Any, workers: int) -> Options:
-    fields = {name: getattr(cfg, name) for name in Options.__dataclass_fields__ if name != "workers"}
-    return Options(workers=min(cfg.num_parallel_workers, workers), **fields)
+    own = ("workers", "as_pixels")
+    fields = {name: getattr(cfg, name) for name in Options.__dataclass_fields__ if name not in own}
+    workers = min(cfg.num_parallel_workers, workers)
+    return Options(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
 def train_options(cfg: Any, data: Options, images: int) -> Options:
@@ -62,6 +66,8 @@ def eval_options(data: Options) -> Options:
 
 def objective(cfg: Any, net: nn.Cell, data: Options) -> nn.Cell:
     """The loss of the images and labels of a batch, a scalar to minimise."""
+    if data.as_pixels:
+        net = FromMaskedPixels(net, *STATISTICS["imagenet"])
     return Objective(net, PixelCrossEntropy(cfg.num_classes, cfg.ignore_label))
 
 

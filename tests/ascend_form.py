@@ -9,6 +9,7 @@ All else - forms of the networks, precision, operators, order of events - is wha
 
 from __future__ import annotations
 
+import dataclasses
 import runpy
 import sys
 from collections.abc import Callable
@@ -41,7 +42,8 @@ def install(chip: str) -> None:
     set_context = device_adapter._set_context
     device_adapter.choose_device = choose_device
     device_adapter._set_context = lambda _, *rest: set_context("CPU", 0, *rest[1:])
-    devices.current = lambda: devices.of(devices.ASCEND, chip)
+    facts = dataclasses.replace(devices.of(devices.ASCEND, chip), precision_mode="")  # which a CPU refuses
+    devices.current = lambda: facts
     sink.connected = connected
     math_ops.NPUClearFloatStatusV2 = math_ops.NPUGetFloatStatusV2 = lambda: ops.Identity()
 

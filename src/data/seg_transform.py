@@ -30,6 +30,7 @@ def train_pair(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3, h, w) float32, normalised, 0 beside the image, and (h, w) int32, ignore_label beside it.
 
+    With options.as_pixels (h, w, 4) uint8: the pixels, and 1 where there is an image.
     `image` (H, W, 3) uint8 RGB and `label` (H, W) uint8 are scaled by U(min_scale, max_scale), padded at the bottom and
     the right to at least image_size (h, w), cropped to it at random, and mirrored with probability hflip.
     """
@@ -45,9 +46,13 @@ def train_pair(
         image, label = cv2.flip(image, 1), cv2.flip(label, 1)
     start = w - image.shape[1] if mirrored else 0  # the padding is mirrored as well
     place = slice(0, image.shape[0]), slice(start, start + image.shape[1])
-    pixels = np.zeros((3, h, w), np.float32)
-    for channel, values, target in zip(cv2.split(image), table(), pixels):
-        target[place] = cv2.LUT(channel, values)
+    if options.as_pixels:
+        pixels = np.zeros((h, w, 4), np.uint8)
+        pixels[place] = np.dstack([image, np.ones(image.shape[:2], np.uint8)])
+    else:
+        pixels = np.zeros((3, h, w), np.float32)
+        for channel, values, target in zip(cv2.split(image), table(), pixels):
+            target[place] = cv2.LUT(channel, values)
     classes = np.full((h, w), options.ignore_label, np.int32)
     classes[place] = label
     return pixels, classes

@@ -25,13 +25,17 @@ COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 @dataclass(frozen=True)
 class Options(batches.Options):
-    """What of the configuration decides the pairs; `image_size` is the crop's (height, width)."""
+    """What of the configuration decides the pairs; `image_size` is the crop's (height, width).
+
+    With `as_pixels` images to train on are (h, w, 4) uint8, which the graph normalises (src.tasks.pixels).
+    """
 
     min_scale: float
     max_scale: float
     ignore_label: int
     data_lst: str
     data_file: str
+    as_pixels: bool = False
 
 
 class Source(Protocol):
@@ -183,7 +187,10 @@ class PairSource(batches.Stream):
 def train_batches(
     samples: Samples, options: Options, rank: int, size: int, first_batch: int, last_batch: int, accumulation: int
 ) -> batches.Batches:  # fmt: skip
-    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32)."""
+    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32).
+
+    With options.as_pixels images are (B, h, w, 4) uint8, see train_pair.
+    """
     batch = options.per_batch_size
     order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
     source = PairSource(samples, order, first_batch * batch, last_batch * batch, options)

@@ -96,7 +96,7 @@ class Samples(Failures):
     def explain(self, err: RuntimeError) -> Exception:
         """The error to show for a failed pipeline: the image that can't be read, if there is one."""
         if self.failure is None and self.files is not None:
-            for index in self.recent:
+            for index in list(self.recent):  # the pipeline's threads may still read on
                 try:
                     image_folder.decode(self.encoded_bytes(index), self.files[index])
                 except DataError as found:

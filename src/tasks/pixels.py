@@ -25,3 +25,11 @@ class FromPixels(nn.Cell):
 
     def normalised(self, images):
         return (images.astype(ms.float32).transpose(0, 3, 1, 2) - self.mean) / self.std
+
+
+class FromMaskedPixels(FromPixels):
+    """The same for (N, H, W, 4) uint8: the last channel is 1 where there is an image, and what is beside it becomes 0."""
+
+    def normalised(self, images):
+        planes = images.astype(ms.float32).transpose(0, 3, 1, 2)
+        return (planes[:, :3] - self.mean) / self.std * planes[:, 3:]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -315,3 +316,20 @@ def test_shares_follow_the_beta_distribution():
     assert shares.mean() == pytest.approx(0.5, abs=0.02)
     assert shares.var() == pytest.approx(0.125, abs=0.005)
     assert np.mean((shares < 0.1464) | (shares > 0.8536)) == pytest.approx(0.5, abs=0.03)
+
+
+def test_the_broken_image_is_found_while_the_pipeline_still_reads(tmp_path):
+    files = [str(tmp_path / f"{number}.jpg") for number in range(3)]
+    for file in files:
+        Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(file)
+    Path(files[1]).write_bytes(b"no image")
+    samples = split.Samples(np.zeros(3, np.int32), files=files)
+    samples.recent.extend([0, 1, 2])
+    usual = samples.encoded_bytes
+
+    def reads_on(index: int) -> bytes:
+        samples.recent.append(2)
+        return usual(index)
+
+    samples.encoded_bytes = reads_on
+    assert files[1] in str(samples.explain(RuntimeError("Decode failed")))
