@@ -75,3 +75,44 @@ def test_a_whole_training_reaches_its_accuracy(net, side, least, ranks, folder, 
     print(f"{net}, {ranks} ranks: {top1} % of {total} in {done.result['seconds']} s")
     assert total == 357
     assert top1 >= least
+
+
+def losses(done: Finished) -> list[float]:
+    lines = (Path(done.result["run"]) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    return [found["loss"] for found in map(json.loads, lines) if "lr" in found]
+
+
+@pytest.mark.heavy
+def test_half_precision_learns_as_single_precision_does(tmp_path):
+    """The digits at every level and with each loss scale: the same curve within a batch's noise, the same accuracy."""
+    common = (
+        "--net",
+        "densenet22",
+        "--dataset",
+        "digits",
+        "--max_epoch",
+        12,
+        "--log_interval",
+        9,
+        "--resume",
+        "none",
+    )
+    curves = {}
+    for name, words in {
+        "O0": (),
+        "O1": (),
+        "O2": (),
+        "O3": (),
+        "O2 dynamic": ("--is_dynamic_loss_scale", 1),
+        "O3 dynamic": ("--is_dynamic_loss_scale", 1),
+        "O3 unscaled": ("--loss_scale", 1),
+    }.items():
+        done = run_program("train.py", *common, "--amp_level", name[:2], *words, "--ckpt_path", tmp_path)
+        top1, _ = evaluated(done)
+        assert top1 > 97, name
+        curves[name] = losses(done)
+    quarter = len(curves["O0"]) // 4
+    for name, curve in curves.items():
+        for start in range(0, 4 * quarter, quarter):
+            part, exact = (sum(values[start : start + quarter]) / quarter for values in (curve, curves["O0"]))
+            assert part == pytest.approx(exact, rel=0.3, abs=0.03), (name, start)
