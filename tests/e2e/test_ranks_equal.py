@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -59,3 +60,16 @@ def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
     for name in one.files:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
         np.testing.assert_allclose(first[name], one[name], rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_an_overflow_on_one_rank_is_everybodys(tmp_path):
+    """Read from a stand-in for the float status of a chip that saturates, see tests/unit/test_overflow.py."""
+    done = run_ranks(2, "tests/e2e/overflow_after.py", tmp_path / "seen", PYTHONPATH=str(ROOT))
+    assert done.code == 0, done.err
+    first, second = (
+        json.loads((tmp_path / f"seen_{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)
+    )
+    assert first == second
+    assert [(finite, scale) for finite, scale, _ in first] == [(True, 8.0), (False, 4.0), (True, 4.0)]
+    weights = [weight for _, _, weight in first]
+    assert weights[0] == weights[1] > weights[2]
