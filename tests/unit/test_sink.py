@@ -83,9 +83,11 @@ def test_each_batch_once_and_in_order():
 
 
 def test_a_failure_of_the_data_is_raised_by_its_own_name_before_its_step():
+    """MindSpore tells a failure as soon as it reads so far ahead, at the latest when the batch is due."""
     of_rows, _ = batches(bad=15)
-    queue, pace = sink.Queue(Sums(), of_rows), Pace()
-    with contextlib.closing(queue), pytest.raises(DataError, match=r"can't read image cat15\.jpg"):
+    pace = Pace()
+    with pytest.raises(DataError, match=r"can't read image cat15\.jpg"), contextlib.ExitStack() as stack:
+        queue = stack.enter_context(contextlib.closing(sink.Queue(Sums(), of_rows)))
         [queue.step(pace.waiting) for _ in range(8)]
 
 
