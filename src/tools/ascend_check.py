@@ -28,7 +28,7 @@ if __package__ in (None, ""):  # started as a file: find `src`
 from src.model_utils import devices, job
 from src.model_utils.errors import ConfigError, MindLiftError, StorageError
 from src.tools import check_parts
-from src.tools.check_parts import LAST_LINES, PARTS, ROOT, Failed, Outcome, Place
+from src.tools.check_parts import LAST_LINES, ROOT, Failed, Outcome, Place
 
 ADDRESS = re.compile(r"\b\d{1,3}(?:\.\d{1,3}){3}\b")
 LEAST_NAME = 3  # letters of a user's or machine's name that are no part of other words
@@ -58,10 +58,11 @@ def parser() -> argparse.ArgumentParser:
 
 def wanted(only: str) -> list[str]:
     """The parts to run; ConfigError for one that there is not."""
-    names = [name.strip() for name in only.split(",") if name.strip()] or list(PARTS)
-    unknown = [name for name in names if name not in PARTS]
+    known = list(check_parts.parts())
+    names = [name.strip() for name in only.split(",") if name.strip()] or known
+    unknown = [name for name in names if name not in known]
     if unknown:
-        raise ConfigError(f"--only {unknown[0]}: no such part; there are {', '.join(PARTS)}")
+        raise ConfigError(f"--only {unknown[0]}: no such part; there are {', '.join(known)}")
     return names
 
 
@@ -106,7 +107,7 @@ def attempt(place: Place, name: str) -> Outcome:
     log = place.folder / f"{name}.log"
     log.touch()
     try:
-        outcome = PARTS[name](place, log)
+        outcome = check_parts.parts()[name](place, log)
     except Failed as err:
         outcome = Outcome("failed", str(err))
     except (

@@ -338,18 +338,21 @@ def profile(place: Place, log: Path) -> Outcome:
     return Outcome("ok", text.strip().splitlines()[-1][:200])
 
 
-PARTS: dict[str, Part] = {
-    "versions": versions,
-    "doctor": doctor,
-    **{f"{family}-{level}": step_at(family, level) for family in FAMILIES for level in LEVELS},
-    "sink": sink,
-    "evaluation": evaluation,
-    "resume": resume,
-    "cards": cards,
-    "prediction": prediction,
-    "export": export,
-    "profile": profile,
-}
+def parts() -> dict[str, Part]:
+    """All parts by name, in the order in which they run."""
+    steps = {f"{family}-{level}": step_at(family, level) for family in FAMILIES for level in LEVELS}
+    return {
+        "versions": versions,
+        "doctor": doctor,
+        **steps,
+        "sink": sink,
+        "evaluation": evaluation,
+        "resume": resume,
+        "cards": cards,
+        "prediction": prediction,
+        "export": export,
+        "profile": profile,
+    }
 
 
 def number_of_cards(device: str, dev: Path = Path("/dev")) -> int:

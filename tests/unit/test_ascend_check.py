@@ -38,7 +38,8 @@ def test_a_part_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsy
     def works(place: Place, log: Path) -> Outcome:
         return Outcome("ok", "fine", {"loss": 1.5, "version": "4.11.0.86"})
 
-    monkeypatch.setattr(ascend_check, "PARTS", {"fails": fails, "breaks": breaks, "works": works})
+    parts = {"fails": fails, "breaks": breaks, "works": works}
+    monkeypatch.setattr(check_parts, "parts", lambda: parts)
     code = ascend_check.main(["--device_target", "CPU", "--output", str(tmp_path)])
     assert code == 1
     said = capsys.readouterr()
@@ -92,5 +93,5 @@ def test_every_family_at_every_level_is_a_part():
         variant for module in models.families().values() for variant in module.VARIANTS
     }
     assert len(check_parts.FAMILIES) == len(models.families())
-    steps = [name for name in check_parts.PARTS if name.endswith(check_parts.LEVELS)]
+    steps = [name for name in check_parts.parts() if name.endswith(check_parts.LEVELS)]
     assert len(steps) == 4 * len(models.families())

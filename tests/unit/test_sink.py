@@ -75,20 +75,21 @@ def stand_in(monkeypatch):
 
 def test_each_batch_once_and_in_order():
     of_rows, source = batches()
-    queue, pace = sink.Queue(Sums(), of_rows), Pace()
-    found = [queue.step(pace.waiting)[0] for _ in range(COUNT)]
-    queue.close()
-    assert found == [4 * number + 1 for number in range(COUNT)]
+    assert losses(of_rows, COUNT) == [4 * number + 1 for number in range(COUNT)]
     assert source.read == list(range(2 * COUNT))
+
+
+def losses(of_rows: Batches, steps: int) -> list[float]:
+    pace = Pace()
+    with contextlib.closing(sink.Queue(Sums(), of_rows)) as queue:
+        return [queue.step(pace.waiting)[0] for _ in range(steps)]
 
 
 def test_a_failure_of_the_data_is_raised_by_its_own_name_before_its_step():
     """MindSpore tells a failure as soon as it reads so far ahead, at the latest when the batch is due."""
     of_rows, _ = batches(bad=15)
-    pace = Pace()
-    with pytest.raises(DataError, match=r"can't read image cat15\.jpg"), contextlib.ExitStack() as stack:
-        queue = stack.enter_context(contextlib.closing(sink.Queue(Sums(), of_rows)))
-        [queue.step(pace.waiting) for _ in range(8)]
+    with pytest.raises(DataError, match=r"can't read image cat15\.jpg"):
+        losses(of_rows, 8)
 
 
 def test_a_failure_of_the_first_batch_comes_before_anything_is_connected():
