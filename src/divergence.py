@@ -21,13 +21,15 @@ class TrainingError(MindLiftError, ArithmeticError):
 class Divergence:
     """Looks at every step's loss.
 
-    `chance` is the cross entropy of guessing, ln(classes): a loss below that many times `factor` is never taken for a
-    divergence, also after a resume, when the losses before it are not known. `factor` 0: losses are not compared.
+    A loss is compared with the running median, with the first loss, and with `chance`, the cross entropy of guessing,
+    ln(classes): so a few hard batches late in a training are no divergence, also after a resume, when the losses before
+    it are not known. `factor` 0: losses are not compared.
     """
 
     def __init__(self, chance: float, factor: float, is_dynamic: bool):
         self.chance, self.factor, self.is_dynamic = chance, factor, is_dynamic
         self.losses: deque[float] = deque(maxlen=WINDOW)
+        self.first: float | None = None
         self.high = self.overflows = 0
 
     def problem(self, loss: float, finite: bool, scale: float) -> tuple[str, str] | None:
@@ -41,7 +43,8 @@ class Divergence:
         return self.rise(loss)
 
     def rise(self, loss: float) -> tuple[str, str] | None:
-        usual = max(median(self.losses), self.chance) if self.losses else self.chance
+        self.first = loss if self.first is None else self.first
+        usual = max(self.chance, self.first, median(self.losses) if self.losses else 0.0)
         is_high = self.factor > 0 and loss > self.factor * usual
         self.high = self.high + 1 if is_high else 0
         if not is_high:

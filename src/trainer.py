@@ -155,11 +155,14 @@ class Trainer:
         """The folder for the compiled step of this training; None: it is compiled each time."""
         sink = sinks(self.cfg, self.device)
         if self.cfg.compile_cache and sink:
-            raise ConfigError("--compile_cache true needs --dataset_sink_mode false")
+            raise ConfigError(
+                "--compile_cache true was not tried in sink mode; pass --dataset_sink_mode false too"
+            )
         if sink or self.cfg.compile_cache is False:
             return None
         facts = {
             **{name: value for name, value in self.cfg.to_dict().items() if name not in FREE},
+            "data": self.options,
             "fusion": self.cfg.all_reduce_fusion,
             "mindspore": ms.__version__,
             "device": self.device,

@@ -79,9 +79,9 @@ def run(place: Place, log: Path, command: Sequence[object]) -> str:
             code = None
         finally:
             kill(process)
-        out.write(f"# exit code {code} after {time.monotonic() - started:.1f} s\n")
         out.seek(before)
         text = out.read()
+        out.write(f"# exit code {code} after {time.monotonic() - started:.1f} s\n")
     if code is None:
         raise Failed(f"no end after {place.deadline_s:g} s: {Path(words[1]).name}")
     if code != 0:
@@ -222,7 +222,7 @@ def step_at(family: str, level: str) -> Part:
         """Three optimiser steps of one family at one level of precision."""
         folder = trained(place, log, family, f"{family}-{level}", "--amp_level", level, "--max_steps", 3)
         figures = step_figures(folder)
-        return Outcome("ok", f"losses {figures['losses']}", figures)
+        return Outcome("ok", f"losses {[round(line['loss'], 4) for line in lines(folder)]}", figures)
 
     return part
 

@@ -23,7 +23,8 @@ def problems(looks: list[tuple[float, bool, float]], factor: float = 10.0, dynam
         ([2.3, 1.0, 30.0, 1.0, 30.0, 30.0, 1.0], False),  # accidents of single batches
         ([2.3, 1.0, 30.0, 40.0, 50.0], True),
         ([1e-3] * 200 + [0.5, 0.6, 0.7], False),  # far above its median, and still far below guessing
-        ([30.0, 30.0, 30.0], True),
+        ([2.0, 30.0, 30.0, 30.0], True),
+        ([300.0, 300.0, 300.0, 40.0], False),  # weights that start far off
         ([8.0] * 50 + [70.0] * 3, False),
         ([8.0] * 50 + [90.0] * 3, True),
     ],
