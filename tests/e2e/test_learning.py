@@ -43,7 +43,11 @@ def evaluated(done: Finished) -> tuple[int, int]:
 
 @pytest.mark.parametrize(
     ("net", "side"),
-    [("resnet50", 32), ("bit_r50x1", 32), pytest.param("inception_v4", 75, marks=pytest.mark.heavy)],
+    [
+        ("resnet50", 32),
+        pytest.param("bit_r50x1", 32, marks=pytest.mark.heavy),
+        pytest.param("inception_v4", 75, marks=pytest.mark.heavy),
+    ],
 )
 def test_a_short_run(net, side, folder, tmp_path):
     """Three steps, and eval.py counts of the checkpoint what the training counted."""

@@ -27,11 +27,19 @@ DEFAULTS = {
 }
 
 
+LARGE = ("bit_r101x3", "deeplab_v3_tv")  # half a minute each; others stand for their families
+    "bit_r101x3",
+    "deeplab_v3_s8",
+    "deeplab_v3_tv",
+)  # half a minute each; of families that others stand for
+NETS = [pytest.param(name, marks=pytest.mark.heavy if name in LARGE else []) for name in sorted(FACTS)]
+
+
 def count(parameters) -> int:
     return sum(parameter.size for parameter in parameters)
 
 
-@pytest.mark.parametrize("name", sorted(FACTS))
+@pytest.mark.parametrize("name", NETS)
 def test_parameter_count_is_the_published_one(name):
     facts = FACTS[name]
     built = models.build(name, facts["num_classes"], DEFAULTS)
@@ -121,7 +129,7 @@ def all_tensors(network) -> dict[str, tuple]:
     return {name: parameter.shape for name, parameter in network.parameters_dict().items()}
 
 
-@pytest.mark.parametrize("name", sorted(FACTS))
+@pytest.mark.parametrize("name", NETS)
 def test_on_a_cpu_the_parameters_are_the_same(name):
     there, here = (models.build(name, 10, DEFAULTS, on_cpu=on_cpu) for on_cpu in (False, True))
     assert all_tensors(there) == all_tensors(here)
