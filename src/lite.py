@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
+from src.model_utils import devices
 from src.model_utils.errors import CheckpointError, DeviceError
 from src.model_utils.provenance import Model
 
 PACKAGE = "mindspore_lite"
 DOWNLOADS = "https://www.mindspore.cn/lite/docs/en/r2.10.0/use/downloads.html"
 INSTALL = f"install the wheel of {PACKAGE} for your MindSpore and Python from {DOWNLOADS}"
-TARGETS = {"Ascend": "ascend", "CPU": "cpu"}
 
 
 def is_installed() -> bool:
@@ -47,23 +47,23 @@ def version() -> str:
 
 
 class LiteModel:
-    """A MINDIR file as a function of images (N, 3, H, W) float32, on "Ascend" or "CPU".
+    """A MINDIR file as a function of images (N, 3, H, W) float32, on a device that has a `lite_target`.
 
     CheckpointError if Lite can't build the file, DeviceError if it can't run it.
     """
 
     def __init__(self, model: Model, device: str, device_id: int, threads: int):
-        lite = imported()
+        lite, facts = imported(), devices.of(device)
         self.name = f"{PACKAGE} {version()}".rstrip()
-        self.place = f"{device} device {device_id}" if device == "Ascend" else device
+        self.place = f"{device} device {device_id}" if facts.has_number else device
         self.is_channels_last = model.layout == "NHWC"
         self.model = lite.Model()
         try:
             context = lite.Context()
-            context.target = [TARGETS[device]]
+            context.target = [facts.lite_target]
             context.cpu.thread_num = threads
-            if device == "Ascend":
-                context.ascend.device_id = device_id
+            if facts.has_number:
+                getattr(context, facts.lite_target).device_id = device_id
             self.model.build_from_file(str(model.path), lite.ModelType.MINDIR, context)
         except RuntimeError as err:
             raise CheckpointError(

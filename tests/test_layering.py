@@ -17,6 +17,8 @@ RANK_VARIABLES = re.compile(
 RANK_READERS = (
     "src/model_utils/device_adapter.py", "src/model_utils/ranks.py", "cloud/platforms/", "cloud/providers/",
 )  # fmt: skip
+DEVICE_NAME = re.compile(r"cpu|gpu|(?:ascend)?(?:310|910)\w*|ascend|davinci\d*", re.IGNORECASE)
+DEVICE_FILES = {"src/model_utils/devices.py", "src/model_utils/device_adapter.py"}
 ENTRIES = ("train.py", "eval.py", "export.py", "predict.py")
 PLATFORMS = ("container", "modelarts_v1", "modelarts_v2", "openi_qizhi", "openi_c2net")
 PURE = {
@@ -138,6 +140,30 @@ def test_submitting_needs_no_mindspore():
 @pytest.mark.parametrize("path", [p for p in SOURCES if not p.as_posix().startswith(RANK_READERS)], ids=str)
 def test_only_the_device_adapter_reads_rank_variables(path):
     assert not RANK_VARIABLES.findall((ROOT / path).read_text(encoding="utf-8"))
+
+
+def device_names(source: str) -> list[str]:
+    """String literals that are the name of a device and nothing else."""
+    literals = [node.value for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Constant)]
+    return [text for text in literals if isinstance(text, str) and DEVICE_NAME.fullmatch(text)]
+
+
+@pytest.mark.parametrize("path", [p for p in below("src/") if p.as_posix() not in DEVICE_FILES], ids=str)
+def test_devices_are_asked_for_facts_and_not_for_their_names(path):
+    assert device_names((ROOT / path).read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ('device == "Ascend"', ["Ascend"]),
+        ('{"GPU": 1, "cpu": 2}', ["GPU", "cpu"]),
+        ('chip in ("ascend910b", "910", "Ascend310P3")', ["ascend910b", "910", "Ascend310P3"]),
+        ('"""On Ascend."""; print("--device_target CPU", "404")', []),
+    ],
+)
+def test_what_is_the_name_of_a_device(source, names):
+    assert device_names(source) == names
 
 
 @pytest.mark.parametrize("path", sorted(PURE))

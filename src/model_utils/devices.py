@@ -45,6 +45,8 @@ class Device:
     fuses_all_reduces: bool = False
     has_rings: bool = False  # not every set of cards of a server can be joined, see RING
     writes_air: bool = False
+    lite_target: str = ""  # MindSpore Lite's name of it, '' where Lite is not used here
+    includes_310: bool = False  # Ascend 310s have this name, too, which MindSpore has left to Lite
 
 
 def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
@@ -55,7 +57,7 @@ def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
     the English ones and `set_context` say force_fp16 for the first generation, which takes vector operators down, too.
     """
     if target == CPU:
-        return Device(CPU, has_cpu_kernels=True)
+        return Device(CPU, has_cpu_kernels=True, lite_target="cpu")
     if target == GPU:
         return Device(GPU, has_number=True)
     if target == ANY:
@@ -74,6 +76,8 @@ def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
         fuses_all_reduces=True,
         has_rings=chip in (ATLAS_910A, ""),
         writes_air=True,
+        lite_target="ascend",
+        includes_310=True,
     )
 
 

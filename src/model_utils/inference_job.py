@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from src.model_utils import config, device_adapter, provenance
+from src.model_utils import config, device_adapter, devices, provenance
 from src.model_utils.config import COMMAND_LINE, Config
 from src.model_utils.errors import ConfigError, DeviceError
 from src.model_utils.image_inputs import Image, find_images
@@ -71,9 +71,9 @@ def check_export(cfg: Config, device: str) -> None:
     """DeviceError for AIR where MindSpore can't write it; elsewhere a line that it is deprecated."""
     if cfg.file_format != "AIR":
         return
-    if device != "Ascend":
+    if not devices.of(device).writes_air:
         raise DeviceError(
-            f"--file_format AIR: MindSpore writes AIR on an Ascend device only, and this job runs on {device}."
+            f"--file_format AIR: MindSpore writes AIR on an {devices.ASCEND} device only, and this job runs on {device}."
             f" {AIR_IS_DEPRECATED}"
         )
     print(f"--file_format AIR: {AIR_IS_DEPRECATED}", file=sys.stderr)

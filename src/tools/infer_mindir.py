@@ -21,7 +21,7 @@ if __package__ in (None, ""):  # started as a file: find `src`
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from src.data import seg_lists
-from src.model_utils import device_adapter, job, provenance
+from src.model_utils import device_adapter, devices, job, provenance
 from src.model_utils.errors import CheckpointError, ConfigError, DeviceError
 from src.model_utils.ranks import Ranks
 from src.model_utils.run_paths import write_atomic
@@ -46,7 +46,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         "--dataset_path", type=Path, required=True, help="folder that the list's paths are below"
     )
     parser.add_argument("--image_list", required=True, help="list with lines `image label`")
-    parser.add_argument("--device_type", default="auto", choices=["auto", "Ascend", "GPU", "CPU"])
+    parser.add_argument("--device_type", default="auto", choices=["auto", *devices.TARGETS])
     parser.add_argument("--device_id", type=int, default=0, help="number of the card")
     parser.add_argument(
         "--runtime",
@@ -71,7 +71,7 @@ def infer(args: argparse.Namespace) -> None:
     from src import lite, segment_results  # bring numpy, which counts its threads when it is imported
 
     runtime = chosen(args.runtime, device, lite.is_installed())
-    if runtime == "mindspore" and device == "Ascend":
+    if runtime == "mindspore" and devices.of(device).includes_310:
         print(f"running with MindSpore; {ON_310}", file=sys.stderr)
     network = STARTS[runtime](model, device, ranks)
     folder = segment_results.Folder.create(RESULTS, model, [pair.image for pair in pairs])
@@ -91,11 +91,13 @@ def infer(args: argparse.Namespace) -> None:
 
 def chosen(runtime: str, device: str, has_lite: bool) -> str:
     """lite or mindspore; DeviceError or ConfigError for a wish that can't be met."""
+    is_for_lite = bool(devices.of(device).lite_target)
     if runtime == "auto":
-        return "lite" if has_lite and device != "GPU" else "mindspore"
-    if runtime == "lite" and device == "GPU":
+        return "lite" if has_lite and is_for_lite else "mindspore"
+    if runtime == "lite" and not is_for_lite:
+        known = " and ".join(target for target in devices.TARGETS if devices.of(target).lite_target)
         raise ConfigError(
-            "--runtime lite --device_type GPU: Lite is for Ascend and CPU here; use --runtime mindspore"
+            f"--runtime lite --device_type {device}: Lite is for {known} here; use --runtime mindspore"
         )
     if runtime == "lite" and not has_lite:
         from src import lite
@@ -118,7 +120,7 @@ def start_mindspore(model: provenance.Model, device: str, ranks: Ranks) -> Calla
     try:
         device_adapter.connect(ranks, device)
     except DeviceError as err:
-        raise DeviceError(f"{err}; {ON_310}" if device == "Ascend" else str(err)) from err
+        raise DeviceError(f"{err}; {ON_310}" if devices.of(device).includes_310 else str(err)) from err
     import mindspore as ms
 
     from src import exporter

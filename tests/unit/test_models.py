@@ -28,10 +28,6 @@ DEFAULTS = {
 
 
 LARGE = ("bit_r101x3", "deeplab_v3_tv")  # half a minute each; others stand for their families
-    "bit_r101x3",
-    "deeplab_v3_s8",
-    "deeplab_v3_tv",
-)  # half a minute each; of families that others stand for
 NETS = [pytest.param(name, marks=pytest.mark.heavy if name in LARGE else []) for name in sorted(FACTS)]
 
 
