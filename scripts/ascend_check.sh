@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The first hour on an Ascend card: try everything, and leave one file to send back (docs/ascend.md).
+# A first hour on a card: runs every part once and writes one file to send back; --help says more, docs/ascend.md most.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
-exec "$PYTHON" "$ROOT/src/tools/ascend_check.py" "$@"
+PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}" exec "$PYTHON" -m src.ascend_check "$@"
