@@ -30,8 +30,9 @@ def small_bit(on_cpu: bool) -> ms.nn.Cell:
 def built(net: str, on_cpu: bool) -> ms.nn.Cell:
     if net == "bit":
         return small_bit(on_cpu)
-    dataset = "vocdigits" if net.startswith("deeplab") else "digits"
-    options = config.load(["--net", net, "--dataset", dataset]).to_dict()
+    options = config.load(
+        ["--net", "densenet22", "--dataset", "digits"]
+    ).to_dict()  # defaults, of all families
     return models.build(net, 5, options, on_cpu=on_cpu)
 
 
