@@ -19,9 +19,16 @@ from pathlib import Path
 from src.model_utils.errors import StorageError
 from src.model_utils.run_paths import make_folder
 
+TRIED = ((2, 7), (2, 10))  # first and last version of MindSpore whose cache was held against a compilation
 ENABLE, PLACE = "MS_COMPILER_CACHE_ENABLE", "MS_COMPILER_CACHE_PATH"
 KEPT = 64  # newest graphs in the cache folder, of some megabytes each and one for each rank
 SOURCES = Path(__file__).resolve().parent
+
+
+def is_tried(mindspore_version: str) -> bool:
+    """Whether the cache of this version was tried; of others it is not known what they load."""
+    numbers = tuple(int(part) for part in mindspore_version.split(".")[:2])
+    return TRIED[0] <= numbers <= TRIED[1]
 
 
 def key(facts: Mapping[str, object]) -> str:

@@ -158,7 +158,8 @@ class Trainer:
             raise ConfigError(
                 "--compile_cache true was not tried in sink mode; pass --dataset_sink_mode false too"
             )
-        if sink or self.cfg.compile_cache is False:
+        is_usual = not sink and compile_cache.is_tried(ms.__version__)
+        if not (is_usual if self.cfg.compile_cache is None else self.cfg.compile_cache):
             return None
         facts = {
             **{name: value for name, value in self.cfg.to_dict().items() if name not in FREE},

@@ -62,6 +62,14 @@ def test_a_cache_that_cant_be_written_does_not_end_a_training(tmp_path):
     assert COMPILES in train(tmp_path, "--max_steps", 1).out
 
 
+@pytest.mark.parametrize(
+    ("version", "is_tried"),
+    [("2.6.0", False), ("2.7.2", True), ("2.8.0", True), ("2.10.0", True), ("2.11.0rc1", False)],
+)
+def test_versions_that_were_not_tried_compile(version, is_tried):
+    assert compile_cache.is_tried(version) is is_tried
+
+
 @pytest.fixture
 def environ(monkeypatch) -> dict:
     for name in (compile_cache.ENABLE, compile_cache.PLACE):
