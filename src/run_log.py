@@ -102,6 +102,7 @@ class RunLog:
 
     def end_bar(self) -> None:
         if self.bar is not None:
+            self.bar.refresh()  # the last count, which quick steps can leave out
             self.bar.close()
             self.bar = None
 

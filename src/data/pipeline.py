@@ -55,10 +55,10 @@ def augmented(dataset: ds.Dataset, source: TrainSource, options: DataOptions) ->
     else:
         dataset, stages = resized(dataset, options.image_size, encoded, options), [source.region]
     stages.append(source.jitter)
-    if options.rand_augment_num_layers:
-        stages.append(source.rand_augment)
-    is_in_pillow = options.rand_augment_num_layers or (options.color_jitter and encoded)
-    return python_map(dataset, source.chain(*stages), options.workers if is_in_pillow else 1)
+    # jitter by Pillow holds the interpreter lock: two threads make 0.95 of the images of one
+    if not options.rand_augment_num_layers:
+        return python_map(dataset, source.chain(*stages))
+    return python_map(dataset, source.chain(*stages, source.rand_augment), options.workers)
 
 
 def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: DataOptions) -> ds.Dataset:
