@@ -72,6 +72,13 @@ def keep(part: Path, folder: Path) -> None:
     if folder.is_dir():
         with contextlib.suppress(OSError):  # of somebody else's
             os.utime(folder)
-    known = [path for path in folder.parent.iterdir() if path.suffix != ".part"]
-    for old in sorted(known, key=lambda path: path.stat().st_mtime)[:-KEPT]:
+    for old in sorted(folder.parent.iterdir(), key=age, reverse=True)[:-KEPT]:
         shutil.rmtree(old, ignore_errors=True)
+
+
+def age(path: Path) -> float:
+    """Seconds on any clock, larger for older; what another rank has deleted meanwhile is the oldest of all."""
+    try:
+        return -path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0

@@ -105,3 +105,11 @@ def test_a_users_own_cache_stays_the_users_business(environ, tmp_path):
     with compile_cache.caching(tmp_path / "key"):
         assert compile_cache.PLACE not in environ
     assert environ.pop(compile_cache.ENABLE) == "1"
+
+
+def test_a_folder_that_another_rank_deletes_meanwhile_is_no_failure(environ, tmp_path, monkeypatch):
+    listed = [*Path.iterdir(tmp_path), tmp_path / "gone"]
+    monkeypatch.setattr(compile_cache.Path, "iterdir", lambda self: iter(listed))
+    with compile_cache.caching(tmp_path / "key"):
+        Path(environ[compile_cache.PLACE]).mkdir()
+    assert (tmp_path / "key").is_dir()
