@@ -6,7 +6,6 @@ import csv
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -200,13 +199,8 @@ def test_what_predict_refuses(what, run, pictures, tmp_path):
 
 
 @pytest.mark.parametrize("program", [EXPORT, PREDICT])
-def test_help_comes_at_once(program):
-    seconds = []
-    for _ in range(3):
-        started = time.monotonic()
-        done = run_program(program, "--help")
-        seconds.append(time.monotonic() - started)
+def test_help_names_its_own_options_alone(program):
+    done = run_program(program, "--help")
     assert done.code == 0
     assert "--ckpt_file" in done.out
     assert "--lr" not in done.out
-    assert min(seconds) < 1.0, "0.2 s on an idle machine"

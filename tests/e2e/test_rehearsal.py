@@ -334,17 +334,6 @@ def test_a_store_of_its_own_comes_and_goes(minio, few_digits, tmp_path):
     wait_for(lambda: not (tmp_path / "r/store/store.json").exists(), 30)
 
 
-def test_help_is_quick():
-    seconds = []
-    for _ in range(5):
-        started = time.monotonic()
-        subprocess.run(
-            [sys.executable, "cloud/submit.py", "--help"], cwd=ROOT, check=True, stdout=subprocess.DEVNULL
-        )
-        seconds.append(time.monotonic() - started)
-    assert min(seconds) < 0.3
-
-
 @pytest.mark.heavy
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_eight_cards(home, few_digits, platform):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import subprocess
+import sys
 
 import pytest
 
@@ -68,3 +70,17 @@ def test_examples_of_submit_are_read_by_it(monkeypatch):
         args = command_line.parse(words)
         assert job.read(args.config, command_line.flags(args), "now").net
     assert command_line.main_parser().format_help().endswith(command_line.EXAMPLES + "\n")
+
+
+@pytest.mark.parametrize("prog", [*PROGRAMS, "cloud/submit.py"])
+def test_help_imports_nothing_large(prog):
+    code = (
+        f"import runpy, sys; sys.argv = [{prog!r}, '--help']\n"
+        f"try: runpy.run_path({prog!r}, run_name='__main__')\n"
+        "except SystemExit as end: assert not end.code\n"
+        "found = {'numpy', 'mindspore', 'boto3', 'requests', 'PIL', 'cv2'} & set(sys.modules)\n"
+        "assert not found, found"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "usage: " in done.stdout
