@@ -2,51 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from cloud.errors import NoAnswer, Overloaded, Refused
+from cloud.errors import NoAnswer, Overloaded
 from cloud.handle import Handle
 from cloud.job import Job
 from cloud.package import Package
 from cloud.patience import Patience
 from cloud.providers.base import Provider
 
-SETTLES_S = 2.0  # until a job that was created without an answer can be found
+LOOKS = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each look for a job that may have been created
 
 
 def create_once(provider: Provider, job: Job, package: Package, patience: Patience) -> Handle:
-    """The created job. After a lost answer it is looked up by its name before anything is sent again.
+    """The created job. The request is repeated only where the answer proves that nothing was created.
 
-    Its name was free before, so a job of that name is this one.
+    After any other lost answer the job is looked up by its name, which was free before. NoAnswer if it does
+    not appear within a minute: then the user has to look.
     """
-    may_exist = False
 
-    def attempt() -> Handle:
-        nonlocal may_exist
-        if may_exist and (found := find_twice(provider, job, patience.sleep)):
-            return found
+    def attempt() -> Handle | None:
         try:
             return provider.create(job, package)
-        except (NoAnswer, Overloaded):
-            may_exist = True
-            raise
-        except Refused:
-            # the one before may have arrived late, and this one met its name
-            if may_exist and (found := find_twice(provider, job, patience.sleep)):
-                return found
-            raise
+        except (NoAnswer, Overloaded) as err:
+            if err.created_nothing:
+                raise
+            patience.say(f"{err}; looking whether the job was created")
+            return None
 
-    try:
-        return patience.call(attempt)
-    except (NoAnswer, Overloaded):
-        if found := provider.find(job):
+    return patience.call(attempt) or looked_up(provider, job, patience)
+
+
+def looked_up(provider: Provider, job: Job, patience: Patience) -> Handle:
+    for pause in LOOKS:
+        patience.sleep(pause)
+        if found := patience.call(lambda: provider.find(job)):
             return found
-        raise
-
-
-def find_twice(provider: Provider, job: Job, sleep: Callable[[float], None]) -> Handle | None:
-    found = provider.find(job)
-    if found is None:
-        sleep(SETTLES_S)
-        found = provider.find(job)
-    return found
+    raise NoAnswer(
+        f"create job {job.name}: the answer was lost, and no job of that name appeared within a minute; "
+        f"`list` shows whether it comes later, and a second submission needs another name until then"
+    )

@@ -20,6 +20,8 @@ class JobError(MindLiftError, ValueError):
 class ServiceError(MindLiftError, RuntimeError):
     """A service answered with an error; `code` and the message are the service's own."""
 
+    created_nothing = True  # of a creation: the answer proves it
+
     def __init__(self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0):
         self.service, self.code, self.message, self.http = service, str(code), message, http
         text = " ".join(f"{message}".split())
@@ -37,14 +39,18 @@ class Overloaded(ServiceError):
 
     def __init__(
         self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0,
-        retry_after_s: float = 0.0,
+        retry_after_s: float = 0.0, created_nothing: bool = False,
     ):  # fmt: skip
         super().__init__(service, what, code, message, hint, http)
-        self.retry_after_s = retry_after_s
+        self.retry_after_s, self.created_nothing = retry_after_s, created_nothing
 
 
 class NoAnswer(MindLiftError, ConnectionError):
-    """The network or the service is away. The request may have been carried out."""
+    """The network or the service is away. The request may have been carried out, unless it was never sent."""
+
+    def __init__(self, message: str, was_sent: bool = True):
+        super().__init__(message)
+        self.created_nothing = not was_sent
 
 
 class NoSuchJob(Refused):
