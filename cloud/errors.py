@@ -57,6 +57,12 @@ class NoSuchJob(Refused):
     """The service does not know the job."""
 
 
+class LogNotThere(Refused):
+    """There is no log; `is_final`: there will be none, because it was cleared or is not kept."""
+
+    is_final = False
+
+
 def shortened(problem: object, hidden: Sequence[str]) -> str:
     """One line of it without the values in `hidden`."""
     text = " ".join(str(problem).split())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,17 +51,24 @@ class Status:
 
 @dataclass(frozen=True)
 class LogPage:
-    """Whole lines of a node's log; `start` is the number of the first one, counted from 0.
+    """Whole lines of a node's log, and the place behind them: JSON of the provider's own, `{}` for the start.
 
-    `start` behind what was asked for means that lines are gone; `end` before it that the log began anew.
+    `note` says what is odd about these lines, such as that the log began anew. `has_more`: ask again at once.
     """
 
-    start: int
     lines: Sequence[str] = ()
+    place: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    has_more: bool = False
 
-    @property
-    def end(self) -> int:
-        return self.start + len(self.lines)
+
+@dataclass(frozen=True)
+class Price:
+    """What a job costs while it runs, all of its nodes together: `amount` in `unit` for each `per`."""
+
+    amount: float
+    unit: str  # such as CNY, or points
+    per: str = "hour"
 
 
 @dataclass(frozen=True)
@@ -109,8 +116,12 @@ class Provider(Protocol):
     def show(self, handle: Handle) -> Status:
         """The job now; NoSuchJob if there is none."""
 
-    def logs(self, handle: Handle, node: int, after: int) -> LogPage:
-        """Lines of node `node` from number `after` on, as many as one request brings; none yet: an empty page."""
+    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+        """Lines of node `node` behind `place`, as many as one request brings; none yet: an empty page.
+
+        `has_ended`: nothing more is written to the log, so that a last line without an end is whole. LogNotThere
+        where the service has no log (yet).
+        """
 
     def cancel(self, handle: Handle) -> None:
         """Ask the job to end. A job that has ended stays as it is."""

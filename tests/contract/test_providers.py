@@ -196,13 +196,17 @@ def test_a_handle_is_enough(rig, monkeypatch):
         Job(provider=handle.provider, endpoint=rig.job.endpoint if handle.provider == "openi" else "")
     )
     assert bare.show(handle).phase is Phase.SUCCEEDED
-    assert bare.logs(handle, 0, 0).lines
+    assert bare.logs(handle, 0, {}, True).lines
 
 
 @on_all
 def test_jobs_that_are_not_there(rig):
     nobody = Handle(rig.job.provider, (*rig.create().parts[:-1], "999999"))
-    for ask in (rig.provider.show, rig.provider.cancel, lambda handle: rig.provider.logs(handle, 0, 0)):
+    for ask in (
+        rig.provider.show,
+        rig.provider.cancel,
+        lambda handle: rig.provider.logs(handle, 0, {}, True),
+    ):
         with pytest.raises(NoSuchJob) as caught:
             ask(nobody)
         assert caught.value.exit_code == 2

@@ -8,13 +8,13 @@ from dataclasses import replace
 import pytest
 
 from cloud import creation
-from cloud.errors import NoAnswer, Overloaded, Refused
+from cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
 from cloud.follow import Follower
 from cloud.handle import Handle
 from cloud.job import Job
 from cloud.package import Package
 from cloud.patience import Patience
-from cloud.positions import Positions, file_name
+from cloud.positions import Position, Positions, file_name
 from cloud.providers.base import LogPage, Status
 from cloud.states import Phase
 
@@ -60,8 +60,8 @@ class Scripted:
     def show(self, handle):
         return self.answer("show")
 
-    def logs(self, handle, node, after):
-        return self.answer("logs", node, after)
+    def logs(self, handle, node, place, has_ended):
+        return self.answer("logs", node, dict(place), has_ended)
 
     def create(self, job, package):
         return self.answer("create")
@@ -90,6 +90,11 @@ def phase(word: Phase, **more: object) -> Status:
     return replace(NOW, phase=word, raw=word.value, **more)
 
 
+def page(count: int, *lines: str, **more: object) -> LogPage:
+    """Lines, with a place behind them."""
+    return LogPage(lines, {"lines": count}, **more)
+
+
 def test_phases_and_lines_come_once():
     provider = Scripted(
         [
@@ -98,74 +103,102 @@ def test_phases_and_lines_come_once():
             phase(Phase.RUNNING),
             phase(Phase.SUCCEEDED, duration_s=75),
         ],
-        [LogPage(0), LogPage(0, ["a", "b"]), LogPage(2), LogPage(2, ["c"]), LogPage(3), LogPage(3)],
+        [page(0), page(2, "a", "b", has_more=True), page(3, "c"), page(3), page(4, "d")],
     )
     found, out, notes = follower(provider, Clock())
     assert found.run().phase is Phase.SUCCEEDED
-    assert out == ["a", "b", "c"]
+    assert out == ["a", "b", "c", "d"]
     assert notes == ["job queued: 2 jobs ahead", "job running", "job succeeded after 1 min 15 s"]
+    asked = [details for what, *details in provider.asked if what == "logs"]
+    assert [place.get("lines", 0) for _, place, _ in asked] == [0, 0, 2, 3, 3]
+    assert [has_ended for _, _, has_ended in asked] == [False, False, False, False, True]
 
 
-def test_lines_that_are_gone_and_a_log_that_began_anew():
-    provider = Scripted(
-        [phase(Phase.FAILED)],
-        [LogPage(0, ["a"]), LogPage(5, ["f"]), LogPage(2), LogPage(0, ["x"]), LogPage(1)],
+def test_what_a_provider_notes_of_a_log_is_shown():
+    found, out, notes = follower(
+        Scripted([phase(Phase.FAILED)], [page(1, "x", note="the log began anew")]), Clock()
     )
-    found, out, notes = follower(provider, Clock())
     found.run()
-    assert out == ["a", "f", "x"]
-    assert "4 lines of node 0's log are gone" in notes
-    assert "the log of node 0 began anew" in notes
+    assert out == ["x"]
+    assert "node 0: the log began anew" in notes
 
 
 def test_nodes_are_told_apart():
-    provider = Scripted(
-        [phase(Phase.FAILED, nodes=2)], [LogPage(0, ["a"]), LogPage(1), LogPage(0, ["b"]), LogPage(1)]
-    )
+    provider = Scripted([phase(Phase.FAILED, nodes=2)], [page(1, "a"), page(1, "b")])
     found, out, _ = follower(provider, Clock())
     found.run()
     assert out == ["node 0: a", "node 1: b"]
 
 
 def test_following_goes_on_where_it_stopped(tmp_path):
-    for pages, expected in (
-        ([LogPage(0, ["a", "b"]), LogPage(2)], ["a", "b"]),
-        ([LogPage(2, ["c"]), LogPage(3)], ["c"]),
+    for pages, expected, place in (
+        ([page(2, "a", "b")], ["a", "b"], {}),
+        ([page(3, "c")], ["c"], {"lines": 2}),
     ):
-        found, out, _ = follower(Scripted([phase(Phase.FAILED)], pages), Clock(), Positions(tmp_path))
+        provider = Scripted([phase(Phase.FAILED)], pages)
+        found, out, _ = follower(provider, Clock(), Positions(tmp_path))
         found.run()
         assert out == expected
+        assert ("logs", 0, place, True) in provider.asked
+
+
+def test_an_interrupt_between_two_lines_loses_none(tmp_path):
+    pages = [page(3, "a", "b", "c")]
+    found, out, _ = follower(Scripted([phase(Phase.FAILED)], pages), Clock(), Positions(tmp_path))
+
+    def interrupted(line: str) -> None:
+        if line == "b":
+            raise KeyboardInterrupt
+        out.append(line)
+
+    found.out = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        found.run()
+    again, more, _ = follower(Scripted([phase(Phase.FAILED)], pages), Clock(), Positions(tmp_path))
+    again.run()
+    assert (out, more) == (["a"], ["b", "c"])
 
 
 def test_positions_that_can_not_be_read_start_anew(tmp_path):
     positions = Positions(tmp_path)
-    positions.set(NOW, 0, 7)
-    assert Positions(tmp_path).get(NOW, 0) == 7
-    (tmp_path / file_name(NOW)).write_text("[1]")
-    assert Positions(tmp_path).get(NOW, 0) == 0
+    positions.set(NOW, 0, Position({"lines": 7}))
+    assert Positions(tmp_path).get(NOW, 0) == Position({"lines": 7})
+    for text in ("[1]", '{"created_at": 0, "lines": {"0": 7}}', '{"created_at": 0, "nodes": {"0": 7}}'):
+        (tmp_path / file_name(NOW)).write_text(text)
+        assert Positions(tmp_path).get(NOW, 0) == Position()
 
 
 def test_a_name_that_is_given_again_is_another_job(tmp_path):
     first, again = replace(NOW, created_at=100.5), replace(NOW, created_at=200.5)
-    Positions(tmp_path).set(first, 0, 7)
-    assert Positions(tmp_path).get(first, 0) == 7
-    assert Positions(tmp_path).get(again, 0) == 0
+    Positions(tmp_path).set(first, 0, Position({"lines": 7}, 2))
+    assert Positions(tmp_path).get(first, 0) == Position({"lines": 7}, 2)
+    assert Positions(tmp_path).get(again, 0) == Position()
 
 
 def test_the_deadline_returns_the_job_as_it_is():
     clock = Clock()
-    found, _, _ = follower(Scripted([phase(Phase.RUNNING)], [LogPage(0)]), clock)
+    found, _, _ = follower(Scripted([phase(Phase.RUNNING)], [page(0)]), clock)
     assert found.run(100).phase is Phase.RUNNING
     assert 100 <= clock.now < 130
 
 
 def test_an_unknown_phase_is_followed_and_shown():
     provider = Scripted(
-        [replace(NOW, phase=Phase.UNKNOWN, raw="Hibernating"), phase(Phase.SUCCEEDED)], [LogPage(0)]
+        [replace(NOW, phase=Phase.UNKNOWN, raw="Hibernating"), phase(Phase.SUCCEEDED)], [page(0)]
     )
     found, _, notes = follower(provider, Clock())
     assert found.run().phase is Phase.SUCCEEDED
     assert notes[0] == "job unknown (Hibernating)"
+
+
+def test_a_phase_that_stays_unknown_ends_the_wait():
+    clock = Clock()
+    provider = Scripted(
+        [phase(Phase.RUNNING), replace(NOW, phase=Phase.UNKNOWN, raw="Hibernating")], [page(0)]
+    )
+    found, _, _ = follower(provider, clock)
+    assert found.run().raw == "Hibernating"
+    assert 900 < clock.now < 1000
 
 
 AWAY, BUSY = (
@@ -176,7 +209,7 @@ AWAY, BUSY = (
 
 def test_a_service_that_is_away_is_waited_for():
     clock = Clock()
-    found, _, _ = follower(Scripted([AWAY, BUSY, phase(Phase.SUCCEEDED)], [AWAY, LogPage(0)]), clock)
+    found, _, _ = follower(Scripted([AWAY, BUSY, phase(Phase.SUCCEEDED)], [AWAY, page(0)]), clock)
     assert found.run().phase is Phase.SUCCEEDED
     assert clock.now >= 7, "as long as it asked for"
 
@@ -196,14 +229,41 @@ def raising(error: Exception) -> Callable[[], None]:
     return request
 
 
+NO_LOG = LogNotThere("ModelArts", "log", "ModelArts.2818", "the log file is not generated")
+CLEARED = LogNotThere("ModelArts", "log", "ModelArts.2819", "the log file has been cleared")
+CLEARED.is_final = True
+NO_RIGHT = Refused("ModelArts", "log", "ModelArts.0108", "no permission", "", 403)
+
+
+@pytest.mark.parametrize("error", [NO_LOG, CLEARED, NO_RIGHT, AWAY, BUSY], ids=str)
+def test_a_log_that_can_not_be_read_ends_nothing(error):
+    """`submit --wait` has the code of the job, whatever becomes of its log."""
+    statuses = [phase(Phase.RUNNING)] * 5 + [phase(Phase.SUCCEEDED)]
+    found, out, notes = follower(Scripted(statuses, [error]), Clock())
+    assert found.run().phase is Phase.SUCCEEDED
+    assert out == []
+    said = [line for line in notes if "can't be read" in line]
+    assert len(said) == (0 if error is NO_LOG else 1), notes
+    assert any("lines of node 0's log may be missing" in line for line in notes) is (error is not NO_LOG)
+
+
+def test_last_lines_are_asked_for_again_when_the_job_has_ended():
+    found, out, notes = follower(Scripted([phase(Phase.SUCCEEDED)], [AWAY, BUSY, page(1, "last")]), Clock())
+    found.run()
+    assert out == ["last"]
+    assert not [line for line in notes if "missing" in line]
+
+
 TAKEN = Refused("S", "create", "2751", "the name is taken")
-CREATIONS = {
+LIMITED = Overloaded("S", "create", "429", "slow down", created_nothing=True)
+UNSENT = NoAnswer("create: connection refused", was_sent=False)
+CREATIONS = {  # answers to create and to find; how often create is sent
     "at once": ([HANDLE], [None], 1),
     "the answer was lost": ([AWAY], [HANDLE], 1),
-    "lost, and found only a little later": ([AWAY], [None, HANDLE], 1),
-    "the request was lost": ([AWAY, HANDLE], [None], 2),
-    "overloaded": ([BUSY, HANDLE], [None], 2),
-    "the lost one arrives late": ([AWAY, TAKEN], [None, None, HANDLE], 2),
+    "lost, and found only a little later": ([AWAY], [None, AWAY, None, HANDLE], 1),
+    "500, and it was created": ([BUSY], [None, HANDLE], 1),
+    "nothing was sent": ([UNSENT, HANDLE], [None], 2),
+    "too many requests": ([LIMITED, LIMITED, HANDLE], [None], 3),
 }
 
 
@@ -213,6 +273,14 @@ def test_a_job_is_created_once(case):
     provider, clock = Scripted(creations=creations, finds=finds), Clock()
     assert creation.create_once(provider, Job(), Package("r", False, {}), patience(clock)) == HANDLE
     assert [what for what, *_ in provider.asked].count("create") == count
+
+
+@pytest.mark.parametrize("error", [AWAY, BUSY], ids=str)
+def test_what_may_have_been_created_is_not_sent_again(error):
+    provider = Scripted(creations=[error], finds=[None])
+    with pytest.raises(NoAnswer, match="no job of that name appeared"):
+        creation.create_once(provider, Job(name="n"), Package("r", False, {}), patience(Clock()))
+    assert [what for what, *_ in provider.asked].count("create") == 1
 
 
 def test_a_refusal_is_final():

@@ -7,6 +7,7 @@ import re
 import socket
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ import pytest
 
 from cloud import handle as handles
 from cloud.creation import create_once
-from cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused
+from cloud.errors import JobError, LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
+from cloud.follow import Follower
 from cloud.handle import Handle
 from cloud.job import Job, finished
 from cloud.package import Package
 from cloud.patience import Patience
-from cloud.providers.base import Check, LogPage
+from cloud.positions import Positions
+from cloud.providers.base import Check
 from cloud.providers.modelarts import keys, request, view
 from cloud.providers.modelarts.client import ModelArts
 from cloud.providers.modelarts.session import Session
@@ -367,7 +370,7 @@ def test_a_lost_answer_makes_one_job(double):
 def test_a_job_that_is_not_there(double):
     service, handle = created(double)
     gone = Handle(handle.provider, (*handle.parts[:2], "0" * 8))
-    for ask in (service.show, service.cancel, lambda which: service.logs(which, 0, 0)):
+    for ask in (service.show, service.cancel, lambda which: service.logs(which, 0, {}, False)):
         with pytest.raises(NoSuchJob, match="2775"):
             ask(gone)
 
@@ -546,15 +549,16 @@ def test_lists_by_phase(double):
 # logs
 
 
-def lines(count: int, start: int = 0) -> list[str]:
-    return [f"line {number}\fwith\x85marks" for number in range(start, count)]
+def lines(count: int) -> list[str]:
+    return [f"line {number}\fwith\x85marks" for number in range(count)]
 
 
-def read_all(service: ModelArts, handle: Handle, after: int = 0) -> list[str]:
+def read_all(service: ModelArts, handle: Handle, has_ended: bool = False) -> list[str]:
+    """What a follower shows; tests/unit/test_logs.py has all that can happen on the way."""
     found: list[str] = []
-    while (page := service.logs(handle, 0, after + len(found))).lines:
-        assert page.start == after + len(found)
-        found += page.lines
+    follower = Follower(service, handle, found.append, found.append, Positions(None), Patience(0))
+    status = service.show(handle)
+    follower.read_node(replace(status, phase=Phase.SUCCEEDED) if has_ended else status, 0)
     return found
 
 
@@ -565,33 +569,28 @@ NUMBERINGS = {
 
 
 @pytest.mark.parametrize("numbering", NUMBERINGS)
-@pytest.mark.parametrize("count", [1, 499, 500, 501, 1203])
+@pytest.mark.parametrize("count", [1, 500, 1203])
 def test_logs_are_whole_however_lines_are_numbered(double, numbering, count):
     double.first_line, double.line_step, double.repeats_base_line = NUMBERINGS[numbering]
     service, handle = created(double)
-    assert service.logs(handle, 0, 0) == LogPage(0)
+    with pytest.raises(LogNotThere):
+        read_all(service, handle)
     double.runner.logs[handle.id, 0] = lines(count)
     assert read_all(service, handle) == lines(count)
-    double.runner.logs[handle.id, 0] += ["late"]
-    assert service.logs(handle, 0, count) == LogPage(count, ["late"])
-    for after in (1, count // 2, count, count + 1):  # another process goes on
-        assert read_all(provider(job_of(double)), handle, after) == [*lines(count), "late"][after:]
 
 
 def test_a_long_log_is_not_read_again_from_its_start(double):
     service, handle = created(double)
     double.runner.logs[handle.id, 0] = lines(9000)
+    status, positions, out = service.show(handle), Positions(None), []
+    follower = Follower(service, handle, out.append, out.append, positions, Patience(0))
+    follower.read_node(status, 0)
+    double.runner.logs[handle.id, 0] = lines(9001)
     double.requests.clear()
-    assert read_all(service, handle, 8990) == lines(9000)[8990:]
-    assert len(double.requests) <= 4
-
-
-@pytest.mark.parametrize("numbering", ["from 1", "marks"])
-def test_a_log_that_has_begun_anew(double, numbering):
-    double.first_line, double.line_step, double.repeats_base_line = NUMBERINGS[numbering]
-    _, handle = created(double)
-    double.runner.logs[handle.id, 0] = lines(3)
-    assert provider(job_of(double)).logs(handle, 0, 900).end < 900
+    other = Follower(provider(job_of(double)), handle, out.append, out.append, positions, Patience(0))
+    other.read_node(status, 0)
+    assert out == lines(9001)
+    assert len(double.requests) == 1
 
 
 def test_logs_from_the_preview(double):
@@ -599,34 +598,20 @@ def test_logs_from_the_preview(double):
     service, handle = created(double)
     double.runner.logs[handle.id, 0] = lines(20)
     assert read_all(service, handle) == lines(20)
-    assert read_all(provider(job_of(double)), handle, 15) == lines(20)[15:]
-    assert service.logs(handle, 0, 30).end == 20  # it began anew
-
-
-def test_a_preview_that_holds_the_end_only(double):
-    double.has_log_lines, double.preview_bytes = False, 60
-    service, handle = created(double)
-    double.runner.logs[handle.id, 0] = [f"line {number:04}" for number in range(100)]
-    first = service.logs(handle, 0, 0)
-    assert first.lines[-1] == "line 0099"
-    double.runner.logs[handle.id, 0] += ["line 0100"]
-    assert service.logs(handle, 0, first.end) == LogPage(first.end, ["line 0100"])
-    assert not service.logs(handle, 0, first.end + 1).lines
 
 
 def test_half_a_line_waits_for_its_rest(double):
     double.has_log_lines, double.ends_lines = False, False
     service, handle = created(double)
     double.runner.set(handle.id, phase="running")
-    double.runner.logs[handle.id, 0] = ["whole", "ha"]
-    assert service.logs(handle, 0, 0) == LogPage(0, ["whole"])
-    double.runner.set(handle.id, phase="succeeded")
     double.runner.logs[handle.id, 0] = ["whole", "half"]
-    assert service.logs(handle, 0, 1) == LogPage(1, ["half"])
+    assert read_all(service, handle) == ["whole"]
+    assert read_all(service, handle, has_ended=True) == ["whole", "half"]
 
 
 def test_a_node_of_its_own(double):
     service, handle = created(double, nodes=2)
     double.runner.logs[handle.id, 1] = ["of node 1"]
-    assert service.logs(handle, 1, 0) == LogPage(0, ["of node 1"])
-    assert service.logs(handle, 0, 0) == LogPage(0)
+    assert service.logs(handle, 1, {}, False).lines == ["of node 1"]
+    with pytest.raises(LogNotThere):
+        service.logs(handle, 0, {}, False)

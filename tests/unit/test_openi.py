@@ -10,7 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from cloud.errors import NoSuchJob, Overloaded, Refused
-from cloud.providers.openi.client import lines_of
 from cloud.providers.openi.rest import Rest
 
 TOKEN = "0123456789abcdef-secret"
@@ -81,10 +80,3 @@ def test_the_service_says_how_long_to_wait(answer):
 def test_a_job_that_is_not_there(answer, status, text):
     with pytest.raises(NoSuchJob):
         answer(status, text).get("show job 7", "/ai_task")
-
-
-def test_lines_end_at_newlines_alone():
-    assert lines_of("epoch 1\r 10%\r 20%\n\x0cdone\x85\n") == ["epoch 1\r 10%\r 20%", "\x0cdone\x85"]
-    assert lines_of("one\n\n") == ["one", ""]
-    assert lines_of("cut") == ["cut"]
-    assert lines_of(None) == lines_of("") == []

@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from cloud.errors import JobError, NoSuchJob
 from cloud.handle import Handle
@@ -152,12 +153,14 @@ class Local:
             request.cards, state.restarts, request.train_url,
         )  # fmt: skip
 
-    def logs(self, handle: Handle, node: int, after: int) -> LogPage:
+    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
         folder = self.folder(handle)
         nodes = folder.request().nodes
         if node >= nodes:
             raise JobError(f"node {node}: the job has {nodes}, numbered from 0")
-        return LogPage(after, folder.log_lines(node, after))
+        after = int(place.get("lines", 0))
+        lines = folder.log_lines(node, after)
+        return LogPage(lines, {"lines": after + len(lines)})
 
     def cancel(self, handle: Handle) -> None:
         machine.stop(self.folder(handle))

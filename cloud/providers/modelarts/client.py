@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ from cloud.handle import Handle
 from cloud.job import Job, resolve_secrets
 from cloud.package import Package
 from cloud.providers.base import Check, LogPage, Output, Plan, Status
-from cloud.providers.modelarts import request, view
+from cloud.providers.modelarts import logs, request, view
 from cloud.providers.modelarts.account import account_checks
 from cloud.providers.modelarts.failures import HAS_ENDED
 from cloud.providers.modelarts.keys import read_keys
-from cloud.providers.modelarts.logs import LogReader
 from cloud.providers.modelarts.session import Session
 from cloud.providers.modelarts.states import words_for
 from cloud.states import Phase
@@ -42,7 +41,6 @@ class ModelArts:
 
     def __init__(self, session: Session):
         self.session = session
-        self.readers: dict[tuple[Handle, int], LogReader] = {}
         self.reaches_store = False
 
     def complete(self, job: Job) -> Job:
@@ -174,14 +172,8 @@ class ModelArts:
             return f"its events can't be read: {err.code}"
         return view.event_text(answer.get("events") or [])
 
-    def logs(self, handle: Handle, node: int, after: int) -> LogPage:
-        def has_ended() -> bool:
-            return view.status_of(self.details(handle), handle, 0).phase.is_final
-
-        reader = self.readers.setdefault(
-            (handle, node), LogReader(self.at(handle), handle.id, node, has_ended)
-        )
-        return reader.read(after)
+    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+        return logs.read(self.at(handle), handle.id, node, place, has_ended)
 
     def cancel(self, handle: Handle) -> None:
         try:

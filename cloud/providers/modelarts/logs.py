@@ -1,119 +1,97 @@
-"""Lines of a node's log, counted from 0, out of what the service has: pages of lines, or the last 5 MB.
+"""The log of a node: pages of lines behind a mark, or the last 5 MB of it.
 
-Not documented, so not relied on: whether the service's line numbers count from 0 or 1 or are marks without a
-sequence, and whether the line `base_line` itself comes again. Relied on: in ascending order the answer goes
-on from `base_line`, `end_line` names its last line, and "0" is before the first one.
+Documented of the pages (SDK 3.1.219, ShowTrainingJobLogsFromAom): asc is from old to new, 1 to 500 lines, and
+without `base_line` the newest. Not documented: the form of the marks, whether the line of the mark comes again,
+and what is before the first line; here "0". So marks are sent back as they came, and the first line is compared
+with the preview, which holds the whole log up to 5 MB. Where they differ the preview is read, and at the end of
+the job it brings what the marks did not lead to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
-from cloud.errors import Refused
+from cloud import log_text
+from cloud.errors import NoSuchJob, Refused
+from cloud.log_text import Place, advance, behind, whole_lines
 from cloud.providers.base import LogPage
-from cloud.providers.modelarts.failures import NO_SUCH_JOB, NOT_READY
 from cloud.providers.modelarts.session import Session
 
 LINES = 500  # of one answer, the most that the service gives
 START = "0"
+LAST_PART = "the service shows only the end of this log, {} of {} bytes; log_url holds all of it"
 
 
-@dataclass
-class LogReader:
-    """The log of one node. It remembers how far it is; a new one reads over the lines before `after`.
+def read(session: Session, job_id: str, node: int, place: Place, has_ended: bool) -> LogPage:
+    """See base.Provider.logs."""
+    if not place.get("by_preview"):
+        page = by_lines(session, job_id, node, place, has_ended)
+        if page:
+            return page
+    return by_preview(session, job_id, node, place, has_ended)
 
-    `has_ended` tells whether a last line without an end is a whole one.
-    """
 
-    session: Session
-    job_id: str
-    node: int
-    has_ended: Callable[[], bool]
-    count: int = field(default=0, init=False)
-    mark: str = field(default=START, init=False)
-    has_lines: bool = field(default=False, init=False)  # by lines is how this log comes
-    first: int | None = field(default=None, init=False)  # the service's number of the first line
-    seen_bytes: int = field(default=0, init=False)  # of the preview
-
-    def read(self, after: int) -> LogPage:
-        """Lines from number `after` on; a page that ends before it says that the log has become shorter."""
-        if after != self.count:
-            self.count, self.mark = 0, START
-        while True:
-            start, lines = self.count, self.next_lines()
-            if not lines and not self.has_lines:
-                return self.preview(after)
-            if not lines:
-                return LogPage(min(after, self.count))
-            if self.count > after:
-                return LogPage(after, lines[after - start :])
-            self.skip_to(after)
-
-    def skip_to(self, after: int) -> None:
-        """Go on at the last line that is known, where line numbers are a sequence."""
-        if self.first is not None and self.count < after - 1:
-            self.count = after - 1
-            self.mark = str(self.first + self.count - 1)
-
-    def next_lines(self) -> list[str]:
-        """The lines behind `mark`; none yet: an empty list."""
-        try:
-            answer = self.call(
-                "show_training_job_logs_from_aom", "ShowTrainingJobLogsFromAomRequest",
-                base_line=self.mark, lines=LINES, order="asc",
-            )  # fmt: skip
-        except Refused as err:
-            if err.code == NO_SUCH_JOB or self.has_lines:
-                raise
-            return []
-        lines = as_lines(answer.get("content") or "")
-        first, last = str(answer.get("start_line") or ""), str(answer.get("end_line") or "")
-        if not self.count and lines:
-            self.first = number_of_first(first, last, len(lines))
-        if lines and self.count and first == self.mark:  # the one that we had
-            lines = lines[1:]
-        if lines:
-            self.has_lines, self.mark = True, last or str(self.count + len(lines))
-            self.count += len(lines)
-        return lines
-
-    def preview(self, after: int) -> LogPage:
-        """From the last 5 MB. Of a longer log the lines before are not counted, only those that were read."""
-        try:
-            answer = self.call("show_training_job_logs_preview", "ShowTrainingJobLogsPreviewRequest")
-        except Refused as err:
-            if err.code == NOT_READY:
-                return LogPage(after)
+def by_lines(session: Session, job_id: str, node: int, place: Place, has_ended: bool) -> LogPage | None:
+    """The lines behind the mark; None where the service does not give its log, or not this log, by lines."""
+    mark = place.get("mark", START)
+    try:
+        answer = call(
+            session, job_id, node, "show_training_job_logs_from_aom", "ShowTrainingJobLogsFromAomRequest",
+            base_line=mark, lines=LINES, order="asc",
+        )  # fmt: skip
+    except NoSuchJob:
+        raise
+    except Refused:
+        if log_text.count(place):
             raise
-        data = (answer.get("content") or "").encode()
-        whole = data if data.endswith(b"\n") or self.has_ended() else data[: data.rfind(b"\n") + 1]
-        full = max(int(answer.get("full_size") or 0), len(data)) - (len(data) - len(whole))
-        if full == len(whole):
-            lines = as_lines(whole.decode(errors="replace"))
-            page = LogPage(after, lines[after:]) if len(lines) >= after else LogPage(len(lines))
-        else:
-            new = min(len(whole), full - self.seen_bytes) if self.seen_bytes else len(whole)
-            page = LogPage(after, as_lines(whole[len(whole) - new :].decode(errors="replace")))
-        self.seen_bytes = full
-        return page
-
-    def call(self, method: str, request: str, **values: Any) -> dict[str, Any]:
-        what = f"log of node {self.node} of job {self.job_id}"
-        return self.session.call(
-            what, method, request, training_job_id=self.job_id, task_id=f"worker-{self.node}", **values
-        )
-
-
-def number_of_first(first: str, last: str, count: int) -> int | None:
-    """None if the numbers of `count` lines are no sequence."""
-    if first.isdigit() and last.isdigit() and int(last) - int(first) + 1 == count:
-        return int(first)
-    return None
+        return None
+    lines = whole_lines(answer.get("content") or "", True)
+    start, end = str(answer.get("start_line") or ""), str(answer.get("end_line") or "")
+    has_more = len(lines) >= LINES
+    if lines and start and start == mark:  # the line of the mark comes again
+        lines = lines[1:]
+    is_first = not log_text.count(place)
+    if not lines:
+        is_last_look = has_ended and place.get(
+            "is_checked"
+        )  # what the marks did not lead to is in the preview
+        return None if is_first or is_last_look else LogPage((), place)
+    agrees = same_beginning(session, job_id, node, lines[0]) if is_first else place.get("is_checked")
+    if not end or start == place.get("start") or agrees is False:
+        return None  # the marks do not lead on, or not from the beginning
+    found = {**behind(place, lines), "mark": end, "start": start, "is_checked": agrees}
+    return LogPage(lines, found, has_more=has_more)
 
 
-def as_lines(text: str) -> list[str]:
-    """Lines by their ends alone: progress bars and form feeds stay within theirs."""
-    lines = text.split("\n")
-    return [line.rstrip("\r") for line in (lines if lines[-1] else lines[:-1])]
+def same_beginning(session: Session, job_id: str, node: int, line: str) -> bool | None:
+    """Whether the preview begins with `line`; None where it does not tell."""
+    try:
+        answer = preview(session, job_id, node)
+    except Refused:
+        return None
+    lines = whole_lines(answer.get("content") or "", True)
+    return None if is_cut(answer) or not lines else lines[0] == line
+
+
+def by_preview(session: Session, job_id: str, node: int, place: Place, has_ended: bool) -> LogPage:
+    answer = preview(session, job_id, node)
+    lines = whole_lines(answer.get("content") or "", has_ended)
+    fresh, found, note = advance(place, lines)
+    if is_cut(answer) and (note or not log_text.count(place)):
+        note = LAST_PART.format(answer.get("current_size"), answer.get("full_size"))
+    return LogPage(fresh, {**found, "by_preview": True}, note)
+
+
+def is_cut(answer: dict[str, Any]) -> bool:
+    return int(answer.get("full_size") or 0) > int(answer.get("current_size") or 0)
+
+
+def preview(session: Session, job_id: str, node: int) -> dict[str, Any]:
+    return call(session, job_id, node, "show_training_job_logs_preview", "ShowTrainingJobLogsPreviewRequest")
+
+
+def call(
+    session: Session, job_id: str, node: int, method: str, request: str, **values: Any
+) -> dict[str, Any]:
+    what = f"log of node {node} of job {job_id}"
+    return session.call(what, method, request, training_job_id=job_id, task_id=f"worker-{node}", **values)

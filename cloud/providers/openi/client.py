@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from cloud.handle import Handle
 from cloud.job import Job
 from cloud.package import Package, git
 from cloud.providers.base import Check, LogPage, Output, Plan, Status, seconds_since
-from cloud.providers.openi import request
+from cloud.providers.openi import logs, request
 from cloud.providers.openi.account import account_checks, chosen_for, required
 from cloud.providers.openi.output import download
 from cloud.providers.openi.rest import SERVICE, Rest, read_token
@@ -21,7 +21,6 @@ from cloud.states import Phase
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = 50
-LINES = 1000  # of a log in one answer
 PLATFORMS = {request.QIZHI: "openi-qizhi"}
 MOVING = {1: "are being moved", 3: "wait to be moved", 2: "could not be moved; it is tried again"}
 
@@ -183,22 +182,8 @@ class OpenI:
             int(task.get("work_server_number") or 1), int(spec.get("acc_cards_num") or 1),
         )  # fmt: skip
 
-    def logs(self, handle: Handle, node: int, after: int) -> LogPage:
-        """By lines on 启智; C2Net sends the whole log each time, so it is cut here."""
-        nodes = (self.rest.get(f"nodes of job {handle.id}", "/ai_task/node_info", id=handle.id)).get(
-            "nodes"
-        ) or []
-        if node >= len(nodes):
-            return LogPage(after)
-        answer = self.rest.get(
-            f"log of job {handle.id}", "/ai_task/log", id=handle.id, node_id=nodes[node].get("id", node),
-            file_name=nodes[node].get("log_file_name", ""), base_line=after, lines=LINES, order="down",
-        )  # fmt: skip
-        lines = lines_of(answer.get("content"))
-        start = str(answer.get("start_line") or "")
-        if start.isdigit() and int(start) > 0:
-            return LogPage(int(start) - 1, lines)
-        return LogPage(after, lines[after:]) if len(lines) >= after or not lines else LogPage(len(lines))
+    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+        return logs.read(self.rest, handle, node, place, has_ended)
 
     def cancel(self, handle: Handle) -> None:
         if not self.show(handle).phase.is_final:
@@ -223,12 +208,6 @@ class OpenI:
             )
         download(self.rest, handle, folder)
         return Output(str(folder))
-
-
-def lines_of(content: object) -> list[str]:
-    """The lines of a log: ended by newlines alone, for a progress bar's carriage returns are inside a line."""
-    text = str(content or "")
-    return (text[:-1] if text.endswith("\n") else text).split("\n") if text else []
 
 
 def current_branch() -> str:
