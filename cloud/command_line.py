@@ -20,6 +20,7 @@ ABOUT = {
     "top": "how far my jobs are, again and again: a table of phase, step, loss, accuracy, time left (also: watch)",
     "fetch": "bring results here: a run folder that eval.py takes",
     "selfcheck": "whether this computer and account can submit",
+    "probe": "ask a service all that this client asks, change nothing, and write its answers down without names",
 }
 ALIASES = {"watch": "top"}
 MANY = {"mapping": "KEY=VALUE", "names": "NAME"}
@@ -98,12 +99,21 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
         )
     if command == "submit":
         parser.add_argument("--wait", action="store_true", help="follow to the end, then fetch")
+        parser.add_argument(
+            "--queue", action="store_true", help="wait while the service runs as many of my jobs as it may"
+        )
+        parser.add_argument("--yes", action="store_true", help="agree to a cost above max_cost")
     if command == "logs":
         parser.add_argument("-f", "--follow", action="store_true", help="until the job ends")
         parser.add_argument(
             "--all", action="store_true", help="from the first line, also of a log that was followed before"
         )
         parser.add_argument("--node", type=int, metavar="N", help="only this node's, from 0 on")
+    if command == "probe":
+        parser.add_argument("--job", default="", metavar="HANDLE", help="ask about this job of yours, too")
+        parser.add_argument(
+            "--out", default="", metavar="FILE", help="where to; '': probe-<provider>-<date>.yaml"
+        )
     if command == "top":
         parser.add_argument(
             "--interval", type=seconds, default=3.0, metavar="S", help="seconds between two looks"

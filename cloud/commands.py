@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import yaml
 
@@ -17,12 +17,13 @@ from cloud import handle as handles
 from cloud import job as jobs
 from cloud import providers, show
 from cloud.command_line import flags
-from cloud.errors import JobError
+from cloud.errors import JobError, LogNotThere, NoAnswer, ServiceError
 from cloud.handle import Handle
 from cloud.job import Job
 from cloud.patience import Patience
 from cloud.providers.base import Provider, Status
 from cloud.states import Phase, known_phases
+from src.model_utils.run_paths import write_atomic
 
 ROOT = Path(__file__).resolve().parents[1]
 STILL_RUNNING = 3
@@ -52,40 +53,36 @@ def reached(args: argparse.Namespace) -> tuple[Handle, Provider]:
 
 
 def plan(args: argparse.Namespace) -> int:
+    from cloud import cost, preflight
     from cloud import package as packages
     from cloud import plan as plans
-    from cloud import preflight
 
     job, provider = read_job(args)
     package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
     job = packages.placed(job, package)
-    checks = list(preflight.all_checks(job, package, provider, not args.offline))
-    found = plans.describe(job, package, provider.plan(job, package), checks)
+    asks = not args.offline
+    checks = list(preflight.all_checks(job, package, provider, asks))
+    asks = asks and not preflight.failed(checks)
+    if asks:
+        checks.append(cost.estimate(job, Patience(say=note).call(lambda: provider.price(job))).as_check())
+    found = plans.describe(job, package, provider.plan(job, package, asks), checks)
     out(
         json.dumps(found, indent=2, ensure_ascii=False, default=str)
         if args.json
         else plans.as_text(found, checks)
     )
-    return 2 if any(check.ok is False for check in checks) else 0
+    return 2 if preflight.failed(checks) else 0
 
 
 def submit(args: argparse.Namespace) -> int:
     from cloud import package as packages
-    from cloud import preflight
-    from cloud.creation import create_once
+    from cloud.submission import Submission
 
     job, provider = read_job(args)
-    patience = Patience(say=note)
     package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
     job = packages.placed(job, package)
-    preflight.demand(preflight.all_checks(job, package, provider, True))
-    with provider.reach_store():
-        if job.code_url:
-            done = packages.sync(package, job.code_url)
-            note(
-                f"code: {done.sent} files sent ({show.size(done.sent_bytes)}), {done.kept} there already -> {job.code_url}"
-            )
-        handle = create_once(provider, job, package, patience)
+    submission = Submission(provider, Patience(say=note), note, args.queue, args.yes, args.timeout)
+    handle = submission.run(job, package)
     out(str(handle))
     if not args.wait:
         note(f"follow it with: python cloud/submit.py logs -f {handle}")
@@ -111,10 +108,16 @@ def logs(args: argparse.Namespace) -> int:
     positions = Positions(default_folder() if args.follow and not args.all else None)
     nodes = None if args.node is None else [args.node]
     follower = Follower(provider, handle, out, note, positions, Patience(say=note), nodes)
-    if not args.follow:
-        follower.read_logs(Patience(say=note).call(lambda: provider.show(handle)))
-        return 0
-    return followed(follower, handle, args.timeout)
+    if args.follow:
+        return followed(follower, handle, args.timeout)
+    found = Patience(say=note).call(lambda: provider.show(handle))
+    try:
+        follower.read_logs(found)
+    except LogNotThere as err:
+        if err.is_final or found.phase.is_final:
+            raise
+        note(f"no log yet: {err}")
+    return 0
 
 
 def wait(args: argparse.Namespace) -> int:
@@ -140,6 +143,12 @@ def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
         note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
         note(f"end it with: python cloud/submit.py cancel {handle}")
         return 130
+    if found.phase is Phase.UNKNOWN:
+        note(
+            f"{found.raw!r} is a state that this version does not know, and the job has stayed in it: look at it on"
+        )
+        note(f"the pages of its service; `status` shows when it changes, `cancel` ends it: {handle}")
+        return STILL_RUNNING
     if not found.phase.is_final:
         note(f"still {found.phase.value} after {show.duration(timeout_s)}; it goes on")
         return STILL_RUNNING
@@ -217,22 +226,30 @@ def eval_options(root: Path) -> str:
 
 
 def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
-    """The platform's own log of each node, beside those of the ranks."""
+    """The platform's own log of each node, beside those of the ranks, as far as it can be read."""
     from cloud.follow import Follower
     from cloud.positions import Positions
 
-    found = Patience(say=note).call(lambda: provider.show(handle))
-    for node in range(found.nodes):
+    try:
+        found = Patience(say=note).call(lambda: provider.show(handle))
+    except (ServiceError, NoAnswer) as err:
+        note(f"the platform's logs are not fetched: {err}")
+        return
+    for node in range(max(1, found.nodes)):
         path = root / "logs" / f"platform_node_{node}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "w", encoding="utf-8") as file:
 
-            def keep(line: str, file: Any = file) -> None:
+            def keep(line: str, file: TextIO = file) -> None:
                 file.write(line + "\n")
 
             follower = Follower(
-                provider, handle, keep, note, Positions(None), Patience(say=note), names_nodes=False
+                provider, handle, keep, note, Positions(None), Patience(say=note), [node], names_nodes=False
             )
-            follower.read_node(found, node)
+            follower.follow_logs(found)
+            follower.close_logs(found)
+        if not path.stat().st_size:
+            path.unlink()
 
 
 def selfcheck(args: argparse.Namespace) -> int:
@@ -257,7 +274,28 @@ def selfcheck(args: argparse.Namespace) -> int:
     return 1 if any(check.ok is False for check in found) else 0
 
 
+def probe(args: argparse.Namespace) -> int:
+    from cloud import probe as probes
+
+    job, provider = read_job(args)
+    handle = handles.parse(args.job) if args.job else None
+    if handle and handle.provider != provider.name:
+        raise JobError(f"--job {handle} is a job of {handle.provider}, but --provider is {provider.name}")
+    if provider.name == "local":
+        raise JobError("--provider local asks no service; choose one of modelarts, openi")
+    found = probes.Probe(provider.name, time.strftime("%Y-%m-%d"))
+    for name, question in provider.questions(job, handle, found):
+        out(probes.asked(name, question, found))
+    path = Path(args.out or f"probe-{provider.name}-{time.strftime('%Y%m%d')}.yaml")
+    write_atomic(path, probes.as_text(found))
+    answered = sum(record["status"] < 300 for record in found.records)
+    note(
+        f"{path}: {len(found.records)} records, {answered} of them answers; read it before you send it to anybody"
+    )
+    return 0 if answered else 1
+
+
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
     "plan": plan, "submit": submit, "status": status, "logs": logs, "wait": wait, "cancel": cancel, "list": list_jobs,
-    "top": top, "fetch": fetch, "selfcheck": selfcheck,
+    "top": top, "fetch": fetch, "selfcheck": selfcheck, "probe": probe,
 }  # fmt: skip

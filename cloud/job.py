@@ -73,6 +73,9 @@ class Job:
         "str", "in_place", "rehearsal: a retry keeps the container's disk or not", ("in_place", "reschedule")
     )
     max_hours: float = key("float", 0.0, "the platform ends the job after this; 0: never", low=0)
+    max_cost: float = key(
+        "float", 0.0, "submit nothing that may cost more, in the service's unit; 0: no limit", low=0
+    )
     environment: Mapping[str, Any] = key("mapping", {}, "variables of the job, NAME=VALUE")
     secrets: Mapping[str, Any] = key(
         "mapping", {}, "variables by reference, NAME=env:VARIABLE or NAME=file:PATH"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from cloud import bucket
+from cloud import bucket, effects
 from cloud.errors import JobError
 from cloud.job import Job, parameters, resolve_secrets
 from cloud.package import Package
@@ -15,17 +15,34 @@ from src.model_utils.errors import MindLiftError
 from src.model_utils.moxing_shim.url import is_remote
 
 
-def all_checks(job: Job, package: Package, provider: Provider, asks: bool) -> Iterator[Check]:
-    """Each check as it is made; `asks`: also those that need the service and the store."""
+def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
+    """What the job alone shows to be wrong. Opens no connection."""
     yield code(package)
     yield options(job)
     yield secrets(job)
-    if not asks:
-        return
+    yield from effects.checks(job, provider.effects, provider.name)
+    yield from provider.offline_checks(job, package)
+
+
+def online_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
+    """What the store and the service say."""
     if is_remote(job.train_url):
         with provider.reach_store():
             yield from bucket.check(job)
     yield from provider.check(job, package)
+
+
+def all_checks(job: Job, package: Package, provider: Provider, asks: bool) -> Iterator[Check]:
+    """Each check as it is made; `asks`: also those that need the service and the store.
+
+    These come last, and not at all for a job that is wrong by itself.
+    """
+    is_right = True
+    for check in offline_checks(job, package, provider):
+        is_right = is_right and check.ok is not False
+        yield check
+    if asks and is_right:
+        yield from online_checks(job, package, provider)
 
 
 def code(package: Package) -> Check:
@@ -74,13 +91,13 @@ def secrets(job: Job) -> Check:
     return Check("secrets", True, f"{', '.join(found)} found" if found else "none asked for")
 
 
-def demand(checks: Iterator[Check]) -> list[Check]:
-    """All checks; JobError with those that failed, before anything is created."""
-    found = list(checks)
-    failed = [check for check in found if check.ok is False]
-    if failed:
-        lines = [
-            f"{check.name}: {check.says}" + (f"; {check.advice}" if check.advice else "") for check in failed
-        ]
-        raise JobError(" | ".join(lines) + " (nothing was created)")
-    return found
+def failed(checks: Iterable[Check]) -> list[Check]:
+    return [check for check in checks if check.ok is False]
+
+
+def refusal(checks: Iterable[Check]) -> JobError:
+    """The checks that failed, in one line."""
+    lines = [
+        f"{check.name}: {check.says}" + (f"; {check.advice}" if check.advice else "") for check in checks
+    ]
+    return JobError(" | ".join(lines) + " (nothing was created)")

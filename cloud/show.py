@@ -8,11 +8,11 @@ from collections.abc import Iterable, Sequence
 
 from cloud.providers.base import Check, Status
 
-MARKS = {True: "ok", False: "FAILED", None: "unknown"}
+MARKS = {True: "ok", False: "FAILED", None: "note"}
 COLOURS = {
     "ok": "32",
     "FAILED": "31",
-    "unknown": "33",
+    "note": "33",
     "succeeded": "32",
     "failed": "31",
     "running": "36",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from cloud.handle import Handle
 from cloud.job import Job
 from cloud.package import Package
+from cloud.probe import Probe
 from cloud.states import Phase
 
 
@@ -86,11 +87,16 @@ class Plan:
     platform: str = ""
 
 
+Question = Callable[[], object]
+
+
 class Provider(Protocol):
     """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
 
     name: str
     longest_poll_s: float  # between two looks at a job of which nothing new is heard
+    effects: Mapping[str, str]  # of each key of a job file: see cloud/effects.py
+    full_codes: frozenset[str]  # a creation was refused because too many of my jobs run already
 
     def complete(self, job: Job) -> Job:
         """`job` with the places that this provider chooses where the user has named none."""
@@ -98,11 +104,17 @@ class Provider(Protocol):
     def reach_store(self) -> AbstractContextManager[None]:
         """obs:// URLs mean the job's store for the block: code goes there, results come from there."""
 
-    def plan(self, job: Job, package: Package) -> Plan:
-        """The exact request and where the code goes. Sends nothing that changes anything."""
+    def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
+        """The exact request and where the code goes. Without `asks` no connection is opened."""
+
+    def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
+        """What the request alone shows to be wrong. Opens no connection."""
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
-        """What would make the service refuse the job, or the job fail, found out before anything is created."""
+        """What would make the service refuse the job, or the job fail, found out by asking it."""
+
+    def price(self, job: Job) -> Price | None:
+        """What the service says that the job's machines cost; None where it does not tell."""
 
     def selfcheck(self, job: Job) -> Iterator[Check]:
         """Whether this computer and account can submit at all."""
@@ -128,6 +140,12 @@ class Provider(Protocol):
 
     def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
         """My jobs, newest first; those in `phases`, all of them if it is empty."""
+
+    def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
+        """Everything that this client asks of the service and that changes nothing; of a job, if `handle` names one.
+
+        `probe` notes each answer, and is told what it has to hide.
+        """
 
     def output(self, handle: Handle, folder: Path) -> Output:
         """Where results are. A service without a store brings them into `folder`."""

@@ -171,6 +171,7 @@ def test_the_death_of_the_copying_rank_ends_the_job(cloud, fault_proxy, minio):
     assert not list(cloud.cache.glob("data/*/data_batch_1.bin")), "nothing half-written is visible"
 
 
+@pytest.mark.heavy
 def test_markers_and_files_of_an_earlier_job_change_nothing(cloud):
     done = cloud.run("--max_steps", 2, ranks=2)
     assert done.code == 0, done.err

@@ -68,9 +68,9 @@ STEP = ("--max_steps", 1, "--run_eval", "true", "--per_batch_size", 2)
 DENSENET = ROOT / "src/models/densenet/recipes/densenet22_digits.yaml"
 QUICK = [
     ("densenet22", "digits", ("--is_dynamic_loss_scale", 1, "--enable_ema", "true", "--ema_warmup", "true", "--enable_clip_norm", "true"), "Conv2DBackpropFilter"),
-    ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
 ]  # fmt: skip
 HEAVY = [
+    ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
     ("bit_r50x1", "digits", ("--image_size", 32), "LayerNormGrad"),
     ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "ApplyRMSProp"),

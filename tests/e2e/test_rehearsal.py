@@ -116,7 +116,8 @@ def weights(home: Home, prefix: str) -> dict[str, np.ndarray]:
     return {name: value.asnumpy() for name, value in checkpoint.read(path).items()}
 
 
-@pytest.mark.parametrize("restart", [pytest.param("in_place", marks=pytest.mark.heavy), "reschedule"])
+@pytest.mark.heavy
+@pytest.mark.parametrize("restart", ["in_place", "reschedule"])
 def test_a_killed_rank_is_survived(home, few_digits, restart):
     job = [
         *SHORT,

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cloud.effects import NO_EFFECT, SENT
 from cloud.errors import JobError, NoSuchJob
 from cloud.handle import Handle
-from cloud.job import Job, parameters, resolve_secrets
+from cloud.job import FIELDS, Job, parameters, resolve_secrets
 from cloud.package import Package
-from cloud.providers.base import Check, LogPage, Output, Plan, Status
+from cloud.probe import Probe
+from cloud.providers.base import Check, LogPage, Output, Plan, Price, Question, Status
 from cloud.providers.local import machine
 from cloud.providers.local.folder import JobFolder, home
 from cloud.providers.local.keeper import StoreAccess, store_of
@@ -27,6 +29,17 @@ from src.model_utils.moxing_shim.url import is_remote, parse
 
 BUCKET = "mindlift"
 FREE_GB = 2.0
+OF_SERVICES = f"{NO_EFFECT}a rehearsal asks no service"
+EFFECTS = {
+    **dict.fromkeys(FIELDS, SENT),
+    **dict.fromkeys(
+        (
+            "region", "endpoint", "project_id", "workspace_id", "flavor", "pool_id", "engine", "image", "repo", "branch",
+            "cluster", "spec", "datasets", "models", "annotations", "description", "max_cost",
+        ),
+        OF_SERVICES,
+    ),
+}  # fmt: skip
 
 
 def make(job: Job) -> Local:
@@ -38,6 +51,8 @@ class Local:
 
     name = "local"
     longest_poll_s = 1.0
+    effects = EFFECTS
+    full_codes: frozenset[str] = frozenset()
 
     def __init__(self, folder: Path):
         self.home = folder
@@ -70,26 +85,15 @@ class Local:
                 SERVICES.forget()
                 self.store = None
 
-    def plan(self, job: Job, package: Package) -> Plan:
+    def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
         request = to_request(job, dict.fromkeys(job.secrets, "***"))
         return Plan({**vars(request), "parameters": dict(request.parameters)}, job.platform)
 
-    def check(self, job: Job, package: Package) -> Iterator[Check]:
-        taken = JobFolder(self.home / job.name).exists()
-        yield Check("name", not taken, f"{job.name} is " + ("the name of another rehearsal" if taken else "free"),
-                    "choose another name, or leave it out")  # fmt: skip
-        yield self.check_disk()
+    def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
         if job.data_url and not is_remote(job.data_url):
             there = Path(job.data_url).exists()
             yield Check("data_url", there, f"{job.data_url} " + (f"goes to {data_url(job)}" if there else "does not exist here"),
                         "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store")  # fmt: skip
-        used = [
-            str(status.handle)
-            for status in self.list(())
-            if not status.phase.is_final and status.train_url == job.train_url
-        ]
-        yield Check("train_url", not used, f"{job.train_url} is " + (f"in use by {used[0]}" if used else "in use by no other job"),
-                    "wait for that job, cancel it, or choose another train_url")  # fmt: skip
         if job.platform.startswith("openi") and job.retries:
             yield Check(
                 "retries",
@@ -97,6 +101,22 @@ class Local:
                 "OpenI does not start a failed job again",
                 "leave retries out; submitted again, the job continues",
             )
+
+    def price(self, job: Job) -> Price | None:
+        return Price(0.0, "CNY")
+
+    def check(self, job: Job, package: Package) -> Iterator[Check]:
+        taken = JobFolder(self.home / job.name).exists()
+        yield Check("name", not taken, f"{job.name} is " + ("the name of another rehearsal" if taken else "free"),
+                    "choose another name, or leave it out")  # fmt: skip
+        yield self.check_disk()
+        used = [
+            str(status.handle)
+            for status in self.list(())
+            if not status.phase.is_final and status.train_url == job.train_url
+        ]
+        yield Check("train_url", not used, f"{job.train_url} is " + (f"in use by {used[0]}" if used else "in use by no other job"),
+                    "wait for that job, cancel it, or choose another train_url")  # fmt: skip
 
     def check_disk(self) -> Check:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -168,6 +188,9 @@ class Local:
     def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
         found = (self.status(folder) for folder in machine.jobs(self.home))
         return (status for status in found if not phases or status.phase in phases)
+
+    def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
+        return iter(())
 
     def output(self, handle: Handle, folder: Path) -> Output:
         return Output(self.folder(handle).request().train_url)
