@@ -128,3 +128,7 @@ def clock() -> Check:
     except OSError as err:
         return Check("clock", None, f"{settings.endpoint} does not answer: {err}")
     return clock_check(date, settings.endpoint)
+
+
+def make_folders(job: Job) -> None:
+    """Placeholder until the folders of a job are made."""

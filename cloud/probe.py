@@ -48,7 +48,7 @@ class Redactor:
 
     def body(self, value: Any, key: str = "") -> Any:
         if isinstance(value, dict):
-            return {self.key(name): self.body(item, name) for name, item in value.items()}
+            return {self.key(name): self.body(item, self.key(name)) for name, item in value.items()}
         if isinstance(value, list):
             return [self.body(item, key) for item in value[:MOST]]
         if isinstance(value, bool) or value is None:

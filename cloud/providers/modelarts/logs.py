@@ -2,7 +2,7 @@
 
 Documented of the pages (SDK 3.1.219, ShowTrainingJobLogsFromAom): asc is from old to new, 1 to 500 lines, and
 without `base_line` the newest. Not documented: the form of the marks, whether the line of the mark comes again,
-and what is before the first line; here "0". So marks are sent back as they came, and the first line is compared
+and what is before the first line; here "0". So marks are sent back as they came, and the first lines are compared
 with the preview, which holds the whole log up to 5 MB. Where they differ the preview is read, and at the end of
 the job it brings what the marks did not lead to.
 """
@@ -35,10 +35,7 @@ def by_lines(session: Session, job_id: str, node: int, place: Place, has_ended: 
     """The lines behind the mark; None where the service does not give its log, or not this log, by lines."""
     mark = place.get("mark", START)
     try:
-        answer = call(
-            session, job_id, node, "show_training_job_logs_from_aom", "ShowTrainingJobLogsFromAomRequest",
-            base_line=mark, lines=LINES, order="asc",
-        )  # fmt: skip
+        answer = page(session, job_id, node, base_line=mark, lines=LINES, order="asc")
     except NoSuchJob:
         raise
     except Refused:
@@ -52,25 +49,23 @@ def by_lines(session: Session, job_id: str, node: int, place: Place, has_ended: 
         lines = lines[1:]
     is_first = not log_text.count(place)
     if not lines:
-        is_last_look = has_ended and place.get(
-            "is_checked"
-        )  # what the marks did not lead to is in the preview
-        return None if is_first or is_last_look else LogPage((), place)
-    agrees = same_beginning(session, job_id, node, lines[0]) if is_first else place.get("is_checked")
+        has_rest = has_ended and place.get("is_checked")  # in the preview, if the marks did not lead to it
+        return None if is_first or has_rest else LogPage((), place)
+    agrees = same_beginning(session, job_id, node, lines) if is_first else place.get("is_checked")
     if not end or start == place.get("start") or agrees is False:
         return None  # the marks do not lead on, or not from the beginning
     found = {**behind(place, lines), "mark": end, "start": start, "is_checked": agrees}
     return LogPage(lines, found, has_more=has_more)
 
 
-def same_beginning(session: Session, job_id: str, node: int, line: str) -> bool | None:
-    """Whether the preview begins with `line`; None where it does not tell."""
+def same_beginning(session: Session, job_id: str, node: int, lines: list[str]) -> bool | None:
+    """Whether the preview begins with `lines`; None where it does not tell."""
     try:
         answer = preview(session, job_id, node)
     except Refused:
         return None
-    lines = whole_lines(answer.get("content") or "", True)
-    return None if is_cut(answer) or not lines else lines[0] == line
+    shown = whole_lines(answer.get("content") or "", True)[: len(lines)]
+    return None if is_cut(answer) or not shown else shown == lines[: len(shown)]
 
 
 def by_preview(session: Session, job_id: str, node: int, place: Place, has_ended: bool) -> LogPage:
@@ -84,6 +79,11 @@ def by_preview(session: Session, job_id: str, node: int, place: Place, has_ended
 
 def is_cut(answer: dict[str, Any]) -> bool:
     return int(answer.get("full_size") or 0) > int(answer.get("current_size") or 0)
+
+
+def page(session: Session, job_id: str, node: int, **values: Any) -> dict[str, Any]:
+    method, request = "show_training_job_logs_from_aom", "ShowTrainingJobLogsFromAomRequest"
+    return call(session, job_id, node, method, request, **values)
 
 
 def preview(session: Session, job_id: str, node: int) -> dict[str, Any]:
