@@ -25,7 +25,8 @@ class ServiceError(MindLiftError, RuntimeError):
     def __init__(self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0):
         self.service, self.code, self.message, self.http = service, str(code), message, http
         text = " ".join(f"{message}".split())
-        super().__init__(f"{what}: {service} answered {code}: {text}" + (f"; {hint}" if hint else ""))
+        said = f"{what}: {service} answered {code}" + (f": {text}" if text else "")
+        super().__init__(f"{said.rstrip('.')}; {hint}" if hint else said)
 
 
 class Refused(ServiceError):
@@ -55,6 +56,23 @@ class NoAnswer(MindLiftError, ConnectionError):
 
 class NoSuchJob(Refused):
     """The service does not know the job."""
+
+
+class LogNotThere(Refused):
+    """A log that the service does not have: not yet, or (`is_final`) never."""
+
+    def __init__(
+        self,
+        service: str,
+        what: str,
+        code: str,
+        message: str,
+        hint: str = "",
+        http: int = 0,
+        is_final: bool = False,
+    ):
+        super().__init__(service, what, code, message, hint, http)
+        self.is_final = is_final
 
 
 def shortened(problem: object, hidden: Sequence[str]) -> str:

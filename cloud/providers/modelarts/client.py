@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cloud import bucket
 from cloud.errors import JobError, NoAnswer, Refused, ServiceError
 from cloud.handle import Handle
 from cloud.job import Job, resolve_secrets
 from cloud.package import Package
-from cloud.providers.base import Check, LogPage, Output, Plan, Status
+from cloud.providers.base import Check, LogPage, Output, Plan, Price, Status
 from cloud.providers.modelarts import request, view
-from cloud.providers.modelarts.account import account_checks
-from cloud.providers.modelarts.failures import HAS_ENDED
+from cloud.providers.modelarts.account import account_checks, name_of
+from cloud.providers.modelarts.codes import HAS_ENDED
 from cloud.providers.modelarts.keys import read_keys
 from cloud.providers.modelarts.logs import LogReader
 from cloud.providers.modelarts.session import Session
@@ -77,10 +78,36 @@ class ModelArts:
                  server=f"https://obs.{region}.myhuaweicloud.com")  # fmt: skip
 
     def plan(self, job: Job, package: Package) -> Plan:
-        return Plan(request.body(job, dict.fromkeys(job.secrets, "***")), "modelarts-v2")
+        """Asks nothing; of the engine it knows what a check has heard."""
+        known = {name_of(item): item for item in self.session.lists.get("engines", [])}
+        is_v1 = bool(known.get(job.engine, {}).get("v1_compatible"))
+        body = request.body(job, dict.fromkeys(job.secrets, "***"))
+        return Plan(body, "modelarts-v1" if is_v1 else "modelarts-v2")
+
+    def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
+        """What the request, the environment and the secrets alone show. Sends nothing."""
+        yield from request.checks(job, package)
+        with contextlib.suppress(JobError):  # a secret that is not there is another check's
+            for problem in request.secret_problems(resolve_secrets(job, self.session.env)):
+                yield Check("secrets", False, problem, "shorten or change it")
+        endpoint = next(
+            (self.session.env[name] for name in settings.ENDPOINTS if self.session.env.get(name)), ""
+        )
+        if endpoint and self.session.real_region:
+            yield bucket.check_endpoint(endpoint, self.session.real_region)
+
+    def bucket_needs(self, job: Job) -> bucket.Needs:
+        """Jobs read object buckets of their own region without default encryption, and want an empty log folder.
+
+        User guide: Creating a Training Job, Prerequisites and Persistent Log Saving; Creating an OBS Bucket.
+        """
+        return bucket.Needs(self.session.real_region, False, False, True)
+
+    def price(self, job: Job) -> Price | None:
+        """None: flavors carry a billing code and a number of units, and no call tells an amount."""
+        return None
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
-        yield from request.checks(job, package)
         yield from self.of_service(job, self.check_name, self.check_train_url)
 
     def selfcheck(self, job: Job) -> Iterator[Check]:
@@ -99,13 +126,18 @@ class ModelArts:
 
     def check_name(self, job: Job) -> Check:
         """The service's own word: it also knows the names of jobs that are not listed for me."""
-        answer = self.session.call(
-            "check the name", "validate_training_job_name", "ValidateTrainingJobNameRequest",
-            job_name=job.name, workspace_id=job.workspace_id,
-        )  # fmt: skip
+        try:
+            answer = self.session.call(
+                "check the name", "validate_training_job_name", "ValidateTrainingJobNameRequest",
+                job_name=job.name, workspace_id=job.workspace_id,
+            )  # fmt: skip
+        except Refused as err:  # not every edition of the service has this call, nor every account the right
+            other = self.find(job)
+            text = f"{job.name} is the name of {other}" if other else f"{job.name} is on no list; {err}"
+            return Check("name", False if other else None, text, "choose another name, or leave it out")
         taken = bool(answer.get("is_duplicate"))
-        return Check("name", not taken, f"{job.name} is " + (f"the name of {self.find(job) or 'another job'}" if taken else "free"),
-                     "choose another name, or leave it out")  # fmt: skip
+        text = f"{job.name} is " + (f"the name of {self.find(job) or 'another job'}" if taken else "free")
+        return Check("name", not taken, text, "choose another name, or leave it out")
 
     def check_train_url(self, job: Job) -> Check:
         for status in self.list(ACTIVE):
