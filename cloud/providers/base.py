@@ -26,6 +26,15 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Price:
+    """What a job costs while it runs: `amount` for the whole job, in `unit` (CNY, points), per `per` (hour)."""
+
+    amount: float
+    unit: str
+    per: str
+
+
+@dataclass(frozen=True)
 class Status:
     """A job as its service sees it now. Times are seconds since the epoch, 0 for not yet."""
 
