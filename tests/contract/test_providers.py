@@ -331,11 +331,11 @@ def refused(rig: Rig, **changes: object) -> str:
 MODELARTS = {
     "no such flavor": ({"flavor": "modelarts.kat9.xlarge"}, {}, ["the service has no modelarts.kat9.xlarge", "2781"]),
     "no such engine": ({"engine": "Ascend-Powered-Engine/none"}, {}, ["engine", "not there", "2780"]),
-    "quota": ({}, {"quota": 0}, ["quota: job-num: 0 of 0 in use", "2798"]),
+    "quota": ({}, {"quota": 0}, ["quota: job-num: 0 of 0 in use", "2815"]),
     "wrong secret key": ({}, {"secret_key": "another"}, ["401", "APIGW.0301", "look at the access key"]),
-    "unknown access key": ({}, {"access_key": "another"}, ["APIGW.0301", "AK does not exist"]),
+    "unknown access key": ({}, {"access_key": "another"}, ["APIGW.0301", "not exist"]),
     "clock": ({}, {"clock_offset_s": 3600}, ["signature expired", "clock right"]),
-    "other project": ({"project_id": "feedfeed"}, {}, ["2784"]),
+    "other project": ({"project_id": "feedfeed"}, {}, ["2786"]),
 }  # fmt: skip
 
 
