@@ -28,6 +28,8 @@ LOG_NOT_THERE = {  # whether it never will be
 }
 
 LOOK = "`plan` shows the request"
+SUPPORT = "ask the service's support"
+MISFIT = "this version of the tool does not fit the service"
 LATER = "the service has a fault; try again later"
 RIGHTS = "the account needs the right to do this; look at its policies"
 KEYS = "look at the access key, the secret key and the project"
@@ -78,7 +80,7 @@ CODES = {
     "ModelArts.2760": Code("CodeFolderTooDeep", SMALLER),
     "ModelArts.2761": Code("CodeFilesSizeToolarge", SMALLER),
     "ModelArts.2763": Code("DoNotHaveFlavor", "the flavor does not fit the engine; see selfcheck"),
-    "ModelArts.2764": Code("QueryParamsError", "this version of the tool does not fit the service"),
+    "ModelArts.2764": Code("QueryParamsError", MISFIT),
     "ModelArts.2765": Code("StringParameterError", LOOK),
     "ModelArts.2767": Code(
         "ParameterKeyRepeat",
@@ -89,7 +91,6 @@ CODES = {
     ),
     NO_SUCH_JOB: Code("TrainingJobNotFound", "`list` shows your jobs"),
     NOT_READY: Code("NotReadyToFetchLog", LOG_WAIT, passing("log")),
-    "ModelArts.2777": Code("NotReadyToFetchMetric", "", EVERY),
     "ModelArts.2780": Code("EngineNotFound", "selfcheck lists the engines"),
     "ModelArts.2781": Code("FlavorNotFound", "selfcheck lists the flavors"),
     "ModelArts.2784": Code("InvalidToken", KEYS),
@@ -99,8 +100,8 @@ CODES = {
     ),
     "ModelArts.2787": Code("InvalidJsonBody", LOOK),
     "ModelArts.2788": Code("InvalidParam", f"a value of the request is not valid; {LOOK}"),
-    "ModelArts.2789": Code("UnsupportedFilterBy", "this version of the tool does not fit the service"),
-    "ModelArts.2790": Code("UnsupportedSortBy", "this version of the tool does not fit the service"),
+    "ModelArts.2789": Code("UnsupportedFilterBy", MISFIT),
+    "ModelArts.2790": Code("UnsupportedSortBy", MISFIT),
     "ModelArts.2791": Code("InvalidObsPath", "paths are obs://bucket/folder/"),
     "ModelArts.2793": Code("FlavorOutOfRange", "look at nodes: selfcheck lists how many a flavor gives"),
     HAS_ENDED: Code("NotAllowedToTerminate", "the job is not in a phase for that; see status"),
@@ -108,14 +109,14 @@ CODES = {
     "ModelArts.2802": Code("InvalidCodeDir", "look at code_url: a folder of a bucket of this region"),
     "ModelArts.2803": Code("MethodNotAllowed", "look at endpoint"),
     "ModelArts.2806": Code("MustHaveCmdAndImage", "set image, or engine for a preset one"),
-    "ModelArts.2807": Code("UnsupportedConditionKey", "this version of the tool does not fit the service"),
+    "ModelArts.2807": Code("UnsupportedConditionKey", MISFIT),
     "ModelArts.2808": Code(
         "UnsupportedConditionOperator", "this version of the tool does not fit the service"
     ),
-    "ModelArts.2809": Code("UnsupportedConditionValue", "this version of the tool does not fit the service"),
+    "ModelArts.2809": Code("UnsupportedConditionValue", MISFIT),
     "ModelArts.2810": Code("SWRQueryImageInfoError", IMAGE),
     "ModelArts.2811": Code("SWRCreateShareError", IMAGE),
-    "ModelArts.2812": Code("UnsupportedActionType", "this version of the tool does not fit the service"),
+    "ModelArts.2812": Code("UnsupportedActionType", MISFIT),
     "ModelArts.2814": Code("AlgorithmNotMatch", LOOK),
     "ModelArts.2815": Code("ExceedQuotaLimit", "wait for a job to end, or ask for more quota"),
     "ModelArts.2816": Code("ParamRangeError", f"a value of the request is too large; {LOOK}"),
@@ -140,8 +141,8 @@ CODES = {
     "ModelArts.2840": Code(
         "UnsupportedFlavor", "this flavor does not take the engine: choose another flavor or engine"
     ),
-    "ModelArts.2843": fault("QueryVPCEPFailed"),
-    "ModelArts.2844": fault("ChangeVPCEPPolicyFailed"),
+    "ModelArts.2843": Code("QueryVPCEPFailed", SUPPORT),
+    "ModelArts.2844": Code("ChangeVPCEPPolicyFailed", SUPPORT),
     "ModelArts.2845": Code("ImageSizeExceeded", "make the image smaller"),
     "ModelArts.2854": Code("UnsupportedRemoteType", "data_url and train_url have to be folders of OBS"),
     "ModelArts.2855": Code("RunUserDeny", "outside of a dedicated pool an image may not run as this user"),
