@@ -128,13 +128,13 @@ def judged(bucket: str, found: Traits, needs: Needs) -> Iterator[Check]:
     if needs.region and found.region is None:
         unknown.append("region")
     elif needs.region and found.region != needs.region:
-        yield Check(name, False, f"it is in {found.region}, the job in {needs.region}",
-                    "jobs reach the buckets of their own region alone: use one there")  # fmt: skip
+        says = f"it is in {found.region}, the job in {needs.region}"
+        yield Check(name, False, says, "jobs reach only buckets of their own region: use one there")
     if not needs.takes_encrypted and found.is_encrypted is None:
         unknown.append("encryption")
     elif not needs.takes_encrypted and found.is_encrypted:
-        yield Check(name, False, "its default encryption is on, and jobs can't read encrypted files",
-                    "use a bucket without, and write the files anew")  # fmt: skip
+        says = "its default encryption is on, and jobs can't read encrypted files"
+        yield Check(name, False, says, "use a bucket without it, and upload the files again")
     if not needs.takes_file_systems and found.is_file_system:
         yield Check(name, False, "it is a parallel file system", "use an object bucket")
     if unknown:
@@ -150,8 +150,10 @@ def check_endpoint(endpoint: str, region: str) -> Check:
         return Check("store", True, f"{host}, as the job")
     if host == "obs.myhuaweicloud.com":
         return Check("store", None, f"{host} serves all regions; the job reads that of {region}")
-    return Check("store", False, f"the environment names {host} as the store, but the job reads {wanted}",
-                 "unset S3_ENDPOINT, OBS_ENDPOINT and AWS_ENDPOINT_URL, or set them to that")  # fmt: skip
+    says = f"the environment names {host} as the store, but the job reads {wanted}"
+    return Check(
+        "store", False, says, "unset S3_ENDPOINT, OBS_ENDPOINT and AWS_ENDPOINT_URL, or set them to that"
+    )
 
 
 def check_empty(key: str, url: str) -> Check:
@@ -162,8 +164,8 @@ def check_empty(key: str, url: str) -> Check:
     except (MindLiftError, OSError) as err:
         return Check(key, None, str(err), KEYS)
     if first:
-        return Check(key, None, f"{url} holds files already; the service asks for an empty folder",
-                     "choose another folder, if logs are missing later")  # fmt: skip
+        says = f"{url} holds files already; the service asks for an empty folder"
+        return Check(key, None, says, "choose another folder")
     return Check(key, True, f"{url} is empty")
 
 

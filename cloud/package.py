@@ -124,8 +124,8 @@ def placed(job: Job, package: Package) -> Job:
 def sync(package: Package, url: str) -> Sync:
     """Make `url` hold exactly these files. What is there with the same content is not sent again.
 
-    Where a store encrypts, ETags are no digests of the content: then a note beside the folder, written last, says
-    which content each ETag stands for.
+    Where a store encrypts, ETags are no digests of the content: then a note beside the folder, written last,
+    says which content each ETag stands for.
     """
     store, prefix = locate(url)
     prefix = as_folder(prefix)

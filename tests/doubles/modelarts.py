@@ -1,9 +1,10 @@
 """ModelArts' REST v2 as far as training jobs go: signatures, validation, phases, logs. Jobs run by a Runner.
 
 Every answer is a record of tests/doubles/records/modelarts, filled in; every code has the HTTP status and the
-message of its list. Rules name their source: REF is the public API reference of the same service (OTC modelarts
-@1ba1873, api-ref/source), GUIDE its user manual (umn/source), SDK the model classes of huaweicloudsdkmodelarts
-3.1.219. Where no source tells what the service does, the double is strict, and the line says "not documented".
+message of its list. Rules name their source: REF is the public API reference of the same service (at Open
+Telekom Cloud: opentelekomcloud-docs/modelarts@1ba1873, api-ref/source), GUIDE its user manual (umn/source), SDK
+the model classes of huaweicloudsdkmodelarts 3.1.219. Where no source tells what the service does, the double is
+strict, and the line says "not documented".
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ from __future__ import annotations
 import re
 import shlex
 import uuid
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
 from cloud.providers.local.request import Request, State
 from tests.doubles import records
+from tests.doubles.modelarts_rules import POOL_FLAVORS, Refusal, check_fields, require, validate
 from tests.doubles.runner import Runner
 from tests.doubles.service import Answer, Call, Double
 
@@ -28,14 +29,15 @@ FLAVORS = {
     "modelarts.kat1.4xlarge": 4,
     "modelarts.kat1.8xlarge": 8,
 }
-SIZES = (("xlarge", 1), ("2xlarge", 2), ("4xlarge", 4), ("8xlarge", 8), ("16xlarge", 16))
-POOL_FLAVORS = {
-    f"modelarts.pool.visual.{size}": cards for size, cards in SIZES
-}  # REF creating_a_training_job, Table 44
 WORDS = {
-    "queued": "Pending", "starting": "Creating", "running": "Running", "stopping": "Terminating",
-    "succeeded": "Completed", "failed": "Failed", "stopped": "Terminated",
-}  # fmt: skip
+    "queued": "Pending",
+    "starting": "Creating",
+    "running": "Running",
+    "stopping": "Terminating",
+    "succeeded": "Completed",
+    "failed": "Failed",
+    "stopped": "Terminated",
+}
 PHASES = (*WORDS.values(), "Abnormal")  # SDK Status.phase
 FINAL = ("Completed", "Failed", "Terminated", "Abnormal")
 SECOND = {
@@ -70,22 +72,7 @@ FILTERS = (
     "runtime_type",
 )  # REF, the sample
 OPERATORS = ("between", "like", "in", "not")  # REF querying_a_training_job_list, Table 3
-ANNOTATIONS = {  # SDK JobMetadata.annotations: names, and a pattern of the values that it shows
-    "job_template": ".+", "fault-tolerance/job-retry-num": "[1-3]", "fault-tolerance/job-unconditional-retry": "true|false",
-    "fault-tolerance/hang-retry": "true|false", "jupyter-lab/enable": "true|false", "tensorboard/enable": "true|false",
-    "mindstudio-insight/enable": "true|false", "fault-tolerance/hccl_op_retry": "true|false",
-    "performance_diagnosis_enabled": "true|false", "record/code-dir": ".+", "fault-tolerance/pod-retry-num": "[1-3]",
-}  # fmt: skip
-FOLDER = r"/[\w.-]+/(.*/)?"
 PLACE = re.compile(r"%[sd]|\{\d?\}")
-
-
-class Refusal(Exception):
-    """An error of the API by its code; `details` go into its documented message, which `message` replaces."""
-
-    def __init__(self, code: str, *details: object, message: str = ""):
-        super().__init__(code)
-        self.code, self.details, self.message = code, details, message
 
 
 class ModelArtsDouble(Double):
@@ -165,9 +152,14 @@ class ModelArtsDouble(Double):
             raise unauthorized("clock", self, "20211217T064303Z", sent)
         signed = {name: call.headers[name] for name in match[2].split(";")}
         again = SdkRequest(
-            method=call.method, schema="http", host=call.headers["host"], resource_path=call.path,
-            query_params=list(call.query.items()), header_params=dict(signed), body=call.body or None,
-        )  # fmt: skip
+            method=call.method,
+            schema="http",
+            host=call.headers["host"],
+            resource_path=call.path,
+            query_params=list(call.query.items()),
+            header_params=dict(signed),
+            body=call.body or None,
+        )
         Signer(BasicCredentials(self.access_key, self.secret_key, self.project_id)).sign(again)
         if again.header_params["Authorization"].rpartition("=")[2] != match[3]:
             said = "Incorrect IAM authentication information: verify aksk signature fail"
@@ -207,7 +199,7 @@ class ModelArtsDouble(Double):
         return self.answer(name, getattr(self, rest.replace("-", "_"))(call.query), case)
 
     def answer(self, name: str, values: Any, case: str = "sample") -> Answer:
-        """The record of a call, filled in; what is None is left out, as the service leaves out what it lacks."""
+        """The record of a call, filled in; without what is None, as the service has it."""
         return Answer(self.records.of(name, case).status, pruned(self.records.filled(name, values, case)))
 
     def of_job(self, name: str, call: Call, job_id: str, node: int) -> Answer:
@@ -228,8 +220,8 @@ class ModelArtsDouble(Double):
     def listed_events(self, job_id: str, query: dict[str, str]) -> dict[str, Any]:
         """Newest first (not documented for a call without `order`).
 
-        REF obtaining_the_events: `offset` is that of an entry, limit 1 - 100. The SDK calls it the number of a page:
-        the sources differ.
+        REF obtaining_the_events: `offset` is that of an entry, limit 1 - 100. The sources differ: the SDK calls it
+        the number of a page.
         """
         limit, offset, order = (
             int(query.get("limit", 50)),
@@ -262,13 +254,19 @@ class ModelArtsDouble(Double):
         require(query.get("flavor_type", "Ascend") in ("CPU", "GPU", "Ascend"), "2764", "flavor_type")
         items = [
             {
-                "flavor_id": name, "flavor_name": name, "flavor_type": "Ascend", "max_num": None,
+                "flavor_id": name,
+                "flavor_name": name,
+                "flavor_type": "Ascend",
+                "max_num": None,
                 "billing": {"code": f"{name}.code"},
-                "flavor_info": {"max_num": self.most(name), "npu": {"unit_num": str(cards), "product_name": "Ascend 910"}},
+                "flavor_info": {
+                    "max_num": self.most(name),
+                    "npu": {"unit_num": str(cards), "product_name": "Ascend 910"},
+                },
             }
             for name, cards in self.flavors.items()
             if query.get("flavor_type", "Ascend") == "Ascend"
-        ]  # fmt: skip
+        ]
         return {"total_count": len(items), "flavors": items}
 
     def training_job_engines(self, query: dict[str, str]) -> dict[str, Any]:
@@ -277,10 +275,15 @@ class ModelArtsDouble(Double):
         for name in self.engines:
             engine, version = name.split("/", 1)
             is_v1 = name in self.v1_engines
-            items.append({
-                "engine_id": version, "engine_name": engine, "engine_version": version, "v1_compatible": is_v1,
-                "run_user": "" if is_v1 else "1102",
-            })  # fmt: skip
+            items.append(
+                {
+                    "engine_id": version,
+                    "engine_name": engine,
+                    "engine_version": version,
+                    "v1_compatible": is_v1,
+                    "run_user": "" if is_v1 else "1102",
+                }
+            )
         return {"total": len(items), "items": items}
 
     def training_quotas(self, query: dict[str, str]) -> dict[str, Any]:
@@ -315,25 +318,31 @@ class ModelArtsDouble(Double):
         engine = {"engine_id": None, "engine_name": None, "engine_version": None, "image_url": None}
         flavor = resource.get("flavor_id")
         detail = {
-            "flavor_type": "Ascend", "billing": {"code": f"{flavor}.code"},
+            "flavor_type": "Ascend",
+            "billing": {"code": f"{flavor}.code"},
             "flavor_info": {"npu": {"unit_num": str(self.cards(resource)), "product_name": "Ascend 910"}},
-        }  # fmt: skip
+        }
         return {
             "metadata": {"workspace_id": "0", "description": "", "annotations": None, **metadata},
             "status": status_of(self.runner.state(job_id), self.word(job_id), resource.get("node_count", 1)),
             "algorithm": {
                 **dict.fromkeys(("id", "name", "code_dir", "boot_file", "command", "environments")),
-                "parameters": [], **algorithm, "engine": {**engine, **algorithm.get("engine", {})},
-                "inputs": placed(algorithm, "inputs"), "outputs": placed(algorithm, "outputs"),
+                "parameters": [],
+                **algorithm,
+                "engine": {**engine, **algorithm.get("engine", {})},
+                "inputs": placed(algorithm, "inputs"),
+                "outputs": placed(algorithm, "outputs"),
             },
             "spec": {
                 "resource": {
-                    "flavor_name": flavor, "flavor_detail": None if resource.get("pool_id") else detail, "pool_id": None,
+                    "flavor_name": flavor,
+                    "flavor_detail": None if resource.get("pool_id") else detail,
+                    "pool_id": None,
                     **resource,
                 },
                 "log_export_path": spec.get("log_export_path"),
             },
-        }  # fmt: skip
+        }
 
     def search(self, name: str, body: dict[str, Any]) -> Answer:
         check_fields(body, "JobSearches")
@@ -406,11 +415,6 @@ def body_of(call: Call) -> dict[str, Any]:
     return found  # type: ignore[no-any-return]
 
 
-def require(is_right: object, code: str, *details: object) -> None:
-    if not is_right:
-        raise Refusal(f"ModelArts.{code}", *details)
-
-
 def unauthorized(case: str, double: ModelArtsDouble, instead_of: str, value: str) -> Refusal:
     """An answer of the gateway that a user has shown, with this call's value."""
     said = double.records.of("*", case).body["error_msg"]
@@ -449,12 +453,15 @@ def status_of(state: State, word: str, nodes: int) -> dict[str, Any]:
     starts = ["init_or_rescheduled", *["restarted"] * state.restarts]
     task = {"task": "worker-0", "exit_code": code, "message": state.reason if code else ""}
     return {
-        "phase": word, "secondary_phase": SECOND.get(word, word), "node_count_metrics": None,
-        "start_time": int(state.started_at * 1000), "duration": int(lasted * 1000),
+        "phase": word,
+        "secondary_phase": SECOND.get(word, word),
+        "node_count_metrics": None,
+        "start_time": int(state.started_at * 1000),
+        "duration": int(lasted * 1000),
         "tasks": [f"worker-{node}" for node in range(nodes)],
         "running_records": [{**blank, "start_type": start} for start in starts],
         "task_statuses": [task] if word in FINAL else [],
-    }  # fmt: skip
+    }
 
 
 def matches(job: dict[str, Any], item: dict[str, Any]) -> bool:
@@ -463,159 +470,6 @@ def matches(job: dict[str, Any], item: dict[str, Any]) -> bool:
         return any(part in str(value) for part in item["value"])
     require(item["operator"] != "between", "2809", item["value"])  # the client asks for no span of time
     return (value in item["value"]) is (item["operator"] == "in")
-
-
-def check_fields(value: dict[str, Any], model: str, where: str = "") -> None:
-    """The fields and types that the SDK's class knows. What the service does with others is not documented."""
-    import huaweicloudsdkmodelarts.v1 as sdk
-
-    known = getattr(sdk, model)
-    names = {shown: name for name, shown in known.attribute_map.items()}
-    for name, item in value.items():
-        require(name in names, "2788", f"{where}{name} is no field of {model}")
-        kind = known.openapi_types[names[name]]
-        many = re.fullmatch(r"list\[(.*)\]", kind)
-        for part in item if many and isinstance(item, list) else [item]:
-            check_type(part, many[1] if many else kind, f"{where}{name}")
-
-
-def check_type(value: Any, kind: str, where: str) -> None:
-    simple = {"str": str, "int": int, "bool": bool, "float": float, "object": object}
-    if kind.startswith("dict"):
-        is_right = isinstance(value, dict) and all(isinstance(item, str) for item in value.values())
-    elif kind in simple:
-        is_right = isinstance(value, simple[kind]) and not (kind == "int" and isinstance(value, bool))
-    else:
-        is_right = isinstance(value, dict)
-    require(is_right, "2825", where)
-    if is_right and kind not in simple and not kind.startswith("dict"):
-        check_fields(value, kind, f"{where}.")
-
-
-def validate(body: dict[str, Any], double: ModelArtsDouble) -> None:
-    """What the service checks. Which of several faults it names is not documented."""
-    check_fields(body, "Job")
-    metadata, algorithm, spec = (body.get(name) or {} for name in ("metadata", "algorithm", "spec"))
-    rules = (
-        metadata_rules(metadata, double), code_rules(algorithm, double), engine_rules(algorithm, double),
-        parameter_rules(algorithm), channel_rules(algorithm, double), variable_rules(algorithm),
-        resource_rules(spec.get("resource") or {}, double), spec_rules(spec, double),
-    )  # fmt: skip
-    require(body.get("kind") == "job", "2788", "kind")
-    for found in rules:
-        for is_right, code, *details in found:
-            require(is_right, code, *details)
-
-
-Rules = Iterable[tuple[Any, ...]]
-
-
-def metadata_rules(metadata: dict[str, Any], double: ModelArtsDouble) -> Rules:
-    """REF creating_a_training_job, Table 3; annotations: SDK JobMetadata."""
-    name = metadata.get("name", "")
-    yield re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name), "2788", "name"
-    yield len(metadata.get("description", "")) <= 256, "2788", "description"
-    yield metadata.get("workspace_id", "0") in double.workspaces, "0102"
-    yield name not in [job["metadata"]["name"] for job in double.jobs.values()], "2751", name
-    for key, value in (metadata.get("annotations") or {}).items():
-        yield (
-            key in ANNOTATIONS and re.fullmatch(ANNOTATIONS[key], value),
-            "2788",
-            f"annotation {key}: {value}",
-        )
-
-
-def there(double: ModelArtsDouble, path: str) -> bool:
-    return double.exists is None or double.exists(f"obs:/{path}")
-
-
-def code_rules(algorithm: dict[str, Any], double: ModelArtsDouble) -> Rules:
-    """Table 4: a boot file stands in the code directory. GUIDE, Creating a Training Job: it is a .py file, and a
-    command has no line break."""
-    folder, boot, command = (algorithm.get(name, "") for name in ("code_dir", "boot_file", "command"))
-    yield re.fullmatch(FOLDER, folder), "2757"
-    yield command or (boot.endswith(".py") and boot.startswith(folder)), "2758"
-    yield "\n" not in command, "2788", "command"
-    yield there(double, folder), "2802", folder
-    yield command or there(double, boot), "2758"
-
-
-def engine_rules(algorithm: dict[str, Any], double: ModelArtsDouble) -> Rules:
-    """Table 14: name and version, an image, or both; an image is "Organization name/Image name:tag"."""
-    engine = algorithm.get("engine") or {}
-    name, image = f"{engine.get('engine_name')}/{engine.get('engine_version')}", engine.get("image_url", "")
-    has_preset = "engine_name" in engine or "engine_version" in engine
-    yield has_preset or (image and algorithm.get("command")), "2806"
-    yield not has_preset or name in double.engines, "2780", name
-    yield not image or re.fullmatch(r"[a-z0-9_-]+/[\w./-]+:[\w.-]+", image), "2810"
-
-
-def parameter_rules(algorithm: dict[str, Any]) -> Rules:
-    """error_codes.rst, 2767: a key that comes twice. A channel's path comes as a parameter, too."""
-    names = [item.get("name", "") for item in algorithm.get("parameters") or []]
-    channels = [channel for kind in ("inputs", "outputs") for channel in algorithm.get(kind) or []]
-    given = [item.get("name") for item in channels if item.get("access_method", "parameter") == "parameter"]
-    for name in names:  # not documented for jobs; of algorithms: 1 to 64 letters, digits, - and _
-        yield re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name), "2788", f"parameter {name}"
-    yield max(Counter([*names, *given]).values(), default=1) == 1, "2767"
-
-
-def channel_rules(algorithm: dict[str, Any], double: ModelArtsDouble) -> Rules:
-    """SDK Input, Output. GUIDE: the output folder has been created. That no two jobs write to one: the guide's
-    troubleshooting page modelarts_13_0029, with its message."""
-    names = []
-    for kind in ("inputs", "outputs"):
-        for channel in algorithm.get(kind) or []:
-            url = channel.get("remote", {}).get("obs", {}).get("obs_url", "")
-            names.append(channel.get("name"))
-            yield re.fullmatch(FOLDER, url), "2753"
-            yield channel.get("access_method", "parameter") in ("parameter", "env"), "2753"
-            yield there(double, url), "2791", url, "it does not exist"
-            if kind == "outputs" and url in used_outputs(double):
-                raise Refusal("ModelArts.2753", message="Other running job contain train_url")
-    yield len(set(names)) == len(names), "2753"
-
-
-def used_outputs(double: ModelArtsDouble) -> list[str]:
-    jobs = [double.jobs[job_id]["algorithm"] for job_id in double.active()]
-    return [out["remote"]["obs"]["obs_url"] for job in jobs for out in job.get("outputs") or []]
-
-
-def variable_rules(algorithm: dict[str, Any]) -> Rules:
-    """Table 4, environments. GUIDE, Viewing Environment Variables: names of one's own do not begin with MA_."""
-    variables = algorithm.get("environments") or {}
-    yield len(variables) <= 100, "2816", "environments", 100
-    for name, value in variables.items():
-        yield (
-            re.fullmatch(r"[A-Za-z_]\w*", name, re.ASCII) and len(name) <= 8192,
-            "2788",
-            f"the name {name[:64]}",
-        )
-        yield not name.startswith("MA_") or name == "MA_RUN_METHOD", "2788", f"{name} is reserved"
-        is_right = "$" not in value and len(value) <= 4096
-        yield is_right, "2788", f"the value of {name}, {value[:64]}, is not valid"
-
-
-def resource_rules(resource: dict[str, Any], double: ModelArtsDouble) -> Rules:
-    """Table 44; error_codes.rst: 2793, 2815, 2890."""
-    flavor, pool, nodes = (
-        resource.get("flavor_id", ""),
-        resource.get("pool_id", ""),
-        resource.get("node_count", 1),
-    )
-    yield not pool or pool in double.pools, "2890", pool
-    yield flavor in (POOL_FLAVORS if pool else double.flavors) or (pool and not flavor), "2781", flavor
-    yield nodes >= 1, "2788", "node_count"
-    yield pool or nodes <= double.most(flavor), "2793", nodes, double.most(flavor)
-    yield len(list(double.active())) < double.quota, "2815", "job-num"
-
-
-def spec_rules(spec: dict[str, Any], double: ModelArtsDouble) -> Rules:
-    """Tables 49 and 50: hours alone, one at least. GUIDE: the log path is there."""
-    stop, log = spec.get("auto_stop"), (spec.get("log_export_path") or {}).get("obs_url", "")
-    yield not stop or (stop.get("time_unit") == "HOURS" and stop.get("duration", 0) >= 1), "2788", "auto_stop"
-    yield not log or re.fullmatch(FOLDER, log), "2791", log, "it is no folder"
-    yield not log or there(double, log), "2791", log, "it does not exist"
 
 
 def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:

@@ -1,4 +1,4 @@
-"""What is found out about a ModelArts job before it is created. REF, GUIDE, SDK: see tests/doubles/modelarts.py."""
+"""What is found out about a ModelArts job before it is created. Sources are named as in the double."""
 
 from __future__ import annotations
 
@@ -291,8 +291,8 @@ NONE = (404, "NoSuchEncryptionConfiguration")
 
 @pytest.mark.parametrize(
     ("headers", "location", "encryption", "expected"),
-    # https://support.huaweicloud.com/en-us/api-obs/obs_04_0023.html: x-obs-bucket-location, x-obs-fs-file-interface,
-    # which only a parallel file system has
+    # https://support.huaweicloud.com/en-us/api-obs/obs_04_0023.html: x-obs-bucket-location, and
+    # x-obs-fs-file-interface, which only a parallel file system has
     [
         ({"x-obs-bucket-location": "cn-north-4"}, None, NONE, Traits("cn-north-4", False, False)),
         (

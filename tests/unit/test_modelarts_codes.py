@@ -1,4 +1,4 @@
-"""Every answer and code of ModelArts that a source names, against the client. REF: see tests/doubles/modelarts.py."""
+"""Every answer and code of ModelArts that a source names, against the client. Sources: as in the double."""
 
 from __future__ import annotations
 
@@ -139,10 +139,18 @@ def test_every_code_at_every_call(double, kind):
 
 
 @pytest.mark.parametrize(
-    ("code", "is_final"),  # REF appendix/error_codes.rst: 204; "view the log after it is generated"; "has been cleared"
-    [("ModelArts.2776", False), ("ModelArts.2818", False), ("ModelArts.2819", True), ("ModelArts.2820", True),
-     ("ModelArts.2822", True)],
-)  # fmt: skip
+    (
+        "code",
+        "is_final",
+    ),  # REF appendix/error_codes.rst: 204; "view the log after it is generated"; "has been cleared"
+    [
+        ("ModelArts.2776", False),
+        ("ModelArts.2818", False),
+        ("ModelArts.2819", True),
+        ("ModelArts.2820", True),
+        ("ModelArts.2822", True),
+    ],
+)
 def test_logs_that_are_not_there(double, code, is_final):
     service, handle = created(double)
     double.log_code = code
@@ -153,7 +161,7 @@ def test_logs_that_are_not_there(double, code, is_final):
 
 
 def test_a_log_that_is_not_ready_is_an_answer_without_a_body(double):
-    """REF appendix/error_codes.rst lists 2776 with HTTP 204, and appendix/status_code.rst says that 204 has no body."""
+    """REF appendix/error_codes.rst lists 2776 with HTTP 204; appendix/status_code.rst: that has no body."""
     service, handle = created(double)
     with pytest.raises(LogNotThere, match="the log is not ready") as info:
         ask("log", service, handle)
@@ -277,23 +285,38 @@ def altered(double: ModelArtsDouble, path: str, value: Any) -> str:
 
 NOTES = "metadata.annotations"
 STRICT = [  # the sources stand at the rules of the double
-    ("colour", "red", "2788"), ("spec.resource.colour", "red", "2788"), ("algorithm.engine.colour", "red", "2788"),
-    ("metadata.description", 5, "2825"), ("spec.resource.node_count", "1", "2825"), ("algorithm.environments.A", 1, "2825"),
-    (NOTES, {"fault-tolerance/hang-retry": True}, "2825"), (NOTES, {"fault-tolerance/hang-retry": "True"}, "2788"),
-    (NOTES, {"fault-tolerance/job-retry-num": "4"}, "2788"), (NOTES, {"my/note": "x"}, "2788"),
-    ("metadata.description", "x" * 257, "2788"), ("metadata.workspace_id", "other", "0102"),
+    ("colour", "red", "2788"),
+    ("spec.resource.colour", "red", "2788"),
+    ("algorithm.engine.colour", "red", "2788"),
+    ("metadata.description", 5, "2825"),
+    ("spec.resource.node_count", "1", "2825"),
+    ("algorithm.environments.A", 1, "2825"),
+    (NOTES, {"fault-tolerance/hang-retry": True}, "2825"),
+    (NOTES, {"fault-tolerance/hang-retry": "True"}, "2788"),
+    (NOTES, {"fault-tolerance/job-retry-num": "4"}, "2788"),
+    (NOTES, {"my/note": "x"}, "2788"),
+    ("metadata.description", "x" * 257, "2788"),
+    ("metadata.workspace_id", "other", "0102"),
     ("algorithm.parameters.0", {"name": "net", "value": "x"}, "2767"),
     ("algorithm.parameters.0", {"name": "train_url", "value": "x"}, "2767"),
-    ("spec.auto_stop", {"time_unit": "MINUTES", "duration": 90}, "2788"), ("spec.auto_stop.duration", 0, "2788"),
-    ("spec.auto_stop.duration", 1.5, "2825"), ("algorithm.environments.MA_X", "1", "2788"),
-    ("algorithm.environments.A", "$HOME", "2788"), ("algorithm.environments.A", "x" * 4097, "2788"),
-    ("algorithm.engine", {"image_url": "me/image:1"}, "2806"), ("algorithm.engine.image_url", "image", "2810"),
-    ("algorithm.engine.engine_version", "none", "2780"), ("spec.resource.node_count", 17, "2793"),
-    ("spec.resource.pool_id", "pool-1", "2781"), ("spec.resource.pool_id", "none", "2890"),
-    ("spec.resource.flavor_id", "modelarts.pool.visual.8xlarge", "2781"), ("algorithm.code_dir", "obs://b/c/", "2757"),
-    ("algorithm.boot_file", "/bucket/elsewhere/train.py", "2758"), ("spec.log_export_path.obs_url", "logs", "2791"),
+    ("spec.auto_stop", {"time_unit": "MINUTES", "duration": 90}, "2788"),
+    ("spec.auto_stop.duration", 0, "2788"),
+    ("spec.auto_stop.duration", 1.5, "2825"),
+    ("algorithm.environments.MA_X", "1", "2788"),
+    ("algorithm.environments.A", "$HOME", "2788"),
+    ("algorithm.environments.A", "x" * 4097, "2788"),
+    ("algorithm.engine", {"image_url": "me/image:1"}, "2806"),
+    ("algorithm.engine.image_url", "image", "2810"),
+    ("algorithm.engine.engine_version", "none", "2780"),
+    ("spec.resource.node_count", 17, "2793"),
+    ("spec.resource.pool_id", "pool-1", "2781"),
+    ("spec.resource.pool_id", "none", "2890"),
+    ("spec.resource.flavor_id", "modelarts.pool.visual.8xlarge", "2781"),
+    ("algorithm.code_dir", "obs://b/c/", "2757"),
+    ("algorithm.boot_file", "/bucket/elsewhere/train.py", "2758"),
+    ("spec.log_export_path.obs_url", "logs", "2791"),
     ("algorithm.inputs.0.access_method", "copy", "2753"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("path", "value", "code"), STRICT)
@@ -321,12 +344,15 @@ def test_places_that_are_not_there(double, missing, code):
 @pytest.mark.parametrize(
     ("body", "code"),  # REF querying_a_training_job_list, Tables 2 and 3; error_codes.rst 2790, 2807 - 2809
     [
-        ({"limit": 51}, "2788"), ({"offset": -1}, "2788"), ({"sort_by": "colour"}, "2790"), ({"page": 1}, "2788"),
+        ({"limit": 51}, "2788"),
+        ({"offset": -1}, "2788"),
+        ({"sort_by": "colour"}, "2790"),
+        ({"page": 1}, "2788"),
         ({"filters": [{"key": "colour", "operator": "in", "value": ["x"]}]}, "2807"),
         ({"filters": [{"key": "name", "operator": "is", "value": ["x"]}]}, "2808"),
         ({"filters": [{"key": "phase", "operator": "in", "value": ["running"]}]}, "2809"),
     ],
-)  # fmt: skip
+)
 def test_searches_that_the_service_refuses(double, body, code):
     service, _ = created(double)
     with pytest.raises(Refused, match=f"ModelArts.{code}"):

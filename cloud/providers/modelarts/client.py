@@ -127,10 +127,10 @@ class ModelArts:
     def check_name(self, job: Job) -> Check:
         """The service's own word: it also knows the names of jobs that are not listed for me."""
         try:
+            about = ("validate_training_job_name", "ValidateTrainingJobNameRequest")
             answer = self.session.call(
-                "check the name", "validate_training_job_name", "ValidateTrainingJobNameRequest",
-                job_name=job.name, workspace_id=job.workspace_id,
-            )  # fmt: skip
+                "check the name", *about, job_name=job.name, workspace_id=job.workspace_id
+            )
         except Refused as err:  # not every edition of the service has this call, nor every account the right
             other = self.find(job)
             text = f"{job.name} is the name of {other}" if other else f"{job.name} is on no list; {err}"

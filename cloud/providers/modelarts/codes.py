@@ -1,6 +1,6 @@
 """ModelArts' error codes, from its public API reference (appendix, Error Codes), and what each means for us.
 
-A code that is not here is judged by its HTTP status. tests/doubles/records/modelarts/errors.yaml has all of them.
+A code that is not here is judged by its HTTP status; tests/doubles/records/modelarts/errors.yaml has them all.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ CODES = {
     "ModelArts.2751": Code("DuplicateTrainingJobName", "choose another name, or leave name out"),
     "ModelArts.2753": Code(
         "InputsOutputsMessageError",
-        "train_url and data_url have to be folders of a bucket of this region, and no other job may write to train_url",
+        "data_url and train_url are folders in a bucket of this region, and no other job may write to train_url",
     ),
     "ModelArts.2757": Code("CodeDirError", "look at code_url"),
     "ModelArts.2758": Code("BootFileDirError", "look at boot_file"),

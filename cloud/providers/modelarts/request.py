@@ -264,15 +264,13 @@ def time_limit(job: Job) -> Iterator[Check]:
 
 
 def restarts(job: Job) -> Iterator[Check]:
-    """An own image has neither the platform's copies back nor keys of the store, unless the job gives them."""
+    """The container of an own image has no keys of the store, unless the job gives them."""
     retries = retry_notes(job).get("fault-tolerance/job-retry-num")
     keys = {name.upper() for name in [*job.environment, *job.secrets]}
     if has_own_start(job) and retries and not any(found <= keys for found in STORE_KEYS):
-        yield Check(
-            "retries", None,
-            "a retry in a new container begins anew: an own image has no keys to read earlier results with",
-            "give keys of the store as secrets: ACCESS_KEY_ID and SECRET_ACCESS_KEY",
-        )  # fmt: skip
+        says = "a retry in a new container begins anew: an own image has no keys to read earlier results with"
+        advice = "give keys of the store as secrets: ACCESS_KEY_ID and SECRET_ACCESS_KEY"
+        yield Check("retries", None, says, advice)
 
 
 def text_problems(job: Job) -> Iterator[str]:
