@@ -13,11 +13,12 @@ from cloud.creation import create_once
 from cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
 from cloud.handle import Handle
 from cloud.patience import Patience
+from cloud.providers.modelarts import view
 from cloud.providers.modelarts.client import ModelArts
 from cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
 from cloud.states import Phase
 from tests.doubles import records
-from tests.doubles.modelarts import PHASES, QUERIES, ModelArtsDouble
+from tests.doubles.modelarts import JOB, PHASES, QUERIES, ModelArtsDouble
 from tests.doubles.records import Error
 from tests.unit import test_modelarts as base
 
@@ -86,6 +87,28 @@ def test_records_tell_their_source(record):
         ("OTC modelarts@1ba1873 ", "huaweicloudsdkmodelarts 3.1.219 ", "https://")
     )
     assert (record.body is None) == (record.status == 204)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("POST /v2/{project_id}/training-jobs", ("TestModelArtsJob", Phase.STARTING, "Creating", "", 1, 0)),
+        (
+            f"GET {JOB}",
+            ("trainjob--py14_mem06-108", Phase.FAILED, "CreateFailed", "obs://test/train_output/", 1, 1),
+        ),
+    ],
+)
+def test_the_references_own_answers(call, expected):
+    """Not through the double: what the client reads out of the samples as they stand."""
+    found = view.status_of(KNOWN.of(call).body, Handle("modelarts", ("r", "p", "id")), 0)
+    shown = (found.name, found.phase, found.detail, found.train_url, found.cards, found.restarts)
+    assert shown == expected
+
+
+def test_the_references_own_events():
+    events = KNOWN.of(f"GET {JOB}/events").body["events"]
+    assert view.event_text(events) == "Training job failed."
 
 
 @pytest.mark.parametrize("code", CODES)
@@ -350,6 +373,7 @@ def test_places_that_are_not_there(double, missing, code):
         ({"page": 1}, "2788"),
         ({"filters": [{"key": "colour", "operator": "in", "value": ["x"]}]}, "2807"),
         ({"filters": [{"key": "name", "operator": "is", "value": ["x"]}]}, "2808"),
+        ({"filters": [{"key": "name", "operator": "in", "value": ["x"]}]}, "2808"),
         ({"filters": [{"key": "phase", "operator": "in", "value": ["running"]}]}, "2809"),
     ],
 )

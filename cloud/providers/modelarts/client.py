@@ -160,7 +160,8 @@ class ModelArts:
         return Handle(self.name, (self.session.place, self.session.project, answer["metadata"]["id"]))
 
     def find(self, job: Job) -> Handle | None:
-        found = self.search([{"key": "name", "operator": "in", "value": [job.name]}], job.workspace_id)
+        """By `like`, the one operator that the reference shows with names: it also finds names that contain this one."""
+        found = self.search([{"key": "name", "operator": "like", "value": [job.name]}], job.workspace_id)
         return next((self.handle(item) for item in found if item["metadata"].get("name") == job.name), None)
 
     def search(self, filters: list[dict[str, Any]], workspace_id: str) -> Iterator[dict[str, Any]]:
