@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud import bucket as buckets
 from cloud import handle as handles
 from cloud import package as packages
 from cloud import providers
@@ -348,6 +349,26 @@ def test_what_modelarts_refuses(rig, case):
     said = refused(rig, **changes)
     assert [part for part in parts if part not in said and part != "401"] == [], said
     assert "test-sk-hush" not in said
+
+
+@on_modelarts
+def test_places_have_to_be_there(rig):
+    """ModelArts' user manual, Creating a Training Job: code, data and the folder of results exist before the job."""
+
+    def exists(url: str) -> bool:
+        store, key = places.locate(url)
+        return store.stat(key) is not None
+
+    rig.double.exists = exists
+    job, provider = rig.named("job-one"), rig.provider
+    job = provider.complete(replace(job, log_url=f"{rig.job.train_url}logs/"))
+    with pytest.raises(Refused, match="2802"):
+        provider.create(job, PACKAGE)
+    packages.sync(PACKAGE, job.code_url)
+    with pytest.raises(Refused, match="2791.*does not exist"):
+        provider.create(job, PACKAGE)
+    buckets.make_folders(job)
+    assert rig.wait(provider.create(job, PACKAGE)).phase is Phase.SUCCEEDED
 
 
 OPENI = {

@@ -144,7 +144,7 @@ class ModelArtsDouble(Double):
         if call.method == "HEAD" or not match:
             raise Refusal("APIGW.0301")
         if match[1] != self.access_key:
-            raise unauthorized("unknown key", self, "LTAI5tDvssj9BBMtAGT3HoTT", match[1])
+            raise unauthorized("unknown key", self, "ACCESS-KEY", match[1])
         sent = call.headers["x-sdk-date"]
         date = datetime.strptime(sent, "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
         if abs(date.timestamp() - self.now()) > SKEW_S:
