@@ -97,11 +97,16 @@ class ModelArts:
             yield bucket.check_endpoint(endpoint, self.session.real_region)
 
     def bucket_needs(self, job: Job) -> bucket.Needs:
-        """Jobs read object buckets of their own region without default encryption, and want an empty log folder.
+        """Object buckets of the job's region without default encryption, and an empty folder for logs.
 
         User guide: Creating a Training Job, Prerequisites and Persistent Log Saving; Creating an OBS Bucket.
         """
-        return bucket.Needs(self.session.real_region, False, False, True)
+        return bucket.Needs(
+            region=self.session.real_region,
+            takes_encrypted=False,
+            takes_file_systems=False,
+            wants_empty_logs=True,
+        )
 
     def price(self, job: Job) -> Price | None:
         """None: flavors carry a billing code and a number of units, and no call tells an amount."""
@@ -160,7 +165,7 @@ class ModelArts:
         return Handle(self.name, (self.session.place, self.session.project, answer["metadata"]["id"]))
 
     def find(self, job: Job) -> Handle | None:
-        """By `like`, the one operator that the reference shows with names: it also finds names that contain this one."""
+        """By `like`, the operator that the reference shows with names: it also finds longer names."""
         found = self.search([{"key": "name", "operator": "like", "value": [job.name]}], job.workspace_id)
         return next((self.handle(item) for item in found if item["metadata"].get("name") == job.name), None)
 
