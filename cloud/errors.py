@@ -25,7 +25,8 @@ class ServiceError(MindLiftError, RuntimeError):
     def __init__(self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0):
         self.service, self.code, self.message, self.http = service, str(code), message, http
         text = " ".join(f"{message}".split())
-        super().__init__(f"{what}: {service} answered {code}: {text}" + (f"; {hint}" if hint else ""))
+        said = f"{what}: {service} answered {code}" + (f": {text}" if text else "")
+        super().__init__(f"{said.rstrip('.')}; {hint}" if hint else said)
 
 
 class Refused(ServiceError):
@@ -58,9 +59,20 @@ class NoSuchJob(Refused):
 
 
 class LogNotThere(Refused):
-    """There is no log; `is_final`: there will be none, because it was cleared or is not kept."""
+    """A log that the service does not have: not yet, or (`is_final`) never."""
 
-    is_final = False
+    def __init__(
+        self,
+        service: str,
+        what: str,
+        code: str,
+        message: str,
+        hint: str = "",
+        http: int = 0,
+        is_final: bool = False,
+    ):
+        super().__init__(service, what, code, message, hint, http)
+        self.is_final = is_final
 
 
 def shortened(problem: object, hidden: Sequence[str]) -> str:

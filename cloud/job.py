@@ -288,6 +288,39 @@ def resolve_secrets(job: Job, env: Mapping[str, str] | None = None) -> dict[str,
     return found
 
 
+OWN_OPTIONS = ("net", "dataset", "pretrained")  # keys of a job
+PLACES = (
+    "data_url",
+    "train_url",
+    "resume_url",
+    "multi_data_url",
+    "pretrain_url",
+    "ckpt_url",
+    "result_url",
+    "model_url",
+)  # what platforms pass
+
+
+def repeated(job: Job) -> list[str]:
+    """Options of `recipe` that the job or its platform gives as well, each as a line that says what to do.
+
+    A service refuses an option that comes twice, or keeps one of the two without a word.
+    """
+    found = []
+    for name in job.recipe:
+        option = name.replace("-", "_")
+        if option in OWN_OPTIONS:
+            found.append(f"recipe.{name} comes twice: write it as {option}, outside of recipe")
+        elif option == "enable_modelarts":
+            found.append(f"recipe.{name} comes twice: every job has it already")
+        elif option in PLACES:
+            found.append(
+                f"recipe.{name} is the platform's: leave it out, and set data_url, train_url, pretrained"
+            )
+    options = [name.replace("-", "_") for name in job.recipe]
+    return found + [f"recipe.{name} comes twice" for name in sorted(set(options)) if options.count(name) > 1]
+
+
 def as_text(value: Any) -> str:
     """A value as train.py reads it on a command line."""
     if isinstance(value, (list, tuple)):

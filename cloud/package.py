@@ -9,14 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from cloud.errors import JobError
 from cloud.job import Job
 from src.model_utils.code_revision import REVISION_FILE
 from src.model_utils.moxing_shim.places import locate
+from src.model_utils.moxing_shim.store import Entry, Store
 from src.model_utils.moxing_shim.url import as_folder, join
 
 UPLOADS = 16  # at a time
+DIGESTS = ".digests.json"  # beside the folder of the code
 LEFT_OUT = ("tests/", "benchmarks/", ".ci/")  # a job runs none of it
 
 
@@ -119,17 +122,61 @@ def placed(job: Job, package: Package) -> Job:
 
 
 def sync(package: Package, url: str) -> Sync:
-    """Make `url` hold exactly these files. What is there with the same content is not sent again."""
+    """Make `url` hold exactly these files. What is there with the same content is not sent again.
+
+    Where a store encrypts, ETags are no digests of the content: then a note beside the folder, written last,
+    says which content each ETag stands for.
+    """
     store, prefix = locate(url)
     prefix = as_folder(prefix)
-    there = {entry.key[len(prefix) :]: entry for entry in store.walk(prefix)}
+    note = f"{prefix.rstrip('/')}{DIGESTS}"
+    there = entries(store, prefix)
+    is_odd = any(name in there and not is_same(there[name], data) for name, data in package.files.items())
+    known = read_digests(store, note) if is_odd else {}
     wanted = {
         name: data
         for name, data in package.files.items()
-        if name not in there or there[name].etag != hashlib.md5(data).hexdigest()
+        if not is_same(there.get(name), data) and not is_known(there.get(name), data, known.get(name))
     }
     gone = [prefix + name for name in there if name not in package.files]
     with ThreadPoolExecutor(UPLOADS) as pool:
-        list(pool.map(lambda name: store.write(prefix + name, wanted[name]), wanted))
+        written = dict(zip(wanted, pool.map(lambda name: store.write(prefix + name, wanted[name]), wanted)))
         list(pool.map(store.remove, gone))
+    if wanted:
+        write_digests(store, note, {**there, **written}, package)
     return Sync(len(wanted), sum(map(len, wanted.values())), len(package.files) - len(wanted), len(gone))
+
+
+def entries(store: Store, prefix: str) -> dict[str, Entry]:
+    return {entry.key[len(prefix) :]: entry for entry in store.walk(prefix)}
+
+
+def is_same(entry: Entry | None, data: bytes) -> bool:
+    return entry is not None and entry.etag == hashlib.md5(data).hexdigest()
+
+
+def is_known(entry: Entry | None, data: bytes, digest: object) -> bool:
+    """`digest` is [ETag, SHA-256] of the note."""
+    return entry is not None and entry.etag != "" and digest == [entry.etag, hashlib.sha256(data).hexdigest()]
+
+
+def read_digests(store: Store, key: str) -> dict[str, Any]:
+    """Empty without a note, or with one that is no note."""
+    if store.stat(key) is None:
+        return {}
+    try:
+        found = json.loads(store.read(key))
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def write_digests(store: Store, key: str, there: dict[str, Entry], package: Package) -> None:
+    """Only where an ETag is no digest."""
+    odd = {
+        name: [there[name].etag, hashlib.sha256(data).hexdigest()]
+        for name, data in package.files.items()
+        if there[name].etag and not is_same(there[name], data)
+    }
+    if odd:
+        store.write(key, json.dumps(odd).encode())

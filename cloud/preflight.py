@@ -28,7 +28,7 @@ def online_checks(job: Job, package: Package, provider: Provider) -> Iterator[Ch
     """What the store and the service say."""
     if is_remote(job.train_url):
         with provider.reach_store():
-            yield from bucket.check(job)
+            yield from bucket.check(job, provider.bucket_needs(job))
     yield from provider.check(job, package)
 
 

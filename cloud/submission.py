@@ -15,7 +15,6 @@ from cloud.job import Job
 from cloud.package import Package
 from cloud.patience import Patience
 from cloud.providers.base import Check, Provider
-from src.model_utils.moxing_shim.url import is_remote
 
 QUOTA = "quota"  # the check that fails while too many jobs run
 POLL_S = 60.0
@@ -73,6 +72,6 @@ class Submission:
                 done = packages.sync(package, job.code_url)
                 sent = f"{done.sent} files sent ({show.size(done.sent_bytes)}), {done.kept} there already"
                 self.say(f"code: {sent} -> {job.code_url}")
-            if is_remote(job.train_url):
+            if self.provider.bucket_needs(job):
                 bucket.make_folders(job)
             return create_once(self.provider, job, package, self.patience)

@@ -27,6 +27,16 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Needs:
+    """What a service asks of the buckets that its jobs use."""
+
+    region: str = ""  # '': any, or not known
+    takes_encrypted: bool = True
+    takes_file_systems: bool = True
+    wants_empty_logs: bool = False
+
+
+@dataclass(frozen=True)
 class Status:
     """A job as its service sees it now. Times are seconds since the epoch, 0 for not yet."""
 
@@ -109,6 +119,9 @@ class Provider(Protocol):
 
     def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
         """What the request alone shows to be wrong. Opens no connection."""
+
+    def bucket_needs(self, job: Job) -> Needs | None:
+        """What the service asks of the buckets of a job; None where it does not reach them by itself."""
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
         """What would make the service refuse the job, or the job fail, found out by asking it."""

@@ -230,8 +230,7 @@ def raising(error: Exception) -> Callable[[], None]:
 
 
 NO_LOG = LogNotThere("ModelArts", "log", "ModelArts.2818", "the log file is not generated")
-CLEARED = LogNotThere("ModelArts", "log", "ModelArts.2819", "the log file has been cleared")
-CLEARED.is_final = True
+CLEARED = LogNotThere("ModelArts", "log", "ModelArts.2819", "the log file has been cleared", is_final=True)
 NO_RIGHT = Refused("ModelArts", "log", "ModelArts.0108", "no permission", "", 403)
 
 

@@ -124,7 +124,7 @@ def test_where_an_own_image_writes_is_found_again():
 )
 def test_the_advice_names_a_flavor_that_fits(flavor):
     kind = flavor.partition("4xlarge")[0]
-    found = request.machine(Job(flavor=flavor, cards=8))
+    found = request.machine(Job(flavor=flavor, cards=8, pool_id="pool-1" if "pool" in flavor else ""))
     assert (found.ok, found.advice) == (False, f"use {kind}8xlarge")
 
 
@@ -200,7 +200,7 @@ def test_a_handle_is_enough(double):
     assert other.show(handles.parse(str(handle))) == service.show(handle)
     other.cancel(handle)
     assert other.show(handle).phase is Phase.STOPPED
-    with pytest.raises(Refused, match="2784"):
+    with pytest.raises(Refused, match="2786.*another-project.*look at project_id"):  # error_codes.rst, 404
         other.show(Handle("modelarts", (handle.parts[0], "another-project", handle.id)))
 
 
@@ -270,7 +270,7 @@ def test_a_handle_tells_where_the_store_is(double, env):
 
 def test_a_wrong_secret_key(double, env):
     env.setenv("HUAWEICLOUD_SDK_SK", "not-the-secret")
-    with pytest.raises(Refused, match="verify aksk signature fail; look at the access key") as info:
+    with pytest.raises(Refused, match="verify aksk signature fail.*look at the access key") as info:
         created(double)
     shown = "".join(traceback.format_exception(info.type, info.value, info.tb))
     assert "not-the-secret" not in shown
@@ -279,7 +279,9 @@ def test_a_wrong_secret_key(double, env):
 
 def test_an_unknown_access_key(double, env):
     env.setenv("HUAWEICLOUD_SDK_AK", "nobodys-key")
-    with pytest.raises(Refused, match="AK does not exist; look at the access key"):
+    with pytest.raises(
+        Refused, match=r"ak \*\*\* not exist; look at the access key"
+    ):  # the service repeats it
         created(double)
 
 
@@ -312,10 +314,10 @@ def test_overload_tells_code_and_pause(double, status, method):
     """A GET's 429, too: by itself the SDK loses what the service says."""
     service, handle = created(double)
     double.fail_next(1, status, retry_after=7)
-    with pytest.raises(Overloaded, match="the service is busy") as info:
+    with pytest.raises(Overloaded) as info:
         service.show(handle) if method == "GET" else service.find(job_of(double))
     assert info.value.retry_after_s == 7
-    assert info.value.code == f"ModelArts.{2799 if status == 429 else 2700}"
+    assert info.value.code == {429: "ModelArts.2799", 500: "ModelArts.0010", 503: "503"}[status]
     assert service.show(handle).name == "first"
 
 
@@ -390,7 +392,7 @@ def test_cancel_excuses_only_a_job_that_has_ended(double):
 def test_a_good_job_passes_all_checks(double):
     job = job_of(double)
     found = list(provider(job).check(job, PACKAGE))
-    assert {check.ok for check in found} == {True}, [check for check in found if not check.ok]
+    assert [check.name for check in found if not check.ok] == ["price"], "the service tells none"
     assert {"credentials", "clock", "project", "flavor", "engine", "quota", "name", "train_url"} <= {
         c.name for c in found
     }
@@ -439,7 +441,7 @@ def test_what_may_not_be_asked_is_unknown(double):
     job = job_of(double)
     found = {check.name: check for check in provider(job).selfcheck(job)}
     assert (found["quota"].ok, found["engine"].ok, found["flavor"].ok) == (None, None, True)
-    assert "no right to get training-quotas" in found["quota"].says
+    assert "do not have permission to perform GET training-quotas" in found["quota"].says
 
 
 def test_checks_end_where_the_service_does(double, env):

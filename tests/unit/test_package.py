@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from cloud import package
 from cloud.errors import JobError
 from cloud.job import Job
-from src.model_utils.moxing_shim import file
+from src.model_utils.moxing_shim import file, places
 
 
 @pytest.fixture
@@ -102,3 +103,47 @@ def test_each_version_has_a_folder_of_its_own(checkout):
     job = package.placed(Job(code_url="obs://bucket/code/"), found)
     assert job.code_url == f"obs://bucket/code/{found.sha256[:12]}/mindlift/"
     assert package.placed(Job(), found).code_url == ""
+
+
+class Encrypting:
+    """A store whose ETags are no digests of the content, as under encryption with a key of one's own."""
+
+    def __init__(self, store):
+        self.store, self.written = store, []
+
+    def __getattr__(self, name):
+        return getattr(self.store, name)
+
+    def walk(self, folder):
+        return (replace(entry, etag=entry.etag[::-1]) for entry in self.store.walk(folder))
+
+    def write(self, key, data):
+        self.written.append(key)
+        found = self.store.write(key, data)
+        return replace(found, etag=found.etag[::-1])
+
+
+def test_encrypted_code_is_not_sent_again(checkout, url, monkeypatch):
+    """AWS API reference, Object: the ETag of an object under SSE-KMS or SSE-C is no MD5 of its data."""
+    stores = []
+
+    def locate(where):
+        store, key = places.locate(where)
+        stores.append(Encrypting(store))
+        return stores[-1], key
+
+    monkeypatch.setattr(package, "locate", locate)
+    first = package.collect(checkout, "train.py", False)
+    assert package.sync(first, f"{url}/code").sent == 5
+    assert package.sync(first, f"{url}/code") == package.Sync(0, 0, 5, 0)
+    file.write(f"{url}/code/train.py", "changed by somebody")
+    assert package.sync(first, f"{url}/code").sent == 1
+    assert package.sync(first, f"{url}/code").sent == 0
+    file.write(f"{url}/code.digests.json", "no note")
+    assert package.sync(first, f"{url}/code").sent == 5
+    assert stores[0].written[-1] == "code.digests.json", "the note comes last"
+
+
+def test_no_note_where_etags_are_digests(checkout, url):
+    package.sync(package.collect(checkout, "train.py", False), f"{url}/code")
+    assert not file.exists(f"{url}/code.digests.json")

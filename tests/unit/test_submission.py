@@ -44,6 +44,9 @@ class Service:
         self.done.append("check")
         yield from self.looks.pop(0) if len(self.looks) > 1 else self.looks[0]
 
+    def bucket_needs(self, job) -> None:
+        return None
+
     def price(self, job) -> Price | None:
         self.done.append("price")
         return self.costs

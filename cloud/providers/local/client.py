@@ -102,6 +102,9 @@ class Local:
                 "leave retries out; submitted again, the job continues",
             )
 
+    def bucket_needs(self, job: Job) -> None:
+        """A store of its own takes every bucket."""
+
     def price(self, job: Job) -> Price | None:
         return Price(0.0, "CNY")
 

@@ -24,8 +24,10 @@ def account_checks(session: Session, job: Job) -> Iterator[Check]:
         "use the keys", "list_training_jobs", "ListTrainingJobsRequest", body={"offset": 0, "limit": 1}
     )
     yield Check("credentials", True, f"accepted for project {session.project} at {session.place}")
-    yield asked("flavor", lambda: check_flavor(flavors(session), job))
-    yield asked("engine", lambda: check_engine(engines(session), job))
+    yield asked("flavor", lambda: check_flavor(session.flavors(), job))
+    if not job.pool_id and job.flavor:
+        yield asked("price", lambda: billing(session.flavors(), job))
+    yield asked("engine", lambda: check_engine(session.engines(), job))
     if job.image:
         yield Check(
             "image", None, f"{job.image}: SWR is not asked; a tag that is missing shows when the job starts"
@@ -52,18 +54,6 @@ def clock(session: Session) -> Check:
     return clock_check(answer.headers.get("Date"), SERVICE)
 
 
-def flavors(session: Session) -> list[dict[str, Any]]:
-    answer = session.call(
-        "list flavors", "show_training_job_flavors", "ShowTrainingJobFlavorsRequest", flavor_type="Ascend"
-    )
-    return answer.get("flavors") or []
-
-
-def engines(session: Session) -> list[dict[str, Any]]:
-    answer = session.call("list engines", "show_training_job_engines", "ShowTrainingJobEnginesRequest")
-    return answer.get("items") or []
-
-
 def check_flavor(known: list[dict[str, Any]], job: Job) -> Check:
     names = [described(item) for item in known]
     if job.pool_id:
@@ -75,15 +65,25 @@ def check_flavor(known: list[dict[str, Any]], job: Job) -> Check:
     found = next((item for item in known if item.get("flavor_id") == job.flavor), None)
     if found is None:
         return Check("flavor", False, f"the service has no {job.flavor}", f"it has {listed(names)}")
-    count, most = unit_count(found.get("flavor_info") or {}), found.get("max_num") or 0
+    about = found.get("flavor_info") or {}
+    count, most = unit_count(about), found.get("max_num") or about.get("max_num") or 0
     if count and count != job.cards:
-        return Check("flavor", False, f"{job.cards} cards asked of {job.flavor}, which has {count}",
-                     "choose another flavor or number of cards")  # fmt: skip
+        says = f"{job.cards} cards asked of {job.flavor}, which has {count}"
+        return Check("flavor", False, says, "choose another flavor or number of cards")
     if most and job.nodes > most:
-        return Check(
-            "flavor", False, f"{job.nodes} nodes asked of {job.flavor}, which gives {most}", "use fewer"
-        )
+        says = f"{job.nodes} nodes asked of {job.flavor}, which gives {most}"
+        return Check("flavor", False, says, "use fewer")
     return Check("flavor", True, f"{job.flavor} is there")
+
+
+def billing(known: list[dict[str, Any]], job: Job) -> Check:
+    """The service tells a code and a number of units of a flavor, but no amount of money."""
+    found: dict[str, Any] = next((item for item in known if item.get("flavor_id") == job.flavor), {})
+    about = found.get("billing") or {}
+    if not about.get("code"):
+        return Check("price", None, "the service tells no price")
+    says = f"the service tells no amount: it bills {about.get('unit_num') or 1} x {about['code']} per node"
+    return Check("price", None, says, "the price list of the region has the amount of that code")
 
 
 def described(flavor: dict[str, Any]) -> str:
@@ -91,16 +91,27 @@ def described(flavor: dict[str, Any]) -> str:
     return f"{flavor.get('flavor_id')}" + (f" ({count} cards)" if count else "")
 
 
+def name_of(engine: dict[str, Any]) -> str:
+    return f"{engine.get('engine_name')}/{engine.get('engine_version')}"
+
+
+def about_engine(engine: dict[str, Any]) -> str:
+    """NAME/VERSION, in which mode it runs and as whom, as far as the service tells."""
+    user = str(engine.get("run_user") or "")
+    notes = [*(["v1"] if engine.get("v1_compatible") else []), *([f"user {user}"] if user else [])]
+    return name_of(engine) + (f" ({', '.join(notes)})" if notes else "")
+
+
 def check_engine(known: list[dict[str, Any]], job: Job) -> Check:
-    names = [f"{item.get('engine_name')}/{item.get('engine_version')}" for item in known]
-    ascend = [name for name in names if name.startswith(f"{PRESET}/")]
+    ascend = [about_engine(item) for item in known if item.get("engine_name") == PRESET]
     if not job.engine:
-        return Check("engine", bool(ascend) or bool(job.image), f"of {PRESET} there is {listed(ascend)}",
-                     "use an own image")  # fmt: skip
-    is_there = job.engine in names
-    return Check(
-        "engine", is_there, f"{job.engine} is {'' if is_there else 'not '}there", f"there is {listed(ascend)}"
-    )
+        is_well = bool(ascend) or bool(job.image)
+        return Check("engine", is_well, f"of {PRESET} there is {listed(ascend)}", "use an own image")
+    found = next((item for item in known if name_of(item) == job.engine), None)
+    if found is None:
+        return Check("engine", False, f"{job.engine} is not there", f"there is {listed(ascend)}")
+    platform = "modelarts-v1" if found.get("v1_compatible") else "modelarts-v2"
+    return Check("engine", True, f"{about_engine(found)} is there: the job meets {platform}")
 
 
 def check_quota(session: Session) -> Check:

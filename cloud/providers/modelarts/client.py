@@ -9,14 +9,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cloud import bucket
 from cloud.errors import JobError, NoAnswer, Refused, ServiceError
 from cloud.handle import Handle
 from cloud.job import Job, resolve_secrets
 from cloud.package import Package
-from cloud.providers.base import Check, LogPage, Output, Plan, Status
-from cloud.providers.modelarts import logs, request, view
-from cloud.providers.modelarts.account import account_checks
-from cloud.providers.modelarts.failures import HAS_ENDED
+from cloud.probe import Probe
+from cloud.providers.base import Check, LogPage, Needs, Output, Plan, Price, Question, Status
+from cloud.providers.modelarts import logs, questions, request, view
+from cloud.providers.modelarts.account import account_checks, name_of
+from cloud.providers.modelarts.codes import HAS_ENDED, OVER_QUOTA
+from cloud.providers.modelarts.effects import EFFECTS
 from cloud.providers.modelarts.keys import read_keys
 from cloud.providers.modelarts.session import Session
 from cloud.providers.modelarts.states import words_for
@@ -38,6 +41,8 @@ class ModelArts:
 
     name = "modelarts"
     longest_poll_s = 15.0
+    effects = EFFECTS
+    full_codes = frozenset({OVER_QUOTA})
 
     def __init__(self, session: Session):
         self.session = session
@@ -74,11 +79,42 @@ class ModelArts:
         set_auth(ak=keys.access_key, sk=keys.secret_key, security_token=keys.token or None,
                  server=f"https://obs.{region}.myhuaweicloud.com")  # fmt: skip
 
-    def plan(self, job: Job, package: Package) -> Plan:
-        return Plan(request.body(job, dict.fromkeys(job.secrets, "***")), "modelarts-v2")
+    def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
+        """Asks nothing; of the engine it knows what a check has heard."""
+        known = {name_of(item): item for item in self.session.lists.get("engines", [])}
+        is_v1 = bool(known.get(job.engine, {}).get("v1_compatible"))
+        body = request.body(job, dict.fromkeys(job.secrets, "***"))
+        return Plan(body, "modelarts-v1" if is_v1 else "modelarts-v2")
+
+    def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
+        """What the request, the environment and the secrets alone show. Sends nothing."""
+        yield from request.checks(job, package)
+        with contextlib.suppress(JobError):  # a secret that is not there is another check's
+            for problem in request.secret_problems(resolve_secrets(job, self.session.env)):
+                yield Check("secrets", False, problem, "shorten or change it")
+        endpoint = next(
+            (self.session.env[name] for name in settings.ENDPOINTS if self.session.env.get(name)), ""
+        )
+        if endpoint and self.session.real_region:
+            yield bucket.check_endpoint(endpoint, self.session.real_region)
+
+    def bucket_needs(self, job: Job) -> Needs:
+        """Object buckets of the job's region without default encryption, and an empty folder for logs.
+
+        User guide: Creating a Training Job, Prerequisites and Persistent Log Saving; Creating an OBS Bucket.
+        """
+        return Needs(
+            region=self.session.real_region,
+            takes_encrypted=False,
+            takes_file_systems=False,
+            wants_empty_logs=True,
+        )
+
+    def price(self, job: Job) -> Price | None:
+        """None: flavors carry a billing code and a number of units, and no call tells an amount."""
+        return None
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
-        yield from request.checks(job, package)
         yield from self.of_service(job, self.check_name, self.check_train_url)
 
     def selfcheck(self, job: Job) -> Iterator[Check]:
@@ -97,13 +133,18 @@ class ModelArts:
 
     def check_name(self, job: Job) -> Check:
         """The service's own word: it also knows the names of jobs that are not listed for me."""
-        answer = self.session.call(
-            "check the name", "validate_training_job_name", "ValidateTrainingJobNameRequest",
-            job_name=job.name, workspace_id=job.workspace_id,
-        )  # fmt: skip
+        try:
+            about = ("validate_training_job_name", "ValidateTrainingJobNameRequest")
+            answer = self.session.call(
+                "check the name", *about, job_name=job.name, workspace_id=job.workspace_id
+            )
+        except Refused as err:  # not every edition of the service has this call, nor every account the right
+            other = self.find(job)
+            text = f"{job.name} is the name of {other}" if other else f"{job.name} is on no list; {err}"
+            return Check("name", False if other else None, text, "choose another name, or leave it out")
         taken = bool(answer.get("is_duplicate"))
-        return Check("name", not taken, f"{job.name} is " + (f"the name of {self.find(job) or 'another job'}" if taken else "free"),
-                     "choose another name, or leave it out")  # fmt: skip
+        text = f"{job.name} is " + (f"the name of {self.find(job) or 'another job'}" if taken else "free")
+        return Check("name", not taken, text, "choose another name, or leave it out")
 
     def check_train_url(self, job: Job) -> Check:
         for status in self.list(ACTIVE):
@@ -126,7 +167,8 @@ class ModelArts:
         return Handle(self.name, (self.session.place, self.session.project, answer["metadata"]["id"]))
 
     def find(self, job: Job) -> Handle | None:
-        found = self.search([{"key": "name", "operator": "in", "value": [job.name]}], job.workspace_id)
+        """By `like`, the operator that the reference shows with names: it also finds longer names."""
+        found = self.search([{"key": "name", "operator": "like", "value": [job.name]}], job.workspace_id)
         return next((self.handle(item) for item in found if item["metadata"].get("name") == job.name), None)
 
     def search(self, filters: list[dict[str, Any]], workspace_id: str) -> Iterator[dict[str, Any]]:
@@ -192,6 +234,11 @@ class ModelArts:
         filters = [{"key": "phase", "operator": "in", "value": words}] if words else []
         found = self.search(filters, self.session.job.workspace_id)
         return (view.status_of(item, self.handle(item), time.time()) for item in found)
+
+    def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
+        probe.redactor.hidden = [*self.session.hidden(), self.session.project]
+        self.session.probe = probe
+        return questions.questions(self, job, handle)
 
     def output(self, handle: Handle, folder: Path) -> Output:
         if self.reaches_store:

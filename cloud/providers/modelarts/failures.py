@@ -6,32 +6,26 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
+from cloud import codes
+from cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
+from cloud.providers.modelarts.codes import CODES, HAS_ENDED, KEYS, LOG_NOT_THERE, NO_SUCH_JOB, NOT_READY
 
+__all__ = ["HAS_ENDED", "NOT_READY", "NO_SUCH_JOB", "SERVICE", "refusal", "translated"]
 SERVICE = "ModelArts"
-NO_SUCH_JOB = "ModelArts.2775"
-HAS_ENDED = "ModelArts.2796"
-NOT_READY = "ModelArts.2776"
-ADVICE = {
-    "ModelArts.2751": "choose another name, or leave name out",
-    "ModelArts.2753": "train_url and data_url have to be folders of a bucket of this region, and no other job may write to train_url",
-    "ModelArts.2757": "look at code_url", "ModelArts.2758": "look at boot_file",
-    "ModelArts.2759": "keep data out of the repository", "ModelArts.2760": "keep data out of the repository",
-    "ModelArts.2761": "keep data out of the repository", "ModelArts.2763": "the flavor does not fit the engine; see selfcheck",
-    "ModelArts.2773": "look at the bucket's policy and at what ModelArts' agency may read", "ModelArts.2780": "selfcheck lists the engines",
-    "ModelArts.2781": "selfcheck lists the flavors", "ModelArts.2784": "look at the keys and the project",
-    "ModelArts.2785": "authorise ModelArts to use OBS (console: Settings, Authorization)",
-    "ModelArts.2788": "a value of the request is not valid; `plan` shows the request", "ModelArts.2791": "paths are obs://bucket/folder/",
-    "ModelArts.2793": "look at nodes", HAS_ENDED: "the job is not in a phase for that; see status",
-}  # fmt: skip
 CLOCK = "set this machine's clock right: requests from 15 minutes on are refused"
-KEYS = "look at the access key, the secret key and the project"
+RIGHT = "the account needs the right to do this; look at its policies and at the project"
 
 
-def translated(what: str, request: Callable[[], Any], hidden: Sequence[str] = (), waits: Any = None) -> Any:
-    """`request()`; its failures as Refused, Overloaded or NoAnswer, without a cause that could show a key.
+def translated(
+    what: str,
+    request: Callable[[], Any],
+    hidden: Sequence[str] = (),
+    waits: Any = None,
+    call: str = "look up",
+) -> Any:
+    """`request()`; its failures as ServiceError or NoAnswer, without a cause that could show a key.
 
-    `waits()` is what the answer asked for in Retry-After, in seconds.
+    `waits()` is what the answer asked for in Retry-After, in seconds; `call` is the kind of call.
     """
     import requests
     from huaweicloudsdkcore.exceptions import exceptions as sdk
@@ -43,29 +37,50 @@ def translated(what: str, request: Callable[[], Any], hidden: Sequence[str] = ()
         return request()
     except sdk.ServiceResponseException as err:
         pause = waits() if waits else 0.0
-        raise refusal(what, err.status_code or 0, err.error_code or "", said(err.error_msg), pause) from None
+        status, code, message = err.status_code or 0, err.error_code or "", said(err.error_msg)
+        raise refusal(what, status, code, message, pause, call) from None
     except sdk.ConnectionException as err:
-        raise NoAnswer(f"{what}: {SERVICE} does not answer: {said(err.error_msg)}") from None
+        text = f"{what}: {SERVICE} does not answer: {said(err.error_msg)}"
+        raise NoAnswer(text, was_sent=not is_unsent(err.__context__)) from None
     except sdk.SdkException as err:
         raise of_sdk(what, said(err.error_msg)) from None
     except requests.RequestException as err:
-        raise NoAnswer(f"{what}: {SERVICE} does not answer: {said(err)}") from None
+        text = f"{what}: {SERVICE} does not answer: {said(err)}"
+        raise NoAnswer(text, was_sent=not is_unsent(err)) from None
     except (ValueError, TypeError, AttributeError, KeyError) as err:  # the SDK trusts whatever comes
         raise NoAnswer(f"{what}: {SERVICE}'s answer can't be read ({type(err).__name__})") from None
 
 
-def refusal(what: str, status: int, code: str, message: str, pause_s: float = 0.0) -> ServiceError:
-    """The error of an answer with a status of 400 or more."""
+def is_unsent(problem: BaseException | None) -> bool:
+    """Whether there was no connection to send anything on: refused, without a route, without an address."""
+    import requests
+    from urllib3.exceptions import ConnectTimeoutError, NewConnectionError
+
+    if isinstance(problem, requests.ConnectTimeout):
+        return True
+    reasons = [getattr(part, "reason", None) for part in getattr(problem, "args", ())]
+    return any(isinstance(reason, (NewConnectionError, ConnectTimeoutError)) for reason in reasons)
+
+
+def refusal(
+    what: str, status: int, code: str, message: str, pause_s: float = 0.0, call: str = "look up"
+) -> ServiceError:
+    """The error of an answer with a status of 400 or more, or of a 204 to who asks for a log."""
     code = code or str(status)
-    if status == 429 or status >= 500 or code in ("429", "ModelArts.2799"):
-        return Overloaded(SERVICE, what, code, message, "", status, pause_s)
+    known = codes.of(CODES, code)
+    hint = known.advice if known else ""
+    if call == "log" and code in LOG_NOT_THERE:
+        return LogNotThere(SERVICE, what, code, message, hint, status, LOG_NOT_THERE[code])
     if code == NO_SUCH_JOB:
-        return NoSuchJob(SERVICE, what, code, message, "`list` shows your jobs", status)
-    hint = ADVICE.get(code, "")
+        return NoSuchJob(SERVICE, what, code, message, hint, status)
+    if status == 429 or code == "429" or status >= 500 or (known and known.is_passing(call)):
+        leaves_doubt = status != 429 and (known.leaves_doubt if known else status >= 500)
+        nothing = code == "429" or not (leaves_doubt or status >= 500)
+        return Overloaded(SERVICE, what, code, message, "", status, pause_s, created_nothing=nothing)
     if status == 401:
-        hint = CLOCK if re.search(r"expired|skew|time", message, re.IGNORECASE) else KEYS
-    elif status == 403 and not hint:
-        hint = "the account needs the right to do this; look at its policies and at the project"
+        hint = CLOCK if re.search(r"signature expired|skew", message, re.IGNORECASE) else hint or KEYS
+    elif status == 403:
+        hint = hint or RIGHT
     return Refused(SERVICE, what, code, message, hint, status)
 
 
@@ -75,6 +90,8 @@ def of_sdk(what: str, message: str) -> ServiceError:
     status = int(found[1]) if found else 0
     code = re.search(r"error_code:([^,}\s]+)", message)
     if status == 429 or status >= 500:
-        return Overloaded("IAM", what, code[1] if code else str(status), message, "", status)
+        return Overloaded(
+            "IAM", what, code[1] if code else str(status), message, "", status, created_nothing=True
+        )
     hint = KEYS if status in (401, 403) else "name the project: --project_id or HUAWEICLOUD_SDK_PROJECT_ID"
     return Refused("IAM", what, code[1] if code else str(status or "project"), message, hint, status)

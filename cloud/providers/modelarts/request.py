@@ -2,22 +2,46 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cloud.job import Job, parameters
+from cloud.job import Job, parameters, repeated
 from cloud.package import Package
 from cloud.providers.base import Check
 from src.model_utils.moxing_shim.url import is_remote, parse
 
-CARDS = {"xlarge": 1, "2xlarge": 2, "4xlarge": 4, "8xlarge": 8}
+CARDS = {"xlarge": 1, "2xlarge": 2, "4xlarge": 4, "8xlarge": 8, "16xlarge": 16}  # 16: super nodes of a pool
+OF_POOL = "modelarts.pool.visual."
 NAMED_FLAVOR = re.compile(r"(modelarts\.(?:kat1|pool\.visual)\.)(\w*xlarge)")
 WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MOST_FILES, MOST_BYTES = 4096, 128 << 20  # of the code; pages disagree, these are the FAQ's
 MANY_FILES, MANY_BYTES = 1000, 50 << 20
-MOST_DESCRIPTION, MOST_VARIABLES, MOST_NAME, MOST_VALUE = 256, 100, 8192, 4096
+MOST_DESCRIPTION, MOST_VARIABLES, MOST_NAME, MOST_VALUE = 256, 100, 8192, 4096  # letters
+IMAGE = re.compile(r"[a-z0-9][a-z0-9_-]*/[\w./-]*\w:[\w.-]+", re.ASCII)  # organisation/name:tag
+MOST_CONSOLE_HOURS = 72
+STORE_KEYS = (
+    {"ACCESS_KEY_ID", "SECRET_ACCESS_KEY"},
+    {"OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY"},
+    {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
+)
+SWITCHES = ("true", "false")
+COUNTS = ("1", "2", "3")
+ANNOTATIONS: dict[str, tuple[str, ...]] = {  # of the SDK's JobMetadata; (): any text
+    "job_template": (),
+    "fault-tolerance/job-retry-num": COUNTS,
+    "fault-tolerance/job-unconditional-retry": SWITCHES,
+    "fault-tolerance/hang-retry": SWITCHES,
+    "fault-tolerance/hccl_op_retry": SWITCHES,
+    "fault-tolerance/pod-retry-num": COUNTS,
+    "jupyter-lab/enable": SWITCHES,
+    "tensorboard/enable": SWITCHES,
+    "mindstudio-insight/enable": SWITCHES,
+    "performance_diagnosis_enabled": SWITCHES,
+    "record/code-dir": (),
+}
 SWITCH = "MA_RUN_METHOD"  # the one variable of this prefix that users set
 
 
@@ -113,7 +137,17 @@ def retry_notes(job: Job) -> dict[str, str]:
         found = {
             "fault-tolerance/job-retry-num": str(job.retries), "fault-tolerance/job-unconditional-retry": "true",
         }  # fmt: skip
-    return {**found, **{name: str(value) for name, value in job.annotations.items()}}
+    return {**found, **{name: annotation(value) for name, value in job.annotations.items()}}
+
+
+def annotation(value: Any) -> str:
+    """YAML's true as the service writes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def whole_hours(job: Job) -> int:
+    """The service counts whole hours, one at least: `auto_stop` knows no other unit."""
+    return max(1, math.ceil(job.max_hours))
 
 
 def spec(job: Job) -> dict[str, Any]:
@@ -122,11 +156,7 @@ def spec(job: Job) -> dict[str, Any]:
     if job.log_url:
         found["log_export_path"] = {"obs_url": job_path(job.log_url)}
     if job.max_hours:
-        whole = job.max_hours == int(job.max_hours)
-        unit, duration = (
-            ("HOURS", int(job.max_hours)) if whole else ("MINUTES", max(1, round(job.max_hours * 60)))
-        )
-        found["auto_stop"] = {"time_unit": unit, "duration": duration}
+        found["auto_stop"] = {"time_unit": "HOURS", "duration": whole_hours(job)}
     return found
 
 
@@ -163,22 +193,37 @@ def places(job: Job) -> Iterator[Check]:
     for name in ("train_url", "code_url", *(["data_url"] if job.data_url else [])):
         url = getattr(job, name)
         yield Check(name, is_remote(url), f"{url or 'not set'}", "ModelArts needs obs://bucket/folder/")
-    engine_ok = bool(job.image) or ("/" in job.engine and all(job.engine.split("/", 1)))
-    yield Check("engine", engine_ok, job.engine or job.image or "not set",
-                "set engine: NAME/VERSION (selfcheck lists them), or image: organisation/image:tag")  # fmt: skip
+    engine_ok = "/" in job.engine and all(job.engine.split("/", 1))
+    advice = "set engine: NAME/VERSION (selfcheck lists them), or image: organisation/name:tag"
+    yield Check(
+        "engine", engine_ok if job.engine else bool(job.image), job.engine or job.image or "not set", advice
+    )
+    if job.image:
+        is_form = bool(IMAGE.fullmatch(job.image))
+        says = f"{job.image!r} is {'' if is_form else 'not '}organisation/name:tag"
+        yield Check("image", is_form, says, "name it as SWR does, without its host, with a tag")
 
 
 def machine(job: Job) -> Check:
     if not job.flavor and not job.pool_id:
         return Check("flavor", False, "neither flavor nor pool_id is set", "selfcheck lists the flavors")
-    has = cards_of(job.flavor)
+    is_pools = job.flavor.startswith(OF_POOL)
+    if job.flavor and bool(job.pool_id) != is_pools:
+        says = f"{job.flavor} is a flavor of {'a dedicated pool' if is_pools else 'the public pool'}"
+        advice = "set pool_id" if is_pools else f"leave pool_id out, or use {OF_POOL}{size_for(job.cards)}"
+        return Check("flavor", False, says, advice)
+    has, named = cards_of(job.flavor), NAMED_FLAVOR.match(job.flavor)
     if has is not None and has != job.cards:
-        match = NAMED_FLAVOR.match(job.flavor)
-        kind = match.group(1) if match else ""
-        fitting = [f"{kind}{size}" for size, count in CARDS.items() if count == job.cards]
-        return Check("flavor", False, f"{job.cards} cards asked of {job.flavor}, which has {has}",
-                     f"use {fitting[0]}" if fitting else "flavors have 1, 2, 4 or 8 cards; use more nodes")  # fmt: skip
+        kind, size = named.group(1) if named else "", size_for(job.cards)
+        says = f"{job.cards} cards asked of {job.flavor}, which has {has}"
+        fits = size and (is_pools or job.cards <= 8)
+        advice = f"use {kind}{size}" if fits else "flavors have 1, 2, 4 or 8 cards; use more nodes"
+        return Check("flavor", False, says, advice)
     return Check("flavor", True, f"{job.flavor or job.pool_id}: {job.nodes} x {job.cards} cards")
+
+
+def size_for(cards: int) -> str:
+    return next((size for size, count in CARDS.items() if count == cards), "")
 
 
 def code(package: Package) -> Check:
@@ -196,20 +241,63 @@ def code(package: Package) -> Check:
 
 
 def texts(job: Job) -> Iterator[Check]:
-    """A failed check for each text that the service would refuse, and one note."""
-    for problem in [*text_problems(job), *variable_problems(job)]:
+    """A failed check for each text that the service would refuse, and notes on what it does differently."""
+    for problem in repeated(job):
+        yield Check("recipe", False, problem)
+    for problem in [*text_problems(job), *annotation_problems(job), *variable_problems(job)]:
         yield Check("request", False, problem, "shorten or rename it")
-    if job.max_hours != int(job.max_hours):
-        yield Check("max_hours", None, "sent in minutes, but the SDK's documents know only hours",
-                    "give whole hours if the service refuses it")  # fmt: skip
+    yield from time_limit(job)
+    yield from restarts(job)
+
+
+def time_limit(job: Job) -> Iterator[Check]:
+    """Where the service's limit is another one than the job's."""
+    hours = whole_hours(job)
+    if job.max_hours and hours != job.max_hours:
+        yield Check(
+            "max_hours", None, f"{job.max_hours:g} h is sent as {hours} h: ModelArts counts whole hours"
+        )
+    if hours > MOST_CONSOLE_HOURS:
+        yield Check(
+            "max_hours", None, f"the console offers {MOST_CONSOLE_HOURS} h at most; the API names no limit"
+        )
+
+
+def restarts(job: Job) -> Iterator[Check]:
+    """The container of an own image has no keys of the store, unless the job gives them."""
+    retries = retry_notes(job).get("fault-tolerance/job-retry-num")
+    keys = {name.upper() for name in [*job.environment, *job.secrets]}
+    if has_own_start(job) and retries and not any(found <= keys for found in STORE_KEYS):
+        says = "a retry in a new container begins anew: an own image has no keys to read earlier results with"
+        advice = "give keys of the store as secrets: ACCESS_KEY_ID and SECRET_ACCESS_KEY"
+        yield Check("retries", None, says, advice)
 
 
 def text_problems(job: Job) -> Iterator[str]:
     if len(job.description) > MOST_DESCRIPTION:
         yield f"description has {len(job.description)} letters of {MOST_DESCRIPTION}"
-    for item in arguments(job, job.access != "direct"):
-        if not PARAMETER.fullmatch(item["name"]):
-            yield f"parameter {item['name']!r}: expected 1 to 64 letters, digits, - and _"
+    names = [item["name"] for item in arguments(job, job.access != "direct")]
+    for name in names:
+        if not PARAMETER.fullmatch(name):
+            yield f"parameter {name!r}: expected 1 to 64 letters, digits, - and _"
+
+
+def annotation_problems(job: Job) -> Iterator[str]:
+    for name, value in retry_notes(job).items():
+        choices = ANNOTATIONS.get(name)
+        if choices is None:
+            yield f"annotation {name!r} is none of ModelArts': {', '.join(ANNOTATIONS)}"
+        elif choices and value not in choices:
+            yield f"annotation {name} is {value!r}, expected one of {', '.join(choices)}"
+
+
+def secret_problems(secrets: Mapping[str, str]) -> Iterator[str]:
+    """What the service would refuse in the values of secrets, which no line shows."""
+    for name, value in secrets.items():
+        if "$" in value:
+            yield f"the value of secret {name} holds a $, which ModelArts refuses in variables"
+        if len(value) > MOST_VALUE:
+            yield f"the value of secret {name} has {len(value)} letters of {MOST_VALUE}"
 
 
 def variable_problems(job: Job) -> Iterator[str]:

@@ -5,17 +5,23 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud.errors import JobError
+from cloud.errors import JobError, NoAnswer
 from cloud.job import Job
-from cloud.providers.modelarts.failures import translated
+from cloud.probe import Exchange, Probe
+from cloud.providers.modelarts.codes import CALLS, NOT_READY
+from cloud.providers.modelarts.failures import refusal, translated
 from cloud.providers.modelarts.keys import PROJECT, read_keys, read_project
 
 TIMEOUT_S = (10.0, 60.0)  # connect, read
 REGIONS = ("HUAWEICLOUD_REGION", "OS_REGION_NAME")
+HOST = re.compile(r"modelarts\.([a-z0-9-]+)\.myhuaweicloud\.(?:com|cn)")
+ELSEWHERE = "HUAWEICLOUD_SDK_REGION_MODELARTS_"  # with a region: the SDK's variable for another address
+NO_CONTENT = 204  # to who asks for a log: it is not ready
 LOGGER = "HuaweiCloud-SDK-ModelArtsClient"  # without a handler it writes to stderr, beside our one line
 
 
@@ -31,6 +37,9 @@ class Session:
         self.region = job.region or next((self.env[name] for name in REGIONS if self.env.get(name)), "")
         self.retry_after_s = 0.0
         self.others: dict[tuple[str, str], Session] = {}
+        self.lists: dict[str, list[dict[str, Any]]] = {}  # what the service offers, as far as it was asked
+        self.probe: Probe | None = None
+        self.asked: tuple[str, Mapping[str, Any]] = "", {}  # the call that is under way
         self._client: Any = None
 
     @property
@@ -49,7 +58,16 @@ class Session:
         if (place, project) not in self.others:
             job = self.job.replace(endpoint=endpoint, region=region, project_id=project)
             self.others[place, project] = Session(job, self.env, self.timeout_s)
+        self.others[place, project].probe = self.probe
         return self.others[place, project]
+
+    @property
+    def real_region(self) -> str:
+        """The region of the service itself; '' for an address of another kind, such as a test's."""
+        if self.endpoint:
+            found = HOST.fullmatch(urlsplit(self.address).hostname or "")
+            return found[1] if found else ""
+        return "" if self.env.get(ELSEWHERE + self.region.upper().replace("-", "_")) else self.region
 
     @property
     def client(self) -> Any:
@@ -105,9 +123,43 @@ class Session:
         builder = (
             builder.with_endpoint(self.address) if self.endpoint else builder.with_region(self.known_region())
         )
-        client = translated(f"ask for the project of {self.region}", builder.build, self.hidden())
+        try:
+            client = translated(f"ask for the project of {self.region}", builder.build, self.hidden())
+        except NoAnswer as err:  # of IAM: the request that needs the project has not been sent
+            raise NoAnswer(str(err), was_sent=False) from None
         take_429_as_it_is(client)
+        client.get_http_client()._session.hooks["response"].append(self.tell)
         return client
+
+    def flavors(self) -> list[dict[str, Any]]:
+        """Of Ascend, asked once."""
+        if "flavors" not in self.lists:
+            answer = self.call(
+                "list flavors",
+                "show_training_job_flavors",
+                "ShowTrainingJobFlavorsRequest",
+                flavor_type="Ascend",
+            )
+            self.lists["flavors"] = answer.get("flavors") or []
+        return self.lists["flavors"]
+
+    def engines(self) -> list[dict[str, Any]]:
+        """Preset ones, asked once."""
+        if "engines" not in self.lists:
+            answer = self.call("list engines", "show_training_job_engines", "ShowTrainingJobEnginesRequest")
+            self.lists["engines"] = answer.get("items") or []
+        return self.lists["engines"]
+
+    def tell(self, answer: Any, *_: object, **__: object) -> None:
+        """To a probe, what came for the call that is under way."""
+        if not self.probe:
+            return
+        call, query = self.asked
+        try:
+            body = answer.json()
+        except ValueError:
+            body = None
+        self.probe.note(Exchange(call, query, answer.status_code, body))
 
     def hidden(self) -> list[str]:
         """What no message may show."""
@@ -129,22 +181,33 @@ class Session:
         return Handler()
 
     def call(
-        self, what: str, method: str, request: str, hidden: Sequence[str] = (), **values: Any
+        self, what: str, method: str, request: str, hidden: Sequence[str] = (), kind: str = "", **values: Any
     ) -> dict[str, Any]:
-        """One request by the names of the SDK; its JSON. `what` begins error messages, `hidden` is not in them."""
+        """One request by the names of the SDK; its JSON. `what` begins error messages, `hidden` is not in them.
+
+        `kind` is the kind of call, by which codes are judged; '': the method's own.
+        """
         client = self.client
         import huaweicloudsdkmodelarts.v1 as sdk
 
-        made = getattr(sdk, request)(**values)
+        made, kind = getattr(sdk, request)(**values), kind or CALLS.get(method, "look up")
         self.retry_after_s = 0.0
-        return translated(  # type: ignore[no-any-return]
-            what, lambda: as_json(getattr(client, method)(made)), [*self.hidden(), *hidden], lambda: self.retry_after_s
-        )  # fmt: skip
+        about = getattr(client, f"_{method}_http_info")(made)
+        self.asked = f"{about['method']} {about['resource_path']}", values
+
+        def ask() -> dict[str, Any]:
+            answer = getattr(client, method)(made)
+            if answer.status_code == NO_CONTENT and kind == "log":
+                raise refusal(what, NO_CONTENT, NOT_READY, "the log is not ready", call=kind)
+            return {} if kind == "cancel" and not answer.raw_content else as_json(answer)
+
+        hide = [*self.hidden(), *hidden]
+        return translated(what, ask, hide, lambda: self.retry_after_s, kind)  # type: ignore[no-any-return]
 
 
 def as_json(answer: Any) -> dict[str, Any]:
     """The service's own words: models of the SDK lose values that are new to them."""
-    data = json.loads(answer.raw_content or b"{}")
+    data = json.loads(answer.raw_content or b"null")
     if not isinstance(data, dict):
         raise ValueError("expected an object")
     return data

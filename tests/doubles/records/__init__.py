@@ -9,7 +9,8 @@ A file of `records/<service>/` is a list of records:
       status: 200
       body: {...}             # or text, for answers that are no JSON
 
-and `errors.yaml` a list of `{code, status, name, message, source, seen}`.
+and `errors.yaml` a list of `{code, status, name, message, source, seen}`. Where a list has a code twice, with two
+meanings, `errors` holds the second one as "CODE (STATUS)".
 """
 
 from __future__ import annotations
@@ -116,5 +117,6 @@ def load(service: str) -> Records:
             else:
                 error = Error(**item)
                 assert error.source, f"{path.name}: {error.code} names no source"
-                errors[error.code] = error
+                again = error.code in errors
+                errors[f"{error.code} ({error.status})" if again else error.code] = error
     return Records(service, tuple(records), errors)

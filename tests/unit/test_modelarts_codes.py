@@ -1,0 +1,423 @@
+"""Every answer and code of ModelArts that a source names, against the client. Sources: as in the double."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from cloud.creation import create_once
+from cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
+from cloud.handle import Handle
+from cloud.patience import Patience
+from cloud.providers.modelarts import view
+from cloud.providers.modelarts.client import ModelArts
+from cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
+from cloud.states import Phase
+from tests.doubles import records
+from tests.doubles.modelarts import JOB, PHASES, QUERIES, ModelArtsDouble
+from tests.doubles.records import Error
+from tests.unit import test_modelarts as base
+
+env, double = base.env, base.double
+PACKAGE, created, job_of, provider = base.PACKAGE, base.created, base.job_of, base.provider
+KNOWN = records.load("modelarts")
+CALLS = [*QUERIES, "GET /v3/projects"]
+KINDS = ("create", "cancel", "log", "show", "list", "look up")
+
+
+def name_of(path: str, method: str, project: str) -> str:
+    """A request as records name it."""
+    path = path.replace(project, "{project_id}")
+    path = re.sub(r"training-jobs/[^/]+", "training-jobs/{training_job_id}", path)
+    return f"{method} {re.sub(r'worker-[0-9]+', '{task_id}', path)}"
+
+
+def ask(kind: str, service: ModelArts, handle: Handle) -> Any:
+    """One call of the kind."""
+    job = service.session.job
+    log = ("show_training_job_logs_preview", "ShowTrainingJobLogsPreviewRequest")
+    calls: dict[str, Callable[[], Any]] = {
+        "create": lambda: service.create(job.replace(name="another", train_url="obs://bucket/2/"), PACKAGE),
+        "cancel": lambda: service.cancel(handle),
+        "log": lambda: service.session.call("log", *log, training_job_id=handle.id, task_id="worker-0"),
+        "show": lambda: service.show(handle),
+        "list": lambda: list(service.list(())),
+        "look up": lambda: (service.session.lists.clear(), service.session.flavors()),
+    }
+    return calls[kind]()
+
+
+# records
+
+
+def test_every_call_of_the_client_has_a_record(double, env):
+    """A tour of all methods; what they ask is what the records tell of."""
+    from huaweicloudsdkcore.auth.credentials import Credentials
+
+    Credentials._CACHE.clear()
+    env.setenv("HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4", double.endpoint)
+    env.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", double.endpoint)
+    job = job_of(double, region="cn-north-4", endpoint="", project_id="")
+    service = provider(job)
+    for check in (service.check(job, PACKAGE), service.selfcheck(job), service.offline_checks(job, PACKAGE)):
+        list(check)
+    service.plan(job, PACKAGE)
+    service.price(job)
+    handle = service.create(job, PACKAGE)
+    assert service.find(job) == handle
+    service.show(handle)
+    service.logs(handle, 0, 0)
+    double.has_log_lines = False
+    double.runner.logs[handle.id, 0] = ["a line"]
+    service.logs(handle, 0, 0)
+    service.cancel(handle)
+    list(service.list([Phase.STOPPED]))
+    asked = {name_of(call.path, call.method, double.project_id) for call in double.requests}
+    assert asked - {"GET /"} == set(CALLS), "of '/' only the Date header is used"
+    assert {record.call for record in KNOWN.records} - {"*"} == set(CALLS)
+
+
+@pytest.mark.parametrize("record", KNOWN.records, ids=lambda record: f"{record.call} {record.case}")
+def test_records_tell_their_source(record):
+    assert record.source.startswith(
+        ("OTC modelarts@1ba1873 ", "huaweicloudsdkmodelarts 3.1.219 ", "https://")
+    )
+    assert (record.body is None) == (record.status == 204)
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("POST /v2/{project_id}/training-jobs", ("TestModelArtsJob", Phase.STARTING, "Creating", "", 1, 0)),
+        (
+            f"GET {JOB}",
+            ("trainjob--py14_mem06-108", Phase.FAILED, "CreateFailed", "obs://test/train_output/", 1, 1),
+        ),
+    ],
+)
+def test_the_references_own_answers(call, expected):
+    """Not through the double: what the client reads out of the samples as they stand."""
+    found = view.status_of(KNOWN.of(call).body, Handle("modelarts", ("r", "p", "id")), 0)
+    shown = (found.name, found.phase, found.detail, found.train_url, found.cards, found.restarts)
+    assert shown == expected
+
+
+def test_the_references_own_events():
+    events = KNOWN.of(f"GET {JOB}/events").body["events"]
+    assert view.event_text(events) == "Training job failed."
+
+
+@pytest.mark.parametrize("code", CODES)
+def test_codes_are_those_of_the_list(code):
+    """Their names, too: a number under another name would be another code."""
+    error = KNOWN.errors[code]
+    if re.fullmatch(r"\w+", error.name):
+        assert CODES[code].name == error.name
+    advice = CODES[code].advice
+    assert "\n" not in advice
+    assert advice or CODES[code].passes, "a final refusal says what to do"
+
+
+# codes
+
+
+def expected(error: Error, kind: str) -> type[Exception]:
+    """What the lists say, in the terms of cloud/errors.py."""
+    known = CODES.get(error.code)
+    if kind == "log" and (error.code in LOG_NOT_THERE or error.status == 204):
+        return LogNotThere
+    if error.code == "ModelArts.2775":
+        return NoSuchJob
+    if error.status == 429 or error.status >= 500 or (known and known.is_passing(kind)):
+        return Overloaded
+    return Refused
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_code_at_every_call(double, kind):
+    """No code of the list ends in a traceback, in two lines, or in a wait that never ends."""
+    service, handle = created(double)
+    for key, error in KNOWN.errors.items():
+        if error.status == 204 and kind != "log":
+            continue  # documented for logs and metrics alone
+        if error.status < 200 or (kind, error.code) == ("cancel", "ModelArts.2796"):
+            continue  # 0116 is listed with HTTP 100, which ends no answer
+        double.fail_next_code(key)
+        with pytest.raises(Exception, match=re.escape(error.code) if error.status != 204 else "2776") as info:
+            ask(kind, service, handle)
+        found = info.value
+        assert type(found) is expected(error, kind), (key, found)
+        assert "\n" not in str(found)
+        assert "test-sk-hush" not in str(found)
+        if isinstance(found, Overloaded):
+            leaves_doubt = error.status >= 500 and error.status != 429
+            assert found.created_nothing is not leaves_doubt, key
+        elif error.code in CODES and error.status not in (204, 401):
+            assert str(found).endswith(CODES[error.code].advice)
+        assert not double.failures, "one request, one answer"
+
+
+@pytest.mark.parametrize(
+    (
+        "code",
+        "is_final",
+    ),  # REF appendix/error_codes.rst: 204; "view the log after it is generated"; "has been cleared"
+    [
+        ("ModelArts.2776", False),
+        ("ModelArts.2818", False),
+        ("ModelArts.2819", True),
+        ("ModelArts.2820", True),
+        ("ModelArts.2822", True),
+    ],
+)
+def test_logs_that_are_not_there(double, code, is_final):
+    service, handle = created(double)
+    double.log_code = code
+    with pytest.raises(LogNotThere, match=code) as info:
+        ask("log", service, handle)
+    assert info.value.is_final is is_final
+    assert info.value.exit_code == 2
+
+
+def test_a_log_that_is_not_ready_is_an_answer_without_a_body(double):
+    """REF appendix/error_codes.rst lists 2776 with HTTP 204; appendix/status_code.rst: that has no body."""
+    service, handle = created(double)
+    with pytest.raises(LogNotThere, match="the log is not ready") as info:
+        ask("log", service, handle)
+    assert (info.value.http, info.value.code, info.value.is_final) == (204, "ModelArts.2776", False)
+
+
+def test_an_empty_answer_tells_nothing_of_a_job(double):
+    service, handle = created(double)
+    double.answer_next(204, b"")
+    with pytest.raises(NoAnswer, match="can't be read"):
+        service.show(handle)
+
+
+@pytest.mark.parametrize("phase", [*PHASES, "Rebalancing"])
+def test_cancel_in_every_phase(double, phase):
+    """SDK stop_training_job: Creating, Pending and Running can be ended; REF 2796, HTTP 409, in all others."""
+    service, handle = created(double)
+    double.runner.set(handle.id, phase=phase)
+    service.cancel(handle)
+    may_end = phase in ("Creating", "Pending", "Running")
+    assert double.runner.states[handle.id].phase == ("stopped" if may_end else phase)
+    if phase == "Rebalancing":
+        assert service.show(handle).phase is Phase.UNKNOWN
+
+
+def test_a_job_that_changes_its_phase_is_cancelled_a_moment_later(double):
+    """REF 2878 JobStatusChanged, HTTP 409: "Please try again later"."""
+    service, handle = created(double)
+    double.fail_next_code("ModelArts.2878", times=2)
+    Patience(30, sleep=lambda _: None).call(lambda: service.cancel(handle))
+    assert service.show(handle).phase is Phase.STOPPED
+
+
+def test_a_cancel_that_answers_nothing(double):
+    """The SDK's StopTrainingJobResponse has no field that must be there."""
+    service, handle = created(double)
+    double.answer_next(202, b"")
+    service.cancel(handle)
+
+
+@pytest.mark.parametrize(
+    ("code", "creations"),  # a fault may have created the job; 429 proves that it has not
+    [("ModelArts.2952", 1), ("APIGW.0203", 1), ("ModelArts.2799", 2), ("APIGW.0308", 2)],
+)
+def test_a_creation_is_repeated_only_where_nothing_was_created(double, code, creations):
+    job = job_of(double)
+    service = provider(job)
+    double.fail_next_code(code)
+    quick = Patience(30, sleep=lambda _: None)
+    if creations == 1:
+        with pytest.raises(NoAnswer, match="no job of that name appeared"):
+            create_once(service, job, PACKAGE, quick)
+    else:
+        create_once(service, job, PACKAGE, quick)
+    sent = [call for call in double.requests if call.method == "POST" and call.path.endswith("training-jobs")]
+    assert len(sent) == creations
+
+
+# a network that fails
+
+
+def test_what_was_never_sent_created_nothing(double):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"http://127.0.0.1:{free.getsockname()[1]}"
+    for endpoint in (address, "http://no-such-host.invalid"):
+        job = job_of(double, endpoint=endpoint)
+        with pytest.raises(NoAnswer, match="does not answer") as info:
+            provider(job).create(job, PACKAGE)
+        assert info.value.created_nothing, endpoint
+
+
+@pytest.mark.parametrize("what", ["slow", "lost"])
+def test_what_was_sent_leaves_doubt(double, what):
+    job = job_of(double)
+    service = provider(job, timeout_s=0.3)
+    if what == "slow":
+        double.delay_s = 1
+    else:
+        double.lose_next_answer()
+    with pytest.raises(NoAnswer) as info:
+        service.create(job, PACKAGE)
+    assert not info.value.created_nothing
+
+
+def test_an_iam_that_is_away_created_nothing(double, env):
+    """The project is asked for before the job is sent."""
+    from huaweicloudsdkcore.auth.credentials import Credentials
+
+    Credentials._CACHE.clear()
+    env.setenv("HUAWEICLOUD_SDK_REGION_MODELARTS_CN_NORTH_4", double.endpoint)
+    env.setenv("HUAWEICLOUD_SDK_IAM_ENDPOINT", double.endpoint)
+    double.delay_s = 1
+    job = job_of(double, region="cn-north-4", endpoint="", project_id="")
+    with pytest.raises(NoAnswer) as info:
+        provider(job, timeout_s=0.3).create(job, PACKAGE)
+    assert info.value.created_nothing
+
+
+# the double
+
+
+def altered(double: ModelArtsDouble, path: str, value: Any) -> str:
+    """The code of a good job's request with one value set, put in or (None) taken out."""
+    from cloud.providers.modelarts import request
+
+    job = job_of(double, description="d", environment={"A": "1"}, log_url="obs://bucket/l/", max_hours=2)
+    body: Any = request.body(job.replace(code_url="obs://bucket/code/"), {})
+    *parts, last = [int(part) if part.isdigit() else part for part in path.split(".")]
+    at = body
+    for part in parts:
+        at = at[part]
+    if isinstance(at, list):
+        at.insert(int(last), value)
+    else:
+        at[last] = value
+    with pytest.raises(Refused) as info:
+        provider(job).session.call("create", "create_training_job", "CreateTrainingJobRequest", body=body)
+    return info.value.code.partition(".")[2]
+
+
+NOTES = "metadata.annotations"
+STRICT = [  # the sources stand at the rules of the double
+    ("colour", "red", "2788"),
+    ("spec.resource.colour", "red", "2788"),
+    ("algorithm.engine.colour", "red", "2788"),
+    ("metadata.description", 5, "2825"),
+    ("spec.resource.node_count", "1", "2825"),
+    ("algorithm.environments.A", 1, "2825"),
+    (NOTES, {"fault-tolerance/hang-retry": True}, "2825"),
+    (NOTES, {"fault-tolerance/hang-retry": "True"}, "2788"),
+    (NOTES, {"fault-tolerance/job-retry-num": "4"}, "2788"),
+    (NOTES, {"my/note": "x"}, "2788"),
+    ("metadata.description", "x" * 257, "2788"),
+    ("metadata.workspace_id", "other", "0102"),
+    ("algorithm.parameters.0", {"name": "net", "value": "x"}, "2767"),
+    ("algorithm.parameters.0", {"name": "train_url", "value": "x"}, "2767"),
+    ("spec.auto_stop", {"time_unit": "MINUTES", "duration": 90}, "2788"),
+    ("spec.auto_stop.duration", 0, "2788"),
+    ("spec.auto_stop.duration", 1.5, "2825"),
+    ("algorithm.environments.MA_X", "1", "2788"),
+    ("algorithm.environments.A", "$HOME", "2788"),
+    ("algorithm.environments.A", "x" * 4097, "2788"),
+    ("algorithm.engine", {"image_url": "me/image:1"}, "2806"),
+    ("algorithm.engine.image_url", "image", "2810"),
+    ("algorithm.engine.engine_version", "none", "2780"),
+    ("spec.resource.node_count", 17, "2793"),
+    ("spec.resource.pool_id", "pool-1", "2781"),
+    ("spec.resource.pool_id", "none", "2890"),
+    ("spec.resource.flavor_id", "modelarts.pool.visual.8xlarge", "2781"),
+    ("algorithm.code_dir", "obs://b/c/", "2757"),
+    ("algorithm.boot_file", "/bucket/elsewhere/train.py", "2758"),
+    ("spec.log_export_path.obs_url", "logs", "2791"),
+    ("algorithm.inputs.0.access_method", "copy", "2753"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "code"), STRICT)
+def test_the_double_is_as_strict_as_the_sources(double, path, value, code):
+    assert altered(double, path, value) == code
+    assert not double.jobs
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [
+        ("code/", "2802"),
+        ("train.py", "2758"),
+        ("/data/", "2791"),
+        ("/run/", "2791"),
+        ("/logs/first/", "2791"),
+    ],
+)
+def test_places_that_are_not_there(double, missing, code):
+    double.exists = lambda url: missing not in url
+    with pytest.raises(Refused, match=f"ModelArts.{code}"):
+        created(double)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),  # REF querying_a_training_job_list, Tables 2 and 3; error_codes.rst 2790, 2807 - 2809
+    [
+        ({"limit": 51}, "2788"),
+        ({"offset": -1}, "2788"),
+        ({"sort_by": "colour"}, "2790"),
+        ({"page": 1}, "2788"),
+        ({"filters": [{"key": "colour", "operator": "in", "value": ["x"]}]}, "2807"),
+        ({"filters": [{"key": "name", "operator": "is", "value": ["x"]}]}, "2808"),
+        ({"filters": [{"key": "name", "operator": "in", "value": ["x"]}]}, "2808"),
+        ({"filters": [{"key": "phase", "operator": "in", "value": ["running"]}]}, "2809"),
+    ],
+)
+def test_searches_that_the_service_refuses(double, body, code):
+    service, _ = created(double)
+    with pytest.raises(Refused, match=f"ModelArts.{code}"):
+        service.session.call("list", "list_training_jobs", "ListTrainingJobsRequest", body=body)
+
+
+def test_events_come_in_pages(double):
+    """REF obtaining_the_events: limit 1 - 100, `offset` of an entry, `total` of all."""
+    service, handle = created(double)
+    double.events[handle.id] = [("Info", f"event {number}") for number in range(250)]
+
+    def page(**values: Any) -> dict[str, Any]:
+        about = ("list_training_job_events", "ListTrainingJobEventsRequest")
+        return service.session.call("events", *about, training_job_id=handle.id, **values)
+
+    found = page(offset=200, limit=100, order="asc")
+    assert (found["total"], len(found["events"]), found["events"][0]["message"]) == (250, 50, "event 200")
+    for wrong in (
+        {"limit": 101},
+        {"limit": 0},
+        {"level": "Bad"},
+        {"start_time": "1"},
+        {"pattern": "x" * 257},
+    ):
+        with pytest.raises(Refused, match="2788"):
+            page(**wrong)
+
+
+def calls_with(double: ModelArtsDouble, query: str) -> Iterator[int]:
+    """Unsigned: the query is refused by the service's own rule, not by the gateway."""
+    from tests.doubles.service import Call
+
+    for name in QUERIES:
+        method, path = name.split(" ", 1)
+        path = path.format(project_id=double.project_id, training_job_id="x", task_id="worker-0")
+        call = Call(method, path, {query: "1"}, {}, b"{}")
+        double.authenticate = lambda call: None  # type: ignore[method-assign]
+        answer = double.respond(call)
+        assert answer.data["error_code"] == "ModelArts.2764", name
+        yield answer.status
+
+
+def test_query_parameters_that_no_page_names(double):
+    assert set(calls_with(double, "colour")) == {400}
