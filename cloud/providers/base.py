@@ -79,6 +79,15 @@ class Plan:
     platform: str = ""
 
 
+@dataclass(frozen=True)
+class Price:
+    """What a job costs: `amount` of `unit` `per` hour of the whole job."""
+
+    amount: float
+    unit: str
+    per: str
+
+
 class Provider(Protocol):
     """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
 
