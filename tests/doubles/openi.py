@@ -12,6 +12,7 @@ import mimetypes
 import re
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import unquote
 
 from cloud.providers.local.request import Request
 from src.model_utils.moxing_shim.places import locate
@@ -187,7 +188,7 @@ class OpenIDouble(Double):
         if path in plain:
             return plain[path](call.query)
         if found := re.fullmatch(r"/repos/([^/]+/[^/]+)/branches/(.+)", path):
-            return self.branch(found[1], found[2])
+            return self.branch(found[1], unquote(found[2]))
         if found := re.fullmatch(r"/([^/]+/[^/]+)/ai_task/(create|repo_branch)", path):
             if found[1] not in self.repos:
                 return as_recorded("any", "no such repository")

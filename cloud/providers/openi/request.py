@@ -52,7 +52,7 @@ EFFECTS = {
     "platform": NO_EFFECT + "only a rehearsal reads it",
     "restart": NO_EFFECT + "only a rehearsal reads it",
     "allow_dirty": NO_EFFECT + "OpenI trains what was pushed, without changes that are not committed",
-    **dict.fromkeys(KEYS_SENT, SENT),
+    **{name: SENT for name in KEYS_SENT},
 }
 
 

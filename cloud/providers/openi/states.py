@@ -25,10 +25,10 @@ WORDS = {
     Phase.RUNNING: ("RUNNING", "SCALING"),
     Phase.STOPPING: ("STOPPING", "KILLING"),
     Phase.SUCCEEDED: ("SUCCEEDED", "COMPLETED"),
-    Phase.FAILED: tuple(FAILURES.split()),
+    Phase.FAILED: (*FAILURES.split(),),
     Phase.STOPPED: ("STOPPED", "KILLED", "CANCELED"),
 }
-PHASES = {word: phase for phase, words in WORDS.items() for word in words}
+PHASES = {word: phase for phase in WORDS for word in WORDS[phase]}
 
 
 def phase_of(word: str) -> Phase:
