@@ -1,112 +1,45 @@
 """OpenI's REST API as far as training tasks go. What it answers are records/openi, filled in; jobs run by a Runner.
 
-Rules and their order are those of the server's source, aiforge; numbers in brackets are its files in a public index
-of code. Where the source was not to be had, `# not known` says so.
+Rules and their order are those of the server's source, aiforge; see openi_answers.py.
 """
 
 from __future__ import annotations
 
 import itertools
 import json
-import mimetypes
 import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
 from cloud.providers.local.request import Request
-from src.model_utils.moxing_shim.places import locate
-from src.model_utils.moxing_shim.url import as_folder, join
+from src.model_utils.moxing_shim.url import join
 from tests.doubles import records
+from tests.doubles.openi_answers import (
+    API,
+    CREATE,
+    DESCRIPTION_BYTES,
+    DROPPED,
+    NAME,
+    NOT_FINAL,
+    PARENTS,
+    QIZHI,
+    RECORDS,
+    TERMINAL,
+    WORDS,
+    Coded,
+    ResultStore,
+    as_recorded,
+    coded,
+    escaped,
+    filled,
+)
+from tests.doubles.openi_results import LogsAndResults
 from tests.doubles.runner import Runner
 from tests.doubles.service import Answer, Call, Double
 
-RECORDS = records.load("openi")
-API = "/api/v1"
-QIZHI = "OpenICloudbrainTwo"
-CREATE = f"POST {API}/{{owner}}/{{repo}}/ai_task/create"
-PHASES = ("queued", "starting", "running", "stopping", "succeeded", "failed", "stopped")
-WORDS = {
-    "C2Net": dict(zip(PHASES, "WAITING WAITING RUNNING STOPPING SUCCEEDED FAILED STOPPED".split())),
-    QIZHI: dict(zip(PHASES, "WAITING INIT RUNNING KILLING COMPLETED FAILED KILLED".split())),
-}
-PARENTS = {"C2Net": "C2Net", QIZHI: "OpenI"}  # ClusterType.GetParentCluster (69479037404)
-# models.AllTerminalStatus (69733640158)
-TERMINAL = frozenset(
-    "COMPLETED FAILED KILLED STOPPED CREATE_FAILED START_FAILED SUCCEEDED CREATED_FAILED".split()
-)
-# cloudbrainTask.AlleNotFinalStatuses (69567547931), the words of training: a job that is stopping is not counted
-NOT_FINAL = frozenset(
-    "WAITING RUNNING INIT IMAGE_CREATING SUBMIT_TRYING SCALING CHECK_INIT CHECK_RUNNING "
-    "CHECK_RUNNING_COMPLETED PENDING PREPARING CONNECTING".split()
-)
-NAME = re.compile(r"[a-z0-9][a-z0-9-_]{1,34}[a-z0-9-]")  # task.jobNamePattern (69426866292)
-DESCRIPTION_BYTES = 1000  # DefaultCreationHandler.CheckParamFormat (69426866292)
-MOST_LINES = 500  # OTC modelarts_03_0149
-MOST_NAMES = 101  # setting.OUTPUT_SHOW_MAX_KEY + 1 (69396383815, 69683892949)
-FIRST_MARK = 1551252759254000002  # OTC modelarts_03_0149
-MARK_STEP = 7  # not known; no client may count with marks
-DROPPED = {QIZHI: ("train_url", "data_url")}  # handleCloudbrainTwoParameter (69733840638)
 
-
-class Coded(Exception):
-    """A business error in the envelope."""
-
-    def __init__(self, code: int, message: str = ""):
-        super().__init__(f"{code} {message}")
-        self.answer = coded(code, message)
-
-
-def coded(code: int, message: str = "") -> Answer:
-    known = RECORDS.errors[str(code)]
-    values = {"code": code, "msg": message or known.message}
-    return Answer(known.status, RECORDS.filled("any", values, "business error"))
-
-
-def filled(call: str, data: Any, case: str = "sample") -> Answer:
-    """The record of `call` with `data` in its envelope."""
-    record = RECORDS.of(call, case)
-    return Answer(record.status, RECORDS.filled(call, {"data": data}, case), dict(record.headers))
-
-
-def as_recorded(call: str, case: str) -> Answer:
-    record = RECORDS.of(call, case)
-    data = record.text.encode() if record.body is None else record.fresh()
-    return Answer(record.status, data, dict(record.headers))
-
-
-class ResultStore(Double):
-    """Where results are downloaded from: another host, whose URLs are signed. A token sent here is a leak."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.signed: dict[str, str] = {}
-        self.leaks = 0
-
-    def sign(self, url: str) -> str:
-        signature = f"s{len(self.signed)}"
-        self.signed[signature] = url
-        return f"{self.endpoint}/bucket/object?Signature={signature}"
-
-    def refuse(self, status: int) -> Answer:
-        return Answer(status, b"<Error/>", {"Content-Type": "application/xml"})
-
-    def respond(self, call: Call) -> Answer:
-        if "authorization" in call.headers:
-            self.leaks += 1
-            return self.refuse(400)
-        url = self.signed.get(call.query.get("Signature", ""))
-        if url is None:
-            return self.refuse(403)
-        store, key = locate(url)
-        try:
-            data = store.read(key)
-        except FileNotFoundError:
-            return self.refuse(404)
-        return Answer(200, data, {"Content-Type": mimetypes.guess_type(url)[0] or "application/octet-stream"})
-
-
-class OpenIDouble(Double):
+class OpenIDouble(LogsAndResults, Double):
     """`runner` carries the jobs out; code is at `code_url`, results go below `results_url`. Tests edit the rest.
 
     What a client should never send is kept for tests: `unknown_fields` of creations, `collapsed` parameters,
@@ -448,137 +381,8 @@ class OpenIDouble(Double):
         found = [{"message": "waiting for a machine"}] if self.is_known_to_cluster(task_id) else []
         return filled(f"GET {API}/ai_task/operation_profile", {"events": found})
 
-    def log_file(self, task_id: str, node: int) -> str:
-        return f"{self.tasks[task_id]['display_job_name']}-worker-{node}.log"  # not known
-
-    def nodes(self, task_id: str, query: Mapping[str, str]) -> Answer:
-        task, call = self.tasks[task_id], f"GET {API}/ai_task/node_info"
-        if task["cluster"] != QIZHI:
-            return filled(call, {"nodes": [{"id": number} for number in range(task["nodes"])]})
-        if not self.is_known_to_cluster(task_id):
-            return filled(call, {"nodes": None}, QIZHI)
-        files = [{"log_file_name": self.log_file(task_id, number)} for number in range(task["nodes"])]
-        return filled(call, {"nodes": files}, QIZHI)
-
-    def log(self, task_id: str, query: Mapping[str, str]) -> Answer:
-        """Empty for a job without the cluster's id, and for every error (69816740485, 69853146377)."""
-        if not self.is_known_to_cluster(task_id):
-            return as_recorded(f"GET {API}/ai_task/log", "nothing")
-        if self.tasks[task_id]["cluster"] == QIZHI:
-            return self.log_by_lines(task_id, query)
-        node = int(query.get("node_id") or 0) if self.tasks[task_id]["nodes"] > 1 else 0
-        lines = [] if self.log_fails else self.runner.log(task_id, node)
-        content = "\n".join(lines) + ("\n" if lines and self.log_ends_in_newline else "")
-        state = self.runner.state(task_id)
-        tail = self.exit_diagnostics or (state.reason if state.phase == "failed" else "")
-        data = {"content": f"{content}\n{tail}", "can_log_download": True}
-        return filled(f"GET {API}/ai_task/log", data)
-
-    def log_by_lines(self, task_id: str, query: Mapping[str, str]) -> Answer:
-        """v1's log by marks: `down` from the mark on, or from the top; `up` before it, or the newest lines."""
-        lines, nothing = self.runner.log(task_id, 0), as_recorded(f"GET {API}/ai_task/log", "nothing")
-        asked, order = int(query.get("lines") or 0), query.get("order")
-        if asked > MOST_LINES or asked < 0:
-            self.refused_lines.append(query.get("lines", ""))
-            return nothing
-        if order not in ("up", "down") or query.get("file_name") != self.log_file(task_id, 0):
-            return nothing  # not known
-        text = query.get("base_line", "")
-        mark = int(text) if re.fullmatch(r"-?\d+", text) else 0  # QueryInt64
-        at, is_no_mark = divmod(mark - FIRST_MARK, MARK_STEP) if mark else (0, 0)
-        if is_no_mark:
-            return nothing  # not known
-        count = asked or 50  # what 0 brings: not known
-        if order == "down":
-            first = at + 1 if mark else 0
-            last = min(first + count, len(lines))
-        else:
-            last = at if mark else len(lines)
-            first = max(0, last - count)
-        found = lines[max(first, 0) : max(last, 0)]
-        if not found:
-            return filled(f"GET {API}/ai_task/log", NO_LINES, QIZHI)
-        data = {
-            "content": "".join(f"{line}\n" for line in found),
-            "lines": len(found),
-            "start_line": mark_of(first),
-            "end_line": mark_of(first + len(found) - 1),
-        }
-        return filled(f"GET {API}/ai_task/log", data, QIZHI)
-
     def stop(self, task_id: str, query: Mapping[str, str]) -> Answer:
         """task.StopTask (69816740485): nothing happens to a job that the cluster does not know yet."""
         if self.is_known_to_cluster(task_id) and self.word(task_id) not in TERMINAL:
             self.runner.stop(task_id)
         return filled(f"POST {API}/ai_task/stop", self.brief(task_id))
-
-    # Results.
-
-    def results(self, task_id: str, query: Mapping[str, str]) -> Answer:
-        """C2NetClusterAdapter.GetOutput (69505670173) by GetModelScheduleStatus (69624742814); 启智's are always there."""
-        task, parent = self.tasks[task_id], query.get("parent_dir", "")
-        if not self.is_known_to_cluster(task_id):
-            return self.refuse(500)  # GetModelScheduleStatus of no id
-        is_terminal = self.word(task_id) in TERMINAL
-        status = 0
-        if task["cluster"] != QIZHI:
-            status = self.moving(task) if is_terminal else 3
-        names = self.listing(join(self.results_url, task_id, parent))[:MOST_NAMES] if status == 0 else []
-        data = {"status": status, "path": parent, "file_list": names, "is_task_terminal": is_terminal}
-        return filled(f"GET {API}/ai_task/output", {"output": data})
-
-    def moving(self, task: dict[str, Any]) -> int:
-        """Waiting, then being moved, then there."""
-        if self.moving_fails:
-            return 2
-        if not task["moves"]:
-            return 0
-        task["moves"] -= 1
-        return 3 if task["moves"] else 1
-
-    def listing(self, url: str) -> list[dict[str, Any]]:
-        store, key = locate(as_folder(url))
-        return [
-            {
-                "FileName": entry.key.rstrip("/").rpartition("/")[2],
-                "IsDir": entry.is_folder,
-                "Size": entry.size,
-            }
-            for entry in store.scan(key)
-        ]
-
-    def download(self, task_id: str, query: Mapping[str, str]) -> Answer:
-        call = f"GET {API}/ai_task/output/download"
-        if not self.is_known_to_cluster(task_id):
-            return as_recorded(call, "nothing")
-        url = join(self.results_url, task_id, query.get("parent_dir", ""))
-        answer = as_recorded(call, "sample")
-        answer.headers["Location"] = self.store.sign(join(url, query["file_name"]))
-        return answer
-
-    def reschedule(self, task_id: str, query: Mapping[str, str]) -> Answer:
-        call = f"POST {API}/ai_task/output/reschedule"
-        if self.word(task_id) not in TERMINAL:
-            return as_recorded(call, "still running")
-        self.moving_fails = False
-        return as_recorded(call, "sample")
-
-
-NO_LINES = {
-    "content": "",
-    "lines": 0,
-    "start_line": "",
-    "end_line": "",
-    "can_log_download": False,
-}  # marks: not known
-
-
-def mark_of(line: int) -> str:
-    return str(FIRST_MARK + MARK_STEP * line)
-
-
-def escaped(text: str) -> str:
-    """Go's html.EscapeString."""
-    for sign, word in (("&", "&amp;"), ("'", "&#39;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;")):
-        text = text.replace(sign, word)
-    return text

@@ -33,5 +33,5 @@ PHASES = {word: phase for phase in WORDS for word in WORDS[phase]}
 
 def phase_of(word: str) -> Phase:
     """UNKNOWN for words that mean nothing in training, such as RESIZING of a notebook."""
-    is_number = word.isdigit() and int(word) < len(NUMBERED)
+    is_number = word.isdecimal() and int(word) < len(NUMBERED)
     return PHASES.get(NUMBERED[int(word)] if is_number else word.upper(), Phase.UNKNOWN)
