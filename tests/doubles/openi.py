@@ -173,8 +173,10 @@ class OpenIDouble(LogsAndResults, Double):
         return filled(f"GET {API}/ai_task/creation/required", data)
 
     def image_by_spec(self, query: Mapping[str, str]) -> Answer:
+        """GetImageInfoBySelectedSpec (69887776776) looks for a spec of cluster_type; specs are of the parent cluster."""
         self.need_wechat()
-        if int(query["spec_id"]) not in [spec["id"] for spec in self.specs]:
+        is_parent = PARENTS.get(query.get("cluster_type", "")) == query.get("cluster_type")
+        if not is_parent or int(query["spec_id"]) not in [spec["id"] for spec in self.specs]:
             raise Coded(2003)
         return filled(f"GET {API}/ai_task/creation/image_by_spec", {"images": self.images})
 

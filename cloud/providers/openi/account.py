@@ -103,6 +103,15 @@ def machines(needs: dict[str, Any], job: Job) -> Check:
 def chosen_for(rest: Rest, job: Job, needs: dict[str, Any]) -> request.Chosen:
     """The spec, image, data sets and models that a job names; JobError for what is not there."""
     spec = request.choose_spec(specs_of(needs), job)
+    image = request.choose_image(images_for(rest, job, needs, spec), job.image)
+    datasets = tuple(id_of(rest, "dataset", name) for name in job.datasets)
+    return request.Chosen(spec, image, datasets, tuple(id_of(rest, "aimodel", name) for name in job.models))
+
+
+def images_for(rest: Rest, job: Job, needs: dict[str, Any], spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """启智 has the same images for every machine, and its server looks a spec up under another cluster's name."""
+    if job.cluster == request.QIZHI:
+        return needs.get("images") or []
     answer = rest.get(
         "list images",
         "/ai_task/creation/image_by_spec",
@@ -111,9 +120,7 @@ def chosen_for(rest: Rest, job: Job, needs: dict[str, Any]) -> request.Chosen:
         spec_id=spec["id"],
         has_internet=0,
     )
-    image = request.choose_image(answer.get("images") or [], job.image)
-    datasets = tuple(id_of(rest, "dataset", name) for name in job.datasets)
-    return request.Chosen(spec, image, datasets, tuple(id_of(rest, "aimodel", name) for name in job.models))
+    return answer.get("images") or []
 
 
 def id_of(rest: Rest, kind: str, name: str) -> str:

@@ -7,7 +7,6 @@ import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from cloud.errors import JobError, NoAnswer, Overloaded, Refused, ServiceError
 from cloud.handle import Handle
@@ -16,6 +15,7 @@ from cloud.package import Package, git
 from cloud.providers.base import Check, LogPage, Output, Plan, Price, Status, seconds_since
 from cloud.providers.openi import request
 from cloud.providers.openi.account import account_checks, chosen_for, machines, price_of, required
+from cloud.providers.openi.branch import branch_check, current_branch
 from cloud.providers.openi.codes import QUEUE_CODES
 from cloud.providers.openi.output import download
 from cloud.providers.openi.rest import SERVICE, Rest, read_token
@@ -110,31 +110,7 @@ class OpenI:
         )
 
     def check_branch(self, job: Job, package: Package) -> Check:
-        """OpenI trains what its own repository holds, whatever other hosts of the same code do."""
-        owner, name = request.repo_of(job)
-        answer = self.rest.get("list branches", f"/{owner}/{name}/ai_task/repo_branch", "look up")
-        advice = f"git push {self.rest.endpoint}/{job.repo}.git HEAD:{job.branch}"
-        if job.branch not in (answer.get("branches") or []):
-            return Check("branch", False, f"{job.repo} has no branch {job.branch}", advice)
-        try:
-            path = f"/repos/{owner}/{name}/branches/{quote(job.branch)}"
-            tip = (self.rest.get(f"look at branch {job.branch}", path, "look up").get("commit") or {}).get(
-                "id"
-            )
-        except Refused as err:
-            tip, why = None, str(err)
-        else:
-            why = "OpenI names no commit of it"
-        if not tip:
-            says = f"{job.branch} is there; whether it is this code can't be told: {why}"
-            return Check("branch", None, says)
-        if tip != package.revision:
-            says = f"{job.branch} of {job.repo} is {tip[:12]}, this code is {package.revision[:12]}"
-            return Check("branch", False, says, f"commit and {advice}")
-        if package.is_dirty:
-            says = f"{job.branch} is pushed, but changes that are not committed are not in it"
-            return Check("branch", None, says, f"commit and {advice}")
-        return Check("branch", True, f"{job.branch} is pushed")
+        return branch_check(self.rest, job, package)
 
     def selfcheck(self, job: Job) -> Iterator[Check]:
         try:
@@ -276,8 +252,3 @@ def lines_of(content: object) -> list[str]:
     """The lines of a log: ended by newlines alone, for a progress bar's carriage returns are inside a line."""
     text = str(content or "")
     return (text[:-1] if text.endswith("\n") else text).split("\n") if text else []
-
-
-def current_branch() -> str:
-    found = git(ROOT, "rev-parse", "--abbrev-ref", "HEAD").decode().strip()
-    return "" if found == "HEAD" else found
