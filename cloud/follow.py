@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from cloud.errors import LogNotThere, NoAnswer, ServiceError
 from cloud.handle import Handle
 from cloud.patience import Patience
-from cloud.positions import START, Position, Positions
+from cloud.positions import Position, Positions
 from cloud.providers.base import LogPage, Provider, Status
 from cloud.show import duration
 from cloud.states import Phase
@@ -125,7 +125,7 @@ class Follower:
             page = self.provider.logs(self.handle, node, position.place, status.phase.is_final)
             if page.note:
                 self.note(f"node {node}: {page.note}")
-                position = START
+                position = Position()
             found = len(page.lines) > position.shown or found
             self.show(page, status, node, position)
             if not page.has_more:

@@ -308,14 +308,15 @@ def repeated(job: Job) -> list[str]:
     """
     found = []
     for name in job.recipe:
-        option = name.replace("-", "_")
+        option = name.replace("-", "_").replace(" ", "")  # OpenI drops spaces
         if option in OWN_OPTIONS:
             found.append(f"recipe.{name} comes twice: write it as {option}, outside of recipe")
         elif option == "enable_modelarts":
             found.append(f"recipe.{name} comes twice: every job has it already")
         elif option in PLACES:
             found.append(
-                f"recipe.{name} is the platform's: leave it out, and set data_url, train_url, pretrained"
+                f"recipe.{name} is the platform's: leave it out, and set data_url, train_url, pretrained "
+                "(OpenI: datasets, models)"
             )
     options = [name.replace("-", "_") for name in job.recipe]
     return found + [f"recipe.{name} comes twice" for name in sorted(set(options)) if options.count(name) > 1]

@@ -34,7 +34,9 @@ def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) ->
 def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
     """What the processes of a node will see."""
     request = to_request(
-        job.replace(platform=platform), dict.fromkeys(job.secrets, HIDDEN), job.provider == "local"
+        job.replace(platform=platform, code_url=job.code_url or job.repo),
+        dict.fromkeys(job.secrets, HIDDEN),
+        job.provider == "local",
     )
     container = platforms.container(request, job.name, node)
     view: dict[str, Any] = {

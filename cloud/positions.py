@@ -22,9 +22,6 @@ class Position:
     shown: int = 0
 
 
-START = Position()
-
-
 def default_folder() -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
     return cache / "mindlift" / "followed"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from cloud import bucket, effects
 from cloud.errors import JobError
-from cloud.job import Job, parameters, resolve_secrets
+from cloud.job import Job, parameters, repeated, resolve_secrets
 from cloud.package import Package
 from cloud.providers.base import Check, Provider
 from cloud.show import size
@@ -20,8 +20,15 @@ def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[C
     yield code(package)
     yield options(job)
     yield secrets(job)
-    yield from effects.checks(job, provider.effects, provider.name)
+    yield from key_checks(job, provider.effects, provider.name)
     yield from provider.offline_checks(job, package)
+
+
+def key_checks(job: Job, table: Mapping[str, str], provider: str) -> Iterator[Check]:
+    """Keys that the provider has no place for, and options that the job gives twice."""
+    yield from effects.checks(job, table, provider)
+    for problem in repeated(job):
+        yield Check("recipe", False, problem)
 
 
 def online_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:

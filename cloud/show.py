@@ -66,7 +66,8 @@ def statuses(found: Iterable[Status]) -> str:
         rows.append(
             (
                 str(status.handle), phase, moment(status.started_at),
-                duration(status.duration_s) if status.duration_s else "-", f"{status.nodes} x {status.cards}",
+                duration(status.duration_s) if status.duration_s else "-",
+                f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
                 str(status.restarts), " ".join(part for part in (status.detail, status.reason) if part)[:100],
             )
         )  # fmt: skip

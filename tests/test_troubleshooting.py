@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud.providers.modelarts import failures
-from cloud.providers.openi import rest
+from cloud.providers.modelarts import codes as modelarts
+from cloud.providers.openi import codes as openi
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")
@@ -48,7 +48,10 @@ def test_the_page_has_our_messages():
 
 @pytest.mark.parametrize(
     "code",
-    [*failures.ADVICE, failures.NO_SUCH_JOB, failures.NOT_READY, *map(str, [*rest.ADVICE, *rest.PASSING])],
+    [
+        *modelarts.CODES,
+        *(code for code, known in openi.CODES.items() if known.advice),
+    ],
 )
 def test_every_code_that_is_known_is_explained(code):
     assert re.search(rf"^\|.*(?<!\d){re.escape(code)}(?!\d)", PAGE, re.MULTILINE)

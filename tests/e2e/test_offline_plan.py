@@ -72,7 +72,7 @@ BAD = {  # the job, its changes; the check that fails, what it says
     "the place of results": (MODELARTS, {"recipe": {"train_url": "obs://b/x/"}}, "recipe", "train_url"),
     "OpenI's names": (OPENI, {"name": "Job_With_Capitals"}, "name", "lower-case"),
     "OpenI's description": (OPENI, {"description": "数" * 400}, "description", "1000"),
-    "OpenI's time": (OPENI, {"max_hours": 2}, "max_hours", "no time limit"),
+    "OpenI's time": (OPENI, {"max_hours": 2}, "max_hours", "ends no training job by time"),
     "OpenI's spec": (OPENI, {"spec": "347"}, "spec", "8 x Ascend 910"),
     "OpenI's cards": (OPENI, {"spec": "8 x Ascend 910"}, "spec", "1 cards asked"),
     "OpenI's repository": (OPENI, {"repo": "code"}, "repo", "owner/name"),

@@ -129,11 +129,10 @@ def test_the_whole_way_through_modelarts(modelarts, few_digits):
 def test_the_whole_way_through_openi(desk, few_digits):
     from cloud import package
 
-    # a repository without an origin: whether ours is pushed is not of this test
-    subprocess.run(["git", "clone", "-q", "--bare", str(ROOT), str(desk.home / "git")], check=True)
-    desk.env.update(GIT_DIR=str(desk.home / "git"), GIT_WORK_TREE=str(ROOT))
-    package.sync(package.collect(ROOT, "train.py", True), f"{desk.url}/code/mindlift/")
+    pushed = package.collect(ROOT, "train.py", True)
+    package.sync(pushed, f"{desk.url}/code/mindlift/")
     with OpenIDouble(desk.runner, f"{desk.url}/code/mindlift/", f"{desk.url}/results/") as double:
+        double.commits["me/code", "main"] = pushed.revision
         double.datasets["me/digits"] = f"{desk.url}/data/digits/"
         words = [
             "--provider", "openi", "--endpoint", double.endpoint, "--repo", "me/code", "--branch", "main", "--image", "mindspore",
@@ -143,7 +142,8 @@ def test_the_whole_way_through_openi(desk, few_digits):
         env = {**desk.env, "OPENI_TOKEN": double.token}
         refused = run_program("cloud/submit.py", *words, "--branch", "unpushed", **env)
         assert refused.code == 2
-        assert "branch: me/code has no branch unpushed; git push origin unpushed" in refused.error
+        advice = f"git push {double.endpoint}/me/code.git HEAD:unpushed"
+        assert f"branch: me/code has no branch unpushed; {advice}" in refused.error
         assert not double.tasks
         done = run_program(
             "cloud/submit.py", *words, "--wait", "--out", desk.home / "fetched", **env, timeout=200

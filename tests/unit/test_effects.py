@@ -15,18 +15,18 @@ from cloud.providers.base import Provider
 
 PACKAGE = Package("r" * 40, False, {"train.py": b"print()\n"})
 BASES = {
-    "local": Job(provider="local", name="job", train_url="obs://b/run/", code_url="obs://b/code/"),
+    "local": Job(provider="local", name="job", train_url="obs://bucket/run/", code_url="obs://bucket/code/"),
     "modelarts": Job(
-        provider="modelarts", name="job", region="cn-north-4", project_id="p", train_url="obs://b/run/",
-        code_url="obs://b/code/", log_url="obs://b/logs/", flavor="modelarts.kat1.xlarge", engine="E/mindspore_2.3",
+        provider="modelarts", name="job", region="cn-north-4", project_id="p", train_url="obs://bucket/run/",
+        code_url="obs://bucket/code/", log_url="obs://bucket/logs/", flavor="modelarts.kat1.xlarge", engine="E/mindspore_2.3",
     ),
     "openi": Job(provider="openi", name="job", repo="me/code", branch="main", image="mindspore"),
 }  # fmt: skip
 OTHER: dict[str, Any] = {  # another value than the default, and than a base's
     "provider": None, "allow_dirty": True, "name": "other", "description": "a line", "boot_file": "eval.py",
-    "net": "resnet50", "dataset": "imagenet", "recipe": {"lr": 0.3}, "data_url": "obs://b/data/",
-    "train_url": "obs://b/else/", "pretrained": "obs://b/p.ckpt", "code_url": "obs://b/code2/",
-    "log_url": "obs://b/logs2/", "cards": 2, "nodes": 2, "run_method": "msrun", "access": "env", "retries": 2,
+    "net": "resnet50", "dataset": "imagenet", "recipe": {"lr": 0.3}, "data_url": "obs://bucket/data/",
+    "train_url": "obs://bucket/else/", "pretrained": "obs://bucket/p.ckpt", "code_url": "obs://bucket/code2/",
+    "log_url": "obs://bucket/logs2/", "cards": 2, "nodes": 2, "run_method": "msrun", "access": "env", "retries": 2,
     "restart": "reschedule", "max_hours": 3.0, "max_cost": 5.0, "environment": {"A": "1"},
     "secrets": {"T": "env:HOME"}, "annotations": {"fault-tolerance/job-retry-num": "2"}, "platform": "modelarts-v1",
     "region": "cn-east-3", "endpoint": "http://127.0.0.1:9", "project_id": "q", "workspace_id": "w",
@@ -37,8 +37,8 @@ OTHER: dict[str, Any] = {  # another value than the default, and than a base's
 # what a key steers beside the request: where it goes, or what is checked before
 BESIDE_THE_REQUEST = {
     "local": {"platform", "secrets", "name", "allow_dirty", "provider", "max_cost", "restart"},
-    "modelarts": {"region", "endpoint", "project_id", "allow_dirty", "provider", "max_cost"},
-    "openi": {"endpoint", "allow_dirty", "provider", "max_cost"},
+    "modelarts": {"cards", "region", "endpoint", "project_id", "allow_dirty", "provider", "max_cost"},
+    "openi": {"repo", "endpoint", "allow_dirty", "provider", "max_cost"},
 }
 
 

@@ -110,7 +110,8 @@ class OpenIService:
     has_ended: bool = False
     queries: list[dict[str, Any]] = field(default_factory=list)
 
-    def get(self, what: str, path: str, **query: Any) -> dict[str, Any]:
+    def get(self, what: str, path: str, kind: str, **query: Any) -> dict[str, Any]:
+        assert kind == "log"
         if path == "/ai_task/node_info":
             return {"nodes": [{"id": 0}]}
         self.queries.append(query)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from cloud import bucket as buckets
+from cloud import preflight
 from cloud.bucket import Needs, Traits
 from cloud.job import Job, finished, repeated
 from cloud.providers.base import Check
@@ -91,7 +92,7 @@ def test_options_come_once(double):
     job = job_of(double, recipe=recipe)
     names = [problem.split()[0] for problem in repeated(job)]
     assert names == ["recipe.net", "recipe.enable_modelarts", "recipe.resume_url", "recipe.train-url"]
-    failed = [check for check in provider(job).offline_checks(job, PACKAGE) if check.ok is False]
+    failed = preflight.failed(preflight.key_checks(job, provider(job).effects, "modelarts"))
     assert [check.says for check in failed] == repeated(job)
     assert double.requests == []
     assert repeated(job_of(double, recipe={"lr": 0.1, "max-epoch": 1, "max_epoch": 2})) == [

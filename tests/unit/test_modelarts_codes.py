@@ -70,10 +70,10 @@ def test_every_call_of_the_client_has_a_record(double, env):
     handle = service.create(job, PACKAGE)
     assert service.find(job) == handle
     service.show(handle)
-    service.logs(handle, 0, 0)
-    double.has_log_lines = False
     double.runner.logs[handle.id, 0] = ["a line"]
-    service.logs(handle, 0, 0)
+    assert service.logs(handle, 0, {}, False).lines == ["a line"]
+    double.has_log_lines = False
+    assert service.logs(handle, 0, {}, False).lines == ["a line"]
     service.cancel(handle)
     list(service.list([Phase.STOPPED]))
     asked = {name_of(call.path, call.method, double.project_id) for call in double.requests}

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from cloud.job import Job, parameters, repeated
+from cloud.job import Job, parameters
 from cloud.package import Package
 from cloud.providers.base import Check
 from src.model_utils.moxing_shim.url import is_remote, parse
@@ -242,8 +242,6 @@ def code(package: Package) -> Check:
 
 def texts(job: Job) -> Iterator[Check]:
     """A failed check for each text that the service would refuse, and notes on what it does differently."""
-    for problem in repeated(job):
-        yield Check("recipe", False, problem)
     for problem in [*text_problems(job), *annotation_problems(job), *variable_problems(job)]:
         yield Check("request", False, problem, "shorten or rename it")
     yield from time_limit(job)

@@ -21,12 +21,14 @@ LINES = 500  # of one answer, the most that ModelArts gives
 
 def read(rest: Rest, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
     """See base.Provider.logs."""
-    nodes = rest.get(f"nodes of job {handle.id}", "/ai_task/node_info", id=handle.id).get("nodes") or []
+    nodes = (
+        rest.get(f"nodes of job {handle.id}", "/ai_task/node_info", "log", id=handle.id).get("nodes") or []
+    )
     if node >= len(nodes):
         return LogPage((), place)
     mark = place.get("mark", "")
     answer = rest.get(
-        f"log of job {handle.id}", "/ai_task/log", id=handle.id, node_id=nodes[node].get("id", node),
+        f"log of job {handle.id}", "/ai_task/log", "log", id=handle.id, node_id=nodes[node].get("id", node),
         file_name=nodes[node].get("log_file_name", ""), base_line=mark, lines=LINES, order="down",
     )  # fmt: skip
     start, end = str(answer.get("start_line") or ""), str(answer.get("end_line") or "")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cloud.handle import Handle
 from cloud.job import Job
 from cloud.providers.base import Question
-from cloud.providers.openi.account import chosen_for
+from cloud.providers.openi.account import chosen_for, required
 
 if TYPE_CHECKING:
     from cloud.providers.openi.client import OpenI
@@ -20,7 +20,10 @@ LOG_PAGES = [("log from its first line", "down"), ("log from its last line", "up
 
 def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[str, Question]]:
     yield "token, account, specs, branches", lambda: list(client.selfcheck(job))
-    yield "images, data sets and models of a job", lambda: chosen_for(client.rest, job)
+    yield (
+        "images, data sets and models of a job",
+        lambda: chosen_for(client.rest, job, required(client.rest, job)),
+    )
     yield "list of jobs", lambda: list(islice(client.list(()), JOBS))
     if handle is None:
         return
@@ -43,6 +46,6 @@ def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[
     yield (
         "list of its results",
         lambda: client.rest.get(
-            f"results of job {handle.id}", "/ai_task/output", id=handle.id, parent_dir=""
+            f"results of job {handle.id}", "/ai_task/output", "output", id=handle.id, parent_dir=""
         ),
     )

@@ -4,29 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from cloud import codes
 from cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
+from cloud.probe import Exchange, Probe
+from cloud.providers.openi.codes import CODES, NO_SUCH_JOB, UNKNOWN
 
 SERVICE = "OpenI"
 ENDPOINT = "https://openi.pcl.ac.cn"
 TIMEOUT_S = (10, 60)
 CHUNK = 1 << 20
-ADVICE = {
-    2001: "list shows your jobs", 2002: "wait for the job to end", 2003: "selfcheck lists the machines",
-    2004: "OpenI runs a limited number of jobs of one user: wait, or cancel one", 2005: "choose another name, or leave it out",
-    2006: "the account has too few points", 2007: "look at datasets", 2008: "look at models", 2009: "the files are cleared",
-    2013: "the data set is larger than OpenI takes", 2014: "push the branch: the boot file is not in it",
-    2015: "boot_file has to end with .py", 2016: "several nodes need a right that this account has not",
-    2017: "look at datasets", 2018: "look at datasets", 2020: "push the branch", 2021: "fewer models",
-    2022: "fewer data sets", 2025: "fewer models", 2026: "the model is larger than OpenI takes", 2027: "look at image",
-    2037: "the data set can't be read by this account", 2038: "the model can't be read by this account",
-    9001: "a value that OpenI does not take", 9002: "bind a WeChat account at OpenI (Settings), it is asked for before jobs are created",
-    9003: "this account has no right to do that", 9004: "it does not exist, or this account may not see it",
-}  # fmt: skip
-PASSING = (99, 2024, 9009)  # stopping, still being created, the service itself
+BRANCH = re.compile(r"^/repos/[^/]+/[^/]+/branches/.+$")
+REPOSITORY = re.compile(r"^/[^/]+/[^/]+/(ai_task/\w+)$")
+OF_A_JOB = frozenset(["show", "log", "cancel", "output"])  # calls that name one
+NO_RIGHT = "this account has no right to do that: is the token right?"
+HINTS = {
+    **{(kind, 401): "look at the token" for kind in (*OF_A_JOB, "create", "list", "look up")},
+    **{(kind, 403): NO_RIGHT for kind in ("create", "list", "look up")},
+    **{(kind, 404): "look at repo, owner/name" for kind in ("create", "look up")},
+    ("download", 403): "the address of the file is no longer valid: fetch again",
+}
 
 
 def read_token(env: Mapping[str, str]) -> tuple[str, str, str]:
@@ -52,6 +53,7 @@ class Rest:
     def __init__(self, endpoint: str, env: Mapping[str, str] | None = None):
         self.env = os.environ if env is None else env
         self.wanted = endpoint
+        self.probe: Probe | None = None
         self._session: Any = None
 
     @property
@@ -68,11 +70,14 @@ class Rest:
             self._session.headers["Authorization"] = f"token {read_token(self.env)[0]}"
         return self._session
 
-    def get(self, what: str, path: str, **query: Any) -> dict[str, Any]:
-        return self.data(what, self.send(what, "GET", path, query))
+    def get(self, what: str, path: str, kind: str = "show", **query: Any) -> dict[str, Any]:
+        """`kind` is the call's in cloud/codes.py: it decides what a code means."""
+        return self.data(what, self.send(what, "GET", path, query, kind), kind)
 
-    def post(self, what: str, path: str, body: Any = None, **query: Any) -> dict[str, Any]:
-        return self.data(what, self.send(what, "POST", path, query, body))
+    def post(
+        self, what: str, path: str, body: Any = None, kind: str = "show", **query: Any
+    ) -> dict[str, Any]:
+        return self.data(what, self.send(what, "POST", path, query, kind, body), kind)
 
     def said(self, text: object) -> str:
         """What the service says in one line, without the token."""
@@ -84,6 +89,7 @@ class Rest:
         method: str,
         path: str,
         query: Mapping[str, Any],
+        kind: str,
         body: Any = None,
         stream: bool = False,
     ) -> Any:
@@ -100,58 +106,91 @@ class Rest:
             )
         except requests.RequestException as err:
             raise NoAnswer(
-                f"{what}: {SERVICE} does not answer: {type(err).__name__} at {self.endpoint}"
+                f"{what}: {SERVICE} does not answer: {type(err).__name__} at {self.endpoint}", was_sent(err)
             ) from None
+        if self.probe:
+            self.probe.note(exchange(answer, method, path, query))
         if answer.status_code >= 300:
             message = self.said(answer.text) or "no message"
-            raise refusal(what, answer.status_code, answer.headers.get("Retry-After", ""), message)
+            of = "download" if answer.history else kind
+            raise refusal(what, answer.status_code, answer.headers.get("Retry-After", ""), message, of)
         return answer
 
-    def data(self, what: str, answer: Any) -> dict[str, Any]:
+    def data(self, what: str, answer: Any, kind: str) -> dict[str, Any]:
         """The `data` of the envelope, or all of an answer without one; Overloaded if it is neither."""
         try:
             found = answer.json()
         except ValueError:
             found = answer.text
+        found = tagged(found)
         is_wrapped = isinstance(found, dict) and "code" in found
         if is_wrapped and found["code"] != 0:
-            raise refused_by_code(what, found["code"], self.said(found.get("msg", "")))
+            raise refused_by_code(what, str(found["code"]), self.said(found.get("msg", "")), kind)
         data = found.get("data") or {} if is_wrapped else found
         if not isinstance(data, dict):
             first = self.said(data)[:100]
             raise Overloaded(SERVICE, what, str(answer.status_code), f"an answer of another form: {first!r}")
         return data
 
-    def stream(self, what: str, path: str, **query: Any) -> Iterator[bytes]:
-        """The bytes of a file."""
+    def stream(self, what: str, path: str, kind: str = "output", **query: Any) -> Iterator[bytes]:
+        """The bytes of a file, which the service redirects to another host; without the token there."""
         import requests
 
-        answer = self.send(what, "GET", path, query, stream=True)
-        if "json" in answer.headers.get("Content-Type", "") and "attachment" not in answer.headers.get(
-            "Content-Disposition", ""
+        answer = self.send(what, "GET", path, query, kind, stream=True)
+        is_json = "json" in answer.headers.get("Content-Type", "")
+        if (
+            is_json
+            and not answer.history
+            and "attachment" not in answer.headers.get("Content-Disposition", "")
         ):
-            self.data(what, answer)
+            self.data(what, answer, kind)
         try:
             yield from answer.iter_content(CHUNK)
         except requests.RequestException as err:
             raise NoAnswer(f"{what}: the download broke off: {type(err).__name__}") from None
 
 
-def refused_by_code(what: str, code: Any, message: str) -> ServiceError:
-    if code in PASSING:
-        return Overloaded(SERVICE, what, str(code), message)
-    kind = NoSuchJob if code == 2001 else Refused
-    return kind(SERVICE, what, str(code), message, ADVICE.get(code, ""))
+def exchange(answer: Any, method: str, path: str, query: Mapping[str, Any]) -> Exchange:
+    """For a probe: owner and name of the repository are variable parts of a route."""
+    route = BRANCH.sub("/repos/{owner}/{repo}/branches/{branch}", path)
+    route = REPOSITORY.sub(r"/{owner}/{repo}/\1", route)
+    try:
+        body = answer.json()
+    except ValueError:
+        body = None
+    return Exchange(f"{method} /api/v1{route}", query, answer.status_code, body)
 
 
-def refusal(what: str, status: int, after: str, message: str) -> ServiceError:
-    """An answer with an HTTP status of its own."""
+def was_sent(err: Exception) -> bool:
+    """False where no connection was opened, so that the service can have heard nothing."""
+    import requests
+    from urllib3.exceptions import NewConnectionError
+
+    reason = getattr(err.args[0], "reason", None) if err.args else None
+    return not isinstance(err, requests.ConnectTimeout) and not isinstance(reason, NewConnectionError)
+
+
+def tagged(answer: Any) -> Any:
+    """Some errors of the service come with the names of its program: Code, and Msg or DefaultMsg."""
+    if isinstance(answer, dict) and "Code" in answer and "code" not in answer:
+        message = answer.get("Msg") or answer.get("DefaultMsg") or ""
+        return {"code": answer["Code"], "msg": message, "data": answer.get("Data")}
+    return answer
+
+
+def refused_by_code(what: str, code: str, message: str, kind: str) -> ServiceError:
+    known = codes.of(CODES, code) or UNKNOWN
+    if known.is_passing(kind):
+        return Overloaded(SERVICE, what, code, message, created_nothing=not known.leaves_doubt)
+    return (NoSuchJob if code == NO_SUCH_JOB else Refused)(SERVICE, what, code, message, known.advice)
+
+
+def refusal(what: str, status: int, after: str, message: str, kind: str) -> ServiceError:
+    """An answer with an HTTP status of its own. 429 comes before a request is looked at, 5xx at any time."""
     if status == 429 or status >= 500:
         wait = float(after) if after.isdigit() else 0.0
-        return Overloaded(SERVICE, what, str(status), message, "", status, wait)
-    hint = {401: "look at the token", 403: "is the token right, and the job or repository yours?"}.get(
-        status, ""
-    )
-    if status == 404 and "job" in what:
-        return NoSuchJob(SERVICE, what, str(status), message, "list shows your jobs", status)
-    return Refused(SERVICE, what, str(status), message, hint, status)
+        return Overloaded(SERVICE, what, str(status), message, "", status, wait, status == 429)
+    if (status == 403 and kind in OF_A_JOB) or (status == 404 and kind in OF_A_JOB - {"output"}):
+        hint = "there is no such job of this account: list shows your jobs"
+        return NoSuchJob(SERVICE, what, str(status), message, hint, status)
+    return Refused(SERVICE, what, str(status), message, HINTS.get((kind, status), ""), status)
