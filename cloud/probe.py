@@ -25,6 +25,9 @@ PUBLIC = frozenset(
 PRIVATE_NUMBERS = re.compile(r"(^|_)(id|uid|balance|total_earned|total_consumed)$")
 MESSAGES = ("error_msg", "error_message", "message", "msg")
 LOGS = ("content", "context")
+HOW = frozenset(
+    "base_line lines order limit offset page pageSize flavor_type cluster_type compute_source job_type".split()
+)
 MOST = 20  # items of a list, and lines of a log
 LONGEST = 200  # letters of a message
 
@@ -118,10 +121,16 @@ class Probe:
         self.records.append(
             {
                 "call": exchange.call, "case": "seen" if not count else f"seen {count + 1}",
-                "source": f"{self.service} as it answered on {self.when}, asked with {', '.join(exchange.query) or 'nothing'}",
+                "source": f"{self.service} as it answered on {self.when}, asked with {asked_with(exchange.query)}",
                 "seen": "service", "status": exchange.status, "body": body,
             }
         )  # fmt: skip
+
+
+def asked_with(query: Mapping[str, Any]) -> str:
+    """The parameters of a question; the values of those that say how it was asked."""
+    shown = (f"{name}={value}" if name in HOW else name for name, value in query.items())
+    return ", ".join(shown) or "nothing"
 
 
 def as_text(probe: Probe) -> str:

@@ -129,7 +129,7 @@ def test_a_probes_file_becomes_records_of_a_double(shelf, tmp_path):
         200,
         {"content": "line 1\n", "end_line": "17"},
     )
-    assert "answered on 2026-11-28, asked with base_line" in found.source
+    assert "answered on 2026-11-28, asked with base_line=0" in found.source
     take_over.take_over(path)
     assert len(yaml.safe_load(target.read_text())) == 2, "taken over again, nothing is double"
 
