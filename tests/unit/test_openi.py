@@ -27,6 +27,7 @@ from cloud.providers.openi.client import OpenI
 from cloud.providers.openi.codes import CODES, QUEUE_CODES
 from cloud.providers.openi.rest import Rest
 from cloud.states import Phase
+from cloud.submission import Submission
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.openi_answers import CREATE, NOT_FINAL, QIZHI, RECORDS, TERMINAL
 from tests.doubles.runner import ScriptedRunner
@@ -705,3 +706,24 @@ def test_the_store_of_results_refuses_the_token(service):
         requests.get(url, headers={"Authorization": f"token {service.token}"}, timeout=5).status_code == 400
     )
     assert service.store.leaks == 1
+
+
+def test_the_queue_waits_until_the_running_job_has_ended(service):
+    """One TRAIN job at a time (69816740485): task.GetUserMultiLimitNum."""
+    provider, first = created(service)
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        assert len(waited) < 5, said
+        service.runner.set(first.id, phase="succeeded")
+        provider.show(first)
+
+    job = job_at(service, name="job-two", recipe={"max_epoch": 1})
+    said: list[str] = []
+    submission = Submission(client_of(job), Patience(0), said.append, queues=True, sleep=sleep)
+    second = submission.run(job, PACKAGE)
+    assert second.id != first.id
+    assert len(waited) == 1
+    assert said[0].startswith("waiting for a place: 1 of 1 jobs in use")
+    assert any(line.startswith("cost: ") for line in said)
