@@ -6,25 +6,25 @@ import sys
 
 
 def evaluate(argv: list[str]) -> None:
-    from src.model_utils import job
+    from mindlift.cli import job
 
     here = job.start(argv, "eval.py")
     with here.adapter:
         data_path, checkpoints = here.stage_in(), here.to_evaluate()
         here.connect()
-        from src import evaluate as evaluation
+        from mindlift.inference import evaluate as evaluation
 
         evaluation.run(here.cfg, here.ranks, data_path, checkpoints, here.workers)
 
 
 def main(argv: list[str] | None = None) -> int:
-    from src.model_utils import job
+    from mindlift.cli import job
 
     arguments = sys.argv[1:] if argv is None else argv
     return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))
 
 
 if __name__ == "__main__":
-    from src.model_utils import device_adapter
+    from mindlift.model_utils import device_adapter
 
     device_adapter.leave(main())

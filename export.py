@@ -6,18 +6,18 @@ import sys
 
 
 def export(argv: list[str]) -> None:
-    from src.model_utils import inference_job
+    from mindlift.cli import inference_job
 
     here = inference_job.start(argv, "export.py")
     checkpoint = here.to_evaluate()[0]
     here.connect()
-    from src import exporter
+    from mindlift.inference import export as exporter
 
     exporter.run(here.cfg, checkpoint, inference_job.class_names(here.cfg))
 
 
 def main(argv: list[str] | None = None) -> int:
-    from src.model_utils import job
+    from mindlift.cli import job
 
     arguments = sys.argv[1:] if argv is None else argv
     return job.main(lambda: export(arguments), debug=job.wants_debug(arguments))

@@ -24,13 +24,13 @@ def parsed(argv: list[str] | None) -> argparse.Namespace:
 
 
 def evaluate(args: argparse.Namespace) -> None:
-    from src.data import seg_lists
-    from src.model_utils import device_adapter
-    from src.model_utils.ranks import Ranks
+    from mindlift.data.segmentation import lists as seg_lists
+    from mindlift.model_utils import device_adapter
+    from mindlift.model_utils.ranks import Ranks
 
     seg_lists.check(args.data_root, False, args.data_lst)
     device_adapter.prepare_environment(Ranks())
-    from src import segment_results
+    from mindlift.tasks.segmentation import results as segment_results
 
     overlap = segment_results.of_list(args, device_adapter.cpus_per_rank(Ranks()))
     print(overlap.matrix)
@@ -39,7 +39,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from src.model_utils import job
+    from mindlift.cli import job
 
     args = parsed(argv)
     return job.main(lambda: evaluate(args), debug=False)

@@ -9,15 +9,16 @@ STARTED = time.time()
 
 
 def train(argv: list[str]) -> None:
-    from src.model_utils import job
+    from mindlift.cli import job
 
     here = job.start(argv, "train.py")
     with here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         here.connect()
-        from src import runs, trainer
+        from mindlift.runs import choose
+        from mindlift.training import loop as trainer
 
-        run = runs.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
+        run = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
         adapter.follow(run.paths.root)
         result = trainer.run(
             here.cfg, here.ranks, run, data_path, weights, here.workers, adapter.publish, STARTED
@@ -27,13 +28,13 @@ def train(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from src.model_utils import job
+    from mindlift.cli import job
 
     arguments = sys.argv[1:] if argv is None else argv
     return job.main(lambda: train(arguments), debug=job.wants_debug(arguments))
 
 
 if __name__ == "__main__":
-    from src.model_utils import device_adapter
+    from mindlift.model_utils import device_adapter
 
     device_adapter.leave(main())

@@ -62,7 +62,7 @@ class Photographs:
 def one_by_one(network, pixels: np.ndarray, scales: list[int], size: int, mean, std) -> np.ndarray:
     import mindspore as ms
 
-    from src.data import crops
+    from mindlift.data.classification import crops
 
     total: np.ndarray | float = 0.0
     for crop, weight in crops.crops(pixels, scales, size):
@@ -77,16 +77,18 @@ def one_by_one(network, pixels: np.ndarray, scales: list[int], size: int, mean, 
 
 def main() -> None:
     options = arguments()
-    from src.model_utils import device_adapter
+    from mindlift.model_utils import device_adapter
 
     ranks = device_adapter.read_ranks({})
     device_adapter.prepare_environment(ranks)
     device_adapter.connect(ranks, "CPU")
     import mindspore as ms
 
-    from src import build, multi_crop
-    from src.model_utils import config, devices
-    from src.models import layers
+    from mindlift.tasks import network as build
+    from mindlift.tasks.classification import multi_crop
+    from mindlift.model_utils.config import config
+    from mindlift.model_utils import devices
+    from mindlift.models import layers
 
     cfg = config.load([
         "--net", options.net, "--dataset", "imagenet", "--image_size", str(options.size), "--crop_scales", options.scales,

@@ -53,7 +53,8 @@ def make_data(folder: Path) -> None:
     """cifar/: tiles of scikit-learn's two photographs as CIFAR-10; tree/ and records/: both, cut to usual sizes."""
     from sklearn.datasets import load_sample_images
 
-    from src.data import cifar10, to_mindrecord
+    from mindlift.data.classification import cifar10
+    from mindlift.cli import to_mindrecord
 
     rng, photographs = np.random.default_rng(0), load_sample_images().images
     corners = rng.integers(0, (427 - 96, 640 - 96), (TILES, 2))
@@ -87,9 +88,9 @@ def make_data(folder: Path) -> None:
 
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
-    from src import classify
-    from src.data import split
-    from src.model_utils import config
+    from mindlift.tasks.classification import task as classify
+    from mindlift.data.classification import split
+    from mindlift.model_utils.config import config
 
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = classify.options(cfg, workers=1)
@@ -97,7 +98,7 @@ def recipe(name: str, folder: Path, data_format: str = "files"):
 
 
 def ours(name: str, folder: Path, data_format: str = "files") -> Iterator:
-    from src.data import pipeline
+    from mindlift.data.classification import pipeline
 
     options, samples = recipe(name, folder, data_format)
     return (images for images, *_ in pipeline.train_batches(samples, options, 0, 1, 0, 10**6, 1))
@@ -131,7 +132,7 @@ def solarize_add(image: Image.Image, added: int) -> Image.Image:
 
 
 def cutout(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    from src.data.rand_augment import cutout as square
+    from mindlift.data.classification.rand_augment import cutout as square
 
     return square(image, share, rng)
 
@@ -176,7 +177,7 @@ def bit_in_pillow(folder: Path) -> Iterator:
     """All operations in one Python map, as MindSpore runs py_transforms."""
     import mindspore.dataset as ds
 
-    from src.data import cifar10
+    from mindlift.data.classification import cifar10
 
     images, _ = cifar10.load(folder, True, 10, allow_unused=True)
     rng = np.random.default_rng(0)

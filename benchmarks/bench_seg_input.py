@@ -5,7 +5,7 @@
 
 Both read the same generated JPEGs of 500 x 375 pixels and grey labels from files, in as many threads, make batches of
 the same size, and take turns, one round each. `original` decodes, scales, normalises, pads, crops and mirrors whole
-images in float64, as the model zoo's src/data/dataset.py does. The ratio is taken round by round.
+images in float64, as the model zoo's src/mindlift/data/dataset.py does. The ratio is taken round by round.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def write_pairs(folder: Path) -> None:
     """Pictures with edges, gradients and grain, and labels of smooth regions."""
     from PIL import Image
 
-    from src.data import seg_lists, voc
+    from mindlift.data.segmentation import lists as seg_lists, voc
 
     pairs = []
     for i in range(COUNT):
@@ -106,7 +106,7 @@ class Bytes:
 
 def of_original(samples, options, count: int):
     """Like ours, `count` batches."""
-    from src.data.batches import generator
+    from mindlift.data.batches import generator
 
     source = Bytes(samples, count * options.per_batch_size)
     dataset = generator(source, ["data", "label"]).map(
@@ -129,7 +129,7 @@ def main() -> None:
     import cv2
     import mindspore as ms
 
-    from src.data import segmentation
+    from mindlift.data.segmentation import pairs as segmentation
 
     options = segmentation.Options(
         dataset="voc", num_classes=CLASSES, image_size=(wanted.crop, wanted.crop), per_batch_size=wanted.batch,

@@ -49,12 +49,12 @@ FOREIGN = re.compile(
 COPY = """
 import sys
 from pathlib import Path
-from src.model_utils.moxing_shim.transfer import copy_tree
+from mindlift.storage.copying.copy import copy_tree
 copy_tree(sys.argv[1], sys.argv[2], manifest=Path(sys.argv[3]) if sys.argv[3] else None)
 """
 LIST = """
 import sys
-from src.model_utils.moxing_shim.places import locate
+from mindlift.storage.places import locate
 store, folder = locate(sys.argv[1])
 for entry in store.walk(folder):
     print(entry.size, entry.key)

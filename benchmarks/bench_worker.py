@@ -36,18 +36,19 @@ def batch_of(net: str, batch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def mindlift(net: str, work: str, batch: int, size: int, threads: int):
-    from src.model_utils import device_adapter
+    from mindlift.model_utils import device_adapter
 
     ranks = device_adapter.read_ranks({})
     device_adapter.prepare_environment(ranks, threads=threads)
     device_adapter.connect(ranks, "CPU", threads)
     import mindspore as ms
 
-    from src import models, optim, step
-    from src.model_utils import config
-    from src.models import layers
-    from src.tasks.classification import Places, SmoothedCrossEntropy
-    from src.tasks.segmentation import PixelCrossEntropy, Probabilities
+    from mindlift import models
+    from mindlift.training import optimizers, step
+    from mindlift.model_utils.config import config
+    from mindlift.models import layers
+    from mindlift.tasks.classification.objective import Places, SmoothedCrossEntropy
+    from mindlift.tasks.segmentation.objective import PixelCrossEntropy, Probabilities
 
     defaults = {
         option.name: option.default
@@ -64,7 +65,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         if net in STRIDES:
             return lambda: cell(images).asnumpy().argmax(1), f"MindSpore {ms.__version__}"
         return lambda: cell(images, labels)[0].asnumpy(), f"MindSpore {ms.__version__}"
-    optimizer = optim.sgd_momentum(
+    optimizer = optimizers.sgd_momentum(
         network.trainable_params(), np.full(10**6, RATE, np.float32), MOMENTUM, DECAY
     )
     loss = PixelCrossEntropy(CLASSES[net], 255) if net in STRIDES else SmoothedCrossEntropy(CLASSES[net])

@@ -9,17 +9,17 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 
 def main(argv: list[str] | None = None) -> int:
-    from cloud.one_line import one_line_errors
+    from mindlift.cli.errors import one_line_errors
 
     words = sys.argv[1:] if argv is None else argv
     return one_line_errors(lambda: run(words), debug="--debug" in words)
 
 
 def run(words: list[str]) -> int:
-    from cloud import command_line
+    from mindlift.cli import job_arguments
 
-    args = command_line.parse(words)
-    from cloud.commands import COMMANDS
+    args = job_arguments.parse(words)
+    from mindlift.cli.job_commands import COMMANDS
 
     return COMMANDS[args.command](args)
 

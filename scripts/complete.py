@@ -9,12 +9,12 @@ sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 
 def main() -> int:
-    from src.model_utils import completion
+    from mindlift.cli import completion
 
     shell, program, *words = sys.argv[1:]
     words = completion.joined(words) if shell == "bash" else words
     if program == "cloud/submit.py":
-        from cloud.completion import candidates
+        from mindlift.cli.job_completion import candidates
 
         found = candidates(words)
     else:

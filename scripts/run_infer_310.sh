@@ -15,7 +15,7 @@ echo "dataset path: $2 (not read: DATA_LIST's paths are below DATA_ROOT)"
 echo "data root path: $3"
 echo "data list path: $4"
 echo "device id: ${5:-0}"
-"$PYTHON" "$ROOT/src/tools/infer_mindir.py" --mindir_path "$1" --dataset_path "$3" --image_list "$4" \
+"$PYTHON" "$ROOT/src/mindlift/cli/infer_mindir.py" --mindir_path "$1" --dataset_path "$3" --image_list "$4" \
   --device_type "${DEVICE_TARGET:-auto}" --device_id "${5:-0}" --runtime "${RUNTIME:-auto}" > infer.log 2>&1 ||
   { code=$?; tail -n 1 infer.log >&2; exit "$code"; }
 tail -n 1 infer.log

@@ -25,7 +25,7 @@ def choose_device(target: str, *_: object) -> str:
 
 def connected(cell: Any, handover: Any) -> tuple[Callable[[], Any], Callable[[], None]]:
     """The stand-in of sink.connected: the transfer pipeline is the real one, and its end is on the host."""
-    from src import sink
+    from mindlift.training import sink
 
     iterator = sink.transfer(handover).create_tuple_iterator(num_epochs=1)
     return (lambda: cell(*next(iterator))), iterator.stop
@@ -36,8 +36,8 @@ def install(chip: str) -> None:
     import mindspore.ops as ops
     from mindspore.ops.operations import math_ops
 
-    from src import sink
-    from src.model_utils import device_adapter, devices
+    from mindlift.training import sink
+    from mindlift.model_utils import device_adapter, devices
 
     set_context = device_adapter._set_context
     device_adapter.choose_device = choose_device

@@ -91,7 +91,7 @@ def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole embedded data set: 1,440 train and 357 test images."""
-    from src.data import demo
+    from mindlift.data.embedded import digits as demo
 
     return demo.build(tmp_path_factory.mktemp("digits"))
 
@@ -99,7 +99,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def few_digits(digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """200 train and 83 test images of it: quick, and no batch size divides 83."""
-    from src.data import cifar10
+    from mindlift.data.classification import cifar10
 
     root = tmp_path_factory.mktemp("few")
     for name, count in (("data_batch_1.bin", 200), ("test_batch.bin", 83)):
@@ -160,7 +160,7 @@ def fault_proxy(minio: Store) -> Iterator[FaultProxy]:
 @pytest.fixture
 def cut(monkeypatch) -> None:
     """Objects from 1 MB on are large, in ranges of 1 MB and the smallest parts that MinIO takes."""
-    from src.model_utils.moxing_shim import download, engine, upload
+    from mindlift.storage.copying import download, engine, upload
 
     for module, names, value in (
         (engine, ["SMALL"], MB),

@@ -8,10 +8,12 @@ import mindspore as ms
 import numpy as np
 from PIL import Image
 
-from src import build
-from src.data import demo, demo_voc, seg_lists, voc
-from src.data.segmentation import scaled
-from src.model_utils import config, devices
+from mindlift.tasks import network as build
+from mindlift.data.embedded import digits as demo, vocdigits as demo_voc
+from mindlift.data.segmentation import lists as seg_lists, voc
+from mindlift.data.segmentation.pairs import scaled
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
 
 SIDE = 65
 NET = ["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--image_size", SIDE]

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, Protocol
 import boto3
 from botocore.config import Config
 
-from cloud.providers.local import servers
-from cloud.providers.local.servers import find_minio as find_minio
-from cloud.providers.local.servers import free_port as free_port
+from mindlift.cloud.providers.local import servers
+from mindlift.cloud.providers.local.servers import find_minio as find_minio
+from mindlift.cloud.providers.local.servers import free_port as free_port
 
 KEYS = ("testkey", "secret123")
 MB = 1 << 20

@@ -21,7 +21,7 @@ def classification(
     root: Path, *, lr: float = 0.1, steps: int = 360, per_epoch: int = 45, seed: int = 1, ranks: int = 2, ends: bool = True
 ) -> Path:  # fmt: skip
     """A run of `ranks` ranks that a signal stopped, that was continued, killed, and continued further back."""
-    from src.model_utils import config
+    from mindlift.model_utils.config import config
 
     chance = np.random.default_rng(seed)
     cfg = config.load(
@@ -62,8 +62,8 @@ def classification(
 
 def segmentation(root: Path, *, steps: int = 300, per_epoch: int = 30, seed: int = 3) -> Path:
     """A run of one rank without averaged weights that is not stopped."""
-    from src.data import voc
-    from src.model_utils import config
+    from mindlift.data.segmentation import voc
+    from mindlift.model_utils.config import config
 
     chance, names = np.random.default_rng(seed), voc.class_names("vocdigits", 11)
     cfg = config.load(
@@ -176,9 +176,9 @@ def step_lines(
 
 
 def planned_rates(cfg: Any, ranks: int, images: int, per_epoch: int) -> list[float]:
-    from src import schedule
+    from mindlift.training import schedules
 
-    return schedule.lr_table(per_epoch, schedule.from_config(cfg, ranks, images)).tolist()
+    return schedules.lr_table(per_epoch, schedules.from_config(cfg, ranks, images)).tolist()
 
 
 def accuracy(share: float, lr: float, chance: np.random.Generator) -> Iterator[dict[str, Any]]:
@@ -238,7 +238,7 @@ def write_transfers(root: Path, lines: list[dict[str, Any]], chance: np.random.G
 
 
 def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
-    from src.data import demo
+    from mindlift.data.embedded import digits as demo
 
     counts = np.eye(10, dtype=int) * 33
     counts[[3, 8, 1, 9, 5], [5, 3, 7, 4, 9]] = [4, 3, 2, 1, 1]
@@ -273,8 +273,8 @@ def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
 
 def draw_overlays(root: Path, names: list[str], chance: np.random.Generator) -> None:
     """Images of the embedded data with truths, and truths moved a little as predictions."""
-    from src.data import demo, demo_voc
-    from src.segmentation_sheet import SegmentationSheet
+    from mindlift.data.embedded import digits as demo, vocdigits as demo_voc
+    from mindlift.tasks.segmentation.sheet import SegmentationSheet
 
     digits = demo.split_digits()[1]
     with SegmentationSheet(root / "evaluation" / "overlays.png", 5, names, None) as sheet:  # type: ignore[arg-type]

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cloud import command_line
-from src.model_utils import config, programs
-from src.model_utils.command_line import arguments, read_line, words_and_inputs
-from src.model_utils.schema import SWITCHES
+from mindlift.cli import job_arguments
+from mindlift.model_utils.config import config, programs
+from mindlift.model_utils.config.command_line import arguments, read_line, words_and_inputs
+from mindlift.model_utils.config.schema import SWITCHES
 from tests import pages
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +79,7 @@ def test_both_readmes_have_the_same_commands_tables_and_links():
 
 def test_every_recipe_is_named():
     text = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
-    recipes = sorted(path.stem for path in ROOT.glob("src/models/*/recipes/*.yaml"))
+    recipes = sorted(path.stem for path in ROOT.glob("src/mindlift/models/*/recipes/*.yaml"))
     assert len(recipes) > 15
     assert [name for name in recipes if f"`{name}`" not in text] == []
 
@@ -138,7 +138,7 @@ def check_command(command: str) -> None:
         if is_whole and not (PLACEHOLDERS | ADDED) & set(words):
             config.load(words, prog=program)
     elif program == "cloud/submit.py" and "--help" not in words:
-        command_line.parse(words)
+        job_arguments.parse(words)
     elif is_here(program):
         for name in FLAG.findall(command):
             assert f"--{name}" in help_of(program), f"{program} has no --{name}"
@@ -169,7 +169,7 @@ def test_an_option_that_is_not_there_is_noticed():
     for command in (
         "python train.py --learning_rat 1",
         "python predict.py --lr 1",
-        "python -m src.report RUN --pdf x",
+        "mindlift report RUN --pdf x",
     ):
         with pytest.raises((AssertionError, ValueError)):
             check_command(command)
@@ -179,8 +179,8 @@ def test_an_option_that_is_not_there_is_noticed():
 def known_flags() -> set[str]:
     cloud = {
         name.lstrip("-")
-        for command in command_line.ABOUT
-        for action in command_line.parser_of(command)._actions
+        for command in job_arguments.ABOUT
+        for action in job_arguments.parser_of(command)._actions
         for name in action.option_strings
     }
     sources = [path for folder in ("src", "cloud", "benchmarks") for path in ROOT.glob(f"{folder}/**/*.py")]

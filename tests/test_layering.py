@@ -15,34 +15,34 @@ RANK_VARIABLES = re.compile(
     r"\b(RANK_ID|RANK_SIZE|DEVICE_ID|RANK_TABLE_FILE|MS_ROLE|MS_WORKER_NUM|OMPI_COMM_WORLD\w*)\b"
 )
 RANK_READERS = (
-    "src/model_utils/device_adapter.py", "src/model_utils/ranks.py", "cloud/platforms/", "cloud/providers/",
+    "src/mindlift/model_utils/device_adapter.py", "src/mindlift/model_utils/ranks.py", "src/mindlift/cloud/platforms/", "src/mindlift/cloud/providers/",
 )  # fmt: skip
 DEVICE_NAME = re.compile(r"cpu|gpu|(?:ascend)?(?:310|910)\w*|ascend|davinci\d*", re.IGNORECASE)
-DEVICE_FILES = {"src/model_utils/devices.py", "src/model_utils/device_adapter.py"}
+DEVICE_FILES = {"src/mindlift/model_utils/devices.py", "src/mindlift/model_utils/device_adapter.py"}
 ENTRIES = ("train.py", "eval.py", "export.py", "predict.py")
 PLATFORMS = ("container", "modelarts_v1", "modelarts_v2", "openi_qizhi", "openi_c2net")
 PURE = {
-    "src/schedule.py",
-    *(f"src/report/{name}.py" for name in ("series", "markup", "charts", "figures")),
-    "src/data/order.py",
-    "src/model_utils/options.py",
-    "src/model_utils/inputs.py",
-    "src/models/layouts.py",
-    "src/models/bit/weights.py",
-    "src/models/densenet/weights.py",
-    "src/models/resnet/weights.py",
-    "src/models/inception_v4/weights.py",
-    "src/weights/fit.py",
-    "src/weights/pickled.py",
-    "src/weights/stored.py",
-    "src/weights/vocabulary.py",
-    "src/model_utils/programs.py",
-    "src/model_utils/moxing_shim/copy_plan.py",
-    "cloud/states.py",
-    "cloud/handle.py",
-    *(f"cloud/platforms/{name}.py" for name in PLATFORMS),
+    "src/mindlift/training/schedules.py",
+    *(f"src/mindlift/report/{name}.py" for name in ("series", "markup", "charts", "figures")),
+    "src/mindlift/data/order.py",
+    "src/mindlift/model_utils/config/options.py",
+    "src/mindlift/model_utils/inputs.py",
+    "src/mindlift/models/weights/layouts.py",
+    "src/mindlift/models/bit/weights.py",
+    "src/mindlift/models/densenet/weights.py",
+    "src/mindlift/models/resnet/weights.py",
+    "src/mindlift/models/inception_v4/weights.py",
+    "src/mindlift/models/weights/fit.py",
+    "src/mindlift/models/weights/pickled.py",
+    "src/mindlift/models/weights/stored.py",
+    "src/mindlift/models/weights/vocabulary.py",
+    "src/mindlift/model_utils/config/programs.py",
+    "src/mindlift/storage/copying/plan.py",
+    "src/mindlift/cloud/states.py",
+    "src/mindlift/cloud/handle.py",
+    *(f"src/mindlift/cloud/platforms/{name}.py" for name in PLATFORMS),
     *(
-        f"cloud/providers/{name}.py"
+        f"src/mindlift/cloud/providers/{name}.py"
         for name in (
             "local/request",
             "local/mapping",
@@ -81,13 +81,13 @@ def uses(path: Path, *packages: str) -> set[str]:
 
 
 def test_networks_and_readers_open_no_connections():
-    for path in below("src/weights/"):
-        assert not uses(path, "socket", "urllib", "src.model_utils.moxing_shim", "torch")
+    for path in below("src/mindlift/models/weights/"):
+        assert not uses(path, "socket", "urllib", "mindlift.storage", "torch")
 
 
 def test_mistakes_in_paths_are_found_before_numpy_is_imported():
     """NumPy's threads are counted when it is imported, and job.start sets their number."""
-    code = "import sys; from src import runs; from src.weights import forms; assert not {'numpy', 'mindspore'} & set(sys.modules)"
+    code = "import sys; from src import runs; from mindlift.models.weights import forms; assert not {'numpy', 'mindspore'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -98,30 +98,30 @@ def below(*folders: str) -> list[Path]:
 
 def test_there_is_something_to_check():
     assert len(SOURCES) > 25
-    assert below("src/models/")
+    assert below("src/mindlift/models/")
 
 
 # A command line beside the name maps that it prints; it brings files from buckets and writes them.
-PROGRAM_OF_MODELS = Path("src/models/convert.py")
+PROGRAM_OF_MODELS = Path("src/mindlift/inference/convert.py")
 
 
-@pytest.mark.parametrize("path", [p for p in below("src/models/") if p != PROGRAM_OF_MODELS], ids=str)
+@pytest.mark.parametrize("path", [p for p in below("src/mindlift/models/") if p != PROGRAM_OF_MODELS], ids=str)
 def test_networks_know_nothing_of_the_job(path):
-    assert not uses(path, "cloud", "boto3", "src.model_utils", "src.trainer", "os", "socket", "urllib")
+    assert not uses(path, "cloud", "boto3", "mindlift.model_utils", "mindlift.training.loop", "os", "socket", "urllib")
 
 
-@pytest.mark.parametrize("path", below("src/report/"), ids=str)
+@pytest.mark.parametrize("path", below("src/mindlift/report/"), ids=str)
 def test_reports_are_made_without_mindspore(path):
     """The graph of a model is read with mindspore's own protobuf, imported when one is given."""
     mindspore = [] if path.name == "graph.py" else ["mindspore"]
-    assert not uses(path, *mindspore, "cloud", "src.trainer", "src.checkpoint", "src.runs")
+    assert not uses(path, *mindspore, "cloud", "mindlift.training.loop", "mindlift.runs.checkpoint", "mindlift.runs.choose")
 
 
-@pytest.mark.parametrize("path", below("src/data/"), ids=str)
+@pytest.mark.parametrize("path", below("src/mindlift/data/"), ids=str)
 def test_readers_take_local_paths_and_ints(path):
     assert "environ" not in (ROOT / path).read_text(encoding="utf-8")
     assert not uses(
-        path, "cloud", "boto3", "urllib", "socket", "src.model_utils.ranks", "src.model_utils.device_adapter"
+        path, "cloud", "boto3", "urllib", "socket", "mindlift.model_utils.ranks", "mindlift.model_utils.device_adapter"
     )
 
 
@@ -135,7 +135,7 @@ def test_the_job_does_not_know_who_submitted_it(path):
 def test_submitting_needs_no_mindspore():
     for path in below("cloud/"):
         assert not uses(path, "mindspore")
-        assert all(name.startswith("src.model_utils") for name in uses(path, "src"))
+        assert all(name.startswith("mindlift.model_utils") for name in uses(path, "src"))
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if not p.as_posix().startswith(RANK_READERS)], ids=str)
@@ -174,7 +174,7 @@ def test_pure_modules_do_no_io(path):
 
 
 def test_the_trainer_names_no_model():
-    text = (ROOT / "src/trainer.py").read_text(encoding="utf-8").lower()
+    text = (ROOT / "src/mindlift/training/loop.py").read_text(encoding="utf-8").lower()
     assert not re.findall(r"densenet|resnet|inception|deeplab|\bbit\b|modelarts|openi", text)
 
 
@@ -210,13 +210,13 @@ def calls_on_import(node: ast.AST) -> list[ast.Call]:
 def test_the_converters_help_starts_without_numpy():
     code = (
         "import sys, runpy; sys.argv = ['convert', '--help']\n"
-        "try: runpy.run_module('src.models.convert', run_name='__main__')\n"
+        "try: runpy.run_module('mindlift.inference.convert', run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert 'mindspore' not in sys.modules and 'numpy' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: python -m src.models.convert")
+    assert done.stdout.startswith("usage: mindlift convert")
 
 
 @pytest.mark.parametrize("entry", ENTRIES)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud.providers.modelarts import codes as modelarts
-from cloud.providers.openi import codes as openi
+from mindlift.cloud.providers.modelarts import codes as modelarts
+from mindlift.cloud.providers.openi import codes as openi
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = (ROOT / "docs/troubleshooting.md").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
 """`import moxing as mox`, for code that expects it: put this file's parent folder on PYTHONPATH.
 
-`mox.file` is MindLift's shim on boto3 or the platform's own moxing; see src/model_utils/moxing_shim/backend.py.
+`mox.file` is MindLift's shim on boto3 or the platform's own moxing; see src/mindlift/storage/moxing/backend.py.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 __version__ = "2.0.0+mindlift"
 
-if importlib.util.find_spec("src") is None or importlib.util.find_spec("src.model_utils") is None:
+if importlib.util.find_spec("src") is None or importlib.util.find_spec("mindlift.model_utils") is None:
     sys.path.append(str(Path(__file__).resolve().parents[2]))
 
 

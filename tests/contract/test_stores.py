@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils.errors import TransferError
-from src.model_utils.moxing_shim.access import Access
-from src.model_utils.moxing_shim.places import SERVICES, set_auth
-from src.model_utils.moxing_shim.s3 import S3Store
-from src.model_utils.moxing_shim.service import Service
-from src.model_utils.moxing_shim.store import LocalStore, Store
-from src.model_utils.moxing_shim.transfer import copy_tree
+from mindlift.errors import TransferError
+from mindlift.storage.access import Access
+from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.s3.service import Service
+from mindlift.storage.store import LocalStore, Store
+from mindlift.storage.copying.copy import copy_tree
 
 NAMES = [
     "plain.txt", "数据 集.bin", "a b", " lead", "trail ", "a+b", "%41", "a%2Fb", "a&b=c", "a?b", "a#b",

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timezone
 from typing import Any
 
-from cloud.providers.local.request import Request, State
+from mindlift.cloud.platforms.request import Request, State
 from tests.doubles import records
 from tests.doubles.modelarts_rules import POOL_FLAVORS, Refusal, check_fields, require, validate
 from tests.doubles.runner import Runner

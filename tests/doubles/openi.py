@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from cloud.providers.local.request import Request
-from src.model_utils.moxing_shim.url import join
+from mindlift.cloud.platforms.request import Request
+from mindlift.storage.url import join
 from tests.doubles import records
 from tests.doubles.openi_answers import (
     API,

@@ -10,7 +10,7 @@ import mimetypes
 import re
 from typing import Any
 
-from src.model_utils.moxing_shim.places import locate
+from mindlift.storage.places import locate
 from tests.doubles import records
 from tests.doubles.service import Answer, Call, Double
 

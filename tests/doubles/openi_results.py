@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from src.model_utils.moxing_shim.places import locate
-from src.model_utils.moxing_shim.url import as_folder, join
+from mindlift.storage.places import locate
+from mindlift.storage.url import as_folder, join
 from tests.doubles.openi_answers import (
     API,
     FIRST_MARK,

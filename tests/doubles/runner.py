@@ -1,4 +1,4 @@
-"""What the doubles of services run jobs with: the rehearsal of cloud/providers/local, or a script."""
+"""What the doubles of services run jobs with: the rehearsal of src/mindlift/cloud/providers/local, or a script."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from cloud.providers.local import machine
-from cloud.providers.local.folder import JobFolder
-from cloud.providers.local.keeper import StoreAccess
-from cloud.providers.local.request import Request, State
+from mindlift.cloud.providers.local import machine
+from mindlift.cloud.providers.local.folder import JobFolder
+from mindlift.cloud.providers.local.keeper import StoreAccess
+from mindlift.cloud.platforms.request import Request, State
 
 
 class Runner(Protocol):

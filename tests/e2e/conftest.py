@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.providers.local.folder import JobFolder
+from mindlift.cloud.providers.local.folder import JobFolder
 from tests.conftest import ROOT, Finished, environment, run_program
 from tests.servers import s3_client
 

@@ -9,7 +9,7 @@ import json
 import sys
 from pathlib import Path
 
-from src.model_utils import device_adapter
+from mindlift.model_utils import device_adapter
 
 
 def main(out: str) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.weights.mindspore_files import read
+from mindlift.models.weights.mindspore_files import read
 from tests.conftest import ROOT, Finished, environment
 
 CHIP_910A, CHIP_910B = "ascend910", "ascend910b"
@@ -95,7 +95,7 @@ def test_a_broken_image_ends_a_training_in_sink_mode_by_its_name(tmp_path):
     done = run_form(
         "train.py", "--net", "densenet22", "--dataset", "imagenet", "--num_classes", 2, "--data_dir", data,
         "--image_size", 32, "--per_batch_size", 4, "--max_epoch", 3, "--ckpt_path", tmp_path / "out",
-        "--config_path", ROOT / "src/models/densenet/recipes/densenet22_digits.yaml",
+        "--config_path", ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml",
     )  # fmt: skip
     assert done.code == 2, done.err
     assert "dog/3.jpg" in done.error

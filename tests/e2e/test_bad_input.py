@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import cifar10
-from src.model_utils import checkpoint_manifest
+from mindlift.data.classification import cifar10
+from mindlift.runs import manifest as checkpoint_manifest
 from tests.conftest import ROOT, TINY, Finished, environment, run_program, run_ranks
 
 TRAIN, EVAL = "train.py", "eval.py"

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.model_utils import checkpoint_manifest
+from mindlift.runs import manifest as checkpoint_manifest
 from tests.conftest import ROOT, TINY, environment, run_program, run_ranks
 from tests.fault_proxy import Fault
 from tests.servers import s3_client
@@ -106,7 +106,7 @@ def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None
 
 
 def weights_in(cloud: Cloud, file: str, prefix: str = "run/") -> dict[str, np.ndarray]:
-    from src import checkpoint
+    from mindlift.runs import checkpoint
 
     key = next(key for key in cloud.keys(prefix) if key.endswith(f"checkpoints/{file}"))
     path = cloud.cache.with_name(f"{prefix.strip('/')}-{file}")

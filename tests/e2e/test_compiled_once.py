@@ -20,7 +20,7 @@ from tests.conftest import ROOT, TINY, environment, run_program
 
 CLASSES = 3
 SMALL = (
-    "--config_path", ROOT / "src/models/densenet/recipes/densenet22_digits.yaml", "--dataset", "imagenet",
+    "--config_path", ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml", "--dataset", "imagenet",
     "--num_classes", CLASSES, "--image_size", 16, "--per_batch_size", 4,
 )  # fmt: skip
 

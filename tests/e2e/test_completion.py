@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from src.model_utils.recipes import recipes
+from mindlift.model_utils.config.recipes import recipes
 from tests.conftest import ROOT, environment, run_program
 from tests.e2e.conftest import wait_for
 from tests.terminal import Terminal

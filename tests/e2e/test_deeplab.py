@@ -22,7 +22,7 @@ TRAIN, VAL = 14, 7
 @pytest.fixture(scope="module")
 def images(tmp_path_factory) -> Path:
     """14 training and 7 validation images in VOC's layout."""
-    from src.data import demo_voc
+    from mindlift.data.embedded import vocdigits as demo_voc
 
     root = demo_voc.build_voc(tmp_path_factory.mktemp("vocdigits") / "all")
     for name, count in (("voc_train_lst.txt", TRAIN), ("voc_val_lst.txt", VAL)):

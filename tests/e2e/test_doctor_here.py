@@ -1,4 +1,4 @@
-"""python -m src.doctor on this machine, and beside a mindspore that crashes."""
+"""mindlift doctor on this machine, and beside a mindspore that crashes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.conftest import ROOT, environment
 
 def doctor(*words: str, **extra: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "src.doctor", *words], cwd=ROOT, env=environment(**extra), capture_output=True, text=True,
+        [sys.executable, "-m", "mindlift", "doctor", *words], cwd=ROOT, env=environment(**extra), capture_output=True, text=True,
         check=False, timeout=300,
     )  # fmt: skip
 
@@ -65,14 +65,14 @@ def test_without_the_import():
 
 
 def test_it_leaves_mindspore_and_numpy_to_others():
-    code = "import sys, src.doctor.__main__; assert not {'numpy', 'mindspore', 'boto3'} & set(sys.modules)"
+    code = "import sys, mindlift.cli.doctor; assert not {'numpy', 'mindspore', 'boto3'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_it_runs_where_nothing_is_installed():
     """Without site-packages, as before the set-up."""
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "src.doctor", "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        [sys.executable, "-S", "-m", "mindlift", "doctor", "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True,
         check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "")
@@ -85,7 +85,7 @@ def test_it_runs_where_nothing_is_installed():
 
 def test_a_reader_that_leaves():
     done = subprocess.run(
-        f"{sys.executable} -m src.doctor --quick | head -1; exit ${{PIPESTATUS[0]}}", cwd=ROOT, env=environment(), shell=True,
+        f"{sys.executable} -m mindlift doctor --quick | head -1; exit ${{PIPESTATUS[0]}}", cwd=ROOT, env=environment(), shell=True,
         executable="/bin/bash", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (141, "")

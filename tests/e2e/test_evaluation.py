@@ -17,7 +17,7 @@ from PIL import Image
 from tests.conftest import ROOT, Finished, environment, run_program, run_ranks
 
 COUNT, CLASSES = 60, 3
-RECIPE = ROOT / "src/models/densenet/recipes/densenet22_digits.yaml"
+RECIPE = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
 NET = [
     "--config_path",
     RECIPE,

@@ -17,7 +17,7 @@ FAMILIES = {"resnet50": "resnet", "bit_r50x1": "bit"}
 @pytest.fixture(scope="module")
 def folder(digits, tmp_path_factory) -> Path:
     """train/<class>/*.png and val/<class>/*.png of the embedded digits, 32 x 32."""
-    from src.data import cifar10
+    from mindlift.data.classification import cifar10
 
     root = tmp_path_factory.mktemp("files")
     for split, train in (("train", True), ("val", False)):
@@ -29,9 +29,9 @@ def folder(digits, tmp_path_factory) -> Path:
 
 
 def recipe(net: str) -> list:
-    from src.model_utils.config import ROOT
+    from mindlift.model_utils.config.config import ROOT
 
-    path = ROOT / f"src/models/{FAMILIES.get(net, net)}/recipes/{net}_digits.yaml"
+    path = ROOT / f"src/mindlift/models/{FAMILIES.get(net, net)}/recipes/{net}_digits.yaml"
     plain = [] if net == "bit_r50x1" else ["--augment", "none"]
     return ["--config_path", path, "--net", net, *plain]
 

@@ -65,7 +65,7 @@ def check(folder: Path, program: str, *arguments: object) -> dict[str, set[str]]
 
 
 STEP = ("--max_steps", 1, "--run_eval", "true", "--per_batch_size", 2)
-DENSENET = ROOT / "src/models/densenet/recipes/densenet22_digits.yaml"
+DENSENET = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
 QUICK = [
     ("densenet22", "digits", ("--is_dynamic_loss_scale", 1, "--enable_ema", "true", "--ema_warmup", "true", "--enable_clip_norm", "true"), "Conv2DBackpropFilter"),
 ]  # fmt: skip
@@ -76,7 +76,7 @@ HEAVY = [
     ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "ApplyRMSProp"),
     ("densenet121", "digits", ("--image_size", 32, "--config_path", DENSENET), "MaxPoolGrad"),
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 65, "--accumulation_steps", 2), "MaxPoolGrad"),
-    ("deeplab_v3_r50_tv", "vocdigits", ("--image_size", 65, "--config_path", ROOT / "src/models/deeplab_v3/recipes/deeplab_v3_r26_s16_vocdigits.yaml"), "MaxPoolGrad"),
+    ("deeplab_v3_r50_tv", "vocdigits", ("--image_size", 65, "--config_path", ROOT / "src/mindlift/models/deeplab_v3/recipes/deeplab_v3_r26_s16_vocdigits.yaml"), "MaxPoolGrad"),
 ]  # fmt: skip
 
 

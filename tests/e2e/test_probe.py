@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from cloud.providers.modelarts.client import ModelArts
-from cloud.providers.modelarts.session import Session
+from mindlift.cloud.providers.modelarts.client import ModelArts
+from mindlift.cloud.providers.modelarts.session import Session
 from tests.conftest import run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble

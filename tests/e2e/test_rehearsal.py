@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cloud.providers.local import keeper
+from mindlift.cloud.providers.local import keeper
 from tests.conftest import ROOT, environment, run_program
 from tests.e2e.conftest import Home, wait_for
 from tests.servers import s3_client
@@ -105,7 +105,7 @@ def test_other_ways_to_run(home, few_digits, more):
 
 
 def weights(home: Home, prefix: str) -> dict[str, np.ndarray]:
-    from src import checkpoint
+    from mindlift.runs import checkpoint
 
     client, key = (
         s3_client(home.store),
@@ -210,7 +210,7 @@ def test_detach_follow_cancel(home, few_digits):
     assert (Path(bare.out.strip()) / "metrics.jsonl").exists()
     assert not list(home.folder.glob("bare/**/*.ckpt"))
     page = home.folder / "page.html"
-    command = [sys.executable, "-m", "src.report", handle, "--out", str(page)]
+    command = [sys.executable, "-m", "mindlift", "report", handle, "--out", str(page)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(**home.env), capture_output=True, text=True, check=False
     )

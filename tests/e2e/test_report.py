@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.report.page import write
+from mindlift.report.page import write
 from tests import synthetic_runs
 from tests.conftest import ROOT, Finished, environment
 from tests.servers import s3_client
@@ -269,7 +269,7 @@ def test_details_of_a_compared_run_open(opened):
 
 
 def report(*words: object, **env: str) -> Finished:
-    command = [sys.executable, "-m", "src.report", *map(str, words)]
+    command = [sys.executable, "-m", "mindlift", "report", *map(str, words)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, check=False
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils import checkpoint_manifest
+from mindlift.runs import manifest as checkpoint_manifest
 from tests.conftest import ROOT, Finished, environment
 
 OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import voc
+from mindlift.data.segmentation import voc
 from tests import segments
 from tests.conftest import ROOT, Finished, environment, run_program
 

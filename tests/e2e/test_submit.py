@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from cloud.providers.local.keeper import StoreAccess
-from src.model_utils.moxing_shim import file, places, transfer
+from mindlift.cloud.providers.local.keeper import StoreAccess
+from mindlift.storage.moxing import file
+from mindlift.storage import places
+from mindlift.storage.copying import copy as transfer
 from tests.conftest import ROOT, Finished, environment, run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
@@ -83,8 +85,8 @@ def evaluated_alike(run: Path, few_digits: Path, env: dict[str, str]) -> None:
 
 
 def reported_by_handle(handle: str, page: Path, env: dict[str, str]) -> None:
-    """src.report shows the run of a job of which it knows the handle alone."""
-    command = [sys.executable, "-m", "src.report", handle, "--out", str(page)]
+    """mindlift.report shows the run of a job of which it knows the handle alone."""
+    command = [sys.executable, "-m", "mindlift", "report", handle, "--out", str(page)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(**env), capture_output=True, text=True, timeout=120, check=False
     )
@@ -127,7 +129,7 @@ def test_the_whole_way_through_modelarts(modelarts, few_digits):
 
 
 def test_the_whole_way_through_openi(desk, few_digits):
-    from cloud import package
+    from mindlift.cloud.prepare import package
 
     pushed = package.collect(ROOT, "train.py", True)
     package.sync(pushed, f"{desk.url}/code/mindlift/")

@@ -19,10 +19,10 @@ import mindspore as ms
 import mindspore.nn as nn
 import pytest
 
-from src.model_utils.errors import ConfigError, StorageError
-from src.report import events
-from src.report.__main__ import main
-from src.report.events import TensorBoard
+from mindlift.errors import ConfigError, StorageError
+from mindlift.report import events
+from mindlift.cli.report import main
+from mindlift.report.events import TensorBoard
 from tests import synthetic_runs
 from tests.conftest import environment, free_port
 

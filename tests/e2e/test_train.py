@@ -14,7 +14,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src.model_utils import checkpoint_manifest
+from mindlift.runs import manifest as checkpoint_manifest
 from tests.conftest import ROOT, TINY, environment, free_port, run_program, run_ranks
 
 
@@ -195,7 +195,7 @@ def test_phases_begin_anew_also_when_the_job_was_cut_between_them(few_digits, tm
 
 def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     converted = subprocess.run(
-        [sys.executable, "-m", "src.data.to_mindrecord", "--dataset", "cifar10", "--data_dir", str(few_digits), "--out",
+        [sys.executable, "-m", "mindlift", "data", "to_mindrecord", "--dataset", "cifar10", "--data_dir", str(few_digits), "--out",
          str(tmp_path / "records"), "--num_shards", "3"], cwd=ROOT, env=environment(), capture_output=True, text=True,
     )  # fmt: skip
     assert converted.returncode == 0, converted.stderr

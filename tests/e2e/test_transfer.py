@@ -16,13 +16,13 @@ from typing import Any
 
 import pytest
 
-from src.model_utils.errors import StorageError, TransferError
-from src.model_utils.moxing_shim import download, engine, transfer, upload
-from src.model_utils.moxing_shim.errors import MoxFileNotExistsException, MoxFileRespException
-from src.model_utils.moxing_shim.places import SERVICES, set_auth
-from src.model_utils.moxing_shim.progress import Progress
-from src.model_utils.moxing_shim.s3 import S3Store
-from src.model_utils.moxing_shim.transfer import copy_file, copy_tree
+from mindlift.errors import StorageError, TransferError
+from mindlift.storage.copying import download, engine, copy as transfer, upload
+from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
+from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.copying.progress import Progress
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.copying.copy import copy_file, copy_tree
 from tests.conftest import ROOT, environment
 from tests.fault_proxy import Fault
 from tests.servers import LEAST_PART, MB, s3_client
@@ -152,8 +152,8 @@ def test_large_files(store, tmp_path, cut, plane, size):
 
 
 def test_large_server_copies_are_in_parts(store, monkeypatch):
-    monkeypatch.setattr("src.model_utils.moxing_shim.s3.LARGEST_COPY", MB)
-    monkeypatch.setattr("src.model_utils.moxing_shim.s3.COPY_PART", LEAST_PART)
+    monkeypatch.setattr("mindlift.storage.s3.store.LARGEST_COPY", MB)
+    monkeypatch.setattr("mindlift.storage.s3.store.COPY_PART", LEAST_PART)
     data = os.urandom(LEAST_PART + 5)
     store.put({"a": data})
     copy_file(store.url("a"), store.url("b"))
@@ -444,9 +444,9 @@ def copying(store: Bucket, env: dict[str, str], source: str, target: str, more: 
     code = f"""
         import os, sys
         from pathlib import Path
-        from src.model_utils.errors import MindLiftError
-        from src.model_utils.moxing_shim import download, upload
-        from src.model_utils.moxing_shim.transfer import copy_tree
+        from mindlift.errors import MindLiftError
+        from mindlift.storage import download, upload
+        from mindlift.storage.copying.copy import copy_tree
         download.SMALL = download.RANGE = 1 << 20
         upload.MULTIPART_FROM = upload.LEAST_PART = 5 << 20
         {more}

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from src import build
-from src.model_utils import config, devices, job
-from src.models import convert
+from mindlift.tasks import network as build
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
+from mindlift.cli import job
+from mindlift.inference import convert
 from tests.conftest import ROOT, TINY, environment, run_program
 from tests.unit.torch_writer import write_state
 
@@ -100,7 +102,7 @@ def test_weights_that_can_not_be_used_are_one_line(case, folder, few_digits):
 
 
 def run_convert(*arguments: object, cwd) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "src.models.convert", *map(str, arguments)]
+    command = [sys.executable, "-m", "mindlift", "convert", *map(str, arguments)]
     return subprocess.run(
         command, cwd=cwd, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False
     )
@@ -133,7 +135,7 @@ def test_list_shows_every_tensor_and_what_it_becomes(folder, capsys):
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(folder, tmp_path):
-    command = f"set -o pipefail; {sys.executable} -m src.models.convert {folder / 'net.ckpt'} --list | true"
+    command = f"set -o pipefail; {sys.executable} -m mindlift convert {folder / 'net.ckpt'} --list | true"
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from src.model_utils import device_adapter
+from mindlift.model_utils import device_adapter
 
 
 def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> None:
@@ -19,10 +19,13 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     import mindspore.nn as nn
     import numpy as np
 
-    from src import build, classify, collectives, optim
-    from src.data import pipeline, split
-    from src.model_utils import config
-    from src.step import TrainStep
+    from mindlift.tasks import network as build
+    from mindlift.tasks.classification import task as classify
+    from mindlift.model_utils import collectives
+    from mindlift.training import optimizers
+    from mindlift.data.classification import pipeline, split
+    from mindlift.model_utils.config import config
+    from mindlift.training.step import TrainStep
 
     cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size)])
     options = classify.options(cfg, 1)
@@ -38,7 +41,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     collectives.copy_from_rank0(network.trainable_params(), ranks.rank, ranks.size)
     collectives.fuse_all_reduces(network.trainable_params(), groups, by_size=False)
     rates = np.full(steps, 0.1, np.float32)
-    optimizer = optim.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
+    optimizer = optimizers.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
     step = TrainStep(
         classify.objective(cfg, network, options), optimizer, build.step_options(cfg, ranks.size)
     )

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from src import build
-from src.model_utils import config, devices
-from src.model_utils.errors import ConfigError
-from src.models import convert
+from mindlift.tasks import network as build
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
+from mindlift.errors import ConfigError
+from mindlift.inference import convert
 from tests.golden.weights import seeded
 
 LAYOUTS, LOGITS = seeded.layouts(), seeded.logits()
@@ -33,7 +34,7 @@ def configuration(net: str, side: int | list[int], **options: object) -> config.
     dataset = "voc" if net.startswith("deeplab") else "imagenet"
     words = {"net": net, "dataset": dataset, "num_classes": 10, "image_size": size, **options}
     if net.startswith("bit"):
-        words["config_path"] = config.ROOT / "src/models/bit/recipes/hyperrule.yaml"
+        words["config_path"] = config.ROOT / "src/mindlift/models/bit/recipes/hyperrule.yaml"
         words.update(augment="none", filter_head="false")
     if net.startswith("deeplab"):
         words["config_path"] = seeded.HERE / "defaults.yaml"

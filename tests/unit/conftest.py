@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from src.model_utils.moxing_shim import places
+from mindlift.storage import places
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src import models
-from src.models import layers
-from src.models.bit.cells import GroupNormReLU, StandardisedConv
-from src.models.bit.network import BigTransfer
+from mindlift import models
+from mindlift.models import layers
+from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
+from mindlift.models.bit.network import BigTransfer
 
 
 def small(**options) -> BigTransfer:

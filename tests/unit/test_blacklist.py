@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src.data import blacklist
-from src.model_utils.errors import DataError
+from mindlift.data.classification import blacklist
+from mindlift.errors import DataError
 
 FILES = [f"/data/n01/ILSVRC2012_val_{number:08d}.JPEG" for number in (3, 1, 7, 12)]
 

@@ -11,9 +11,9 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
-from src import checkpoint
-from src.model_utils import checkpoint_manifest
-from src.model_utils.errors import CheckpointError, ConfigError, StorageError
+from mindlift.runs import checkpoint
+from mindlift.runs import manifest as checkpoint_manifest
+from mindlift.errors import CheckpointError, ConfigError, StorageError
 from tests.conftest import ROOT
 
 NAME = "stages.0.0.conv1.conv.weight"  # one that a ResNet has
@@ -145,7 +145,7 @@ FULL_DISK = """
 import resource, sys
 from pathlib import Path
 import signal
-from src.model_utils.errors import StorageError
+from mindlift.errors import StorageError
 from tests.unit import test_checkpoint as t
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 folder = Path(sys.argv[1])

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from src.data import class_names
-from src.model_utils.errors import DataError
+from mindlift.data import class_names
+from mindlift.errors import DataError
 
 THREE = ["cat", "dog", "eel"]
 

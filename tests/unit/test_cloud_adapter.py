@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils import cloud_adapter, config, inputs
-from src.model_utils.errors import PeerError
-from src.model_utils.moxing_shim import file
-from src.model_utils.ranks import Ranks
+from mindlift.model_utils import cloud_adapter, inputs
+from mindlift.model_utils.config import config
+from mindlift.errors import PeerError
+from mindlift.storage.moxing import file
+from mindlift.model_utils.ranks import Ranks
 
 
 def adapter(cache: Path, ranks: Ranks, *arguments: str) -> cloud_adapter.CloudAdapter:

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from src.model_utils.code_revision import REVISION_FILE, code_revision
+from mindlift.runs.revision import REVISION_FILE, code_revision
 
 COMMIT = "0123456789" * 4
 

@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 from mindspore.nn.wrap import grad_reducer
 
-from src import collectives, models, optim
-from src.model_utils import config
-from src.model_utils.errors import ConfigError
+from mindlift.model_utils import collectives
+from mindlift import models
+from mindlift.training import optimizers
+from mindlift.model_utils.config import config
+from mindlift.errors import ConfigError
 
 MIB = 1 << 20
 
@@ -76,7 +78,7 @@ def resnet50() -> nn.Cell:
 
 def reduced_together(network: nn.Cell) -> tuple[list[list[str]], nn.DistributedGradReducer]:
     """Names of the parameters by the `fusion` of the reducer's operators, as a step of two ranks has them."""
-    optimizer = optim.sgd_momentum(network.trainable_params(), np.full(1, 0.1, np.float32), 0.9, 1e-4)
+    optimizer = optimizers.sgd_momentum(network.trainable_params(), np.full(1, 0.1, np.float32), 0.9, 1e-4)
     names = [parameter.name for parameter in optimizer.parameters]
     assert names != [parameter.name for parameter in network.trainable_params()], "sorted by decay"
     reducer = nn.DistributedGradReducer(optimizer.parameters, True, 2)
@@ -134,7 +136,7 @@ TRAINING = """
 import dataclasses, json, sys
 import train
 from src import collectives, step
-from src.model_utils import devices
+from mindlift.model_utils import devices
 
 collectives.FIRST_GROUP_BYTES, collectives.GROUP_BYTES = 1 << 10, 1 << 14
 facts = dataclasses.replace(devices.of("CPU"), fuses_all_reduces=sys.argv[1] == "fuses")

@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src.tools import compare_checkpoints
+from mindlift.cli import compare_checkpoints
 
 
 def saved(path, **tensors: np.ndarray):

@@ -5,9 +5,9 @@ import shutil
 
 import pytest
 
-from src.model_utils import config
-from src.model_utils.errors import ConfigError
-from src.model_utils.recipes import recipes
+from mindlift.model_utils.config import config
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config.recipes import recipes
 from tests.conftest import ROOT
 
 SMALL = """
@@ -33,7 +33,7 @@ platform:
 
 @pytest.fixture
 def root(tmp_path):
-    recipes = tmp_path / "src/models/family/recipes"
+    recipes = tmp_path / "src/mindlift/models/family/recipes"
     recipes.mkdir(parents=True)
     (tmp_path / "default_config.yaml").write_text(SMALL)
     (recipes / "tiny_cats.yaml").write_text("# header\nlr: 1e-4\nepochs: 7\n")

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from src.model_utils import config
-from src.model_utils.errors import ConfigError
+from mindlift.model_utils.config import config
+from mindlift.errors import ConfigError
 from tests.conftest import ROOT
 
 DECLARED = """
@@ -46,7 +46,7 @@ RECIPE = "# header\nlr: 1e-4\nbatch: 16\n"
 @pytest.fixture
 def home(tmp_path: Path) -> Path:
     for family, names in {"one": ("tiny_cats", "tiny_dogs"), "two": ("in_cep_cats",)}.items():
-        folder = tmp_path / f"src/models/{family}/recipes"
+        folder = tmp_path / f"src/mindlift/models/{family}/recipes"
         folder.mkdir(parents=True)
         for name in names:
             (folder / f"{name}.yaml").write_text(RECIPE)
@@ -273,12 +273,12 @@ def test_recipes_are_found_by_net_and_dataset(home: Path, monkeypatch: pytest.Mo
 
 
 def test_a_recipe_can_not_contradict_its_name_or_exist_twice(home: Path) -> None:
-    recipe = home / "src/models/one/recipes/tiny_cats.yaml"
+    recipe = home / "src/mindlift/models/one/recipes/tiny_cats.yaml"
     recipe.write_text("dataset: dogs\n")
     assert "tiny_cats.yaml: dataset 'dogs' contradicts" in error_of(home)
     recipe.write_text("config_path: x.yaml\n")
     assert "tiny_cats.yaml: config_path belongs on the command line" in error_of(home)
-    shutil.copy(recipe, home / "src/models/two/recipes/tiny_cats.yaml")
+    shutil.copy(recipe, home / "src/mindlift/models/two/recipes/tiny_cats.yaml")
     assert "two recipes for tiny cats" in error_of(home)
 
 
@@ -430,7 +430,7 @@ def test_help(
     home: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    (home / "src/models/one/recipes/tiny_dogs.yaml").write_text("lr: 0.25\n")
+    (home / "src/mindlift/models/one/recipes/tiny_dogs.yaml").write_text("lr: 0.25\n")
     out = shown(home, capsys, "--dataset", "dogs", "--help", "--lr", "3", prog="eval.py")
     assert out.splitlines()[0] == "usage: eval.py [--option value ...]"
     assert [line for line in out.splitlines() if line.endswith(":") and line[0] != " "] == [
@@ -477,8 +477,8 @@ def test_argv_defaults_to_that_of_the_process(home: Path, monkeypatch: pytest.Mo
 def project(tmp_path: Path) -> Path:
     """The real declarations with one made-up recipe."""
     shutil.copy(ROOT / "default_config.yaml", tmp_path)
-    (tmp_path / "src/models/made_up/recipes").mkdir(parents=True)
-    (tmp_path / "src/models/made_up/recipes/densenet100_digits.yaml").write_text("lr: 0.5\n")
+    (tmp_path / "src/mindlift/models/made_up/recipes").mkdir(parents=True)
+    (tmp_path / "src/mindlift/models/made_up/recipes/densenet100_digits.yaml").write_text("lr: 0.5\n")
     return tmp_path
 
 
@@ -499,6 +499,6 @@ def test_what_openi_appends_is_accepted(project: Path) -> None:
 
 
 def test_importing_is_free() -> None:
-    code = "import sys, src.model_utils.config; print({'mindspore', 'numpy'} & set(sys.modules))"
+    code = "import sys, mindlift.model_utils.config.config; print({'mindspore', 'numpy'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"

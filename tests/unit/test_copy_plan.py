@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from src.model_utils.errors import TransferError
-from src.model_utils.moxing_shim.copy_plan import Known, plan_copy
-from src.model_utils.moxing_shim.errors import MoxFileNameDuplicateException
-from src.model_utils.moxing_shim.store import Entry
+from mindlift.errors import TransferError
+from mindlift.storage.copying.plan import Known, plan_copy
+from mindlift.storage.errors import MoxFileNameDuplicateException
+from mindlift.storage.store import Entry
 
 OBJECT = Entry("a", 3, "etag", 1000)
 FILE = Entry("a", 3, "", 2000)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import build, multi_crop
-from src.data import crops
-from src.model_utils import config, devices
-from src.model_utils.errors import ConfigError
+from mindlift.tasks import network as build
+from mindlift.tasks.classification import multi_crop
+from mindlift.data.classification import crops
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
+from mindlift.errors import ConfigError
 
 SCALES, SIZE = (40, 44, 48, 56), 37
 

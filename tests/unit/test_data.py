@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import augment, batches, cifar10, demo, pipeline, sources, split
-from src.data.order import TrainOrder, sample_rng
-from src.model_utils.errors import DataError
+from mindlift.data.classification import augment, cifar10, pipeline, sources, split
+from mindlift.data import batches
+from mindlift.data.embedded import digits as demo
+from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.errors import DataError
 
 OPTIONS = split.DataOptions(
     dataset="digits", num_classes=10, image_size=(32, 32), per_batch_size=16, workers=2, seed=1, augment="pad_crop",

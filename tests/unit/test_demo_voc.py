@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import demo, demo_voc, layout, seg_lists, segmentation, voc
-from src.model_utils.errors import StorageError
+from mindlift.data.embedded import digits, vocdigits as demo_voc
+from mindlift.data import layout
+from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
+from mindlift.errors import StorageError
 from tests.unit.test_segmentation import OPTIONS
 
 
@@ -66,7 +68,7 @@ def test_digits_are_brighter_than_the_ground(vocdigits):
 
 
 def test_training_and_validation_have_no_digit_in_common():
-    train, val = demo.split_digits()
+    train, val = digits.split_digits()
     assert not {image.tobytes() for image in train.images} & {image.tobytes() for image in val.images}
     assert (len(train.images), len(val.images)) == (1440, 357)
 

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from src.model_utils import device_adapter, job
-from src.model_utils.device_adapter import Ranks
+from mindlift.model_utils import device_adapter
+from mindlift.cli import job
+from mindlift.model_utils.device_adapter import Ranks
 from tests.unit.test_rank_table import v1
 
 # MindSpore's names of chips (mindspore/amp.py) and what its documents call their default precision mode: Chinese page

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from src.divergence import OVERFLOWS_IN_A_ROW, Divergence
+from mindlift.training.divergence import OVERFLOWS_IN_A_ROW, Divergence
 
 CHANCE = math.log(10)
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cloud.errors import JobError
-from cloud.providers.local.servers import find_minio
-from cloud.providers.modelarts.keys import read_keys
-from cloud.providers.openi.rest import read_token
-from src.doctor import access, machine, probe, software, trial
-from src.doctor.finding import OK, PROBLEM, WARNING, Finding, as_text, shown
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.providers.local.servers import find_minio
+from mindlift.cloud.providers.modelarts.keys import read_keys
+from mindlift.cloud.providers.openi.rest import read_token
+from mindlift.doctor import access, machine, probe, software, trial
+from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, as_text, shown
 from tests.conftest import ROOT
 
 AVX512 = frozenset({"avx2", "avx512f"})

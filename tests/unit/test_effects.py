@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from cloud import effects, providers
-from cloud.effects import NO_EFFECT, REFUSED, SENT
-from cloud.job import FIELDS, Job
-from cloud.package import Package
-from cloud.providers.base import Provider
+from mindlift.cloud.prepare import effects
+from mindlift.cloud import providers
+from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
+from mindlift.cloud.job import FIELDS, Job
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.providers.base import Provider
 
 PACKAGE = Package("r" * 40, False, {"train.py": b"print()\n"})
 BASES = {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import pipeline, split
+from mindlift.data.classification import pipeline, split
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
 SIZES = ((61, 90), (120, 47), (40, 40))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from src import evaluation_files
+from mindlift.runs import evaluation_files
 
 
 def test_calibration_is_that_of_each_bin():

@@ -10,11 +10,14 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src import build, exporter, models
-from src.model_utils import config, devices
-from src.model_utils.errors import CheckpointError, ExportError, StorageError
-from src.models import layers
-from src.models.densenet.network import ImageNetStem, NarrowingConv
+from mindlift.tasks import network as build
+from mindlift.inference import export as exporter
+from mindlift import models
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
+from mindlift.errors import CheckpointError, ExportError, StorageError
+from mindlift.models import layers
+from mindlift.models.densenet.network import ImageNetStem, NarrowingConv
 
 BASE = ["--net", "densenet22", "--dataset", "digits"]
 

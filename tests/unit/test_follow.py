@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from cloud import creation
-from cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
-from cloud.follow import Follower
-from cloud.handle import Handle
-from cloud.job import Job
-from cloud.package import Package
-from cloud.patience import Patience
-from cloud.positions import Position, Positions, file_name
-from cloud.providers.base import LogPage, Status
-from cloud.states import Phase
+from mindlift.cloud.prepare import creation
+from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
+from mindlift.cloud.follow.follow import Follower
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.follow.positions import Position, Positions, file_name
+from mindlift.cloud.providers.base import LogPage, Status
+from mindlift.cloud.states import Phase
 
 HANDLE = Handle("local", ("job",))
 NOW = Status(HANDLE, "job", Phase.QUEUED, "queued")

@@ -10,10 +10,11 @@ import sys
 
 import pytest
 
-from cloud import command_line, job
-from src.model_utils import config, config_help
-from src.model_utils.checkpoint_manifest import file_sha256
-from src.model_utils.provenance import side_file_of
+from mindlift.cli import job_arguments
+from mindlift.cloud import job
+from mindlift.model_utils.config import config, help as config_help
+from mindlift.runs.manifest import file_sha256
+from mindlift.runs.provenance import side_file_of
 from tests.conftest import ROOT
 
 PROGRAMS = ("train.py", "eval.py", "export.py", "predict.py")
@@ -63,13 +64,13 @@ def test_examples_are_read_by_the_program(desk, monkeypatch, capsys, prog, colum
 
 def test_examples_of_submit_are_read_by_it(monkeypatch):
     monkeypatch.chdir(ROOT)
-    commands = examples("\n" + command_line.EXAMPLES)
+    commands = examples("\n" + job_arguments.EXAMPLES)
     assert 2 <= len(commands) <= 4
     for python, program, *words in commands:
         assert (python, program) == ("python", "cloud/submit.py")
-        args = command_line.parse(words)
-        assert job.read(args.config, command_line.flags(args), "now").net
-    assert command_line.main_parser().format_help().endswith(command_line.EXAMPLES + "\n")
+        args = job_arguments.parse(words)
+        assert job.read(args.config, job_arguments.flags(args), "now").net
+    assert job_arguments.main_parser().format_help().endswith(job_arguments.EXAMPLES + "\n")
 
 
 @pytest.mark.parametrize("prog", [*PROGRAMS, "cloud/submit.py"])

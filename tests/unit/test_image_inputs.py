@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils.errors import DataError
-from src.model_utils.image_inputs import Image, find_images
-from src.model_utils.moxing_shim import file
+from mindlift.errors import DataError
+from mindlift.model_utils.staging.named_images import Image, find_images
+from mindlift.storage.moxing import file
 
 
 def touch(root: Path, *names: str) -> None:

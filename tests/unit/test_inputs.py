@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from src.model_utils import inputs
-from src.model_utils.errors import ConfigError
-from src.model_utils.inputs import Inputs, Source, read_inputs, shards_of
+from mindlift.model_utils import inputs
+from mindlift.errors import ConfigError
+from mindlift.model_utils.inputs import Inputs, Source, read_inputs, shards_of
 
 EMPTY = dict.fromkeys(
     ("multi_data_url", "data_url", "data_dir", "pretrained", "ckpt_url", "checkpoint_url", "pretrain_url", "train_url",

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud import command_line, handle, job
-from cloud.errors import JobError
-from cloud.job import Job, read, resolve_secrets
-from src.model_utils import config
+from mindlift.cli import job_arguments
+from mindlift.cloud import handle, job
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.job import Job, read, resolve_secrets
+from mindlift.model_utils.config import config
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = {"train_url": "obs://bucket/run/"}
@@ -130,9 +131,9 @@ def test_what_is_no_handle(text):
     ("words", "command"), [([], "submit"), (["--cards", "8"], "submit"), (["plan", "--json"], "plan")]
 )
 def test_without_a_command_it_submits(words, command):
-    args = command_line.parse(words)
+    args = job_arguments.parse(words)
     assert args.command == command
-    assert command_line.flags(args) == ({"cards": "8"} if "--cards" in words else {})
+    assert job_arguments.flags(args) == ({"cards": "8"} if "--cards" in words else {})
 
 
 @pytest.mark.parametrize(
@@ -147,5 +148,5 @@ def test_without_a_command_it_submits(words, command):
 )
 def test_a_wrong_command_line_is_one_line(words, expected):
     with pytest.raises(JobError) as caught:
-        command_line.parse(words)
+        job_arguments.parse(words)
     assert expected in str(caught.value)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud import platforms
-from cloud.providers.local import launcher
-from cloud.providers.local.launcher import Ended, Launcher, Node
-from cloud.providers.local.request import Request
-from src.model_utils.node_gate import start_ticks
+from mindlift.cloud import platforms
+from mindlift.cloud.providers.local import launcher
+from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node
+from mindlift.cloud.platforms.request import Request
+from mindlift.model_utils.staging.node_gate import start_ticks
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mindspore.common.initializer import Normal
 
-from src.models.inception_v4.network import Concat, PooledConvNorm, after_pool
-from src.models.layers import ConvNorm, fold, refill
+from mindlift.models.inception_v4.network import Concat, PooledConvNorm, after_pool
+from mindlift.models.layers import ConvNorm, fold, refill
 
 BLOCK = {"eps": 1e-3, "momentum": 0.9, "init": Normal(0.3)}
 

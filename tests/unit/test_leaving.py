@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils import device_adapter
+from mindlift.model_utils import device_adapter
 from tests.conftest import ROOT, environment
 
 
 def rank(folder: Path, size: int, code: int) -> subprocess.Popen:
-    program = f"from src.model_utils import device_adapter; print('at the end', flush=True); device_adapter.leave({code})"
+    program = f"from mindlift.model_utils import device_adapter; print('at the end', flush=True); device_adapter.leave({code})"
     process = subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, env=environment(MINDLIFT_LAUNCHER=f"{size}:{folder}"),
         stdout=subprocess.PIPE, text=True,

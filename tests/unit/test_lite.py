@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src import lite
-from src.model_utils.errors import CheckpointError, ConfigError, DeviceError
-from src.model_utils.provenance import Model
-from src.tools import infer_mindir
+from mindlift.inference import lite
+from mindlift.errors import CheckpointError, ConfigError, DeviceError
+from mindlift.runs.provenance import Model
+from mindlift.cli import infer_mindir
 from tests.conftest import ROOT
 
 DOUBLES = ROOT / "tests/doubles"
@@ -110,7 +110,7 @@ def test_lite_needs_no_mindspore():
     code = (
         "import sys\n"
         "from src import lite, segment_results\n"
-        "from src.tools import infer_mindir\n"
+        "from mindlift.cli import infer_mindir\n"
         "assert 'mindspore' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

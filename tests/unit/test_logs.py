@@ -16,17 +16,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud import log_text
-from cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
-from cloud.follow import Follower
-from cloud.handle import Handle
-from cloud.log_text import ANEW, advance, behind
-from cloud.patience import Patience
-from cloud.positions import Positions
-from cloud.providers.base import LogPage, Status
-from cloud.providers.modelarts import logs as modelarts
-from cloud.providers.openi import logs as openi
-from cloud.states import Phase
+from mindlift.cloud.follow import log_text
+from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
+from mindlift.cloud.follow.follow import Follower
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.follow.log_text import ANEW, advance, behind
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.follow.positions import Positions
+from mindlift.cloud.providers.base import LogPage, Status
+from mindlift.cloud.providers.modelarts import logs as modelarts
+from mindlift.cloud.providers.openi import logs as openi
+from mindlift.cloud.states import Phase
 
 HANDLE = Handle("openi", ("me", "code", "1"))
 STATUS = Status(HANDLE, "job", Phase.RUNNING, "RUNNING", created_at=1.0)

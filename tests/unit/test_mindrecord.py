@@ -17,8 +17,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import pipeline, record_index, record_read, split
-from src.model_utils.errors import DataError
+from mindlift.data.classification import pipeline, split
+from mindlift.data.mindrecord import index as record_index, read as record_read
+from mindlift.errors import DataError
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ SHARDS = 3
 
 
 def command(data: Path, out: Path, *more: object) -> list[str]:
-    words = ("-m", "src.data.to_mindrecord", "--data_dir", data, "--out", out, "--workers", 1, *more)
+    words = ("-m", "mindlift", "data", "to_mindrecord", "--data_dir", data, "--out", out, "--workers", 1, *more)
     return [sys.executable, *map(str, words)]
 
 
@@ -305,7 +306,7 @@ def test_a_full_disk_is_one_line(tree, tmp_path):
 
 
 def test_help_needs_no_mindspore():
-    code = "import sys; from src.data import to_mindrecord as t; t.parser().format_help(); print(sorted(sys.modules))"
+    code = "import sys; from mindlift.data import to_mindrecord as t; t.parser().format_help(); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "mindspore" not in done.stdout
     assert "numpy" not in done.stdout

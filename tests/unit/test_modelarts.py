@@ -13,21 +13,21 @@ from typing import Any
 
 import pytest
 
-from cloud import handle as handles
-from cloud.creation import create_once
-from cloud.errors import JobError, LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
-from cloud.follow import Follower
-from cloud.handle import Handle
-from cloud.job import Job, finished
-from cloud.package import Package
-from cloud.patience import Patience
-from cloud.positions import Positions
-from cloud.providers.base import Check
-from cloud.providers.modelarts import keys, request, view
-from cloud.providers.modelarts.client import ModelArts
-from cloud.providers.modelarts.session import Session
-from cloud.states import Phase
-from src.model_utils.moxing_shim.places import SERVICES
+from mindlift.cloud import handle as handles
+from mindlift.cloud.prepare.creation import create_once
+from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
+from mindlift.cloud.follow.follow import Follower
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.job import Job, finished
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.follow.positions import Positions
+from mindlift.cloud.providers.base import Check
+from mindlift.cloud.providers.modelarts import keys, request, view
+from mindlift.cloud.providers.modelarts.client import ModelArts
+from mindlift.cloud.providers.modelarts.session import Session
+from mindlift.cloud.states import Phase
+from mindlift.storage.places import SERVICES
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.runner import ScriptedRunner
 

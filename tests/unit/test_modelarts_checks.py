@@ -6,16 +6,17 @@ from dataclasses import replace
 
 import pytest
 
-from cloud import bucket as buckets
-from cloud import preflight
-from cloud.bucket import Needs, Traits
-from cloud.job import Job, finished, repeated
-from cloud.providers.base import Check
-from cloud.providers.modelarts import request
-from cloud.providers.modelarts.account import check_engine, check_flavor
-from cloud.providers.modelarts.session import Session
-from src.model_utils.moxing_shim import file, places
-from src.model_utils.moxing_shim.places import SERVICES
+from mindlift.cloud.prepare import bucket as buckets
+from mindlift.cloud.prepare import preflight
+from mindlift.cloud.prepare.bucket import Needs, Traits
+from mindlift.cloud.job import Job, finished, repeated
+from mindlift.cloud.providers.base import Check
+from mindlift.cloud.providers.modelarts import request
+from mindlift.cloud.providers.modelarts.account import check_engine, check_flavor
+from mindlift.cloud.providers.modelarts.session import Session
+from mindlift.storage.moxing import file
+from mindlift.storage import places
+from mindlift.storage.places import SERVICES
 from tests.doubles import records
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.unit import test_modelarts as base
@@ -278,7 +279,7 @@ class Answers:
         return self
 
     def once(self, what: str, operation: str, arguments: dict[str, str]) -> object:
-        from src.model_utils.moxing_shim.retry import Refused
+        from mindlift.storage.retry import Refused
 
         answer = self.answers[operation]
         if isinstance(answer, tuple):

@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from cloud.creation import create_once
-from cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
-from cloud.handle import Handle
-from cloud.patience import Patience
-from cloud.providers.modelarts import view
-from cloud.providers.modelarts.client import ModelArts
-from cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
-from cloud.states import Phase
+from mindlift.cloud.prepare.creation import create_once
+from mindlift.cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.providers.modelarts import view
+from mindlift.cloud.providers.modelarts.client import ModelArts
+from mindlift.cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
+from mindlift.cloud.states import Phase
 from tests.doubles import records
 from tests.doubles.modelarts import JOB, PHASES, QUERIES, ModelArtsDouble
 from tests.doubles.records import Error
@@ -126,7 +126,7 @@ def test_codes_are_those_of_the_list(code):
 
 
 def expected(error: Error, kind: str) -> type[Exception]:
-    """What the lists say, in the terms of cloud/errors.py."""
+    """What the lists say, in the terms of src/mindlift/cloud/errors.py."""
     known = CODES.get(error.code)
     if kind == "log" and (error.code in LOG_NOT_THERE or error.status == 204):
         return LogNotThere
@@ -289,7 +289,7 @@ def test_an_iam_that_is_away_created_nothing(double, env):
 
 def altered(double: ModelArtsDouble, path: str, value: Any) -> str:
     """The code of a good job's request with one value set, put in or (None) taken out."""
-    from cloud.providers.modelarts import request
+    from mindlift.cloud.providers.modelarts import request
 
     job = job_of(double, description="d", environment={"A": "1"}, log_url="obs://bucket/l/", max_hours=2)
     body: Any = request.body(job.replace(code_url="obs://bucket/code/"), {})

@@ -1,4 +1,4 @@
-"""Runs over the folders of src/models: a new family is tested by existing."""
+"""Runs over the folders of src/mindlift/models: a new family is tested by existing."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from src import build, models
-from src.model_utils import config, devices
-from src.model_utils.errors import ConfigError
-from src.models import layers
-from src.models.densenet import network, weights
+from mindlift.tasks import network as build
+from mindlift import models
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
+from mindlift.errors import ConfigError
+from mindlift.models import layers
+from mindlift.models.densenet import network, weights
 
 FACTS = {
     name: facts

@@ -21,8 +21,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.model_utils.errors import ConfigError, TransferError
-from src.model_utils.moxing_shim import backend, file, file_io, places
+from mindlift.errors import ConfigError, TransferError
+from mindlift.storage.moxing import backend, file, file_io
+from mindlift.storage import places
 from tests.conftest import ROOT, environment
 
 ODD = "数据 a+b%41&c?#é"

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from src.model_utils import node_gate
-from src.model_utils.errors import PeerError, StageError, StorageError
-from src.model_utils.node_gate import Marker, NodeGate, Process, job_token, start_ticks
+from mindlift.model_utils.staging import node_gate
+from mindlift.errors import PeerError, StageError, StorageError
+from mindlift.model_utils.staging.node_gate import Marker, NodeGate, Process, job_token, start_ticks
 
 ROOT = Path(__file__).resolve().parents[2]
 RANK = """
 import json, os, sys, time
 from pathlib import Path
-from src.model_utils.node_gate import NodeGate, job_token
+from mindlift.model_utils.staging.node_gate import NodeGate, job_token
 
 folder, rank, peers, timeout_s, work = sys.argv[1:]
 gate = NodeGate(Path(folder), job_token({"JOB_ID": "j"}), int(rank), int(peers), rank == "0", float(timeout_s))
@@ -287,7 +287,7 @@ def test_the_token_begins_with_the_name_of_the_job(env: dict[str, str], name: st
 
 
 def test_the_token_is_of_the_launcher_and_its_attempt() -> None:
-    code = "import os; from src.model_utils.node_gate import job_token; print(job_token({'JOB_ID': 'j'}))"
+    code = "import os; from mindlift.model_utils.staging.node_gate import job_token; print(job_token({'JOB_ID': 'j'}))"
     command = f'for i in 1 2; do env A=$i "{sys.executable}" -c "{code}"; done'
     runs = [subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
             for _ in range(2)]  # fmt: skip

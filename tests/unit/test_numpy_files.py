@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.model_utils.errors import CheckpointError
-from src.weights import files
+from mindlift.errors import CheckpointError
+from mindlift.models.weights import files
 
 ARRAYS = {
     "resnet/block1/unit01/a/kernel": np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4),

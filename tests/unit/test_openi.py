@@ -13,21 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from cloud import preflight, providers
-from cloud.creation import create_once
-from cloud.effects import SENT
-from cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused
-from cloud.handle import Handle
-from cloud.job import FIELDS, Job
-from cloud.package import Package
-from cloud.patience import Patience
-from cloud.providers.base import Check, Price
-from cloud.providers.openi import request, states
-from cloud.providers.openi.client import OpenI
-from cloud.providers.openi.codes import CODES, QUEUE_CODES
-from cloud.providers.openi.rest import Rest
-from cloud.states import Phase
-from cloud.submission import Submission
+from mindlift.cloud.prepare import preflight
+from mindlift.cloud import providers
+from mindlift.cloud.prepare.creation import create_once
+from mindlift.cloud.prepare.effects import SENT
+from mindlift.cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.job import FIELDS, Job
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.providers.base import Check, Price
+from mindlift.cloud.providers.openi import request, states
+from mindlift.cloud.providers.openi.client import OpenI
+from mindlift.cloud.providers.openi.codes import CODES, QUEUE_CODES
+from mindlift.cloud.providers.openi.rest import Rest
+from mindlift.cloud.states import Phase
+from mindlift.cloud.prepare.submission import Submission
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.openi_answers import CREATE, NOT_FINAL, QIZHI, RECORDS, TERMINAL
 from tests.doubles.runner import ScriptedRunner
@@ -279,7 +280,7 @@ def test_a_connection_that_was_never_opened_has_created_nothing():
 
 
 def test_an_answer_that_does_not_come_leaves_doubt(service, monkeypatch):
-    monkeypatch.setattr("cloud.providers.openi.rest.TIMEOUT_S", (1, 0.2))
+    monkeypatch.setattr("mindlift.cloud.providers.openi.rest.TIMEOUT_S", (1, 0.2))
     service.delay_s = 1.0
     with pytest.raises(NoAnswer) as caught:
         client_of(job_at(service)).rest.post("create job x", "/user", {}, kind="create")

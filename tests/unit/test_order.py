@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from src.data.order import TrainOrder, epoch_order, eval_shard, sample_rng
+from mindlift.data.order import TrainOrder, epoch_order, eval_shard, sample_rng
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
-from src import optim
-from src.model_utils import devices
-from src.overflow import LARGEST_FLOAT16, FloatStatus, Unseen, sensor
-from src.step import Objective, StepOptions, TrainStep
+from mindlift.training import optimizers
+from mindlift.model_utils import devices
+from mindlift.training.overflow import LARGEST_FLOAT16, FloatStatus, Unseen, sensor
+from mindlift.training.step import Objective, StepOptions, TrainStep
 
 RATES = np.full(8, 0.1, np.float32)
 
@@ -68,7 +68,7 @@ class Mean(nn.Cell):
 def trainer(**options) -> tuple[TrainStep, ms.Parameter]:
     register = Register()
     network = Saturating(register)
-    optimizer = optim.sgd_momentum(network.trainable_params(), RATES, 0.0, 0.0)
+    optimizer = optimizers.sgd_momentum(network.trainable_params(), RATES, 0.0, 0.0)
     status = FloatStatus(Clear(register), Get(register))
     step = TrainStep(Objective(network, Mean()), optimizer, StepOptions(saturates=True, **options), status)
     return step, network.weight

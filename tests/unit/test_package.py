@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from cloud import package
-from cloud.errors import JobError
-from cloud.job import Job
-from src.model_utils.moxing_shim import file, places
+from mindlift.cloud.prepare import package
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.job import Job
+from mindlift.storage.moxing import file
+from mindlift.storage import places
 
 
 @pytest.fixture

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import cifar10, image_folder, pipeline, split
-from src.data.pictures import Pictures, batches
+from mindlift.data.classification import cifar10, pipeline, split
+from mindlift.data import image_folder
+from mindlift.data.classification.named_images import Pictures, batches
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
 RNG = np.random.default_rng(0)

@@ -9,12 +9,14 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
-from src import classify, segment
-from src.data import pipeline, seg_transform, split
-from src.data.order import sample_rng
-from src.model_utils import config
-from src.tasks.classification import MixedCrossEntropy, MixUp
-from src.tasks.pixels import FromMaskedPixels, FromPixels
+from mindlift.tasks.classification import task as classify
+from mindlift.tasks.segmentation import task as segment
+from mindlift.data.classification import pipeline, split
+from mindlift.data.segmentation import transform as seg_transform
+from mindlift.data.order import sample_rng
+from mindlift.model_utils.config import config
+from mindlift.tasks.classification.objective import MixedCrossEntropy, MixUp
+from mindlift.tasks.pixels import FromMaskedPixels, FromPixels
 
 RNG = np.random.default_rng(2)
 BATCH = 4

@@ -7,10 +7,12 @@ import sys
 
 import pytest
 
-from src.model_utils.errors import TransferError
-from src.model_utils.moxing_shim import backend, file, places, transfer
-from src.model_utils.moxing_shim.platform_store import PlatformStore
-from src.model_utils.moxing_shim.store import LocalStore
+from mindlift.errors import TransferError
+from mindlift.storage.moxing import backend, file
+from mindlift.storage import places
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.platform_store import PlatformStore
+from mindlift.storage.store import LocalStore
 from tests.conftest import ROOT, TINY, run_program
 
 FILES = {"a.txt": b"a", "b/c.txt": b"cc", "b/d/e 数据.bin": bytes(1000), "empty": b""}
@@ -104,7 +106,7 @@ def test_a_copy_that_comes_short_is_an_error(by_platform, tmp_path, monkeypatch)
     transfer.copy_file(str(ROOT / "train.py"), f"{by_platform}/x")
     api = backend.CHOSEN["file"]
     monkeypatch.setattr(api, "copy", lambda source, target: open(target, "wb").close())
-    monkeypatch.setattr("src.model_utils.moxing_shim.platform_store.ATTEMPTS", 1)
+    monkeypatch.setattr("mindlift.storage.platform_store.ATTEMPTS", 1)
     with pytest.raises(TransferError, match="0 bytes came"):
         transfer.copy_file(f"{by_platform}/x", str(tmp_path / "x"))
     assert list(tmp_path.iterdir()) == []

@@ -6,13 +6,13 @@ import json
 
 import pytest
 
-from cloud import platforms
-from cloud.platforms.container import rank_environment, ranks_of, working_directory
-from cloud.providers.local.mapping import mapped
-from cloud.providers.local.request import Request, from_json
-from src.model_utils import inputs, rank_table
-from src.model_utils.config import load
-from src.model_utils.ranks import in_cloud_job, read_ranks
+from mindlift.cloud import platforms
+from mindlift.cloud.platforms.container import rank_environment, ranks_of, working_directory
+from mindlift.cloud.platforms.mapping import mapped
+from mindlift.cloud.platforms.request import Request, from_json
+from mindlift.model_utils import inputs, rank_table
+from mindlift.model_utils.config.config import load
+from mindlift.model_utils.ranks import in_cloud_job, read_ranks
 
 REQUEST = Request(
     platform="modelarts-v2", name="job", code_url="obs://b/code/abc/mindlift/", boot_file="train.py",

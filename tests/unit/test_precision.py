@@ -6,12 +6,12 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from src import models
-from src.model_utils import config
-from src.models import layers, precision
-from src.models.bit.cells import GroupNormReLU, StandardisedConv
-from src.models.bit.network import BigTransfer
-from src.models.layers import ConvNorm
+from mindlift import models
+from mindlift.model_utils.config import config
+from mindlift.models import layers, precision
+from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
+from mindlift.models.bit.network import BigTransfer
+from mindlift.models.layers import ConvNorm
 
 RNG = np.random.default_rng(5)
 BLOCK = {"eps": 1e-5, "momentum": 0.9, "init": "normal"}

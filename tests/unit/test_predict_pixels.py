@@ -12,16 +12,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import build, exporter, predict_pixels, segment_pictures, task
-from src.data import voc
-from src.data.seg_pictures import Pictures
-from src.model_utils import config, devices, provenance
-from src.model_utils.errors import CheckpointError, ConfigError, StorageError
-from src.model_utils.image_inputs import Image as Named
-from src.prediction_files import Class, Prediction, Segments
-from src.run_log import RunLog
-from src.segment import likeliest
-from src.tasks.segmentation import probabilities
+from mindlift.tasks import network as build, base as task
+from mindlift.inference import export as exporter
+from mindlift.tasks.segmentation import predict as predict_pixels, pictures as segment_pictures
+from mindlift.data.segmentation import voc
+from mindlift.data.segmentation.named_images import Pictures
+from mindlift.model_utils.config import config
+from mindlift.model_utils import devices
+from mindlift.runs import provenance
+from mindlift.errors import CheckpointError, ConfigError, StorageError
+from mindlift.model_utils.staging.named_images import Image as Named
+from mindlift.tasks.prediction_files import Class, Prediction, Segments
+from mindlift.runs.log import RunLog
+from mindlift.tasks.segmentation.task import likeliest
+from mindlift.tasks.segmentation.objective import probabilities
 from tests import segments
 from tests.unit.test_pictures import ALIKE
 

@@ -9,7 +9,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cloud.probe import Exchange, Probe, Redactor, as_text
+from mindlift.cloud.probe import Exchange, Probe, Redactor, as_text
 from tests.doubles import records
 from tests.doubles.records import __main__ as take_over
 

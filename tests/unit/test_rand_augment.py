@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
-from src.data import pipeline, rand_augment, rand_augment_sheet, split
-from src.data.rand_augment import NAMES, OPERATIONS, applied
+from mindlift.data.classification import pipeline, rand_augment, rand_augment_sheet, split
+from mindlift.data.classification.rand_augment import NAMES, OPERATIONS, applied
 from tests.conftest import ROOT
 from tests.unit.test_data import OPTIONS, collect
 
@@ -170,8 +170,8 @@ def test_what_an_image_becomes_does_not_depend_on_threads_or_where_one_starts(di
 
 def test_an_image_is_resized_cropped_mirrored_and_augmented_in_this_order(digits):
     """By hand with Pillow, from the same random streams."""
-    from src.data.augment import flip_and_jitter, random_crop
-    from src.data.order import TrainOrder, sample_rng
+    from mindlift.data.classification.augment import flip_and_jitter, random_crop
+    from mindlift.data.order import TrainOrder, sample_rng
 
     samples = split.open_split(RECIPE, digits, train=True)
     order, found = TrainOrder(len(samples), 16, 0, 1, 1), images(RECIPE, digits)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from src.model_utils import rank_table
-from src.model_utils.errors import RankError
-from src.tools import get_multicards_json
-from src.tools import rank_table as tool
+from mindlift.model_utils import rank_table
+from mindlift.errors import RankError
+from mindlift.cli import multicards
+from mindlift.cli import rank_table as tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -196,7 +196,7 @@ def test_get_multicards_json_runs_as_a_file(tmp_path: Path, hccn: Path) -> None:
     table = rank_table.parse((tmp_path / "rank_table_8p.json").read_text(), "t")
     assert table.size == 8
     assert table.servers == ("10.1.1.1",)
-    assert get_multicards_json.main(["10.1.1.1", "--hccn_conf", str(tmp_path / "none")]) == 2
+    assert multicards.main(["10.1.1.1", "--hccn_conf", str(tmp_path / "none")]) == 2
 
 
 # hccl_tools.py of mindspore-ai/models, utils/hccl_tools: "the first four chips belong to one group, and the last four

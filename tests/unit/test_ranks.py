@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils import device_adapter
-from src.model_utils.device_adapter import Ranks, check_ranks, read_ranks
-from src.model_utils.errors import DeviceError, RankError
+from mindlift.model_utils import device_adapter
+from mindlift.model_utils.device_adapter import Ranks, check_ranks, read_ranks
+from mindlift.errors import DeviceError, RankError
 from tests.unit.test_rank_table import TWO_PODS, v1
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -169,7 +169,7 @@ def test_the_launch_script_leaves_cards_to_the_rank_table(
 ) -> None:
     """Instead of train.py, each rank says where it is; without a table, ranks count the cards themselves."""
     python = tmp_path / "python"
-    say = "import os; from src.model_utils import ranks; print(os.environ.get('DEVICE_ID'), ranks.read_ranks().device)"
+    say = "import os; from mindlift.model_utils import ranks; print(os.environ.get('DEVICE_ID'), ranks.read_ranks().device)"
     python.write_text(f'#!/bin/sh\n[ "$1" != -c ] && set -- -c "{say}"\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     (tmp_path / "data").mkdir()
@@ -316,7 +316,7 @@ def test_choose_device(tmp_path: Path) -> None:
 
 
 def test_importing_does_not_import_mindspore() -> None:
-    code = "import sys, src.model_utils.device_adapter; sys.exit('mindspore' in sys.modules)"
+    code = "import sys, mindlift.model_utils.device_adapter; sys.exit('mindspore' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
 
 
@@ -328,7 +328,7 @@ def test_agree_alone_returns_the_values() -> None:
 
 WORKER = """
 import json, os, sys
-from src.model_utils import device_adapter
+from mindlift.model_utils import device_adapter
 ranks = device_adapter.read_ranks()
 device_adapter.prepare_environment(ranks)
 if os.environ.get("FAIL_AT") == str(ranks.rank):

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import schedule
-from src.model_utils import config
-from src.model_utils.errors import DataError, StorageError
-from src.report import changes, charts, figures, judged, planned, run_folder
-from src.report.__main__ import main
-from src.report.page import titles, write
+from mindlift.training import schedules
+from mindlift.model_utils.config import config
+from mindlift.errors import DataError, StorageError
+from mindlift.report import changes, charts, figures, evaluation as judged, planned
+from mindlift.runs import folder as run_folder
+from mindlift.cli.report import main
+from mindlift.report.page import titles, write
 from tests import synthetic_runs
 from tests.conftest import ROOT
 
@@ -182,7 +183,7 @@ def test_the_page_asks_no_network(runs, tmp_path):
 
 
 def test_the_vendored_library_comes_with_its_licence():
-    folder = ROOT / "src/report/vendor/uplot"
+    folder = ROOT / "src/mindlift/report/vendor/uplot"
     assert "MIT License" in (folder / "LICENSE").read_text()
     assert "(v1.6.32)" in (folder / "uPlot.iife.min.js").read_text()[:80]
 
@@ -236,13 +237,13 @@ def test_of_many_ranks_the_fastest_and_the_slowest_are_drawn(tmp_path):
 def test_help_starts_without_numpy():
     code = (
         "import sys, runpy; sys.argv = ['report', '--help']\n"
-        "try: runpy.run_module('src.report', run_name='__main__')\n"
+        "try: runpy.run_module('mindlift.report', run_name='__main__')\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert 'mindspore' not in sys.modules and 'numpy' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("usage: python -m src.report")
+    assert done.stdout.startswith("usage: mindlift report")
 
 
 def test_a_recipe_that_is_gone_leaves_the_defaults(tmp_path):
@@ -274,7 +275,7 @@ def test_a_folder_of_runs_means_its_newest(runs, capsys):
 
 def test_reports_need_no_mindspore(runs, tmp_path):
     code = (
-        "import sys; from pathlib import Path; from src.report.page import write; import src.report.events\n"
+        "import sys; from pathlib import Path; from mindlift.report.page import write; import mindlift.report.events\n"
         f"write([Path({str(runs['first'])!r})], Path({str(tmp_path / 'r.html')!r}))\n"
         "assert not {'mindspore', 'boto3', 'cloud', 'tensorboardX'} & set(sys.modules)"
     )
@@ -294,7 +295,7 @@ def test_the_planned_learning_rate_is_the_trainers(tmp_path, words):
         json.dumps({"event": "start", "step": 0, "images": 5000, "steps_per_epoch": 13})
     )
     steps, rates = planned.learning_rate(run_folder.read(root))
-    table = schedule.lr_table(13, schedule.from_config(cfg, 4, 5000))
+    table = schedules.lr_table(13, schedules.from_config(cfg, 4, 5000))
     assert (steps[0], steps[-1]) == (1, len(table))
     np.testing.assert_allclose(
         np.interp(np.arange(len(table)) + 1, steps, rates), table, rtol=1e-5, atol=1e-12

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.report import lasting, metrics
-from src.report.metrics import Mark
-from src.report.series import Curve, Recorder, extremes, numbers, rounded
+from mindlift.runs import last_records, metrics
+from mindlift.runs.metrics import Mark
+from mindlift.runs.series import Curve, Recorder, extremes, numbers, rounded
 
 
 @given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=400), st.integers(1, 50))
@@ -122,7 +122,7 @@ def test_of_steps_done_again_the_later_ones_count(tmp_path):
             ("continued", 4, 3, pause)
         ]
         assert [
-            (each["step"], each["loss"]) for each in lasting.records(path) if "event" not in each
+            (each["step"], each["loss"]) for each in last_records.records(path) if "event" not in each
         ] == expected
 
 
@@ -136,7 +136,7 @@ def test_evaluations_that_a_resume_took_back_are_gone(tmp_path):
     )  # fmt: skip
     expected = [(4, 51.0), (8, 71.0)]
     assert [(each["step"], each["top1"]) for each in metrics.read(path).evaluations] == expected
-    held = [each for each in lasting.records(path) if each.get("event") == "evaluation"]
+    held = [each for each in last_records.records(path) if each.get("event") == "evaluation"]
     assert [(each["step"], each["top1"]) for each in held] == expected
 
 
@@ -148,7 +148,7 @@ def test_two_resumes_further_and_further_back(tmp_path):
     )  # fmt: skip
     expected = [(1, 3.0), (2, 1.0)]
     assert points(metrics.read(path).curves["loss"]) == expected
-    assert [(each["step"], each["loss"]) for each in lasting.records(path) if "loss" in each] == expected
+    assert [(each["step"], each["loss"]) for each in last_records.records(path) if "loss" in each] == expected
 
 
 def test_ranks_and_later_keys(tmp_path):

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from cloud import effects
-from cloud.errors import JobError
-from cloud.job import Job, read
-from cloud.package import Package
-from cloud.providers.modelarts import request as modelarts
-from cloud.providers.openi import request as openi
+from mindlift.cloud.prepare import effects
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.job import Job, read
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.providers.modelarts import request as modelarts
+from mindlift.cloud.providers.openi import request as openi
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "requests"
 BASE = {

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.schedule import Phase, ScheduleOptions, lr_at, lr_table, phase_starts
+from mindlift.training.schedules import Phase, ScheduleOptions, lr_at, lr_table, phase_starts
 
 COSINE = ScheduleOptions("cosine_annealing", 0.1, max_epoch=120)
 STEPS = ScheduleOptions("exponential", 0.1, max_epoch=300, milestones=(150, 225, 300))

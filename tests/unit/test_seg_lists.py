@@ -12,8 +12,9 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from src.data import get_dataset_lst, layout, seg_lists, voc, voc_labels
-from src.model_utils.errors import DataError
+from mindlift.data.segmentation import voc_lists, lists as seg_lists, voc, labels as voc_labels
+from mindlift.data import layout
+from mindlift.errors import DataError
 from tests.unit.test_segmentation import grey_png
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -89,7 +90,7 @@ def both(voc_root):
 
 
 def make_lists(root: Path, *more: str) -> int:
-    return get_dataset_lst.main(["--data_root", str(root), "--progress", "false", *more])
+    return voc_lists.main(["--data_root", str(root), "--progress", "false", *more])
 
 
 def stems(path: Path) -> list[str]:
@@ -111,7 +112,7 @@ def test_lists_of_both_sets(both, capsys):
     ], "no image of val, whatever ends its line"
     lines = capsys.readouterr().out
     assert "vocaug_train_lst.txt: 5 images, the published sets have 10,582" in lines
-    for name in get_dataset_lst.PUBLISHED:
+    for name in voc_lists.PUBLISHED:
         for path in [path for pair in seg_lists.read(both / name) for path in pair]:
             assert (both / path).is_file()
     labels = [
@@ -127,7 +128,7 @@ def test_lists_without_sbd(voc_root, capsys):
 
 
 def test_the_published_counts_are_recognised(voc_root, capsys, monkeypatch):
-    monkeypatch.setattr(get_dataset_lst, "PUBLISHED", {seg_lists.TRAIN_LIST: 3, seg_lists.VAL_LIST: 2})
+    monkeypatch.setattr(voc_lists, "PUBLISHED", {seg_lists.TRAIN_LIST: 3, seg_lists.VAL_LIST: 2})
     make_lists(voc_root)
     assert capsys.readouterr().out.count("as published") == 2
 
@@ -290,12 +291,12 @@ def test_what_is_missing_is_found_without_images(both, tmp_path):
 @pytest.mark.parametrize("module", ["get_dataset_lst", "voc_labels", "build_seg_data"])
 def test_programs_start_as_scripts_and_modules_without_numpy(module, tmp_path):
     for how, folder in (
-        (["-m", f"src.data.{module}"], ROOT),
-        ([str(ROOT / f"src/data/{module}.py")], tmp_path),
+        (["-m", f"mindlift.data.{module}"], ROOT),
+        ([str(ROOT / f"src/mindlift/data/{module}.py")], tmp_path),
     ):
         command = [sys.executable, *how, "--help"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
         assert "--data_root" in done.stdout
-    code = f"import sys; from src.data import {module} as m; m.parser().format_help(); print(sorted(sys.modules))"
+    code = f"import sys; from mindlift.data import {module} as m; m.parser().format_help(); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"numpy", "mindspore"} & set(done.stdout.split("'"))

@@ -16,17 +16,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import (
-    build_seg_data,
-    convert_run,
-    record_file,
-    seg_convert,
-    seg_lists,
-    seg_records,
-    segmentation,
-    voc,
-)
-from src.model_utils.errors import DataError
+from mindlift.cli import build_seg_data
+from mindlift.data.mindrecord import shards as convert_run, file as record_file, segmentation as seg_convert, pairs as seg_records
+from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
+from mindlift.errors import DataError
 from tests.unit.test_segmentation import OPTIONS, noise, rows
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
-from src import segment
-from src.tasks.segmentation import Overlap, PixelCrossEntropy, confusion, probabilities
+from mindlift.tasks.segmentation import task as segment
+from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, confusion, probabilities
 
 RNG = np.random.default_rng(3)
 

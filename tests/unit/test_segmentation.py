@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src.data import seg_lists, segmentation, voc
-from src.data.order import sample_rng
-from src.model_utils.errors import DataError
+from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
+from mindlift.data.order import sample_rng
+from mindlift.errors import DataError
 from tests.unit.test_data import collect
 
 OPTIONS = segmentation.Options(

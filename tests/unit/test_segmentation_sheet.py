@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from src import segmentation_sheet
-from src.data import voc
-from src.drawing import BACKGROUND
-from src.model_utils.errors import StorageError
-from src.run_log import RunLog
-from src.segmentation_sheet import LINE, PAD, SIDE, SegmentationSheet, overlay
+from mindlift.tasks.segmentation import sheet as segmentation_sheet
+from mindlift.data.segmentation import voc
+from mindlift.tasks.drawing import BACKGROUND
+from mindlift.errors import StorageError
+from mindlift.runs.log import RunLog
+from mindlift.tasks.segmentation.sheet import LINE, PAD, SIDE, SegmentationSheet, overlay
 
 NAMES = list(voc.CLASSES)
 

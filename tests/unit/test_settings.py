@@ -7,10 +7,10 @@ from dataclasses import fields
 
 import pytest
 
-from src.model_utils.errors import AccessError, ConfigError
-from src.model_utils.moxing_shim.access import Access
-from src.model_utils.moxing_shim.retry import Refused, translated
-from src.model_utils.moxing_shim.settings import ENDPOINTS, Keys, Settings, read_keys, read_settings
+from mindlift.errors import AccessError, ConfigError
+from mindlift.storage.access import Access
+from mindlift.storage.retry import Refused, translated
+from mindlift.storage.settings import ENDPOINTS, Keys, Settings, read_keys, read_settings
 
 OBS = "obs.cn-north-4.myhuaweicloud.com"
 SECRET = "s3cr3t-" + "x" * 20

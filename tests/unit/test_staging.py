@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils.checkpoint_manifest import Saved, file_sha256, parse
-from src.model_utils.errors import CheckpointError, DataError, StageError
-from src.model_utils.inputs import Source
-from src.model_utils.moxing_shim import file
-from src.model_utils.publisher import Published, Publisher
-from src.model_utils.restore import restore
-from src.model_utils.run_paths import append_line
-from src.model_utils.staging import Stager, checkpoints_at
+from mindlift.runs.manifest import Saved, file_sha256, parse
+from mindlift.errors import CheckpointError, DataError, StageError
+from mindlift.model_utils.inputs import Source
+from mindlift.storage.moxing import file
+from mindlift.model_utils.staging.publisher import Published, Publisher
+from mindlift.model_utils.staging.restore import restore
+from mindlift.files import append_line
+from mindlift.model_utils.staging.stage_in import Stager, checkpoints_at
 
 
 @pytest.fixture

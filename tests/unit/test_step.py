@@ -8,8 +8,8 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
-from src import loss_scale, optim, overflow
-from src.step import Objective, StepOptions, TrainStep
+from mindlift.training import loss_scale, optimizers, overflow
+from mindlift.training.step import Objective, StepOptions, TrainStep
 
 RATES = np.array([0.1, 0.05, 0.2, 0.01], np.float32)
 MOMENTUM, DECAY = 0.9, 0.01
@@ -76,7 +76,7 @@ def tensors(*pairs) -> list[tuple]:
 
 
 def trainer(cell: nn.Cell, **options) -> TrainStep:
-    optimizer = optim.sgd_momentum(cell.trainable_params(), RATES, MOMENTUM, DECAY)
+    optimizer = optimizers.sgd_momentum(cell.trainable_params(), RATES, MOMENTUM, DECAY)
     return TrainStep(Objective(cell, HalfSquares()), optimizer, StepOptions(**options))
 
 
@@ -103,7 +103,7 @@ def test_steps_are_those_done_by_hand(cell):
 
 def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
     """Epsilon inside the root, the mean square from 1 on; forgetting keeps the count of steps and so the rate."""
-    optimizer = optim.rmsprop(cell.trainable_params(), RATES, 0.8, 0.5, MOMENTUM, DECAY)
+    optimizer = optimizers.rmsprop(cell.trainable_params(), RATES, 0.8, 0.5, MOMENTUM, DECAY)
     one, hand = TrainStep(Objective(cell, HalfSquares()), optimizer, StepOptions()), Hand(cell)
     squares = {name: np.ones_like(value) for name, value in hand.values.items()}
     for step_number, ((x, y), rate) in enumerate(zip(batches(4), RATES)):
@@ -124,7 +124,7 @@ def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
 def test_rmsprop_is_the_same_for_every_weight_of_a_tensor(size):
     """nn.RMSProp's is not: its CPU kernel takes eight at a time by another formula."""
     weight = ms.Parameter(ms.Tensor(np.zeros(size), ms.float32), name="x.weight")
-    optimizer = optim.rmsprop([weight], np.array([0.1], np.float32), 0.9, 1.0, 0.0, 0.0)
+    optimizer = optimizers.rmsprop([weight], np.array([0.1], np.float32), 0.9, 1.0, 0.0, 0.0)
     optimizer((ms.Tensor(np.ones(size), ms.float32),))
     np.testing.assert_allclose(weight.asnumpy(), -0.1 / np.sqrt(2), rtol=1e-6)
 
@@ -135,7 +135,7 @@ def test_the_kernel_for_rmsprop_is_given_what_the_formula_has(epsilon):
     found = []
     for has_kernel in (False, True):
         weight = ms.Parameter(ms.Tensor(np.linspace(-1, 1, 7), ms.float32), name="x.weight")
-        optimizer = optim.rmsprop([weight], RATES, 0.9, epsilon, MOMENTUM, DECAY, has_kernel)
+        optimizer = optimizers.rmsprop([weight], RATES, 0.9, epsilon, MOMENTUM, DECAY, has_kernel)
         for number in range(3):
             optimizer((ms.Tensor(np.linspace(0.5, -2, 7) * (number + 1), ms.float32),))
         found.append([p.asnumpy() for p in optimizer.get_parameters() if p.name != "learning_rate"])
@@ -146,7 +146,7 @@ def test_the_kernel_for_rmsprop_is_given_what_the_formula_has(epsilon):
 
 def test_decay_groups_leave_out_bias_gamma_and_beta():
     network = nn.SequentialCell(nn.Conv2d(3, 4, 3, has_bias=True), nn.BatchNorm2d(4), nn.Dense(4, 2))
-    decayed, plain = optim.decay_groups(network.trainable_params(), 0.01)
+    decayed, plain = optimizers.decay_groups(network.trainable_params(), 0.01)
     assert sorted(p.name for p in decayed["params"]) == ["0.weight", "2.weight"]
     assert sorted(p.name for p in plain["params"]) == ["0.bias", "1.beta", "1.gamma", "2.bias"]
     assert (decayed["weight_decay"], plain["weight_decay"]) == (0.01, 0.0)
@@ -238,7 +238,7 @@ def test_a_step_that_overflows_leaves_the_average_alone(cell):
 
 def test_the_averages_of_batch_norms_statistics_are_kept_too():
     network = nn.SequentialCell(nn.Dense(3, 4), nn.BatchNorm1d(4), nn.Dense(4, 2))
-    optimizer = optim.sgd_momentum(network.trainable_params(), RATES, MOMENTUM, DECAY)
+    optimizer = optimizers.sgd_momentum(network.trainable_params(), RATES, MOMENTUM, DECAY)
     one = TrainStep(Objective(network, HalfSquares()), optimizer, StepOptions(average=0.5))
     one(tensors(*batches(1)))
     moved, mean = averaged(one)["ema.1.moving_mean"], network[1].moving_mean.asnumpy()

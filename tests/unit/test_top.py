@@ -7,14 +7,15 @@ import re
 
 import pytest
 
-from cloud import screen, show, top
-from cloud.errors import NoAnswer
-from cloud.handle import Handle
-from cloud.metrics import Metrics
-from cloud.progress import Progress, progress_of, records
-from cloud.providers.base import Status
-from cloud.states import Phase
-from cloud.top_table import COLUMNS, Row, cells, fitted
+from mindlift.cloud.follow import screen, top
+from mindlift.cloud import show
+from mindlift.cloud.errors import NoAnswer
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.follow.metrics import Metrics
+from mindlift.cloud.follow.progress import Progress, progress_of, records
+from mindlift.cloud.providers.base import Status
+from mindlift.cloud.states import Phase
+from mindlift.cloud.follow.top_table import COLUMNS, Row, cells, fitted
 
 NOW = 1_000_000.0
 START = {"time": NOW, "event": "start", "step": 0, "images": 640, "steps_per_epoch": 10, "total": 100}
@@ -87,7 +88,7 @@ def test_only_the_ends_of_a_long_file_are_read(tmp_path, monkeypatch):
     (run / "run.json").write_text("{}")
     (run / "metrics.jsonl").write_bytes(text(lines) + b'{"time"')
     asked = []
-    from src.model_utils.moxing_shim.store import LocalStore
+    from mindlift.storage.store import LocalStore
 
     read = LocalStore.read
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from src.model_utils.errors import StageError, StorageError
-from src.model_utils.unpack import SUFFIXES, is_archive, single_root, unpack
+from mindlift.errors import StageError, StorageError
+from mindlift.model_utils.staging.unpack import SUFFIXES, is_archive, single_root, unpack
 
 FILES = {
     "a.txt": b"alpha",

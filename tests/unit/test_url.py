@@ -7,17 +7,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from src.model_utils.errors import ConfigError
-from src.model_utils.moxing_shim.url import (
-    Remote,
-    as_file,
-    as_folder,
-    from_job_path,
-    is_remote,
-    join,
-    local_path,
-    parse,
-)
+from mindlift.errors import ConfigError
+from mindlift.storage.url import Remote, as_file, as_folder, from_job_path, is_remote, join, local_path, parse
 
 
 @pytest.mark.parametrize(

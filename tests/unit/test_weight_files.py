@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from src.model_utils.errors import CheckpointError
-from src.weights import files, vocabulary
+from mindlift.errors import CheckpointError
+from mindlift.models.weights import files, vocabulary
 from tests.unit import torch_writer as write
 
 SAMPLES = Path(__file__).parents[1] / "golden/weights"

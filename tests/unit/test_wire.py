@@ -17,18 +17,18 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from src.model_utils.errors import AccessError, TransferError
-from src.model_utils.moxing_shim.access import Access
-from src.model_utils.moxing_shim.copy_plan import Known
-from src.model_utils.moxing_shim.data_plane import SmallObjects
-from src.model_utils.moxing_shim.errors import MoxFileReadException, MoxFileRespException
-from src.model_utils.moxing_shim.listing import parse_page
-from src.model_utils.moxing_shim.places import SERVICES, set_auth
-from src.model_utils.moxing_shim.s3 import Multipart, S3Store
-from src.model_utils.moxing_shim.service import Service
-from src.model_utils.moxing_shim.settings import Keys
-from src.model_utils.moxing_shim.store import Entry
-from src.model_utils.moxing_shim.transfer import copy_tree
+from mindlift.errors import AccessError, TransferError
+from mindlift.storage.access import Access
+from mindlift.storage.copying.plan import Known
+from mindlift.storage.s3.data_plane import SmallObjects
+from mindlift.storage.errors import MoxFileReadException, MoxFileRespException
+from mindlift.storage.s3.listing import parse_page
+from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.s3.store import Multipart, S3Store
+from mindlift.storage.s3.service import Service
+from mindlift.storage.settings import Keys
+from mindlift.storage.store import Entry
+from mindlift.storage.copying.copy import copy_tree
 from tests.fault_proxy import Fault, FaultProxy
 
 OBS = "obs.cn-north-4.myhuaweicloud.com"
@@ -265,7 +265,7 @@ def test_what_passes_is_asked_again_and_at_last_named(store, fault_proxy, status
 
 def test_retry_after_holds_back_every_thread(store, fault_proxy, monkeypatch):
     slept: list[float] = []
-    monkeypatch.setattr("src.model_utils.moxing_shim.retry.time.sleep", slept.append)
+    monkeypatch.setattr("mindlift.storage.retry.time.sleep", slept.append)
     store.write("f", b"x")
     fault_proxy.add(Fault("status", "GET", status=503, retry_after=7))
     assert store.read("f") == b"x"

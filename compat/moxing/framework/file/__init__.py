@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def __getattr__(name: str):
-    from src.model_utils.moxing_shim import backend
+    from mindlift.storage.moxing import backend
 
     if name.startswith("__"):
         raise AttributeError(name)

@@ -2,6 +2,6 @@
 
 import sys
 
-from src.model_utils.moxing_shim import file_io
+from mindlift.storage.moxing import file_io
 
 sys.modules[__name__] = file_io

@@ -1,0 +1,85 @@
+"""The one file that is sent back, and the summary on the terminal."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mindlift.ascend_check import redaction
+from mindlift.ascend_check.work import Place
+from mindlift.errors import StorageError
+
+OK, FAILED, SKIPPED = "ok", "failed", "skipped"
+LAST_LINES = 20  # of a log, in the result itself
+LOG_CHARACTERS = 200_000  # of a log, from its end
+FORMAT = 1
+
+
+@dataclass
+class Result:
+    name: str
+    state: str
+    says: str = ""
+    seconds: float = 0.0
+    commands: list[dict[str, Any]] = field(default_factory=list)
+    figures: dict[str, Any] = field(default_factory=dict)
+    log: str = ""
+
+
+def as_record(result: Result, redact: redaction.Redact) -> dict[str, Any]:
+    record = asdict(result)
+    log = redact(record.pop("log"))
+    record["seconds"] = round(result.seconds, 1)
+    record["last_lines"] = log.splitlines()[-LAST_LINES:]
+    return {**redaction.everywhere(record, redact), "name": result.name, "state": result.state}
+
+
+def write(results: Sequence[Result], place: Place, folder: Path, options: dict[str, Any]) -> Path:
+    """ascend_check_<chip or device>_<date>.tar.gz: result.json, and a log of each part."""
+    chip = next((result.figures["chip"] for result in results if result.figures.get("chip")), "")
+    date = time.strftime("%Y%m%d-%H%M%S")
+    stem = f"ascend_check_{(chip or place.device.target).lower()}_{date}"
+    report = {
+        "format": FORMAT, "date": date, "device_target": place.device.target, "cards": place.cards, **options,
+        "parts": [as_record(result, place.redact) for result in results],
+    }  # fmt: skip
+    files = {"result.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
+    for result in results:
+        if result.log:
+            files[f"logs/{result.name}.log"] = place.redact(result.log)[-LOG_CHARACTERS:]
+    path = folder / f"{stem}.tar.gz"
+    part = path.with_name(f".{path.name}.part")
+    try:
+        with tarfile.open(part, "w:gz") as archive:
+            for name, text in files.items():
+                add(archive, f"{stem}/{name}", text.encode())
+        os.replace(part, path)
+    except OSError as err:
+        raise StorageError(f"can't write {path}: {err.strerror or err}; pass --output FOLDER") from err
+    return path
+
+
+def add(archive: tarfile.TarFile, name: str, data: bytes) -> None:
+    """With the owner that a new TarInfo has: none."""
+    entry = tarfile.TarInfo(name)
+    entry.size, entry.mtime = len(data), int(time.time())
+    archive.addfile(entry, io.BytesIO(data))
+
+
+def summary(results: Sequence[Result]) -> str:
+    width = max(len(result.name) for result in results)
+    lines = [
+        f"{result.name:{width}}  {result.state:7}  {result.seconds:6.0f} s  {result.says}".rstrip()
+        for result in results
+    ]
+    counts = [
+        f"{sum(result.state == state for result in results)} {state}" for state in (OK, FAILED, SKIPPED)
+    ]
+    return "\n".join([*lines, ", ".join(counts)])

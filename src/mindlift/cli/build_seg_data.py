@@ -1,0 +1,59 @@
+"""Images and labels of a list as MindRecord shards: python src/data/build_seg_data.py --data_root DIR --data_lst LIST --dst_path FILE"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[2])
+
+from mindlift.cli import data_options
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="build_seg_data.py", description="Write images and label images to MindRecord shards, several at a time, for"
+        " --data_file of train.py. A conversion that was stopped goes on when the same command is given again.",
+    )  # fmt: skip
+    add = found.add_argument
+    add("--data_root", "--data_dir", required=True, help="folder that the paths of the list are below")
+    add("--data_lst", default="", help="list with lines `image label`, such as vocaug_train_lst.txt; not given: the"
+        " training list of --data_root")  # fmt: skip
+    add("--dst_path", required=True, type=Path, help="name of the shards, to which 0, 1 ... are appended")
+    data_options.add_label_values(found)
+    data_options.add_sharding(found)
+    data_options.add_running(found, "processes")
+    return found
+
+
+def build(args: argparse.Namespace) -> None:
+    from mindlift.data.mindrecord import shards as convert_run, segmentation
+    from mindlift.model_utils.local_adapter import existing_folder
+    from mindlift.runs.log import RunLog
+
+    settings = segmentation.Settings(
+        args.num_shards, args.shuffle, args.seed, args.num_classes, args.ignore_label, args.skip_corrupt
+    )
+    root = existing_folder(args.data_root)
+    plan = segmentation.make_plan(root, args.data_lst, args.dst_path.expanduser(), settings)
+    with RunLog(None, 0, args.progress) as log:
+        convert_run.run(plan, args.workers, log)
+        index = plan.read_index()
+        skipped = sum(len(record["skipped"]) for record in index["shards"])
+        left_out = f", {skipped} corrupt ones left out" if skipped else ""
+        log.info(f"{index['count']} images in {len(index['shards'])} shards{left_out}")
+        log.info(f"train with: --data_file {plan.out / index['shards'][0]['file']}")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from mindlift.cli import job
+
+    return job.main(lambda: build(args), debug=args.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

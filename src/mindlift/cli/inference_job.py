@@ -1,0 +1,117 @@
+"""What export.py and predict.py do before mindspore is imported: options, files, names of classes."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mindlift.model_utils.config import config
+from mindlift.model_utils import device_adapter, devices
+from mindlift.runs import provenance
+from mindlift.model_utils.config.config import COMMAND_LINE, Config
+from mindlift.errors import ConfigError, DeviceError
+from mindlift.model_utils.staging.named_images import Image, find_images
+from mindlift.cli.job import Job, fetch
+from mindlift.model_utils.local_adapter import LocalAdapter
+from mindlift.storage.url import is_remote
+from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.ranks import Ranks
+
+AIR_IS_DEPRECATED = (
+    "MindSpore has deprecated AIR and will remove it; export MINDIR, which MindSpore Lite runs on Ascend 310, and"
+    " MindSpore on the other devices"
+)
+SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
+
+
+def start(argv: Sequence[str] | None, prog: str) -> Job:
+    """The job of one process that needs no data set; what is wrong with options and files is found here."""
+    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
+    device = device_adapter.choose_device(cfg.device_target)
+    check_outputs(cfg)
+    if prog == "export.py":
+        check_export(cfg, device)
+    else:
+        check_predict(cfg)
+    ranks = Ranks(device=cfg.device_id or 0)
+    adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
+    here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
+    if not cfg.model_file and not is_remote(cfg.pretrained):
+        from mindlift.models.weights import forms
+
+        forms.form_of(here.to_evaluate()[0])
+    device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
+    return here
+
+
+def check_outputs(cfg: Config) -> None:
+    """ConfigError for a file or a folder that could not be written in the end."""
+    if cfg.output_dir and Path(cfg.output_dir).exists() and not Path(cfg.output_dir).is_dir():
+        raise ConfigError(f"--output_dir {cfg.output_dir} is a file; name a folder")
+    for name in ("output_json", "output_csv", "contact_sheet", "file_name", "output_dir"):
+        value = getattr(cfg, name)
+        folder = Path(value).parent
+        if not value:
+            continue
+        if Path(value).is_dir() and name != "output_dir":
+            raise ConfigError(f"--{name} {value} is a folder; name a file")
+        if not folder.is_dir():
+            raise ConfigError(f"--{name} {value}: there is no folder {folder}; make it first")
+        if not os.access(folder, os.W_OK):
+            raise ConfigError(f"--{name} {value}: can't write to the folder {folder.absolute()}")
+    sheet = cfg.contact_sheet
+    if sheet and not sheet.lower().endswith(SHEET_SUFFIXES):
+        raise ConfigError(
+            f"--contact_sheet {sheet}: expected a name that ends with {', '.join(SHEET_SUFFIXES)}"
+        )
+
+
+def check_export(cfg: Config, device: str) -> None:
+    """DeviceError for AIR where MindSpore can't write it; elsewhere a line that it is deprecated."""
+    if cfg.file_format != "AIR":
+        return
+    if not devices.of(device).writes_air:
+        raise DeviceError(
+            f"--file_format AIR: MindSpore writes AIR on an {devices.ASCEND} device only, and this job runs on {device}."
+            f" {AIR_IS_DEPRECATED}"
+        )
+    print(f"--file_format AIR: {AIR_IS_DEPRECATED}", file=sys.stderr)
+
+
+def check_predict(cfg: Config) -> None:
+    if not cfg.inputs:
+        raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
+    if cfg.top_k > cfg.num_classes and cfg.origin("top_k") == COMMAND_LINE:
+        raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
+    known = provenance.find(cfg.to_dict())
+    if isinstance(known, provenance.Model):
+        if cfg.scales != cfg.default("scales"):
+            height, width = known.shape[2:]
+            raise ConfigError(
+                f"--scales {as_yaml(cfg.scales)}: {known.path} takes images of {height} x {width} only; leave it out, or use"
+                " the checkpoint, whose network takes images of any size"
+            )
+        provenance.check_content(known)
+
+
+def images(cfg: Config) -> list[Image]:
+    """The images that the command line names, those at URLs brought here."""
+    from mindlift.model_utils.staging import stage_in  # brings the whole storage layer
+
+    return find_images(cfg.inputs, stage_in.cache_folder(cfg.cache_path), print, cfg.progress)
+
+
+def class_names(cfg: Config) -> list[str]:
+    """One name per class: of --class_names, else as far as they are known of the weights, else `class 7`."""
+    from mindlift.data import class_names as names
+
+    if cfg.class_names:
+        return names.load(Path(cfg.class_names), cfg.num_classes, cfg.allow_unused_classes)
+    known = provenance.find(cfg.to_dict())
+    if isinstance(known, provenance.Model):
+        return [str(name) for name in known.facts["class_names"]]
+    folder = provenance.data_folder(known.config) if known else None
+    return names.of_training(cfg.dataset, folder, cfg.num_classes) or names.numbered(cfg.num_classes)

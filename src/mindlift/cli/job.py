@@ -1,0 +1,250 @@
+"""What train.py and eval.py share: from the command line to a connected process, and to an exit code."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mindlift.model_utils.config import config
+from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
+from mindlift.model_utils.staging import node_gate
+from mindlift.model_utils.adapter import Adapter
+from mindlift.model_utils.config.config import Config
+from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
+from mindlift.interrupts import Deferred
+from mindlift.model_utils.local_adapter import LocalAdapter
+from mindlift.storage.url import is_remote
+from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.ranks import Ranks
+
+ROOT = Path(__file__).resolve().parents[2]
+# What the original models have an option for and this project has not, beyond its default.
+REFUSED = {
+    "parameter_server": "ranks that all-reduce need no server and train as one; leave it out, and start several ranks"
+    " (scripts/local_ranks.sh)",
+    "enable_cache": "there is no cache server to ask: CIFAR-10 is kept in memory, and the system keeps files; leave it out",
+    "freeze_layer": "every layer is trained, as in the original, whose program never looked at it; leave it out",
+    "save_checkpoint": "a training that saves nothing can't be continued or evaluated; see --save_checkpoint_epochs and"
+    " --keep_checkpoint_max",
+}
+READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
+
+
+@dataclass(frozen=True)
+class Job:
+    """The configuration, this process's place, and the adapter to its files; `workers` is its share of the CPUs."""
+
+    cfg: Config
+    ranks: Ranks
+    device: str
+    workers: int
+    adapter: Adapter
+    trains: bool
+
+    def stage_in(self) -> Path:
+        """The folder with the data, of the right form as far as names and sizes show it."""
+        path = self.adapter.stage_in()
+        check_layout(self.cfg, path, self.trains)
+        return path
+
+    def output(self) -> Path:
+        """The folder that runs go to, with the run to continue in it."""
+        from mindlift.runs import choose as runs
+
+        mark = runs.fingerprint(self.cfg.to_dict(), self.ranks.size)
+        return self.adapter.output(self.cfg.resume == "auto", mark)
+
+    def to_evaluate(self) -> list[Path]:
+        """The checkpoints to evaluate, newest first."""
+        from mindlift.runs import choose as runs
+
+        return runs.to_evaluate(self.adapter.weights(), Path(self.cfg.ckpt_path))
+
+    def connect(self) -> None:
+        """Import mindspore, choose the device and join the other ranks."""
+        with Deferred():  # a process that has imported half of mindspore crashes when it ends
+            importlib.import_module("mindspore")
+        device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+
+    def agree(self, values: list[int]) -> list[int]:
+        return device_adapter.agree(self.ranks, values)
+
+
+def start(argv: Sequence[str] | None, prog: str) -> Job:
+    """Read the configuration and the rank variables, and prepare the environment for mindspore."""
+    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
+    trains = prog == "train.py"
+    ranks = ranks_of(cfg)
+    ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed, cfg.device_id)
+    device = device_adapter.choose_device(cfg.device_target)
+    if not cfg.enable_modelarts:
+        check_files(cfg, trains)
+    check_format(cfg, trains)
+    if trains:
+        devices.check_sink(cfg.dataset_sink_mode, devices.of(device))
+    check_refused(cfg)
+    if trains:
+        from mindlift.training import schedules
+
+        schedules.from_config(cfg, ranks.size, images=0)
+    if prog == "eval.py":
+        check_evaluation(cfg)
+    adapter = choose_adapter(cfg, ranks, trains)
+    device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
+    if cfg.backbone and ranks.is_main:
+        print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
+    return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
+
+
+def check_refused(cfg: Config) -> None:
+    for name, why in REFUSED.items():
+        value = getattr(cfg, name)
+        if value not in (cfg.default(name), "none"):
+            raise ConfigError(f"--{name} {as_yaml(value)}: not supported, because {why}")
+
+
+def check_files(cfg: Config, train: bool) -> None:
+    """Find out in no time, and on every process of a job, what is wrong with the files that options name."""
+    from mindlift.runs import choose as runs
+    from mindlift.models.weights import forms
+
+    folder = data_folder(cfg, train)
+    if train and cfg.data_file and not cfg.data_dir and not Path(folder).is_dir():
+        raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
+    if folder:
+        path = local_adapter.existing_folder(folder)
+        check_layout(cfg, path, train)
+    if train:
+        runs.explicit_checkpoint(cfg.resume)
+    if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
+        named = [Path(cfg.pretrained)] if cfg.pretrained else []
+        forms.form_of(runs.to_evaluate(named, Path(cfg.ckpt_path))[0])
+
+
+def check_evaluation(cfg: Config) -> None:
+    """What can be said of the options of an evaluation without its images."""
+    from mindlift.data.classification import blacklist, crops
+
+    if cfg.blacklist:
+        blacklist.read(Path(cfg.blacklist), 0)
+    if cfg.crops > 1:
+        crops.check(cfg)
+
+
+def check_format(cfg: Config, train: bool) -> None:
+    """ConfigError for options that MindRecord data can't be read with."""
+    if cfg.data_format != "mindrecord":
+        return
+    if not cfg.enable_modelarts and not (cfg.data_dir if train else cfg.eval_data_dir or cfg.data_dir):
+        raise ConfigError(
+            "--data_format mindrecord needs --data_dir; make the shards with mindlift data to_mindrecord"
+        )
+    if cfg.stage_mode == "node_shards":
+        raise ConfigError(
+            "--stage_mode node_shards: every rank draws from all images, in an order that the number of ranks does not"
+            " change, so --data_format mindrecord needs all shards on every node; use --stage_mode all"
+        )
+
+
+def check_layout(cfg: Config, path: Path, train: bool) -> None:
+    from mindlift.data import layout
+
+    layout.check(
+        cfg.dataset,
+        path,
+        train,
+        cfg.num_classes,
+        cfg.allow_unused_classes,
+        cfg.data_format,
+        cfg.data_lst,
+        cfg.data_file,
+    )
+
+
+def ranks_of(cfg: Config) -> Ranks:
+    """This process's place; variables that make no sense don't stop a job that wants one device."""
+    try:
+        return device_adapter.read_ranks()
+    except RankError:
+        if cfg.is_distributed:
+            raise
+        return Ranks()
+
+
+def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
+    """The adapter for where the data is."""
+    default = functools.partial(embedded, cfg.dataset)
+    if cfg.enable_modelarts:
+        wanted = inputs.read_inputs(cfg, os.environ)
+        if not trains and not wanted.weights:
+            wanted = replace(wanted, weights=wanted.output)
+        from mindlift.model_utils import cloud_adapter
+
+        return cloud_adapter.make(cfg, wanted, ranks, node_gate.job_token(os.environ), default)
+    return LocalAdapter(
+        data_folder(cfg, trains), cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg)
+    )
+
+
+def data_folder(cfg: Config, train: bool) -> str:
+    """The folder that options name for the images; '' if none does."""
+    if not train:
+        return cfg.eval_data_dir or cfg.data_dir
+    return cfg.data_dir or (str(Path(cfg.data_file).parent) if cfg.data_file else "")
+
+
+def fetch(cfg: Config, url: str) -> list[Path]:
+    """The checkpoints at a URL or local path."""
+    if not is_remote(url):
+        return [Path(url)]
+    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+
+    return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url)
+
+
+def embedded(dataset: str) -> Path:
+    """The data set that comes with the project; ConfigError for those that don't."""
+    from mindlift.data.embedded import digits as demo, vocdigits as demo_voc
+
+    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}.get(dataset)
+    if build is None:
+        raise ConfigError(
+            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' and 'vocdigits' come with"
+            " the project"
+        )
+    return build(ROOT / "data" / dataset)
+
+
+def main(body: Callable[[], None], debug: bool) -> int:
+    """Run `body`; an expected error becomes one line on stderr and its exit code."""
+    try:
+        body()
+        return 0
+    except MindLiftError as err:
+        if debug:
+            traceback.print_exc()
+        print(f"error: {err}", file=sys.stderr)
+        return err.exit_code
+    except BrokenPipeError:  # of stdout, as in `predict.py ... | head`; the storage layer translates its own
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
+        return READER_GONE
+    except (KeyboardInterrupt, ImportError) as err:
+        # while a C extension is being imported, Ctrl-C surfaces as the cause of an ImportError
+        if not isinstance(err, KeyboardInterrupt) and not isinstance(err.__cause__, KeyboardInterrupt):
+            raise
+        print("error: interrupted", file=sys.stderr)
+        return 130
+
+
+def wants_debug(arguments: Sequence[str]) -> bool:
+    """Whether tracebacks are wanted, also when the command line can't be read."""
+    return any(
+        argument.split("=")[0] in ("--debug", "debug") and not argument.lower().endswith("false")
+        for argument in arguments
+    )

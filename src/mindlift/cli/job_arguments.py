@@ -1,0 +1,157 @@
+"""The command line of cloud/submit.py: a command, and every key of a job file as a flag."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.job import FIELDS
+
+ABOUT = {
+    "plan": "what submitting would do, without sending anything",
+    "submit": "send the code, create the job, print its handle",
+    "status": "where a job stands",
+    "logs": "what a job says; -f follows and goes on where it stopped",
+    "wait": "until a job ends: exit code 0 succeeded, 1 failed or stopped, 3 still running at --timeout",
+    "cancel": "end a job",
+    "list": "my jobs, newest first",
+    "top": "how far my jobs are, again and again: a table of phase, step, loss, accuracy, time left (also: watch)",
+    "fetch": "bring results here: a run folder that eval.py takes",
+    "selfcheck": "whether this computer and account can submit",
+    "probe": "ask a service all that this client asks, change nothing, and write its answers down without names",
+}
+ALIASES = {"watch": "top"}
+MANY = {"mapping": "KEY=VALUE", "names": "NAME"}
+ON_A_JOB = ("status", "logs", "wait", "cancel", "fetch")
+EXAMPLES = """examples:
+  python cloud/submit.py plan --config cloud/jobs/densenet121_8p.yaml
+  python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml --wait
+  python cloud/submit.py --provider local --platform openi-c2net --cards 2 --wait
+  python cloud/submit.py logs -f modelarts://cn-north-4/PROJECT/JOB"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Mistakes are JobErrors: one line, exit code 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise JobError(f"{message}; {self.prog} --help lists what there is")
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """The command line; without a command it means submit."""
+    words = list(argv)
+    if words and words[0] in ("-h", "--help"):
+        main_parser().parse_args(words)
+    if not words or words[0].startswith("-"):
+        words.insert(0, "submit")
+    words[0] = ALIASES.get(words[0], words[0])
+    if words[0] not in ABOUT:
+        raise JobError(f"{words[0]!r} is no command; choose one of {', '.join(ABOUT)}")
+    return parser_of(words[0]).parse_args(words[1:], argparse.Namespace(command=words[0]))
+
+
+def main_parser() -> argparse.ArgumentParser:
+    lines = "\n".join(f"  {name:10} {about}" for name, about in ABOUT.items())
+    return Parser(
+        prog="submit.py", usage="submit.py [COMMAND] [options]", formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=f"Submit, follow and fetch training jobs; rehearse them at home.\n\ncommands:\n{lines}\n\n"
+        "`submit.py COMMAND --help` lists the options of each.",
+        epilog=EXAMPLES,
+    )  # fmt: skip
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=f"submit.py {command}", description=ABOUT[command], allow_abbrev=False, argument_default=None
+    )
+    if command in ON_A_JOB:
+        parser.add_argument(
+            "handle", help="as submit and list print it, such as local://densenet100-digits-1123-101500"
+        )
+    parser.add_argument(
+        "--config", default="", metavar="FILE", help="job file, such as cloud/jobs/densenet121_8p.yaml"
+    )
+    parser.add_argument("--debug", action="store_true", help="show tracebacks")
+    add_own(parser, command)
+    keys = parser.add_argument_group("keys of the job file, over those in it")
+    for name, field in FIELDS.items():
+        about = field.metadata
+        many: dict[str, Any] = {"metavar": MANY.get(about["kind"], "X")}
+        many.update({"nargs": "+"} if about["kind"] in MANY else {})
+        choices = f" ({', '.join(about['choices'])})" if about["choices"] else ""
+        keys.add_argument(f"--{name}", help=(about["help"] + choices).replace("%", "%%"), **many)
+    return parser
+
+
+def add_own(parser: argparse.ArgumentParser, command: str) -> None:
+    """The options that only this command has."""
+    if command in ("plan", "status", "list", "selfcheck", "top"):
+        parser.add_argument("--json", action="store_true", help="for machines")
+    if command == "plan":
+        parser.add_argument(
+            "--offline", action="store_true", help="make no checks that ask the service or the store"
+        )
+    if command in ("submit", "logs", "wait"):
+        parser.add_argument(
+            "--timeout", type=seconds, default=float("inf"), metavar="S", help="follow for this long at most"
+        )
+    if command == "submit":
+        parser.add_argument("--wait", action="store_true", help="follow to the end, then fetch")
+        parser.add_argument(
+            "--queue", action="store_true", help="wait while the service runs as many of my jobs as it may"
+        )
+        parser.add_argument("--yes", action="store_true", help="agree to a cost above max_cost")
+    if command == "logs":
+        parser.add_argument("-f", "--follow", action="store_true", help="until the job ends")
+        parser.add_argument(
+            "--all", action="store_true", help="from the first line, also of a log that was followed before"
+        )
+        parser.add_argument("--node", type=int, metavar="N", help="only this node's, from 0 on")
+    if command == "probe":
+        parser.add_argument("--job", default="", metavar="HANDLE", help="ask about this job of yours, too")
+        parser.add_argument(
+            "--out", default="", metavar="FILE", help="where to; '': probe-<provider>-<date>.yaml"
+        )
+    if command == "top":
+        parser.add_argument(
+            "--interval", type=seconds, default=3.0, metavar="S", help="seconds between two looks"
+        )
+        parser.add_argument("--once", action="store_true", help="print the table once")
+    if command in ("list", "top"):
+        parser.add_argument(
+            "--state", nargs="+", default=[], metavar="PHASE", help="only jobs in these phases"
+        )
+        parser.add_argument("--limit", type=int, default=50, metavar="N")
+    if command in ("fetch", "submit"):
+        which = parser.add_mutually_exclusive_group()
+        for name, about in (
+            ("latest", "the newest checkpoint (default)"),
+            ("best", "the most accurate one"),
+            ("all", "all of them"),
+            ("none", "no checkpoint: what a report needs"),
+        ):
+            which.add_argument(
+                f"--{name}", dest="which", action="store_const", const=name, default="latest", help=about
+            )
+        parser.add_argument("--out", default="", metavar="DIR", help="where to; '': output/cloud/<job>/")
+        parser.add_argument(
+            "--patience",
+            type=seconds,
+            default=600.0,
+            metavar="S",
+            help="wait so long for results that a service still moves",
+        )
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+def flags(args: argparse.Namespace) -> dict[str, Any]:
+    """The keys of the job file that were given as flags."""
+    return {name: value for name, value in vars(args).items() if name in FIELDS and value is not None}

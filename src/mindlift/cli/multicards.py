@@ -1,0 +1,34 @@
+"""Write rank_table_8p.json for the cards of this server: python src/tools/get_multicards_json.py SERVER_IP"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+if __package__ in (None, ""):  # started as a file, as the original was: find `src` beside it
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from mindlift.errors import MindLiftError
+from mindlift.cli.rank_table import make_file
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("server_ip", help="IP of this server")
+    parser.add_argument(
+        "--hccn_conf", type=Path, default=Path("/etc/hccn.conf"), help="where device IPs are read"
+    )
+    parser.add_argument("-o", "--output", type=Path, default=Path("rank_table_8p.json"))
+    args = parser.parse_args(argv)
+    try:
+        make_file(args.server_ip, None, args.hccn_conf, args.output)
+    except MindLiftError as err:
+        print(f"get_multicards_json: {err}", file=sys.stderr)
+        return err.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

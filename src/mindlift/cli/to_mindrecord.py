@@ -1,0 +1,64 @@
+"""Convert images to MindRecord: mindlift data to_mindrecord --dataset imagenet --data_dir DIR --out DIR"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from mindlift.cli import data_options
+from mindlift.cli.data_options import positive
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="mindlift data to_mindrecord", description="Convert images to MindRecord shards, several at a time."
+        " A conversion that was stopped goes on when the same command is given again.",
+    )  # fmt: skip
+    add = found.add_argument
+    add("--dataset", choices=("imagenet", "cifar10", "digits"), default="imagenet",
+        help="imagenet: any folder of class folders, or of train and val with them (default)")  # fmt: skip
+    add("--data_dir", default="", help="folder with the images; '' is allowed with digits")
+    add(
+        "--out",
+        required=True,
+        type=Path,
+        help="folder for the shards and index.json; --data_dir of the training",
+    )
+    add("--num_classes", type=positive, default=None, help="refuse a source with another number of classes")
+    data_options.add_sharding(found)
+    data_options.add_running(found, "processes")
+    return found
+
+
+def convert(args: argparse.Namespace) -> None:
+    from mindlift.data.mindrecord import classification
+    from mindlift.cli import job
+    from mindlift.model_utils.local_adapter import existing_folder
+    from mindlift.runs.log import RunLog
+
+    source = existing_folder(args.data_dir) if args.data_dir else job.embedded(args.dataset)
+    settings = classification.Settings(args.dataset, args.num_shards, args.shuffle, args.seed, args.skip_corrupt)
+    plan = classification.make_plan(source, args.out.expanduser(), settings, args.num_classes)
+    with RunLog(None, 0, args.progress) as log:
+        index = classification.run(plan, args.workers, log)
+        for name, split in index["splits"].items():
+            left_out = f", {len(split['skipped'])} corrupt ones left out" if split["skipped"] else ""
+            log.info(f"{name}: {split['count']} images of {len(index['classes'])} classes in"
+                     f" {len(split['shards'])} shards{left_out}")  # fmt: skip
+        log.info(
+            f"train with: python train.py --data_format mindrecord --dataset {args.dataset} --data_dir {args.out}"
+            f" --num_classes {len(index['classes'])}"
+        )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from mindlift.cli import job
+
+    return job.main(lambda: convert(args), debug=args.debug)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

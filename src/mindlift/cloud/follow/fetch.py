@@ -1,0 +1,136 @@
+"""Bringing a job's results here: run folders that eval.py takes, each file compared with the run's manifest."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mindlift.cloud.errors import JobError
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256, parse
+from mindlift.errors import TransferError
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
+from mindlift.storage.url import as_folder, join
+from mindlift.files import make_folder, write_atomic
+
+SMALL = (
+    "run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "evaluation.json", "result.json",
+)  # fmt: skip
+FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
+MEASURES = ("top1", "accuracy", "miou")
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """A run on this disk, and the checkpoints of it that are there now."""
+
+    root: Path
+    checkpoints: tuple[Saved, ...]
+
+
+def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) -> Fetched:
+    """The newest run below `url`, as a folder below `folder`. `which`: latest, best, all or none of the checkpoints.
+
+    JobError if there is no run, or no figure to tell the best by; TransferError for a file that is not what
+    the manifest says.
+    """
+    names = list(runs_at(url))
+    if not names:
+        raise JobError(f"{url} holds no run: has the job come to its first checkpoint? `logs` tells")
+    run, root = join(url, names[0]), folder / names[0]
+    if len(names) > 1:
+        say(f"{len(names)} runs in {url}; fetching the newest, {names[0]}")
+    small = [name for name in SMALL if exists(join(run, name))]
+    for name in [*small, *(name for folder in FOLDERS for name in names_in(run, folder))]:
+        transfer.copy_file(join(run, name), str(root / name))
+    saved = read_manifest(run)
+    chosen = choose(saved, which, root)
+    make_folder(root / "checkpoints")
+    for record in chosen:
+        bring(run, root, record, say)
+    kept = [
+        record for record in saved if record in chosen or is_whole(root / "checkpoints" / record.file, record)
+    ]
+    write_atomic(root / "checkpoints" / MANIFEST, as_text(kept))
+    return Fetched(root, tuple(kept))
+
+
+def runs_at(url: str) -> Iterator[str]:
+    """Names of the run folders, newest first."""
+    store, key = locate(as_folder(url))
+    folders = [entry.key.rstrip("/").rpartition("/")[2] for entry in store.scan(key) if entry.is_folder]
+    return (name for name in sorted(folders, reverse=True) if exists(join(url, name, "run.json")))
+
+
+def exists(url: str) -> bool:
+    store, key = locate(url)
+    return store.stat(key) is not None
+
+
+def names_in(run: str, folder: str) -> list[str]:
+    store, key = locate(join(run, folder, ""))
+    names = [entry.key.rpartition("/")[2] for entry in store.scan(key) if not entry.is_folder]
+    return [f"{folder}/{name}" for name in names if name.endswith(FOLDERS[folder])]
+
+
+def read_manifest(run: str) -> list[Saved]:
+    store, key = locate(join(run, "checkpoints", MANIFEST))
+    try:
+        return parse(store.read(key).decode())
+    except FileNotFoundError:
+        return []
+
+
+def choose(saved: list[Saved], which: str, root: Path) -> list[Saved]:
+    if which == "none":
+        return []
+    if which == "all" or not saved:
+        return saved
+    if which == "latest":
+        return saved[-1:]
+    figures = measured(root)
+    known = [record for record in saved if record.step in figures]
+    if not known:
+        raise JobError(
+            f"no checkpoint of {root.name} has a measured accuracy, so there is no best one; use --latest or --all"
+        )
+    return [max(known, key=lambda record: (figures[record.step], record.step))]
+
+
+def measured(root: Path) -> dict[int, float]:
+    """Accuracy by optimiser step, from the metrics and the result of a run."""
+    found = {}
+    for name in ("metrics.jsonl", "result.json"):
+        path = root / name
+        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+            try:
+                record = json.loads(line)
+            except ValueError:
+                continue  # a last line that was cut short
+            figure = next(
+                (record[key] for key in MEASURES if isinstance(record.get(key), (int, float))), None
+            )
+            step = record.get("step", record.get("steps"))
+            if figure is not None and isinstance(step, int):
+                found[step] = float(figure)
+    return found
+
+
+def bring(run: str, root: Path, record: Saved, say: Callable[[str], None]) -> None:
+    path = root / "checkpoints" / record.file
+    if is_whole(path, record):
+        return
+    say(transfer.copy_file(join(run, "checkpoints", record.file), str(path)).as_line())
+    if not is_whole(path, record):
+        path.unlink()
+        raise TransferError(
+            f"{run}/checkpoints/{record.file} is not what the manifest says (size or SHA-256); it was removed"
+        )
+
+
+def is_whole(path: Path, record: Saved) -> bool:
+    if not path.is_file() or path.stat().st_size != record.size_bytes:
+        return False
+    return file_sha256(path) == record.sha256

@@ -1,0 +1,161 @@
+"""cloud/submit.py top: how far my jobs are, looked at again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import math
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+
+from mindlift.cloud import show
+from mindlift.cloud.errors import NoAnswer, Overloaded
+from mindlift.cloud.follow.metrics import Metrics
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.follow.progress import Progress
+from mindlift.cloud.providers.base import Provider, Status
+from mindlift.cloud.follow.screen import Screen, is_screen
+from mindlift.cloud.states import Phase
+from mindlift.cloud.follow.top_table import Row, fitted
+from mindlift.errors import MindLiftError
+from mindlift.storage.url import is_remote
+
+SHORTEST_S = 0.5  # between two looks
+SKEW_S = 120.0  # by which the clocks of a service and of its machines may differ
+UNLIMITED = 10**6  # letters of a line, and lines, where nothing limits them
+
+
+class Jobs:
+    """The newest `limit` jobs of a provider in some phases, and what their runs have published."""
+
+    def __init__(self, provider: Provider, phases: Sequence[Phase], limit: int):
+        self.provider, self.phases, self.limit = provider, phases, limit
+        self.metrics = Metrics()
+        self.known: dict[str, Progress | None] = {}
+        self.settled: set[str] = set()  # jobs that had ended when they were read
+        self.store = contextlib.ExitStack()
+        self.is_reached = False
+        self.problem = ""  # why figures are missing or old
+
+    def look(self) -> list[Row]:
+        """Asks the service once; its errors are the caller's. A store that fails leaves the figures as they were."""
+        self.problem = ""
+        found = list(itertools.islice(self.provider.list(self.phases), self.limit))
+        for status in found:
+            is_known = str(status.handle) in self.settled
+            if is_remote(status.train_url) and not is_known and not self.problem:
+                self.renew(status)
+        return [Row(status, self.known.get(str(status.handle))) for status in found]
+
+    def renew(self, status: Status) -> None:
+        try:
+            if not self.is_reached:  # held to the end: a rehearsal's own store stops when nobody uses it
+                self.store.enter_context(self.provider.reach_store())
+                self.is_reached = True
+            progress = self.metrics.read(status.train_url)
+        except (MindLiftError, OSError) as err:
+            self.problem = f"no figures: {' '.join(str(err).split())}"
+            return
+        self.known[str(status.handle)] = None if is_of_another(status, progress) else progress
+        if status.phase.is_final:
+            self.settled.add(str(status.handle))
+
+
+def is_of_another(status: Status, progress: Progress | None) -> bool:
+    """Whether a run has gone on since this job ended: another one with the same train_url continues it."""
+    ended = status.started_at + status.duration_s if status.phase.is_final and status.started_at else math.inf
+    return progress is not None and progress.at > ended + SKEW_S
+
+
+def watch(jobs: Jobs, interval_s: float, once: bool, as_json: bool) -> int:
+    """Print or draw the table until Ctrl-C, which is exit code 130; `once` is 0 at once."""
+    interval_s = max(SHORTEST_S, interval_s)
+    try:
+        with jobs.store:
+            if once:
+                rows = Patience(say=note).call(jobs.look)
+                tell(jobs)
+                print(as_text(rows, as_json, indent=2))
+            elif as_json or not is_screen():
+                print_again_and_again(jobs, interval_s, as_json)
+            else:
+                draw_again_and_again(jobs, interval_s)
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+def note(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def tell(jobs: Jobs) -> None:
+    if jobs.problem:
+        note(jobs.problem)
+
+
+def as_text(rows: Sequence[Row], as_json: bool, indent: int | None = None) -> str:
+    now = time.time()
+    if as_json:
+        return json.dumps([row.as_dict(now) for row in rows], indent=indent, ensure_ascii=False)
+    return show.table(fitted(rows, now, UNLIMITED, UNLIMITED)) if rows else "no jobs"
+
+
+def print_again_and_again(jobs: Jobs, interval_s: float, as_json: bool) -> None:
+    """Whole tables one below the other, or a line of JSON for each."""
+    while True:
+        rows = Patience(say=note).call(jobs.look)
+        tell(jobs)
+        print(as_text(rows, as_json) + ("" if as_json else "\n"), flush=True)
+        time.sleep(interval_s)
+
+
+def draw_again_and_again(jobs: Jobs, interval_s: float) -> None:
+    """A service that does not answer leaves the table as it was, and is asked again."""
+    board = Board(interval_s)
+    screen = Screen(board.lines)
+    with screen.opened():
+        while True:
+            screen.draw()
+            pause = interval_s
+            try:
+                board.rows, board.at = jobs.look(), time.time()
+                board.problem = jobs.problem
+            except (Overloaded, NoAnswer) as err:
+                board.problem = " ".join(str(err).split())
+                pause = max(pause, getattr(err, "retry_after_s", 0.0))
+            screen.draw()
+            time.sleep(pause)
+
+
+class Board:
+    """What is on the screen."""
+
+    def __init__(self, interval_s: float):
+        self.interval_s = interval_s
+        self.rows: list[Row] | None = None
+        self.at = 0.0
+        self.problem = ""
+
+    def lines(self, width: int, height: int) -> list[str]:
+        """A line on the whole, a line for each job as far as there is room, and a line on what went wrong."""
+        if self.rows is None:
+            return [(self.problem or "looking for jobs ...")[:width]]
+        foot = [self.problem[:width]] if self.problem else []
+        head = f"{time.strftime('%H:%M:%S', time.localtime(self.at))}  {summary(self.rows)}  every {self.interval_s:g} s, Ctrl-C ends"
+        room = height - 2 - len(foot)
+        if len(self.rows) > room - 1:
+            foot.insert(0, f"{len(self.rows) - max(1, room - 2)} more"[:width])
+            room -= 1
+        table = show.table(fitted(self.rows, time.time(), width, room)).splitlines()
+        return [head[:width], "", *(table if self.rows else ["no jobs"]), *foot]
+
+
+def summary(rows: Sequence[Row]) -> str:
+    counts = Counter(row.status.phase.value for row in rows)
+    return f"{len(rows)} job{'s' if len(rows) != 1 else ''}" + "".join(
+        f", {count} {phase}" for phase, count in counts.items()
+    )

@@ -1,0 +1,94 @@
+"""The table of cloud/submit.py top: rows from statuses and figures, fitted to a width. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mindlift.cloud.follow.progress import Progress
+from mindlift.cloud.providers.base import Status
+from mindlift.cloud.show import duration
+from mindlift.cloud.states import Phase
+
+COLUMNS = ("JOB", "PHASE", "EPOCH", "STEP", "LOSS", "ACCURACY", "IMAGES/S", "ETA", "SINCE")
+DROPPED = ("IMAGES/S", "EPOCH", "SINCE", "ACCURACY", "ETA", "LOSS", "STEP")  # the first ones first
+SHORT_JOB = 24  # letters of a handle that are worth a column
+GAP = 2
+NOTHING = "-"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A job, and how far it is as far as it says so."""
+
+    status: Status
+    progress: Progress | None = None
+
+    def eta_s(self, now: float) -> float | None:
+        running = self.progress if self.status.phase is Phase.RUNNING else None
+        return running.eta_s(now) if running else None
+
+    def as_dict(self, now: float) -> dict[str, Any]:
+        """What --json prints: without a run's figures the status alone."""
+        found = self.status.as_dict()
+        if self.progress is None:
+            return found
+        figures = {key: value for key, value in vars(self.progress).items() if key != "figure"}
+        name, value = self.progress.figure or ("figure", None)
+        return {**found, **figures, name: value, "eta_s": self.eta_s(now)}
+
+
+def cells(row: Row, now: float) -> tuple[str, ...]:
+    """One line of the table, in the order of COLUMNS."""
+    status, at = row.status, row.progress or Progress()
+    eta, per_epoch = row.eta_s(now), at.steps_per_epoch
+    return (
+        str(status.handle),
+        status.phase.value,
+        f"{at.step / per_epoch:.1f}/{at.total / per_epoch:.4g}" if per_epoch else NOTHING,
+        f"{at.step}/{at.total or '?'}" if row.progress else NOTHING,
+        NOTHING if at.loss is None else f"{at.loss:.4g}",
+        figure(at.figure),
+        NOTHING if at.images_per_second is None else f"{at.images_per_second:.1f}",
+        NOTHING if eta is None else duration(eta),
+        duration(since(status, now)),
+    )
+
+
+def figure(found: tuple[str, float] | None) -> str:
+    if found is None:
+        return NOTHING
+    name, value = found
+    return f"{100 * value:.2f} % mIoU" if name == "miou" else f"{value:.2f} %"
+
+
+def since(status: Status, now: float) -> float:
+    """How long a job has run, or how long one waits that has not begun."""
+    if status.started_at or not status.created_at:
+        return status.duration_s
+    return max(0.0, now - status.created_at)
+
+
+def fitted(rows: Sequence[Row], now: float, width: int, height: int) -> list[tuple[str, ...]]:
+    """COLUMNS and a line for each of the first rows, in `height` lines of `width` letters.
+
+    Long handles lose their beginning first, then columns go; the job and its phase stay.
+    """
+    full = [COLUMNS, *(cells(row, now) for row in rows[: max(1, height - 1)])]
+    longest = max(len(line[0]) for line in full)
+    for count in range(len(DROPPED) + 1):
+        kept = [i for i, name in enumerate(COLUMNS) if i and name not in DROPPED[:count]]
+        room = width - width_of([[line[i] for i in kept] for line in full]) - GAP
+        if room >= min(SHORT_JOB, longest):
+            break
+    return [(shortened(line[0], max(room, 1)), *(line[i] for i in kept)) for line in full]
+
+
+def width_of(lines: Sequence[Sequence[str]]) -> int:
+    return sum(max(map(len, column)) for column in zip(*lines)) + GAP * (len(lines[0]) - 1)
+
+
+def shortened(text: str, most: int) -> str:
+    """The end of a handle tells jobs apart."""
+    return text if len(text) <= most else ".." + text[len(text) - max(0, most - 2) :]

@@ -1,0 +1,91 @@
+"""What submitting a job would do, without doing it: for people and, as JSON, for machines."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from mindlift.cloud import platforms
+from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.platforms.container import place, rank_environment, ranks_of, working_directory
+from mindlift.cloud.providers.base import Check, Plan
+from mindlift.cloud.providers.local.client import to_request
+from mindlift.cloud.show import check_line, size
+
+HIDDEN = "***"
+
+
+def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) -> dict[str, Any]:
+    """The whole plan. Secrets are shown as ***."""
+    return {
+        "provider": job.provider, "name": job.name, "train_url": job.train_url,
+        "code": {
+            "url": job.code_url, "files": len(package.files), "bytes": package.size_bytes,
+            "revision": package.revision, "dirty": package.is_dirty, "sha256": package.sha256,
+        },
+        "request": plan.request, "platform": plan.platform,
+        "nodes": [node_view(job, plan.platform, n) for n in range(job.nodes if plan.platform else 0)],
+        "checks": [vars(check) for check in checks],
+    }  # fmt: skip
+
+
+def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
+    """What the processes of a node will see."""
+    request = to_request(
+        job.replace(platform=platform, code_url=job.code_url or job.repo),
+        dict.fromkeys(job.secrets, HIDDEN),
+        job.provider == "local",
+    )
+    container = platforms.container(request, job.name, node)
+    view: dict[str, Any] = {
+        "command": ["python", container.program, *container.arguments], "environment": dict(container.environment),
+        "copied_before": {item.path: item.url for item in container.inputs},
+        "copied_after": {item.path: item.url for item in container.outputs},
+    }  # fmt: skip
+    if job.run_method == "msrun":
+        view["command"] = [
+            "msrun",
+            f"--worker_num={job.ranks}",
+            f"--local_worker_num={job.cards}",
+            *view["command"][1:],
+        ]
+        return view
+    view["ranks"] = [
+        {
+            "working_directory": working_directory(container, rank),
+            "environment": rank_environment(container, rank, job.name),
+        }
+        for rank in ranks_of(request, node)
+    ]
+    return view
+
+
+def as_text(plan: dict[str, Any], checks: Sequence[Check]) -> str:
+    """The plan for people."""
+    code = plan["code"]
+    lines = [
+        f"job       {plan['name']} on {plan['provider']} ({plan['platform'] or 'no platform of its own'})",
+        f"code      {code['files']} files, {size(code['bytes'])}, revision {code['revision'][:12]}"
+        + (" with uncommitted changes" if code["dirty"] else "") + (f" -> {code['url']}" if code["url"] else ""),
+        f"results   {plan['train_url'] or 'kept by the service'}",
+        "", "request", *indented(json.dumps(plan["request"], indent=2, ensure_ascii=False, default=str)),
+    ]  # fmt: skip
+    for first in plan["nodes"][:1]:
+        lines += [
+            "",
+            "command of each process",
+            f"  {' '.join(first['command'])}",
+            "",
+            "variables of each process",
+        ]
+        lines += [f"  {name}={value}" for name, value in first["environment"].items()]
+    for node, view in enumerate(plan["nodes"]):
+        for rank in view.get("ranks", ()):
+            lines.append(f"  node {node}: {place(rank['environment'])} in {rank['working_directory']}")
+    return "\n".join([*lines, "", "checks", *(f"  {check_line(check)}" for check in checks)])
+
+
+def indented(text: str) -> list[str]:
+    return [f"  {line}" for line in text.splitlines()]

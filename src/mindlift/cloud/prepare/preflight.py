@@ -1,0 +1,110 @@
+"""What can be found wrong with a job before anything is sent: its options, its places, its secrets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from mindlift.cloud.prepare import bucket, effects
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.job import Job, parameters, repeated, resolve_secrets
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.providers.base import Check, Provider
+from mindlift.cloud.show import size
+from mindlift.model_utils.config import config
+from mindlift.errors import MindLiftError
+from mindlift.storage.url import is_remote
+
+
+def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
+    """What the job alone shows to be wrong. Opens no connection."""
+    yield code(package)
+    yield options(job)
+    yield secrets(job)
+    yield from key_checks(job, provider.effects, provider.name)
+    yield from provider.offline_checks(job, package)
+
+
+def key_checks(job: Job, table: Mapping[str, str], provider: str) -> Iterator[Check]:
+    """Keys that the provider has no place for, and options that the job gives twice."""
+    yield from effects.checks(job, table, provider)
+    for problem in repeated(job):
+        yield Check("recipe", False, problem)
+
+
+def online_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
+    """What the store and the service say."""
+    if is_remote(job.train_url):
+        with provider.reach_store():
+            yield from bucket.check(job, provider.bucket_needs(job))
+    yield from provider.check(job, package)
+
+
+def all_checks(job: Job, package: Package, provider: Provider, asks: bool) -> Iterator[Check]:
+    """Each check as it is made; `asks`: also those that need the service and the store.
+
+    These come last, and not at all for a job that is wrong by itself.
+    """
+    is_right = True
+    for check in offline_checks(job, package, provider):
+        is_right = is_right and check.ok is not False
+        yield check
+    if asks and is_right:
+        yield from online_checks(job, package, provider)
+
+
+def code(package: Package) -> Check:
+    dirty = " with uncommitted changes" if package.is_dirty else ""
+    return Check(
+        "code",
+        True,
+        f"{len(package.files)} files, {size(package.size_bytes)}, revision {package.revision[:12]}{dirty}",
+    )
+
+
+def options(job: Job) -> Check:
+    """Whether train.py would take the job's options."""
+    arguments = [f"--{name}={value}" for name, value in parameters(job)]
+    try:
+        cfg = config.load(arguments, prog=job.boot_file)
+    except MindLiftError as err:
+        return Check(
+            "options",
+            False,
+            str(err),
+            f"correct net, dataset or recipe; {job.boot_file} --help lists the options",
+        )
+    if job.boot_file == "train.py" and job.dataset != "digits" and not (job.data_url or job.datasets):
+        return Check(
+            "options",
+            False,
+            f"dataset {job.dataset} needs data, but the job names none",
+            "set data_url (OpenI: datasets)",
+        )
+    if job.boot_file == "eval.py" and not (job.pretrained or job.models or job.train_url):
+        return Check(
+            "options",
+            False,
+            "eval.py needs a checkpoint, but the job names none",
+            "set pretrained (OpenI: models)",
+        )
+    return Check("options", True, f"{job.boot_file} takes them: {cfg.net} on {cfg.dataset}")
+
+
+def secrets(job: Job) -> Check:
+    try:
+        found = resolve_secrets(job)
+    except JobError as err:
+        return Check("secrets", False, str(err))
+    return Check("secrets", True, f"{', '.join(found)} found" if found else "none asked for")
+
+
+def failed(checks: Iterable[Check]) -> list[Check]:
+    return [check for check in checks if check.ok is False]
+
+
+def refusal(checks: Iterable[Check]) -> JobError:
+    """The checks that failed, in one line."""
+    lines = [
+        f"{check.name}: {check.says}" + (f"; {check.advice}" if check.advice else "") for check in checks
+    ]
+    return JobError(" | ".join(lines) + " (nothing was created)")

@@ -1,0 +1,168 @@
+"""The contract of a provider, without a word of any of them. tests/contract/test_providers.py runs it on all."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.probe import Probe
+from mindlift.cloud.states import Phase
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of `plan` and `selfcheck`. `ok` None: could not be found out here."""
+
+    name: str
+    ok: bool | None
+    says: str
+    advice: str = ""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a service asks of the buckets that its jobs use."""
+
+    region: str = ""  # '': any, or not known
+    takes_encrypted: bool = True
+    takes_file_systems: bool = True
+    wants_empty_logs: bool = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """A job as its service sees it now. Times are seconds since the epoch, 0 for not yet."""
+
+    handle: Handle
+    name: str
+    phase: Phase
+    raw: str  # the service's own word
+    detail: str = ""  # secondary phase
+    reason: str = ""  # why it waits or failed, in words
+    created_at: float = 0.0
+    started_at: float = 0.0
+    duration_s: float = 0.0
+    nodes: int = 1
+    cards: int = 1
+    restarts: int = 0
+    train_url: str = ""
+
+    def as_dict(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        kept = {key: value for key, value in vars(self).items() if key not in ("handle", "phase")}
+        return {"handle": str(self.handle), "phase": self.phase.value, **kept}
+
+
+@dataclass(frozen=True)
+class LogPage:
+    """Whole lines of a node's log, and the place behind them: JSON of the provider's own, `{}` for the start.
+
+    `note` says what is odd about these lines, such as that the log began anew. `has_more`: ask again at once.
+    """
+
+    lines: Sequence[str] = ()
+    place: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    has_more: bool = False
+
+
+@dataclass(frozen=True)
+class Price:
+    """What a job costs while it runs, all of its nodes together: `amount` in `unit` for each `per`."""
+
+    amount: float
+    unit: str  # such as CNY, or points
+    per: str = "hour"
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the files of a job are: a URL of the store, or a folder that `download` has filled."""
+
+    url: str = ""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What submitting would send. `request` holds no secrets; `platform` is the contract that the job meets, '': none."""
+
+    request: Mapping[str, Any]
+    platform: str = ""
+
+
+Question = Callable[[], object]
+
+
+class Provider(Protocol):
+    """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
+
+    name: str
+    longest_poll_s: float  # between two looks at a job of which nothing new is heard
+    effects: Mapping[str, str]  # of each key of a job file: see src/mindlift/cloud/prepare/effects.py
+    full_codes: frozenset[str]  # a creation was refused because too many of my jobs run already
+
+    def complete(self, job: Job) -> Job:
+        """`job` with the places that this provider chooses where the user has named none."""
+
+    def reach_store(self) -> AbstractContextManager[None]:
+        """obs:// URLs mean the job's store for the block: code goes there, results come from there."""
+
+    def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
+        """The exact request and where the code goes. Without `asks` no connection is opened."""
+
+    def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
+        """What the request alone shows to be wrong. Opens no connection."""
+
+    def bucket_needs(self, job: Job) -> Needs | None:
+        """What the service asks of the buckets of a job; None where it does not reach them by itself."""
+
+    def check(self, job: Job, package: Package) -> Iterator[Check]:
+        """What would make the service refuse the job, or the job fail, found out by asking it."""
+
+    def price(self, job: Job) -> Price | None:
+        """What the service says that the job's machines cost; None where it does not tell."""
+
+    def selfcheck(self, job: Job) -> Iterator[Check]:
+        """Whether this computer and account can submit at all."""
+
+    def create(self, job: Job, package: Package) -> Handle:
+        """Create the job; the code is in place."""
+
+    def find(self, job: Job) -> Handle | None:
+        """The job that a `create` without an answer may have made, known by its name."""
+
+    def show(self, handle: Handle) -> Status:
+        """The job now; NoSuchJob if there is none."""
+
+    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+        """Lines of node `node` behind `place`, as many as one request brings; none yet: an empty page.
+
+        `has_ended`: nothing more is written to the log, so that a last line without an end is whole. LogNotThere
+        where the service has no log (yet).
+        """
+
+    def cancel(self, handle: Handle) -> None:
+        """Ask the job to end. A job that has ended stays as it is."""
+
+    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
+        """My jobs, newest first; those in `phases`, all of them if it is empty."""
+
+    def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
+        """Everything that this client asks of the service and that changes nothing; of a job, if `handle` names one.
+
+        `probe` notes each answer, and is told what it has to hide.
+        """
+
+    def output(self, handle: Handle, folder: Path) -> Output:
+        """Where results are. A service without a store brings them into `folder`."""
+
+
+def seconds_since(start: float) -> float:
+    return max(0.0, time.time() - start) if start else 0.0

@@ -1,0 +1,195 @@
+"""The object store of rehearsals: one server for all of them, running as long as somebody uses it.
+
+Users hold a shared lock on a file, which the system releases when they end, however they end. The keeper
+process owns the server and stops it when it gets that lock for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import importlib.util
+import json
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mindlift.cloud.errors import JobError
+from mindlift.cloud.providers.local.servers import Minio, Moto, Server, find_minio
+from mindlift.errors import StorageError
+from mindlift.model_utils.staging.node_gate import Process
+from mindlift.files import write_atomic
+
+ROOT = Path(__file__).resolve().parents[3]
+READY_WITHIN_S = 60.0
+IDLE_S = {"minio": 5.0, "moto": 3600.0}  # moto forgets everything with its end
+
+
+@dataclass(frozen=True)
+class StoreAccess:
+    """Where the store is and the keys to it."""
+
+    endpoint: str
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    kind: str = "minio"  # minio, moto, or given: named by MINIO_ENDPOINT
+
+    @property
+    def is_own(self) -> bool:
+        return self.kind != "given"
+
+    def variables(self) -> dict[str, str]:
+        """For a process that shall reach the store."""
+        return {
+            "S3_ENDPOINT": self.endpoint, "ACCESS_KEY_ID": self.access_key, "SECRET_ACCESS_KEY": self.secret_key,
+            "S3_USE_HTTPS": "1" if self.endpoint.startswith("https") else "0",
+        }  # fmt: skip
+
+
+def given_store() -> StoreAccess | None:
+    """The running server that MINIO_ENDPOINT names; JobError without its keys."""
+    endpoint = os.environ.get("MINIO_ENDPOINT")
+    if not endpoint:
+        return None
+    keys = [os.environ.get(name, "") for name in ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")]
+    if not all(keys):
+        raise JobError(
+            "MINIO_ENDPOINT is set, but MINIO_ACCESS_KEY and MINIO_SECRET_KEY are not: export both"
+        )
+    return StoreAccess(endpoint, keys[0], keys[1], "given")
+
+
+@contextlib.contextmanager
+def store_of(home: Path) -> Iterator[StoreAccess]:
+    """The store of the rehearsals below `home`, running until the block ends at least."""
+    given = given_store()
+    if given:
+        yield given
+        return
+    folder = home / "store"
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)  # it holds keys
+    with open(folder / "lease", "a") as lease:
+        with open(folder / "starting", "a") as starting:
+            fcntl.flock(starting, fcntl.LOCK_EX)
+            fcntl.flock(lease, fcntl.LOCK_SH)  # waits while a keeper is ending
+            access = running(folder) or start_keeper(folder)
+        yield access
+
+
+def running(folder: Path) -> StoreAccess | None:
+    """The store that a living keeper serves."""
+    note = read_note(folder)
+    return StoreAccess(**note["access"]) if note and not Process(**note["keeper"]).is_gone() else None
+
+
+def read_note(folder: Path) -> dict[str, Any]:
+    path = folder / "store.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+
+def end_orphan(folder: Path) -> None:
+    """End the server of a keeper that was killed."""
+    server = Process(**note["server"]) if (note := read_note(folder)) else None
+    if server and not server.is_gone():
+        os.kill(server.pid, signal.SIGTERM)
+        while not server.is_gone():
+            time.sleep(0.05)
+    (folder / "store.json").unlink(missing_ok=True)
+
+
+def start_keeper(folder: Path) -> StoreAccess:
+    """Start the keeper and wait until the store answers."""
+    with open(folder / "keeper.log", "ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mindlift.cloud.providers.local.keeper", str(folder)], cwd=ROOT, stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    deadline = time.monotonic() + READY_WITHIN_S
+    while time.monotonic() < deadline:
+        if access := running(folder):
+            return access
+        if process.poll() is not None:
+            break
+        time.sleep(0.05)
+    lines = (folder / "keeper.log").read_text(errors="replace").strip().splitlines() or ["no message"]
+    raise StorageError(
+        f"the rehearsal's store did not start: {lines[-1]}; its log is {folder / 'keeper.log'}"
+    )
+
+
+def choose_server(folder: Path) -> tuple[str, Server]:
+    """MinIO where there is one, else moto; StorageError if there is neither."""
+    keys = read_keys(folder)
+    if find_minio():
+        return "minio", Minio(folder / "minio", *keys)
+    if importlib.util.find_spec("moto"):
+        return "moto", Moto(folder / "moto", *keys)
+    raise StorageError(
+        "a rehearsal needs an object store: `make minio` builds one, MINIO_ENDPOINT names a running one, and "
+        "`pip install 'moto[server]'` is a substitute"
+    )
+
+
+def read_keys(folder: Path) -> tuple[str, str]:
+    """The keys of this store, made once."""
+    path = folder / "keys.json"
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(["rehearsal", secrets.token_hex(16)], file)
+    access_key, secret_key = json.loads(path.read_text(encoding="utf-8"))
+    return access_key, secret_key
+
+
+def keep(folder: Path) -> None:
+    """Run the server until nobody has used it for a while, or SIGTERM."""
+    end_orphan(folder)
+    kind, server = choose_server(folder)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with server, open(folder / "lease", "a") as lease:
+        access = StoreAccess(server.endpoint, server.access_key, server.secret_key, kind)
+        note = {
+            "access": asdict(access),
+            "keeper": asdict(Process.of(os.getpid())),
+            "server": asdict(Process.of(server.pid)),
+        }
+        write_atomic(folder / "store.json", json.dumps(note))
+        try:
+            wait_until_idle(lease.fileno(), IDLE_S[kind])
+        finally:
+            (folder / "store.json").unlink(missing_ok=True)
+
+
+def wait_until_idle(lease: int, idle_s: float) -> None:
+    """Returns with the lock held, so that nobody counts on a server that is about to end."""
+    idle_since = time.monotonic()
+    while True:
+        time.sleep(0.5)
+        try:
+            fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            idle_since = time.monotonic()
+            continue
+        if time.monotonic() - idle_since >= idle_s:
+            return
+        fcntl.flock(lease, fcntl.LOCK_UN)
+
+
+def main() -> int:
+    try:
+        keep(Path(sys.argv[1]))
+    except StorageError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,236 @@
+"""The platform of a rehearsed job: containers, copies, launcher, retries. A process of its own per job.
+
+It ends when the job does, goes on when whoever submitted it leaves, and stops the job on SIGTERM.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from mindlift.cloud import platforms
+from mindlift.cloud.platforms.container import Transfer
+from mindlift.cloud.providers.local.folder import JobFolder
+from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
+from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node, clear
+from mindlift.cloud.platforms.request import State
+from mindlift.errors import MindLiftError
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
+from mindlift.storage.url import as_folder
+from mindlift.model_utils.staging.node_gate import Process
+
+UPLOAD_PERIOD_S = 5.0
+SECRETS, STORE = "MINDLIFT_JOB_SECRETS", "MINDLIFT_JOB_STORE"  # JSON, handed over by variables, never on disk
+
+
+class Supervisor:
+    """One job from its first attempt to its end."""
+
+    def __init__(self, folder: JobFolder, store: StoreAccess, secrets: dict[str, str]):
+        self.folder, self.request, self.store, self.secrets = folder, folder.request(), store, secrets
+        self.state = folder.state()
+        self.stop = threading.Event()
+        self.lock = threading.Lock()
+        self.nodes = [self.make_node(number) for number in range(self.request.nodes)]
+
+    def make_node(self, number: int) -> Node:
+        def write(line: bytes) -> None:
+            with self.lock, open(self.folder.log(number), "ab") as file:
+                file.write(line if line.endswith(b"\n") else line + b"\n")
+
+        self.folder.log(number).parent.mkdir(parents=True, exist_ok=True)
+        container = platforms.container(self.request, self.folder.id, number)
+        return Node(number, self.folder.node(number), container, write)
+
+    def say(self, text: str) -> None:
+        """A line of the platform's in the logs of all nodes."""
+        who = "ModelArts" if self.request.platform.startswith("modelarts") else "OpenI"
+        line = f"[{who} Service Log][{time.strftime('%Y/%m/%d %H:%M:%S')}] {text}\n"
+        for node in self.nodes:
+            node.write(line.encode())
+
+    def note(self, **changes: object) -> None:
+        self.state = replace(self.state, **changes)  # type: ignore[arg-type]
+        self.folder.write_state(self.state)
+
+    def run(self) -> None:
+        """The whole job; its end is in the state, whatever happens."""
+        try:
+            ended = self.attempts()
+        except (MindLiftError, OSError) as err:
+            ended = Ended(1, str(err))
+            self.say(f"the platform could not run the job: {err}")
+        phase = "succeeded" if not ended.code else "stopped" if ended.was_stopped else "failed"
+        self.say(f"job {phase}" + (f": {ended.reason}" if ended.reason else ""))
+        self.keep_logs()
+        for node in self.nodes if phase == "succeeded" else ():
+            clear(node.root)
+        self.note(phase=phase, reason=ended.reason, exit_code=ended.code, ended_at=time.time())
+
+    def attempts(self) -> Ended:
+        deadline = (
+            time.monotonic() + self.request.max_hours * 3600 if self.request.max_hours else float("inf")
+        )
+        is_new = True
+        while True:
+            self.note(phase="starting")
+            if is_new:
+                self.make_containers()
+            ended = self.attempt(deadline)
+            if not self.may_retry(ended):
+                return ended
+            is_new = self.request.restart == "reschedule"
+            self.note(restarts=self.state.restarts + 1, reason=ended.reason)
+            how = "in new containers" if is_new else "in the same containers"
+            self.say(f"{ended.reason}; restart {self.state.restarts} of {self.request.retries}, {how}")
+
+    def may_retry(self, ended: Ended) -> bool:
+        """Platforms start a job again after a fault of theirs, and after any failure only if asked to.
+
+        A killed process stands for such a fault.
+        """
+        if not ended.code or ended.was_stopped or self.state.restarts >= self.request.retries:
+            return False
+        return self.request.unconditional_retry or ended.by_signal
+
+    def make_containers(self) -> None:
+        for node in self.nodes:
+            clear(node.root)
+            container = node.container
+            for path in (*container.folders, container.workspace, container.logs, container.home):
+                node.path(path).mkdir(parents=True, exist_ok=True)
+            self.bring(node, Transfer(self.request.code_url, container.code))
+            for item in container.inputs:
+                self.bring(node, item)
+            for path in container.read_only:
+                protect(node.path(path))
+            self.write_profile(node)
+
+    def bring(self, node: Node, item: Transfer) -> None:
+        self.say(f"copy {item.url} to {item.path}")
+        store, key = locate(item.url)
+        entry = store.stat(key)
+        if entry is None:
+            raise FileNotFoundError(f"there is nothing at {item.url}")
+        if entry.is_folder:
+            transfer.copy_tree(as_folder(item.url), str(node.path(item.path)))
+        else:
+            transfer.copy_file(item.url, str(node.path(item.path)))
+
+    def write_profile(self, node: Node) -> None:
+        """The job's temporary credentials, in a file as on ModelArts."""
+        path = node.path(f"{node.container.home}/.credentials")
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(
+                f"[default]\naccess_key_id = {self.store.access_key}\nsecret_access_key = {self.store.secret_key}\n"
+            )
+
+    def attempt(self, deadline: float) -> Ended:
+        private = {
+            "CREDENTIAL_PROFILES_FILE": str(self.nodes[0].path(f"{self.nodes[0].container.home}/.credentials")),
+            "S3_ENDPOINT": self.store.endpoint, "S3_USE_HTTPS": "0", "S3_VERIFY_SSL": "0", **self.secrets,
+        }  # fmt: skip
+        if self.store.endpoint.startswith("https"):
+            private["S3_USE_HTTPS"] = "1"
+        launcher = Launcher(self.request, self.folder.id, self.nodes, private)
+        with self.uploads():
+            launcher.start()
+            me = Process.of(os.getpid())
+            self.folder.write_processes([me, *map(Process.of, launcher.pids())])
+            self.note(phase="running", started_at=self.state.started_at or time.time())
+            ended = launcher.wait(self.stop.is_set, deadline)
+            self.note(phase="stopping" if ended.was_stopped else "running")
+        return ended
+
+    @contextlib.contextmanager
+    def uploads(self) -> Iterator[None]:
+        """Results go to the bucket while the block runs, where the platform does so, and after it."""
+        ending = threading.Event()
+
+        def loop() -> None:
+            while not ending.wait(UPLOAD_PERIOD_S):
+                try:
+                    self.upload(periodic=True)
+                except (MindLiftError, OSError) as err:
+                    self.say(f"upload failed, goes on: {err}")
+
+        thread = threading.Thread(target=loop, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ending.set()
+            thread.join()
+        self.upload(periodic=False)
+
+    def upload(self, periodic: bool) -> None:
+        for node in self.nodes:
+            for item in node.container.outputs:
+                path = node.path(item.path)
+                if (item.is_periodic or not periodic) and item.url and any(path.rglob("*")):
+                    manifest = self.folder.root / f"uploaded-{node.number}.json"
+                    transfer.copy_tree(str(path), item.url, manifest=manifest)
+
+    def keep_logs(self) -> None:
+        """The ranks' logs stay with the job, and go to log_url."""
+        for node in self.nodes:
+            logs = node.path(node.container.logs)
+            if logs.is_dir():
+                transfer.copy_tree(str(logs), str(self.folder.root / "logs" / f"worker-{node.number}"))
+        if self.request.log_url:
+            try:
+                transfer.copy_tree(str(self.folder.root / "logs"), self.request.log_url)
+            except (MindLiftError, OSError) as err:
+                self.say(f"the logs could not be copied to {self.request.log_url}: {err}")
+
+
+def protect(folder: Path) -> None:
+    """Mounted folders can't be written to."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    folder.chmod(0o555)
+
+
+def main(root: str) -> None:
+    folder = JobFolder(Path(root))
+    store = StoreAccess(**json.loads(os.environ.pop(STORE)))
+    os.environ.update(store.variables())
+    supervisor = Supervisor(folder, store, json.loads(os.environ.pop(SECRETS, "{}")))
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    folder.write_processes([Process.of(os.getpid())])
+    folder.write_state(State(created_at=time.time()))
+    supervisor.state = folder.state()
+    with lease(store, folder):
+        try:
+            supervisor.run()
+        except BaseException:
+            traceback.print_exc()
+            supervisor.note(
+                phase="failed", reason="the rehearsal itself failed; see supervisor.log", ended_at=time.time()
+            )
+            raise
+
+
+@contextlib.contextmanager
+def lease(store: StoreAccess, folder: JobFolder) -> Iterator[None]:
+    """Keep the rehearsals' own store running as long as the job does."""
+    if not store.is_own:
+        yield
+        return
+    with store_of(folder.root.parent):
+        yield
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,246 @@
+"""Training jobs of ModelArts by its REST v2. See base.Provider."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from mindlift.cloud.prepare import bucket
+from mindlift.cloud.errors import JobError, NoAnswer, Refused, ServiceError
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.job import Job, resolve_secrets
+from mindlift.cloud.prepare.package import Package
+from mindlift.cloud.probe import Probe
+from mindlift.cloud.providers.base import Check, LogPage, Needs, Output, Plan, Price, Question, Status
+from mindlift.cloud.providers.modelarts import logs, questions, request, view
+from mindlift.cloud.providers.modelarts.account import account_checks, name_of
+from mindlift.cloud.providers.modelarts.codes import HAS_ENDED, OVER_QUOTA
+from mindlift.cloud.providers.modelarts.effects import EFFECTS
+from mindlift.cloud.providers.modelarts.keys import read_keys
+from mindlift.cloud.providers.modelarts.session import Session
+from mindlift.cloud.providers.modelarts.states import words_for
+from mindlift.cloud.states import Phase
+from mindlift.storage import settings
+from mindlift.storage.places import SERVICES, set_auth
+
+PAGE = 50  # jobs of one answer, the most that the service gives
+EVENTS = 20  # of the newest, to find one that tells of a problem
+ACTIVE = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING]
+
+
+def make(job: Job) -> ModelArts:
+    return ModelArts(Session(job))
+
+
+class ModelArts:
+    """See base.Provider."""
+
+    name = "modelarts"
+    longest_poll_s = 15.0
+    effects = EFFECTS
+    full_codes = frozenset({OVER_QUOTA})
+
+    def __init__(self, session: Session):
+        self.session = session
+        self.reaches_store = False
+
+    def complete(self, job: Job) -> Job:
+        """Its region; and how an own image, for which no launcher starts a process per card, really runs."""
+        job = job.replace(region=self.session.region)
+        if not request.has_own_start(job):
+            return job
+        return job.replace(
+            access=request.access_of(job), run_method="msrun" if job.ranks > 1 else job.run_method
+        )
+
+    @contextlib.contextmanager
+    def reach_store(self) -> Iterator[None]:
+        """The store that the environment names, else OBS of the region, with the storage layer's keys or else ours.
+
+        A handle may be the first to name the region: then OBS is known from `output` on.
+        """
+        self.reaches_store = True
+        try:
+            self.point_at_obs(self.session.region)
+            yield
+        finally:
+            self.reaches_store = False
+            SERVICES.forget()
+
+    def point_at_obs(self, region: str) -> None:
+        env = self.session.env
+        if not region or any(env.get(name) for name in settings.ENDPOINTS):
+            return
+        keys = settings.read_keys(env, {}) or read_keys(env)
+        set_auth(ak=keys.access_key, sk=keys.secret_key, security_token=keys.token or None,
+                 server=f"https://obs.{region}.myhuaweicloud.com")  # fmt: skip
+
+    def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
+        """Asks nothing; of the engine it knows what a check has heard."""
+        known = {name_of(item): item for item in self.session.lists.get("engines", [])}
+        is_v1 = bool(known.get(job.engine, {}).get("v1_compatible"))
+        body = request.body(job, dict.fromkeys(job.secrets, "***"))
+        return Plan(body, "modelarts-v1" if is_v1 else "modelarts-v2")
+
+    def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
+        """What the request, the environment and the secrets alone show. Sends nothing."""
+        yield from request.checks(job, package)
+        with contextlib.suppress(JobError):  # a secret that is not there is another check's
+            for problem in request.secret_problems(resolve_secrets(job, self.session.env)):
+                yield Check("secrets", False, problem, "shorten or change it")
+        endpoint = next(
+            (self.session.env[name] for name in settings.ENDPOINTS if self.session.env.get(name)), ""
+        )
+        if endpoint and self.session.real_region:
+            yield bucket.check_endpoint(endpoint, self.session.real_region)
+
+    def bucket_needs(self, job: Job) -> Needs:
+        """Object buckets of the job's region without default encryption, and an empty folder for logs.
+
+        User guide: Creating a Training Job, Prerequisites and Persistent Log Saving; Creating an OBS Bucket.
+        """
+        return Needs(
+            region=self.session.real_region,
+            takes_encrypted=False,
+            takes_file_systems=False,
+            wants_empty_logs=True,
+        )
+
+    def price(self, job: Job) -> Price | None:
+        """None: flavors carry a billing code and a number of units, and no call tells an amount."""
+        return None
+
+    def check(self, job: Job, package: Package) -> Iterator[Check]:
+        yield from self.of_service(job, self.check_name, self.check_train_url)
+
+    def selfcheck(self, job: Job) -> Iterator[Check]:
+        yield from self.of_service(job)
+
+    def of_service(self, job: Job, *others: Callable[[Job], Check]) -> Iterator[Check]:
+        """Checks that ask the service, up to the first that it does not answer: the ones behind it need that too."""
+        try:
+            yield Check("keys", True, f"found in {read_keys(self.session.env).source}")
+            yield Check("project", True, f"{self.session.project} at {self.session.place}")
+            yield from account_checks(self.session, job)
+            for check in others:
+                yield check(job)
+        except (ServiceError, NoAnswer, JobError) as err:
+            yield Check("service", False, str(err))
+
+    def check_name(self, job: Job) -> Check:
+        """The service's own word: it also knows the names of jobs that are not listed for me."""
+        try:
+            about = ("validate_training_job_name", "ValidateTrainingJobNameRequest")
+            answer = self.session.call(
+                "check the name", *about, job_name=job.name, workspace_id=job.workspace_id
+            )
+        except Refused as err:  # not every edition of the service has this call, nor every account the right
+            other = self.find(job)
+            text = f"{job.name} is the name of {other}" if other else f"{job.name} is on no list; {err}"
+            return Check("name", False if other else None, text, "choose another name, or leave it out")
+        taken = bool(answer.get("is_duplicate"))
+        text = f"{job.name} is " + (f"the name of {self.find(job) or 'another job'}" if taken else "free")
+        return Check("name", not taken, text, "choose another name, or leave it out")
+
+    def check_train_url(self, job: Job) -> Check:
+        for status in self.list(ACTIVE):
+            if status.train_url and status.train_url.rstrip("/") == job.train_url.rstrip("/"):
+                return Check("train_url", False, f"{job.train_url} is in use by {status.handle}",
+                             "wait for that job, cancel it, or choose another train_url")  # fmt: skip
+        return Check("train_url", True, f"{job.train_url} is in use by no other job")
+
+    def create(self, job: Job, package: Package) -> Handle:
+        secrets = resolve_secrets(job)
+        what = f"create job {job.name}"
+        answer = self.session.call(
+            what, "create_training_job", "CreateTrainingJobRequest", list(secrets.values()), body=request.body(job, secrets)
+        )  # fmt: skip
+        if not (answer.get("metadata") or {}).get("id"):
+            raise NoAnswer(f"{what}: ModelArts' answer names no job")
+        return self.handle(answer)
+
+    def handle(self, answer: dict[str, Any]) -> Handle:
+        return Handle(self.name, (self.session.place, self.session.project, answer["metadata"]["id"]))
+
+    def find(self, job: Job) -> Handle | None:
+        """By `like`, the operator that the reference shows with names: it also finds longer names."""
+        found = self.search([{"key": "name", "operator": "like", "value": [job.name]}], job.workspace_id)
+        return next((self.handle(item) for item in found if item["metadata"].get("name") == job.name), None)
+
+    def search(self, filters: list[dict[str, Any]], workspace_id: str) -> Iterator[dict[str, Any]]:
+        """Jobs, newest first; the offset counts pages."""
+        page = 0
+        items: list[dict[str, Any]] = [{}] * PAGE
+        while len(items) == PAGE:
+            body = {
+                "offset": page, "limit": PAGE, "sort_by": "create_time", "order": "desc", "workspace_id": workspace_id,
+                "filters": filters,
+            }  # fmt: skip
+            answer = self.session.call(
+                "list jobs", "list_training_jobs", "ListTrainingJobsRequest", body=body
+            )
+            items = answer.get("items") or []
+            yield from items
+            page += 1
+
+    def details(self, handle: Handle) -> dict[str, Any]:
+        return self.at(handle).call(
+            f"show job {handle.id}", "show_training_job_details", "ShowTrainingJobDetailsRequest",
+            training_job_id=handle.id,
+        )  # fmt: skip
+
+    def at(self, handle: Handle) -> Session:
+        place, project, _ = handle.parts
+        return self.session.at(place, project)
+
+    def show(self, handle: Handle) -> Status:
+        status = view.status_of(self.details(handle), handle, time.time())
+        if status.reason or status.phase not in (Phase.QUEUED, Phase.FAILED):
+            return status
+        return replace(status, reason=self.newest_event(handle))
+
+    def newest_event(self, handle: Handle) -> str:
+        """Why a job waits, or why it failed where its tasks do not say, as its events tell."""
+        try:
+            answer = self.at(handle).call(
+                f"events of job {handle.id}", "list_training_job_events", "ListTrainingJobEventsRequest",
+                training_job_id=handle.id, offset=0, limit=EVENTS, order="desc", x_language="en-us",
+            )  # fmt: skip
+        except Refused as err:
+            return f"its events can't be read: {err.code}"
+        return view.event_text(answer.get("events") or [])
+
+    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+        return logs.read(self.at(handle), handle.id, node, place, has_ended)
+
+    def cancel(self, handle: Handle) -> None:
+        try:
+            self.at(handle).call(
+                f"cancel job {handle.id}", "stop_training_job", "StopTrainingJobRequest", training_job_id=handle.id,
+                body={"action_type": "terminate"},
+            )  # fmt: skip
+        except Refused as err:
+            if err.code != HAS_ENDED:
+                raise
+
+    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
+        words = [word for phase in phases for word in words_for(phase)]
+        if phases and not words:  # UNKNOWN is no word of the service
+            return iter(())
+        filters = [{"key": "phase", "operator": "in", "value": words}] if words else []
+        found = self.search(filters, self.session.job.workspace_id)
+        return (view.status_of(item, self.handle(item), time.time()) for item in found)
+
+    def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
+        probe.redactor.hidden = [*self.session.hidden(), self.session.project]
+        self.session.probe = probe
+        return questions.questions(self, job, handle)
+
+    def output(self, handle: Handle, folder: Path) -> Output:
+        if self.reaches_store:
+            self.point_at_obs(self.at(handle).region)
+        return Output(view.train_url_of(self.details(handle).get("algorithm") or {}))

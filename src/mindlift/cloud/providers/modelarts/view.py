@@ -1,0 +1,71 @@
+"""A job as the service describes it, in our words. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.providers.base import Status
+from mindlift.cloud.providers.modelarts.request import cards_of, url_of
+from mindlift.cloud.providers.modelarts.states import phase_of
+
+
+def status_of(found: dict[str, Any], handle: Handle, now: float) -> Status:
+    """`now` is the end of what still runs: seconds since the epoch."""
+    metadata, status = found.get("metadata") or {}, found.get("status") or {}
+    resource = (found.get("spec") or {}).get("resource") or {}
+    word, started = status.get("phase") or "", (status.get("start_time") or 0) / 1000
+    lasted, records = (status.get("duration") or 0) / 1000, status.get("running_records") or []
+    is_over = phase_of(word).is_final or not started
+    return Status(
+        handle, metadata.get("name", ""), phase_of(word), word, status.get("secondary_phase") or "", reason_of(status),
+        (metadata.get("create_time") or 0) / 1000, started, lasted if lasted or is_over else max(0.0, now - started),
+        resource.get("node_count") or 1, cards_in(resource), max(0, len(records) - 1),
+        train_url_of(found.get("algorithm") or {}),
+    )  # fmt: skip
+
+
+def cards_in(resource: dict[str, Any]) -> int:
+    """Of a node: what the flavor's details say, else what its name does."""
+    detail = (resource.get("flavor_detail") or {}).get("flavor_info") or {}
+    return unit_count(detail) or cards_of(resource.get("flavor_id") or "") or 1
+
+
+def unit_count(flavor_info: dict[str, Any]) -> int:
+    """The cards of a flavor by its details; 0 where they say nothing."""
+    unit = flavor_info.get("npu") or flavor_info.get("gpu") or {}
+    count = str(unit.get("unit_num") or "")
+    return int(count) if count.isdigit() else 0
+
+
+def reason_of(status: dict[str, Any]) -> str:
+    """Why a job failed or was started again, from its tasks and its running records."""
+    words = [
+        f"{task.get('task')} ended with exit code {task['exit_code']}: {task.get('message') or 'no message'}"
+        for task in status.get("task_statuses") or []
+        if task.get("exit_code")
+    ]
+    ends = [end_of(record) for record in status.get("running_records") or [] if record.get("end_reason")]
+    return "; ".join(words or ends[-1:])
+
+
+def end_of(record: dict[str, Any]) -> str:
+    task, recover = record.get("end_related_task"), record.get("end_recover")
+    return (f"{task}: " if task else "") + str(record["end_reason"]) + (f" ({recover})" if recover else "")
+
+
+def event_text(events: list[dict[str, Any]]) -> str:
+    """What the newest of `events` says, one that tells of a problem before others."""
+    bad = [event for event in events if event.get("level") in ("Error", "Warning")]
+    return " ".join(str((bad or events)[0].get("message") or "").split()) if events else ""
+
+
+def train_url_of(algorithm: dict[str, Any]) -> str:
+    """Where a job's results go: its output channel, or the parameter of a job that copies by itself."""
+    for channel in algorithm.get("outputs") or []:
+        if channel.get("name") == "train_url":
+            return url_of(((channel.get("remote") or {}).get("obs") or {}).get("obs_url") or "")
+    values = {item.get("name"): item.get("value") for item in algorithm.get("parameters") or []}
+    words = [word for word in shlex.split(algorithm.get("command") or "") if word.startswith("--train_url=")]
+    return values.get("train_url") or (words[-1].partition("=")[2] if words else "")

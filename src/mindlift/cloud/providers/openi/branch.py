@@ -1,0 +1,49 @@
+"""Whether OpenI's own repository holds the code of this checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import quote
+
+from mindlift.cloud.errors import Refused
+from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.package import Package, git
+from mindlift.cloud.providers.base import Check
+from mindlift.cloud.providers.openi import request
+from mindlift.cloud.providers.openi.rest import Rest
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def current_branch() -> str:
+    found = git(ROOT, "rev-parse", "--abbrev-ref", "HEAD").decode().strip()
+    return "" if found == "HEAD" else found
+
+
+def branch_check(rest: Rest, job: Job, package: Package) -> Check:
+    """OpenI trains what its repository holds, whatever other hosts of the same code do."""
+    owner, name = request.repo_of(job)
+    answer = rest.get("list branches", f"/{owner}/{name}/ai_task/repo_branch", "look up")
+    advice = f"git push {rest.endpoint}/{job.repo}.git HEAD:{job.branch}"
+    if job.branch not in (answer.get("branches") or []):
+        return Check("branch", False, f"{job.repo} has no branch {job.branch}", advice)
+    tip, why = commit_of(rest, job)
+    if not tip:
+        return Check("branch", None, f"{job.branch} is there; whether it is this code can't be told: {why}")
+    if tip != package.revision:
+        says = f"{job.branch} of {job.repo} is {tip[:12]}, this code is {package.revision[:12]}"
+        return Check("branch", False, says, f"commit and {advice}")
+    if package.is_dirty:
+        says = f"{job.branch} is pushed, but changes that are not committed are not in it"
+        return Check("branch", None, says, f"commit and {advice}")
+    return Check("branch", True, f"{job.branch} is pushed")
+
+
+def commit_of(rest: Rest, job: Job) -> tuple[str, str]:
+    """The branch's commit by Gitea's own route, and why there is none."""
+    path = f"/repos/{job.repo}/branches/{quote(job.branch)}"
+    try:
+        commit = rest.get(f"look at branch {job.branch}", path, "look up").get("commit") or {}
+    except Refused as err:
+        return "", str(err)
+    return str(commit.get("id") or ""), "OpenI names no commit of it"

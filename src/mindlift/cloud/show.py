@@ -1,0 +1,80 @@
+"""Statuses, checks and numbers as people read them."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Sequence
+
+from mindlift.cloud.providers.base import Check, Status
+
+MARKS = {True: "ok", False: "FAILED", None: "note"}
+COLOURS = {
+    "ok": "32",
+    "FAILED": "31",
+    "note": "33",
+    "succeeded": "32",
+    "failed": "31",
+    "running": "36",
+    "stopped": "33",
+}
+
+
+def duration(seconds: float) -> str:
+    seconds = int(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"
+
+
+def moment(seconds: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds)) if seconds else "-"
+
+
+def size(count: int) -> str:
+    value = float(count)
+    for unit in ("B", "kB", "MB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} GB"
+
+
+def coloured(word: str) -> str:
+    """`word` with its colour on a terminal, plain elsewhere."""
+    if not sys.stdout.isatty() or word not in COLOURS:
+        return word
+    return f"\033[{COLOURS[word]}m{word}\033[0m"
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Columns as wide as they need to be, the first row being their names."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [coloured(cell) + " " * (width - len(cell)) for cell, width in zip(row, widths)]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)
+
+
+def statuses(found: Iterable[Status]) -> str:
+    rows = [("JOB", "PHASE", "STARTED", "DURATION", "NODES x CARDS", "RESTARTS", "WHY")]
+    for status in found:
+        phase = status.phase.value if status.phase.value != "unknown" else f"unknown ({status.raw})"
+        rows.append(
+            (
+                str(status.handle), phase, moment(status.started_at),
+                duration(status.duration_s) if status.duration_s else "-",
+                f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
+                str(status.restarts), " ".join(part for part in (status.detail, status.reason) if part)[:100],
+            )
+        )  # fmt: skip
+    return table(rows) if len(rows) > 1 else "no jobs"
+
+
+def check_line(check: Check) -> str:
+    mark = MARKS[check.ok]
+    advice = f"; {check.advice}" if check.advice and check.ok is not True else ""
+    return f"{coloured(mark)}{' ' * (8 - len(mark))}{check.name}: {check.says}{advice}"

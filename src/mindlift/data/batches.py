@@ -1,0 +1,155 @@
+"""What the pipelines of both tasks share: options, failed samples, and the batches themselves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mindlift.data.order import TrainOrder, steps_per_epoch
+from mindlift.errors import DataError
+
+if TYPE_CHECKING:
+    import mindspore.dataset as ds
+
+STATISTICS = {
+    "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
+    "half": ([127.5] * 3, [127.5] * 3),
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """What of the configuration decides the batches of any task; `image_size` is (height, width)."""
+
+    dataset: str
+    num_classes: int
+    image_size: tuple[int, int]
+    per_batch_size: int
+    workers: int
+    seed: int
+    hflip: float
+    skip_corrupt: bool
+
+
+class Failures:
+    """What samples of all kinds share: the first failure, for `explain`, and the number of those left out."""
+
+    def __init__(self) -> None:
+        self.skipped = 0
+        self.failure: DataError | None = None
+        self._lock = threading.Lock()
+
+    def remembered(self, read: Callable[[int], Any], index: int) -> Any:
+        """What `read` gives; remembers the first DataError."""
+        try:
+            return read(index)
+        except DataError as err:
+            self.failure = self.failure or err
+            raise
+
+    def attempted(self, read: Callable[[int], Any], index: int, fatal: type[DataError] | tuple = ()) -> Any:
+        """What `read` gives, or None, counted in `skipped`, if it raises DataError that is not `fatal`."""
+        try:
+            return read(index)
+        except fatal:
+            raise
+        except DataError:
+            with self._lock:
+                self.skipped += 1
+            return None
+
+    def next_good(self, decode: Callable[[int], Any], index: int, count: int) -> tuple[int, Any]:
+        """The first of index, index + 1 ... (of `count`, in a circle) for which `decode` is not None, and what it gives."""
+        for step in range(count):
+            candidate = (index + step) % count
+            found = decode(candidate)
+            if found is not None:
+                return candidate, found
+        raise DataError(f"none of the {count} images can be decoded")
+
+    def explain(self, err: RuntimeError) -> Exception:
+        """The error to show for a failed pipeline."""
+        return self.failure or err
+
+
+class Stream:
+    """Random access to what one rank trains on: items `start` .. `stop` - 1 of `order`, numbered from 0."""
+
+    def __init__(self, samples: Any, order: TrainOrder, start: int, stop: int, options: Any):
+        self.samples, self.order, self.start, self.options = samples, order, start, options
+        self.count = stop - start
+
+    def __len__(self) -> int:
+        return self.count
+
+
+class Batches:
+    """Iterates over tuples of numpy arrays, each (batch, ...); `samples` says what was skipped.
+
+    Of an evaluation `indices` (rows,) are the images of the rows. `ahead` is the number of rows and batches that
+    each stage of the pipeline may be ahead of the next one; not given: mindspore's, 16.
+    """
+
+    def __init__(
+        self, dataset: ds.Dataset, samples: Failures, indices: np.ndarray | None = None, ahead: int | None = None
+    ):  # fmt: skip
+        self.dataset, self.samples, self.indices, self.ahead = dataset, samples, indices, ahead
+
+    def __len__(self) -> int:
+        return self.dataset.get_dataset_size()
+
+    def indices_by_batch(self) -> list[np.ndarray]:
+        assert self.indices is not None
+        return np.array_split(self.indices, len(self)) if len(self) else []
+
+    def __iter__(self) -> Generator[tuple, None, None]:
+        """Ends mindspore's threads when it is done or closed, and not only when the process ends."""
+        iterator = self.iterator()
+        try:
+            while True:
+                try:
+                    row = next(iterator)
+                except StopIteration:
+                    return
+                except RuntimeError as err:
+                    explained = self.samples.explain(err)
+                    raise explained from (None if explained is not err else err.__cause__)
+                yield tuple(row)
+        finally:
+            iterator.stop()
+
+    def iterator(self) -> Any:
+        import mindspore.dataset as ds  # here, because who only decodes images, as for MindSpore Lite, may not have it
+
+        usual = ds.config.get_prefetch_size()
+        ds.config.set_prefetch_size(self.ahead or usual)
+        try:
+            return self.dataset.create_tuple_iterator(num_epochs=1, do_copy=False)
+        finally:
+            ds.config.set_prefetch_size(usual)
+
+
+def generator(source, columns: list[str]) -> ds.GeneratorDataset:
+    """One Python thread: a second one only fights for the interpreter lock (4 x slower on 16 x 16 images)."""
+    import mindspore.dataset as ds
+
+    return ds.GeneratorDataset(
+        source, columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
+    )
+
+
+def train_steps_per_epoch(count: int, batch: int, size: int, accumulation: int) -> int:
+    """Optimiser steps in an epoch; raises DataError if the images don't fill one step of all ranks."""
+    if count < size:
+        raise DataError(f"{size} ranks but only {count} training images; use at most {count} ranks")
+    steps = steps_per_epoch(count, batch * size * accumulation)
+    if steps == 0:
+        raise DataError(
+            f"{count} training images don't fill one step of {size} ranks x {accumulation} x per_batch_size"
+            f" {batch}; pass a --per_batch_size of at most {max(1, count // (size * accumulation))}"
+        )
+    return steps

@@ -1,0 +1,121 @@
+"""Images with a class each: what decides their batches, and opening one split of a data set."""
+
+from __future__ import annotations
+
+import importlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from mindlift.data import image_folder, layout
+from mindlift.data.mindrecord import read as record_read
+from mindlift.data.batches import STATISTICS, Failures, Options
+from mindlift.errors import DataError
+
+RECENT = 4096  # rows to search for the image that the C++ decoder refused
+
+
+@dataclass(frozen=True)
+class DataOptions(Options):
+    """What of the configuration decides the batches of images with a class each.
+
+    With `as_pixels` images stay (H, W, 3) uint8, which the graph normalises (mindlift.tasks.pixels).
+    """
+
+    augment: str
+    color_jitter: float
+    eval_resize: int
+    allow_unused_classes: bool
+    drop_remainder: bool
+    crop_pct: float | None
+    normalize: str
+    data_format: str
+    train_resize: tuple[int, int] | None = None
+    eval_image_size: tuple[int, int] | None = None
+    interpolation: str = "bilinear"
+    rand_augment_num_layers: int = 0
+    rand_augment_magnitude: float = 20.0
+    mixup_alpha: float = 0.0
+    mixup_shares: str = "sample"
+    as_pixels: bool = False
+
+    @property
+    def eval_size(self) -> tuple[int, int]:
+        return self.eval_image_size or self.image_size
+
+
+def statistics(options: DataOptions) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation per channel that the network's input is normalised with, in steps of 0 - 255."""
+    wanted = options.dataset if options.normalize == "auto" else options.normalize
+    return STATISTICS.get(wanted, STATISTICS["half"])
+
+
+class Samples(Failures):
+    """The images of one split. `encoded` ones are bytes of files, the others (H, W, 3) uint8.
+
+    `fetch(index)` gives the bytes of image `index`, called `files[index]`; without it, that file is read.
+    """
+
+    def __init__(
+        self, labels: np.ndarray, images: np.ndarray | None = None, files: list[str] | None = None,
+        fetch: Callable[[int], bytes] | None = None,
+    ):  # fmt: skip
+        super().__init__()
+        self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
+        self.encoded = files is not None
+        self.recent: deque[int] = deque(maxlen=RECENT)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def encoded_bytes(self, index: int) -> bytes:
+        assert self.files is not None
+        return self.fetch(index) if self.fetch else image_folder.read_bytes(self.files[index])
+
+    def read(self, index: int) -> np.ndarray:
+        """Pixels, or the bytes of the file as (n,) uint8; remembers the first failure for `explain`."""
+        if self.images is not None:
+            return self.images[index]
+        assert self.files is not None
+        self.recent.append(index)
+        return np.frombuffer(self.remembered(self.encoded_bytes, index), np.uint8)
+
+    def pixels(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 of image `index`; DataError that names the file if it is corrupt."""
+        if self.files is None:
+            return self.read(index)
+        return image_folder.decode(self.encoded_bytes(index), self.files[index])
+
+    def decode(self, index: int) -> np.ndarray | None:
+        """Pixels of image `index`, or None, counted in `skipped`, if it is corrupt."""
+        assert self.files is not None
+        return self.attempted(self.pixels, index)
+
+    def explain(self, err: RuntimeError) -> Exception:
+        """The error to show for a failed pipeline: the image that can't be read, if there is one."""
+        if self.failure is None and self.files is not None:
+            for index in list(self.recent):  # the pipeline's threads may still read on
+                try:
+                    image_folder.decode(self.encoded_bytes(index), self.files[index])
+                except DataError as found:
+                    return found
+        return super().explain(err)
+
+
+def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
+    """Open the training or evaluation images below `path`; raises DataError."""
+    if options.data_format == "mindrecord":
+        shards = record_read.open_split(path, train, options)
+        if options.dataset == "imagenet":
+            return Samples(shards.labels, files=shards.names, fetch=shards.read)
+        return Samples(shards.labels, images=shards.pixels())
+    if options.dataset == "imagenet":
+        folder = layout.split_folder(path, train)
+        files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)
+        return Samples(labels, files=files)
+    reader = importlib.import_module(f"mindlift.data.{layout.PIXELS[options.dataset]}")
+    images, labels = reader.load(path, train, options.num_classes, options.allow_unused_classes)
+    return Samples(labels, images=images)

@@ -1,0 +1,102 @@
+"""The index.json of a folder of MindRecord shards: what mindlift.cli.to_mindrecord has made of which images.
+
+    {"format": 1, "dataset": "imagenet", "classes": [names in order of label], "pixels": false,
+     "splits": {"train": {"count", "per_class", "skipped", "shards": [{"file", "rows", "bytes", "sha256",
+                "index_bytes", "index_sha256"}]}, "val": ...}, "source", "fingerprint", "options", "versions"}
+
+A folder of images without train and val has the one split "all". Needs neither numpy nor mindspore.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mindlift.data import layout
+from mindlift.errors import DataError
+
+INDEX = "index.json"
+FORMAT = 1
+MAKE = "mindlift data to_mindrecord"
+
+
+def read(folder: Path) -> dict[str, Any]:
+    """The index of `folder`; DataError if there is none or it is not of this format."""
+    path = folder / INDEX
+    if not path.is_file():
+        raise DataError(
+            f"no {INDEX} in {folder}: not a whole MindRecord data set; make it (or go on making it) with {MAKE}"
+        )
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        found = index["format"]
+        if found == FORMAT:
+            for split in index["splits"].values():
+                _ = [
+                    (shard["file"], shard["rows"], shard["bytes"], shard["index_bytes"])
+                    for shard in split["shards"]
+                ]
+            return index
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as err:
+        raise DataError(
+            f"{path} is damaged ({type(err).__name__}: {err}); make it again with {MAKE}"
+        ) from err
+    raise DataError(f"{path} has format {found}, but this version reads {FORMAT}; convert again with {MAKE}")
+
+
+def split_of(index: dict[str, Any], folder: Path, train: bool) -> tuple[str, dict[str, Any]]:
+    """Name and entry of the split to train or evaluate with; DataError if it was not converted."""
+    name = "train" if train else "val"
+    for found in (name, "all"):
+        if found in index["splits"]:
+            return found, index["splits"][found]
+    raise DataError(
+        f"{folder} has only {', '.join(index['splits'])}, not {name}; it is needed to"
+        f" {'train' if train else 'evaluate'}; convert a source that has it"
+    )
+
+
+def check(dataset: str, folder: Path, train: bool, num_classes: int, allow_unused: bool) -> None:
+    """Raise DataError for what is wrong with the index, the classes, or the sizes of the shards' files."""
+    index = read(folder)
+    if (dataset == "imagenet") != (index["dataset"] == "imagenet"):
+        raise DataError(
+            f"{folder} was made from --dataset {index['dataset']}, but --dataset is {dataset}; pass --dataset"
+            f" {index['dataset']}"
+        )
+    name, split = split_of(index, folder, train)
+    classes = len(index["classes"])
+    if dataset == "imagenet" or train or classes > num_classes:
+        layout.check_classes(f"{folder} has {classes} classes", classes, num_classes, allow_unused)
+    for shard in split["shards"]:
+        check_shard(folder, shard, name)
+
+
+def check_shard(folder: Path, shard: dict[str, Any], split: str) -> None:
+    """DataError unless the shard and the .db beside it are there with the sizes that they were made with.
+
+    A shard of which every image was corrupt has no rows and no files.
+    """
+    if not shard["rows"]:
+        return
+    for file, size in ((shard["file"], shard["bytes"]), (shard["file"] + ".db", shard["index_bytes"])):
+        path = folder / file
+        if not path.is_file():
+            raise DataError(
+                f"{path} is missing, one of the {split} shards; fetch it, or run {MAKE} again. Every node needs all"
+                " shards (--stage_mode all)"
+            )
+        if path.stat().st_size != size:
+            raise DataError(
+                f"{path} has {path.stat().st_size} bytes, but was made with {size}; cut short? fetch it again"
+            )
+
+
+def is_whole(folder: Path, shard: dict[str, Any]) -> bool:
+    """Whether the files of a shard have the sizes that their record says."""
+    try:
+        check_shard(folder, shard, "")
+        return True
+    except (DataError, KeyError):
+        return False

@@ -1,0 +1,162 @@
+"""Which images and labels a split to segment has: lists of pairs, and the folders of Pascal VOC.
+
+A list has a line `image label` for each pair, with paths below the data folder; the lists of the model zoo's
+get_dataset_lst.py are read as they are. Needs neither numpy nor mindspore.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+from mindlift.errors import DataError
+from mindlift.files import write_atomic
+
+TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
+VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
+LABEL_FOLDERS = ("SegmentationClassGray", "SegmentationClass")
+MAKE = "mindlift data get_dataset_lst --data_root"
+LOOKED_AT = 3  # pairs whose files are looked for before a job starts
+
+
+class Pair(NamedTuple):
+    """Paths of an image and its label, below the data folder or absolute."""
+
+    image: str
+    label: str
+
+
+def pairs(root: Path, train: bool, data_lst: str = "") -> list[Pair]:
+    """The pairs of a split: of the list `data_lst`, else of the split's own list in `root`, else of VOC's folders.
+
+    The training split's own list is vocaug_train_lst.txt where there is one, else voc_train_lst.txt. Raises DataError.
+    """
+    if data_lst:
+        return read(list_file(root, data_lst))
+    if not root.is_dir():
+        raise DataError(f"no such folder: {root}; --data_dir must hold VOC's folders, or lists of {MAKE}")
+    for name in (AUG_LIST, TRAIN_LIST) if train else (VAL_LIST,):
+        if (root / name).is_file():
+            return read(root / name)
+    return voc_pairs(root, "train" if train else "val")
+
+
+def list_file(root: Path, name: str) -> Path:
+    """The list that `name` means, see `find`."""
+    found = find(root, name)
+    if found is None:
+        raise DataError(
+            f"no list {name}, also not in {root}; name another with --data_lst, or run {MAKE} {root}"
+        )
+    return found
+
+
+def find(root: Path, name: str, ends: tuple[str, ...] = ("",)) -> Path | None:
+    """The file that `name`, with one of `ends` behind it, means: a path as it is, or below `root`, also if its first folders have other names there.
+
+    So /cache/data/voc/list.txt, which the documents write for jobs, is found wherever the job's data was copied to.
+    """
+    path = Path(name).expanduser()
+    parts = path.parts[1:] if path.is_absolute() else path.parts
+    below = [root.joinpath(*parts[i:]) for i in range(len(parts))]
+    found = (each.with_name(each.name + end) for each in (path, *below) for end in ends)
+    return next((each for each in found if each.is_file()), None)
+
+
+def text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as err:
+        raise DataError(f"can't read the list {path}: {getattr(err, 'strerror', None) or err}") from err
+
+
+def read(path: Path) -> list[Pair]:
+    """The pairs of a list; DataError that names the line that is none, or says that there are none."""
+    found = [
+        pair_of(line, f"{path} line {number}")
+        for number, line in enumerate(text_of(path).splitlines(), 1)
+        if line.strip()
+    ]
+    if not found:
+        raise DataError(f"{path} is empty; expected lines 'image label', as {MAKE} writes them")
+    return found
+
+
+def pair_of(line: str, where: str) -> Pair:
+    """Split at tabs where there are some, so that names may have spaces, else at spaces."""
+    words = [word.strip() for word in line.split("\t") if word.strip()] if "\t" in line else line.split()
+    if len(words) == 1 and "\t" in line:
+        words = line.split()
+    if len(words) != 2:
+        raise DataError(
+            f"{where}: expected 'image label', found {len(words)} names: {line.strip()[:100]!r}; put a tab between the"
+            " two if names have spaces"
+        )
+    return Pair(*words)
+
+
+def write(path: Path, found: list[Pair]) -> None:
+    """Write a list that `read` reads, whole or not at all."""
+    write_atomic(path, "".join(f"{pair.image} {pair.label}\n" for pair in found))
+
+
+def names(path: Path) -> list[str]:
+    """The image names of a file of ImageSets, one a line, without ends of lines and without double ones."""
+    return list(dict.fromkeys(line.split()[0] for line in text_of(path).splitlines() if line.strip()))
+
+
+def voc_folder(root: Path) -> Path | None:
+    """The folder of `root`, or itself, that has VOC's ImageSets/Segmentation."""
+    for found in (root, root / "VOC2012", root / VOC):
+        if (found / "ImageSets/Segmentation").is_dir():
+            return found
+    return None
+
+
+def sbd_folder(root: Path) -> Path | None:
+    """The folder of `root`, or itself, that has SBD's images and labels."""
+    for found in (root / SBD, root / "dataset", root):
+        if (found / "cls").is_dir() and (found / "img").is_dir():
+            return found
+    return None
+
+
+def voc_pairs(root: Path, split: str) -> list[Pair]:
+    folder = voc_folder(root)
+    if folder is None:
+        raise DataError(
+            f"{root} has neither {VAL_LIST if split == 'val' else TRAIN_LIST} nor ImageSets/Segmentation/{split}.txt (nor has"
+            f" {VOC} in it); name a list with --data_lst, or VOC's folder with --data_dir"
+        )
+    source = folder / f"ImageSets/Segmentation/{split}.txt"
+    found = names(source)
+    if not found:
+        raise DataError(f"{source} is empty; expected a name of an image on each line")
+    return pairs_of(root, folder, label_folder(folder, found), found)
+
+
+def pairs_of(root: Path, folder: Path, labels: Path, found: list[str]) -> list[Pair]:
+    below, labels_below = (path.relative_to(root) for path in (folder, labels))
+    return [
+        Pair((below / "JPEGImages" / f"{name}.jpg").as_posix(), (labels_below / f"{name}.png").as_posix())
+        for name in found
+    ]
+
+
+def label_folder(folder: Path, found: list[str]) -> Path:
+    """The first of LABEL_FOLDERS with the labels of the first and the last image; DataError if there is none."""
+    for name in LABEL_FOLDERS:
+        if all((folder / name / f"{image}.png").is_file() for image in (found[0], found[-1])):
+            return folder / name
+    raise DataError(f"no label {found[0]}.png in {' or '.join(LABEL_FOLDERS)} of {folder}")
+
+
+def check(root: Path, train: bool, data_lst: str = "") -> None:
+    """Raise DataError for what is wrong with lists and folders, and if files of the first pairs are missing."""
+    for pair in pairs(root, train, data_lst)[:LOOKED_AT]:
+        for name in pair:
+            if not (root / name).is_file():
+                raise DataError(
+                    f"{root / name} is missing, which the list of the {'training' if train else 'validation'} images names;"
+                    " paths in a list are below --data_dir"
+                )

@@ -1,0 +1,204 @@
+"""Images and their label images: pairs of one split, and the batches that a rank trains on.
+
+As in mindlift.data.classification.sources, item n of a rank is computed from (seed, epoch, image) alone.
+"""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from mindlift.data import batches, image_folder
+from mindlift.data.segmentation import lists as seg_lists, voc
+from mindlift.data.mindrecord import pairs as seg_records
+from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.segmentation.transform import scaled, side_of, train_pair
+from mindlift.errors import DataError
+
+__all__ = ["Options", "Samples", "open_split", "scaled", "side_of", "train_batches", "train_pair"]
+AHEAD = 3  # batches of 32 crops of 513 x 513 take 135 MB each
+COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+
+
+@dataclass(frozen=True)
+class Options(batches.Options):
+    """What of the configuration decides the pairs; `image_size` is the crop's (height, width).
+
+    With `as_pixels` images to train on are (h, w, 4) uint8, which the graph normalises (mindlift.tasks.pixels).
+    """
+
+    min_scale: float
+    max_scale: float
+    ignore_label: int
+    data_lst: str
+    data_file: str
+    as_pixels: bool = False
+
+
+class Source(Protocol):
+    """Encoded pairs, from files or from shards. `names` are the images' as lists and shards have them."""
+
+    names: list[str]
+
+    def image_bytes(self, index: int) -> bytes: ...
+
+    def label_bytes(self, index: int) -> bytes: ...
+
+    def image_name(self, index: int) -> str: ...
+
+    def label_name(self, index: int) -> str: ...
+
+
+class Files:
+    """The pairs of a list, with paths below `root`."""
+
+    def __init__(self, root: Path, pairs: list[seg_lists.Pair]):
+        self.root, self.pairs = root, pairs
+        self.names = [pair.image for pair in pairs]
+
+    def image_name(self, index: int) -> str:
+        return str(self.root / self.pairs[index].image)
+
+    def label_name(self, index: int) -> str:
+        return str(self.root / self.pairs[index].label)
+
+    def image_bytes(self, index: int) -> bytes:
+        return read(self.image_name(index), "image")
+
+    def label_bytes(self, index: int) -> bytes:
+        return read(self.label_name(index), "label")
+
+
+def read(path: str, what: str) -> bytes:
+    try:
+        return Path(path).read_bytes()
+    except OSError as err:
+        raise DataError(f"can't read {what} {path}: {err.strerror}") from err
+
+
+class Samples(batches.Failures):
+    """Pairs of one split, decoded one by one; threads may read at once. `skipped` counts those left out."""
+
+    def __init__(self, source: Source, num_classes: int, ignore_label: int):
+        super().__init__()
+        self.source, self.num_classes, self.ignore_label = source, num_classes, ignore_label
+
+    def __len__(self) -> int:
+        return len(self.source.names)
+
+    @property
+    def names(self) -> list[str]:
+        return self.source.names
+
+    def image(self, index: int) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, not turned by EXIF; DataError that names a file that can't be decoded."""
+        return decode_image(self.source.image_bytes(index), self.source.image_name(index))
+
+    def label(self, index: int) -> np.ndarray:
+        """(H, W) uint8; DataError that names it if it can't be decoded, has another size than its image, or other values."""
+        label = self.decoded_label(index)
+        self.check(index, self.image(index), label)
+        return label
+
+    def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """`image` and `label` of one index; remembers the first failure for `explain`."""
+        return self.remembered(self.checked_pair, index)
+
+    def next_good_pair(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+        """The first index from `index` on whose pair can be decoded, and the pair. Labels that are no class numbers still fail."""
+        return self.remembered(self.first_decodable, index)
+
+    def first_decodable(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
+        decode = functools.partial(self.attempted, self.decoded_pair, fatal=voc.LabelKindError)
+        index, pair = self.next_good(decode, index, len(self))
+        self.check(index, *pair)
+        return index, pair
+
+    def checked_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        pair = self.decoded_pair(index)
+        self.check(index, *pair)
+        return pair
+
+    def decoded_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.image(index), self.decoded_label(index)
+
+    def decoded_label(self, index: int) -> np.ndarray:
+        return voc.decode_label(self.source.label_bytes(index), self.source.label_name(index))
+
+    def check(self, index: int, image: np.ndarray, label: np.ndarray) -> None:
+        name, size = self.source.label_name(index), image.shape[:2]
+        if label.shape != size:
+            raise DataError(
+                f"{name} has {label.shape[0]} x {label.shape[1]} pixels (height x width), but its image"
+                f" {self.source.image_name(index)} has {size[0]} x {size[1]}"
+            )
+        voc.check_values(label, name, self.num_classes, self.ignore_label)
+
+
+def decode_image(data: bytes, name: str) -> np.ndarray:
+    """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values (of CMYK to 1) in two thirds
+    of the time."""
+    if data[:2] == image_folder.JPEG_START and image_folder.JPEG_END in data[-image_folder.TAIL_BYTES :]:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+        if image is not None:
+            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image_folder.decode(data, name)
+
+
+def open_split(options: Options, path: Path, train: bool) -> Samples:
+    """The pairs to train on or to evaluate, checked as far as lists and names show it; raises DataError.
+
+    Training reads the shards of `options.data_file` if that is set; else pairs come from mindlift.data.segmentation.lists.pairs.
+    """
+    cv2.setNumThreads(1)  # our own threads are as many as the CPUs
+    return Samples(source_of(options, path, train), options.num_classes, options.ignore_label)
+
+
+def source_of(options: Options, path: Path, train: bool) -> Source:
+    """Training pairs are sorted by image name, so that files and shards give the same batches."""
+    if train and options.data_file:
+        return seg_records.Shards(options.data_file, path)
+    seg_lists.check(path, train, options.data_lst)
+    pairs = seg_lists.pairs(path, train, options.data_lst)
+    return Files(path, sorted(pairs, key=lambda pair: PurePath(pair.image).name) if train else pairs)
+
+
+class PairSource(batches.Stream):
+    """Keys (epoch, index) by number for the pipeline, pairs by key for its threads."""
+
+    samples: Samples
+    options: Options
+
+    def __getitem__(self, item: int) -> tuple[np.ndarray]:
+        return (np.array(self.order(self.start + int(item)), np.int64),)
+
+    def pair(self, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        epoch, index = key.tolist()
+        if self.options.skip_corrupt:
+            index, pair = self.samples.next_good_pair(index)
+        else:
+            pair = self.samples.pair(index)
+        return train_pair(*pair, sample_rng(self.options.seed, epoch, index), self.options)
+
+
+def train_batches(
+    samples: Samples, options: Options, rank: int, size: int, first_batch: int, last_batch: int, accumulation: int
+) -> batches.Batches:  # fmt: skip
+    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32).
+
+    With options.as_pixels images are (B, h, w, 4) uint8, see train_pair.
+    """
+    batch = options.per_batch_size
+    order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
+    source = PairSource(samples, order, first_batch * batch, last_batch * batch, options)
+    # several threads: nearly all of a pair's time is OpenCV's, which lets the others run
+    dataset = batches.generator(source, ["key"]).map(
+        source.pair, ["key"], ["image", "label"], num_parallel_workers=options.workers
+    )
+    dataset = dataset.project(["image", "label"]).batch(batch, drop_remainder=True, num_parallel_workers=1)
+    return batches.Batches(dataset, samples, ahead=AHEAD)

@@ -1,0 +1,89 @@
+"""Pascal VOC's classes and colours, and the label images that hold them."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from mindlift.errors import DataError
+
+CLASSES = (
+    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
+    "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv/monitor",
+)  # fmt: skip
+DIGITS = (
+    "background", "digit 0", "digit 1", "digit 2", "digit 3", "digit 4", "digit 5", "digit 6", "digit 7", "digit 8", "digit 9",
+)  # fmt: skip
+IGNORED = 255
+MAKE = "mindlift data voc_labels --data_root DIR"
+DEPTH_AT, KIND_AT = 24, 25  # bytes of a PNG file that tell the bits of a sample, and whether it is grey
+
+
+class LabelKindError(DataError):
+    """A label image that does not hold class numbers."""
+
+
+def class_names(dataset: str, num_classes: int) -> list[str]:
+    """Names of the classes, numbers where the data set has no names for as many."""
+    known = {"voc": CLASSES, "vocdigits": DIGITS}.get(dataset, ())
+    return list(known) if len(known) == num_classes else [str(i) for i in range(num_classes)]
+
+
+def palette() -> np.ndarray:
+    """(256, 3) uint8, RGB of each label: the bits of the label spread over the colours, highest first (VOC devkit)."""
+    labels: np.ndarray = np.arange(256, dtype=np.uint8)
+    colours: np.ndarray = np.zeros((256, 3), np.uint8)
+    for bit in range(8):
+        for channel in range(3):
+            colours[:, channel] |= (labels >> channel & 1) << (7 - bit)
+        labels = labels >> 3
+    return colours
+
+
+def as_png(label: np.ndarray, coloured: bool) -> bytes:
+    """(H, W) uint8 as PNG: palette PNG with VOC's colours, or the indices as grey values."""
+    picture = Image.fromarray(label)
+    if coloured:
+        picture.putpalette(palette().tobytes())
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def is_grey(png: bytes) -> bool:
+    return png[KIND_AT] == 0
+
+
+def decode_label(data: bytes, name: str) -> np.ndarray:
+    """(H, W) uint8: the indices of a palette PNG, the values of a grey one. DataError if it is damaged, LabelKindError if it
+    is anything else."""
+    try:
+        with Image.open(io.BytesIO(data)) as picture:
+            kind, mode = picture.format, picture.mode
+            label = np.asarray(picture) if kind == "PNG" and mode in ("P", "L") else None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
+        raise DataError(
+            f"corrupt label {name}: {err}; remove or replace it, or pass --skip_corrupt true"
+        ) from err
+    if label is None:
+        raise LabelKindError(
+            f"{name} is {kind} of mode {mode}, but a label is a PNG of class numbers (grey or with a palette); convert labels"
+            f" with {MAKE}"
+        )
+    if mode == "L" and data[DEPTH_AT] < 8:
+        raise LabelKindError(
+            f"{name} is a grey PNG of {data[DEPTH_AT]} bits, whose values readers stretch; save its numbers with 8 bits"
+        )
+    return label
+
+
+def check_values(label: np.ndarray, name: str, num_classes: int, ignore_label: int) -> None:
+    """DataError unless all of (H, W) uint8 `label` are classes or `ignore_label`."""
+    wrong = (label >= num_classes) & (label != ignore_label)
+    if wrong.any():
+        raise DataError(
+            f"{name}: value {label[wrong].min()} is neither a class (0 - {num_classes - 1}) nor --ignore_label {ignore_label};"
+            f" if its classes are colours, convert the labels with {MAKE}; else see --num_classes"
+        )

@@ -1,0 +1,232 @@
+"""Turns weights of other sources into files of this project, or lists what a file holds.
+
+mindlift convert densenet121-a639ec97.pth                      (writes densenet121-a639ec97.mindlift.ckpt)
+mindlift convert obs://bucket/resnet50.ckpt --num_classes 1000 --to safetensors
+mindlift convert inceptionv4.safetensors --list
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+FORMS = ("ckpt", "safetensors")
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser(
+        prog="mindlift convert",
+        description="Write weights of torchvision, timm, the MindSpore zoo, mindcv or MindLift as a file of MindLift's.",
+    )
+    found.add_argument(
+        "source",
+        metavar="SOURCE",
+        help="a .pth, .ckpt, .safetensors or .npz file, or a folder (its newest); may be in a bucket (obs://)",
+    )
+    found.add_argument("--net", help="the network; not set: the one that the tensors show")
+    found.add_argument("--to", choices=FORMS, help="what to write; not set: what --out ends with, else ckpt")
+    found.add_argument(
+        "--out",
+        help="the file to write, may be in a bucket; not set: SOURCE's name with .mindlift.<to>, here",
+    )
+    found.add_argument("--num_classes", type=int, metavar="N", help="rows of the head; not set: as in SOURCE")
+    found.add_argument(
+        "--ema",
+        choices=("true", "false"),
+        default="true",
+        help="of a training with a moving average of the weights: take that, or the weights",
+    )
+    found.add_argument(
+        "--weights_channels",
+        choices=("auto", "rgb", "bgr"),
+        default="auto",
+        help="order of the colours that they were trained on; what is written sees RGB; auto: what is known of the source",
+    )
+    found.add_argument("--filter_head", action="store_true", help="leave the head out")
+    found.add_argument(
+        "--list", action="store_true", help="print every tensor and what it becomes; write nothing"
+    )
+    found.add_argument("--debug", action="store_true", help="show tracebacks")
+    return found
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = parser().parse_args(argv)
+    from mindlift.cli import job
+
+    return job.main(lambda: show(args) if args.list else convert(args), args.debug)
+
+
+def convert(args: argparse.Namespace) -> None:
+    from mindlift.runs import checkpoint
+    from mindlift.models.weights.fit import fitted
+
+    target = target_of(args)
+    path = fetch(args.source)
+    known = checkpoint.known_weights(path, average=args.ema == "true", channels=args.weights_channels)
+    net = net_of(known, args.net, path)
+    classes = args.num_classes or rows_of(known)
+    tensors = fitted(known, shapes_of(net, classes, known.needs), head(args.filter_head), str(path))
+    write(target, tensors, {name: values[0] for name, values in known.needs.items()})
+    numbers = sum(array.size for array in tensors.values())
+    how = ", the moving average" * known.is_average + ", BGR made RGB" * known.is_turned
+    print(
+        f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{how}"
+    )
+    print(
+        f"use: --net {net} --num_classes {classes} --pretrained {target}{' --filter_head true' if args.filter_head else ''}{options(others(known.needs))}"
+    )
+    if classes == 1001 and known.layout.unused_row is not None and not args.filter_head:
+        print(
+            f"row {known.layout.unused_row} of the head is no class of ImageNet; --num_classes 1000 leaves it out"
+        )
+
+
+def target_of(args: argparse.Namespace) -> str:
+    """Where to write; ConfigError if --to and --out disagree, or if it is the source."""
+    from mindlift.errors import ConfigError
+
+    if not args.out:
+        name = args.source.rstrip("/").rpartition("/")[2]
+        return f"{Path(name).stem}.mindlift.{args.to or 'ckpt'}"
+    form = Path(args.out).suffix.lstrip(".")
+    if form not in FORMS or args.to not in (None, form):
+        raise ConfigError(
+            f"--out {args.out}: expected a name that ends with .{args.to or ' or .'.join(FORMS)}"
+        )
+    if args.out == args.source or (
+        Path(args.out).exists() and Path(args.source).exists() and Path(args.out).samefile(args.source)
+    ):
+        raise ConfigError(f"--out {args.out} is SOURCE itself; choose another name")
+    return args.out
+
+
+def fetch(source: str) -> Path:
+    """The local file of SOURCE; of a folder the newest one."""
+    from mindlift.runs import checkpoint
+    from mindlift.storage.url import is_remote
+    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+
+    if is_remote(source):
+        return Stager(cache_folder(""), lambda line: print(line, file=sys.stderr)).weights(source)[0]
+    return checkpoint.candidates(Path(source))[0]
+
+
+def net_of(known: Any, wanted: str | None, path: Path) -> str:
+    """The variant that the tensors show; CheckpointError if it is none, or not the `wanted` one."""
+    from mindlift import models
+    from mindlift.errors import CheckpointError, ConfigError
+
+    if wanted:
+        try:
+            models.family_of(wanted)
+        except KeyError as err:
+            raise ConfigError(f"--net: {err.args[0]}") from err
+    variants = models.families()[known.family].VARIANTS
+    variant_of = models.weight_maps()[known.family].variant_of
+    if wanted in variants and variant_of(known.shapes, {wanted: variants[wanted]}):
+        return wanted  # before others that have the same tensors
+    found = variant_of(known.shapes, variants)
+    if wanted:
+        raise CheckpointError(
+            f"{path} has weights of {found or known.family} ({known.layout.source}), not of {wanted}"
+        )
+    if found is None:
+        raise CheckpointError(
+            f"{path} has weights of a {known.family} ({known.layout.source}) that is none of {', '.join(variants)}"
+        )
+    return found
+
+
+def rows_of(known: Any) -> int:
+    """Rows of the head; 1 if there is none, for then the head is filtered or found missing."""
+    return known.shapes.get("classifier.bias", (1,))[0]
+
+
+def head(is_filtered: bool) -> tuple[str, ...]:
+    from mindlift.models.weights.layouts import HEAD
+
+    return HEAD if is_filtered else ()
+
+
+def shapes_of(net: str, num_classes: int, needs: dict[str, tuple]) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of the tensors of the network that such weights need."""
+    from mindlift import models
+
+    built = models.build(
+        net, num_classes, {**defaults(), **{name: fitting[0] for name, fitting in needs.items()}}
+    )
+    return {name: tuple(parameter.shape) for name, parameter in built.parameters_dict().items()}
+
+
+def write(target: str, tensors: Any, network: dict[str, object]) -> None:
+    from mindlift.storage.copying import copy as transfer
+    from mindlift.storage.url import is_remote
+    from mindlift.models.weights.write import write_weights
+
+    if not is_remote(target):
+        write_weights(Path(target), tensors, network)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / target.rpartition("/")[2]
+        write_weights(path, tensors, network)
+        transfer.copy_file(str(path), target)
+
+
+def options(needs: dict[str, tuple]) -> str:
+    """Options of a network as they are written on a command line, each with a blank before it."""
+    from mindlift.models.weights.fit import shown
+
+    return "".join(f" --{name} {shown(values[0])}" for name, values in needs.items())
+
+
+def others(needs: dict[str, tuple]) -> dict[str, tuple]:
+    """The options that have another value by default, and so have to be given."""
+    plain = defaults()
+    return {name: values for name, values in needs.items() if name in plain and plain[name] not in values}
+
+
+def defaults() -> dict[str, Any]:
+    from mindlift.model_utils.config import config
+
+    declared = config.read_schema(config.ROOT / config.DEFAULTS).options.values()
+    return {option.name: option.default for option in declared}
+
+
+def show(args: argparse.Namespace) -> None:
+    from mindlift import models
+    from mindlift.models.weights import files, fit
+
+    path = fetch(args.source)
+    stored = files.read(path)
+    known = fit.recognised(stored, models.weight_maps(), args.ema == "true")
+    source = (
+        f"{known.family} of {known.layout.source}{options(known.needs) and '; needs' + options(known.needs)}"
+        if known
+        else "not known"
+    )
+    head = f"{path}: {stored.form}, {len(stored.tensors)} tensors; source: {source}"
+    print(head, *rows(stored, known, args.ema == "true"), sep="\n", flush=True)
+
+
+def rows(stored: Any, known: Any, average: bool) -> Iterator[str]:
+    """Name, shape, type and what it becomes, in columns."""
+    from mindlift.models.weights import fit
+
+    weights = set(fit.plain_names(stored, average).values())
+    targets = {origin: name for name, origin in known.origins.items()} if known else {}
+    cells = [(name, str(array.shape), stored.type_of(name)) for name, array in stored.tensors.items()]
+    widths = [max(map(len, column)) for column in zip(*cells)]
+    for row in cells:
+        is_left = row[0] not in weights or (known and row[0] in known.unused)
+        unused = "left out" if is_left else "worked into the head" if known else "?"
+        left = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
+        yield f"{left}  -> {targets.get(row[0], unused)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Classifies or segments images that the user names, with a checkpoint or an exported model.
+
+What is a task's own is in a module that has
+- `MEASURE`: what the share of a class is called in tables and files;
+- `check(cfg, images)`: raises ConfigError for what the task can't do;
+- `most_at_once(cfg)`: images per batch unless the user says otherwise, because a recipe's batch is meant for training;
+- `opened(cfg, images, workers)`: the images to read, with `failed` (number -> reason) and `turned` (with EXIF rotation);
+- `writers(cfg, images, names, log)`: where predictions go besides terminal, JSON and CSV;
+- `predictions(cfg, network, images, names, opened)`: one of each image, in order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import mindspore.nn as nn
+
+from mindlift.tasks import network as build, base as task
+from mindlift.tasks.classification import task as classify, predict as predict_classes
+from mindlift.inference import export as exporter
+from mindlift.tasks.segmentation import predict as predict_pixels, task as segment
+from mindlift.model_utils import devices
+from mindlift.runs import provenance
+from mindlift.model_utils.config.config import COMMAND_LINE
+from mindlift.errors import PartialError
+from mindlift.model_utils.staging.named_images import Image
+from mindlift.models import layers
+from mindlift.tasks.prediction_files import CsvFile, JsonFile, Printed
+from mindlift.runs.log import RunLog
+
+KINDS = {classify: predict_classes, segment: predict_pixels}
+
+
+def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | None, workers: int) -> None:
+    """Print and write what is on all images; PartialError, at the end, if some could not be read."""
+    kind = KINDS[task.of(cfg)]
+    kind.check(cfg, images)
+    network = model(cfg) if checkpoint is None else trained(cfg, checkpoint)
+    cfg = cfg.replace(per_batch_size=batch_size(cfg, min(kind.most_at_once(cfg), len(images))))
+    started, failed = time.monotonic(), 0
+    facts = {"net": cfg.net, "weights": str(checkpoint or cfg.model_file)}
+    with contextlib.ExitStack() as stack:
+        log = stack.enter_context(RunLog(None, 0, cfg.progress))
+        writers = [stack.enter_context(writer) for writer in writers_of(cfg, kind, facts, images, names, log)]
+        log.start_bar("predict", "image", len(images))
+        pictures = kind.opened(cfg, images, workers)
+        for prediction in kind.predictions(cfg, network, images, names, pictures):
+            failed += bool(prediction.error)
+            for writer in writers:
+                writer.add(prediction)
+            log.advance()
+        log.end_bar()
+    seconds = time.monotonic() - started
+    what = "1 image" if len(images) == 1 else f"{len(images)} images"
+    print(f"{what} in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling")
+    if pictures.turned:
+        print(
+            f"{pictures.turned} of them have an EXIF rotation, which is not applied: training does not apply it"
+        )
+    if failed:
+        raise PartialError(f"{failed} of {what} could not be read; they are named above")
+
+
+def model(cfg: Any) -> exporter.Exported:
+    return exporter.Exported(provenance.read_model(Path(cfg.model_file)))
+
+
+def trained(cfg: Any, checkpoint: Path) -> nn.Cell:
+    """The network as evaluation runs it."""
+    device = devices.current()
+    network = build.network(cfg, device)
+    exporter.load(cfg, network, checkpoint)
+    inference = build.inference_network(cfg, network, device)
+    layers.refill(inference, network)
+    return inference.set_train(False)
+
+
+def batch_size(cfg: Any, most: int) -> int:
+    """Images per batch; an exported model's is fixed."""
+    if cfg.model_file or cfg.origin("per_batch_size") == COMMAND_LINE:
+        return cfg.per_batch_size
+    return min(cfg.per_batch_size, most)
+
+
+def writers_of(
+    cfg: Any, kind: ModuleType, facts: dict, images: Sequence[Image], names: list[str], log: RunLog
+) -> list[Any]:
+    width = max(len(image.name) for image in images)
+    writers: list[Any] = [Printed(log, width, measure=kind.MEASURE)]
+    writers += [JsonFile(Path(cfg.output_json), facts, kind.MEASURE)] if cfg.output_json else []
+    writers += [CsvFile(Path(cfg.output_csv), kind.MEASURE)] if cfg.output_csv else []
+    return [*writers, *kind.writers(cfg, images, names, log)]

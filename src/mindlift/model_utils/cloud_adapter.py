@@ -1,0 +1,186 @@
+"""The adapter of a job whose data and results are in a bucket.
+
+On every node one rank copies and the others wait at the gate, before anything is connected. The first rank
+of each node publishes. A value that is a local folder already (ModelArts v2, a mount) is used in place.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mindlift.model_utils.config.config import DEFAULTS
+from mindlift.errors import MindLiftError, StageError
+from mindlift.model_utils.inputs import Inputs, Source, main_source
+from mindlift.storage.url import is_remote, join, local_path
+from mindlift.model_utils.staging.node_gate import NodeGate
+from mindlift.model_utils.staging.publisher import Published, Publisher
+from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging.restore import fetch_logs, restore
+from mindlift.runs.paths import RunPaths
+from mindlift.files import append_line
+from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+
+STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
+
+
+@dataclass(frozen=True)
+class Place:
+    """Local folders and limits of this job."""
+
+    ckpt_path: str  # '' unless the user names one
+    keep: int
+    data_url: str
+    publish_timeout_s: float
+    shares_shards: bool
+
+
+class CloudAdapter:
+    """See adapter.py for the contract; `default` makes the data set where no data is named."""
+
+    def __init__(
+        self, inputs: Inputs, ranks: Ranks, place: Place, gate: NodeGate, stager: Stager,
+        default: Callable[[], Path] | None,
+    ):  # fmt: skip
+        self.inputs, self.ranks, self.place, self.gate, self.stager = inputs, ranks, place, gate, stager
+        self.default = default
+        self.done = Published()
+        self.publisher: Publisher | None = None
+
+    def __enter__(self) -> CloudAdapter:
+        return self
+
+    @property
+    def is_copier(self) -> bool:
+        return self.ranks.local_rank == 0
+
+    @property
+    def publishes(self) -> bool:
+        return is_remote(self.inputs.output)
+
+    def stage_in(self) -> Path:
+        """One data set as the folder that holds it; of several the one that --data_url names, or their parent."""
+        sources = self.inputs.data
+        if not sources:
+            if self.default is None:
+                raise StageError("the job names no data: pass --data_url obs://bucket/folder/")
+            return Path(self.gate.run("make the embedded data set", self.embedded))
+        nodes = -(-self.ranks.size // self.ranks.devices_per_node) if self.place.shares_shards else 1
+        folders = [self.folder(source, nodes) for source in sources]
+        chosen = main_source(sources, self.place.data_url)
+        if len(folders) == 1 or chosen:
+            return folders[sources.index(chosen) if chosen else 0]
+        return common_folder(sources, folders)
+
+    def embedded(self) -> str:
+        assert self.default
+        return str(self.default())
+
+    def folder(self, source: Source, nodes: int) -> Path:
+        def work() -> str:
+            return str(self.stager.data(source, self.ranks.node, nodes))
+
+        return Path(self.gate.run(f"copy {source.url}", work))
+
+    def weights(self) -> list[Path]:
+        url = self.inputs.weights
+        if not url:
+            return []
+        found = self.gate.run(f"copy {url}", lambda: [str(path) for path in self.stager.weights(url)])
+        return [Path(path) for path in found]
+
+    def output(self, may_continue: bool, mark: str) -> Path:
+        base = self.local_output()
+        origin = self.inputs.output if self.publishes else self.inputs.resume_url
+        if may_continue and is_remote(origin) and self.ranks.node == 0:
+            self.gate.run(f"look for a run to continue in {origin}", lambda: self.bring(base, mark, origin))
+        return base
+
+    def local_output(self) -> Path:
+        output = self.inputs.output
+        if self.place.ckpt_path or not output:
+            return Path(self.place.ckpt_path or "output/")
+        if not self.publishes:
+            return Path(local_path(output))
+        return Path(self.inputs.output_path or self.stager.place("output", Source(output)))
+
+    def bring(self, base: Path, mark: str, origin: str) -> str:
+        """The newest unfinished run of these settings in the bucket, unless it is further here.
+
+        Where the platform moves the results, the job may have no access to the bucket: it starts anew then.
+        """
+        try:
+            root, self.done = restore(base, origin, mark, self.stager.say)
+        except MindLiftError as err:
+            if self.publishes:
+                raise
+            self.stager.say(f"warning: can't look for a run to continue in {origin}: {err}")
+            return ""
+        return str(root or "")
+
+    def follow(self, root: Path) -> None:
+        if not self.publishes or not self.is_copier:
+            return
+        url = join(self.inputs.output, root.name)
+        is_main = self.ranks.rank == 0
+        if is_main:
+            for record in self.stager.staged:
+                append_line(RunPaths(root).transfers, record)
+        else:
+            fetch_logs(root, url)
+        self.publisher = Publisher(root, url, is_main, self.place.keep, self.done, self.stager.say)
+
+    def publish(self, file: Path) -> None:
+        if self.publisher:
+            self.publisher.notify()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
+    ) -> None:
+        if self.publisher is None:
+            return
+        stopped = kind is not None and issubclass(kind, (InterruptedError, KeyboardInterrupt))
+        problem = self.publisher.close(STOP_GRACE_S if stopped else self.place.publish_timeout_s)
+        if problem is None:
+            return
+        text = (
+            f"not everything is published to {self.publisher.url}: {problem}; it is in {self.publisher.root}"
+        )
+        if kind is None:
+            raise StageError(text) from problem
+        print(f"warning: {text}", file=sys.stderr)
+
+
+def common_folder(sources: tuple[Source, ...], folders: list[Path]) -> Path:
+    """The folder around several data sets."""
+    parents = {folder.parent for folder in folders}
+    if len(parents) == 1:
+        return parents.pop()
+    names = ", ".join(source.name or source.url for source in sources)
+    raise StageError(f"several data sets were selected ({names}); name the one to read with --data_url")
+
+
+def read_say(ranks: Ranks) -> Callable[[str], None]:
+    """Lines of the first rank of each node on stdout, nothing from the others."""
+    if ranks.local_rank:
+        return lambda line: None
+    return lambda line: print(line, flush=True)
+
+
+def make(
+    cfg: Any, inputs: Inputs, ranks: Ranks, token: str, default: Callable[[], Path] | None
+) -> CloudAdapter:
+    """The adapter of a job with this configuration; `token` names this job and attempt."""
+    say, cache = read_say(ranks), cache_folder(cfg.cache_path)
+    peers = min(ranks.devices_per_node, ranks.size)
+    gate = NodeGate(
+        cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
+    )
+    place = Place(
+        "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path, cfg.keep_checkpoint_max, cfg.data_url,
+        cfg.publish_timeout, cfg.stage_mode == "node_shards",
+    )  # fmt: skip
+    return CloudAdapter(inputs, ranks, place, gate, Stager(cache, say, cfg.progress), default)

@@ -1,0 +1,292 @@
+"""The configuration of a run: default_config.yaml < recipe < platform arguments < command line.
+
+Strict, frozen, resolved once. Whatever is wrong is a ConfigError of one line that names the place, the
+option, the value and what is allowed. Nothing here imports mindspore.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+from typing import Any
+
+from mindlift.model_utils.config import programs
+from mindlift.runs import provenance
+from mindlift.model_utils.config.command_line import COMMAND_LINE, Argument, Line, arguments, read_line, words_and_inputs
+from mindlift.model_utils.config.help import help_text
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, show
+from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
+from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULTS = "default_config.yaml"
+PLATFORM, REPLACED = "platform", "replaced"
+
+
+class Config:
+    """Every option as an attribute; frozen, picklable, equal when the values are equal.
+
+    `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`; `inputs` the words without a
+    flag, for programs that take some.
+    """
+
+    _schema: Schema
+    _values: dict[str, Value]
+    _origins: dict[str, str]
+    extra: tuple[str, ...]
+    inputs: tuple[str, ...]
+
+    def __init__(
+        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = (),
+        inputs: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra, inputs=inputs)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name not in self._values:
+            near = "" if name.startswith("_") else nearest(name, self._values)
+            raise AttributeError(f"no option '{name}'{near}")
+        return self._values[name]
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise FrozenInstanceError(f"the configuration is frozen; use cfg.replace({name}=...)")
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"the configuration is frozen; {name} can't be deleted")
+
+    def __eq__(self, other: object) -> bool:
+        return self._values == other._values if isinstance(other, Config) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __repr__(self) -> str:
+        changed = (name for name, origin in self._origins.items() if origin != DEFAULTS)
+        return f"Config({', '.join(f'{name}={self._values[name]!r}' for name in changed)})"
+
+    def origin(self, name: str) -> str:
+        """Where a value is from: default_config.yaml, a recipe's file name, platform, command line, replaced."""
+        if name not in self._origins:
+            raise ConfigError(f"no option '{name}'{nearest(name, self._origins)}")
+        return self._origins[name]
+
+    def default(self, name: str) -> Value:
+        """What default_config.yaml gives an option."""
+        return self._schema.options[name].default
+
+    def option(self, name: str) -> Option:
+        """How an option is declared."""
+        return self._schema.options[name]
+
+    def to_dict(self) -> dict[str, Value]:
+        """All values by name; changing the dict does not change the configuration."""
+        return dict(self._values)
+
+    def to_yaml(self, origins: bool = False) -> str:
+        """All values below their groups, as --config_path reads them back."""
+        lines = []
+        for group, options in self._schema.groups.items():
+            lines.append(f"{group}:")
+            for option in options:
+                comment = f"  # from {self._origins[option.name]}" if origins else ""
+                lines.append(f"  {option.name}: {as_yaml(self._values[option.name])}{comment}")
+        return "\n".join(lines) + "\n"
+
+    def replace(self, **changes: Any) -> Config:
+        """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
+        layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
+        origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}
+        return Config(self._schema, {**self._values, **layer}, origins, self.extra, self.inputs)
+
+
+def load(
+    argv: Sequence[str] | None = None, *, root: Path = ROOT, in_cloud: bool = False, prog: str = "train.py"
+) -> Config:
+    """The configuration of one process; `--help` and `--print_config` print and raise SystemExit(0).
+
+    `argv` without the program's name, None for sys.argv[1:]; `root` holds default_config.yaml and
+    src/mindlift/models. In a cloud job unknown arguments are a warning, and of repeated platform arguments the
+    first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
+    """
+    schema = read_schema(root / DEFAULTS)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if programs.takes_inputs(prog):
+        words, inputs = words_and_inputs(given, schema)
+    else:
+        words, inputs = list(arguments(given)), []
+    if any(word.key in ("h", "help") for word in words):
+        cfg, about = defaults_for(schema, root, words)
+        print(help_text(schema, cfg.to_dict(), about, prog), end="")
+        raise SystemExit(0)
+    line = read_line(words, schema, in_cloud)
+    line.inputs = inputs
+    check_use(line, schema, prog)
+    cfg = resolve(schema, root, line, prog)
+    if line.extra:
+        print(f"warning: ignored unknown arguments {one_line(' '.join(line.shown))}", file=sys.stderr)
+    if line.prints_config:
+        print(cfg.to_yaml(origins=True), end="")
+        raise SystemExit(0)
+    return cfg
+
+
+def check_use(line: Line, schema: Schema, prog: str) -> None:
+    """ConfigError for an option that `prog` would not look at, and for an exported model in place of a network's name."""
+    for item in line.given:
+        option = schema.names[item.key]
+        if option.name == "net" and str(item.raw).endswith(provenance.MODEL_SUFFIX):
+            raise ConfigError(
+                f"{COMMAND_LINE}: --{item.key} {item.raw}: --{item.key} is the name of a network; predict.py takes an"
+                f" exported model as --model_file {item.raw}"
+            )
+        if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
+            raise ConfigError(
+                f"{COMMAND_LINE}: {prog} has no use for --{item.key}; leave it out (see --help)"
+            )
+
+
+def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> Config:
+    """Lay the recipe, or for inference what the weights were made with, and the command line over the defaults."""
+    typed = merge(schema, line.given)
+    values = {name: option.default for name, option in schema.options.items()}
+    origins = dict.fromkeys(values, DEFAULTS)
+    place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
+    values.update(recipe)
+    origins.update(dict.fromkeys(recipe, place))
+    planned = values.get("image_size")
+    for name, value in typed.items():
+        by_platform = line.in_cloud and is_platform(schema.options[name])
+        values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
+    settle_sizes(values, origins, planned)
+    return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
+
+
+def settle_sizes(values: dict[str, Value], origins: dict[str, str], planned: Value) -> None:
+    """Put height and width into image_size; a size that is not the recipe's, `planned`, is also the evaluation's."""
+    size, given = values.get("image_size"), [values.get(name) for name in ("height", "width")]
+    if any(given) and isinstance(size, tuple):
+        wanted = tuple(side or old for side, old in zip(given, size))
+        if wanted != size and origins["image_size"] == COMMAND_LINE:
+            raise ConfigError(
+                f"--image_size {size[0]},{size[1]} contradicts --height and --width; give one of them"
+            )
+        values["image_size"], origins["image_size"] = wanted, "height and width"
+    typed = [name for name in ("image_size", "height", "width") if origins.get(name) == COMMAND_LINE]
+    if (
+        typed
+        and values.get("image_size") != planned
+        and origins.get("eval_image_size") not in (None, DEFAULTS, COMMAND_LINE)
+    ):
+        values["eval_image_size"], origins["eval_image_size"] = None, f"--{typed[0]}"
+
+
+def base_of(
+    schema: Schema, root: Path, wanted: dict[str, Value], typed: dict[str, Value], prog: str
+) -> tuple[str, dict[str, Value]]:
+    """What the command line is laid over, and the name of its place."""
+    if prog in programs.INFERENCE and not wanted["config_path"]:
+        known = provenance.find(wanted)
+        if isinstance(known, provenance.Model):
+            return str(known.side_file), options_of_model(schema, known, typed)
+        if isinstance(known, provenance.Run):
+            return str(known.config), options_of_run(schema, known)
+        if wanted["pretrained"] and "net" not in typed:
+            raise ConfigError(
+                f"{wanted['pretrained']} does not say which network it is of; name it with --net, and its data set"
+                " with --dataset"
+            )
+        wanted = {**wanted, "dataset": dataset_for(root, wanted, typed)}
+    path = choose_recipe(root, wanted)
+    recipe = merge(schema, read_recipe(path, schema))
+    if not wanted["config_path"]:
+        check_pair(path, recipe, wanted)
+    return path.name, recipe
+
+
+def options_of_run(schema: Schema, run: provenance.Run) -> dict[str, Value]:
+    """What a run's configuration says of its weights."""
+    found = merge(schema, read_recipe(run.config, schema))
+    return {name: value for name, value in found.items() if programs.belongs_to_weights(schema.options[name])}
+
+
+def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, Value]) -> dict[str, Value]:
+    """What a model was exported with; ConfigError if the command line contradicts it."""
+    side = model.side_file
+    found = merge(schema, [Given(key, raw, side.name) for key, raw in model.facts["options"].items()])
+    found["per_batch_size"] = model.shape[0]
+    for name in found.keys() & typed.keys():
+        if programs.is_fixed_in_models(schema.options[name]) and found[name] != typed[name]:
+            raise ConfigError(
+                f"--{name} {as_yaml(typed[name])}: {model.path} was exported with"
+                f" {as_yaml(found[name])}; leave it out, or export again"
+            )
+    return found
+
+
+def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
+    """Checked values by option name; ConfigError for unknown names and for two names that disagree."""
+    layer: dict[str, Value] = {}
+    firsts: dict[str, Given] = {}
+    for item in given:
+        option = schema.names.get(item.key)
+        if option is None:
+            raise ConfigError(f"{item.place}: unknown option {show(item.key)}{hint(item.key, schema)}")
+        value = option.parse(item.raw, item.place, item.key, text=item.text)
+        first = firsts.setdefault(option.name, item)
+        if first is not item and layer[option.name] != value:
+            differ = f"are one option but differ: {show(first.raw)}, {show(item.raw)}"
+            raise ConfigError(
+                f"{item.place}: '{first.key}' and '{item.key}' {differ}; give only '{option.name}'"
+            )
+        layer[option.name] = value
+    return layer
+
+
+def read_schema(path: Path) -> Schema:
+    """The declarations of default_config.yaml, checked; ConfigError names the line of a faulty one."""
+    root = read_yaml(path)
+    if root is None:
+        raise ConfigError(f"{path.name}:1: declares no options")
+    groups = pairs(root, path.name)
+    options = [
+        declare(name, group, entry, at)
+        for group, _, node in groups
+        for name, at, entry in pairs(node, path.name)
+    ]
+    return checked_names(Schema(options), options, [group for group, _, _ in groups])
+
+
+def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[str]) -> Schema:
+    """`schema` if each spelling has one meaning, else ConfigError."""
+    attributes = [name for name in dir(Config) if not name.startswith("_")]
+    taken = {**dict.fromkeys(attributes, "an attribute of Config"), "extra": "an attribute of Config"}
+    taken.update({**dict.fromkeys(SWITCHES, "a switch"), **dict.fromkeys(groups, "a group")})
+    for option in options:
+        for word in (option.name, *option.aliases):
+            if taken.get(word) == "a group" and word != option.name:
+                continue  # in a file the word opens the group, on a command line there are none
+            if taken.get(word) == option.name == word:
+                raise ConfigError(f"{DEFAULTS}: option '{word}' is declared twice")
+            if word in taken:
+                raise ConfigError(f"{DEFAULTS}: '{word}' names both {taken[word]} and {option.name}")
+            taken[word] = option.name
+    for needed in ("net", "dataset", "config_path"):
+        if needed not in schema.options:
+            raise ConfigError(f"{DEFAULTS}: option '{needed}' is missing; it chooses the recipe")
+    return schema
+
+
+def defaults_for(schema: Schema, root: Path, words: Sequence[Argument]) -> tuple[Config, str]:
+    """What a run of the chosen recipe would use, and a sentence on it; the plain defaults if there is none."""
+    chooses = [word for word in words if word.key in ("net", "dataset", "config_path")]
+    try:
+        cfg = resolve(schema, root, read_line(chooses, schema, False))
+    except ConfigError as err:
+        values = {name: option.default for name, option in schema.options.items()}
+        cfg = Config(schema, values, dict.fromkeys(values, DEFAULTS))
+        return cfg, f"Defaults in brackets are those of {DEFAULTS}, because {' '.join(str(err).split())}."
+    about = f"Defaults in brackets are those of {cfg.net} on {cfg.dataset}"
+    return cfg, f"{about}; --print_config shows where each comes from."

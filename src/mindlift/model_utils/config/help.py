@@ -1,0 +1,84 @@
+"""The text of --help."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Mapping
+
+from mindlift.model_utils.config import programs
+from mindlift.model_utils.config.options import Option, Value, as_yaml
+from mindlift.model_utils.config.schema import SWITCHES, Schema
+
+# Tests read them as the programs do.
+EXAMPLES = {
+    "train.py": (
+        "python train.py",
+        "python train.py --net densenet100 --dataset cifar10 --data_dir cifar-10-batches-bin",
+        "python train.py --net resnet50 --dataset imagenet --data_dir DIR --pretrained resnet50.safetensors",
+        "python train.py --enable_modelarts True --data_url obs://bucket/data/ --train_url obs://bucket/run1/",
+    ),
+    "eval.py": (
+        "python eval.py",
+        "python eval.py --net densenet121 --dataset imagenet --data_dir DIR --pretrained RUN",
+        "python eval.py --net inception_v4 --dataset imagenet --data_dir DIR --pretrained RUN --crops 144",
+    ),
+    "export.py": (
+        "python export.py --ckpt_file RUN",
+        "python export.py --net densenet121 --ckpt_file FILE.ckpt --file_name NAME --file_format ONNX",
+    ),
+    "predict.py": (
+        "python predict.py --ckpt_file RUN IMAGE_OR_FOLDER",
+        "python predict.py --ckpt_file RUN IMAGE_OR_FOLDER --output_csv FILE.csv --contact_sheet FILE.png",
+        "python predict.py --model_file NAME.mindir IMAGE_OR_FOLDER",
+    ),
+}  # fmt: skip
+
+
+def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: str) -> str:
+    """The options of `prog` by group, wrapped to the terminal, with these defaults; `about` says whose they are."""
+    width = max(40, shutil.get_terminal_size().columns)
+    words = " IMAGE ..." if programs.takes_inputs(prog) else ""
+    lines = [f"usage: {prog} [--option value ...]{words}", ""]
+    lines += textwrap.wrap(about, width, break_on_hyphens=False)
+    for group, options in schema.groups.items():
+        used = [option for option in options if programs.has_use(prog, option)]
+        lines += ["", f"{group}:"] if used else []
+        for option in used:
+            lines += help_lines(option, f"[{as_yaml(defaults[option.name])}]", width)
+    lines.append("")
+    for name in ("help", "print_config"):
+        lines += help_lines(Option(name, "", "bool", False, SWITCHES[name]), "", width)
+    lines += [
+        "",
+        "examples:",
+        *(line for example in EXAMPLES[prog] for line in command_lines(example, width)),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def command_lines(command: str, width: int) -> list[str]:
+    """A command as it can be pasted, continued by backslashes where the terminal ends."""
+    lines = textwrap.wrap(
+        command, width - 4, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
+    )
+    return [f"  {line} \\" for line in lines[:-1]] + [f"  {lines[-1]}"]
+
+
+def help_lines(option: Option, default: str, width: int) -> list[str]:
+    """`--name  help [default]; choices: ...; also: ...`, wrapped."""
+    text = f"{option.help} {default}".rstrip()
+    if option.choices:
+        text += f"; choices: {', '.join(str(choice) for choice in option.choices)}"
+    if option.aliases:
+        text += f"; also: {', '.join(f'--{alias}' for alias in option.aliases)}"
+    indent = min(28, width // 3)
+    first = f"  --{option.name}"
+    if len(first) + 1 > indent:
+        head, start = [first], " " * indent
+    else:
+        head, start = [], first.ljust(indent)
+    rest = " " * indent
+    return head + textwrap.wrap(
+        text, width, initial_indent=start, subsequent_indent=rest, break_on_hyphens=False
+    )

@@ -1,0 +1,100 @@
+"""Recipes: which there are, which one a network and a data set choose, and what is in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config.options import Value, nearest, one_line, pairs, plain, show
+from mindlift.model_utils.config.schema import Given, Schema
+
+
+def recipe_files(root: Path) -> list[Path]:
+    return sorted(root.glob("src/mindlift/models/*/recipes/*_*.yaml"))
+
+
+def recipes(root: Path) -> dict[tuple[str, str], Path]:
+    """(net, dataset) -> recipe file, from the names of the files; a data set's name has no underscore."""
+    split = ((path.stem.rpartition("_"), path) for path in recipe_files(root))
+    return {(net, dataset): path for (net, _, dataset), path in split}
+
+
+def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
+    """The file of --config_path (from the working directory, else from `root`), or that of net and dataset."""
+    if wanted["config_path"]:
+        path = Path(str(wanted["config_path"]))
+        return root / path if not path.exists() and (root / path).exists() else path
+    net, dataset = str(wanted["net"]), str(wanted["dataset"])
+    matches = [path for path in recipe_files(root) if path.stem == f"{net}_{dataset}"]
+    if len(matches) > 1:
+        both = " and ".join(str(path.relative_to(root)) for path in matches)
+        raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
+    return matches[0] if matches else refuse_pair(net, dataset, sorted(recipes(root)))
+
+
+def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -> Value:
+    """The data set of a network that has recipes for one only, unless the command line names one."""
+    there = [dataset for net, dataset in recipes(root) if net == wanted["net"]]
+    return there[0] if len(there) == 1 and "dataset" not in typed else wanted["dataset"]
+
+
+def refuse_pair(net: str, dataset: str, known: Sequence[tuple[str, str]]) -> NoReturn:
+    """ConfigError that names the known nets, or this net's data sets and all pairs."""
+    nets = sorted({name for name, _ in known})
+    if net not in nets:
+        near = nearest(net, nets)
+        raise ConfigError(f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}")
+    there = " or ".join(data for name, data in known if name == net)
+    every = ", ".join(" ".join(pair) for pair in known)
+    raise ConfigError(
+        f"no recipe for net '{net}' on dataset '{dataset}'; there is --dataset {there}, or name a file with "
+        f"--config_path; all recipes: {every}"
+    )
+
+
+def check_pair(path: Path, recipe: dict[str, Value], wanted: dict[str, Value]) -> None:
+    """ConfigError if a recipe that was found by its name is for something else."""
+    for name in ("net", "dataset"):
+        if recipe.get(name, wanted[name]) != wanted[name]:
+            raise ConfigError(f"{path.name}: {name} {show(recipe[name])} contradicts the file's name")
+    if recipe.get("config_path"):
+        raise ConfigError(f"{path.name}: config_path belongs on the command line, not into a recipe")
+
+
+def read_recipe(path: Path, schema: Schema) -> list[Given]:
+    """The entries of a recipe, flat or below group names; a name may come once."""
+    root = read_yaml(path)
+    found: list[Given] = []
+    for key, place, node in pairs(root, path.name) if root else ():
+        if key not in schema.groups:
+            found.append(Given(key, plain(node), place))
+        elif plain(node) is not None:  # a group whose lines are all comments is null
+            found += [Given(inner, plain(value), at) for inner, at, value in pairs(node, path.name)]
+    places: dict[str, str] = {}
+    for item in found:
+        if item.key in places:
+            raise ConfigError(f"{item.place}: {show(item.key)} is given twice, first in {places[item.key]}")
+        places[item.key] = item.place
+    return found
+
+
+def read_yaml(path: Path) -> yaml.Node | None:
+    """The root node of a YAML file, None if it is empty; ConfigError in one line if it can't be read."""
+    try:
+        return yaml.compose(path.read_bytes().decode("utf-8-sig"), yaml.SafeLoader)
+    except OSError as err:
+        raise ConfigError(f"can't read configuration {one_line(path)}: {err.strerror or err}") from err
+    except UnicodeDecodeError as err:
+        raise ConfigError(
+            f"can't read configuration {one_line(path)}: not UTF-8 text (byte {err.start})"
+        ) from err
+    except yaml.MarkedYAMLError as err:
+        line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""
+        problem = " ".join(str(err.problem or err.context).split())
+        raise ConfigError(f"{path.name}{line}: not valid YAML: {problem}") from err
+    except (yaml.YAMLError, RecursionError, ValueError) as err:
+        raise ConfigError(f"{path.name}: not valid YAML: {str(err).splitlines()[0]}") from err

@@ -1,0 +1,54 @@
+"""The options of a configuration as a whole: their names, groups and what was given for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mindlift.model_utils.config.options import Option, nearest
+
+SWITCHES = {
+    "h": "help",
+    "help": "print this help, with the defaults of the chosen recipe, and exit",
+    "print_config": "print every value with its origin and exit",
+}
+
+
+class Schema:
+    """The options that default_config.yaml declares, in its order."""
+
+    def __init__(self, options: Iterable[Option] = ()) -> None:
+        self.options: dict[str, Option] = {}
+        self.names: dict[str, Option] = {}
+        for option in options:
+            self.options[option.name] = option
+            self.names.update(dict.fromkeys((option.name, *option.aliases), option))
+
+    @property
+    def groups(self) -> dict[str, list[Option]]:
+        found: dict[str, list[Option]] = {}
+        for option in self.options.values():
+            found.setdefault(option.group, []).append(option)
+        return found
+
+
+def is_platform(option: Option) -> bool:
+    """Whether clouds pass this option by themselves."""
+    return option.platform or option.name == "device_target"
+
+
+@dataclass(frozen=True)
+class Given:
+    """One value as somebody wrote it: `key` as spelled, `place` for errors, `text` if from a command line."""
+
+    key: str
+    raw: Any
+    place: str
+    text: bool = False
+
+
+def hint(key: str, schema: Schema, prefix: str = "") -> str:
+    """What an unknown key may have meant, or where all names are listed."""
+    names = [*schema.names, *(SWITCHES if prefix else ())]
+    return nearest(key, names, prefix) or "; --help lists all options"

@@ -1,0 +1,354 @@
+"""Where does this process run: ranks, device, threads, and the connection to its peers.
+
+Importing this module neither imports mindspore nor does any work. Order in a program:
+`read_ranks` -> `check_ranks` -> `choose_device` -> `prepare_environment` (before mindspore is imported)
+-> `connect` -> `agree` where rank 0 decides for all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import re
+import sys
+import tempfile
+import time
+from collections.abc import Callable, MutableMapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mindlift.model_utils import devices
+from mindlift.errors import DeviceError, PeerError, RankError
+from mindlift.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
+
+__all__ = [
+    "Ranks",
+    "agree",
+    "check_ranks",
+    "choose_device",
+    "connect",
+    "cpus_per_rank",
+    "in_cloud_job",
+    "installed_version",
+    "leave",
+    "prepare_environment",
+    "read_ranks",
+    "serve_scheduler",
+]
+
+LAUNCHER = "MINDLIFT_LAUNCHER"  # of the ranks of the launch scripts and of rehearsals: their number, a colon, an empty folder
+LEAVING_S = 60.0
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_SLOW_ONEDNN_FROM = (2, 9)  # ships oneDNN 3.10: reference convolutions on AVX-512 CPUs, 30-80 times too slow
+
+
+def prepare_environment(
+    ranks: Ranks,
+    env: MutableMapping[str, str] | None = None,
+    cpu_flags: frozenset[str] | None = None,
+    mindspore_version: str | None = None,
+    threads: int | None = None,
+    target: str = devices.CPU,
+) -> None:
+    """Set what mindspore reads once, at import. Call it before the first `import mindspore`.
+
+    `target` is the device that `connect` will be called with. Values that the user has set stay, unless `threads`
+    says otherwise. In msrun's scheduler process this
+    call does not return: it serves the cluster until the job ends (see `serve_scheduler`).
+    """
+    env = os.environ if env is None else env
+    if "ONEDNN_MAX_CPU_ISA" not in env:
+        version = installed_version() if mindspore_version is None else mindspore_version
+        flags = _cpu_flags() if cpu_flags is None else cpu_flags
+        if _major_minor(version) >= _SLOW_ONEDNN_FROM and "avx512f" in flags:
+            env["ONEDNN_MAX_CPU_ISA"] = "AVX2"
+    share = cpus_per_rank(ranks) if threads is None else threads
+    for name in THREAD_VARIABLES:
+        # importing mindspore sets OMP_NUM_THREADS=1, and msrun hands that on: not a choice of the user's
+        inherited = ranks.source == "msrun" and name == "OMP_NUM_THREADS" and env.get(name) == "1"
+        if threads is not None or inherited or not env.get(name):
+            env[name] = str(share)
+    if ranks.source == "rank_table" and ranks.peers_at:
+        meet_on_cpus(ranks, env)
+    if ranks.size > 1:
+        wait_longer(ranks, env, devices.of(target).peer_timeouts)
+    # a compile cache (src/mindlift/training/compile_cache.py) that is empty, or used, is no warning
+    env.setdefault("MS_SUBMODULE_LOG_v", "{PIPELINE:3}")
+    # where a graph that does not compile is written; without it, below the current folder
+    env.setdefault("MS_OM_PATH", os.path.join(tempfile.gettempdir(), f"mindlift-{os.getuid()}"))
+    if ranks.is_scheduler:
+        serve_scheduler(ranks)
+
+
+def wait_longer(ranks: Ranks, env: MutableMapping[str, str], timeouts: Sequence[tuple[str, str]]) -> None:
+    """Set the variables among `timeouts` (name, seconds) that the user has not, and say so on rank 0."""
+    unset = [(name, seconds) for name, seconds in timeouts if not env.get(name)]
+    env.update(unset)
+    if unset and ranks.is_main:
+        shown = ", ".join(f"{name}={seconds}" for name, seconds in unset)
+        print(
+            f"ranks wait for each other as long as {shown} (seconds); set them to change that",
+            file=sys.stderr,
+        )
+
+
+def meet_on_cpus(ranks: Ranks, env: MutableMapping[str, str]) -> None:
+    """The ranks of a rank table find each other through a scheduler: rehearsals have no cards with addresses."""
+    host, _, port = ranks.peers_at.rpartition(":")
+    env.update(
+        MS_ROLE="MS_WORKER", MS_WORKER_NUM=str(ranks.size), MS_NODE_ID=str(ranks.rank), MS_SCHED_HOST=host,
+        MS_SCHED_PORT=port,
+    )  # fmt: skip
+
+
+def cpus_per_rank(ranks: Ranks) -> int:
+    """This rank's fair share of the CPUs that the process may use, at least 1."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, usable // ranks.devices_per_node)
+
+
+def choose_device(
+    target: str,
+    dev: Path = Path("/dev"),
+    plugins: Path | None = None,
+    version: str | None = None,
+    has_cuda: Callable[[], bool] | None = None,
+) -> str:
+    """The device for --device_target: Ascend, GPU or CPU; DeviceError if it can't work here.
+
+    Looks at files only, so that the answer comes before mindspore is imported. `plugins` is the folder
+    with the plugins of the installed build.
+    """
+    has_ascend = any(dev.glob("davinci[0-9]*"))
+    if target == "auto":
+        return "Ascend" if has_ascend else "CPU"
+    if target not in ("Ascend", "GPU", "CPU"):
+        raise DeviceError(f"--device_target {target}: expected auto, Ascend, GPU or CPU")
+    if target == "Ascend" and not has_ascend:
+        raise DeviceError(
+            f"--device_target Ascend, but this machine has no {dev}/davinci0: run it on an Ascend machine "
+            "(in a container, pass the device on), or use --device_target CPU"
+        )
+    if target == "GPU":
+        _check_gpu(
+            _plugin_folder() if plugins is None else plugins,
+            version or installed_version(),
+            has_cuda or _has_cuda,
+        )
+    return target
+
+
+def connect(ranks: Ranks, device_target: str, threads: int | None = None) -> None:
+    """Set mindspore's context and, with several ranks, join them for data-parallel training.
+
+    DeviceError if the device does not start, PeerError if the peers can't be reached, RankError if
+    mindspore counts the ranks in another way than `ranks`.
+    """
+    if ranks.is_scheduler:
+        serve_scheduler(ranks)
+    _set_context(device_target, ranks.device, cpus_per_rank(ranks) if threads is None else threads)
+    if ranks.size == 1:
+        return
+    if ranks.is_main and ranks.split_rings and devices.current().has_rings:
+        print(f"warning: {ranks.split_rings}", file=sys.stderr)  # HCCL's own error names no card
+    import mindspore as ms
+    from mindspore.communication import get_group_size, get_rank
+
+    _join(ranks)
+    rank, size = get_rank(), get_group_size()
+    if (rank, size) != (ranks.rank, ranks.size):
+        raise RankError(
+            f"the launcher ({ranks.source}) says rank {ranks.rank} of {ranks.size}, but mindspore "
+            f"says rank {rank} of {size}: unset rank variables that an earlier job left behind"
+        )
+    ms.set_auto_parallel_context(parallel_mode="data_parallel", gradients_mean=True, device_num=size)
+
+
+def serve_scheduler(ranks: Ranks) -> None:
+    """Be the scheduler of an msrun cluster until its workers are done; ends the process.
+
+    msrun starts the user's script once more for this. It must not train, copy data or write logs.
+    """
+    _set_context("CPU", 0, 1)
+    _join(ranks)  # mindspore itself ends the process when the workers have left
+    raise SystemExit(0)
+
+
+def leave(code: int) -> None:
+    """End the process with `code` when all work is done and on disk.
+
+    Under the project's launch scripts, which end the scheduler themselves, without signing off there:
+    mindspore's sign-off crashes now and then (SIGSEGV in its RECV_EVENT_LOOP thread, seen with 2.8.0 in 3
+    of 69 jobs on a loaded machine), and a finished job would count as failed. Ranks that have not failed go
+    together.
+    """
+    size, _, folder = os.environ.get(LAUNCHER, "").partition(":")
+    if not folder:
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if code == 0 or code > 128:
+        await_others(Path(folder), int(size), LEAVING_S)
+    os._exit(code)
+
+
+def await_others(folder: Path, size: int, patience_s: float) -> None:
+    """Until all `size` ranks have called this, `patience_s` are over, or the launcher has removed `folder`.
+
+    A rank that sends in the CPU's all-reduce waits for an answer that another thread of its peer gives. A peer that has
+    returned from the same all-reduce may not have given it yet; if it ended then, the sender would wait until the
+    scheduler calls the peer lost, and fail.
+    """
+    deadline = time.monotonic() + patience_s
+    with contextlib.suppress(FileNotFoundError):
+        (folder / str(os.getpid())).touch()
+        while len(os.listdir(folder)) < size and time.monotonic() < deadline:
+            time.sleep(0.02)
+
+
+def agree(ranks: Ranks, values: Sequence[int]) -> list[int]:
+    """Rank 0's integers, on every rank. All ranks must pass the same number of them, after `connect`."""
+    numbers = [int(value) for value in values]
+    wrong = [number for number in numbers if not -(2**31) <= number < 2**31]
+    if wrong:
+        raise ValueError(f"agree carries 32-bit integers, got {wrong[0]}")
+    if ranks.size == 1 or not numbers:
+        return numbers
+    import mindspore as ms
+
+    # AllReduce on a CPU knows floats only: 16-bit halves are exact in float32, and the others add zeros
+    halves = [float(half) for number in numbers for half in (number >> 16 & 0xFFFF, number & 0xFFFF)]
+    tensor = ms.Tensor(halves if ranks.is_main else [0.0] * len(halves), ms.float32)
+    summed = [int(half) for half in _sum_cell()(tensor).asnumpy()]
+    joined = [summed[i] << 16 | summed[i + 1] for i in range(0, len(summed), 2)]
+    return [number - 2**32 if number >= 2**31 else number for number in joined]
+
+
+def _sum_cell() -> Any:
+    from mindspore import nn, ops
+
+    class Sum(nn.Cell):  # type: ignore[misc, name-defined, unused-ignore]
+        def __init__(self) -> None:
+            super().__init__()
+            self.all_reduce = ops.AllReduce(ops.ReduceOp.SUM)
+
+        def construct(self, x: Any) -> Any:
+            return self.all_reduce(x)
+
+    return Sum()
+
+
+def _set_context(device_target: str, device_id: int, threads: int) -> None:
+    """The one place that knows old and new ways: `set_device` is newer than 2.0, the rest is in 2.0-2.10."""
+    import mindspore as ms
+
+    has_number = device_target in ("Ascend", "GPU")
+    try:
+        if hasattr(ms, "set_device"):
+            ms.set_device(device_target, *([device_id] if has_number else []))
+        else:
+            ms.set_context(device_target=device_target, **({"device_id": device_id} if has_number else {}))
+        ms.set_context(mode=ms.GRAPH_MODE)
+    except (RuntimeError, ValueError) as err:
+        raise DeviceError(
+            f"mindspore {ms.__version__} can't use {device_target} device {device_id}: {_first_line(err)}; "
+            "check the driver, or use --device_target CPU"
+        ) from err
+    _set_precision(ms, devices.current().precision_mode)
+    _limit_threads(ms, threads)
+
+
+def _set_precision(ms: Any, mode: str) -> None:
+    """Choose the precision of float32 operators, which must happen before the first graph is compiled."""
+    if not mode:
+        return
+    op_precision = getattr(getattr(getattr(ms, "device_context", None), "ascend", None), "op_precision", None)
+    if op_precision is not None:  # 2.5 and later
+        op_precision.precision_mode(mode)
+        return
+    # versions before 2.2 need not know the keyword, and have no other way to say this: their own choice stays
+    with contextlib.suppress(ValueError):
+        ms.set_context(ascend_config={"precision_mode": mode})
+
+
+def _limit_threads(ms: Any, threads: int) -> None:
+    """Bound mindspore's pool of kernel threads, which is as large as the machine otherwise."""
+    op_tuning = getattr(getattr(getattr(ms, "device_context", None), "cpu", None), "op_tuning", None)
+    # the first way (2.6 and later) may be used once in a process, and builds without the second keep their default
+    with contextlib.suppress(RuntimeError, ValueError):
+        if op_tuning is not None:
+            op_tuning.threads_num(threads)
+        else:
+            ms.set_context(runtime_num_threads=threads)
+
+
+def _join(ranks: Ranks) -> None:
+    from mindspore.communication import init
+
+    try:
+        init()
+    except (RuntimeError, ValueError) as err:
+        at = f" at {ranks.peers_at}" if ranks.peers_at else ""
+        who = "the scheduler" if ranks.is_scheduler else f"rank {ranks.rank} of {ranks.size}"
+        raise PeerError(
+            f"{who} could not join the other ranks{at} ({ranks.source}): {_first_line(err)}; "
+            "look whether all ranks were started and whether another job has taken the port, then start again"
+        ) from err
+
+
+def _check_gpu(plugins: Path, version: str, has_cuda: Callable[[], bool]) -> None:
+    if not any(plugins.glob("libmindspore_gpu*")):
+        raise DeviceError(
+            f"--device_target GPU, but mindspore {version or '(not installed)'} here has no GPU plugin: "
+            "install a build with CUDA, or use --device_target CPU"
+        )
+    if not has_cuda():
+        raise DeviceError(
+            f"--device_target GPU, but libcuda.so.1 does not load: this machine (or container) has no "
+            f"NVIDIA driver for mindspore {version}; install it, or use --device_target CPU"
+        )
+
+
+def _plugin_folder() -> Path:
+    spec = importlib.util.find_spec("mindspore")
+    return Path(spec.origin or "").parent / "lib" / "plugin" if spec else Path("nowhere")
+
+
+def _has_cuda() -> bool:
+    try:
+        ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return False
+    return True
+
+
+def installed_version() -> str:
+    """Of MindSpore, by its package's metadata; '' if it is not installed."""
+    for name in ("mindspore", "mindspore-ascend", "mindspore-gpu"):
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return ""
+
+
+def _major_minor(version: str) -> tuple[int, int]:
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match[1]), int(match[2])) if match else (0, 0)
+
+
+def _cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:
+    try:
+        text = path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return frozenset()
+    match = re.search(r"^flags\s*:(.*)$", text, flags=re.MULTILINE)
+    return frozenset(match[1].split()) if match else frozenset()
+
+
+def _first_line(err: BaseException) -> str:
+    lines = [line.strip() for line in str(err).splitlines() if line.strip()]
+    return lines[0].split(". ")[0].rstrip(".:")[:300] if lines else type(err).__name__

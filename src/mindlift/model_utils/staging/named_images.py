@@ -1,0 +1,88 @@
+"""Which images a command line names: files, folders with all that is below them, and both by URL."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from mindlift.errors import DataError
+from mindlift.storage.url import is_remote, join
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
+Say = Callable[[str], None]
+
+
+class Image(NamedTuple):
+    """An image by the name that the user knows it by, and the local file."""
+
+    name: str
+    path: Path
+
+
+def find_images(words: Iterable[str], cache: Path, say: Say, show_bar: bool | None = None) -> list[Image]:
+    """All images, in the order of `words` and by name within a folder. DataError for what is not there.
+
+    A file that is named itself is taken whatever its suffix. What is at a URL is copied below `cache`.
+    """
+    local = [word for word in words if not is_remote(word)]
+    for word in local:  # before anything is copied
+        if not Path(word).expanduser().exists():
+            raise DataError(f"no such image or folder: {word}")
+    found: list[Image] = []
+    for word in words:
+        if is_remote(word):
+            found += remote_images(word, cache / "images", say, show_bar)
+        else:
+            found += local_images(word)
+    return found
+
+
+def local_images(word: str) -> list[Image]:
+    path = Path(word).expanduser()
+    if not path.is_dir():
+        return [Image(word, path)]
+    files = sorted(
+        os.path.join(folder, name)
+        for folder, folders, names in os.walk(path)
+        for name in visible(folders, names)
+    )
+    if not files:
+        raise DataError(f"no images ({', '.join(SUFFIXES)}) in {path}")
+    return [Image(file, Path(file)) for file in files]
+
+
+def visible(folders: list[str], names: list[str]) -> list[str]:
+    """The images among `names`; hidden folders are taken out of `folders`, so that os.walk leaves them out."""
+    folders[:] = [name for name in folders if not name.startswith(".")]
+    return [name for name in names if is_image(name)]
+
+
+def is_image(name: str) -> bool:
+    base = name.rpartition("/")[2]
+    return base.lower().endswith(SUFFIXES) and not base.startswith(".")
+
+
+def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> list[Image]:
+    """Copies of the images at `url`, a file or a folder, by their URLs."""
+    from mindlift.storage.copying import copy as transfer
+    from mindlift.storage.places import locate
+
+    store, key = locate(url)
+    entry = store.stat(key)
+    if entry is None:
+        raise DataError(f"no such image or folder: {url}")
+    target = cache / sha256(url.rstrip("/").encode()).hexdigest()[:12]
+    if not entry.is_folder:
+        file = target / Path(entry.key).name
+        say(transfer.copy_file(url, str(file)).as_line())
+        return [Image(url, file)]
+    names = sorted(each.key[len(entry.key) :] for each in store.walk(entry.key) if is_image(each.key))
+    if not names:
+        raise DataError(f"no images ({', '.join(SUFFIXES)}) at {url}")
+    sync = target.with_name(f".{target.name}.sync")  # what has been copied before stays
+    report = transfer.copy_tree(url, str(target), names, manifest=sync, say=say, show_bar=show_bar)
+    say(report.as_line())
+    return [Image(join(url, name), target / name) for name in names]

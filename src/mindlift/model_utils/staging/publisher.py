@@ -1,0 +1,178 @@
+"""Uploads what a run has finished, in the background, while it goes on.
+
+The bucket's manifest is written after the files that it names and before those are removed that it no
+longer names, so that a job killed at any moment leaves a bucket in which everything named is whole.
+`result.json`, which says that the run has ended, goes last.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed
+from mindlift.errors import MindLiftError
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
+from mindlift.storage.url import join
+from mindlift.runs.paths import RunPaths
+from mindlift.files import append_line
+from mindlift.model_utils.staging.stage_in import transferred
+
+INTERVAL_S = 15.0  # between looks at files that grow
+Stamp = tuple[int, int]  # bytes, modification in ns
+
+
+@dataclass
+class Snapshot:
+    """What a run's folder holds that is finished, by name relative to it."""
+
+    files: dict[str, Stamp]  # configuration, metrics and logs
+    checkpoints: dict[str, Saved]
+    last: dict[str, Stamp]
+
+
+@dataclass
+class Published:
+    """What the bucket has of the run."""
+
+    files: dict[str, Stamp] = field(default_factory=dict)
+    checkpoints: dict[str, Saved] = field(default_factory=dict)
+    manifests: dict[str, str] = field(default_factory=dict)
+
+
+def take_snapshot(root: Path, is_main: bool) -> Snapshot:
+    """`is_main`: the node of rank 0. Others have their logs, and at most checkpoints of their own ranks."""
+    paths = RunPaths(root)
+    names = [
+        path.name
+        for path in (
+            root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation, paths.report,
+        )
+    ]  # fmt: skip
+    for folder in (paths.pictures, paths.events):
+        names += [f"{folder.name}/{path.name}" for path in sorted(folder.glob("*")) if path.suffix != ".part"]
+    logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]
+    folders = ["checkpoints"] if is_main else []
+    folders += [f"checkpoints/{path.name}" for path in sorted(paths.checkpoints.glob("rank_*"))]
+    checkpoints = {f"{folder}/{saved.file}": saved for folder in folders for saved in listed(root / folder)}
+    return Snapshot(
+        stamps(root, (names if is_main else []) + logs),
+        checkpoints,
+        stamps(root, [paths.result.name] if is_main else []),
+    )
+
+
+def stamps(root: Path, names: list[str]) -> dict[str, Stamp]:
+    found = {name: (root / name).stat() for name in names if (root / name).is_file()}
+    return {name: (status.st_size, status.st_mtime_ns) for name, status in found.items()}
+
+
+def new_checkpoints(now: Snapshot, done: Published) -> list[str]:
+    return [name for name, saved in now.checkpoints.items() if done.checkpoints.get(name) != saved]
+
+
+def kept(done: Published, keep: int) -> dict[str, list[Saved]]:
+    """The newest `keep` published checkpoints of each folder, oldest first."""
+    folders: dict[str, list[Saved]] = {}
+    for name, saved in done.checkpoints.items():
+        folders.setdefault(name.rpartition("/")[0], []).append(saved)
+    return {folder: in_order(records)[-keep:] for folder, records in folders.items()}
+
+
+class Publisher:
+    """A background thread that keeps `url` up to date with the folder `root`. It never raises.
+
+    `done` is what the bucket has of this run already, `keep` the number of checkpoints to leave there.
+    """
+
+    def __init__(
+        self, root: Path, url: str, is_main: bool, keep: int, done: Published, say: Callable[[str], None],
+        interval_s: float = INTERVAL_S,
+    ):  # fmt: skip
+        self.root, self.url, self.is_main, self.keep, self.done = root, url, is_main, keep, done
+        self.say, self.interval_s = say, interval_s
+        self.problem: Exception | None = None
+        self.wake = threading.Event()
+        self.ending = False
+        self.next_growing = 0.0
+        self.thread = threading.Thread(target=self.loop, name="publisher", daemon=True)
+        self.thread.start()
+
+    def notify(self) -> None:
+        """Something is finished. Returns at once."""
+        self.wake.set()
+
+    def close(self, timeout_s: float) -> Exception | None:
+        """Publish what is finished and stop; why something is left after `timeout_s`, else None."""
+        self.ending = True
+        self.wake.set()
+        self.thread.join(timeout_s)
+        if self.thread.is_alive():
+            return self.problem or TimeoutError(f"not finished after {timeout_s:.0f} s")
+        return self.problem
+
+    def loop(self) -> None:
+        ended = False
+        while not ended:
+            self.wake.wait(self.interval_s)
+            self.wake.clear()
+            ended = self.ending  # a whole pass follows it
+            try:
+                self.publish()
+                if self.problem:
+                    self.say(f"publishing to {self.url} works again")
+                self.problem = None
+            except (MindLiftError, OSError, ValueError) as err:
+                if self.problem is None:
+                    self.say(f"warning: could not publish to {self.url}, will try again: {err}")
+                self.problem = err
+
+    def publish(self) -> None:
+        """One pass. Files first, then the manifests that name them, then removals, the result at the end."""
+        now = take_snapshot(self.root, self.is_main)
+        fresh = new_checkpoints(now, self.done)
+        self.upload_small(now.files, at_once=bool(fresh))  # with a checkpoint goes what led to it
+        for name in fresh:
+            self.upload_checkpoint(name, now.checkpoints[name])
+        keeps = kept(self.done, self.keep)
+        for folder, records in keeps.items():
+            self.write_manifest(f"{folder}/{MANIFEST}", as_text(records))
+        named = {f"{folder}/{saved.file}" for folder, records in keeps.items() for saved in records}
+        for name in [name for name in self.done.checkpoints if name not in named]:
+            store, key = locate(join(self.url, name))
+            store.remove(key)
+            del self.done.checkpoints[name]
+        self.upload_small(now.last)
+
+    def upload_small(self, files: dict[str, Stamp], at_once: bool = False) -> None:
+        """What has changed; files that grow wait for their turn, so that they are not all that is sent."""
+        started = time.monotonic()
+        for name, stamp in files.items():
+            is_due = at_once or self.ending or name not in self.done.files or started >= self.next_growing
+            if self.done.files.get(name) == stamp or not is_due:
+                continue
+            store, key = locate(join(self.url, name))
+            store.write(key, (self.root / name).read_bytes())
+            self.done.files[name] = stamp
+            self.next_growing = started + max(self.interval_s, 20 * (time.monotonic() - started))
+
+    def upload_checkpoint(self, name: str, saved: Saved) -> None:
+        started = time.monotonic()
+        try:
+            transfer.copy_file(str(self.root / name), join(self.url, name))
+        except FileNotFoundError:  # newer ones have taken its place since the snapshot
+            return
+        self.done.checkpoints[name] = saved
+        seconds = time.monotonic() - started
+        append_line(RunPaths(self.root).transfers, transferred("published", name, saved.size_bytes, seconds))
+        self.say(f"published {join(self.url, name)}: {saved.size_bytes / 1e6:.1f} MB in {seconds:.1f} s")
+
+    def write_manifest(self, name: str, text: str) -> None:
+        if self.done.manifests.get(name) != text:
+            store, key = locate(join(self.url, name))
+            store.write(key, text.encode())
+            self.done.manifests[name] = text

@@ -1,0 +1,224 @@
+"""Brings data sets and checkpoints to this machine's disk, once, and finds them there again."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from mindlift.model_utils import inputs
+from mindlift.model_utils.staging import unpack
+from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
+from mindlift.runs.manifest import MANIFEST, WEIGHTS, Saved, parse
+from mindlift.errors import CheckpointError, DataError, StageError
+from mindlift.model_utils.inputs import Source
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
+from mindlift.storage.copying.progress import Progress
+from mindlift.storage.store import Entry
+from mindlift.storage.url import is_remote, join, local_path
+from mindlift.files import write_atomic
+
+Say = Callable[[str], None]
+
+
+class Stager:
+    """Stages below the folder `cache`. Not to be used by two processes for the same thing at once."""
+
+    def __init__(self, cache: Path, say: Say, show_bar: bool | None = None):
+        self.cache, self.say, self.show_bar = cache, say, show_bar
+        self.staged: list[dict[str, Any]] = []  # records of what was copied, see run_paths.transfers
+
+    def data(self, source: Source, node: int = 0, nodes: int = 1) -> Path:
+        """The folder with a data set: copied; an archive unpacked, without the lone folder around its content.
+
+        A local folder is used in place. With `nodes` above 1, only the shards that `node` reads are copied.
+        StageError if there is nothing, DataError for what is neither a folder nor an archive.
+        """
+        if not is_remote(source.url):
+            return self.local_data(source)
+        store, key = locate(source.url)
+        entry = store.stat(key)
+        if entry is None:
+            raise StageError(f"no data at {source.url}: there is no such object or folder; check --data_url")
+        target = self.place("data", source)
+        if entry.is_folder:
+            self.copy_folder(source.url, target, node, nodes)
+            return self.opened(target)
+        if not unpack.is_archive(source.url):
+            raise DataError(f"{source.url} is neither a folder nor an archive (.zip, .tar, .tar.gz)")
+        return self.archive(source, entry, target)
+
+    def local_data(self, source: Source) -> Path:
+        path = Path(local_path(source.url))
+        unpacked = path.with_name(unpack.stem(path.name))  # a mounted archive that is unpacked already
+        for folder in (path, unpacked):
+            if folder.is_dir():
+                return self.opened(folder)
+        if not path.is_file():
+            raise DataError(
+                f"{source.url} does not exist on this machine; a place in a bucket is written obs://bucket/folder/"
+            )
+        if not unpack.is_archive(path.name):
+            raise DataError(f"{path} is neither a folder nor an archive (.zip, .tar, .tar.gz)")
+        return self.unpacked(path, self.place("data", source), fact(path))
+
+    def copy_folder(self, url: str, target: Path, node: int, nodes: int) -> None:
+        names = self.shards(url, node, nodes) if nodes > 1 else None
+        report = transfer.copy_tree(
+            url, str(target), names, manifest=beside(target, "sync"), delete=nodes == 1, say=self.say,
+            show_bar=self.show_bar,
+        )  # fmt: skip
+        if not report.expected + report.unchanged:
+            raise StageError(f"no data at {url}: the folder is empty; check --data_url")
+        self.note(report)
+
+    def shards(self, url: str, node: int, nodes: int) -> list[str]:
+        store, key = locate(join(url, ""))
+        names = [entry.key[len(key) :] for entry in store.walk(key) if not entry.is_folder]
+        mine = inputs.shards_of(names, node, nodes)
+        if len(mine) == len(names):
+            raise DataError(
+                f"--stage_mode node_shards: {url} has no <name>.mindrecord<number> files to share out between"
+                f" {nodes} nodes; use --stage_mode all"
+            )
+        return mine
+
+    def opened(self, folder: Path) -> Path:
+        """`folder` itself, or what its lone archive holds."""
+        inside = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
+        if len(inside) == 1 and inside[0].is_file() and unpack.is_archive(inside[0].name):
+            path = Path(inside[0].path)
+            return self.unpacked(path, self.place("data", Source(str(path))), fact(path))
+        return folder
+
+    def archive(self, source: Source, entry: Entry, target: Path) -> Path:
+        """Fetch and unpack an object, unless that has been done; the archive itself is not kept."""
+        stamp = [entry.size, entry.etag, entry.modified_ns]
+        if read_stamp(target) == stamp and target.is_dir():
+            self.say(f"{source.url} is unpacked in {target} already")
+            return unpack.single_root(target)
+        path = target.with_name(f"{target.name}-{Path(entry.key).name}")
+        self.fetch(source.url, path)
+        try:
+            return self.unpacked(path, target, stamp)
+        finally:
+            path.unlink(missing_ok=True)
+
+    def unpacked(self, archive: Path, target: Path, stamp: list) -> Path:
+        if read_stamp(target) != stamp or not target.is_dir():
+            self.say(f"unpacking {archive}")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with Progress(f"unpack {archive.name}", self.say, show_bar=False) as progress:
+                unpack.unpack(archive, target, progress.add)
+            write_atomic(beside(target, "unpacked"), json.dumps(stamp) + "\n")
+        return unpack.single_root(target)
+
+    def place(self, kind: str, source: Source) -> Path:
+        """A folder for one source, the same for the same URL."""
+        name = source.name or Path(source.url.rstrip("/")).name or "data"
+        return (
+            self.cache
+            / kind
+            / f"{name.split('.')[0]}-{sha256(source.url.rstrip('/').encode()).hexdigest()[:8]}"
+        )
+
+    def weights(self, url: str) -> list[Path]:
+        """The checkpoint `url`, or those of the run or folder that it names, newest first; local paths stay.
+
+        Kept by ETag: what is here already is not fetched again. CheckpointError if there is none.
+        """
+        if not is_remote(url):
+            return [Path(local_path(url))]
+        return [self.checkpoint(found) for found in checkpoints_at(url)]
+
+    def checkpoint(self, url: str) -> Path:
+        store, key = locate(url)
+        entry = store.stat(key)
+        if entry is None or entry.is_folder:
+            raise CheckpointError(f"no checkpoint at {url}")
+        path = self.cache / "checkpoints" / (entry.etag or str(entry.modified_ns)) / Path(key).name
+        if not path.is_file() or path.stat().st_size != entry.size:
+            self.fetch(url, path)
+        return path
+
+    def fetch(self, url: str, path: Path) -> None:
+        report = transfer.copy_file(url, str(path))
+        self.say(report.as_line())
+        self.note(report)
+
+    def note(self, report: transfer.Report) -> None:
+        self.staged.append(transferred("staged", report.source, report.done_bytes, report.seconds))
+
+
+def transferred(event: str, what: str, size_bytes: int, seconds: float) -> dict[str, Any]:
+    """A line of a run's transfers.jsonl: `event` is staged or published, `time` is when it was done."""
+    return {
+        "time": round(time.time(), 3), "event": event, "what": what, "bytes": size_bytes, "seconds": round(seconds, 3),
+    }  # fmt: skip
+
+
+def beside(folder: Path, what: str) -> Path:
+    return folder.with_name(f".{folder.name}.{what}")
+
+
+def fact(path: Path) -> list:
+    found = path.stat()
+    return [found.st_size, "", found.st_mtime_ns]
+
+
+def read_stamp(target: Path) -> list | None:
+    try:
+        return json.loads(beside(target, "unpacked").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def checkpoints_at(url: str) -> list[str]:
+    """The URLs of the checkpoints of a file, a run, a folder of runs, or a folder; newest first."""
+    store, key = locate(url)
+    entry = store.stat(key)
+    if entry is None:
+        raise CheckpointError(f"no checkpoint at {url}: there is no such object or folder")
+    if not entry.is_folder:
+        return [url]
+    for folder in (join(url, "checkpoints"), url, *runs_at(url)):
+        found = published(folder)
+        if found:
+            return [join(folder, saved.file) for saved in reversed(found)]
+    names = sorted(
+        each.key.rpartition("/")[2] for each in store.scan(entry.key) if each.key.endswith(WEIGHTS)
+    )
+    if not names:
+        raise CheckpointError(
+            f"no checkpoint at {url}: neither a {MANIFEST} nor a {', '.join(WEIGHTS)} file is there"
+        )
+    return [join(url, name) for name in sorted(names, key=natural, reverse=True)]
+
+
+def runs_at(url: str) -> list[str]:
+    """The checkpoint folders of the runs below `url`, newest first."""
+    store, key = locate(join(url, ""))
+    names = sorted(
+        (each.key.rstrip("/").rpartition("/")[2] for each in store.scan(key) if each.is_folder), reverse=True
+    )
+    return [join(url, name, "checkpoints") for name in names if name[:8].isdigit()]
+
+
+def published(folder: str) -> list[Saved]:
+    """The records of a bucket's checkpoint manifest, oldest first; [] without one."""
+    store, key = locate(join(folder, MANIFEST))
+    try:
+        return parse(store.read(key).decode("utf-8", "replace"))
+    except FileNotFoundError:
+        return []
+
+
+def natural(name: str) -> list:
+    """A sort key that puts net-9_1 before net-10_1."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]

@@ -1,0 +1,51 @@
+"""The families of networks: one folder each, found by name. See docs/adding.md."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+HERE = Path(__file__).parent
+
+
+def families() -> dict[str, ModuleType]:
+    """Family name -> its network module. Imports all of them, and so mindspore."""
+    folders = sorted(path.parent.name for path in HERE.glob("*/network.py"))
+    return {name: importlib.import_module(f"mindlift.models.{name}.network") for name in folders}
+
+
+def weight_maps() -> dict[str, ModuleType]:
+    """Family name -> its weights module: the layouts of the files it can read. Imports no mindspore."""
+    folders = sorted(path.parent.name for path in HERE.glob("*/weights.py"))
+    return {name: importlib.import_module(f"mindlift.models.{name}.weights") for name in folders}
+
+
+def family_of(net: str) -> ModuleType:
+    """The network module that has variant `net`; KeyError names those there are."""
+    modules = families()
+    for module in modules.values():
+        if net in module.VARIANTS:
+            return module
+    known = sorted(variant for module in modules.values() for variant in module.VARIANTS)
+    raise KeyError(f"unknown net '{net}'; known: {', '.join(known)}")
+
+
+def task_of(net: str) -> str:
+    """What the variant is trained for, as its family's TASK says; see src/mindlift/tasks/base.py."""
+    return getattr(family_of(net), "TASK", "classification")
+
+
+def options_of_others(net: str) -> list[str]:
+    """The options that other families have and that of `net` has not."""
+    own = set(family_of(net).OPTIONS)
+    return sorted({name for module in families().values() for name in module.OPTIONS} - own)
+
+
+def build(net: str, num_classes: int, options: dict, on_cpu: bool = False):
+    """The network cell; of `options` it takes those that its family names in OPTIONS.
+
+    `on_cpu` lets a family compute the same function in the way that is fast there.
+    """
+    module = family_of(net)
+    return module.build(net, num_classes, on_cpu, **{name: options[name] for name in module.OPTIONS})

@@ -1,0 +1,103 @@
+"""BigTransfer's ResNets (BiT): version 2 with group norm and standardised convolutions, in six sizes.
+
+Kolesnikov et al., Big Transfer: General Visual Representation Learning (ECCV 2020), section 2.1; the pre-activated
+block is He et al., Identity Mappings in Deep Residual Networks (2016), figure 4 (e), with the stride at its 3x3
+convolution; weight standardisation is Qiao et al., Micro-Batch Training with Batch-Channel Normalization (2019),
+section 3.1; group norm is Wu and He (2018). The defaults are those of Google's weights. Checkpoints of the MindSpore
+port (hw666666666666/BigTransfer) need `conv_pad="same"`, timm's weights `std_eps=1e-8`.
+"""
+
+from __future__ import annotations
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+
+from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
+
+EXPANSION = 4
+WIDTHS = (64, 128, 256, 512)
+
+# Blocks of the four stages, and the factor of all widths.
+VARIANTS = {
+    "bit_r50x1": ((3, 4, 6, 3), 1),
+    "bit_r50x3": ((3, 4, 6, 3), 3),
+    "bit_r101x1": ((3, 4, 23, 3), 1),
+    "bit_r101x3": ((3, 4, 23, 3), 3),
+    "bit_r152x2": ((3, 8, 36, 3), 2),
+    "bit_r152x4": ((3, 8, 36, 3), 4),
+}
+STD_EPS = 1e-10
+OPTIONS = ("conv_pad", "std_eps", "recompute")
+
+
+def build(variant: str, num_classes: int, on_cpu: bool, **options) -> BigTransfer:
+    """A network with a `num_classes`-way head that is zero; `options` are those named in OPTIONS."""
+    return BigTransfer(*VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+
+
+def least_side(variant: str) -> int:
+    """The smallest image height and width: one pixel behind the five halvings."""
+    return 32
+
+
+class Block(nn.Cell):
+    """norm, ReLU, 1x1, norm, ReLU, 3x3, norm, ReLU, 1x1: (N, cin, H, W) -> (N, cout, H/stride, W/stride), plus a shortcut.
+
+    Where the shape changes, the shortcut is a 1x1 convolution of the first norm's output, not of the input.
+    """
+
+    def __init__(self, cin: int, cout: int, stride: int, conv: dict, norm: dict):
+        super().__init__()
+        width = cout // EXPANSION
+        self.norm1 = GroupNormReLU(cin, **norm)
+        self.conv1 = StandardisedConv(cin, width, 1, **conv)
+        self.norm2 = GroupNormReLU(width, **norm)
+        self.conv2 = StandardisedConv(width, width, 3, stride, **conv)
+        self.norm3 = GroupNormReLU(width, **norm)
+        self.conv3 = StandardisedConv(width, cout, 1, **conv)
+        self.has_shortcut = stride != 1 or cin != cout
+        if self.has_shortcut:
+            self.shortcut = StandardisedConv(cin, cout, 1, stride, **conv)
+
+    def construct(self, x):
+        y = self.norm1(x)
+        shortcut = self.shortcut(y) if self.has_shortcut else x
+        return self.conv3(self.norm3(self.conv2(self.norm2(self.conv1(y))))) + shortcut
+
+
+class BigTransfer(nn.Cell):
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits.
+
+    `conv_pad` "same" pads as TensorFlow does, at stride 2 not symmetrically; it is meant for checkpoints of the
+    MindSpore port. The stem is always padded symmetrically, its pool with zeros (the map may be negative there, so
+    this is not what a max-pool's own padding does). `recompute` computes the outputs of norms again in the backward
+    pass instead of keeping them: less memory, more time.
+    """
+
+    def __init__(
+        self, blocks: tuple[int, ...], factor: int, num_classes: int, conv_pad: str = "sym",
+        std_eps: float | None = None, recompute: bool = False, on_cpu: bool = False,
+    ):  # fmt: skip
+        super().__init__()
+        eps = STD_EPS if std_eps is None else std_eps
+        conv = {"pad": conv_pad, "eps": eps, "on_cpu": on_cpu}
+        norm = {"is_recomputed": recompute, "on_cpu": on_cpu}
+        cin = WIDTHS[0] * factor
+        self.stem = StandardisedConv(3, cin, 7, 2, **{**conv, "pad": "sym"})
+        self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
+        self.pool = nn.MaxPool2d(3, 2)
+        stages = []
+        for stage, (depth, width) in enumerate(zip(blocks, WIDTHS)):
+            cells, cout = [], EXPANSION * width * factor
+            for i in range(depth):
+                cells.append(Block(cin, cout, 2 if stage and not i else 1, conv, norm))
+                cin = cout
+            stages.append(nn.SequentialCell(cells))
+        self.stages = nn.SequentialCell(stages)
+        self.norm = GroupNormReLU(cin, **norm)
+        self.classifier = nn.Dense(cin, num_classes, weight_init="zeros", bias_init="zeros")
+
+    def construct(self, x):
+        x = self.stages(self.pool(self.pad(self.stem(x))))
+        return self.classifier(ops.mean(self.norm(x).astype(ms.float32), (2, 3))).astype(ms.float32)

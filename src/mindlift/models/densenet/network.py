@@ -1,0 +1,193 @@
+"""DenseNet-BC: DenseNet-121 for ImageNet and DenseNet-100 (k=12) for CIFAR.
+
+Huang et al., Densely Connected Convolutional Networks (CVPR 2017), sections 3 and 4.2, table 1.
+The defaults follow the paper and its published weights: average pooling in the transitions and a
+stem max-pool padded by one on each side. The original MindSpore zoo differs; its checkpoints need
+`transition_pool="max"`, `stem_pool="same"` (121) and `stem_norm=True` (100).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+from mindspore.common.initializer import HeNormal, Uniform, initializer
+
+from mindlift.models import layers
+
+BOTTLENECK = 4  # the 1x1 convolution of a dense layer makes 4k maps (paper, section 3, "bottleneck layers")
+BN_EPS = 1e-5
+BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
+
+
+class Variant(NamedTuple):
+    growth: int
+    blocks: tuple[int, ...]
+    stem: str  # "imagenet": 7x7/2 and a max-pool; "cifar": 3x3
+
+
+VARIANTS = {
+    "densenet121": Variant(32, (6, 12, 24, 16), "imagenet"),
+    "densenet100": Variant(12, (16, 16, 16), "cifar"),
+    "densenet22": Variant(12, (3, 3, 3), "cifar"),  # too small to be good, quick to compile: for a first look
+}
+OPTIONS = ("transition_pool", "stem_pool", "stem_norm")
+
+
+def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DenseNet:
+    """DenseNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
+    return DenseNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+
+
+def least_side(variant: str) -> int:
+    """The smallest image height and width that leave a pixel behind the last transition."""
+    return 32 if VARIANTS[variant].stem == "imagenet" else 2 ** (len(VARIANTS[variant].blocks) - 1)
+
+
+def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
+    """Convolution without bias, zero padding of kernel//2 on each side, He initialised on fan-in."""
+    return nn.Conv2d(
+        cin, cout, kernel, stride, pad_mode="pad", padding=kernel // 2, has_bias=False, weight_init=HeNormal()
+    )
+
+
+def batch_norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=BN_EPS, momentum=BN_MOMENTUM)
+
+
+class NarrowingConv(nn.Cell):
+    """Conv3x3 to fewer channels, computed as the transposed convolution of the mirrored kernel.
+
+    The same sums and the same `weight` (cout, cin, 3, 3). A CPU unfolds the images into a matrix first:
+    the transposed form unfolds the cout channels that come out instead of the cin that go in, four times
+    fewer in a dense layer, which makes it about twice as fast, forward and backward.
+    """
+
+    def __init__(self, cin: int, cout: int):
+        super().__init__()
+        self.weight = ms.Parameter(initializer(HeNormal(), (cout, cin, 3, 3), ms.float32), name="weight")
+        self.cout = cout
+        self.transposed = ops.Conv2DTranspose(cin, 3, pad_mode="pad", pad=1)
+        self.mirror = ops.ReverseV2([2, 3])
+        self.matrices = ms.float32
+
+    def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
+        self.matrices = matrices
+
+    def construct(self, x):
+        n, _, h, w = x.shape
+        kernel = self.mirror(self.weight.astype(self.matrices).transpose(1, 0, 2, 3))
+        return self.transposed(x.astype(self.matrices), kernel, (n, self.cout, h, w))
+
+
+class DenseLayer(nn.Cell):
+    """BN-ReLU-Conv1x1(4k)-BN-ReLU-Conv3x3(k): (N, cin, H, W) -> (N, k, H, W)."""
+
+    def __init__(self, cin: int, growth: int, on_cpu: bool):
+        super().__init__()
+        self.norm1 = batch_norm(cin)
+        self.conv1 = conv(cin, BOTTLENECK * growth, 1)
+        self.norm2 = batch_norm(BOTTLENECK * growth)
+        wide = BOTTLENECK * growth
+        self.conv2 = NarrowingConv(wide, growth) if on_cpu else conv(wide, growth, 3)
+        self.relu = nn.ReLU()
+
+    def construct(self, x):
+        x = self.conv1(self.relu(self.norm1(x)))
+        return self.conv2(self.relu(self.norm2(x)))
+
+
+class DenseBlock(nn.Cell):
+    """Layers that each see all earlier maps: (N, cin, H, W) -> (N, cin + depth * k, H, W)."""
+
+    def __init__(self, cin: int, growth: int, depth: int, on_cpu: bool):
+        super().__init__()
+        self.layers = nn.CellList([DenseLayer(cin + i * growth, growth, on_cpu) for i in range(depth)])
+
+    def construct(self, x):
+        for layer in self.layers:
+            x = ops.cat((x, layer(x).astype(x.dtype)), 1)
+        return x
+
+
+class Transition(nn.Cell):
+    """BN-ReLU-Conv1x1-Pool2x2: (N, cin, H, W) -> (N, cout, H/2, W/2)."""
+
+    def __init__(self, cin: int, cout: int, pool: str):
+        super().__init__()
+        self.norm = batch_norm(cin)
+        self.relu = nn.ReLU()
+        self.conv = conv(cin, cout, 1)
+        self.pool = nn.MaxPool2d(2, 2) if pool == "max" else nn.AvgPool2d(2, 2)
+
+    def construct(self, x):
+        return self.pool(self.conv(self.relu(self.norm(x))))
+
+
+class CifarStem(nn.Cell):
+    """Conv3x3 to 2k maps, with BN-ReLU behind it in the zoo's variant: (N, 3, H, W) -> (N, 2k, H, W)."""
+
+    def __init__(self, growth: int, with_norm: bool):
+        super().__init__()
+        self.conv0 = conv(3, 2 * growth, 3)
+        self.with_norm = with_norm
+        if with_norm:
+            self.norm0 = batch_norm(2 * growth)
+            self.relu = nn.ReLU()
+
+    def construct(self, x):
+        x = self.conv0(x)
+        return self.relu(self.norm0(x)) if self.with_norm else x
+
+
+class ImageNetStem(nn.Cell):
+    """Conv7x7/2-BN-ReLU-MaxPool3x3/2: (N, 3, H, W) -> (N, 2k, H/4, W/4)."""
+
+    def __init__(self, growth: int, pool: str, on_cpu: bool):
+        super().__init__()
+        self.conv0 = conv(3, 2 * growth, 7, 2)
+        self.norm0 = batch_norm(2 * growth)
+        self.relu = nn.ReLU()
+        self.pool = layers.stem_pool(pool, on_cpu)
+
+    def construct(self, x):
+        return self.pool(self.relu(self.norm0(self.conv0(x))))
+
+
+class DenseNet(nn.Cell):
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits. `on_cpu` only chooses how they are computed."""
+
+    def __init__(
+        self,
+        variant: Variant,
+        num_classes: int,
+        transition_pool: str = "avg",
+        stem_pool: str = "sym",
+        stem_norm: bool = False,
+        on_cpu: bool = False,
+    ):
+        super().__init__()
+        growth, channels = variant.growth, 2 * variant.growth
+        is_imagenet = variant.stem == "imagenet"
+        self.stem = ImageNetStem(growth, stem_pool, on_cpu) if is_imagenet else CifarStem(growth, stem_norm)
+        stages: list[nn.Cell] = []
+        for i, depth in enumerate(variant.blocks):
+            stages.append(DenseBlock(channels, growth, depth, on_cpu))
+            channels += depth * growth
+            if i + 1 < len(variant.blocks):
+                stages.append(Transition(channels, channels // 2, transition_pool))
+                channels //= 2
+        self.stages = nn.SequentialCell(stages)
+        self.norm = batch_norm(channels)
+        self.relu = nn.ReLU()
+        self.classifier = nn.Dense(channels, num_classes)
+        bound = 1 / math.sqrt(channels)
+        self.classifier.weight.set_data(initializer(Uniform(bound), self.classifier.weight.shape))
+        self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
+
+    def construct(self, x):
+        x = self.relu(self.norm(self.stages(self.stem(x))))
+        return self.classifier(ops.mean(x.astype(ms.float32), (2, 3))).astype(ms.float32)

@@ -1,0 +1,133 @@
+"""ResNet-50 and ResNet-101, version 1.5: the stride of a bottleneck is at its 3x3 convolution.
+
+He et al., Deep Residual Learning for Image Recognition (CVPR 2016), section 4.1 and table 1; version 1.5 and the
+last norm of a block that starts at zero: Goyal et al., Accurate, Large Minibatch SGD (2017), sections 5.1 and 5.3.
+The defaults are those of torchvision's weights. The original MindSpore zoo's checkpoints need `conv_pad="same"`,
+`stem_pool="same"` and `bn_eps=1e-4`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+from mindspore.common.initializer import (
+    HeNormal,
+    Initializer,
+    TruncatedNormal,
+    Uniform,
+    XavierUniform,
+    initializer,
+)
+
+from mindlift.models import layers
+from mindlift.models.layers import ConvNorm
+
+EXPANSION = 4
+WIDTHS = (64, 128, 256, 512)
+STRIDES = (1, 2, 2, 2)
+BN_EPS = 1e-5
+BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
+
+VARIANTS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
+OPTIONS = ("conv_pad", "stem_pool", "bn_eps", "bn_momentum", "zero_gamma", "weight_init")
+
+
+def build(variant: str, num_classes: int, on_cpu: bool, **options) -> ResNet:
+    """ResNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
+    return ResNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+
+
+def least_side(variant: str) -> int:
+    """The smallest image height and width: one pixel behind the five halvings."""
+    return 32
+
+
+def initializer_of(weight_init: str) -> Initializer:
+    """Of the convolutions: He et al. 2015 (eq. 14, fan-out) or Glorot and Bengio 2010 (eq. 16)."""
+    return HeNormal(mode="fan_out", nonlinearity="relu") if weight_init == "he" else XavierUniform()
+
+
+class Bottleneck(nn.Cell):
+    """1x1, 3x3 and 1x1 convolution around a shortcut: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride)."""
+
+    def __init__(
+        self, cin: int, width: int, stride: int, block: dict, dilation: int = 1, is_zero: bool = False
+    ):
+        super().__init__()
+        cout = EXPANSION * width
+        self.conv1 = ConvNorm(cin, width, 1, **block)
+        self.conv2 = ConvNorm(width, width, 3, stride, dilation=dilation, **block)
+        self.conv3 = ConvNorm(width, cout, 1, relu=False, **block)
+        if is_zero:
+            self.conv3.norm.gamma.set_data(initializer("zeros", (cout,)))
+        self.has_shortcut = stride != 1 or cin != cout
+        if self.has_shortcut:
+            self.shortcut = ConvNorm(cin, cout, 1, stride, relu=False, **block)
+        self.relu = nn.ReLU()
+
+    def construct(self, x):
+        shortcut = self.shortcut(x) if self.has_shortcut else x
+        return self.relu(self.conv3(self.conv2(self.conv1(x))) + shortcut)
+
+
+def stage(
+    cin: int, width: int, stride: int, dilations: Sequence[int], block: dict, is_zero: bool = False
+) -> nn.SequentialCell:
+    """One bottleneck for each of `dilations`, the first with `stride`: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride)."""
+    cells = []
+    for i, dilation in enumerate(dilations):
+        cells.append(Bottleneck(cin, width, 1 if i else stride, block, dilation, is_zero))
+        cin = EXPANSION * width
+    return nn.SequentialCell(cells)
+
+
+class Trunk(nn.Cell):
+    """Stem and stages: `features` of (N, 3, H, W) images are (N, C, H/s, W/s) with s = 4 * the strides' product and
+    C four times the last of `widths`, which are those of the stages; 2048 as published.
+
+    `plan` has a (stride, dilations of the blocks) for every stage. With `is_frozen` the norms use their moving
+    statistics in training, too, and leave them as they are.
+    """
+
+    def __init__(
+        self, plan: Sequence[tuple[int, Sequence[int]]], conv_pad: str = "sym", stem_pool: str = "sym",
+        bn_eps: float | None = None, bn_momentum: float | None = None, weight_init: str = "he", *,
+        is_zero: bool = False, is_frozen: bool = False, widths: Sequence[int] = WIDTHS, on_cpu: bool = False,
+    ):  # fmt: skip
+        super().__init__()
+        self.block = {
+            "pad": conv_pad, "eps": BN_EPS if bn_eps is None else bn_eps, "init": initializer_of(weight_init),
+            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum, "is_frozen": is_frozen,
+        }  # fmt: skip
+        self.stem = ConvNorm(3, widths[0], 7, 2, **self.block)
+        self.pool = layers.stem_pool(stem_pool, on_cpu)
+        stages, cin = [], widths[0]
+        for width, (stride, dilations) in zip(widths, plan):
+            stages.append(stage(cin, width, stride, dilations, self.block, is_zero))
+            cin = EXPANSION * width
+        self.stages = nn.SequentialCell(stages)
+
+    def features(self, x):
+        return self.stages(self.pool(self.stem(x)))
+
+
+class ResNet(Trunk):
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
+
+    def __init__(
+        self, blocks: tuple[int, ...], num_classes: int, zero_gamma: bool = False, weight_init: str = "he", **trunk
+    ):  # fmt: skip
+        plan = [(stride, (1,) * depth) for stride, depth in zip(STRIDES, blocks)]
+        super().__init__(plan, weight_init=weight_init, is_zero=zero_gamma, **trunk)
+        cin = EXPANSION * WIDTHS[-1]
+        self.classifier = nn.Dense(cin, num_classes)
+        spread = Uniform(1 / math.sqrt(cin)) if weight_init == "he" else TruncatedNormal(0.01)
+        self.classifier.weight.set_data(initializer(spread, self.classifier.weight.shape))
+        self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
+
+    def construct(self, x):
+        return self.classifier(ops.mean(self.features(x).astype(ms.float32), (2, 3))).astype(ms.float32)

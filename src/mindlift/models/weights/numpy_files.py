@@ -1,0 +1,81 @@
+"""NumPy's .npz files, in which Google publishes BigTransfer: a zip archive with one .npy file per array.
+
+Read member by member instead of by numpy.load, which would make room for what a header claims before it looks at what
+there is. Arrays of Python objects, which are pickles, are refused.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from numpy.lib import format as npy
+
+from mindlift.errors import CheckpointError
+from mindlift.models.weights.stored import DEEPEST, WIDTHS, Stored
+
+SUFFIX = ".npy"
+LONGEST_HEADER = 10_000  # bytes; NumPy's own limit
+
+
+def read_npz(path: Path) -> Stored:
+    """All arrays by the names of their members. CheckpointError if the file is damaged or holds something else."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            names = [stem_of(info) for info in members]
+            if len(set(names)) < len(names):
+                raise CheckpointError("it has two arrays of one name")
+            return Stored("numpy", {name: array_of(archive, info) for name, info in zip(names, members)})
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        ValueError,
+        RuntimeError,
+        SyntaxError,
+        tokenize.TokenError,
+    ) as err:
+        if isinstance(err, CheckpointError):
+            raise
+        raise CheckpointError(f"it is damaged or cut short: {err}") from err
+
+
+def stem_of(info: zipfile.ZipInfo) -> str:
+    """The array's name."""
+    if not info.filename.endswith(SUFFIX):
+        raise CheckpointError(f"it has a member {info.filename!r}; those of a .npz end with {SUFFIX}")
+    return info.filename[: -len(SUFFIX)]
+
+
+def array_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
+    """One member, whose header has to claim exactly the bytes that follow it."""
+    if info.flag_bits & 1:
+        raise CheckpointError(f"{info.filename} in it is encrypted")
+    with archive.open(info) as file:
+        start = io.BytesIO(file.read(LONGEST_HEADER))
+    version = npy.read_magic(start)
+    readers = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+    if version not in readers:
+        raise CheckpointError(
+            f"{info.filename} is of version {version[0]}.{version[1]} of .npy; known are 1.0 and 2.0"
+        )
+    shape, is_fortran, dtype = readers[version](start)
+    if dtype.hasobject or dtype.name not in WIDTHS or len(shape) > DEEPEST:
+        raise CheckpointError(
+            f"{info.filename} is an array of {dtype.name}, {len(shape)} dimensions; known are {', '.join(WIDTHS)}"
+        )
+    header, count = start.tell(), math.prod(shape)
+    if min(shape, default=0) < 0 or count * dtype.itemsize != info.file_size - header:
+        raise CheckpointError(
+            f"{info.filename} has {info.file_size - header} bytes for the shape {shape} of {dtype.name}"
+        )
+    content = archive.read(info)
+    numbers = np.frombuffer(content, dtype, count, header).reshape(shape, order="F" if is_fortran else "C")
+    return numbers.astype(dtype.newbyteorder("="), order="C", copy=False)

@@ -1,0 +1,160 @@
+"""PyTorch's files, .pth and .pt, without PyTorch.
+
+The format since 1.6 is a zip archive: `<name>/data.pkl` with the structure and `<name>/data/<key>` with the numbers
+of each storage. The one before is a stream: a magic number, a version, facts of the machine, the structure, the keys
+of the storages (five pickles), and for each storage its length and its numbers.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import reprlib
+import struct
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mindlift.errors import CheckpointError
+from mindlift.models.weights import pickled
+from mindlift.models.weights.stored import BFLOAT16, WIDTHS, Stored, flat, view
+from mindlift.models.weights.vocabulary import Blank, Placed, Storage
+
+MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
+LEGACY_VERSION = 1001
+# Where trainings put the weights beside other things; the first that is there counts.
+WRAPPERS = (
+    "state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "state_dict_ema",
+    "model_ema",
+)  # fmt: skip
+Tensors = dict[str, np.ndarray]
+Read = Callable[[Storage], bytes]
+
+
+def read_zip(path: Path) -> Stored:
+    """A file of the format since PyTorch 1.6. CheckpointError if it is damaged or not of tensors."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            prefix = root_of(archive)
+            content, _ = pickled.load(io.BytesIO(archive.read(entry(archive, f"{prefix}data.pkl"))))
+
+            def read(storage: Storage) -> bytes:
+                info = entry(archive, f"{prefix}data/{storage.key}")
+                if info.file_size != storage.count * WIDTHS[storage.kind]:
+                    raise CheckpointError(
+                        f"storage {storage.key} has {info.file_size} bytes for {storage.count} numbers of {storage.kind}"
+                    )
+                return archive.read(info)
+
+            return tensors_of(content, read)
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as err:
+        if isinstance(err, CheckpointError):
+            raise
+        raise CheckpointError(f"it is damaged or cut short: {err}") from err
+
+
+def root_of(archive: zipfile.ZipFile) -> str:
+    """The folder of the archive that holds everything, with a slash; CheckpointError if it is another kind of zip."""
+    names = archive.namelist()
+    roots = [name[: -len("data.pkl")] for name in names if name == "data.pkl" or name.endswith("/data.pkl")]
+    if not roots:
+        raise CheckpointError("it is a zip archive without the data.pkl that PyTorch writes")
+    root = min(roots, key=len)
+    if f"{root}constants.pkl" in names:
+        raise CheckpointError("it is a TorchScript program and not a file of weights; save its state_dict()")
+    if f"{root}byteorder" in names and archive.read(entry(archive, f"{root}byteorder")) != b"little":
+        raise CheckpointError("it was written by a big-endian machine")
+    return root
+
+
+def entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """CheckpointError if it is missing, or compressed: PyTorch never does that, and a few bytes could become many."""
+    try:
+        info = archive.getinfo(name)
+    except KeyError:
+        raise CheckpointError(f"it is damaged: {name} is missing") from None
+    if info.compress_type != zipfile.ZIP_STORED or info.flag_bits & 1:
+        raise CheckpointError(f"{name} in it is compressed or encrypted, which PyTorch never does")
+    return info
+
+
+def read_legacy(path: Path) -> Stored:
+    """A file of the format before PyTorch 1.6. CheckpointError if it is damaged or not of tensors."""
+    with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
+        (magic, _), (version, _), (machine, _) = pickled.load(file), pickled.load(file), pickled.load(file)
+        if magic != MAGIC_NUMBER or version != LEGACY_VERSION:
+            raise CheckpointError(f"it has the version {reprlib.repr(version)}; known is {LEGACY_VERSION}")
+        if not isinstance(machine, dict) or not machine.get("little_endian", True):
+            raise CheckpointError("it was written by a big-endian machine")
+        content, storages = pickled.load(file)
+        keys, _ = pickled.load(file)
+        places = storage_places(file, keys, storages)
+
+        def read(storage: Storage) -> bytes:
+            if storage not in places:
+                raise CheckpointError(f"storage {storage.key} is missing, or has two types or lengths")
+            return file[places[storage] : places[storage] + storage.count * WIDTHS[storage.kind]]
+
+        return tensors_of(content, read)
+
+
+def storage_places(file: mmap.mmap, keys: Any, storages: Mapping[str, Storage]) -> dict[Storage, int]:
+    """Where the numbers of each storage begin, from here to the end of a legacy file; CheckpointError if it is short."""
+    places = {}
+    for key in keys if isinstance(keys, list) else []:
+        storage, count = storages.get(key) if isinstance(key, str) else None, file.read(8)
+        if storage is None or len(count) < 8 or struct.unpack("<q", count)[0] != storage.count:
+            raise CheckpointError(f"it is damaged or cut short at storage {reprlib.repr(key)}")
+        places[Storage(storage.key, storage.kind, storage.count)] = file.tell()
+        end = file.tell() + storage.count * WIDTHS[storage.kind]
+        if end > len(file):
+            raise CheckpointError(f"it is cut short: {len(file)} bytes, at least {end} expected")
+        file.seek(end)
+    return places
+
+
+def tensors_of(content: Any, read: Read) -> Stored:
+    """The tensors of the state dict in `content`; each storage is read once."""
+    numbers: dict[Storage, np.ndarray] = {}
+    tensors, types = {}, {}
+    for name, tensor in state_dict(content).items():
+        storage = tensor.storage
+        if not isinstance(storage, Storage) or type(tensor.offset) is not int:
+            raise CheckpointError(f"tensor {name} has no storage")
+        root = Storage(storage.key, storage.kind, storage.count)
+        if root not in numbers:
+            numbers[root] = flat(read(root), root.kind)
+        tensors[name] = view(numbers[root], storage.offset + tensor.offset, tensor.shape, tensor.strides)
+        if storage.kind == BFLOAT16:
+            types[name] = BFLOAT16
+    return Stored("pytorch", tensors, types)
+
+
+def state_dict(content: Any, depth: int = 0) -> dict[str, Placed]:
+    """Name -> tensor, also from inside what trainings wrap around it. CheckpointError if there is none."""
+    if isinstance(content, dict) and depth < 4:
+        for key in WRAPPERS:
+            if isinstance(content.get(key), dict) and has_tensors(content[key], depth + 1):
+                return state_dict(content[key], depth + 1)
+        opened = {key: value.content if isinstance(value, Blank) else value for key, value in content.items()}
+        found = {str(key): value for key, value in opened.items() if isinstance(value, Placed)}
+        if found:
+            return found
+    held = (
+        f"a dict of {', '.join(map(str, list(content)[:5]))}"
+        if isinstance(content, dict)
+        else type(content).__name__
+    )
+    raise CheckpointError(
+        f"it holds {held:.200} and no dict of named tensors; save the state_dict() of the network"
+    )
+
+
+def has_tensors(content: dict, depth: int) -> bool:
+    try:
+        return bool(state_dict(content, depth))
+    except CheckpointError:
+        return False

@@ -1,0 +1,126 @@
+"""What the pickles of torch.save may name: storages, tensors in them, and the few calls that put them together.
+
+Each of these is a class or a function of this file, which arranges what it is given and does nothing else.
+"""
+
+from __future__ import annotations
+
+import reprlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from mindlift.errors import CheckpointError
+
+STORAGE_TYPES = {
+    "DoubleStorage": "float64", "FloatStorage": "float32", "HalfStorage": "float16", "BFloat16Storage": "bfloat16",
+    "LongStorage": "int64", "IntStorage": "int32", "ShortStorage": "int16", "CharStorage": "int8",
+    "ByteStorage": "uint8", "BoolStorage": "bool",
+}  # fmt: skip
+DTYPES = {
+    "float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "double", "float",
+    "half", "long", "int", "short",
+}  # fmt: skip
+
+
+@dataclass
+class Blank:
+    """An object made without arguments, whose content a later instruction gives: PyTorch's old Parameter."""
+
+    content: Any = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A tensor that is still in its storage; offset and strides count elements."""
+
+    storage: Any
+    offset: int
+    shape: tuple
+    strides: tuple
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Numbers in the file: the key they are filed under, a key of stored.WIDTHS, and how many there are."""
+
+    key: str
+    kind: str
+    count: int
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Global:
+    """A name that the pickle would import. Nothing is imported."""
+
+    module: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+
+def placed(storage: Storage, offset: int, shape: Iterable, strides: Iterable, *_: Any) -> Placed:
+    return Placed(storage, offset, tuple(shape), tuple(strides))
+
+
+def with_plain_keys(items: Iterable[tuple] = ()) -> dict:
+    """A dict of texts and numbers: to hash a tuple that holds one tuple twice, and so on, would take for ever."""
+    found = {}
+    for key, value in items:
+        if not isinstance(key, (str, int, float, type(None))):
+            raise CheckpointError(f"its pickle has a dict with keys of type {type(key).__name__}")
+        found[key] = value
+    return found
+
+
+CALLS: dict[str, Callable] = {
+    "collections.OrderedDict": with_plain_keys,
+    "torch.Size": tuple,
+    "torch._utils._rebuild_tensor": placed,
+    "torch._utils._rebuild_tensor_v2": placed,
+    "torch._utils._rebuild_parameter": lambda data, *_: data,
+}
+OLD_PARAMETER = "torch.nn.parameter.Parameter"
+
+
+def named(value: Any) -> str:
+    """For a message: the name of a Global, and never more than a little of anything else."""
+    return str(value) if isinstance(value, Global) else reprlib.repr(value)
+
+
+def storage_of(reference: Any) -> Storage:
+    """The storage behind ('storage', type, key, device, count[, None or (view's key, offset, count)])."""
+    if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
+        what = reference[0] if isinstance(reference, tuple) and reference else reference
+        raise CheckpointError(
+            f"it refers to {reprlib.repr(what)} outside of its pickle; only storages of tensors are read"
+        )
+    _, kind, key, _, count, *part = reference
+    if not isinstance(kind, Global) or kind.module not in ("torch", "torch.storage"):
+        raise CheckpointError(
+            f"it has a storage of {named(kind)}; known are {', '.join(STORAGE_TYPES)} of torch"
+        )
+    offset = part[0][1] if part and part[0] else 0
+    if not isinstance(key, str):
+        raise CheckpointError(f"it has a storage filed under {reprlib.repr(key)}")
+    if type(count) is not int or type(offset) is not int or min(count, offset) < 0:
+        raise CheckpointError(f"storage {key} has {reprlib.repr(count)} numbers at {reprlib.repr(offset)}")
+    return Storage(key, STORAGE_TYPES[kind.name], count, offset)
+
+
+def allowed(module: str, name: str) -> Global:
+    """CheckpointError for a name that no file of weights needs."""
+    found = Global(module, name)
+    is_storage = module in ("torch", "torch.storage") and name in STORAGE_TYPES
+    if not (
+        is_storage
+        or str(found) in CALLS
+        or str(found) == OLD_PARAMETER
+        or (module == "torch" and name in DTYPES)
+    ):
+        raise CheckpointError(
+            f"it would run or make {found}, which a file of weights does not need; save the state_dict() alone"
+        )
+    return found

@@ -1,0 +1,156 @@
+"""TensorBoard's event files of a run, by tensorboardX, which needs no TensorFlow. metrics.jsonl stays the source.
+
+`TensorBoard` takes the same records that go to metrics.jsonl, one by one, from the trainer or from an old file. It
+uses tensorboardX's synchronous writer: the one with a queue waits for ever when a disk is full.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mindlift.errors import ConfigError, StorageError
+from mindlift.runs import last_records, folder as run_folder
+from mindlift.runs.metrics import PER_RANK, PLAIN, Record, whole
+from mindlift.report.pictures import inside, opened
+from mindlift.runs.series import number
+
+EVENTS = "events.out.tfevents.*"
+SCORES = ("top1", "top5", "miou", "pixel_accuracy", "loss")
+MOST_PICTURES = 12
+FLUSH_S = 5.0  # a flush waits for the disk
+
+
+class TensorBoard:
+    """Writes an event file of the run in `root` below `folder`; use it as a `with` block.
+
+    With `done` steps the run is one that goes on: what older files say of later steps is taken back, and where older
+    files are gone, as on a new machine of a cloud job, their curves are written again from metrics.jsonl. So no step
+    is there twice. ConfigError without tensorboardX, StorageError where the folder can't be written.
+    """
+
+    def __init__(self, root: Path, folder: Path, done: int = 0):
+        writer = need_writer()
+        self.root, self.folder, self.flushed = root, folder, time.monotonic()
+        had_events = any(folder.glob(EVENTS))
+        with self.writing():
+            folder.mkdir(parents=True, exist_ok=True)
+            # the nanoseconds keep two files of one second apart, and in order
+            self.writer = writer(str(folder / "events"), f".{time.time_ns()}")
+        self.begin(done + 1 if had_events else 1)
+        if done and not had_events:
+            for record in last_records.records(root / "metrics.jsonl"):
+                if record["step"] <= done:
+                    self.add(record)
+
+    def __enter__(self) -> TensorBoard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.writing():
+            self.writer.close()
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as err:
+            raise StorageError(f"can't write {self.folder}: {err.strerror or err}") from err
+
+    def add(self, record: Record) -> None:
+        """A record of metrics.jsonl: a step's line or an event; on disk some seconds later."""
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        step, values = whole(record.get("step")), scalars(record)
+        if step is not None and values:
+            parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+            self.put(Summary(value=parts), step, number(record.get("time")))
+
+    def options(self, options: Mapping[str, Any]) -> None:
+        """The hyper-parameters of the run, beside the figures by which TensorBoard sorts runs."""
+        from tensorboardX.summary import hparams
+
+        known = {
+            name: value if isinstance(value, (bool, int, float, str)) else json.dumps(value)
+            for name, value in options.items()
+        }
+        for summary in hparams(known, dict.fromkeys((f"evaluation/{name}" for name in SCORES), 0.0)):
+            self.put(summary, 0)
+
+    def pictures(self, step: int) -> None:
+        """The pictures of the newest evaluation, which evaluation.json names."""
+        from tensorboardX.summary import image
+
+        found = run_folder.read_json(self.root / "evaluation.json")
+        mistakes = found.get("mistakes")
+        given = (
+            [each.get("file") for each in mistakes if isinstance(each, dict)]
+            if isinstance(mistakes, list)
+            else []
+        )
+        for name in [*given[:MOST_PICTURES], found.get("overlays")]:
+            path = inside(self.root, name)
+            picture = opened(path) if path else None
+            if path and picture:
+                self.put(image(f"evaluation/{path.stem}", np.asarray(picture), dataformats="HWC"), step)
+
+    def graph(self, definition: Any) -> None:
+        """A tensorboardX GraphDef, as mindlift.report.graph reads it from an exported model."""
+        from tensorboardX.proto.event_pb2 import Event
+
+        with self.writing():
+            self.writer.write_event(Event(wall_time=time.time(), graph_def=definition.SerializeToString()))
+
+    def begin(self, first: int) -> None:
+        """What older files of the folder say of step `first` and later ones does not hold.
+
+        TensorBoard asks for this mark in the first file as well, or else takes the second file for the first.
+        """
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+
+        with self.writing():
+            log = SessionLog(status=SessionLog.START)
+            self.writer.write_event(Event(step=first, wall_time=time.time(), session_log=log))
+
+    def put(self, summary: Any, step: int, at: float = float("nan")) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+
+        with self.writing():
+            self.writer.write_event(
+                Event(step=step, wall_time=at if at == at else time.time(), summary=summary)
+            )
+            if time.monotonic() - self.flushed > FLUSH_S:
+                self.writer.flush()
+                self.flushed = time.monotonic()
+
+
+def scalars(record: Record) -> dict[str, float]:
+    """Names and finite values of a record."""
+    found: dict[str, float] = {}
+    if record.get("event") == "evaluation":
+        end = "_ema" if record.get("which") == "average" else ""
+        found = {f"evaluation/{name}{end}": number(record.get(name)) for name in SCORES}
+    elif "event" not in record:
+        found = {f"train/{name}": number(record.get(name)) for name in PLAIN}
+        for name in PER_RANK:
+            values = record.get(name)
+            ranks = enumerate(values) if isinstance(values, list) else ()
+            found.update({f"ranks/{name}/{rank}": number(value) for rank, value in ranks})
+    return {name: value for name, value in found.items() if value == value}
+
+
+def need_writer() -> Any:
+    """tensorboardX's class; ConfigError where it is not installed."""
+    try:
+        from tensorboardX.event_file_writer import EventsWriter
+    except ImportError:
+        raise ConfigError(
+            "TensorBoard's files need tensorboardX: pip install tensorboardX, or leave them out"
+        ) from None
+    return EventsWriter

@@ -1,0 +1,119 @@
+"""Single figures of a run: how it stands, its best results, its speed. Pure; `now` is unix seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from mindlift.runs.metrics import PER_RANK, Record
+from mindlift.runs.folder import RunData
+from mindlift.runs.series import number
+
+QUIET_S = 900.0  # without a line a run that has not ended is taken for dead
+SCORES = ("top1", "top5", "miou", "pixel_accuracy")
+STATES = {
+    "ended": "ended",
+    "stopped": "stopped",
+    "empty": "no step yet",
+    "running": "running",
+    "cut": "cut short",
+}
+NAMES = {"top1": "top-1", "top5": "top-5", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
+
+
+@dataclass(frozen=True)
+class Best:
+    value: float
+    step: int
+    which: str
+
+
+def state(run: RunData, now: float) -> tuple[str, str]:
+    """(which of STATES, what to tell)."""
+    found = run.metrics
+    ended = next((mark for mark in reversed(found.marks) if mark.kind != "start"), None)
+    if run.result or (ended and ended.kind == "ended"):
+        return "ended", f"ended after step {found.step:,}" if found.step else "ended"
+    if ended and ended.kind == "stopped" and ended.step >= found.step:
+        return "stopped", f"stopped by a signal after step {ended.step:,}"
+    if found.last is None:
+        return "empty", "no step yet"
+    quiet = now - found.last
+    if quiet < QUIET_S:
+        return "running", f"running, at step {found.step:,}"
+    return "cut", f"cut short: nothing since step {found.step:,}, {span(quiet)} ago"
+
+
+def scores(run: RunData) -> list[Record]:
+    """All evaluations, with the figure that result.json alone has in older runs."""
+    if run.metrics.evaluations:
+        return run.metrics.evaluations
+    found = {name: run.result[name] for name in SCORES if isinstance(run.result.get(name), (int, float))}
+    return (
+        [{"step": run.metrics.step, "time": run.metrics.last, "which": "weights", **found}] if found else []
+    )
+
+
+def best(run: RunData, name: str) -> Best | None:
+    """The greatest value of a score, at the first step that has it."""
+    found = [
+        (number(each.get(name)), each["step"], str(each.get("which") or "weights")) for each in scores(run)
+    ]
+    known = [each for each in found if each[0] == each[0]]
+    return Best(*max(known, key=lambda each: each[0])) if known else None
+
+
+def seconds(run: RunData) -> float | None:
+    """From the first line to the last, pauses between attempts included."""
+    found = run.metrics
+    return found.last - found.first if found.first is not None and found.last is not None else None
+
+
+def lost_steps(run: RunData) -> int:
+    return sum(mark.lost for mark in run.metrics.marks)
+
+
+def stragglers(run: RunData) -> list[tuple[int, float, float, float]]:
+    """(rank, median seconds per step, the slowest line's, times the median of the fastest rank) of each rank."""
+    ranks = run.metrics.per_rank.get(PER_RANK[0], [])
+    medians = [curve.median() if len(curve) else float("nan") for curve in ranks]
+    fastest = min((value for value in medians if value > 0), default=float("nan"))
+    return [
+        (rank, median, float(curve.values.max()), median / fastest)
+        for rank, (median, curve) in enumerate(zip(medians, ranks))
+        if len(curve)
+    ]
+
+
+def traffic(transfers: Sequence[Record]) -> list[tuple[str, int, float, float]]:
+    """(event, how many, bytes, seconds) of each kind of transfer."""
+    kinds: dict[str, list[Any]] = {}
+    for each in transfers:
+        sums = kinds.setdefault(str(each.get("event")), [0, 0.0, 0.0])
+        sums[0] += 1
+        sums[1] += number(each["bytes"])
+        sums[2] += number(each["seconds"])
+    return [(kind, *sums) for kind, sums in kinds.items()]
+
+
+def span(seconds: float) -> str:
+    """A duration in two units."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.0f} s"
+    for unit, name, below in ((86400, "d", 3600), (3600, "h", 60), (60, "min", 1)):
+        if whole >= unit:
+            rest = whole % unit // below
+            return f"{whole // unit} {name}" + (
+                f" {rest} {({3600: 'h', 60: 'min', 1: 's'})[below]}" if rest else ""
+            )
+    return ""
+
+
+def size(count: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1000
+    return f"{count:.3g} TB"

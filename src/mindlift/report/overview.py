@@ -1,0 +1,188 @@
+"""The tables of the page: how runs stand, what was changed, what happened, what was moved. Pure."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from mindlift.report import changes, figures
+from mindlift.report.changes import Change, Known
+from mindlift.report.figures import NAMES, SCORES, size, span
+from mindlift.report.markup import Html, joined, plain, section, table, tag
+from mindlift.runs.folder import RunData
+
+VERSIONS = {"mindspore": "MindSpore", "numpy": "NumPy", "python": "Python", "cpus": "CPUs", "git": "revision"}
+KINDS = {"start": "started", "continued": "continued", "stopped": "stopped by a signal", "ended": "ended"}
+
+
+def moment(seconds: float | None) -> str:
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(seconds))
+
+
+def share(name: str, value: float) -> str:
+    return f"{value:.4f}" if name in ("miou", "pixel_accuracy") else f"{value:.2f} %"
+
+
+def headline(run: RunData, now: float) -> Html:
+    """Name, task and state of a run."""
+    word, told = figures.state(run, now)
+    what = " on ".join(str(run.options[name]) for name in ("net", "dataset") if run.options.get(name))
+    return tag("p", tag("span", told, cls=f"state {word}"), f" {what}" if what else "", cls="headline")
+
+
+def facts(run: RunData) -> list[tuple[str, str]]:
+    """What one wants to know first of a run, as (name, value)."""
+    found = [(f"best {NAMES[name]}", best_score(run, name)) for name in SCORES]
+    curves, lasted = run.metrics.curves, figures.seconds(run)
+    loss, speed = curves.get("loss"), curves.get("images_per_second")
+    found.append(("last loss", f"{loss.values[-1]:.4g}" if loss is not None else ""))
+    found.append(("least loss", f"{loss.values.min():.4g}" if loss is not None else ""))
+    found.append(("images/s", f"{speed.median():.4g}" if speed is not None else ""))
+    wait = curves.get("data_wait")
+    found.append(("waiting for data", f"{100 * wait.median():.1f} %" if wait is not None else ""))
+    found.append(("steps", progress(run)))
+    found.append(("duration", span(lasted) if lasted else ""))
+    lost = figures.lost_steps(run)
+    found.append(("steps done again", f"{lost:,}" if lost else ""))
+    bad = run.metrics.not_finite
+    found.append(("lines without a finite loss", f"{bad:,}" if bad else ""))
+    return [(name, value) for name, value in found if value]
+
+
+def best_score(run: RunData, name: str) -> str:
+    best = figures.best(run, name)
+    return share(name, best.value) if best else ""
+
+
+def progress(run: RunData) -> str:
+    total = run.metrics.facts.get("total")
+    done = f"{run.metrics.step:,}" if run.metrics.step else ""
+    return f"{done} of {total:,}" if done and isinstance(total, int) and total != run.metrics.step else done
+
+
+def tiles(run: RunData) -> Html:
+    boxes = [tag("div", tag("b", value), tag("span", name), cls="tile") for name, value in facts(run)]
+    return tag("div", *boxes, cls="tiles") if boxes else Html("")
+
+
+def best_figures(runs: Sequence[RunData], now: float) -> Html:
+    """One row a run; the best value of each score is set off."""
+    known = [dict(facts(run)) for run in runs]
+    names = list(dict.fromkeys(name for each in known for name in each))
+    tops = {
+        name: max((best.value for run in runs if (best := figures.best(run, name))), default=None)
+        for name in SCORES
+    }
+    rows = [
+        [
+            swatch(at, run.title), figures.STATES[figures.state(run, now)[0]],
+            *(top_marked(run, name, each.get(name, ""), tops) for name in names),
+        ]
+        for at, (run, each) in enumerate(zip(runs, known))
+    ]  # fmt: skip
+    return section("Best figures", table(["run", "state", *names], rows))
+
+
+def top_marked(run: RunData, name: str, value: str, tops: dict[str, float | None]) -> Any:
+    for key, top in tops.items():
+        best = figures.best(run, key) if name == f"best {NAMES[key]}" else None
+        if best and best.value == top:
+            return tag("b", value, cls="top")
+    return value
+
+
+def swatch(at: int, title: str) -> Html:
+    """A run's name with its colour."""
+    return joined([tag("i", cls=f"swatch c{at % 8}"), title])
+
+
+def options_that_differ(runs: Sequence[RunData]) -> Html:
+    rows = [[name, *map(plain, values)] for name, values in changes.differing(runs)]
+    heads = ["option", *(swatch(at, run.title) for at, run in enumerate(runs))]
+    nothing = tag("p", "The runs have the same options.", cls="note")
+    return section("Options that differ", table(heads, rows) if rows else nothing)
+
+
+def changed_options(run: RunData, about: Known) -> Html:
+    """What this run has of its own; below it, what its recipe has against the defaults."""
+    found = changes.changes(run, about)
+    own, recipe = [each for each in found if changes.is_own(each)], [
+        each for each in found if not changes.is_own(each)
+    ]  # fmt: skip
+    parts = []
+    if own:
+        heads = ["option", "this run", "recipe", "default", "said by"]
+        parts.append(table(heads, [own_row(each, about) for each in own]))
+    if recipe:
+        rows = [[each.name, plain(each.value), plain(each.default)] for each in recipe]
+        name = recipe[0].by
+        content = table(["option", name, "default"], rows)
+        parts.append(tag("details", tag("summary", f"{len(recipe)} options of {name}"), content))
+    return section("What this run changed", *parts)
+
+
+def own_row(change: Change, about: Known) -> list[Any]:
+    recipe = plain(change.recipe) if change.name in about.recipe else "as default"
+    default = plain(change.default) if change.name in about.defaults else "unknown"
+    return [tag("b", change.name), plain(change.value), recipe, default, change.by]
+
+
+def command(run: RunData) -> Html:
+    text = changes.command(run)
+    copy = tag("button", "copy", type="button", cls="copy")
+    return section("To repeat it", tag("div", tag("pre", text), copy, cls="command")) if text else Html("")
+
+
+def versions(runs: Sequence[RunData]) -> Html:
+    names = list(dict.fromkeys(name for run in runs for name in run.versions))
+    rows = [[VERSIONS.get(name, name), *(plain(run.versions.get(name)) for run in runs)] for name in names]
+    heads = ["", *(swatch(at, run.title) for at, run in enumerate(runs))] if len(runs) > 1 else []
+    return section("Versions and machine", table(heads, rows, "facts") if rows else "")
+
+
+def events(run: RunData) -> Html:
+    rows = [
+        [
+            KINDS.get(mark.kind, mark.kind), mark.step, moment(mark.time), f"{mark.lost:,}" if mark.lost else "",
+            span(mark.pause) if mark.pause is not None else "",
+        ]
+        for mark in run.metrics.marks
+    ]  # fmt: skip
+    heads = ["", "after step", "time", "steps done again", "pause before"]
+    return section("What happened", table(heads, rows) if rows else "")
+
+
+def ranks(run: RunData) -> Html:
+    """Who holds the others up; nothing for a run of one rank."""
+    rows = [
+        [f"rank {rank}", f"{1000 * median:.1f}", f"{1000 * worst:.1f}", f"{times:.2f}", bar(times - 1, 1)]
+        for rank, median, worst, times in figures.stragglers(run)
+    ]
+    heads = ["", "median ms per step", "slowest line's", "over the fastest rank", ""]
+    return section("Ranks", table(heads, rows)) if len(rows) > 1 else Html("")
+
+
+def bar(part: float, whole: float) -> Html:
+    percent = min(100.0, max(0.0, 100 * part / whole)) if part == part else 0.0
+    return tag("span", tag("i", style=f"width:{percent:.1f}%"), cls="bar")
+
+
+def traffic(run: RunData) -> Html:
+    rows = [
+        [kind, count, size(total), span(seconds), f"{total / 1e6 / seconds:.1f}" if seconds > 0 else ""]
+        for kind, count, total, seconds in figures.traffic(run.transfers)
+    ]
+    slowest = sorted(run.transfers, key=lambda each: each["seconds"])[-10:]
+    details = [
+        [str(each.get("event")), str(each.get("what")), size(each["bytes"]), f"{each['seconds']:.1f}", moment(each["time"])]
+        for each in reversed(slowest)
+    ]  # fmt: skip
+    return section(
+        "Moved",
+        table(["", "transfers", "bytes", "time", "MB/s"], rows) if rows else "",
+        tag("details", tag("summary", "The longest"), table(["", "what", "size", "seconds", "ended"], details)) if rows else "",
+    )  # fmt: skip

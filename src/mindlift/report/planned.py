@@ -1,0 +1,44 @@
+"""The learning rate that a run's options plan, at as many steps as a chart shows."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+
+from mindlift.errors import ConfigError
+from mindlift.runs.folder import RunData
+from mindlift.training.schedules import from_config, lr_at, planned_steps
+
+POINTS = 1200
+
+
+def learning_rate(run: RunData) -> tuple[list[int], list[float]]:
+    """Steps, from 1, and rates; empty where options or the length of an epoch are not known."""
+    per_epoch = run.steps_per_epoch
+    if not per_epoch or per_epoch < 1:
+        return [], []
+    try:
+        options = SimpleNamespace(
+            **{
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in run.options.items()
+            }
+        )
+        images = run.metrics.facts.get("images") or per_epoch * options.per_batch_size * run.ranks
+        schedule = from_config(options, run.ranks, images)
+        total = planned_steps(per_epoch, schedule)
+        total = min(total, run.options.get("max_steps") or total)
+        steps = np.unique(np.linspace(0, total - 1, min(total, POINTS)).astype(np.int64)).tolist()
+        return thinned([step + 1 for step in steps], [lr_at(step, per_epoch, schedule) for step in steps])
+    except (ConfigError, AttributeError, TypeError, ValueError, KeyError, ArithmeticError):
+        return [], []  # options of a version that this one doesn't know
+
+
+def thinned(steps: list[int], rates: list[float]) -> tuple[list[int], list[float]]:
+    """Without the points inside level stretches."""
+    last = len(steps) - 1
+    kept = [
+        at for at in range(len(steps)) if at in (0, last) or not rates[at - 1] == rates[at] == rates[at + 1]
+    ]
+    return [steps[at] for at in kept], [rates[at] for at in kept]

@@ -1,0 +1,103 @@
+"""Runs by path, by URL or by the handle of a job, as folders of this disk. Checkpoints stay where they are."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mindlift.model_utils.config import config
+from mindlift.runs.manifest import MANIFEST
+from mindlift.errors import ConfigError, DataError, StageError
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage import url
+from mindlift.storage.places import locate
+from mindlift.runs import folder as run_folder
+
+HANDLE = re.compile(r"(local|modelarts|openi)://")
+SMALL = (
+    "run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "result.json", "evaluation.json",
+    f"checkpoints/{MANIFEST}",
+)  # fmt: skip
+PICTURES = "evaluation"
+
+
+@contextlib.contextmanager
+def opened(names: Sequence[str]) -> Iterator[list[Path]]:
+    """The folders of the runs, those from elsewhere for the length of the block only. DataError if one is none."""
+    with tempfile.TemporaryDirectory(prefix="mindlift-report-") as scratch:
+        yield [folder_of(name, Path(scratch)) for name in names]
+
+
+def is_local(name: str) -> bool:
+    return not HANDLE.match(name) and not url.is_remote(name)
+
+
+def folder_of(name: str, scratch: Path) -> Path:
+    if HANDLE.match(name):
+        return of_job(name, scratch)
+    if url.is_remote(name):
+        return of_bucket(name, scratch)
+    return run_folder.find(Path(url.local_path(name)))
+
+
+def of_bucket(name: str, scratch: Path) -> Path:
+    """The small files of the run at a URL, or of the newest run below it."""
+    run = run_at(name)
+    place = url.parse(run)
+    parts = [part for part in (place.key if place else "").split("/") if part not in ("", ".", "..")]
+    root = scratch.joinpath(place.bucket if place else "", *parts)
+    for file in [*SMALL, *pictures_at(run)]:
+        if exists(url.join(run, file)):
+            transfer.copy_file(url.join(run, file), str(root / file))
+    return root
+
+
+def run_at(name: str) -> str:
+    if any(exists(url.join(name, file)) for file in run_folder.MAIN_FILES):
+        return name
+    store, key = locate(url.join(name, ""))
+    folders = sorted(
+        (each.key.rstrip("/").rpartition("/")[2] for each in store.scan(key) if each.is_folder), reverse=True
+    )
+    for folder in folders:
+        if folder[:8].isdigit() and exists(url.join(name, folder, "run.json")):
+            return url.join(name, folder)
+    raise DataError(
+        f"{name} holds no run; name a run's folder (with metrics.jsonl in it), or a folder of runs"
+    )
+
+
+def exists(place: str) -> bool:
+    store, key = locate(place)
+    return store.stat(key) is not None
+
+
+def pictures_at(run: str) -> list[str]:
+    store, key = locate(url.join(run, PICTURES, ""))
+    names = [each.key.rpartition("/")[2] for each in store.scan(key) if not each.is_folder]
+    return [f"{PICTURES}/{name}" for name in names if name.endswith(".png")]
+
+
+def of_job(handle: str, scratch: Path) -> Path:
+    """The newest run of a job, brought by cloud/submit.py, which knows the providers and their stores."""
+    folder = scratch / re.sub(r"\W+", "-", handle)
+    program = [
+        sys.executable,
+        str(config.ROOT / "cloud" / "submit.py"),
+        "fetch",
+        handle,
+        "--none",
+        "--out",
+        str(folder),
+    ]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+        kind = ConfigError if done.returncode == 2 else StageError  # the user's mistake stays one
+        raise kind(f"can't fetch {handle}: {last.removeprefix('error: ')}")
+    return run_folder.find(Path(done.stdout.strip().splitlines()[-1]))

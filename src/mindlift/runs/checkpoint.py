@@ -1,0 +1,164 @@
+"""Checkpoints: written whole or not at all, listed in a manifest, loaded strictly.
+
+A file is complete when `manifest.jsonl` names it: it is written to a `.part` folder, fsynced, renamed,
+and only then does a line with its size and SHA-256 follow. What a directory listing shows beyond the
+manifest is not looked at.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mindlift import models
+from mindlift.runs.manifest import MANIFEST, SUFFIX, WEIGHTS, Saved, file_sha256, listed, plan_prune
+from mindlift.errors import CheckpointError
+from mindlift.files import append_line
+from mindlift.models.weights.mindspore_files import no_log, read
+
+if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
+    import mindspore as ms
+
+    from mindlift.models.weights.fit import Known
+
+
+def save(
+    folder: Path, name: str, parameters: Iterable[ms.Parameter], step: int, steps_per_epoch: int, seed: int,
+    network: Mapping[str, object] | None = None,
+) -> Path:  # fmt: skip
+    """Write `folder`/`name`-<epoch>_<step in epoch>.ckpt and its manifest line; returns the file.
+
+    `network` are the options that decide what the weights compute; a network with others refuses them.
+    Raises StorageError when the folder is full or can't be written; what was there before stays.
+    """
+    import mindspore as ms
+
+    from mindlift.models.weights.files import note_of
+    from mindlift.models.weights.write import write_whole
+
+    epoch, in_epoch = (step - 1) // steps_per_epoch + 1, (step - 1) % steps_per_epoch + 1
+    target = folder / f"{name}-{epoch}_{in_epoch}{SUFFIX}"
+    entries = [{"name": parameter.name, "data": parameter} for parameter in parameters]
+    extra: dict[str, Any] = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
+    extra.update(note_of(network or {}))
+
+    def write(path: Path) -> None:
+        with no_log():
+            ms.save_checkpoint(entries, str(path), append_dict=extra)
+
+    write_whole(target, write, "checkpoint", "; earlier checkpoints are unharmed")
+    saved = Saved(
+        target.name, step // steps_per_epoch, step, steps_per_epoch, seed,
+        target.stat().st_size, file_sha256(target), time.time(),
+    )  # fmt: skip
+    append_line(folder / MANIFEST, asdict(saved))
+    return target
+
+
+def prune(folder: Path, keep: int) -> None:
+    for saved in plan_prune(listed(folder), keep):
+        (folder / saved.file).unlink(missing_ok=True)
+
+
+def load_weights(
+    path: Path,
+    network: ms.nn.Cell,
+    family: str,
+    values: Mapping[str, Any],
+    without: Collection[str] = (),
+    average: bool = True,
+    channels: str = "auto",
+) -> Known:
+    """Fill every tensor of `network` but those in `without` from a file of any source that `family` knows.
+
+    A source that is only a part of the network, such as its backbone, leaves the rest as it is: `layout.lacks` of what
+    is returned. `values` are the options that the network was built with. Raises CheckpointError, or ConfigError if the
+    weights were made with other options. For `average` and `channels` see known_weights.
+    """
+    import mindspore as ms
+
+    from mindlift.models.weights import fit
+
+    parameters = network.parameters_dict()
+    known = known_weights(path, family, average, channels)
+    fit.check_needs(known.needs, values, str(path), known.layout.source)
+    given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, without, str(path))
+    for name, array in given.items():
+        parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
+    return known
+
+
+def known_weights(path: Path, family: str = "", average: bool = True, channels: str = "auto") -> Known:
+    """The weights of a file whose source is known; CheckpointError if none is, or if they are not of `family`.
+
+    Of a file with a moving average and the weights, `average` says which. `channels` is the order of the colours that
+    they were trained on: rgb, bgr, or auto for what is known of the source; here they are for rgb.
+    """
+    from mindlift.models.weights import files, fit
+
+    maps = models.weight_maps()
+    stored = files.read(path)
+    try:
+        own = {family: maps[family]} if family else maps
+        known = fit.recognised(stored, own, average) or fit.recognised(stored, maps, average)
+    except CheckpointError as err:
+        raise CheckpointError(f"{path}: {err}") from err
+    if known is None:
+        names = fit.shortened(list(stored.tensors))
+        raise CheckpointError(
+            f"{path}: no known source of weights has tensors named {names}; see docs/weights.md"
+        )
+    if family not in ("", known.family):
+        raise CheckpointError(
+            f"{path} has weights of {known.family} ({known.layout.source}), not of {family}; see --net"
+        )
+    try:
+        return fit.as_rgb(known, channels)
+    except CheckpointError as err:
+        raise CheckpointError(f"{path}: {err}") from err
+
+
+def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
+    """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
+    import mindspore as ms
+
+    from mindlift.models.weights.fit import mismatch
+    from mindlift.models.weights.stored import NETWORK
+
+    tensors = read(path)
+    if "step_num" not in tensors:
+        raise CheckpointError(
+            f"{path} holds no training state, only weights; pass it as --pretrained instead of --resume"
+        )
+    step = int(tensors["step_num"].asnumpy())
+    wanted = {parameter.name: parameter for parameter in parameters}
+    given = {
+        name: tensor
+        for name, tensor in tensors.items()
+        if name not in ("epoch_num", "step_num", "seed", NETWORK)
+    }
+    problem = mismatch(
+        {n: tuple(p.shape) for n, p in wanted.items()}, {n: tuple(t.shape) for n, t in given.items()}
+    )
+    if problem:
+        raise CheckpointError(f"{path} does not fit this training: {problem}")
+    for name, parameter in wanted.items():
+        parameter.set_data(ms.Tensor(given[name].asnumpy(), parameter.dtype))
+    return step
+
+
+def candidates(path: Path) -> list[Path]:
+    """The checkpoints that `--pretrained` names: a file, or all of a folder or run folder, newest first."""
+    if not path.is_dir():
+        return [path]
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    files = [folder / saved.file for saved in reversed(listed(folder))]
+    if not files:
+        weights = [file for file in folder.iterdir() if file.suffix in WEIGHTS and file.is_file()]
+        files = sorted(weights, key=lambda file: file.stat().st_mtime, reverse=True)
+    if not files:
+        raise CheckpointError(f"no {', '.join(WEIGHTS)} files in {path}")
+    return files

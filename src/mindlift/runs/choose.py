@@ -1,0 +1,169 @@
+"""Which folder a run lives in: a new one, or that of the unfinished run that it continues."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from mindlift.runs import checkpoint
+from mindlift.runs.manifest import latest, listed
+from mindlift.errors import CheckpointError
+from mindlift.storage.url import is_remote
+from mindlift.runs.paths import RunPaths
+from mindlift.files import make_folder, write_atomic
+
+# Options that may change between a run and its continuation.
+FREE = frozenset(
+    """ckpt_path ckpt_interval keep_checkpoint_max is_save_on_master run_eval eval_interval eval_start_epoch tensorboard resume max_steps num_parallel_workers
+    eval_data_dir data_format skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
+    log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
+    enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize crop_pct
+    cache_path resume_url stage_mode stage_timeout publish_timeout file_name file_format model_file top_k eval_image_size
+    class_names output_json output_csv contact_sheet crops crop_scales crop_batch eval_path blacklist
+    save_checkpoint_epochs all_reduce_fusion divergence_factor compile_cache scales flip overlays input_format device_id batch_size_export enable_cache
+    freeze_layer save_checkpoint""".split()
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """An opened run: its paths, the checkpoint to continue from, if any, and the steps done by then.
+
+    With `--resume auto` only rank 0 has the checkpoint; the other ranks get its values from there.
+    """
+
+    paths: RunPaths
+    resume_from: Path | None
+    step: int = 0
+    lock: Any = None
+
+
+def fingerprint(options: Mapping[str, Any], size: int) -> str:
+    """What must be equal for a run to be a continuation of another one: options and rank count."""
+    fixed = {key: value for key, value in options.items() if key not in FREE}
+    if not is_remote(str(fixed.get("data_url") or "")):
+        fixed["data_url"] = ""  # a folder that the platform has filled; which one differs between jobs
+    text = json.dumps({**fixed, "ranks": size}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def open_run(cfg: Any, base: Path, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
+    """Choose and create the run's folder below `base`, the same on all ranks: rank 0 decides, `agree` spreads it."""
+    template = RunPaths(
+        base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
+    )
+    mark = fingerprint(cfg.to_dict(), size)
+    explicit = explicit_checkpoint(cfg.resume)
+    choice, lock = ([0, 0, 0, 0], None)
+    if rank == 0:
+        choice, lock = choose(base, mark, may_continue=cfg.resume == "auto")
+    day, second, suffix, step = agree(choice)
+    paths = replace(template, root=base / folder_name(day, second, suffix)).create()
+    if rank == 0:
+        write_atomic(paths.root / "run.json", json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
+    if rank == 0 and explicit is None and step:
+        explicit = at_step(paths.root / "checkpoints", step)
+    return Run(paths, explicit, step, lock)
+
+
+def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], Any]:
+    """[day, second, suffix, step to continue from or 0] of the run folder, and the held lock."""
+    for root in sorted(base.glob("????????-??????*"), reverse=True) if may_continue else []:
+        saved = latest(root / "checkpoints") if unfinished(root, mark) else None
+        lock = hold(RunPaths(root).lock) if saved else None
+        if saved and lock:
+            return [*parse_name(root.name), saved.step], lock
+    day, second = (int(part) for part in time.strftime("%Y%m%d %H%M%S").split())
+    suffix = 0
+    while (base / folder_name(day, second, suffix)).exists():
+        suffix += 1
+    root = base / folder_name(day, second, suffix)
+    make_folder(root)
+    return [day, second, suffix, 0], hold(RunPaths(root).lock)
+
+
+def folder_name(day: int, second: int, suffix: int) -> str:
+    return f"{day:08d}-{second:06d}" + (f"-{suffix}" if suffix else "")
+
+
+def parse_name(name: str) -> list[int]:
+    day, second, *suffix = name.split("-")
+    return [int(day), int(second), int(suffix[0]) if suffix else 0]
+
+
+def unfinished(root: Path, mark: str) -> bool:
+    """Whether `root` holds a run of these settings that has not ended."""
+    note = root / "run.json"
+    if not note.is_file() or RunPaths(root).result.exists():
+        return False
+    try:
+        return json.loads(note.read_text(encoding="utf-8")).get("fingerprint") == mark
+    except ValueError:
+        return False
+
+
+def hold(path: Path) -> Any:
+    """An open, exclusively locked file, or None while another process holds it. A kill releases it."""
+    file = open(path, "a")  # noqa: SIM115 - held open for the life of the run
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        return None
+    return file
+
+
+def explicit_checkpoint(resume: str) -> Path | None:
+    """The checkpoint that `--resume PATH` names; raises CheckpointError if there is none."""
+    if resume in ("auto", "none", ""):
+        return None
+    path = Path(resume)
+    if path.is_file():
+        return path
+    if not path.is_dir():
+        raise CheckpointError(
+            f"--resume {resume}: no such file or folder; give a run folder, a checkpoint, auto or none"
+        )
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    saved = latest(folder)
+    if saved is None:
+        raise CheckpointError(
+            f"--resume {resume}: no complete checkpoint in {folder}; start anew with --resume none"
+        )
+    return folder / saved.file
+
+
+def at_step(folder: Path, step: int) -> Path:
+    return next(folder / saved.file for saved in listed(folder) if saved.step == step)
+
+
+def newest_checkpoint(base: Path) -> Path | None:
+    """The newest complete checkpoint of the newest run below `base` that has one; `base` may be a run itself."""
+    for root in [*sorted(base.glob("????????-??????*"), reverse=True), base]:
+        saved = latest(root / "checkpoints")
+        if saved:
+            return root / "checkpoints" / saved.file
+    return None
+
+
+def to_evaluate(weights: list[Path], base: Path) -> list[Path]:
+    """The checkpoints that eval.py counts with; without any named, the newest one below `base`.
+
+    `base` may also be a checkpoint itself, as DeepLabV3's documents have it.
+    """
+    if not weights and base.is_file():
+        return [base]
+    if len(weights) == 1:
+        return checkpoint.candidates(weights[0])
+    newest = newest_checkpoint(base)
+    if not weights and newest is None:
+        raise CheckpointError(
+            f"no checkpoint at {base} or below it; name one, or a run folder, with --pretrained"
+        )
+    return weights or [newest]  # type: ignore[list-item]

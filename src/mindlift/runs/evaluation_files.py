@@ -1,0 +1,71 @@
+"""What a run keeps of its newest evaluation, for people to look at: evaluation.json and the pictures that it names."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from mindlift.errors import StorageError
+from mindlift.runs.paths import RunPaths
+from mindlift.files import make_folder, part_of, write_atomic
+
+MOST_CLASSES = 200  # of a confusion matrix: larger ones can't be looked at
+MOST_MISTAKES = 12
+BINS = 15
+MOST_SIDE = 256  # pixels of a kept picture
+
+
+def write(paths: RunPaths, content: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> None:
+    """`pictures` (H, W, 3) uint8 by file name go to the folder that evaluation.json is beside; StorageError."""
+    for name, pixels in pictures.items():
+        make_folder(paths.pictures)
+        save(pixels, paths.pictures / name)
+    write_atomic(paths.evaluation, json.dumps(content, ensure_ascii=False) + "\n")
+
+
+def save(pixels: np.ndarray, path: Path) -> None:
+    picture = Image.fromarray(pixels)
+    picture.thumbnail((MOST_SIDE, MOST_SIDE))
+    part = part_of(path)
+    try:
+        picture.save(part, "PNG")
+        os.replace(part, path)
+    except OSError as err:
+        part.unlink(missing_ok=True)
+        raise StorageError(f"can't write {path}: {err.strerror or err}") from err
+
+
+def calibration(confidences: np.ndarray, is_right: np.ndarray) -> dict[str, Any]:
+    """How often images of a confidence are right, in BINS bins, and the expected calibration error.
+
+    Guo et al., On Calibration of Modern Neural Networks (ICML 2017), section 2. Both arguments (N,).
+    """
+    numbers = np.minimum((confidences * BINS).astype(int), BINS - 1)
+    counts = np.bincount(numbers, minlength=BINS)
+    filled = np.maximum(counts, 1)
+    mean = np.bincount(numbers, confidences, BINS) / filled
+    right = np.bincount(numbers, is_right, BINS) / filled
+    bins = [
+        {"low": i / BINS, "high": (i + 1) / BINS, "count": int(count), "confidence": round(m, 4), "accuracy": round(r, 4)}
+        for i, (count, m, r) in enumerate(zip(counts, mean.tolist(), right.tolist()))
+    ]  # fmt: skip
+    error = float((np.abs(mean - right) * counts).sum() / max(1, counts.sum()))
+    return {"bins": bins, "ece": round(error, 4)}
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> list[list[int]]:
+    """Rows are the truth."""
+    pairs = labels.astype(np.int64) * num_classes + predicted
+    return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes).tolist()
+
+
+def worst(labels: np.ndarray, predicted: np.ndarray, confidences: np.ndarray) -> list[int]:
+    """The numbers of the images that are wrong with the greatest confidence, the greatest first. Arguments (N,)."""
+    wrong = np.flatnonzero(labels != predicted)
+    return wrong[np.argsort(-confidences[wrong], kind="stable")][:MOST_MISTAKES].tolist()

@@ -1,0 +1,126 @@
+"""What a run's folder says, as far as there is something: nothing in it has to be there or whole."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mindlift.runs.manifest import MANIFEST
+from mindlift.errors import DataError
+from mindlift.runs.paths import RunPaths
+from mindlift.files import read_lines
+from mindlift.runs import metrics
+from mindlift.runs.metrics import Metrics, whole
+from mindlift.runs.series import number
+
+ORIGIN = re.compile(r"^\s+([A-Za-z_]\w*):.*?\s\s# from (.+)$")
+RUNS = "????????-??????*"
+MAIN_FILES = ("metrics.jsonl", "config.yaml", "run.json")
+
+
+@dataclass
+class RunData:
+    """One run. `options` and `origins` are those of config.yaml by option name; `title` tells runs apart."""
+
+    root: Path
+    title: str
+    metrics: Metrics
+    options: dict[str, Any] = field(default_factory=dict)
+    origins: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    evaluation: dict[str, Any] = field(default_factory=dict)
+    transfers: list[dict[str, Any]] = field(default_factory=list)
+    steps_per_epoch: int | None = None
+
+    @property
+    def ranks(self) -> int:
+        return whole(self.versions.get("ranks")) or 1
+
+    @property
+    def is_segmentation(self) -> bool:
+        return any("miou" in each for each in self.metrics.evaluations) or "ious" in self.evaluation
+
+
+def is_run(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in MAIN_FILES)
+
+
+def find(path: Path) -> Path:
+    """The run folder that `path` is, or the newest one in it; DataError if there is none."""
+    if is_run(path):
+        return path
+    found = [each for each in path.glob(RUNS) if is_run(each)] if path.is_dir() else []
+    if not found:
+        there = "holds no run" if path.is_dir() else "is a file" if path.exists() else "does not exist"
+        raise DataError(
+            f"{path} {there}; name a run's folder (with metrics.jsonl in it), or a folder of runs"
+        )
+    return max(found, key=lambda each: each.name)
+
+
+def read(root: Path, title: str = "") -> RunData:
+    """A run's folder; OSError becomes DataError, everything that is missing or damaged is left out."""
+    paths = RunPaths(root)
+    try:
+        found = metrics.read(paths.metrics)
+        options, origins = read_config(paths.config)
+        run = RunData(
+            root, title or root.absolute().name, found, options, origins, read_json(paths.versions),
+            read_json(paths.result), read_json(root / "evaluation.json"), read_transfers(root / "transfers.jsonl"),
+        )  # fmt: skip
+        run.steps_per_epoch = found.steps_per_epoch or steps_in_manifest(paths.checkpoints / MANIFEST)
+    except OSError as err:
+        raise DataError(f"can't read run {root}: {err.strerror or err}") from err
+    return run
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def read_config(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Values and origins of all options; empty if there is no file that can be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        groups = yaml.safe_load(text) or {}
+    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+        return {}, {}
+    options = {}
+    for group in groups.values() if isinstance(groups, dict) else ():
+        options.update(group if isinstance(group, dict) else {})
+    matches = [ORIGIN.match(line) for line in text.splitlines()]
+    return options, {match[1]: match[2].strip() for match in matches if match}
+
+
+def read_transfers(path: Path) -> list[dict[str, Any]]:
+    """The lines that have all that a timeline needs."""
+    try:
+        lines = read_lines(path)
+    except UnicodeDecodeError:
+        return []
+    needed = ("time", "seconds", "bytes")
+    return [
+        each
+        for each in lines
+        if isinstance(each, dict) and all(math.isfinite(number(each.get(name))) for name in needed)
+    ]
+
+
+def steps_in_manifest(path: Path) -> int | None:
+    """Steps per epoch by the last line of a checkpoint manifest; older runs have no event that says it."""
+    try:
+        lines = read_lines(path)
+    except UnicodeDecodeError:
+        return None
+    return whole(lines[-1].get("steps_per_epoch")) if lines and isinstance(lines[-1], dict) else None

@@ -1,0 +1,165 @@
+"""What a run says: rank 0 on the terminal, every rank in its own file, metrics as JSON lines."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from mindlift.errors import StorageError
+from mindlift.runs.paths import RunPaths
+from mindlift.files import append_line
+
+if TYPE_CHECKING:
+    from mindlift.report.events import TensorBoard
+
+FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class BarHandler(logging.Handler):
+    """Writes messages above the progress bar, to stdout."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        tqdm.write(self.format(record), file=sys.stdout)
+        sys.stdout.flush()
+
+
+class LogFile(logging.FileHandler):
+    """A log file; StorageError where it can't be written, as on a full disk."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self.stream.write(self.format(record) + self.terminator)
+            self.stream.flush()
+        except OSError as err:
+            raise unwritable(self.baseFilename, err) from err
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError as err:  # of what a failed write has left in the buffer
+            raise unwritable(self.baseFilename, err) from err
+
+
+def unwritable(path: object, err: OSError) -> StorageError:
+    return StorageError(f"can't write log {path}: {err.strerror}; pass another folder with --log_path")
+
+
+class RunLog:
+    """Lines, metrics and the progress bar of one run; use it as a `with` block.
+
+    `total` is the number of optimiser steps of the whole training and `start` those already done.
+    """
+
+    def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None):
+        self.paths, self.rank = paths, rank
+        self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
+        self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
+        if rank == 0:
+            handler = BarHandler()
+            handler.setFormatter(logging.Formatter("%(message)s"))
+            self.logger.addHandler(handler)
+        if paths is not None:
+            try:
+                file = LogFile(paths.log, encoding="utf-8")
+            except OSError as err:
+                raise unwritable(paths.log, err) from err
+            file.setFormatter(logging.Formatter(FORMAT))
+            self.logger.addHandler(file)
+        self.bar: tqdm | None = None
+        self.board: TensorBoard | None = None
+
+    def __enter__(self) -> RunLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end_bar()
+        for handler in self.logger.handlers:
+            handler.close()
+
+    def info(self, message: str) -> None:
+        self.logger.info(message)
+
+    def warning(self, message: str) -> None:
+        self.logger.warning(message)
+
+    def start_bar(self, what: str, unit: str, total: int, done: int = 0) -> None:
+        if self.rank == 0:
+            self.bar = tqdm(
+                total=total, initial=done, desc=what, unit=unit, disable=not self.show_bar, leave=False
+            )
+
+    def advance(self, count: int = 1, **values: Any) -> None:
+        if self.bar is not None:
+            if values:
+                self.bar.set_postfix(values, refresh=False)
+            self.bar.update(count)
+
+    def end_bar(self) -> None:
+        if self.bar is not None:
+            self.bar.refresh()  # the last count, which quick steps can leave out
+            self.bar.close()
+            self.bar = None
+
+    def metric(self, **values: Any) -> None:
+        """One JSON line in metrics.jsonl, rank 0 only."""
+        if self.rank == 0 and self.paths is not None:
+            record = {"time": round(time.time(), 3), **values}
+            append_line(self.paths.metrics, record)
+            if self.board is not None:
+                self.board.add(record)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Of the steps since the reading before: images/s, seconds of a step, share of the time that it waited for data."""
+
+    images_per_second: float
+    step_seconds: float
+    data_wait: float
+
+
+class Pace:
+    """How fast a training is, without the first step, which compiles the graph."""
+
+    def __init__(self, clock=time.perf_counter):
+        self.clock = clock
+        self.images = self.steps = 0
+        self.waited = 0.0
+        self.since: float | None = None
+
+    def count(self, images: int) -> None:
+        """Account for a finished step; the first one only starts the clock."""
+        if self.since is None:
+            self.since, self.waited = self.clock(), 0.0
+        else:
+            self.images += images
+            self.steps += 1
+
+    def waiting(self, source: Iterator[Any]) -> Any:
+        """The next item of `source`, and how long that took is counted."""
+        started = self.clock()
+        found = next(source)
+        self.waited += self.clock() - started
+        return found
+
+    def read(self) -> Reading | None:
+        """Since the last reading, or None if no step was timed."""
+        now = self.clock()
+        if self.since is None or self.steps == 0:
+            return None
+        seconds = now - self.since
+        found = Reading(self.images / seconds, seconds / self.steps, min(1.0, self.waited / seconds))
+        self.images, self.steps, self.waited, self.since = 0, 0, 0.0, now
+        return found
+
+
+def memory_mb() -> float:
+    """The most memory that this process has had so far (resident)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -1,0 +1,94 @@
+"""Which checkpoints a folder holds: the lines of its `manifest.jsonl`, the only thing that readers believe."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from mindlift.files import read_lines
+
+MANIFEST = "manifest.jsonl"
+SUFFIX = ".ckpt"
+WEIGHTS = (
+    SUFFIX,
+    ".pth",
+    ".pt",
+    ".safetensors",
+    ".npz",
+)  # what counts as weights in a folder without a manifest
+
+
+@dataclass(frozen=True)
+class Saved:
+    """One line of the manifest. `step` counts optimiser steps done, `epoch` whole epochs done."""
+
+    file: str
+    epoch: int
+    step: int
+    steps_per_epoch: int
+    seed: int
+    size_bytes: int
+    sha256: str
+    saved_at: float
+
+
+def file_sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def as_text(records: Iterable[Saved]) -> str:
+    """The manifest of these checkpoints."""
+    return "".join(json.dumps(asdict(saved), ensure_ascii=False) + "\n" for saved in records)
+
+
+def parse(text: str) -> list[Saved]:
+    """The records of a manifest's text, oldest first, without a last line that was cut short."""
+    records = []
+    for line in text.splitlines():
+        try:
+            records.append(from_record(json.loads(line)))
+        except (ValueError, KeyError, TypeError):
+            continue
+    return in_order(records)
+
+
+def from_record(record: dict) -> Saved:
+    return Saved(**{key: record[key] for key in Saved.__dataclass_fields__})
+
+
+def in_order(records: Iterable[Saved]) -> list[Saved]:
+    """Oldest first; of several records of one file only the last counts."""
+    return sorted(
+        {saved.file: saved for saved in records}.values(), key=lambda saved: (saved.step, saved.saved_at)
+    )
+
+
+def listed(folder: Path) -> list[Saved]:
+    """The manifest's lines, oldest first, of files that are there with the size it states."""
+    records = in_order(from_record(record) for record in read_lines(folder / MANIFEST))
+    return [saved for saved in records if is_whole(folder / saved.file, saved)]
+
+
+def is_whole(path: Path, saved: Saved) -> bool:
+    """Whether the file is there with its size; its content is not looked at."""
+    return path.is_file() and path.stat().st_size == saved.size_bytes
+
+
+def latest(folder: Path) -> Saved | None:
+    """The newest checkpoint whose content is what the manifest says; damaged ones are passed over."""
+    for saved in reversed(listed(folder)):
+        if file_sha256(folder / saved.file) == saved.sha256:
+            return saved
+    return None
+
+
+def plan_prune(saved: list[Saved], keep: int) -> list[Saved]:
+    """The checkpoints to delete so that the newest `keep` stay."""
+    return saved[: max(0, len(saved) - keep)]

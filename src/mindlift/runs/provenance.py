@@ -1,0 +1,120 @@
+"""What is known of given weights: the run folder or the side file that says which network they are of."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mindlift.runs.manifest import file_sha256
+from mindlift.errors import CheckpointError, ConfigError
+from mindlift.storage.url import is_remote
+
+MODEL_SUFFIX = ".mindir"
+SIDE_SUFFIX = ".json"
+CONFIG = "config.yaml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training's folder."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        return self.root / CONFIG
+
+
+@dataclass(frozen=True)
+class Model:
+    """An exported model and what its side file says."""
+
+    path: Path
+    facts: Mapping[str, Any]
+
+    @property
+    def side_file(self) -> Path:
+        return side_file_of(self.path)
+
+    @property
+    def layout(self) -> str:
+        """The order of the input's dimensions, NCHW or NHWC."""
+        return self.facts["input"]["layout"]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, 3, H, W) of the input, whatever its layout."""
+        sizes = dict(zip(self.layout, self.facts["input"]["shape"]))
+        return sizes["N"], sizes["C"], sizes["H"], sizes["W"]
+
+
+def side_file_of(model: Path) -> Path:
+    """Its own for each format: the same name may be exported to several."""
+    return model.with_name(model.name + SIDE_SUFFIX)
+
+
+def find(values: Mapping[str, Any]) -> Run | Model | None:
+    """What the options say of the weights; None if nothing is known. CheckpointError for a model without its side file."""
+    if values["model_file"]:
+        if values["pretrained"]:
+            raise ConfigError("--model_file and --pretrained both name weights; give one of them")
+        return read_model(Path(values["model_file"]))
+    if is_remote(values["pretrained"]):
+        return None
+    path = Path(values["pretrained"]) if values["pretrained"] else newest(Path(values["ckpt_path"]))
+    return run_of(path) if path else None
+
+
+def newest(base: Path) -> Path | None:
+    from mindlift.runs import choose
+
+    return choose.newest_checkpoint(base)
+
+
+def run_of(path: Path) -> Run | None:
+    """The run that a checkpoint, or a folder of them, belongs to."""
+    folders = [path, *path.absolute().parents][:4]  # <run>/checkpoints/rank_1/<file>
+    return next((Run(each) for each in folders if (each / CONFIG).is_file()), None)
+
+
+def data_folder(config: Path) -> Path | None:
+    """The local folder that a run was trained with, as far as its configuration names one."""
+    try:
+        found = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("data", {})
+    except (OSError, yaml.YAMLError, AttributeError) as err:
+        raise ConfigError(f"can't read {config}: {err}") from err
+    folder = found.get("data_dir") if isinstance(found, dict) else ""
+    return Path(folder).expanduser() if folder else None
+
+
+def read_model(path: Path) -> Model:
+    """A model with its side file; CheckpointError if one is missing."""
+    if path.suffix != MODEL_SUFFIX:
+        raise CheckpointError(f"--model_file {path}: expected a {MODEL_SUFFIX} file of export.py")
+    if not path.is_file():
+        raise CheckpointError(f"no such model: {path}; make one with export.py")
+    side = side_file_of(path)
+    try:
+        model = Model(path, json.loads(side.read_text(encoding="utf-8")))
+        _ = model.shape, model.facts["options"], model.facts["sha256"], model.facts["class_names"]
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{side} is missing: export.py writes it beside the model, and it says how images are prepared;"
+            " keep the two together, or export again"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as err:
+        raise CheckpointError(f"{side} is not a side file of export.py: {err}; export again") from err
+    return model
+
+
+def check_content(model: Model) -> None:
+    """CheckpointError if the file is not the one that its side file describes."""
+    if file_sha256(model.path) != model.facts["sha256"]:
+        raise CheckpointError(
+            f"{model.path} is not the model that {model.side_file} was written for; export again"
+        )

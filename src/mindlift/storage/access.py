@@ -1,0 +1,69 @@
+"""The way into one store: its settings and keys, read anew when the store says that they have expired."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from mindlift.errors import AccessError
+from mindlift.storage.settings import Keys, Settings, read_keys, read_settings
+
+SAFE = "/~-._"
+NO_KEYS = (
+    "no access key for the store: set ACCESS_KEY_ID and SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and"
+    " AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials), and S3_ENDPOINT if it is not AWS"
+)
+
+
+class Access:
+    """Settings and keys of a store; `given` are the keywords of `set_auth`. Threads may share one."""
+
+    def __init__(self, given: Mapping[str, Any] | None = None):
+        self.given = dict(given or {})
+        self.settings: Settings = read_settings(os.environ, self.given)
+        self.lock = threading.Lock()
+        self.known: Keys | None = None
+
+    def __reduce__(self) -> tuple:
+        return Access, (self.given,)
+
+    def keys(self) -> Keys:
+        """The keys in use; AccessError if there are none."""
+        known = self.known
+        if known is None:  # a lock that another thread holds during a fork stays locked in the child
+            with self.lock:
+                known = self.known = self.known or self.find()
+        return known
+
+    def renew(self, refused: Keys) -> bool:
+        """Read the keys again after the store has refused some; whether there are others now."""
+        with self.lock:
+            if self.known == refused:
+                self.known = self.find()
+            return self.known != refused
+
+    def find(self) -> Keys:
+        found = read_keys(os.environ, self.given)
+        if found:
+            return found
+        import botocore.session
+
+        chain = botocore.session.Session().get_credentials()
+        if chain is None:
+            raise AccessError(NO_KEYS)
+        frozen = chain.get_frozen_credentials()
+        return Keys(frozen.access_key, frozen.secret_key, frozen.token or "", chain.method)
+
+    def address(self, bucket: str, key: str) -> tuple[str, str]:
+        """Host header and path of an object, percent-encoded as SigV4 wants it."""
+        path = quote(f"/{key}", safe=SAFE)
+        if self.is_path_style(bucket):
+            return self.settings.host, f"/{bucket}{path}"
+        return f"{bucket}.{self.settings.host}", path
+
+    def is_path_style(self, bucket: str) -> bool:
+        """Also for buckets whose name can't be a part of a host name."""
+        return self.settings.path_style or bucket.lower() != bucket or "." in bucket or "_" in bucket

@@ -1,0 +1,235 @@
+"""Copying files and folders between any two places.
+
+Promises: a file appears under its name when it is whole, checked and not before (`.part` and rename, or
+the store's own atomic PUT); sizes always match what was listed; MD5s match where the ETag is one; every
+request is retried while that may help; whatever is missing at the end is an exception. Not promised:
+fsync - after a power cut copy again, the manifest tells what is whole.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mindlift.errors import StorageError, TransferError
+from mindlift.storage.copying.job import Job
+from mindlift.storage.copying.plan import PART, Known, Plan, plan_copy
+from mindlift.storage.copying.engine import Failure, Threads, copy_all, usable_cpus
+from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
+from mindlift.storage.copying.local_files import LocalTarget, sweep
+from mindlift.storage.copying.manifest import read_manifest, write_manifest
+from mindlift.storage.places import locate
+from mindlift.storage.copying.progress import Progress, Say, as_bytes
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.store import Entry, LocalStore
+from mindlift.storage.url import as_file, as_folder
+
+THREADS = 8
+MOST_PROCESSES = 8
+SHOWN_FAILURES = 3
+
+
+@dataclass
+class Report:
+    """What a copy was to do and what it did. Bytes, seconds."""
+
+    source: str
+    target: str
+    expected: int = 0
+    expected_bytes: int = 0
+    done: int = 0
+    done_bytes: int = 0
+    unchanged: int = 0
+    deleted: int = 0
+    retries: int = 0
+    seconds: float = 0.0
+
+    @property
+    def bytes_per_second(self) -> float:
+        return self.done_bytes / max(self.seconds, 1e-9)
+
+    def as_line(self) -> str:
+        more = f", {self.unchanged} unchanged" if self.unchanged else ""
+        more += f", {self.deleted} deleted" if self.deleted else ""
+        return (
+            f"copied {self.done} of {self.expected} files, {as_bytes(self.done_bytes)} of"
+            f" {as_bytes(self.expected_bytes)}, {self.source} -> {self.target}: {self.seconds:.1f} s,"
+            f" {as_bytes(self.bytes_per_second)}/s, {self.retries} retries{more}"
+        )
+
+
+def copy_file(source: str, target: str) -> Report:
+    """Copy one file between any two places; parents of a local target are made.
+
+    MoxFileNotExistsException if there is no such file, MoxFileRespException for a folder, TransferError
+    if it can't be copied.
+    """
+    started = time.monotonic()
+    source_store, key = locate(source)
+    entry = source_store.stat(key)
+    if entry is None:
+        raise MoxFileNotExistsException(f"no such file: {source}")
+    if entry.is_folder:
+        raise MoxFileRespException(None, f"{source} is a folder; copy_parallel copies folders")
+    target_store, target_key = locate(target)
+    if not as_file(target_key):
+        raise MoxFileRespException(None, f"{target} names no file; write obs://bucket/folder/file")
+    job = Job(source_store, key, target_store, as_file(target_key))
+    report = Report(source, target, 1, entry.size)
+    with Progress(f"copy {source}") as progress:
+        progress.expect(1, entry.size)
+        outcomes = Threads(job, THREADS, progress).run([replace(entry, key="")])
+        finish(report, outcomes, {})
+        report.retries, report.seconds = progress.retries, time.monotonic() - started
+    return report
+
+
+def copy_tree(
+    source: str,
+    target: str,
+    file_list: Sequence[str] | None = None,
+    threads: int = THREADS,
+    processes: int | bool = True,
+    *,
+    manifest: Path | None = None,
+    delete: bool = False,
+    say: Say | None = None,
+    show_bar: bool | None = None,
+) -> Report:
+    """Copy a folder with all that is below it; only `file_list` (names relative to it) if that is given.
+
+    With `manifest`, a local file, what it names and neither side has changed since is not copied again.
+    `delete` removes what the target has and the source has not, after everything else and only if
+    the source's listing was complete and is not empty. A source that is missing or empty copies nothing.
+    """
+    started = time.monotonic()
+    (source_store, source_key), (target_store, target_key) = locate(source), locate(target)
+    job = Job(source_store, as_folder(source_key), target_store, as_folder(target_key))
+    known = read_manifest(manifest, source, target) if manifest else {}
+    report = Report(source, target)
+    with Progress(f"copy {source}", say, show_bar) as progress:
+        listed = list({entry.key: entry for entry in source_entries(job, file_list, progress)}.values())
+        plan = make_plan(job, listed, known, delete)
+        report.expected, report.expected_bytes = len(plan.copies), plan.size
+        report.unchanged = len(plan.unchanged)
+        progress.expect(len(plan.copies), plan.size)
+        check_space(job, plan)
+        kept = {entry.source.key: entry for entry in plan.unchanged}
+        make_folders(job, plan)
+        outcomes = copy_all(
+            job, plan.copies, max(threads, 1), process_count(job, processes, threads), progress
+        )
+        try:
+            finish(report, outcomes, kept)
+        finally:
+            report.retries, report.seconds = progress.retries, time.monotonic() - started
+            if manifest:
+                write_manifest(manifest, source, target, kept)
+        if delete and listed:
+            report.deleted = delete_extra(job, plan.deletes)
+    report.seconds = time.monotonic() - started
+    progress.say(report.as_line())
+    return report
+
+
+def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress) -> Iterator[Entry]:
+    """What to copy, with keys relative to the source folder."""
+    if file_list is None:
+        for entry in job.source_store.walk(job.source):
+            progress.list()
+            yield replace(entry, key=entry.key[len(job.source) :])
+        return
+    for name in file_list:
+        found = job.source_store.stat(job.source + name)
+        if found is None:
+            raise MoxFileNotExistsException(f"no such file: {name} of file_list, below {job.source}")
+        inside: Iterable[Entry] = job.source_store.walk(found.key) if found.is_folder else [found]
+        yield from (replace(each, key=each.key[len(job.source) :]) for each in inside)
+
+
+def make_plan(job: Job, listed: list[Entry], known: dict[str, Known], delete: bool) -> Plan:
+    is_local = isinstance(job.target_store, LocalStore)
+    there: dict[str, Entry] = {}
+    if known or delete:
+        for entry in job.target_store.walk(job.target):
+            there[entry.key[len(job.target) :]] = replace(entry, key=entry.key[len(job.target) :])
+    parts = [key for key in there if PART.fullmatch(key.rpartition("/")[2])]
+    for key in parts:
+        del there[key]
+    plan = plan_copy(listed, there, known, delete, is_local)
+    sweep(job, [*parts, *(entry.key for entry in plan.copies)])
+    return plan
+
+
+def check_space(job: Job, plan: Plan) -> None:
+    if not isinstance(job.target_store, LocalStore) or not plan.copies:
+        return
+    folder = job.target_store.path(job.target)
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    if plan.size > free:
+        raise StorageError(
+            f"not enough disk space in {folder}: {as_bytes(plan.size)} to copy, {as_bytes(free)} free; nothing has been copied"
+        )
+
+
+def make_folders(job: Job, plan: Plan) -> None:
+    """Empty folders, which no file would make."""
+    if not plan.folders:
+        return
+    keys = (
+        [entry.key for entry in plan.copies] + [known.source.key for known in plan.unchanged] + plan.folders
+    )
+    used = {key.rstrip("/")[: at + 1] for key in keys for at in range(len(key.rstrip("/"))) if key[at] == "/"}
+    for folder in plan.folders:
+        if folder not in used:
+            make_folder(job, folder)
+
+
+def make_folder(job: Job, folder: str) -> None:
+    if isinstance(job.target_store, LocalStore):
+        LocalTarget(job.target_store, job.target).path(folder)
+    else:
+        job.target_store.make_folder(job.target + folder)
+
+
+def process_count(job: Job, processes: int | bool, threads: int) -> int:
+    """Worker processes that pay here; none for `processes=False` or `threads=0`, or by the platform's moxing."""
+    stores = (job.source_store, job.target_store)
+    if (
+        processes is False
+        or threads < 1
+        or not all(isinstance(store, (S3Store, LocalStore)) for store in stores)
+    ):
+        return 0
+    wanted = min(usable_cpus(), MOST_PROCESSES)
+    return min(wanted, processes) if processes is not True else wanted
+
+
+def finish(report: Report, outcomes: Iterator[Known | Failure], kept: dict[str, Known]) -> None:
+    """Take in all outcomes; TransferError if one of them is a failure."""
+    failed: dict[str, Failure] = {}
+    for outcome in outcomes:
+        if isinstance(outcome, Failure):
+            failed.setdefault(outcome.key, outcome)  # what a file's other ranges say is a consequence
+            continue
+        kept[outcome.source.key] = outcome
+        report.done += 1
+        report.done_bytes += outcome.source.size
+    if len(failed) == 1 and report.expected == 1:
+        raise next(iter(failed.values())).error
+    if failed or report.done != report.expected:
+        shown = "; ".join(str(failure.error) for failure in list(failed.values())[:SHOWN_FAILURES])
+        raise TransferError(
+            f"{len(failed)} of {report.expected} files of {report.source} were not copied to {report.target}: {shown}"
+        )
+
+
+def delete_extra(job: Job, keys: list[str]) -> int:
+    for key in keys:
+        job.target_store.remove(job.target + key)
+    return len(keys)

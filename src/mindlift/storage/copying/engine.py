@@ -1,0 +1,218 @@
+"""Copies many files: threads in this process, and worker processes for crowds of small files.
+
+Worker processes are programs of their own (`worker.py`), started with nothing of this one: no fork, so
+that locks, threads and a half-initialised device are not copied, and no import of the user's main module.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+
+from mindlift.errors import AccessError, MindLiftError, StorageError, TransferError
+from mindlift.storage.copying.job import Job, Unit
+from mindlift.storage.copying.plan import Known
+from mindlift.storage.s3.data_plane import SMALL
+from mindlift.storage.copying.local_files import sweep
+from mindlift.storage.copying.progress import Progress
+from mindlift.storage.copying.routes import route_of
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.store import Entry
+
+ROOT = Path(__file__).resolve().parents[3]
+CROWD = 1000  # small files from which on worker processes pay
+BATCH = 32
+JOINED_WITHIN_S = 5.0
+AHEAD = 128  # files that a worker has got, so that it never waits
+Fatal = (AccessError, StorageError, KeyboardInterrupt, MemoryError)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was not copied, and why."""
+
+    key: str
+    error: Exception
+
+
+class Threads:
+    """Runs the units of files on threads of this process."""
+
+    def __init__(self, job: Job, count: int, progress: Progress):
+        self.job, self.progress, self.count = job, progress, count
+        self.route = route_of(job, progress.add)
+        self.stopping = False
+        self.lock = threading.Lock()
+
+    def run(self, entries: Iterable[Entry]) -> Iterator[Known | Failure]:
+        """Outcomes in the order of their completion. The first fatal error is raised, and ends it all."""
+        units = ((entry, unit) for entry in entries for unit in self.route.units(entry))
+        outcomes: queue.Queue[Known | Failure | BaseException | None] = queue.Queue()
+        threads = [
+            threading.Thread(target=self.pull, args=(units, outcomes), daemon=True, name=f"copy-{number}")
+            for number in range(self.count)
+        ]
+        before = self.retries
+        for thread in threads:
+            thread.start()
+        try:
+            yield from self.collect(outcomes, len(threads))
+        finally:
+            self.stopping = True
+            self.progress.retries += self.retries - before
+            deadline = time.monotonic() + JOINED_WITHIN_S
+            for thread in threads:
+                thread.join(timeout=max(deadline - time.monotonic(), 0))
+            self.route.close()
+
+    def pull(self, units: Iterator[tuple[Entry, Unit]], outcomes: queue.Queue) -> None:
+        try:
+            while not self.stopping:
+                with self.lock:
+                    found = next(units, None)
+                if found is None:
+                    break
+                outcome = run_unit(*found)
+                if outcome is not None:
+                    outcomes.put(outcome)
+        except BaseException as err:  # whatever ends a thread ends the copy
+            outcomes.put(err)
+        finally:
+            outcomes.put(None)
+
+    @property
+    def retries(self) -> int:
+        stores = (self.job.source_store, self.job.target_store)
+        return sum(
+            {
+                id(store.service): store.service.retries.count
+                for store in stores
+                if isinstance(store, S3Store)
+            }.values()
+        )
+
+    def collect(self, outcomes: queue.Queue, running: int) -> Iterator[Known | Failure]:
+        while running:
+            outcome = outcomes.get()
+            if outcome is None:
+                running -= 1
+            elif isinstance(outcome, BaseException):
+                raise outcome
+            else:
+                self.progress.files += isinstance(outcome, Known)
+                yield outcome
+
+
+def run_unit(entry: Entry, unit: Unit) -> Known | Failure | None:
+    """The outcome of one step; what the whole copy can't survive is raised."""
+    try:
+        return unit()
+    except Fatal:
+        raise
+    except MindLiftError as err:
+        return Failure(entry.key, err)
+    except (OSError, UnicodeError) as err:
+        return Failure(entry.key, TransferError(f"{entry.key!r}: {err}"))
+
+
+class Worker:
+    """One worker process, and the files that it has got and not answered for."""
+
+    def __init__(self, job: Job, threads: int):
+        here, there = socket.socketpair()
+        with there:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mindlift.storage.copying.worker", str(there.fileno())],
+                cwd=ROOT, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, close_fds=True,
+            )  # fmt: skip
+        self.pipe = Connection(here.detach())
+        self.waiting: dict[str, Entry] = {}
+        self.pipe.send((job, threads))
+
+    def feed(self, entries: list[Entry]) -> None:
+        """Take files off the end of the list until this one has enough to do."""
+        while entries and len(self.waiting) < AHEAD:
+            batch = entries[-BATCH:]
+            try:
+                self.pipe.send(batch)
+            except OSError:  # it has died; reading from it says so
+                return
+            del entries[-BATCH:]
+            self.waiting.update((entry.key, entry) for entry in batch)
+
+    def receive(self, progress: Progress) -> Iterator[Known | Failure]:
+        try:
+            outcomes, retries = self.pipe.recv()
+        except OSError as err:  # also for a message that has broken off
+            raise EOFError from err
+        progress.retries += retries
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
+            size = self.waiting.pop(key).size
+            if isinstance(outcome, Known):
+                progress.add(size, 1)
+            yield outcome
+
+    def end(self) -> None:
+        self.pipe.close()  # the worker ends when it reads the end of the pipe
+        try:
+            self.process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def run_workers(
+    job: Job, entries: list[Entry], processes: int, threads: int, progress: Progress
+) -> Iterator[Known | Failure]:
+    """Outcomes of small files, copied by worker processes; what a dead worker left is done here."""
+    left, lost = entries[::-1], list[str]()
+    workers = [Worker(job, threads) for _ in range(processes)]
+    try:
+        for worker in workers:
+            worker.feed(left)
+        while busy := {worker.pipe: worker for worker in workers if worker.waiting}:
+            for pipe in wait(list(busy)):
+                worker = busy[pipe]  # type: ignore[index]
+                try:
+                    yield from worker.receive(progress)
+                    worker.feed(left)
+                except EOFError:
+                    left += worker.waiting.values()
+                    lost += worker.waiting
+                    worker.waiting = {}
+    finally:
+        for worker in workers:
+            worker.end()
+    sweep(job, lost)
+    if left:
+        yield from Threads(job, threads, progress).run(left)
+
+
+def copy_all(
+    job: Job, entries: list[Entry], threads: int, processes: int, progress: Progress
+) -> Iterator[Known | Failure]:
+    """The outcome of every entry. Large files are cut into ranges for the threads of this process."""
+    small = [entry for entry in entries if entry.size <= SMALL]
+    rest = [entry for entry in entries if entry.size > SMALL]
+    if processes < 1 or len(small) < CROWD:
+        yield from Threads(job, threads, progress).run(sorted(entries, key=lambda entry: -entry.size))
+        return
+    yield from run_workers(job, small, processes, threads, progress)
+    if rest:
+        yield from Threads(job, threads, progress).run(rest)
+
+
+def usable_cpus() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,41 @@
+"""The names of `moxing.framework.file.file_io` that scripts assign to.
+
+`_NUMBER_OF_PROCESSES` limits the worker processes of later copies. The others are accepted: how large
+objects are cut up is decided from their size.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+_NUMBER_OF_PROCESSES: int | None = None
+_LARGE_FILE_METHOD = 1
+_LARGE_FILE_TASK_NUM = 8
+_PARTIAL_MAXIMUM_SIZE = 5 << 30
+
+
+def _download_obs(obs_client: Any, bucket_name: str, object_key: str, local_file: str) -> None:
+    from mindlift.storage.copying import copy as transfer
+
+    transfer.copy_file(f"obs://{bucket_name}/{object_key}", os.fspath(local_file))
+
+
+_download_obs_by_stream = _download_obs
+
+
+def _download_obs_with_large_file(bucket_name: str, object_key: str, local_file: str, *_: Any) -> None:
+    _download_obs(None, bucket_name, object_key, local_file)
+
+
+def _get_size_obs(url: str) -> int:
+    from mindlift.storage.moxing import file
+
+    return file.get_size(url)
+
+
+def _retryable_call(obs_client: Any, func_name: str, *args: Any, **kwargs: Any) -> Any:
+    """Calls a method of a client once: whatever it is, the requests below it are retried."""
+    method: Callable[..., Any] = getattr(obs_client, func_name)
+    return method(*args, **kwargs)

@@ -1,0 +1,91 @@
+"""`shift('os', 'mox')`: the standard library's file functions take URLs too, until `shift('mox', 'os')`.
+
+A call whose paths are all local goes to the original function untouched.
+"""
+
+from __future__ import annotations
+
+import builtins
+import functools
+import glob as glob_module
+import os
+import shutil
+from collections.abc import Callable
+from typing import Any
+
+from mindlift.storage.url import is_remote
+
+ORIGINALS: dict[tuple[Any, str], Callable[..., Any]] = {}
+
+
+def shift(old: str, new: str) -> None:
+    """Once per program is enough; twice does no harm. Not for use beside threads that are opening files."""
+    if (old, new) == ("os", "mox"):
+        for (module, name), replacement in replacements().items():
+            if (module, name) not in ORIGINALS:
+                ORIGINALS[module, name] = getattr(module, name)
+                setattr(module, name, either(getattr(module, name), replacement))
+    elif (old, new) == ("mox", "os"):
+        while ORIGINALS:
+            (module, name), original = ORIGINALS.popitem()
+            setattr(module, name, original)
+    else:
+        raise ValueError(f"shift({old!r}, {new!r}): expected ('os', 'mox') or ('mox', 'os')")
+
+
+def either(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def choose(*args: Any, **kwargs: Any) -> Any:
+        values = (*args[:2], *kwargs.values())
+        is_url = any(isinstance(value, (str, os.PathLike)) and names_url(value) for value in values)
+        return replacement(*args, **kwargs) if is_url else original(*args, **kwargs)
+
+    return choose
+
+
+def names_url(value: Any) -> bool:
+    text = os.fspath(value)
+    return isinstance(text, str) and is_remote(text)
+
+
+def replacements() -> dict[tuple[Any, str], Callable[..., Any]]:
+    from mindlift.storage.moxing import file
+
+    def open_url(
+        name: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, *_: Any, **__: Any
+    ) -> Any:
+        return file.File(name, mode, encoding)
+
+    def list_names(path: Any = ".") -> list[str]:
+        return file.list_directory(path)
+
+    def remove_tree(path: Any, ignore_errors: bool = False, *_: Any, **__: Any) -> None:
+        if file.exists(path) or not ignore_errors:
+            file.remove(path, recursive=True)
+
+    def copy_tree(src: Any, dst: Any, *_: Any, **__: Any) -> Any:
+        file.copy_parallel(src, dst)
+        return dst
+
+    def copy_one(src: Any, dst: Any, **_: Any) -> Any:
+        file.copy(src, dst)
+        return dst
+
+    return {
+        (builtins, "open"): open_url,
+        (glob_module, "glob"): lambda pathname, **_: file.glob(pathname),
+        (os, "listdir"): list_names,
+        (os, "makedirs"): lambda name, mode=0o777, exist_ok=False: file.make_dirs(name),
+        (os, "mkdir"): lambda path, mode=0o777, **_: file.mk_dir(path),
+        (os, "remove"): lambda path, **_: file.remove(path),
+        (os, "rename"): lambda src, dst, **_: file.rename(src, dst),
+        (os, "scandir"): lambda path=".": file.scan_dir(path),
+        (os, "stat"): lambda path, **_: file.stat(path),
+        (os, "walk"): file.walk,
+        (os.path, "exists"): lambda path: file.exists(path),
+        (os.path, "getsize"): lambda filename: file.get_size(filename),
+        (os.path, "isdir"): lambda s: file.is_directory(s),
+        (shutil, "copyfile"): copy_one,
+        (shutil, "copytree"): copy_tree,
+        (shutil, "rmtree"): remove_tree,
+    }

@@ -1,0 +1,64 @@
+"""Which store a URL or a path belongs to."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from mindlift.storage.moxing import backend
+from mindlift.storage.access import Access
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.s3.service import Service
+from mindlift.storage.settings import read_keys, read_settings
+from mindlift.storage.store import LocalStore, Store
+from mindlift.storage.url import PathLike, local_path, parse
+
+
+class Services:
+    """The Service that URLs mean now: made anew whenever `set_auth` or the environment have changed."""
+
+    def __init__(self) -> None:
+        self.given: dict[str, Any] = {}
+        self.mark: object = None
+        self.current: Service | None = None
+        self.lock = threading.Lock()
+
+    def get(self) -> Service:
+        with self.lock:
+            mark = (read_settings(os.environ, self.given), read_keys(os.environ, self.given))
+            if self.current is None or self.mark != mark:
+                self.current, self.mark = Service(Access(self.given)), mark
+            return self.current
+
+    def set_auth(self, **given: Any) -> None:
+        with self.lock:
+            self.given.update({key: value for key, value in given.items() if value is not None})
+
+    def forget(self) -> None:
+        """Back to the environment alone."""
+        with self.lock:
+            self.given, self.current = {}, None
+
+
+SERVICES = Services()
+
+
+def set_auth(**given: Any) -> None:
+    """Keep connection settings for all later calls; see settings.py for what they override."""
+    SERVICES.set_auth(**given)
+
+
+def locate(url: PathLike) -> tuple[Store, str]:
+    """The store of a URL or local path, and the key in it; a trailing '/' stays."""
+    remote = parse(url)
+    if remote and (api := backend.platform_api()):
+        from mindlift.storage.platform_store import PlatformStore
+
+        return PlatformStore(remote.bucket, api), remote.key
+    if remote:
+        return S3Store(remote.bucket, SERVICES.get()), remote.key
+    text = local_path(url)
+    path = os.path.abspath(text)
+    is_folder = text.endswith("/") and path != "/"
+    return LocalStore("/"), path.lstrip("/") + ("/" if is_folder else "")

@@ -1,0 +1,109 @@
+"""Whole small objects, by obstore where it is installed (it needs half the CPU time), else by HttpPlane."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+from typing import Any
+
+from mindlift.storage.s3.http_plane import is_encrypted, is_md5
+from mindlift.storage.retry import Broken, Changed
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.s3.service import Service
+from mindlift.storage.store import Entry
+
+SMALL = 8 << 20  # bytes
+running_in: list[int] = []  # the process where obstore's threads are; they do not survive a fork
+
+
+def has_obstore(service: Service) -> bool:
+    """MINDLIFT_DATA_PLANE=http does without it; over https it can't use a CA bundle of one's own."""
+    settings = service.access.settings
+    return (
+        os.environ.get("MINDLIFT_DATA_PLANE", "obstore") == "obstore"
+        and running_in in ([], [os.getpid()])
+        and importlib.util.find_spec("obstore") is not None
+        and (isinstance(settings.verify, bool) or not settings.is_secure)
+    )
+
+
+class SmallObjects:
+    """Reads whole objects of one bucket into memory, checked. Threads may share it; nothing is retried here."""
+
+    def __init__(self, store: S3Store):
+        self.store, self.service = store, store.service
+        self.use_obstore = has_obstore(self.service)
+        self.made: tuple[object, Any] = (None, None)
+        self.etag_is_md5 = True  # until an encrypted object shows that it is not, in this bucket
+
+    def read(self, entry: Entry) -> bytes:
+        """The bytes of the object that was listed as `entry`; Broken if they are not what it should be."""
+        what = self.store.what("GET", entry.key)
+        data = self.by_obstore(what, entry) if self.use_obstore else self.by_http(what, entry)
+        if len(data) != entry.size:
+            raise Broken(f"{what}: {len(data)} bytes came, {entry.size} were listed")
+        if self.etag_is_md5 and is_md5(entry.etag) and hashlib.md5(data).hexdigest() != entry.etag:
+            head = self.service.http.send("HEAD", self.store.bucket, entry.key)
+            if not is_encrypted(head.headers):
+                raise Broken(f"{what}: the MD5 of what came is not the object's, {entry.etag}")
+            self.etag_is_md5 = False
+        return data
+
+    def by_http(self, what: str, entry: Entry) -> bytes:
+        pieces: list[bytes] = []
+        self.service.http.get(
+            self.store.bucket, entry.key, pieces.append, 0, entry.size, entry.etag, entry.size
+        )
+        return b"".join(pieces)
+
+    def by_obstore(self, what: str, entry: Entry) -> Any:
+        """A buffer of the object's bytes."""
+        import obstore.exceptions as errors
+
+        try:
+            found = self.client().get(
+                entry.key, options={"if_match": f'"{entry.etag}"'} if entry.etag else {}
+            )
+            etag = (found.meta.get("e_tag") or "").strip('"')
+            if entry.etag and etag and etag != entry.etag:
+                raise Changed(what)
+            return memoryview(found.bytes())
+        except errors.PreconditionError:
+            raise Changed(what) from None
+        except (errors.BaseError, OSError, ValueError):  # ValueError: for control characters in a key
+            return self.by_http(what, entry)  # asks again, and says clearly what is wrong
+
+    def client(self) -> Any:
+        keys = self.service.access.keys()
+        mark = (os.getpid(), keys)
+        if self.made[0] != mark:
+            self.made = (mark, make_obstore(self.store))
+        return self.made[1]
+
+
+def make_obstore(store: S3Store) -> Any:
+    import obstore.store
+
+    running_in[:] = [os.getpid()]
+
+    access = store.service.access
+    keys, settings = access.keys(), access.settings
+    is_path_style = access.is_path_style(store.bucket)
+    options: dict[str, Any] = {
+        "allow_http": not settings.is_secure, "timeout": f"{max(1.5 * settings.timeout_s, 1):.0f}s",
+        "connect_timeout": "10s", "allow_invalid_certificates": settings.verify is False,
+    }  # fmt: skip
+    endpoint = settings.endpoint
+    if endpoint and not is_path_style:
+        scheme, _, host = endpoint.partition("://")
+        endpoint = f"{scheme}://{store.bucket}.{host}"
+    more = {"endpoint": endpoint} if endpoint else {}
+    if keys.token:
+        more["session_token"] = keys.token
+    make: Any = obstore.store.S3Store
+    return make(
+        store.bucket, access_key_id=keys.access_key, secret_access_key=keys.secret_key, region=settings.region,
+        virtual_hosted_style_request=not is_path_style, unsigned_payload=True, client_options=options,
+        retry_config={"max_retries": 0}, **more,
+    )  # fmt: skip

@@ -1,0 +1,96 @@
+"""The store behind a set of keys: boto3's client for what is rare, HttpPlane for the rest, retries for both."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import threading
+import warnings
+from typing import Any
+
+from mindlift.storage.access import Access
+from mindlift.storage.s3.http_plane import HttpPlane
+from mindlift.storage.retry import Broken, Refused, Retries
+
+CONNECTIONS = 32
+
+
+class Service:
+    """The store behind one Access, for all its buckets. Threads may share it, forks make clients anew."""
+
+    def __init__(self, access: Access | None = None):
+        self.access = access or Access()
+        self.retries = Retries(self.access)
+        self.http = HttpPlane(self.access)
+        self.lock = threading.Lock()
+        self.clients: dict[object, Any] = {}
+
+    def __reduce__(self) -> tuple:
+        return Service, (self.access,)
+
+    def call(self, what: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        """One operation of boto3's client by its method name, retried; errors as callers expect them."""
+        return self.retries.run(what, lambda: self.once(what, operation, arguments))
+
+    def once(self, what: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        import botocore.exceptions
+
+        try:
+            return getattr(self.client(), operation)(**arguments)
+        except botocore.exceptions.ClientError as err:
+            answer, error = err.response.get("ResponseMetadata", {}), err.response.get("Error", {})
+            after = answer.get("HTTPHeaders", {}).get("retry-after", "")
+            status = int(answer.get("HTTPStatusCode") or 500)
+            raise Refused(
+                what,
+                status,
+                error.get("Code", ""),
+                error.get("Message", ""),
+                float(after) if after.isdigit() else None,
+            ) from err
+        except botocore.exceptions.ParamValidationError as err:
+            raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
+        except (botocore.exceptions.BotoCoreError, ValueError) as err:
+            raise Broken(f"{what}: {' '.join(str(err).split())}") from err
+
+    def client(self) -> Any:
+        mark = (os.getpid(), self.access.keys())
+        with self.lock:
+            if mark not in self.clients:
+                self.clients = {mark: make_client(self.access)}
+            return self.clients[mark]
+
+
+def make_client(access: Access) -> Any:
+    """A boto3 client that OBS, MinIO and AWS understand. Retries are the caller's."""
+    import boto3
+    import botocore.config
+
+    warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
+    keys, settings = access.keys(), access.settings
+    config = botocore.config.Config(
+        signature_version="s3v4", max_pool_connections=CONNECTIONS, tcp_keepalive=True,
+        connect_timeout=min(10, settings.timeout_s), read_timeout=settings.timeout_s,
+        retries={"mode": "standard", "total_max_attempts": 1}, request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"addressing_style": "path" if settings.path_style else "virtual", "payload_signing_enabled": False},
+    )  # fmt: skip
+    client = boto3.session.Session().client(
+        "s3", endpoint_url=settings.endpoint or None, region_name=settings.region, verify=settings.verify,
+        aws_access_key_id=keys.access_key, aws_secret_access_key=keys.secret_key,
+        aws_session_token=keys.token or None, config=config,
+    )  # fmt: skip
+    client.meta.events.register("before-call.s3.DeleteObjects", content_md5)
+    return client
+
+
+def content_md5(params: dict[str, Any], **_: Any) -> None:
+    """OBS demands this header of a batch delete, and boto3 sends a checksum that OBS does not know."""
+    headers, body = params["headers"], params["body"]
+    params["context"].pop("checksum", None)  # botocore computes it after this event
+    for name in [name for name in headers if name.lower() == "x-amz-sdk-checksum-algorithm"]:
+        del headers[name]
+    headers["Content-MD5"] = base64.b64encode(
+        hashlib.md5(body if isinstance(body, bytes) else body.encode()).digest()
+    ).decode()

@@ -1,0 +1,248 @@
+"""The store that is a bucket, and uploads to it in parts."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+
+from mindlift.errors import TransferError
+from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.s3.http_plane import is_md5
+from mindlift.storage.s3.listing import find_token, parse_page
+from mindlift.storage.retry import Broken, Changed
+from mindlift.storage.s3.service import Service
+from mindlift.storage.store import Entry
+from mindlift.storage.url import as_folder
+
+LARGEST_COPY = 5 << 30  # bytes; CopyObject's limit on every store
+COPY_PART = 512 << 20
+DELETE_BATCH = 1000
+
+
+class S3Store:
+    """One bucket as a Store."""
+
+    def __init__(self, bucket: str, service: Service):
+        self.bucket, self.service = bucket, service
+
+    def what(self, verb: str, key: str) -> str:
+        return f"{verb} {self.bucket}/{key}"
+
+    def stat(self, key: str) -> Entry | None:
+        if key and not key.endswith("/"):
+            found = self.head(key)
+            if found:
+                return found
+        folder = as_folder(key)
+        page = parse_page(self.what("list", folder), self.page_body(folder, "", limit=1)).entries
+        return Entry(folder, modified_ns=page[0].modified_ns) if page or not folder else None
+
+    def head(self, key: str) -> Entry | None:
+        """The object `key` as it is now, or None."""
+        what = self.what("HEAD", key)
+        try:
+            found = self.service.retries.run(what, lambda: self.service.http.send("HEAD", self.bucket, key))
+        except MoxFileNotExistsException:
+            return None
+        changed = parsedate_to_datetime(found.headers["Last-Modified"])
+        return Entry(key, int(found.headers["Content-Length"]), found.etag, nanoseconds(changed))
+
+    def scan(self, folder: str) -> Iterator[Entry]:
+        folder = as_folder(folder)
+        for entry in self.pages(folder, "/"):
+            if entry.key != folder:
+                yield entry
+
+    def walk(self, folder: str) -> Iterator[Entry]:
+        folder = as_folder(folder)
+        for entry in self.pages(folder, ""):
+            if entry.key != folder:
+                yield entry
+
+    def pages(self, prefix: str, delimiter: str) -> Iterator[Entry]:
+        """All entries of a listing in the order of their keys; TransferError if it does not advance.
+
+        While one page is parsed, a thread asks for the next one.
+        """
+        after, token, body = "", "", self.page_body(prefix, delimiter)
+        with ThreadPoolExecutor(1) as ahead:
+            while True:
+                page_token = find_token(body)
+                following = (
+                    ahead.submit(self.page_body, prefix, delimiter, page_token) if page_token else None
+                )
+                page = parse_page(self.what("list", prefix), body)
+                if page.entries and page.entries[0].key <= after:
+                    raise TransferError(f"list {self.bucket}/{prefix}: does not advance beyond {after!r}")
+                yield from page.entries
+                if page.is_last:
+                    return
+                after = page.entries[-1].key if page.entries else after
+                if following is None and self.is_v1 and page.entries:
+                    following = ahead.submit(self.page_body, prefix, delimiter, after)
+                if following is None or page_token == token != "":
+                    raise TransferError(
+                        f"list {self.bucket}/{prefix}: the store gives the same page again and again"
+                    )
+                token, body = page_token, following.result()
+
+    @property
+    def is_v1(self) -> bool:
+        """OBS is asked for lists of the form V1, without encoded keys: its parallel file systems know no other,
+        and never get past the first page of an encoded list."""
+        return is_obs(self.service.access.settings.host)
+
+    def page_body(self, prefix: str, delimiter: str, token: str = "", limit: int = 0) -> bytes:
+        """One page of a listing as XML; `token` is the last key of the page before (V1) or its token."""
+        query = {"prefix": prefix, "delimiter": delimiter}
+        query["max-keys"] = str(limit or self.service.access.settings.list_max_keys)
+        v2 = {"list-type": "2", "encoding-type": "url", "continuation-token": token}
+        query.update({"marker": token} if self.is_v1 else v2)
+        query = {name: value for name, value in sorted(query.items()) if value}
+        return self.service.retries.run(self.what("list", prefix), lambda: self.checked_page(query))
+
+    def checked_page(self, query: dict[str, str]) -> bytes:
+        body = self.service.http.send("GET", self.bucket, "", query=query).body
+        if not body.rstrip().endswith(b"</ListBucketResult>"):
+            raise Broken(f"{self.what('list', query.get('prefix', ''))}: the answer is not a whole list")
+        return body
+
+    def read(self, key: str, start: int = 0, length: int | None = None, etag: str = "") -> bytes:
+        if length == 0:
+            return b""
+        what = self.what("GET", key)
+        try:
+            found = self.service.retries.run(
+                what, lambda: self.service.http.read(self.bucket, key, start, length, etag)
+            )
+        except Changed as err:
+            raise TransferError(f"{what}: the object has been replaced while it was read") from err
+        return found.body
+
+    def write(self, key: str, data: bytes) -> Entry:
+        etag = self.service.retries.run(
+            self.what("PUT", key), lambda: self.service.http.put(self.bucket, key, data)
+        )
+        return Entry(key, len(data), etag)
+
+    def make_folder(self, folder: str) -> None:
+        if as_folder(folder) and self.stat(as_folder(folder)) is None:
+            self.write(as_folder(folder), b"")
+
+    def remove(self, key: str) -> None:
+        self.service.call(self.what("DELETE", key), "delete_object", Bucket=self.bucket, Key=key)
+
+    def remove_folder(self, folder: str) -> None:
+        keys = [entry.key for entry in self.pages(as_folder(folder), "")]
+        for at in range(0, len(keys), DELETE_BATCH):
+            batch = {"Objects": [{"Key": key} for key in keys[at : at + DELETE_BATCH]], "Quiet": True}
+            what = self.what("DELETE", folder)
+            failed = self.service.call(what, "delete_objects", Bucket=self.bucket, Delete=batch).get("Errors")
+            if failed:
+                raise TransferError(
+                    f"{what}: {len(failed)} objects stay, first {failed[0].get('Key')}: {failed[0].get('Message')}"
+                )
+
+    def copy(self, source: str, target: str) -> Entry:
+        found = self.head(source)
+        if found is None:
+            raise MoxFileNotExistsException(f"no such file: obs://{self.bucket}/{source}")
+        self.copy_from(self.bucket, found, target)
+        return Entry(target, found.size, found.etag)
+
+    def copy_from(self, bucket: str, source: Entry, target: str) -> None:
+        """Copy an object of another bucket of this store without its bytes passing here."""
+        what = self.what(f"copy {bucket}/{source.key} to", target)
+        origin = {"Bucket": bucket, "Key": source.key}
+        if source.size <= LARGEST_COPY:
+            self.service.call(
+                what,
+                "copy_object",
+                Bucket=self.bucket,
+                Key=target,
+                CopySource=origin,
+                CopySourceIfMatch=source.etag,
+            )
+            return
+        with Multipart(self, target) as upload:
+            for number, start in enumerate(range(0, source.size, COPY_PART), 1):
+                end = min(start + COPY_PART, source.size) - 1
+                done = self.service.call(
+                    what, "upload_part_copy", Bucket=self.bucket, Key=target, UploadId=upload.id, PartNumber=number,
+                    CopySource=origin, CopySourceRange=f"bytes={start}-{end}", CopySourceIfMatch=source.etag,
+                )  # fmt: skip
+                upload.etags[number] = done["CopyPartResult"]["ETag"].strip('"')
+
+
+class Multipart:
+    """An upload in parts: a `with` block that completes it, or aborts it on every other way out."""
+
+    def __init__(self, store: S3Store, key: str):
+        self.store, self.key = store, key
+        self.what = store.what("upload", key)
+        self.place = {"Bucket": store.bucket, "Key": key}
+        self.id = ""
+        self.etags: dict[int, str] = {}
+
+    def __enter__(self) -> Multipart:
+        self.id = self.store.service.call(self.what, "create_multipart_upload", **self.place)["UploadId"]
+        return self
+
+    def put(self, number: int, body: bytes) -> None:
+        """Part `number`, counted from 1."""
+        query = {"partNumber": str(number), "uploadId": self.id}
+        service = self.store.service
+        self.etags[number] = service.retries.run(
+            f"{self.what} part {number}", lambda: service.http.put(self.store.bucket, self.key, body, query)
+        )
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            try:
+                self.complete()
+            except BaseException:
+                self.abort()
+                raise
+        else:
+            self.abort()
+
+    def complete(self) -> None:
+        parts = [{"PartNumber": number, "ETag": f'"{etag}"'} for number, etag in sorted(self.etags.items())]
+        place = {**self.place, "UploadId": self.id}
+        service = self.store.service
+        try:
+            found = service.call(
+                self.what, "complete_multipart_upload", **place, MultipartUpload={"Parts": parts}
+            )
+            etag = found.get("ETag", "").strip('"')
+        except (TransferError, MoxFileNotExistsException):
+            stored = self.store.head(self.key)  # the answer to an earlier attempt may have been lost
+            if stored is None or stored.etag != self.expected_etag():
+                raise
+            etag = stored.etag
+        if etag and is_md5(etag.partition("-")[0]) and "-" in etag and etag != self.expected_etag():
+            raise TransferError(
+                f"{self.what}: the store has put together {etag}, sent was {self.expected_etag()}"
+            )
+
+    def expected_etag(self) -> str:
+        """The MD5 of the parts' MD5s, which S3, OBS and MinIO give as the ETag."""
+        parts = [bytes.fromhex(etag) for _, etag in sorted(self.etags.items()) if is_md5(etag)]
+        return f"{hashlib.md5(b''.join(parts)).hexdigest()}-{len(parts)}"
+
+    def abort(self) -> None:
+        """Best effort: what is left is invisible, and the store's life-cycle rule removes it."""
+        with contextlib.suppress(Exception):
+            self.store.service.once(self.what, "abort_multipart_upload", {**self.place, "UploadId": self.id})
+
+
+def nanoseconds(time: datetime) -> int:
+    return int(time.timestamp() * 1000) * 1_000_000
+
+
+def is_obs(host: str) -> bool:
+    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host

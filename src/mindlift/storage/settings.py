@@ -1,0 +1,186 @@
+"""How to reach the store and with which keys: `set_auth`, environment variables, profile files.
+
+| what | first that is set |
+|---|---|
+| endpoint | set_auth(server, port, is_secure), S3_ENDPOINT, OBS_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS |
+| http or https | is_secure, S3_USE_HTTPS (0 or 1), the endpoint's own scheme, else https |
+| certificates | ssl_verify, S3_VERIFY_SSL (0: not checked), AWS_CA_BUNDLE (a file), else checked |
+| keys | set_auth(ak, sk), ACCESS_KEY_ID + SECRET_ACCESS_KEY, OBS_*, AWS_*, CREDENTIAL_PROFILES_FILE, then boto3's own chain (AWS_SHARED_CREDENTIALS_FILE, ~/.aws, roles) |
+| token | SECURITY_TOKEN, OBS_SECURITY_TOKEN or AWS_SESSION_TOKEN of the same family as the keys |
+| addressing | path_style, S3_ADDRESSING_STYLE (path or virtual), else virtual on OBS and AWS, path elsewhere |
+| region | AWS_REGION, AWS_DEFAULT_REGION, the part of the OBS host after `obs.`, else us-east-1 |
+"""
+
+from __future__ import annotations
+
+import configparser
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mindlift.errors import ConfigError
+
+Env = Mapping[str, str]
+KEY_FAMILIES = (
+    ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SECURITY_TOKEN"),
+    ("OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY", "OBS_SECURITY_TOKEN"),
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+)
+PROFILE_KEYS = (
+    ("aws_access_key_id", "access_key_id", "access_key", "ak"),
+    ("aws_secret_access_key", "secret_access_key", "secret_key", "sk"),
+    ("aws_session_token", "security_token", "session_token", "securitytoken"),
+)
+ENDPOINTS = ("S3_ENDPOINT", "OBS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+OFF = ("0", "false", "no", "off")
+VIRTUAL_HOSTS = re.compile(
+    r"(^|\.)obs[.-]|\.amazonaws\.com(\.cn)?$|myhuaweicloud|aliyuncs\.com$|myqcloud\.com$"
+)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """One access key. Its repr shows nothing of it."""
+
+    access_key: str = field(repr=False)
+    secret_key: str = field(repr=False)
+    token: str = field(default="", repr=False)
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that a client of the store is made from."""
+
+    endpoint: str = ""  # scheme://host[:port]; '' means AWS
+    region: str = "us-east-1"
+    path_style: bool = False
+    verify: bool | str = True  # or the path of a CA bundle
+    timeout_s: float = 60.0  # between two pieces of an answer
+    attempts: int = 10
+    retry_wait_s: float = 0.1
+    list_max_keys: int = 1000
+    long_connections: bool = True
+
+    @property
+    def host(self) -> str:
+        amazon = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
+        return urlsplit(self.endpoint).netloc or f"s3.{self.region}.{amazon}"
+
+    @property
+    def is_secure(self) -> bool:
+        return not self.endpoint.startswith("http://")
+
+
+def read_settings(env: Env, given: Mapping[str, Any]) -> Settings:
+    """Settings from the environment and the keywords of `set_auth`; ConfigError in one line."""
+    endpoint = read_endpoint(env, given)
+    host = urlsplit(endpoint).hostname or ""
+    region = env.get("AWS_REGION") or env.get("AWS_DEFAULT_REGION") or region_of(host)
+    return Settings(
+        endpoint,
+        region,
+        read_path_style(env, given, host),
+        read_verify(env, given),
+        timeout_s=number(given, "client_timeout", 60.0, least=0.001),
+        attempts=int(number(given, "retry", 10)),
+        retry_wait_s=number(given, "retry_wait", 0.1),
+        list_max_keys=int(number(given, "list_max_keys", 1000, least=1)),
+        long_connections=given.get("long_conn_mode") is not False,
+    )
+
+
+def read_endpoint(env: Env, given: Mapping[str, Any]) -> str:
+    name, text = "server", str(given.get("server") or "")
+    for variable in ENDPOINTS:
+        if not text and env.get(variable):
+            name, text = variable, env[variable]
+    secure = given.get("is_secure")
+    if secure is None and env.get("S3_USE_HTTPS"):
+        secure = env["S3_USE_HTTPS"].lower() not in OFF
+    if not text:
+        return ""
+    scheme, _, rest = text.rpartition("://")
+    host = rest.strip("/ ")
+    if secure is None:
+        secure = scheme.lower() != "http"
+    if given.get("port") and not re.search(r":\d+$", host):
+        host = f"{host}:{given['port']}"
+    if not host or "/" in host or scheme.lower() not in ("", "http", "https"):
+        raise ConfigError(
+            f"{name} is {text!r}: expected host, host:port or http(s)://host:port of the store, without a bucket"
+        )
+    return f"{'https' if secure else 'http'}://{host}"
+
+
+def read_path_style(env: Env, given: Mapping[str, Any], host: str) -> bool:
+    style = env.get("S3_ADDRESSING_STYLE", "").lower()
+    if given.get("path_style") is not None:
+        return bool(given["path_style"])
+    if style not in ("", "auto", "path", "virtual"):
+        raise ConfigError(f"S3_ADDRESSING_STYLE is {style!r}; choose one of path, virtual, auto")
+    if style in ("path", "virtual"):
+        return style == "path"
+    return bool(host) and (is_address(host) or VIRTUAL_HOSTS.search(host) is None)
+
+
+def is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+        return True
+    except ValueError:
+        return "." not in host
+
+
+def region_of(host: str) -> str:
+    match = re.search(r"(?:^|\.)(?:obs|s3)[.-]([a-z]{2,}(?:-[a-z0-9]+)+)\.", host)
+    return match.group(1) if match else "us-east-1"
+
+
+def read_verify(env: Env, given: Mapping[str, Any]) -> bool | str:
+    if given.get("ssl_verify") is not None:
+        return given["ssl_verify"]
+    if env.get("S3_VERIFY_SSL"):
+        return env["S3_VERIFY_SSL"].lower() not in OFF
+    return env.get("AWS_CA_BUNDLE") or env.get("REQUESTS_CA_BUNDLE") or True
+
+
+def number(given: Mapping[str, Any], name: str, default: float, least: float = 0) -> float:
+    value = default if given.get(name) is None else given[name]
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
+        raise ConfigError(f"set_auth({name}={value!r}): expected a number of at least {least}")
+    return value
+
+
+def read_keys(env: Env, given: Mapping[str, Any]) -> Keys | None:
+    """The keys, read anew at every call; None if only boto3's own chain can have some."""
+    if given.get("ak") and given.get("sk"):
+        return Keys(given["ak"], given["sk"], given.get("security_token") or "", "set_auth")
+    for access, secret, token in KEY_FAMILIES:
+        if env.get(access) and env.get(secret):
+            return Keys(env[access], env[secret], env.get(token, ""), access)
+        if env.get(access) or env.get(secret):
+            missing = secret if env.get(access) else access
+            raise ConfigError(f"{missing} is not set, but its partner is; set both {access} and {secret}")
+    name = env.get("CREDENTIAL_PROFILES_FILE")
+    return read_profile(Path(name), env.get("AWS_PROFILE", "default")) if name else None
+
+
+def read_profile(path: Path, profile: str) -> Keys | None:
+    """The keys of an INI file's section; None without the file."""
+    if not path.is_file():
+        return None
+    parser = configparser.RawConfigParser()
+    try:
+        parser.read(path, encoding="utf-8")
+    except (configparser.Error, UnicodeDecodeError):
+        raise ConfigError(f"{path} is no credential file; expected [default] and lines key = value") from None
+    section = dict(parser.items(profile)) if parser.has_section(profile) else {}
+    found = [next((section[key] for key in keys if key in section), "") for keys in PROFILE_KEYS]
+    if not found[0] or not found[1]:
+        raise ConfigError(f"{path} has no access key and secret key in section [{profile}]")
+    return Keys(found[0], found[1], found[2], str(path))

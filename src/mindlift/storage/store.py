@@ -1,0 +1,161 @@
+"""What every store can do, and the store that is a folder of this machine.
+
+A key is a path with '/' between its parts, without one at its start. The key of a folder ends with '/',
+the root's is ''. On S3 a folder is there as soon as a key below it is; a marker object `folder/` of no
+bytes keeps an empty one. `tests/contract/test_stores.py` is the specification.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mindlift.errors import TransferError
+from mindlift.storage.url import as_file, as_folder
+
+PART = ".part"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file or a folder as a store knows it. Sizes in bytes, times in nanoseconds since 1970."""
+
+    key: str
+    size: int = 0
+    etag: str = ""  # without quotes; '' where the store has none
+    modified_ns: int = 0
+
+    @property
+    def is_folder(self) -> bool:
+        return self.key.endswith("/") or not self.key
+
+
+class Store(Protocol):
+    """Files below keys. All errors of a missing key are FileNotFoundError."""
+
+    def stat(self, key: str) -> Entry | None:
+        """The file `key`, else the folder `key/`, else None; 'key/' asks for the folder only."""
+
+    def scan(self, folder: str) -> Iterator[Entry]:
+        """The direct children of a folder, sorted by key; nothing for one that is missing."""
+
+    def walk(self, folder: str) -> Iterator[Entry]:
+        """All files and folder markers below a folder, at any depth, in the order of their keys."""
+
+    def read(self, key: str, start: int = 0, length: int | None = None, etag: str = "") -> bytes:
+        """`length` bytes (fewer at the end of the file) from `start` on.
+
+        With `etag`, TransferError if the file is another one by now.
+        """
+
+    def write(self, key: str, data: bytes) -> Entry:
+        """Create or replace a file: whole, or not at all."""
+
+    def make_folder(self, folder: str) -> None:
+        """Make a folder and its parents; one that is there stays."""
+
+    def remove(self, key: str) -> None:
+        """Remove one file, or the marker of a folder. A key that is missing is no error."""
+
+    def remove_folder(self, folder: str) -> None:
+        """Remove a folder with all that is below it."""
+
+    def copy(self, source: str, target: str) -> Entry:
+        """Copy one file within this store, whole or not at all."""
+
+
+class LocalStore:
+    """The files below a folder `root`; keys are relative to it. Links are followed."""
+
+    def __init__(self, root: str | os.PathLike[str] = "/"):
+        self.root = Path(root)
+
+    def path(self, key: str) -> Path:
+        return self.root / key if key else self.root
+
+    def stat(self, key: str) -> Entry | None:
+        path = self.path(key)
+        if path.is_dir():
+            return Entry(as_folder(key), modified_ns=path.stat().st_mtime_ns)
+        if key.endswith("/") or not path.exists():
+            return None
+        found = path.stat()
+        return Entry(key, found.st_size, modified_ns=found.st_mtime_ns)
+
+    def scan(self, folder: str) -> Iterator[Entry]:
+        folder = as_folder(folder)
+        names: list[str] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            names = os.listdir(self.path(folder))
+        found = [self.stat(folder + name) or self.broken_link(folder + name) for name in names]
+        yield from sorted((entry for entry in found if entry), key=lambda entry: entry.key)
+
+    def broken_link(self, key: str) -> Entry | None:
+        """A link to nothing is listed, so that copying it fails, instead of leaving it out silently."""
+        return Entry(key) if self.path(key).is_symlink() else None
+
+    def walk(self, folder: str, above: tuple[str, ...] = ()) -> Iterator[Entry]:
+        real = os.path.realpath(self.path(folder))
+        if real in above:
+            raise TransferError(f"{self.path(folder)} is a link to a folder that it is in")
+        for entry in self.scan(folder):
+            yield entry
+            if entry.is_folder:
+                yield from self.walk(entry.key, (*above, real))
+
+    def read(self, key: str, start: int = 0, length: int | None = None, etag: str = "") -> bytes:
+        with open(self.path(key), "rb") as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def write(self, key: str, data: bytes) -> Entry:
+        with self.replacing(key) as part:
+            part.write_bytes(data)
+        return self.entry(key)
+
+    def copy(self, source: str, target: str) -> Entry:
+        with self.replacing(target) as part:
+            shutil.copyfile(self.path(source), part)
+        return self.entry(target)
+
+    def entry(self, key: str) -> Entry:
+        found = self.stat(key)
+        if found is None:
+            raise FileNotFoundError(f"no such file: {self.path(key)}")
+        return found
+
+    @contextlib.contextmanager
+    def replacing(self, key: str) -> Iterator[Path]:
+        """A file beside `key` that takes its place when the block ends well, and is gone otherwise."""
+        path = self.path(as_file(key))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=PART, dir=path.parent)
+        os.close(descriptor)
+        part = Path(name)
+        try:
+            yield part
+            part.chmod(0o644)
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def make_folder(self, folder: str) -> None:
+        self.path(folder).mkdir(parents=True, exist_ok=True)
+
+    def remove(self, key: str) -> None:
+        path = self.path(key)
+        if key.endswith("/"):
+            with contextlib.suppress(OSError):  # on S3 the marker of a folder that is not empty is nothing
+                path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+
+    def remove_folder(self, folder: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            shutil.rmtree(self.path(folder))

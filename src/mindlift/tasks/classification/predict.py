@@ -1,0 +1,65 @@
+"""What predict.py does to classify: the classes of each image, the likeliest ones first."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mindlift.tasks.classification import task as classify
+from mindlift.tasks.classification.contact_sheet import ContactSheet
+from mindlift.data.classification.named_images import Pictures, batches
+from mindlift.model_utils.staging.named_images import Image
+from mindlift.interrupts import Deferred
+from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction
+from mindlift.runs.log import RunLog
+
+MEASURE = PROBABILITY
+MOST_AT_ONCE = 32
+
+
+def check(cfg: Any, images: Sequence[Image]) -> None:
+    """Nothing is wrong that mindlift.cli.inference_job does not find."""
+
+
+def most_at_once(cfg: Any) -> int:
+    """Images per batch unless the user says otherwise: a recipe's batch is meant for training."""
+    return MOST_AT_ONCE
+
+
+def opened(cfg: Any, images: Sequence[Image], workers: int) -> Pictures:
+    options = replace(
+        classify.options(cfg, workers), as_pixels=False
+    )  # exported models take normalised images
+    return Pictures([image.path for image in images], options)
+
+
+def writers(cfg: Any, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
+    return [ContactSheet(Path(cfg.contact_sheet), len(images), names, log)] if cfg.contact_sheet else []
+
+
+def predictions(
+    cfg: Any, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+) -> Generator[Prediction, None, None]:
+    """One prediction per image, in order, read and computed as they are asked for."""
+    with Deferred() as interrupts, contextlib.closing(iter(batches(pictures))) as source:
+        for pixels, numbers, _ in source:
+            logits = network(pixels).asnumpy().astype(np.float32)
+            first = int(numbers[0])
+            for image, row in zip(range(first, len(images)), logits):
+                error = pictures.failed.get(image, "")
+                top = [] if error else ranked(row, cfg.top_k, names)
+                yield Prediction(*images[image], top, error)
+            interrupts.check()
+
+
+def ranked(logits: np.ndarray, count: int, names: list[str]) -> list[Class]:
+    """The `count` likeliest classes; of equal ones the first, as evaluation counts. Logits (K,)."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max())
+    share = shifted / shifted.sum()
+    order = np.argsort(-logits, kind="stable")[:count]
+    return [Class(int(number), names[number], float(share[number])) for number in order]

@@ -1,0 +1,275 @@
+"""Classification as a task: its options, what is made small, and exact evaluation.
+
+What every task has is listed in src/mindlift/tasks/base.py.
+"""
+
+from __future__ import annotations
+
+import functools
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import mindspore.nn as nn
+import numpy as np
+
+from mindlift.runs import evaluation_files
+from mindlift.tasks.classification import multi_crop
+from mindlift.model_utils.collectives import all_sum
+from mindlift.data.classification import blacklist, pipeline, split
+from mindlift.data import class_names, layout
+from mindlift.data.classification.pipeline import train_batches as train_batches
+from mindlift.data.classification.split import DataOptions
+from mindlift.data.classification.split import open_split as open_split
+from mindlift.model_utils import devices
+from mindlift.errors import ConfigError
+from mindlift.interrupts import Deferred
+from mindlift.runs.log import RunLog
+from mindlift.training.step import Objective
+from mindlift.tasks.classification.objective import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
+from mindlift.tasks.pixels import FromPixels
+
+DATASETS = (*layout.PIXELS, "imagenet")
+OWN = (
+    "data_format", "height", "width", "eval_image_size", "interpolation", "augment", "train_resize", "color_jitter",
+    "rand_augment_num_layers", "rand_augment_magnitude", "eval_resize", "crop_pct", "mixup_alpha", "mixup_shares",
+    "mixup_least_images", "allow_unused_classes", "drop_remainder", "blacklist", "crops",
+    "label_smooth", "label_smoothing", "normalize", "top_k",
+)  # fmt: skip
+
+
+def options(cfg: Any, workers: int) -> DataOptions:
+    check_crop(cfg)
+    own = ("workers", "as_pixels")
+    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name not in own}
+    workers = min(cfg.num_parallel_workers, workers)
+    return DataOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
+
+
+def train_options(cfg: Any, data: DataOptions, images: int) -> DataOptions:
+    """For a training with so many images: few of them are not mixed."""
+    return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
+
+
+def eval_options(data: DataOptions) -> DataOptions:
+    return data
+
+
+def of_batches(net: nn.Cell, data: DataOptions) -> nn.Cell:
+    """`net` as a function of the images of a batch of `data`."""
+    return FromPixels(net, *split.statistics(data)) if data.as_pixels else net
+
+
+def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
+    """The loss of the arrays of a batch of `data`, a scalar to minimise."""
+    if cfg.label_smooth and cfg.label_smoothing:
+        raise ConfigError(
+            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
+        )
+    shares, net = (
+        (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing),
+        of_batches(net, data),
+    )
+    if data.mixup_alpha > 0:
+        return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
+    return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
+
+
+def input_size(cfg: Any) -> tuple[int, int]:
+    """(height, width) of an exported model: of an evaluation."""
+    return cfg.eval_image_size or cfg.image_size
+
+
+def describe(cfg: Any, batch: int) -> dict[str, Any]:
+    """What somebody has to know of an exported model's output and of its images, as JSON."""
+    data = options(cfg, workers=1)
+    mean, std = split.statistics(data)
+    return {
+        "output": {"shape": [batch, cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
+        "preprocessing": {"resize": pipeline.resize_rule(data), "mean": mean, "std": std, "range": "0 - 255"},
+    }
+
+
+def check_crop(cfg: Any) -> None:
+    """ConfigError if there is nothing to crop image_size from."""
+    if cfg.augment != "resize_crop":
+        return
+    height, width = cfg.image_size
+    if cfg.train_resize is None or cfg.train_resize[0] < height or cfg.train_resize[1] < width:
+        given = "not set" if cfg.train_resize is None else "{},{}".format(*cfg.train_resize)
+        raise ConfigError(
+            f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
+            f" {height},{width}"
+        )
+
+
+def progress(at: Any) -> list[str]:
+    """The original's lines; `at` is a trainer.Progress."""
+    shown = "not timed" if at.images_per_second is None else f"{at.images_per_second:.2f} imgs/sec"
+    return [f"epoch[{at.epoch}], iter[{at.step - 1}], loss:{at.loss:.3f}, mean_fps:{shown}"]
+
+
+class Evaluator:
+    """What evaluates `network` again and again on batches of `data`; each of its cells is compiled once."""
+
+    def __init__(self, cfg: Any, network: nn.Cell, data: DataOptions):
+        self.network, self.data = network, data
+
+    @functools.cached_property
+    def places(self) -> Places:
+        """Of one crop of each image."""
+        return Places(of_batches(self.network, self.data), self.data.num_classes)
+
+    @functools.cached_property
+    def crops(self) -> multi_crop.CropProbabilities:
+        return multi_crop.CropProbabilities(self.network, *split.statistics(self.data))
+
+
+def evaluate(
+    cfg: Any, evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog, path: Path
+) -> dict:
+    """As eval.py's options ask for, of the checkpoint at `path`; logs the result lines and returns the figures."""
+    counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None
+    started = time.time()
+    if cfg.crops > 1:
+        outcome = Outcome(
+            *multi_crop.evaluate(evaluator.crops, samples, evaluator.data, ranks, log, cfg, path)
+        )
+    else:
+        outcome = count(evaluator, samples, ranks, log)
+    log.info(f"checkpoint {path}")
+    return report(cfg, path, outcome, counts, time.time() - started, log)
+
+
+def final_figures(
+    cfg: Any, evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog, step: int
+) -> dict:
+    """What a training's result says of its weights after `step`: one crop of each image."""
+    outcome = count(evaluator, samples, ranks, log)
+    accuracy = outcome.accuracy()
+    for line in accuracy.lines():
+        log.info(line)
+    if ranks.is_main and log.paths is not None:
+        evaluation_files.write(log.paths, *details(cfg, samples, outcome, step))
+    return {
+        "top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4), "total": accuracy.total,
+        "loss": round(accuracy.loss, 6),
+    }  # fmt: skip
+
+
+def details(
+    cfg: Any, samples: split.Samples, outcome: Outcome, step: int
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """The content of evaluation.json, and the pictures of the most confident mistakes by file name."""
+    there = np.flatnonzero(outcome.is_there)
+    labels, predicted, confidences = (
+        samples.labels[there],
+        outcome.predicted[there],
+        outcome.confidences[there],
+    )
+    folder = Path(cfg.data_dir) if cfg.data_dir else None
+    names = class_names.of_training(cfg.dataset, folder, cfg.num_classes) or class_names.numbered(
+        cfg.num_classes
+    )
+    content: dict[str, Any] = {
+        "step": step, "classes": names, "calibration": evaluation_files.calibration(confidences, labels == predicted),
+        "mistakes": [],
+    }  # fmt: skip
+    if cfg.num_classes <= evaluation_files.MOST_CLASSES:
+        content["confusion"] = evaluation_files.confusion(labels, predicted, cfg.num_classes)
+    pictures = {}
+    for number, image in enumerate(evaluation_files.worst(labels, predicted, confidences)):
+        file, index = f"mistake_{number}.png", int(there[image])
+        pictures[file] = samples.pixels(index)
+        content["mistakes"].append({
+            "name": samples.files[index] if samples.files else f"image {index}", "file": f"evaluation/{file}",
+            "truth": names[labels[image]], "predicted": names[predicted[image]],
+            "confidence": round(float(confidences[image]), 4),
+        })  # fmt: skip
+    return content, pictures
+
+
+@dataclass
+class Outcome:
+    """Of every image (N,): the place of its true class, whether it was evaluated, and where one crop was evaluated the
+    likeliest class and its probability; the same on all ranks.
+    """
+
+    places: np.ndarray
+    is_there: np.ndarray
+    loss_sum: float = 0.0
+    predicted: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    confidences: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+
+    def accuracy(self, counts: np.ndarray | bool = True) -> Accuracy:
+        """Of the images where `counts` is true."""
+        skipped = int((~self.is_there & counts).sum())
+        return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
+
+
+def count(evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog) -> Outcome:
+    """One crop of each image. Raises RuntimeError if an image was not evaluated once."""
+    cell, data = evaluator.places.set_train(False), evaluator.data
+    batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
+    places, seen, predicted = np.zeros((3, len(samples)), np.int64)
+    confidences, loss_sum = np.zeros(len(samples), np.float32), 0.0
+    with Deferred() as interrupts:
+        log.start_bar("evaluate", "batch", len(batches))
+        for (images, labels, weights), indices in zip(batches, batches.indices_by_batch()):
+            found, losses, classes, shares = (tensor.asnumpy() for tensor in cell(images, labels))
+            is_real = weights.asnumpy() > 0
+            mine = indices[is_real]
+            places[mine], predicted[mine], confidences[mine] = (
+                found[is_real],
+                classes[is_real],
+                shares[is_real],
+            )
+            np.add.at(seen, mine, 1)
+            loss_sum += float(losses[is_real].sum())
+            log.advance()
+            interrupts.check()
+    log.end_bar()
+    whole = np.array([places, seen, predicted])
+    return gathered(whole, confidences, loss_sum, samples.skipped, data.drop_remainder, ranks.size)
+
+
+def gathered(
+    whole: np.ndarray, confidences: np.ndarray, loss_sum: float, skipped: int, may_lack: bool, size: int
+) -> Outcome:
+    """The ranks' shares as one. `whole` (3, N): places, how often images were evaluated, likeliest classes."""
+    places, seen, predicted = all_sum(whole.ravel(), size).reshape(3, -1)
+    *confidences, loss_sum = all_sum(np.array([*confidences, loss_sum], np.float32), size)
+    skipped = int(all_sum(np.array([skipped]), size)[0])
+    if seen.max(initial=0) > 1 or (seen.sum() + skipped != len(seen) and not may_lack):
+        raise RuntimeError(f"evaluated {seen.sum()} of {len(seen)} images ({skipped} skipped)")
+    return Outcome(places, seen > 0, float(loss_sum), predicted, np.array(confidences, np.float32))
+
+
+def report(
+    cfg: Any, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float, log: RunLog
+) -> dict:
+    """The result lines, and the figures of one checkpoint."""
+    accuracy = outcome.accuracy()
+    for line in accuracy.lines():
+        log.info(line)
+    found = figures(cfg, path, accuracy, seconds)
+    if counts is not None:
+        without = outcome.accuracy(counts)
+        log.info(f"without {len(counts) - int(counts.sum())} blacklisted images:")
+        for line in without.lines():
+            log.info(line)
+        found["without_blacklisted"] = {
+            "top1_correct": without.top1_correct, "top5_correct": without.top5_correct, "total": without.total,
+            "top1": round(without.top1, 4), "top5": round(without.top5, 4),
+        }  # fmt: skip
+    return found
+
+
+def figures(cfg: Any, path: Path, accuracy: Accuracy, seconds: float) -> dict:
+    return {
+        "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "crops": cfg.crops,
+        "top1_correct": accuracy.top1_correct, "top5_correct": accuracy.top5_correct, "total": accuracy.total,
+        "skipped": accuracy.skipped, "top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4),
+        "loss": round(accuracy.loss, 6) if cfg.crops == 1 else None, "seconds": round(seconds, 2),
+    }  # fmt: skip

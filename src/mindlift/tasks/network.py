@@ -1,0 +1,135 @@
+"""From the configuration to the parts: network, optimiser, weights. No loop, no files but weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from mindlift.runs import checkpoint
+from mindlift import models
+from mindlift.model_utils.devices import Device
+from mindlift.errors import CheckpointError, ConfigError
+from mindlift.models import layers, precision
+from mindlift.models.weights import layouts
+from mindlift.training.optimizers import rmsprop, sgd_momentum
+from mindlift.training.step import StepOptions
+from mindlift.models.weights.fit import shortened
+
+FIXED_LOSS_SCALE = 1024.0
+FIRST_DYNAMIC_LOSS_SCALE = 65536.0
+
+
+def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
+    """`rates` (steps,) holds the learning rate of every step."""
+    weights = net.trainable_params()
+    if cfg.optimizer == "rmsprop":
+        return rmsprop(
+            weights,
+            rates,
+            cfg.rmsprop_decay,
+            cfg.epsilon,
+            cfg.momentum,
+            cfg.weight_decay,
+            not device.has_cpu_kernels,
+        )
+    return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
+
+
+def step_options(cfg: Any, size: int, saturates: bool = False) -> StepOptions:
+    default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
+    scale = default if cfg.loss_scale is None else cfg.loss_scale
+    return StepOptions(
+        size, scale, cfg.is_dynamic_loss_scale, cfg.loss_scale_window, cfg.accumulation_steps,
+        cfg.gradient_norm if cfg.enable_clip_norm else None, cfg.ema_decay if cfg.enable_ema else None, cfg.ema_warmup,
+        saturates,
+    )  # fmt: skip
+
+
+def network(cfg: Any, device: Device, folded: bool = False) -> nn.Cell:
+    """The seeded network of cfg.net in the form and precision for `device`, before any weights are loaded.
+
+    A `folded` one has no batch norms behind its convolutions; layers.refill gives it its weights.
+    """
+    ms.set_seed(cfg.seed)
+    try:
+        check_image_size(cfg)
+        check_options(cfg)
+        net = models.build(cfg.net, cfg.num_classes, cfg.to_dict(), on_cpu=device.has_cpu_kernels)
+    except KeyError as err:
+        raise ConfigError(str(err.args[0])) from err
+    if folded:
+        layers.fold(net)
+    return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level)
+
+
+def inference_network(cfg: Any, net: nn.Cell, device: Device) -> nn.Cell:
+    """What to evaluate `net` with: its folded form, or itself if nothing in it folds. See layers.refill."""
+    return network(cfg, device, folded=True) if any(layers.foldable(net)) else net
+
+
+def check_image_size(cfg: Any) -> None:
+    least = models.family_of(cfg.net).least_side(cfg.net)
+    for name in ("image_size", "eval_image_size"):
+        size = getattr(cfg, name)
+        if size is not None and min(size) < least:
+            height, width = size
+            raise ConfigError(
+                f"--{name} {height},{width}: {cfg.net} needs at least {least} in both directions"
+            )
+
+
+def check_options(cfg: Any) -> None:
+    """ConfigError for an option that somebody set and that this network does not have."""
+    for name in models.options_of_others(cfg.net):
+        if getattr(cfg, name) != cfg.default(name):
+            raise ConfigError(
+                f"--{name} {getattr(cfg, name)} (from {cfg.origin(name)}) has no effect on {cfg.net}; leave it out"
+            )
+
+
+def family_name(net: str) -> str:
+    return models.family_of(net).__name__.split(".")[-2]
+
+
+def network_options(cfg: Any) -> dict[str, object]:
+    """The options that decide what this network computes with the same weights."""
+    return layouts.network_options(models.weight_maps()[family_name(cfg.net)].NETWORK, cfg.to_dict())
+
+
+def load_pretrained(cfg: Any, net: nn.Cell, path: Path, to_train: bool = False) -> str:
+    """Fill `net` from a file of this project or of a source that the family's weights.py knows.
+
+    Returns a line that says which weights were taken, where there was or should have been a choice, or ''. Weights of
+    a part of the network are enough only `to_train`.
+    """
+    without = layouts.HEAD if cfg.filter_head else ()
+    values = {**cfg.to_dict(), **network_options(cfg)}
+    known = checkpoint.load_weights(
+        path, net, family_name(cfg.net), values, without, cfg.enable_ema, cfg.weights_channels
+    )
+    if known.layout.lacks and not to_train:
+        raise CheckpointError(
+            f"{path} ({known.layout.source}) has the backbone only; train {cfg.net} with it first"
+        )
+    said = said_of(known, cfg.enable_ema)
+    return f"{path}: {', '.join(said)}" if said else ""
+
+
+def said_of(known: Any, wants_average: bool) -> list[str]:
+    """What a user should know of the weights that were taken."""
+    said = []
+    if known.is_average:
+        said.append("its moving average of the weights")
+    elif wants_average:
+        said.append("its weights, for it has no moving average of them")
+    if known.layout.lacks:
+        said.append(f"backbone only, from {known.layout.source}; all behind it starts new")
+    if known.is_turned:
+        said.append("trained on BGR, so the first convolution's input channels were turned round")
+    if known.unused and not known.layout.lacks:
+        said.append(f"without {shortened(list(known.unused))}")
+    return said

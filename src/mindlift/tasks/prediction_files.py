@@ -1,0 +1,173 @@
+"""Where predictions go: the terminal, JSON, CSV. Each is written image by image and needs no more memory for more."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+
+from mindlift.errors import StorageError
+from mindlift.files import part_of
+from mindlift.runs.log import RunLog
+
+WIDEST_NAME = 48
+PROBABILITY = "probability"
+
+
+class Class(NamedTuple):
+    """A class that an image may show; `share` is its measure, 0 - 1: the network's probability, or that of the pixels."""
+
+    number: int
+    name: str
+    share: float
+
+
+class Segments(NamedTuple):
+    """Classes of the pixels (H, W) uint8 of an image (H, W, 3) uint8, and the mask file that is written of them."""
+
+    image: np.ndarray
+    label: np.ndarray
+    mask: Path | None
+
+
+class Prediction(NamedTuple):
+    """An image with its classes, those of the largest shares first, or with the reason why it could not be read."""
+
+    name: str
+    path: Path
+    top: list[Class]
+    error: str = ""
+    segments: Segments | None = None
+
+
+class Printed:
+    """A table on a terminal, else one line per image."""
+
+    def __init__(self, log: RunLog, width: int, is_table: bool | None = None, measure: str = PROBABILITY):
+        self.log, self.width, self.measure = log, min(WIDEST_NAME, max(5, width)), measure
+        self.is_table = sys.stdout.isatty() if is_table is None else is_table
+
+    def __enter__(self) -> Printed:
+        if self.is_table:
+            self.log.info(f"{'image':{self.width}}  {self.measure:>11}  class")
+        return self
+
+    def add(self, prediction: Prediction) -> None:
+        if prediction.error:
+            self.log.info(f"{prediction.name}: can't be read: {prediction.error}")
+        elif self.is_table:
+            self.log.info("\n".join(self.rows(prediction)))
+        else:
+            classes = ", ".join(f"{each.name} {100 * each.share:.2f} %" for each in prediction.top)
+            self.log.info(f"{prediction.name}: {classes}")
+
+    def rows(self, prediction: Prediction) -> Iterable[str]:
+        """One per class, the image's name in the first."""
+        for rank, each in enumerate(prediction.top):
+            name = "" if rank else shortened(prediction.name, self.width)
+            yield f"{name:{self.width}}  {100 * each.share:9.2f} %  {each.name}"
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+
+def shortened(text: str, width: int) -> str:
+    """The end of `text`, where file names differ."""
+    return text if len(text) <= width else "…" + text[1 - width :]
+
+
+class WholeFile:
+    """A text file that appears under its name when all is written, and not at all after an error."""
+
+    def __init__(self, path: Path):
+        self.path, self.part = path, part_of(path)
+        self.file: IO[str]
+
+    def __enter__(self) -> Any:
+        try:
+            self.file = open(self.part, "w", encoding="utf-8", newline="")
+            self.begin()
+        except OSError as err:
+            raise self.unwritable(err) from err
+        return self
+
+    def add(self, prediction: Prediction) -> None:
+        try:
+            self.write(prediction)
+        except OSError as err:
+            raise self.unwritable(err) from err
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                self.end()
+            self.file.close()
+            if kind is None:
+                os.replace(self.part, self.path)
+        except OSError as err:
+            raise self.unwritable(err) from err
+        finally:
+            self.part.unlink(missing_ok=True)
+
+    def unwritable(self, err: OSError) -> StorageError:
+        return StorageError(f"can't write {self.path}: {err.strerror or err}")
+
+    def begin(self) -> None:
+        """What comes before the first prediction."""
+
+    def write(self, prediction: Prediction) -> None:
+        raise NotImplementedError
+
+    def end(self) -> None:
+        """What comes behind the last prediction."""
+
+
+class JsonFile(WholeFile):
+    """`{..facts, "images": [...]}` with an image per line."""
+
+    def __init__(self, path: Path, facts: dict[str, Any], measure: str = PROBABILITY):
+        super().__init__(path)
+        self.facts, self.measure, self.count = facts, measure, 0
+
+    def begin(self) -> None:
+        self.file.write(json.dumps(self.facts, ensure_ascii=False)[:-1] + ', "images": [')
+
+    def write(self, prediction: Prediction) -> None:
+        record: dict[str, Any] = {"file": prediction.name}
+        if prediction.error:
+            record["error"] = prediction.error
+        else:
+            record["classes"] = [
+                {"class": each.number, "name": each.name, self.measure: each.share} for each in prediction.top
+            ]
+        if prediction.segments and prediction.segments.mask:
+            record["mask"] = str(prediction.segments.mask)
+        self.file.write(("," if self.count else "") + "\n" + json.dumps(record, ensure_ascii=False))
+        self.count += 1
+
+    def end(self) -> None:
+        self.file.write("\n]}\n")
+
+
+class CsvFile(WholeFile):
+    """A row per image and class, or a row with the error."""
+
+    def __init__(self, path: Path, measure: str = PROBABILITY):
+        super().__init__(path)
+        self.measure = measure
+
+    def begin(self) -> None:
+        self.rows = csv.writer(self.file, lineterminator="\n")
+        self.rows.writerow(("file", "rank", "class", "name", self.measure, "error"))
+
+    def write(self, prediction: Prediction) -> None:
+        if prediction.error:
+            self.rows.writerow((prediction.name, "", "", "", "", prediction.error))
+        for rank, each in enumerate(prediction.top, 1):
+            self.rows.writerow((prediction.name, rank, *each, ""))

@@ -1,0 +1,238 @@
+"""Learning rates, step by step. Pure functions; tested by tables.
+
+Which of them a network's published recipe takes stands in its recipe file. `cosine_annealing` and `exponential`
+are staircases over epochs with the warm-up laid over them, so a milestone inside the warm-up counts; `linear`,
+`poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on, and so do
+`cos` and `exp` (the zoo's of DeepLabV3, which shares `poly`);
+`staircase` and `hyperrule` are BigTransfer's, the port's and the paper's, with warm-ups of their own; `phases` is the
+report of InceptionV4: trainings one after another, each with a warm-up and a decay of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mindlift.errors import ConfigError
+
+CODE_START = 1e-5  # where the warm-up of the report's program starts; its text says 0
+STEPS_AT = (0.3, 0.6, 0.8)
+ZOO_COSINE = 0.94  # of a half wave: the zoo's cosine ends before its end
+ZOO_FLOOR = 1e-5
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A training inside a training: `epochs` with `lr` after `warmup` epochs, times `decay` every `every` epochs."""
+
+    epochs: int
+    lr: float
+    warmup: int
+    decay: float
+    every: int
+
+
+@dataclass(frozen=True)
+class ScheduleOptions:
+    """`period` (T_max), `milestones`, `warmup_epochs` and `max_epoch` are in epochs."""
+
+    kind: str
+    lr: float
+    max_epoch: int
+    warmup_epochs: float = 0.0
+    eta_min: float = 0.0
+    period: int | None = None
+    milestones: tuple[int, ...] = ()
+    gamma: float = 0.1
+    lr_init: float = 0.0
+    power: float = 2.0
+    phases: tuple[Phase, ...] = ()
+    reading: str = "text"
+    images: int = 0
+    drop: float = 1.0
+    epochs_per_drop: float = 1.0
+    steps_per_drop: int = 1
+    rate_of_drop: float = 1.0
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of the training: max_epoch, but no more than the phases have."""
+        planned = sum(phase.epochs for phase in self.phases)
+        return min(self.max_epoch, planned) if self.kind == "phases" else self.max_epoch
+
+
+def from_config(cfg: Any, size: int, images: int) -> ScheduleOptions:
+    """The schedule of `size` ranks for so many training images; see lr_base_batch for the scale of the rates."""
+    batch = cfg.per_batch_size * cfg.accumulation_steps * size
+    scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
+    lr = cfg.lr_init if cfg.lr_scheduler == "staircase" and cfg.lr_init else cfg.lr
+    return ScheduleOptions(
+        cfg.lr_scheduler, lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
+        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases_of(cfg, scale), cfg.phase_reading, images, cfg.lr_decay, cfg.lr_num_epochs_per_decay,
+        cfg.lr_decay_step, cfg.lr_decay_rate,
+    )  # fmt: skip
+
+
+def phases_of(cfg: Any, scale: float) -> tuple[Phase, ...]:
+    """The phases to train, one after another; ConfigError if their lists differ in length."""
+    if cfg.lr_scheduler != "phases":
+        return ()
+    names = ("phase_epochs", "phase_lr", "phase_warmup", "phase_decay", "phase_decay_epochs")
+    lists = [getattr(cfg, name) for name in names]
+    counts = {len(values) for values in lists}
+    if len(counts) > 1 or 0 in counts:
+        given = ", ".join(f"--{name} {','.join(map(str, values))}" for name, values in zip(names, lists))
+        raise ConfigError(f"every phase needs one value of each: {given}")
+    found = [Phase(epochs, lr * scale, *rest) for epochs, lr, *rest in zip(*lists)]
+    if cfg.phase is not None and cfg.phase > len(found):
+        raise ConfigError(f"--phase {cfg.phase}: there are {len(found)} phases; see --phase_epochs")
+    return tuple(found if cfg.phase is None else found[cfg.phase - 1 : cfg.phase])
+
+
+def cosine_annealing(epoch: int, options: ScheduleOptions) -> float:
+    """Loshchilov and Hutter, SGDR, eq. 5, once per epoch; stays at eta_min after the period."""
+    period = options.period or options.max_epoch
+    share = min(epoch, period) / period
+    return options.eta_min + (options.lr - options.eta_min) * (1 + math.cos(math.pi * share)) / 2
+
+
+def exponential(epoch: int, options: ScheduleOptions) -> float:
+    """lr * gamma ** (milestones reached): what the original calls exponential is multi-step."""
+    return options.lr * options.gamma ** sum(epoch >= milestone for milestone in options.milestones)
+
+
+def linear(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to eta_min in a straight line."""
+    return options.lr - (options.lr - options.eta_min) * (step - warmup) / (total - warmup)
+
+
+def poly(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to eta_min as (1 - share) ** power."""
+    left = 1 - (step - warmup) / (total - warmup)
+    return options.eta_min + (options.lr - options.eta_min) * left**options.power
+
+
+def cosine(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """The zoo's product of a line and a cosine; the cosine counts from the first step, also after a warm-up."""
+    left = (total - step) / (total - warmup)
+    wave = (1 + math.cos(math.pi * ZOO_COSINE * step / (total - warmup))) / 2
+    return options.lr * (left * wave + ZOO_FLOOR)
+
+
+def cos(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to 0 in half a wave (Loshchilov and Hutter, SGDR, eq. 5, with every step)."""
+    return options.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+
+
+def exp(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """A staircase: times rate_of_drop every steps_per_drop steps."""
+    return options.lr * options.rate_of_drop ** ((step - warmup) // options.steps_per_drop)
+
+
+def steps(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """Times gamma at 30, 60 and 80 % of all steps."""
+    return options.lr * options.gamma ** sum(step >= share * total for share in STEPS_AT)
+
+
+def staircase(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    """The BigTransfer port's: from 0, which the first step has, to lr in the warm-up; then a drop every so many epochs.
+
+    Both lengths are rounded down to whole steps.
+    """
+    warmup = int(options.warmup_epochs * steps_per_epoch)
+    if step < warmup:
+        return options.lr * step / warmup
+    period = max(1, int(steps_per_epoch * options.epochs_per_drop))
+    return options.lr * options.drop ** ((step - warmup) // period)
+
+
+def hyperrule(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    """BiT-HyperRule: warm-up from 0, then a tenth at each milestone but the last, where the training ends."""
+    warmup, *milestones = hyperrule_milestones(options.images)
+    if step < warmup:
+        return options.lr * step / warmup
+    return options.lr * 0.1 ** sum(step > milestone for milestone in milestones[:-1])
+
+
+def hyperrule_milestones(images: int) -> tuple[int, ...]:
+    """Steps: end of the warm-up, drops, end of the training (Kolesnikov et al. 2020, section 3.3, and their code)."""
+    if images < 20_000:
+        return 100, 200, 300, 400, 500
+    if images < 500_000:
+        return 500, 3000, 6000, 9000, 10_000
+    return 500, 6000, 12_000, 18_000, 20_000
+
+
+BY_EPOCH = {"cosine_annealing": cosine_annealing, "exponential": exponential}
+OWN_WARMUP = {"staircase": staircase, "hyperrule": hyperrule}
+BY_STEP = {"linear": linear, "poly": poly, "cosine": cosine, "steps": steps, "cos": cos, "exp": exp}
+
+
+def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    """Learning rate of the 0-based optimiser step `step`."""
+    if options.kind == "phases":
+        return lr_in_phases(step, steps_per_epoch, options)
+    if options.kind in OWN_WARMUP:
+        return OWN_WARMUP[options.kind](step, steps_per_epoch, options)
+    warmup = round(options.warmup_epochs * steps_per_epoch)
+    if options.kind in BY_EPOCH:
+        planned = BY_EPOCH[options.kind](step // steps_per_epoch, options)
+    elif step < warmup:
+        planned = options.lr
+    else:
+        planned = BY_STEP[options.kind](step, warmup, options.max_epoch * steps_per_epoch, options)
+    if step >= warmup:
+        return planned
+    return options.lr_init + (planned - options.lr_init) * (step + 1) / warmup
+
+
+def lr_in_phases(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    for phase in options.phases:
+        if step < phase.epochs * steps_per_epoch:
+            break
+        step -= phase.epochs * steps_per_epoch
+    rule = as_the_code if options.reading == "code" else as_the_text
+    return rule(step, steps_per_epoch, phase)
+
+
+def as_the_text(step: int, steps_per_epoch: int, phase: Phase) -> float:
+    """The report's words: from 0 to lr in `warmup` epochs, then times `decay` every `every` epochs."""
+    warmup = phase.warmup * steps_per_epoch
+    if step < warmup:
+        return phase.lr * step / warmup
+    return phase.lr * phase.decay ** ((step // steps_per_epoch - phase.warmup) // phase.every)
+
+
+def as_the_code(step: int, steps_per_epoch: int, phase: Phase) -> float:
+    """The report's program: warm-up from 1e-5, and from its last value on a decay at every multiple of `every`
+    epochs since the phase began. So phase 1 decays first at its epoch 6, phases 2 and 3 as their warm-up ends.
+    """
+    warmup, period = phase.warmup * steps_per_epoch, phase.every * steps_per_epoch
+    at = min(step, warmup - 1)
+    reached = CODE_START + (phase.lr - CODE_START) * at / warmup if warmup else phase.lr
+    decays = max(0, step // period - max(0, warmup - 1) // period)
+    return reached * phase.decay ** (decays if step >= warmup else 0)
+
+
+def phase_starts(steps_per_epoch: int, options: ScheduleOptions) -> frozenset[int]:
+    """The steps, counted from 0, at which a phase begins after another one."""
+    found, epoch = set(), 0
+    for phase in options.phases[:-1] if options.kind == "phases" else ():
+        epoch += phase.epochs
+        found.add(epoch * steps_per_epoch)
+    return frozenset(found)
+
+
+def planned_steps(steps_per_epoch: int, options: ScheduleOptions) -> int:
+    """Optimiser steps of the whole training."""
+    steps = options.epochs * steps_per_epoch
+    return min(steps, hyperrule_milestones(options.images)[-1]) if options.kind == "hyperrule" else steps
+
+
+def lr_table(steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
+    """Learning rate of every step of the training, shape (steps,), float32."""
+    steps = range(planned_steps(steps_per_epoch, options))
+    return np.array([lr_at(step, steps_per_epoch, options) for step in steps], np.float32)
