@@ -5,7 +5,7 @@ RANKS ?= 1
 VENV ?= .venv$(if $(filter-out python3 2.8.0,$(PYTHON) $(MINDSPORE)),-$(subst /,_,$(patsubst /%,%,$(PYTHON)))-$(MINDSPORE))
 BIN = $(VENV)/bin
 STAMP = $(VENV)/.ready
-SOURCES = src cloud tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
+SOURCES = src cloud compat tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup minio demo demo-cloud test test-all bench bench-sync lint format clean
@@ -49,7 +49,7 @@ bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as t
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy src/mindlift/model_utils cloud
+	@$(BIN)/mypy src/mindlift/model_utils src/mindlift/storage src/mindlift/runs src/mindlift/cloud src/mindlift/*.py
 
 format: $(STAMP) ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix $(SOURCES)

@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-
-def evaluate(argv: list[str]) -> None:
-    from mindlift.cli import job
-
-    here = job.start(argv, "eval.py")
-    with here.adapter:
-        data_path, checkpoints = here.stage_in(), here.to_evaluate()
-        here.connect()
-        from mindlift.inference import evaluate as evaluation
-
-        evaluation.run(here.cfg, here.ranks, data_path, checkpoints, here.workers)
-
-
-def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
-
-    arguments = sys.argv[1:] if argv is None else argv
-    return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))
-
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 if __name__ == "__main__":
+    from mindlift.cli.eval import main
     from mindlift.model_utils import device_adapter
 
     device_adapter.leave(main())

@@ -3,27 +3,11 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
-
-def predict(argv: list[str]) -> None:
-    from mindlift.cli import inference_job
-
-    here = inference_job.start(argv, "predict.py")
-    images = inference_job.images(here.cfg)
-    names = inference_job.class_names(here.cfg)
-    checkpoint = None if here.cfg.model_file else here.to_evaluate()[0]
-    here.connect()
-    from mindlift.inference import predict as predictor
-
-    predictor.run(here.cfg, images, names, checkpoint, here.workers)
-
-
-def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
-
-    arguments = sys.argv[1:] if argv is None else argv
-    return job.main(lambda: predict(arguments), debug=job.wants_debug(arguments))
-
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 if __name__ == "__main__":
+    from mindlift.cli.predict import main
+
     sys.exit(main())

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 STARTED = time.time()
-
-
-def train(argv: list[str]) -> None:
-    from mindlift.cli import job
-
-    here = job.start(argv, "train.py")
-    with here.adapter as adapter:
-        data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
-        here.connect()
-        from mindlift.runs import choose
-        from mindlift.training import loop as trainer
-
-        run = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
-        adapter.follow(run.paths.root)
-        result = trainer.run(
-            here.cfg, here.ranks, run, data_path, weights, here.workers, adapter.publish, STARTED
-        )
-    if here.ranks.is_main:
-        print(result.as_json_line())
-
-
-def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
-
-    arguments = sys.argv[1:] if argv is None else argv
-    return job.main(lambda: train(arguments), debug=job.wants_debug(arguments))
-
+sys.path.insert(0, str(Path(__file__).resolve().parent / "src"))
 
 if __name__ == "__main__":
+    from mindlift.cli.train import main
     from mindlift.model_utils import device_adapter
 
-    device_adapter.leave(main())
+    device_adapter.leave(main(started=STARTED))

@@ -84,11 +84,11 @@ def main() -> None:
     device_adapter.connect(ranks, "CPU")
     import mindspore as ms
 
+    from mindlift.model_utils import devices
+    from mindlift.model_utils.config import config
+    from mindlift.models import layers
     from mindlift.tasks import network as build
     from mindlift.tasks.classification import multi_crop
-    from mindlift.model_utils.config import config
-    from mindlift.model_utils import devices
-    from mindlift.models import layers
 
     cfg = config.load([
         "--net", options.net, "--dataset", "imagenet", "--image_size", str(options.size), "--crop_scales", options.scales,

@@ -53,8 +53,8 @@ def make_data(folder: Path) -> None:
     """cifar/: tiles of scikit-learn's two photographs as CIFAR-10; tree/ and records/: both, cut to usual sizes."""
     from sklearn.datasets import load_sample_images
 
-    from mindlift.data.classification import cifar10
     from mindlift.cli import to_mindrecord
+    from mindlift.data.classification import cifar10
 
     rng, photographs = np.random.default_rng(0), load_sample_images().images
     corners = rng.integers(0, (427 - 96, 640 - 96), (TILES, 2))
@@ -88,9 +88,9 @@ def make_data(folder: Path) -> None:
 
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
-    from mindlift.tasks.classification import task as classify
     from mindlift.data.classification import split
     from mindlift.model_utils.config import config
+    from mindlift.tasks.classification import task as classify
 
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = classify.options(cfg, workers=1)

@@ -43,7 +43,8 @@ def write_pairs(folder: Path) -> None:
     """Pictures with edges, gradients and grain, and labels of smooth regions."""
     from PIL import Image
 
-    from mindlift.data.segmentation import lists as seg_lists, voc
+    from mindlift.data.segmentation import lists as seg_lists
+    from mindlift.data.segmentation import voc
 
     pairs = []
     for i in range(COUNT):

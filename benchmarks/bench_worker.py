@@ -15,6 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mindlift.checkout import ROOT
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 CLASSES = {
     "densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000, "bit_r50x1": 1000,
@@ -44,15 +46,14 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     import mindspore as ms
 
     from mindlift import models
-    from mindlift.training import optimizers, step
     from mindlift.model_utils.config import config
     from mindlift.models import layers
     from mindlift.tasks.classification.objective import Places, SmoothedCrossEntropy
     from mindlift.tasks.segmentation.objective import PixelCrossEntropy, Probabilities
+    from mindlift.training import optimizers, step
 
     defaults = {
-        option.name: option.default
-        for option in config.read_schema(config.ROOT / config.DEFAULTS).options.values()
+        option.name: option.default for option in config.read_schema(ROOT / config.DEFAULTS).options.values()
     }
     network = models.build(net, CLASSES[net], defaults, on_cpu=True)
     images, labels = (ms.Tensor(array) for array in batch_of(net, batch, size))

@@ -5,24 +5,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-sys.path[0] = str(Path(__file__).resolve().parents[1])
-
-
-def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli.errors import one_line_errors
-
-    words = sys.argv[1:] if argv is None else argv
-    return one_line_errors(lambda: run(words), debug="--debug" in words)
-
-
-def run(words: list[str]) -> int:
-    from mindlift.cli import job_arguments
-
-    args = job_arguments.parse(words)
-    from mindlift.cli.job_commands import COMMANDS
-
-    return COMMANDS[args.command](args)
-
+sys.path[0] = str(Path(__file__).resolve().parents[1] / "src")
 
 if __name__ == "__main__":
+    from mindlift.cli.submit import main
+
     sys.exit(main())

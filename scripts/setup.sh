@@ -22,5 +22,6 @@ if [ ! -x "$venv/bin/python" ]; then
 fi
 echo "setup: installing requirements and MindSpore $mindspore (a few minutes the first time)"
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-    "mindspore==$mindspore" -r requirements.txt -r requirements-dev.txt ||
+    "mindspore==$mindspore" -r requirements.txt -r requirements-dev.txt &&
+    "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable . ||
     fail "pip could not install the requirements (see above); is there a network, and does MindSpore $mindspore have a wheel for Python $version?"

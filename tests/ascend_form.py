@@ -36,8 +36,8 @@ def install(chip: str) -> None:
     import mindspore.ops as ops
     from mindspore.ops.operations import math_ops
 
-    from mindlift.training import sink
     from mindlift.model_utils import device_adapter, devices
+    from mindlift.training import sink
 
     set_context = device_adapter._set_context
     device_adapter.choose_device = choose_device

@@ -8,12 +8,14 @@ import mindspore as ms
 import numpy as np
 from PIL import Image
 
-from mindlift.tasks import network as build
-from mindlift.data.embedded import digits as demo, vocdigits as demo_voc
-from mindlift.data.segmentation import lists as seg_lists, voc
+from mindlift.data.embedded import digits as demo
+from mindlift.data.embedded import vocdigits as demo_voc
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import voc
 from mindlift.data.segmentation.pairs import scaled
-from mindlift.model_utils.config import config
 from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
+from mindlift.tasks import network as build
 
 SIDE = 65
 NET = ["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--image_size", SIDE]

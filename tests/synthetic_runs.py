@@ -273,7 +273,8 @@ def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
 
 def draw_overlays(root: Path, names: list[str], chance: np.random.Generator) -> None:
     """Images of the embedded data with truths, and truths moved a little as predictions."""
-    from mindlift.data.embedded import digits as demo, vocdigits as demo_voc
+    from mindlift.data.embedded import digits as demo
+    from mindlift.data.embedded import vocdigits as demo_voc
     from mindlift.tasks.segmentation.sheet import SegmentationSheet
 
     digits = demo.split_digits()[1]

@@ -105,23 +105,40 @@ def test_there_is_something_to_check():
 PROGRAM_OF_MODELS = Path("src/mindlift/inference/convert.py")
 
 
-@pytest.mark.parametrize("path", [p for p in below("src/mindlift/models/") if p != PROGRAM_OF_MODELS], ids=str)
+@pytest.mark.parametrize(
+    "path", [p for p in below("src/mindlift/models/") if p != PROGRAM_OF_MODELS], ids=str
+)
 def test_networks_know_nothing_of_the_job(path):
-    assert not uses(path, "cloud", "boto3", "mindlift.model_utils", "mindlift.training.loop", "os", "socket", "urllib")
+    assert not uses(
+        path, "cloud", "boto3", "mindlift.model_utils", "mindlift.training.loop", "os", "socket", "urllib"
+    )
 
 
 @pytest.mark.parametrize("path", below("src/mindlift/report/"), ids=str)
 def test_reports_are_made_without_mindspore(path):
     """The graph of a model is read with mindspore's own protobuf, imported when one is given."""
     mindspore = [] if path.name == "graph.py" else ["mindspore"]
-    assert not uses(path, *mindspore, "cloud", "mindlift.training.loop", "mindlift.runs.checkpoint", "mindlift.runs.choose")
+    assert not uses(
+        path,
+        *mindspore,
+        "cloud",
+        "mindlift.training.loop",
+        "mindlift.runs.checkpoint",
+        "mindlift.runs.choose",
+    )
 
 
 @pytest.mark.parametrize("path", below("src/mindlift/data/"), ids=str)
 def test_readers_take_local_paths_and_ints(path):
     assert "environ" not in (ROOT / path).read_text(encoding="utf-8")
     assert not uses(
-        path, "cloud", "boto3", "urllib", "socket", "mindlift.model_utils.ranks", "mindlift.model_utils.device_adapter"
+        path,
+        "cloud",
+        "boto3",
+        "urllib",
+        "socket",
+        "mindlift.model_utils.ranks",
+        "mindlift.model_utils.device_adapter",
     )
 
 

@@ -6,14 +6,35 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 from pathlib import Path
 
 __version__ = "2.0.0+mindlift"
+CHECKOUT = Path(__file__).resolve().parents[2]
+# in a wheel this file is in mindlift/beside/compat/moxing, in a checkout in compat/moxing
+SOURCES = CHECKOUT / "src" if (CHECKOUT / "src/mindlift").is_dir() else CHECKOUT.parents[1]
 
-if importlib.util.find_spec("src") is None or importlib.util.find_spec("mindlift.model_utils") is None:
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+def import_ours() -> None:
+    """Import MindLift from beside this file, whatever the current folder calls its own packages.
+
+    ImportError if another package of that name was imported before.
+    """
+    known = sys.modules.get("mindlift")
+    if known is None:
+        path = sys.path[:]
+        sys.path.insert(0, str(SOURCES))
+        try:
+            known = importlib.import_module("mindlift")
+        finally:
+            sys.path[:] = path
+    if Path(known.__file__ or "").resolve().parent != SOURCES / "mindlift":
+        raise ImportError(
+            f"`moxing` needs {SOURCES}/mindlift, but {known.__file__} was imported as mindlift before"
+        )
+
+
+import_ours()
 
 
 def __getattr__(name: str):

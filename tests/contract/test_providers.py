@@ -10,25 +10,25 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.cloud.prepare import bucket as buckets
 from mindlift.cloud import handle as handles
-from mindlift.cloud.prepare import package as packages
 from mindlift.cloud import providers
-from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.errors import MindLiftError, NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.follow.follow import Follower
-from mindlift.cloud.handle import Handle
-from mindlift.cloud.job import Job
-from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.follow.positions import Positions
 from mindlift.cloud.follow.progress import Progress
+from mindlift.cloud.follow.top import Jobs
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.job import Job
+from mindlift.cloud.prepare import bucket as buckets
+from mindlift.cloud.prepare import package as packages
+from mindlift.cloud.prepare.creation import create_once
+from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.providers.local.keeper import StoreAccess
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase
-from mindlift.cloud.follow.top import Jobs
-from mindlift.storage.moxing import file
 from mindlift.storage import places
+from mindlift.storage.moxing import file
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.runner import LocalRunner

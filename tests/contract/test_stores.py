@@ -11,11 +11,11 @@ import pytest
 
 from mindlift.errors import TransferError
 from mindlift.storage.access import Access
-from mindlift.storage.places import SERVICES, set_auth
-from mindlift.storage.s3.store import S3Store
-from mindlift.storage.s3.service import Service
-from mindlift.storage.store import LocalStore, Store
 from mindlift.storage.copying.copy import copy_tree
+from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.store import S3Store
+from mindlift.storage.store import LocalStore, Store
 
 NAMES = [
     "plain.txt", "数据 集.bin", "a b", " lead", "trail ", "a+b", "%41", "a%2Fb", "a&b=c", "a?b", "a#b",

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
+from mindlift.cloud.platforms.request import Request, State
 from mindlift.cloud.providers.local import machine
 from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess
-from mindlift.cloud.platforms.request import Request, State
 
 
 class Runner(Protocol):

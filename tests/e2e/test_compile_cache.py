@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindlift.training import compile_cache
 from mindlift.models.weights.mindspore_files import read
+from mindlift.training import compile_cache
 from tests.conftest import TINY, Finished, run_program
 
 FOUND, COMPILES = "finds its graph in the cache", "compiles the graph"

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from mindlift.errors import MindLiftError, TransferError
-from mindlift.storage.s3 import http_plane
-from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.copying.copy import copy_tree
+from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.s3 import http_plane
 from tests.e2e.test_transfer import Bucket, content, credentials, parts, write
 from tests.fault_proxy import Fault, FaultProxy
 from tests.servers import LEAST_PART, MB

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindlift.data.classification import pipeline, split
+from mindlift.errors import CheckpointError, DataError
+from mindlift.inference import evaluate
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
 from mindlift.tasks.classification import task as classify
-from mindlift.inference import evaluate
-from mindlift.data.classification import pipeline, split
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
-from mindlift.errors import CheckpointError, DataError
 from mindlift.training.schedules import from_config, lr_table
 from tests.conftest import run_program
 
@@ -295,7 +295,10 @@ def loss_part(cfg: config.Config) -> float:
 
 def parts(options: dict[str, str], folders: dict[str, Path]) -> dict[str, object]:
     """What the configuration `options` becomes, by part."""
-    given = {"config_path": str(ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"), **options}
+    given = {
+        "config_path": str(ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"),
+        **options,
+    }
     path = folders[given.pop("data_dir", "imagenet" if given["dataset"] == "imagenet" else "digits")]
     cfg = config.load([word for name, value in given.items() for word in (f"--{name}", value)])
     return {

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.classification import cifar10
 from mindlift.data import class_names
+from mindlift.data.classification import cifar10
 from tests.conftest import ROOT, TINY, Finished, environment, run_program
 
 EXPORT, PREDICT = "export.py", "predict.py"

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mindlift.cloud.providers.local.keeper import StoreAccess
-from mindlift.storage.moxing import file
 from mindlift.storage import places
 from mindlift.storage.copying import copy as transfer
+from mindlift.storage.moxing import file
 from tests.conftest import ROOT, Finished, environment, run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble

@@ -19,9 +19,9 @@ import mindspore as ms
 import mindspore.nn as nn
 import pytest
 
+from mindlift.cli.report import main
 from mindlift.errors import ConfigError, StorageError
 from mindlift.report import events
-from mindlift.cli.report import main
 from mindlift.report.events import TensorBoard
 from tests import synthetic_runs
 from tests.conftest import environment, free_port

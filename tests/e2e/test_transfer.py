@@ -17,12 +17,13 @@ from typing import Any
 import pytest
 
 from mindlift.errors import StorageError, TransferError
-from mindlift.storage.copying import download, engine, copy as transfer, upload
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.copying import download, engine, upload
+from mindlift.storage.copying.copy import copy_file, copy_tree
+from mindlift.storage.copying.progress import Progress
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.places import SERVICES, set_auth
-from mindlift.storage.copying.progress import Progress
 from mindlift.storage.s3.store import S3Store
-from mindlift.storage.copying.copy import copy_file, copy_tree
 from tests.conftest import ROOT, environment
 from tests.fault_proxy import Fault
 from tests.servers import LEAST_PART, MB, s3_client

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.cloud.providers.local.folder import JobFolder
-from mindlift.cloud.platforms.request import Request, State
 from mindlift.cloud.follow.screen import ENTER, LEAVE
+from mindlift.cloud.platforms.request import Request, State
+from mindlift.cloud.providers.local.folder import JobFolder
 from tests.conftest import ROOT, environment, run_program
 from tests.e2e.conftest import wait_for
 from tests.terminal import Terminal

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mindlift.tasks import network as build
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
 from mindlift.cli import job
 from mindlift.inference import convert
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
+from mindlift.tasks import network as build
 from tests.conftest import ROOT, TINY, environment, run_program
 from tests.unit.torch_writer import write_state
 

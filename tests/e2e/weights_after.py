@@ -19,12 +19,12 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     import mindspore.nn as nn
     import numpy as np
 
+    from mindlift.data.classification import pipeline, split
+    from mindlift.model_utils import collectives
+    from mindlift.model_utils.config import config
     from mindlift.tasks import network as build
     from mindlift.tasks.classification import task as classify
-    from mindlift.model_utils import collectives
     from mindlift.training import optimizers
-    from mindlift.data.classification import pipeline, split
-    from mindlift.model_utils.config import config
     from mindlift.training.step import TrainStep
 
     cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size)])

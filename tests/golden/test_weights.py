@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mindlift.tasks import network as build
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
 from mindlift.inference import convert
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
+from mindlift.tasks import network as build
 from tests.golden.weights import seeded
 
 LAYOUTS, LOGITS = seeded.layouts(), seeded.logits()
@@ -34,7 +35,7 @@ def configuration(net: str, side: int | list[int], **options: object) -> config.
     dataset = "voc" if net.startswith("deeplab") else "imagenet"
     words = {"net": net, "dataset": dataset, "num_classes": 10, "image_size": size, **options}
     if net.startswith("bit"):
-        words["config_path"] = config.ROOT / "src/mindlift/models/bit/recipes/hyperrule.yaml"
+        words["config_path"] = ROOT / "src/mindlift/models/bit/recipes/hyperrule.yaml"
         words.update(augment="none", filter_head="false")
     if net.startswith("deeplab"):
         words["config_path"] = seeded.HERE / "defaults.yaml"

@@ -11,8 +11,7 @@ from pathlib import Path
 import pytest
 
 from mindlift import models
-from mindlift.ascend_check import __main__
-from mindlift.ascend_check import machine, parts, redaction
+from mindlift.ascend_check import machine, parts, redaction, run
 from mindlift.ascend_check.parts import Part
 from mindlift.ascend_check.work import Failed, Place, Skipped, Work
 from mindlift.model_utils import devices
@@ -43,8 +42,8 @@ def test_a_part_that_fails_does_not_stop_the_others(tmp_path, monkeypatch, capsy
         work.figures.update(loss=1.5, version="driver version 23.0.2.1")
 
     bodies = (fails, breaks, leaves, works)
-    monkeypatch.setattr(__main__, "table", lambda: [Part(body.__name__, "a part", body) for body in bodies])
-    assert __main__.main(["--device_target", "CPU", "--output", str(tmp_path)]) == 1
+    monkeypatch.setattr(run, "table", lambda: [Part(body.__name__, "a part", body) for body in bodies])
+    assert run.main(["--device_target", "CPU", "--output", str(tmp_path)]) == 1
     said = capsys.readouterr().out
     assert "1 ok, 2 failed, 1 skipped" in said
     files = content(tmp_path)
@@ -103,7 +102,7 @@ def test_a_command_is_killed_as_soon_as_it_says_something(tmp_path):
 
 
 def test_parts_that_the_time_does_not_reach_are_skipped(tmp_path):
-    parts_found, interrupted = __main__.run_all(
+    parts_found, interrupted = run.run_all(
         [Part("late", "", lambda work: None)], place(tmp_path), time.monotonic() - 1
     )
     assert (parts_found[0].state, interrupted) == ("skipped", False)
@@ -122,7 +121,7 @@ def test_parts_that_the_time_does_not_reach_are_skipped(tmp_path):
     ],
 )
 def test_mistakes_are_one_line(arguments, message, capsys):
-    assert __main__.main(arguments) == 2
+    assert run.main(arguments) == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1

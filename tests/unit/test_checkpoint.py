@@ -11,9 +11,9 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
+from mindlift.errors import CheckpointError, ConfigError, StorageError
 from mindlift.runs import checkpoint
 from mindlift.runs import manifest as checkpoint_manifest
-from mindlift.errors import CheckpointError, ConfigError, StorageError
 from tests.conftest import ROOT
 
 NAME = "stages.0.0.conv1.conv.weight"  # one that a ResNet has

@@ -3,7 +3,13 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
-from mindlift.tasks.classification.objective import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
+from mindlift.tasks.classification.objective import (
+    Accuracy,
+    MixedCrossEntropy,
+    MixUp,
+    Places,
+    SmoothedCrossEntropy,
+)
 
 
 class Given(nn.Cell):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mindlift.errors import PeerError
 from mindlift.model_utils import cloud_adapter, inputs
 from mindlift.model_utils.config import config
-from mindlift.errors import PeerError
-from mindlift.storage.moxing import file
 from mindlift.model_utils.ranks import Ranks
+from mindlift.storage.moxing import file
 
 
 def adapter(cache: Path, ranks: Ranks, *arguments: str) -> cloud_adapter.CloudAdapter:

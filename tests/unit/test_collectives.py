@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from mindspore.nn.wrap import grad_reducer
 
-from mindlift.model_utils import collectives
 from mindlift import models
-from mindlift.training import optimizers
-from mindlift.model_utils.config import config
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
+from mindlift.model_utils import collectives
+from mindlift.model_utils.config import config
+from mindlift.training import optimizers
 
 MIB = 1 << 20
 
@@ -72,7 +73,7 @@ def test_numbers_of_gradients_that_there_are_not(ends: tuple[int, ...]) -> None:
 
 
 def resnet50() -> nn.Cell:
-    options = config.read_schema(config.ROOT / config.DEFAULTS).options.values()
+    options = config.read_schema(ROOT / config.DEFAULTS).options.values()
     return models.build("resnet50", 1001, {option.name: option.default for option in options}, on_cpu=True)
 
 
@@ -165,7 +166,7 @@ def test_trainings_group_gradients(tmp_path: Path, device: str, option: list[str
     """By size on devices that say so, and everywhere as the user says: densenet22 has 65 gradients."""
     options = ["--net", "densenet22", "--dataset", "digits", "--ckpt_path", str(tmp_path)]
     command = [sys.executable, "-c", TRAINING, device, *options, *option]
-    done = subprocess.run(command, cwd=config.ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("FUSION")] or [done.stderr]
     fusions = json.loads(line.partition(" ")[2])
     runs = [len(list(run)) for _, run in itertools.groupby(fusions)]

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 
-from mindlift.model_utils.config import config
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config import config
 from mindlift.model_utils.config.recipes import recipes
 from tests.conftest import ROOT
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from mindlift.model_utils.config import config
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config import config
 from tests.conftest import ROOT
 
 DECLARED = """

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mindlift.data.classification import crops
+from mindlift.errors import ConfigError
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
 from mindlift.tasks.classification import multi_crop
-from mindlift.data.classification import crops
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
-from mindlift.errors import ConfigError
 
 SCALES, SIZE = (40, 44, 48, 56), 37
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.classification import augment, cifar10, pipeline, sources, split
 from mindlift.data import batches
+from mindlift.data.classification import augment, cifar10, pipeline, sources, split
 from mindlift.data.embedded import digits as demo
 from mindlift.data.order import TrainOrder, sample_rng
 from mindlift.errors import DataError

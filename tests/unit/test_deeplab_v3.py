@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from mindspore.common.initializer import Normal
 
-from mindlift.tasks import network as build
-from mindlift.runs import checkpoint
 from mindlift import models
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
 from mindlift.errors import CheckpointError, ConfigError
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.models import layers
 from mindlift.models.deeplab_v3 import network as deeplab
 from mindlift.models.layers import ConvNorm
+from mindlift.runs import checkpoint
+from mindlift.tasks import network as build
 from tests.golden.weights import seeded
 from tests.unit.test_layers import with_statistics
 from tests.unit.test_models import DEFAULTS

@@ -11,9 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.embedded import digits, vocdigits as demo_voc
 from mindlift.data import layout
-from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
+from mindlift.data.embedded import digits
+from mindlift.data.embedded import vocdigits as demo_voc
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import pairs as segmentation
+from mindlift.data.segmentation import voc
 from mindlift.errors import StorageError
 from tests.unit.test_segmentation import OPTIONS
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from mindlift.model_utils import device_adapter
 from mindlift.cli import job
+from mindlift.model_utils import device_adapter
 from mindlift.model_utils.device_adapter import Ranks
 from tests.unit.test_rank_table import v1
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from mindlift.cloud.prepare import effects
 from mindlift.cloud import providers
-from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.job import FIELDS, Job
+from mindlift.cloud.prepare import effects
+from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Provider
 

@@ -10,14 +10,14 @@ import mindspore as ms
 import numpy as np
 import pytest
 
-from mindlift.tasks import network as build
-from mindlift.inference import export as exporter
 from mindlift import models
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
 from mindlift.errors import CheckpointError, ExportError, StorageError
+from mindlift.inference import export as exporter
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.models import layers
 from mindlift.models.densenet.network import ImageNetStem, NarrowingConv
+from mindlift.tasks import network as build
 
 BASE = ["--net", "densenet22", "--dataset", "digits"]
 

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from mindlift.cloud.prepare import creation
 from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
 from mindlift.cloud.follow.follow import Follower
+from mindlift.cloud.follow.positions import Position, Positions, file_name
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
+from mindlift.cloud.prepare import creation
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
-from mindlift.cloud.follow.positions import Position, Positions, file_name
 from mindlift.cloud.providers.base import LogPage, Status
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase
 
 HANDLE = Handle("local", ("job",))

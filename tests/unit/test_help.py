@@ -12,7 +12,8 @@ import pytest
 
 from mindlift.cli import job_arguments
 from mindlift.cloud import job
-from mindlift.model_utils.config import config, help as config_help
+from mindlift.model_utils.config import config
+from mindlift.model_utils.config import help as config_help
 from mindlift.runs.manifest import file_sha256
 from mindlift.runs.provenance import side_file_of
 from tests.conftest import ROOT

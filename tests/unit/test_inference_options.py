@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.model_utils.config import config, programs
+from mindlift.checkout import ROOT
 from mindlift.cli import inference_job
-from mindlift.runs.manifest import file_sha256
 from mindlift.errors import CheckpointError, ConfigError
-from mindlift.runs.provenance import check_content, read_model, side_file_of
+from mindlift.model_utils.config import config, programs
+from mindlift.runs.manifest import file_sha256
 from mindlift.runs.paths import RunPaths
+from mindlift.runs.provenance import check_content, read_model, side_file_of
 
 EXPORT, PREDICT = "export.py", "predict.py"
 
@@ -100,7 +101,7 @@ def test_a_runs_checkpoint_brings_the_options_it_was_trained_with(run, named):
 
 
 def test_config_path_wins_over_the_run(run):
-    recipe = Path(config.ROOT) / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
+    recipe = Path(ROOT) / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
     assert load(EXPORT, "--ckpt_file", run, "--config_path", recipe).num_classes == 10
 
 

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from mindlift.model_utils import inputs
 from mindlift.errors import ConfigError
+from mindlift.model_utils import inputs
 from mindlift.model_utils.inputs import Inputs, Source, read_inputs, shards_of
 
 EMPTY = dict.fromkeys(

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from mindlift.cloud import platforms
+from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.providers.local import launcher
 from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node
-from mindlift.cloud.platforms.request import Request
 from mindlift.model_utils.staging.node_gate import start_ticks
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mindlift.inference import lite
-from mindlift.errors import CheckpointError, ConfigError, DeviceError
-from mindlift.runs.provenance import Model
 from mindlift.cli import infer_mindir
+from mindlift.errors import CheckpointError, ConfigError, DeviceError
+from mindlift.inference import lite
+from mindlift.runs.provenance import Model
 from tests.conftest import ROOT
 
 DOUBLES = ROOT / "tests/doubles"

@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindlift.cloud.follow import log_text
 from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
+from mindlift.cloud.follow import log_text
 from mindlift.cloud.follow.follow import Follower
-from mindlift.cloud.handle import Handle
 from mindlift.cloud.follow.log_text import ANEW, advance, behind
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.follow.positions import Positions
+from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Status
 from mindlift.cloud.providers.modelarts import logs as modelarts
 from mindlift.cloud.providers.openi import logs as openi
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase
 
 HANDLE = Handle("openi", ("me", "code", "1"))

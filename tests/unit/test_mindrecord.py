@@ -18,7 +18,8 @@ import pytest
 from PIL import Image
 
 from mindlift.data.classification import pipeline, split
-from mindlift.data.mindrecord import index as record_index, read as record_read
+from mindlift.data.mindrecord import index as record_index
+from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 
@@ -27,7 +28,19 @@ SHARDS = 3
 
 
 def command(data: Path, out: Path, *more: object) -> list[str]:
-    words = ("-m", "mindlift", "data", "to_mindrecord", "--data_dir", data, "--out", out, "--workers", 1, *more)
+    words = (
+        "-m",
+        "mindlift",
+        "data",
+        "to_mindrecord",
+        "--data_dir",
+        data,
+        "--out",
+        out,
+        "--workers",
+        1,
+        *more,
+    )
     return [sys.executable, *map(str, words)]
 
 

@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 
 from mindlift.cloud import handle as handles
-from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.follow.follow import Follower
+from mindlift.cloud.follow.positions import Positions
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job, finished
+from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
-from mindlift.cloud.follow.positions import Positions
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.modelarts import keys, request, view
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.session import Session
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase
 from mindlift.storage.places import SERVICES
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble

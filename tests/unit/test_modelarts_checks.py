@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 
+from mindlift.cloud.job import Job, finished, repeated
 from mindlift.cloud.prepare import bucket as buckets
 from mindlift.cloud.prepare import preflight
 from mindlift.cloud.prepare.bucket import Needs, Traits
-from mindlift.cloud.job import Job, finished, repeated
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.modelarts import request
 from mindlift.cloud.providers.modelarts.account import check_engine, check_flavor
 from mindlift.cloud.providers.modelarts.session import Session
-from mindlift.storage.moxing import file
 from mindlift.storage import places
+from mindlift.storage.moxing import file
 from mindlift.storage.places import SERVICES
 from tests.doubles import records
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble

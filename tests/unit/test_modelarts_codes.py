@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.handle import Handle
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.providers.modelarts import view
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase
 from tests.doubles import records
 from tests.doubles.modelarts import JOB, PHASES, QUERIES, ModelArtsDouble

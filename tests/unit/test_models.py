@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import yaml
 
-from mindlift.tasks import network as build
 from mindlift import models
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
 from mindlift.errors import ConfigError
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.models import layers
 from mindlift.models.densenet import network, weights
+from mindlift.tasks import network as build
 
 FACTS = {
     name: facts

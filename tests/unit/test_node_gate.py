@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from mindlift.model_utils.staging import node_gate
 from mindlift.errors import PeerError, StageError, StorageError
+from mindlift.model_utils.staging import node_gate
 from mindlift.model_utils.staging.node_gate import Marker, NodeGate, Process, job_token, start_ticks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,22 +13,22 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.cloud.prepare import preflight
 from mindlift.cloud import providers
-from mindlift.cloud.prepare.creation import create_once
-from mindlift.cloud.prepare.effects import SENT
 from mindlift.cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job
+from mindlift.cloud.prepare import preflight
+from mindlift.cloud.prepare.creation import create_once
+from mindlift.cloud.prepare.effects import SENT
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.prepare.submission import Submission
 from mindlift.cloud.providers.base import Check, Price
 from mindlift.cloud.providers.openi import request, states
 from mindlift.cloud.providers.openi.client import OpenI
 from mindlift.cloud.providers.openi.codes import CODES, QUEUE_CODES
 from mindlift.cloud.providers.openi.rest import Rest
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase
-from mindlift.cloud.prepare.submission import Submission
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.openi_answers import CREATE, NOT_FINAL, QIZHI, RECORDS, TERMINAL
 from tests.doubles.runner import ScriptedRunner

@@ -13,8 +13,8 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
-from mindlift.training import optimizers
 from mindlift.model_utils import devices
+from mindlift.training import optimizers
 from mindlift.training.overflow import LARGEST_FLOAT16, FloatStatus, Unseen, sensor
 from mindlift.training.step import Objective, StepOptions, TrainStep
 

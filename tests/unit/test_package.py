@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.cloud.prepare import package
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
-from mindlift.storage.moxing import file
+from mindlift.cloud.prepare import package
 from mindlift.storage import places
+from mindlift.storage.moxing import file
 
 
 @pytest.fixture

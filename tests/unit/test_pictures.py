@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.classification import cifar10, pipeline, split
 from mindlift.data import image_folder
+from mindlift.data.classification import cifar10, pipeline, split
 from mindlift.data.classification.named_images import Pictures, batches
 from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
 

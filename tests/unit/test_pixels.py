@@ -9,14 +9,14 @@ import mindspore.nn as nn
 import numpy as np
 import pytest
 
-from mindlift.tasks.classification import task as classify
-from mindlift.tasks.segmentation import task as segment
 from mindlift.data.classification import pipeline, split
-from mindlift.data.segmentation import transform as seg_transform
 from mindlift.data.order import sample_rng
+from mindlift.data.segmentation import transform as seg_transform
 from mindlift.model_utils.config import config
+from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.objective import MixedCrossEntropy, MixUp
 from mindlift.tasks.pixels import FromMaskedPixels, FromPixels
+from mindlift.tasks.segmentation import task as segment
 
 RNG = np.random.default_rng(2)
 BATCH = 4

@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from mindlift.errors import TransferError
-from mindlift.storage.moxing import backend, file
 from mindlift.storage import places
 from mindlift.storage.copying import copy as transfer
+from mindlift.storage.moxing import backend, file
 from mindlift.storage.platform_store import PlatformStore
 from mindlift.storage.store import LocalStore
 from tests.conftest import ROOT, TINY, run_program

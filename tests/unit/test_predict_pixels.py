@@ -12,20 +12,22 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.tasks import network as build, base as task
-from mindlift.inference import export as exporter
-from mindlift.tasks.segmentation import predict as predict_pixels, pictures as segment_pictures
 from mindlift.data.segmentation import voc
 from mindlift.data.segmentation.named_images import Pictures
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
-from mindlift.runs import provenance
 from mindlift.errors import CheckpointError, ConfigError, StorageError
+from mindlift.inference import export as exporter
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.model_utils.staging.named_images import Image as Named
-from mindlift.tasks.prediction_files import Class, Prediction, Segments
+from mindlift.runs import provenance
 from mindlift.runs.log import RunLog
-from mindlift.tasks.segmentation.task import likeliest
+from mindlift.tasks import base as task
+from mindlift.tasks import network as build
+from mindlift.tasks.prediction_files import Class, Prediction, Segments
+from mindlift.tasks.segmentation import pictures as segment_pictures
+from mindlift.tasks.segmentation import predict as predict_pixels
 from mindlift.tasks.segmentation.objective import probabilities
+from mindlift.tasks.segmentation.task import likeliest
 from tests import segments
 from tests.unit.test_pictures import ALIKE
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.tasks.classification import contact_sheet, predict as predict_classes
-from mindlift.tasks import drawing
-from mindlift.tasks.classification.contact_sheet import ContactSheet
 from mindlift.errors import StorageError
-from mindlift.tasks.prediction_files import Class, CsvFile, JsonFile, Prediction, Printed, shortened
 from mindlift.runs.log import RunLog
+from mindlift.tasks import drawing
+from mindlift.tasks.classification import contact_sheet
+from mindlift.tasks.classification import predict as predict_classes
+from mindlift.tasks.classification.contact_sheet import ContactSheet
+from mindlift.tasks.prediction_files import Class, CsvFile, JsonFile, Prediction, Printed, shortened
 
 GOOD = Prediction("f/a, b.png", Path("f/a, b.png"), [Class(2, 'the "cat"', 0.75), Class(0, "狗", 0.2)])
 BAD = Prediction("f/bad.png", Path("f/bad.png"), [], "cut short")

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from mindlift.model_utils import rank_table
-from mindlift.errors import RankError
 from mindlift.cli import multicards
 from mindlift.cli import rank_table as tool
+from mindlift.errors import RankError
+from mindlift.model_utils import rank_table
 
 ROOT = Path(__file__).resolve().parents[2]
 

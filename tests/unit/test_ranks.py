@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mindlift.errors import DeviceError, RankError
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.device_adapter import Ranks, check_ranks, read_ranks
-from mindlift.errors import DeviceError, RankError
 from tests.unit.test_rank_table import TWO_PODS, v1
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.training import schedules
-from mindlift.model_utils.config import config
-from mindlift.errors import DataError, StorageError
-from mindlift.report import changes, charts, figures, evaluation as judged, planned
-from mindlift.runs import folder as run_folder
 from mindlift.cli.report import main
+from mindlift.errors import DataError, StorageError
+from mindlift.model_utils.config import config
+from mindlift.report import changes, charts, figures, planned
+from mindlift.report import evaluation as judged
 from mindlift.report.page import titles, write
+from mindlift.runs import folder as run_folder
+from mindlift.training import schedules
 from tests import synthetic_runs
 from tests.conftest import ROOT
 

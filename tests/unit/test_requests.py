@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.cloud.prepare import effects
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, read
+from mindlift.cloud.prepare import effects
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.modelarts import request as modelarts
 from mindlift.cloud.providers.openi import request as openi

@@ -12,8 +12,10 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from mindlift.data.segmentation import voc_lists, lists as seg_lists, voc, labels as voc_labels
 from mindlift.data import layout
+from mindlift.data.segmentation import labels as voc_labels
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import voc, voc_lists
 from mindlift.errors import DataError
 from tests.unit.test_segmentation import grey_png
 

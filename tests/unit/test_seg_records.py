@@ -17,8 +17,13 @@ import pytest
 from PIL import Image
 
 from mindlift.cli import build_seg_data
-from mindlift.data.mindrecord import shards as convert_run, file as record_file, segmentation as seg_convert, pairs as seg_records
-from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
+from mindlift.data.mindrecord import file as record_file
+from mindlift.data.mindrecord import pairs as seg_records
+from mindlift.data.mindrecord import segmentation as seg_convert
+from mindlift.data.mindrecord import shards as convert_run
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import pairs as segmentation
+from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
 from tests.unit.test_segmentation import OPTIONS, noise, rows
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import postprocess
-from mindlift.tasks.segmentation import results as segment_results
+from mindlift.cli import infer_mindir
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.pairs import Files, Samples
 from mindlift.errors import CheckpointError, DataError
 from mindlift.runs.provenance import Model
-from mindlift.tasks.segmentation.results import Facts, Folder
+from mindlift.tasks.segmentation import results as segment_results
 from mindlift.tasks.segmentation.objective import softmax
-from mindlift.cli import infer_mindir
+from mindlift.tasks.segmentation.results import Facts, Folder
 from tests import segments
 from tests.unit.test_segment import linear, naive_ious
 

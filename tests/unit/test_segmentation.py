@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
 from mindlift.data.order import sample_rng
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import pairs as segmentation
+from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
 from tests.unit.test_data import collect
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.tasks.segmentation import sheet as segmentation_sheet
 from mindlift.data.segmentation import voc
-from mindlift.tasks.drawing import BACKGROUND
 from mindlift.errors import StorageError
 from mindlift.runs.log import RunLog
+from mindlift.tasks.drawing import BACKGROUND
+from mindlift.tasks.segmentation import sheet as segmentation_sheet
 from mindlift.tasks.segmentation.sheet import LINE, PAD, SIDE, SegmentationSheet, overlay
 
 NAMES = list(voc.CLASSES)

@@ -13,10 +13,10 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
-from mindlift.training import sink
 from mindlift.data.batches import Batches, Failures
 from mindlift.errors import DataError
 from mindlift.runs.log import Pace
+from mindlift.training import sink
 from tests import ascend_form
 
 COUNT = 12

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.runs.manifest import Saved, file_sha256, parse
 from mindlift.errors import CheckpointError, DataError, StageError
+from mindlift.files import append_line
 from mindlift.model_utils.inputs import Source
-from mindlift.storage.moxing import file
 from mindlift.model_utils.staging.publisher import Published, Publisher
 from mindlift.model_utils.staging.restore import restore
-from mindlift.files import append_line
 from mindlift.model_utils.staging.stage_in import Stager, checkpoints_at
+from mindlift.runs.manifest import Saved, file_sha256, parse
+from mindlift.storage.moxing import file
 
 
 @pytest.fixture

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mindlift.cloud.prepare import cost
-from mindlift.cloud.prepare.effects import SENT
 from mindlift.cloud.errors import JobError, Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job
+from mindlift.cloud.prepare import cost
+from mindlift.cloud.prepare.effects import SENT
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
-from mindlift.cloud.providers.base import Check, Price
 from mindlift.cloud.prepare.submission import Submission
+from mindlift.cloud.providers.base import Check, Price
+from mindlift.cloud.retry import Patience
 
 HANDLE = Handle("openi", ("me", "code", "7"))
 PACKAGE = Package("r" * 40, False, {"train.py": b"print()\n"})

@@ -7,15 +7,15 @@ import re
 
 import pytest
 
-from mindlift.cloud.follow import screen, top
 from mindlift.cloud import show
 from mindlift.cloud.errors import NoAnswer
-from mindlift.cloud.handle import Handle
+from mindlift.cloud.follow import screen, top
 from mindlift.cloud.follow.metrics import Metrics
 from mindlift.cloud.follow.progress import Progress, progress_of, records
+from mindlift.cloud.follow.top_table import COLUMNS, Row, cells, fitted
+from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Status
 from mindlift.cloud.states import Phase
-from mindlift.cloud.follow.top_table import COLUMNS, Row, cells, fitted
 
 NOW = 1_000_000.0
 START = {"time": NOW, "event": "start", "step": 0, "images": 640, "steps_per_epoch": 10, "total": 100}

@@ -9,21 +9,20 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mindlift.tasks import network as build
-from mindlift.runs import checkpoint
 from mindlift import models
-from mindlift.model_utils.config import config
-from mindlift.model_utils import devices
 from mindlift.errors import CheckpointError, ConfigError
-from mindlift.storage.moxing import file
 from mindlift.inference import convert
-from mindlift.models.weights import layouts
+from mindlift.model_utils import devices
+from mindlift.model_utils.config import config
 from mindlift.models.densenet import weights as densenet
 from mindlift.models.inception_v4 import weights as inception
-from mindlift.models.weights.layouts import HEAD, Layout, with_mindspore_norms
 from mindlift.models.resnet import weights as resnet
-from mindlift.models.weights import fit
+from mindlift.models.weights import fit, layouts
+from mindlift.models.weights.layouts import HEAD, Layout, with_mindspore_norms
 from mindlift.models.weights.stored import Stored
+from mindlift.runs import checkpoint
+from mindlift.storage.moxing import file
+from mindlift.tasks import network as build
 from tests.golden.weights import seeded
 
 LAYOUTS = seeded.layouts()

@@ -19,16 +19,16 @@ import pytest
 
 from mindlift.errors import AccessError, TransferError
 from mindlift.storage.access import Access
+from mindlift.storage.copying.copy import copy_tree
 from mindlift.storage.copying.plan import Known
-from mindlift.storage.s3.data_plane import SmallObjects
 from mindlift.storage.errors import MoxFileReadException, MoxFileRespException
-from mindlift.storage.s3.listing import parse_page
 from mindlift.storage.places import SERVICES, set_auth
-from mindlift.storage.s3.store import Multipart, S3Store
+from mindlift.storage.s3.data_plane import SmallObjects
+from mindlift.storage.s3.listing import parse_page
 from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.store import Multipart, S3Store
 from mindlift.storage.settings import Keys
 from mindlift.storage.store import Entry
-from mindlift.storage.copying.copy import copy_tree
 from tests.fault_proxy import Fault, FaultProxy
 
 OBS = "obs.cn-north-4.myhuaweicloud.com"

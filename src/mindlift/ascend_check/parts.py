@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.ascend_check import machine
-from mindlift.ascend_check.work import ROOT, Failed, Skipped, Work, result_of, step_figures, text_of
+from mindlift.ascend_check.work import Failed, Skipped, Work, result_of, step_figures, text_of
+from mindlift.checkout import ROOT
 
 Body = Callable[[Work], None]
 HCCN = Path("/etc/hccn.conf")
@@ -171,7 +172,9 @@ def all_cards(work: Work) -> None:
     if work.place.device.peer_timeouts:  # cards find each other by a table, CPUs by a scheduler
         where = work.place.rank_table or made_table(work, cards)
     data = work.folder / "data"
-    work.python("-c", f"import pathlib; from mindlift.data import demo; demo.build(pathlib.Path({str(data)!r}))")
+    work.python(
+        "-c", f"import pathlib; from mindlift.data import demo; demo.build(pathlib.Path({str(data)!r}))"
+    )
     out = work.run(
         "bash", "scripts/run_distribute_train.sh", cards, where, "densenet22", "digits", data, "--ckpt_path",
         work.folder / "runs", "--device_target", target, "--max_steps", LONGER, *QUIET,

@@ -6,8 +6,8 @@ import dataclasses
 import json
 import sys
 
-from mindlift.model_utils import device_adapter, devices
 from mindlift.cli import job
+from mindlift.model_utils import device_adapter, devices
 from mindlift.model_utils.ranks import Ranks
 
 

@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.ascend_check import redaction
-from mindlift.model_utils.devices import Device
+from mindlift.checkout import ROOT
 from mindlift.files import read_lines
-
-ROOT = Path(__file__).resolve().parents[2]
+from mindlift.model_utils.devices import Device
 
 
 class Failed(Exception):

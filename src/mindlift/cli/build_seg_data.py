@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
 
 from mindlift.cli import data_options
 
@@ -30,7 +26,8 @@ def parser() -> argparse.ArgumentParser:
 
 
 def build(args: argparse.Namespace) -> None:
-    from mindlift.data.mindrecord import shards as convert_run, segmentation
+    from mindlift.data.mindrecord import segmentation
+    from mindlift.data.mindrecord import shards as convert_run
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
 
@@ -53,7 +50,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mindlift.cli import job
 
     return job.main(lambda: build(args), debug=args.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

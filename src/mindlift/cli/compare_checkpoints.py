@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -50,7 +49,3 @@ def shape(tensors: dict, name: str) -> tuple[int, ...] | None:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parsed(argv)
     return job.main(lambda: print(json.dumps(compare(args.first, args.second))), debug=False)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from mindlift.checkout import ROOT
 from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.command_line import split_flag
-from mindlift.model_utils.config.config import DEFAULTS, ROOT, read_schema
+from mindlift.model_utils.config.config import DEFAULTS, read_schema
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.recipes import recipes
 from mindlift.model_utils.config.schema import SWITCHES

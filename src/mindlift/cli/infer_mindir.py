@@ -17,16 +17,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __package__ in (None, ""):  # started as a file: find `src`
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from mindlift.data.segmentation import lists as seg_lists
-from mindlift.model_utils import device_adapter, devices
 from mindlift.cli import job
-from mindlift.runs import provenance
+from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import CheckpointError, ConfigError, DeviceError
-from mindlift.model_utils.ranks import Ranks
 from mindlift.files import write_atomic
+from mindlift.model_utils import device_adapter, devices
+from mindlift.model_utils.ranks import Ranks
+from mindlift.runs import provenance
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +68,9 @@ def infer(args: argparse.Namespace) -> None:
     ranks, device = Ranks(device=args.device_id), device_adapter.choose_device(args.device_type)
     device_adapter.prepare_environment(ranks, target=device)
     from mindlift.inference import lite
-    from mindlift.tasks.segmentation import results as segment_results  # bring numpy, which counts its threads when it is imported
+    from mindlift.tasks.segmentation import (
+        results as segment_results,  # bring numpy, which counts its threads when it is imported
+    )
 
     runtime = chosen(args.runtime, device, lite.is_installed())
     if runtime == "mindspore" and devices.of(device).includes_310:
@@ -145,7 +144,3 @@ def checked(path: Path) -> provenance.Model:
     if model.shape[0] != 1:
         raise CheckpointError(f"{path} takes {model.shape[0]} images at once; export it with --batch_size 1")
     return model
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -8,17 +8,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.model_utils.config import config
-from mindlift.model_utils import device_adapter, devices
-from mindlift.runs import provenance
-from mindlift.model_utils.config.config import COMMAND_LINE, Config
-from mindlift.errors import ConfigError, DeviceError
-from mindlift.model_utils.staging.named_images import Image, find_images
 from mindlift.cli.job import Job, fetch
-from mindlift.model_utils.local_adapter import LocalAdapter
-from mindlift.storage.url import is_remote
+from mindlift.errors import ConfigError, DeviceError
+from mindlift.model_utils import device_adapter, devices
+from mindlift.model_utils.config import config
+from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging.named_images import Image, find_images
+from mindlift.runs import provenance
+from mindlift.storage.url import is_remote
 
 AIR_IS_DEPRECATED = (
     "MindSpore has deprecated AIR and will remove it; export MINDIR, which MindSpore Lite runs on Ascend 310, and"

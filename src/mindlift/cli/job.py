@@ -11,19 +11,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mindlift.model_utils.config import config
-from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
-from mindlift.model_utils.staging import node_gate
-from mindlift.model_utils.adapter import Adapter
-from mindlift.model_utils.config.config import Config
+from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.interrupts import Deferred
-from mindlift.model_utils.local_adapter import LocalAdapter
-from mindlift.storage.url import is_remote
+from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
+from mindlift.model_utils.adapter import Adapter
+from mindlift.model_utils.config import config
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging import node_gate
+from mindlift.storage.url import is_remote
 
-ROOT = Path(__file__).resolve().parents[2]
 # What the original models have an option for and this project has not, beyond its default.
 REFUSED = {
     "parameter_server": "ranks that all-reduce need no server and train as one; leave it out, and start several ranks"
@@ -111,8 +111,8 @@ def check_refused(cfg: Config) -> None:
 
 def check_files(cfg: Config, train: bool) -> None:
     """Find out in no time, and on every process of a job, what is wrong with the files that options name."""
-    from mindlift.runs import choose as runs
     from mindlift.models.weights import forms
+    from mindlift.runs import choose as runs
 
     folder = data_folder(cfg, train)
     if train and cfg.data_file and not cfg.data_dir and not Path(folder).is_dir():
@@ -208,9 +208,17 @@ def fetch(cfg: Config, url: str) -> list[Path]:
     return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url)
 
 
+def data_home() -> Path:
+    """Where data sets that come with the project are written: data/ of the checkout, else the user's cache."""
+    if IS_CHECKOUT:
+        return ROOT / "data"
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mindlift" / "data"
+
+
 def embedded(dataset: str) -> Path:
     """The data set that comes with the project; ConfigError for those that don't."""
-    from mindlift.data.embedded import digits as demo, vocdigits as demo_voc
+    from mindlift.data.embedded import digits as demo
+    from mindlift.data.embedded import vocdigits as demo_voc
 
     build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}.get(dataset)
     if build is None:
@@ -218,7 +226,7 @@ def embedded(dataset: str) -> Path:
             f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' and 'vocdigits' come with"
             " the project"
         )
-    return build(ROOT / "data" / dataset)
+    return build(data_home() / dataset)
 
 
 def main(body: Callable[[], None], debug: bool) -> int:

@@ -13,19 +13,19 @@ from typing import Any, TextIO
 
 import yaml
 
+from mindlift.checkout import ROOT
+from mindlift.cli.job_arguments import flags
 from mindlift.cloud import handle as handles
 from mindlift.cloud import job as jobs
 from mindlift.cloud import providers, show
-from mindlift.cli.job_arguments import flags
 from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, ServiceError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.providers.base import Provider, Status
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
 
-ROOT = Path(__file__).resolve().parents[1]
 STILL_RUNNING = 3
 PLATFORM_OF_CLUSTER = {"C2Net": "openi-c2net", "OpenICloudbrainTwo": "openi-qizhi"}
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from mindlift.checkout import ROOT
+from mindlift.cli import completion
 from mindlift.cli.job_arguments import ABOUT, ALIASES, ON_A_JOB, parser_of
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.states import Phase
-from mindlift.cli import completion
-from mindlift.model_utils.config.config import DEFAULTS, ROOT, read_schema
+from mindlift.model_utils.config.config import DEFAULTS, read_schema
 
 
 def candidates(words: Sequence[str]) -> list[str]:

@@ -7,11 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-if __package__ in (None, ""):  # started as a file, as the original was: find `src` beside it
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
-from mindlift.errors import MindLiftError
 from mindlift.cli.rank_table import make_file
+from mindlift.errors import MindLiftError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +25,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"get_multicards_json: {err}", file=sys.stderr)
         return err.exit_code
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,8 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.model_utils import rank_table
 from mindlift.errors import MindLiftError, RankError, StorageError
+from mindlift.model_utils import rank_table
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -95,9 +95,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mindlift rank_table", description="Rank tables of Ascend jobs"
-    )
+    parser = argparse.ArgumentParser(prog="mindlift rank_table", description="Rank tables of Ascend jobs")
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="write the v1.0 table of one server")
     make.add_argument("--server_id", required=True, help="IP of the server")
@@ -112,7 +110,3 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument("file", type=Path)
     convert.add_argument("-o", "--output", type=Path, required=True)
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

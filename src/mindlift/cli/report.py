@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,7 +83,3 @@ def convert(args: argparse.Namespace, roots: list[Path]) -> list[Path]:
     folder = Path(args.out) if args.out else Path(f"{roots[0].absolute().name}-{args.to}")
     write = {"tensorboard": converting.to_tensorboard, "csv": converting.to_csv}[args.to]
     return [write(root, folder / name) for root, name in zip(roots, names)]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,13 +32,15 @@ def parser() -> argparse.ArgumentParser:
 
 
 def convert(args: argparse.Namespace) -> None:
-    from mindlift.data.mindrecord import classification
     from mindlift.cli import job
+    from mindlift.data.mindrecord import classification
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
 
     source = existing_folder(args.data_dir) if args.data_dir else job.embedded(args.dataset)
-    settings = classification.Settings(args.dataset, args.num_shards, args.shuffle, args.seed, args.skip_corrupt)
+    settings = classification.Settings(
+        args.dataset, args.num_shards, args.shuffle, args.seed, args.skip_corrupt
+    )
     plan = classification.make_plan(source, args.out.expanduser(), settings, args.num_classes)
     with RunLog(None, 0, args.progress) as log:
         index = classification.run(plan, args.workers, log)
@@ -58,7 +59,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     from mindlift.cli import job
 
     return job.main(lambda: convert(args), debug=args.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -18,10 +18,10 @@ import yaml
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.handle import PARTS
-from mindlift.model_utils.config import config
 from mindlift.errors import ConfigError
-from mindlift.storage.url import as_folder, is_remote, parse
+from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option, nearest, one_line, pairs, plain
+from mindlift.storage.url import as_folder, is_remote, parse
 
 PLATFORMS = ("modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")

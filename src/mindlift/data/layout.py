@@ -23,8 +23,8 @@ def check(
 ) -> None:  # fmt: skip
     """Raise DataError for what can be seen without reading an image."""
     if dataset in SEGMENTED:
-        from mindlift.data.segmentation import lists as seg_lists
         from mindlift.data.mindrecord import pairs as seg_records
+        from mindlift.data.segmentation import lists as seg_lists
 
         if train and data_file:
             seg_records.shards_of(data_file, path)

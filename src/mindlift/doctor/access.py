@@ -12,12 +12,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mindlift.checkout import ROOT
 from mindlift.doctor.finding import OK, WARNING, Finding, graded, shown
 from mindlift.errors import ConfigError
 from mindlift.storage import settings
 
 Env = Mapping[str, str]
-INSTALLER = Path(__file__).resolve().parents[2] / "scripts/minio.sh"
+INSTALLER = ROOT / "scripts/minio.sh"
 ONLY_FOR_OBS = "none set, needed only for obs:// paths"
 MINIO_KEYS = ("MINIO_ACCESS_KEY", "MINIO_SECRET_KEY")
 HUAWEI_KEYS = ("HUAWEICLOUD_SDK_AK", "HUAWEICLOUD_SDK_SK")

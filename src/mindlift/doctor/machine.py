@@ -13,10 +13,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
-from mindlift.model_utils import device_adapter
-from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.errors import MindLiftError
+from mindlift.model_utils import device_adapter
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging.cache_place import cache_folder
 
 GB = 1 << 30
 LEAST_GB, LITTLE_GB = (

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from mindlift.model_utils import device_adapter
 from mindlift.errors import MindLiftError
+from mindlift.model_utils import device_adapter
 from mindlift.model_utils.ranks import Ranks
 
 MARK = "doctor: "

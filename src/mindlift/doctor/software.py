@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mindlift.checkout import ROOT
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
 from mindlift.model_utils import device_adapter
-from mindlift.runs.revision import code_revision
 from mindlift.model_utils.ranks import Ranks
+from mindlift.runs.revision import code_revision
 
-ROOT = Path(__file__).resolve().parents[2]
 PYTHONS = ((3, 9), (3, 12))
 MINDSPORES = ((2, 7), (2, 10))  # PyPI has wheels of these, and the tests were run with some
 ISA = "ONEDNN_MAX_CPU_ISA"

@@ -9,13 +9,12 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
+from mindlift.checkout import SOURCES
 from mindlift.doctor import probe
 from mindlift.doctor.finding import OK, PROBLEM, Finding
 
-ROOT = Path(__file__).resolve().parents[2]
 NAMES = {False: "import", True: "training"}
 ADVICE = {
     signal.SIGILL: "this CPU lacks instructions that this build uses: install MindSpore for this machine",
@@ -38,7 +37,7 @@ def run(device: str, trains: bool, deadline_s: float) -> Ended:
     """The probe in a session of its own, which is ended as a whole at the deadline."""
     command = [sys.executable, "-m", "mindlift.doctor.probe", device, *(["train"] if trains else [])]
     process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        command, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         start_new_session=True,
     )  # fmt: skip
     code: int | None

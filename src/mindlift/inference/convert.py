@@ -1,69 +1,22 @@
-"""Turns weights of other sources into files of this project, or lists what a file holds.
-
-mindlift convert densenet121-a639ec97.pth                      (writes densenet121-a639ec97.mindlift.ckpt)
-mindlift convert obs://bucket/resnet50.ckpt --num_classes 1000 --to safetensors
-mindlift convert inceptionv4.safetensors --list
-"""
+"""Weights of other sources as files of this project, and lists of what a file holds."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from mindlift.checkout import ROOT
 
 FORMS = ("ckpt", "safetensors")
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
-        prog="mindlift convert",
-        description="Write weights of torchvision, timm, the MindSpore zoo, mindcv or MindLift as a file of MindLift's.",
-    )
-    found.add_argument(
-        "source",
-        metavar="SOURCE",
-        help="a .pth, .ckpt, .safetensors or .npz file, or a folder (its newest); may be in a bucket (obs://)",
-    )
-    found.add_argument("--net", help="the network; not set: the one that the tensors show")
-    found.add_argument("--to", choices=FORMS, help="what to write; not set: what --out ends with, else ckpt")
-    found.add_argument(
-        "--out",
-        help="the file to write, may be in a bucket; not set: SOURCE's name with .mindlift.<to>, here",
-    )
-    found.add_argument("--num_classes", type=int, metavar="N", help="rows of the head; not set: as in SOURCE")
-    found.add_argument(
-        "--ema",
-        choices=("true", "false"),
-        default="true",
-        help="of a training with a moving average of the weights: take that, or the weights",
-    )
-    found.add_argument(
-        "--weights_channels",
-        choices=("auto", "rgb", "bgr"),
-        default="auto",
-        help="order of the colours that they were trained on; what is written sees RGB; auto: what is known of the source",
-    )
-    found.add_argument("--filter_head", action="store_true", help="leave the head out")
-    found.add_argument(
-        "--list", action="store_true", help="print every tensor and what it becomes; write nothing"
-    )
-    found.add_argument("--debug", action="store_true", help="show tracebacks")
-    return found
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    from mindlift.cli import job
-
-    return job.main(lambda: show(args) if args.list else convert(args), args.debug)
-
-
 def convert(args: argparse.Namespace) -> None:
-    from mindlift.runs import checkpoint
     from mindlift.models.weights.fit import fitted
+    from mindlift.runs import checkpoint
 
     target = target_of(args)
     path = fetch(args.source)
@@ -107,9 +60,9 @@ def target_of(args: argparse.Namespace) -> str:
 
 def fetch(source: str) -> Path:
     """The local file of SOURCE; of a folder the newest one."""
+    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
     from mindlift.runs import checkpoint
     from mindlift.storage.url import is_remote
-    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 
     if is_remote(source):
         return Stager(cache_folder(""), lambda line: print(line, file=sys.stderr)).weights(source)[0]
@@ -164,9 +117,9 @@ def shapes_of(net: str, num_classes: int, needs: dict[str, tuple]) -> dict[str, 
 
 
 def write(target: str, tensors: Any, network: dict[str, object]) -> None:
+    from mindlift.models.weights.write import write_weights
     from mindlift.storage.copying import copy as transfer
     from mindlift.storage.url import is_remote
-    from mindlift.models.weights.write import write_weights
 
     if not is_remote(target):
         write_weights(Path(target), tensors, network)
@@ -193,7 +146,7 @@ def others(needs: dict[str, tuple]) -> dict[str, tuple]:
 def defaults() -> dict[str, Any]:
     from mindlift.model_utils.config import config
 
-    declared = config.read_schema(config.ROOT / config.DEFAULTS).options.values()
+    declared = config.read_schema(ROOT / config.DEFAULTS).options.values()
     return {option.name: option.default for option in declared}
 
 
@@ -226,7 +179,3 @@ def rows(stored: Any, known: Any, average: bool) -> Iterator[str]:
         unused = "left out" if is_left else "worked into the head" if known else "?"
         left = "  ".join(cell.ljust(width) for cell, width in zip(row, widths))
         yield f"{left}  -> {targets.get(row[0], unused)}"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

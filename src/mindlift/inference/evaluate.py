@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from mindlift.tasks import network as build, base as task
 from mindlift.model_utils import devices
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.models import layers
 from mindlift.runs.log import RunLog
+from mindlift.tasks import base as task
+from mindlift.tasks import network as build
 
 
 def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) -> list[dict]:

@@ -18,17 +18,17 @@ import mindspore.nn as nn
 import numpy as np
 from mindspore.train import serialization
 
-from mindlift.tasks import network as build, base as task
-from mindlift.runs import checkpoint
+from mindlift.errors import CheckpointError, ExportError, StorageError
+from mindlift.files import write_atomic
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import programs
-from mindlift.runs import provenance
-from mindlift.runs.manifest import file_sha256
 from mindlift.model_utils.config.config import COMMAND_LINE
-from mindlift.errors import CheckpointError, ExportError, StorageError
-from mindlift.runs.provenance import side_file_of
-from mindlift.files import write_atomic
 from mindlift.models import layers
+from mindlift.runs import checkpoint, provenance
+from mindlift.runs.manifest import file_sha256
+from mindlift.runs.provenance import side_file_of
+from mindlift.tasks import base as task
+from mindlift.tasks import network as build
 
 SEED = 0
 TOLERANCE = {

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from mindlift.model_utils import devices
 from mindlift.errors import CheckpointError, DeviceError
+from mindlift.model_utils import devices
 from mindlift.runs.provenance import Model
 
 PACKAGE = "mindspore_lite"

@@ -20,18 +20,21 @@ from typing import Any
 
 import mindspore.nn as nn
 
-from mindlift.tasks import network as build, base as task
-from mindlift.tasks.classification import task as classify, predict as predict_classes
-from mindlift.inference import export as exporter
-from mindlift.tasks.segmentation import predict as predict_pixels, task as segment
-from mindlift.model_utils import devices
-from mindlift.runs import provenance
-from mindlift.model_utils.config.config import COMMAND_LINE
 from mindlift.errors import PartialError
+from mindlift.inference import export as exporter
+from mindlift.model_utils import devices
+from mindlift.model_utils.config.config import COMMAND_LINE
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.models import layers
-from mindlift.tasks.prediction_files import CsvFile, JsonFile, Printed
+from mindlift.runs import provenance
 from mindlift.runs.log import RunLog
+from mindlift.tasks import base as task
+from mindlift.tasks import network as build
+from mindlift.tasks.classification import predict as predict_classes
+from mindlift.tasks.classification import task as classify
+from mindlift.tasks.prediction_files import CsvFile, JsonFile, Printed
+from mindlift.tasks.segmentation import predict as predict_pixels
+from mindlift.tasks.segmentation import task as segment
 
 KINDS = {classify: predict_classes, segment: predict_pixels}
 

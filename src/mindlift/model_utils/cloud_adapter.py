@@ -12,17 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mindlift.model_utils.config.config import DEFAULTS
 from mindlift.errors import MindLiftError, StageError
+from mindlift.files import append_line
+from mindlift.model_utils.config.config import DEFAULTS
 from mindlift.model_utils.inputs import Inputs, Source, main_source
-from mindlift.storage.url import is_remote, join, local_path
+from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.node_gate import NodeGate
 from mindlift.model_utils.staging.publisher import Published, Publisher
-from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.restore import fetch_logs, restore
-from mindlift.runs.paths import RunPaths
-from mindlift.files import append_line
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+from mindlift.runs.paths import RunPaths
+from mindlift.storage.url import is_remote, join, local_path
 
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
 

@@ -20,8 +20,8 @@ from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindlift.model_utils import devices
 from mindlift.errors import DeviceError, PeerError, RankError
+from mindlift.model_utils import devices
 from mindlift.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
 
 __all__ = [

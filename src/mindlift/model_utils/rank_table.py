@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mindlift.model_utils.devices import RING, RING_SERVER, RINGED
 from mindlift.errors import RankError
+from mindlift.model_utils.devices import RING, RING_SERVER, RINGED
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindlift.model_utils import rank_table
 from mindlift.errors import RankError
+from mindlift.model_utils import rank_table
 
 Env = Mapping[str, str]
 REHEARSAL = "MINDLIFT_PEERS_AT"  # host:port of a scheduler: ranks of a rank table meet there, on CPUs

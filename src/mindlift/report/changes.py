@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mindlift.checkout import ROOT
+from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config, recipes
 from mindlift.model_utils.config.command_line import COMMAND_LINE
-from mindlift.errors import ConfigError
 from mindlift.report.markup import plain
 from mindlift.runs.folder import RunData
 
@@ -40,7 +41,7 @@ class Change:
     by: str
 
 
-def known(run: RunData, root: Path = config.ROOT) -> Known:
+def known(run: RunData, root: Path = ROOT) -> Known:
     """Read from the files of this checkout, which may be newer than the run; a recipe that is gone is left out."""
     schema = config.read_schema(root / config.DEFAULTS)
     defaults = {name: option.default for name, option in schema.options.items()}

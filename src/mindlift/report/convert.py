@@ -11,8 +11,9 @@ from pathlib import Path
 from mindlift.errors import StorageError
 from mindlift.files import part_of
 from mindlift.report import graph
-from mindlift.runs import last_records, folder as run_folder
 from mindlift.report.events import EVENTS, TensorBoard
+from mindlift.runs import folder as run_folder
+from mindlift.runs import last_records
 from mindlift.runs.metrics import Record
 
 

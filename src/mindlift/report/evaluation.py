@@ -7,8 +7,8 @@ from typing import Any
 
 from mindlift.report import pictures
 from mindlift.report.markup import Html, section, tag
-from mindlift.runs.metrics import Record
 from mindlift.runs.folder import RunData
+from mindlift.runs.metrics import Record
 from mindlift.runs.series import number
 
 PICTURES_BYTES = 800_000  # of all pictures of a page

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from mindlift.errors import ConfigError, StorageError
-from mindlift.runs import last_records, folder as run_folder
-from mindlift.runs.metrics import PER_RANK, PLAIN, Record, whole
 from mindlift.report.pictures import inside, opened
+from mindlift.runs import folder as run_folder
+from mindlift.runs import last_records
+from mindlift.runs.metrics import PER_RANK, PLAIN, Record, whole
 from mindlift.runs.series import number
 
 EVENTS = "events.out.tfevents.*"

@@ -9,9 +9,10 @@ from typing import Any
 
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
-from mindlift.report import changes, charts, evaluation as judged, overview
-from mindlift.runs import folder as run_folder
+from mindlift.report import changes, charts, overview
+from mindlift.report import evaluation as judged
 from mindlift.report.markup import Html, as_json, joined, section, tag
+from mindlift.runs import folder as run_folder
 from mindlift.runs.folder import RunData
 
 HERE = Path(__file__).parent

@@ -10,13 +10,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindlift.model_utils.config import config
-from mindlift.runs.manifest import MANIFEST
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError, DataError, StageError
-from mindlift.storage.copying import copy as transfer
-from mindlift.storage import url
-from mindlift.storage.places import locate
 from mindlift.runs import folder as run_folder
+from mindlift.runs.manifest import MANIFEST
+from mindlift.storage import url
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
 
 HANDLE = re.compile(r"(local|modelarts|openi)://")
 SMALL = (
@@ -88,7 +88,7 @@ def of_job(handle: str, scratch: Path) -> Path:
     folder = scratch / re.sub(r"\W+", "-", handle)
     program = [
         sys.executable,
-        str(config.ROOT / "cloud" / "submit.py"),
+        str(ROOT / "cloud" / "submit.py"),
         "fetch",
         handle,
         "--none",

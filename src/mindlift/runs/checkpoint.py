@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindlift import models
-from mindlift.runs.manifest import MANIFEST, SUFFIX, WEIGHTS, Saved, file_sha256, listed, plan_prune
 from mindlift.errors import CheckpointError
 from mindlift.files import append_line
 from mindlift.models.weights.mindspore_files import no_log, read
+from mindlift.runs.manifest import MANIFEST, SUFFIX, WEIGHTS, Saved, file_sha256, listed, plan_prune
 
 if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
     import mindspore as ms

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from mindlift.errors import CheckpointError
+from mindlift.files import make_folder, write_atomic
 from mindlift.runs import checkpoint
 from mindlift.runs.manifest import latest, listed
-from mindlift.errors import CheckpointError
-from mindlift.storage.url import is_remote
 from mindlift.runs.paths import RunPaths
-from mindlift.files import make_folder, write_atomic
+from mindlift.storage.url import is_remote
 
 # Options that may change between a run and its continuation.
 FREE = frozenset(

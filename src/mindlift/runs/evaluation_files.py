@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from mindlift.errors import StorageError
-from mindlift.runs.paths import RunPaths
 from mindlift.files import make_folder, part_of, write_atomic
+from mindlift.runs.paths import RunPaths
 
 MOST_CLASSES = 200  # of a confusion matrix: larger ones can't be looked at
 MOST_MISTAKES = 12

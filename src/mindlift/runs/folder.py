@@ -11,12 +11,12 @@ from typing import Any
 
 import yaml
 
-from mindlift.runs.manifest import MANIFEST
 from mindlift.errors import DataError
-from mindlift.runs.paths import RunPaths
 from mindlift.files import read_lines
 from mindlift.runs import metrics
+from mindlift.runs.manifest import MANIFEST
 from mindlift.runs.metrics import Metrics, whole
+from mindlift.runs.paths import RunPaths
 from mindlift.runs.series import number
 
 ORIGIN = re.compile(r"^\s+([A-Za-z_]\w*):.*?\s\s# from (.+)$")

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from mindlift.errors import StorageError
-from mindlift.runs.paths import RunPaths
 from mindlift.files import append_line
+from mindlift.runs.paths import RunPaths
 
 if TYPE_CHECKING:
     from mindlift.report.events import TensorBoard

@@ -10,8 +10,8 @@ from typing import Any
 
 import yaml
 
-from mindlift.runs.manifest import file_sha256
 from mindlift.errors import CheckpointError, ConfigError
+from mindlift.runs.manifest import file_sha256
 from mindlift.storage.url import is_remote
 
 MODEL_SUFFIX = ".mindir"

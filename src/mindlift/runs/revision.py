@@ -6,7 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from mindlift.checkout import ROOT
+
 REVISION_FILE = "revision.json"  # cloud/submit.py puts it into the code of a job, which has no .git
 
 

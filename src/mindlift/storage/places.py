@@ -6,10 +6,10 @@ import os
 import threading
 from typing import Any
 
-from mindlift.storage.moxing import backend
 from mindlift.storage.access import Access
-from mindlift.storage.s3.store import S3Store
+from mindlift.storage.moxing import backend
 from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.store import S3Store
 from mindlift.storage.settings import read_keys, read_settings
 from mindlift.storage.store import LocalStore, Store
 from mindlift.storage.url import PathLike, local_path, parse

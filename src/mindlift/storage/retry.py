@@ -14,7 +14,12 @@ from typing import TypeVar
 
 from mindlift.errors import AccessError, TransferError
 from mindlift.storage.access import Access
-from mindlift.storage.errors import MoxFileNotExistsException, MoxFileReadException, MoxFileRespException, Response
+from mindlift.storage.errors import (
+    MoxFileNotExistsException,
+    MoxFileReadException,
+    MoxFileRespException,
+    Response,
+)
 from mindlift.storage.settings import Keys
 
 Result = TypeVar("Result")

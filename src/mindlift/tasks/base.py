@@ -22,10 +22,10 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from mindlift.tasks.classification import task as classify
 from mindlift import models
-from mindlift.tasks.segmentation import task as segment
 from mindlift.errors import ConfigError
+from mindlift.tasks.classification import task as classify
+from mindlift.tasks.segmentation import task as segment
 
 TASKS = {"classification": classify, "segmentation": segment}
 

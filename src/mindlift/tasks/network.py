@@ -9,15 +9,15 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
-from mindlift.runs import checkpoint
 from mindlift import models
-from mindlift.model_utils.devices import Device
 from mindlift.errors import CheckpointError, ConfigError
+from mindlift.model_utils.devices import Device
 from mindlift.models import layers, precision
 from mindlift.models.weights import layouts
+from mindlift.models.weights.fit import shortened
+from mindlift.runs import checkpoint
 from mindlift.training.optimizers import rmsprop, sgd_momentum
 from mindlift.training.step import StepOptions
-from mindlift.models.weights.fit import shortened
 
 FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0

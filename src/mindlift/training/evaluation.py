@@ -10,12 +10,11 @@ from typing import Any
 import mindspore as ms
 import mindspore.nn as nn
 
-from mindlift.tasks import network as build
-from mindlift.model_utils import collectives
-from mindlift.training.average import Average
-from mindlift.model_utils import devices
+from mindlift.model_utils import collectives, devices
 from mindlift.models import layers
 from mindlift.runs.log import RunLog
+from mindlift.tasks import network as build
+from mindlift.training.average import Average
 
 
 class Monitor:

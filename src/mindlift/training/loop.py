@@ -16,23 +16,23 @@ from typing import Any
 
 import mindspore as ms
 
-from mindlift.tasks import network as build, base as task
-from mindlift.runs import checkpoint
-from mindlift.model_utils import collectives
-from mindlift.training import compile_cache
 from mindlift.data.batches import train_steps_per_epoch
-from mindlift.training.divergence import Divergence, TrainingError
-from mindlift.model_utils import devices
-from mindlift.model_utils.staging.cache_place import cache_folder
-from mindlift.runs.revision import code_revision
-from mindlift.model_utils.devices import Device
 from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import write_atomic
-from mindlift.training.evaluation import Monitor
+from mindlift.model_utils import collectives, devices
+from mindlift.model_utils.devices import Device
+from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.report import page
 from mindlift.report.events import TensorBoard
-from mindlift.runs.log import Pace, Reading, RunLog, memory_mb
+from mindlift.runs import checkpoint
 from mindlift.runs.choose import FREE, Run
+from mindlift.runs.log import Pace, Reading, RunLog, memory_mb
+from mindlift.runs.revision import code_revision
+from mindlift.tasks import base as task
+from mindlift.tasks import network as build
+from mindlift.training import compile_cache
+from mindlift.training.divergence import Divergence, TrainingError
+from mindlift.training.evaluation import Monitor
 from mindlift.training.schedules import from_config, lr_table, phase_starts
 from mindlift.training.sink import Queue
 from mindlift.training.step import TrainStep

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.cloud.errors import JobError
-from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256, parse
 from mindlift.errors import TransferError
+from mindlift.files import make_folder, write_atomic
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256, parse
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import as_folder, join
-from mindlift.files import make_folder, write_atomic
 
 SMALL = (
     "run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "evaluation.json", "result.json",

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mindlift.cloud.errors import LogNotThere, NoAnswer, ServiceError
-from mindlift.cloud.handle import Handle
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.follow.positions import Position, Positions
+from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Provider, Status
+from mindlift.cloud.retry import Patience
 from mindlift.cloud.show import duration
 from mindlift.cloud.states import Phase
 

@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from mindlift.cloud import show
 from mindlift.cloud.errors import NoAnswer, Overloaded
 from mindlift.cloud.follow.metrics import Metrics
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.follow.progress import Progress
-from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.follow.screen import Screen, is_screen
-from mindlift.cloud.states import Phase
 from mindlift.cloud.follow.top_table import Row, fitted
+from mindlift.cloud.providers.base import Provider, Status
+from mindlift.cloud.retry import Patience
+from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
 from mindlift.storage.url import is_remote
 

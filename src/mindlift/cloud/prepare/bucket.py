@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from mindlift.cloud.prepare.clock import clock_check
 from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.clock import clock_check
 from mindlift.cloud.providers.base import Check, Needs
 from mindlift.errors import MindLiftError
 from mindlift.storage.places import SERVICES, locate

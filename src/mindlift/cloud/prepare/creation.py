@@ -6,8 +6,8 @@ from mindlift.cloud.errors import NoAnswer, Overloaded
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.providers.base import Provider
+from mindlift.cloud.retry import Patience
 
 LOOKS = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each look for a job that may have been created
 

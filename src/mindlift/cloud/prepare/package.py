@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from mindlift import __version__
+from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.runs.revision import REVISION_FILE
@@ -56,7 +58,12 @@ class Sync:
 
 
 def collect(root: Path, boot_file: str, allow_dirty: bool) -> Package:
-    """The tracked files below `root`; with `allow_dirty` as they are on the disk, new ones included."""
+    """The tracked files below `root`; with `allow_dirty` as they are on the disk, new ones included.
+
+    Of an installed package its own files, laid out as in a checkout.
+    """
+    if not IS_CHECKOUT and root == ROOT:
+        return from_installation(boot_file)
     changed = (
         git(root, "status", "--porcelain", "-z", "--untracked-files=normal")
         .decode(errors="replace")
@@ -79,6 +86,22 @@ def collect(root: Path, boot_file: str, allow_dirty: bool) -> Package:
     note = {"revision": revision, "dirty": bool(changed)}
     files[REVISION_FILE] = (json.dumps(note, indent=2) + "\n").encode()
     return Package(revision, bool(changed), dict(sorted(files.items())))
+
+
+def from_installation(boot_file: str) -> Package:
+    files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files_below(ROOT)}
+    inside = (path for path in files_below(PACKAGE) if ROOT not in path.parents)
+    files |= {f"src/mindlift/{path.relative_to(PACKAGE).as_posix()}": path.read_bytes() for path in inside}
+    files = {name: data for name, data in files.items() if not name.startswith(LEFT_OUT)}
+    if boot_file not in files:
+        raise JobError(f"this installation of mindlift {__version__} holds no {boot_file}")
+    note = {"revision": f"mindlift-{__version__}", "dirty": False}
+    files[REVISION_FILE] = (json.dumps(note, indent=2) + "\n").encode()
+    return Package(note["revision"], False, dict(sorted(files.items())))
+
+
+def files_below(folder: Path) -> list[Path]:
+    return [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
 
 
 def from_disk(root: Path) -> dict[str, bytes]:

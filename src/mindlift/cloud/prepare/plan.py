@@ -8,8 +8,8 @@ from typing import Any
 
 from mindlift.cloud import platforms
 from mindlift.cloud.job import Job
-from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.platforms.container import place, rank_environment, ranks_of, working_directory
+from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Plan
 from mindlift.cloud.providers.local.client import to_request
 from mindlift.cloud.show import check_line, size

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from mindlift.cloud.prepare import bucket, effects
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, parameters, repeated, resolve_secrets
+from mindlift.cloud.prepare import bucket, effects
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Provider
 from mindlift.cloud.show import size
-from mindlift.model_utils.config import config
 from mindlift.errors import MindLiftError
+from mindlift.model_utils.config import config
 from mindlift.storage.url import is_remote
 
 

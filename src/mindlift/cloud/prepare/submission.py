@@ -6,16 +6,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mindlift.cloud.prepare import bucket, cost, preflight
 from mindlift.cloud import show
-from mindlift.cloud.prepare import package as packages
-from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.errors import Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
+from mindlift.cloud.prepare import bucket, cost, preflight
+from mindlift.cloud.prepare import package as packages
+from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.retry import Patience
 from mindlift.cloud.providers.base import Check, Provider
+from mindlift.cloud.retry import Patience
 
 QUOTA = "quota"  # the check that fails while too many jobs run
 POLL_S = 60.0

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from mindlift.data import image_folder
-from mindlift.data.classification import pipeline, sources, split
 from mindlift.data.batches import Batches
+from mindlift.data.classification import pipeline, sources, split
 from mindlift.errors import DataError
 
 

@@ -11,9 +11,9 @@ import mindspore.dataset.vision as vision
 import numpy as np
 
 from mindlift.data.batches import Batches, generator
-from mindlift.data.order import TrainOrder, eval_shard
 from mindlift.data.classification.sources import EvalSource, TrainSource, fit, has_maps
 from mindlift.data.classification.split import DataOptions, Samples, statistics
+from mindlift.data.order import TrainOrder, eval_shard
 
 
 def train_batches(

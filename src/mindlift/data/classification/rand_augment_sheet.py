@@ -7,11 +7,6 @@ The photograph is scikit-learn's sample image of a temple. Signed operations are
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -59,16 +54,3 @@ def sheet() -> Image.Image:
             if row % rows_per_block() == 0:
                 draw.text((left + SIDE // 2, top - HEADER // 2), str(magnitude), TEXT, font, anchor="mm")
     return found
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="mindlift data rand_augment_sheet", description="Draw RandAugment's operations at five magnitudes."
-    )  # fmt: skip
-    parser.add_argument("file", type=Path, help="the PNG to write")
-    sheet().quantize(COLOURS).save(parser.parse_args(argv).file, "PNG", optimize=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -11,11 +11,11 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from mindlift.data.classification import augment
 from mindlift.data.batches import Stream
-from mindlift.data.order import sample_rng
+from mindlift.data.classification import augment
 from mindlift.data.classification.rand_augment import rand_augment
 from mindlift.data.classification.split import DataOptions, Samples
+from mindlift.data.order import sample_rng
 
 RAND_AUGMENT_STAGE, MIXUP_STAGE = 2, 3  # of order.sample_rng
 

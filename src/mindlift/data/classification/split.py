@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from mindlift.data import image_folder, layout
-from mindlift.data.mindrecord import read as record_read
 from mindlift.data.batches import STATISTICS, Failures, Options
+from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
 
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
@@ -116,6 +116,6 @@ def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
         folder = layout.split_folder(path, train)
         files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)
         return Samples(labels, files=files)
-    reader = importlib.import_module(f"mindlift.data.{layout.PIXELS[options.dataset]}")
+    reader = importlib.import_module(f"mindlift.data.classification.{layout.PIXELS[options.dataset]}")
     images, labels = reader.load(path, train, options.num_classes, options.allow_unused_classes)
     return Samples(labels, images=images)

@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from mindlift.data.classification import cifar10
 from mindlift.data import class_names
+from mindlift.data.classification import cifar10
 from mindlift.errors import StorageError
 
 TRAIN_COUNT = 1440

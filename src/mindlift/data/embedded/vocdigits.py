@@ -12,7 +12,8 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from mindlift.data.embedded import digits as demo
-from mindlift.data.segmentation import lists as seg_lists, voc
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import voc
 
 COUNTS = {"train": 480, "val": 120}
 SIZES = ((96, 128), (128, 96), (96, 120), (112, 112), (80, 128), (120, 88))  # height, width

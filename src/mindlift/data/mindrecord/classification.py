@@ -13,9 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from mindlift.data.classification import cifar10
-from mindlift.data.mindrecord import shards as convert_run, index as record_index, write as record_write
 from mindlift.data import image_folder, layout
+from mindlift.data.classification import cifar10
+from mindlift.data.mindrecord import index as record_index
+from mindlift.data.mindrecord import shards as convert_run
+from mindlift.data.mindrecord import write as record_write
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
 from mindlift.runs.log import RunLog

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from mindlift.data.mindrecord import file as record_file, index as record_index
 from mindlift.data.layout import SIDE
+from mindlift.data.mindrecord import file as record_file
+from mindlift.data.mindrecord import index as record_index
 from mindlift.errors import DataError
 
 FIELDS = ["index", "label", "file", "crc"]

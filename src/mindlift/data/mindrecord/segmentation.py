@@ -14,8 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from mindlift.data.mindrecord import shards as convert_run, file as record_file, write as record_write, pairs as seg_records
-from mindlift.data.segmentation import lists as seg_lists, pairs as segmentation, voc
+from mindlift.data.mindrecord import file as record_file
+from mindlift.data.mindrecord import pairs as seg_records
+from mindlift.data.mindrecord import shards as convert_run
+from mindlift.data.mindrecord import write as record_write
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import pairs as segmentation
+from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
 

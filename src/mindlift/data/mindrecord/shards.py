@@ -16,10 +16,11 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
-from mindlift.data.mindrecord import index as record_index, write as record_write
+from mindlift.data.mindrecord import index as record_index
+from mindlift.data.mindrecord import write as record_write
 from mindlift.errors import ConfigError, MindLiftError, StorageError
-from mindlift.interrupts import Deferred
 from mindlift.files import write_atomic
+from mindlift.interrupts import Deferred
 from mindlift.runs.log import RunLog
 
 POLL_SECONDS = 0.2

@@ -14,12 +14,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mindlift.data.classification import cifar10
 from mindlift.data import image_folder
+from mindlift.data.classification import cifar10
 from mindlift.data.mindrecord import read as record_read
-from mindlift.runs.manifest import file_sha256
 from mindlift.errors import DataError, StorageError
 from mindlift.files import sync
+from mindlift.runs.manifest import file_sha256
 
 AT_ONCE = 64  # rows for one call of the writer
 LEAST_PAGE, USUAL_PAGE, MOST_PAGE = 1 << 16, 1 << 25, 1 << 28

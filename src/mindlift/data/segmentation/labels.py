@@ -6,20 +6,13 @@ cls_png_gray/*.png. SBD: B. Hariharan et al., Semantic Contours from Inverse Det
 
 from __future__ import annotations
 
-import argparse
 import io
 import os
-import sys
-from collections.abc import Sequence
 from concurrent import futures
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from mindlift.cli import data_options
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import DataError, StorageError
 from mindlift.files import part_of
@@ -168,50 +161,3 @@ def in_threads(work: Work, names: list[str], checks: Checks, workers: int, log: 
                 log.advance(1)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
-        prog="voc_labels", description="Write the labels of VOC 2012 and SBD as PNGs of class numbers. Labels that are there"
-        " are kept, so a run that was stopped goes on when the same command is given again.",
-    )  # fmt: skip
-    add_common(found)
-    return found
-
-
-def add_common(found: argparse.ArgumentParser) -> None:
-    found.add_argument(
-        "--data_root",
-        "--data_dir",
-        default="./",
-        help=f"folder with {seg_lists.VOC} and, for SBD, {seg_lists.SBD} (./)",
-    )
-    data_options.add_label_values(found)
-    data_options.add_running(found, "threads")
-
-
-def convert_all(args: argparse.Namespace, root: Path, log: RunLog) -> None:
-    """Convert what is missing in all folders that are there."""
-    run(find(root), Checks(args.num_classes, args.ignore_label), args.workers, log)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    from mindlift.cli import job
-    from mindlift.model_utils.local_adapter import existing_folder
-    from mindlift.runs.log import RunLog
-
-    def body() -> None:
-        root = existing_folder(args.data_root)
-        if not find(root):
-            raise DataError(
-                f"{root} has neither SegmentationClass in VOC's folder ({seg_lists.VOC}) nor SBD's cls ({seg_lists.SBD})"
-            )
-        with RunLog(None, 0, args.progress) as log:
-            convert_all(args, root, log)
-
-    return job.main(body, debug=args.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -14,9 +14,10 @@ import cv2
 import numpy as np
 
 from mindlift.data import batches, image_folder
-from mindlift.data.segmentation import lists as seg_lists, voc
 from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.segmentation import voc
 from mindlift.data.segmentation.transform import scaled, side_of, train_pair
 from mindlift.errors import DataError
 

@@ -5,17 +5,10 @@ voc_train_lst.txt, voc_val_lst.txt and, with SBD, vocaug_train_lst.txt, with lin
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if __name__ == "__main__":
-    sys.path[0] = str(Path(__file__).resolve().parents[2])
-
-from mindlift.data.segmentation import lists as seg_lists, labels as voc_labels
-from mindlift.cli.data_options import boolean
+from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.lists import AUG_LIST, TRAIN_LIST, VAL_LIST, Pair
 from mindlift.errors import DataError
 
@@ -72,17 +65,6 @@ def check_files(root: Path, name: str, pairs: list[Pair]) -> None:
         )
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
-        prog="get_dataset_lst.py", description=f"Write {TRAIN_LIST}, {VAL_LIST} and, where SBD is there, {AUG_LIST} to the data"
-        " folder.",
-    )  # fmt: skip
-    voc_labels.add_common(found)
-    found.add_argument("--labels", type=boolean, default=True, metavar="true|false",
-                       help="first make the labels that are missing, as mindlift.data.segmentation.labels does (true)")  # fmt: skip
-    return found
-
-
 def write(root: Path, log: RunLog) -> None:
     for name, pairs in lists(root).items():
         seg_lists.write(root / name, pairs)
@@ -91,23 +73,3 @@ def write(root: Path, log: RunLog) -> None:
         log.info(f"{root / name}: {len(pairs):,} images, {said}")
     if seg_lists.sbd_folder(root) is None:
         log.info(f"no {AUG_LIST}, because SBD's cls and img are not in {root / seg_lists.SBD}")
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
-    from mindlift.cli import job
-    from mindlift.model_utils.local_adapter import existing_folder
-    from mindlift.runs.log import RunLog
-
-    def body() -> None:
-        root = existing_folder(args.data_root)
-        with RunLog(None, 0, args.progress) as log:
-            if args.labels:
-                voc_labels.convert_all(args, root, log)
-            write(root, log)
-
-    return job.main(body, debug=args.debug)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,16 +12,32 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import Any
 
-from mindlift.model_utils.config import programs
-from mindlift.runs import provenance
-from mindlift.model_utils.config.command_line import COMMAND_LINE, Argument, Line, arguments, read_line, words_and_inputs
-from mindlift.model_utils.config.help import help_text
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import Option, Value, as_yaml, declare, nearest, one_line, pairs, show
+from mindlift.model_utils.config import programs
+from mindlift.model_utils.config.command_line import (
+    COMMAND_LINE,
+    Argument,
+    Line,
+    arguments,
+    read_line,
+    words_and_inputs,
+)
+from mindlift.model_utils.config.help import help_text
+from mindlift.model_utils.config.options import (
+    Option,
+    Value,
+    as_yaml,
+    declare,
+    nearest,
+    one_line,
+    pairs,
+    show,
+)
 from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
+from mindlift.runs import provenance
 
-ROOT = Path(__file__).resolve().parents[2]
 DEFAULTS = "default_config.yaml"
 PLATFORM, REPLACED = "platform", "replaced"
 

@@ -8,13 +8,16 @@ from typing import NoReturn
 
 import yaml
 
+from mindlift.checkout import PACKAGE
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import Value, nearest, one_line, pairs, plain, show
 from mindlift.model_utils.config.schema import Given, Schema
 
 
 def recipe_files(root: Path) -> list[Path]:
-    return sorted(root.glob("src/mindlift/models/*/recipes/*_*.yaml"))
+    """Those of the checkout `root`, or of the installed package."""
+    package = root / "src/mindlift" if (root / "src/mindlift").is_dir() else PACKAGE
+    return sorted(package.glob("models/*/recipes/*_*.yaml"))
 
 
 def recipes(root: Path) -> dict[tuple[str, str], Path]:
@@ -31,7 +34,7 @@ def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
     net, dataset = str(wanted["net"]), str(wanted["dataset"])
     matches = [path for path in recipe_files(root) if path.stem == f"{net}_{dataset}"]
     if len(matches) > 1:
-        both = " and ".join(str(path.relative_to(root)) for path in matches)
+        both = " and ".join(map(str, matches))
         raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
     return matches[0] if matches else refuse_pair(net, dataset, sorted(recipes(root)))
 

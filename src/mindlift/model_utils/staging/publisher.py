@@ -13,14 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed
 from mindlift.errors import MindLiftError
+from mindlift.files import append_line
+from mindlift.model_utils.staging.stage_in import transferred
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed
+from mindlift.runs.paths import RunPaths
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
-from mindlift.runs.paths import RunPaths
-from mindlift.files import append_line
-from mindlift.model_utils.staging.stage_in import transferred
 
 INTERVAL_S = 15.0  # between looks at files that grow
 Stamp = tuple[int, int]  # bytes, modification in ns

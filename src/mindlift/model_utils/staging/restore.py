@@ -7,15 +7,15 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mindlift.runs.manifest import MANIFEST, Saved, file_sha256, latest
 from mindlift.errors import MindLiftError
+from mindlift.files import append_line
+from mindlift.model_utils.staging.publisher import Published, stamps
+from mindlift.model_utils.staging.stage_in import published, runs_at
+from mindlift.runs.manifest import MANIFEST, Saved, file_sha256, latest
+from mindlift.runs.paths import RunPaths
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
-from mindlift.model_utils.staging.publisher import Published, stamps
-from mindlift.runs.paths import RunPaths
-from mindlift.files import append_line
-from mindlift.model_utils.staging.stage_in import published, runs_at
 
 NOTE = "run.json"
 Say = Callable[[str], None]

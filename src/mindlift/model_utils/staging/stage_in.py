@@ -11,18 +11,18 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from mindlift.errors import CheckpointError, DataError, StageError
+from mindlift.files import write_atomic
 from mindlift.model_utils import inputs
+from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, Saved, parse
-from mindlift.errors import CheckpointError, DataError, StageError
-from mindlift.model_utils.inputs import Source
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.places import locate
 from mindlift.storage.copying.progress import Progress
+from mindlift.storage.places import locate
 from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
-from mindlift.files import write_atomic
 
 Say = Callable[[str], None]
 

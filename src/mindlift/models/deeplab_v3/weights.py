@@ -21,8 +21,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mindlift.models.weights.layouts import MINDCV, OURS, ZOO, Layout, Shapes, count_of
 from mindlift.models.resnet import weights
+from mindlift.models.weights.layouts import MINDCV, OURS, ZOO, Layout, Shapes, count_of
 
 TORCHVISION = "torchvision"
 RATES, TORCHVISION_RATES = "6,12,18", "12,24,36"  # of the pyramid, where aspp_rates is not set

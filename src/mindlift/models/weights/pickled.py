@@ -13,7 +13,18 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mindlift.errors import CheckpointError
-from mindlift.models.weights.vocabulary import CALLS, OLD_PARAMETER, Blank, Global, Placed, Storage, allowed, named, storage_of, with_plain_keys  # fmt: skip
+from mindlift.models.weights.vocabulary import (  # fmt: skip
+    CALLS,
+    OLD_PARAMETER,
+    Blank,
+    Global,
+    Placed,
+    Storage,
+    allowed,
+    named,
+    storage_of,
+    with_plain_keys,
+)
 
 DAMAGE = (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 

@@ -15,14 +15,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindlift.errors import StorageError, TransferError
-from mindlift.storage.copying.job import Job
-from mindlift.storage.copying.plan import PART, Known, Plan, plan_copy
 from mindlift.storage.copying.engine import Failure, Threads, copy_all, usable_cpus
-from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
+from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.local_files import LocalTarget, sweep
 from mindlift.storage.copying.manifest import read_manifest, write_manifest
-from mindlift.storage.places import locate
+from mindlift.storage.copying.plan import PART, Known, Plan, plan_copy
 from mindlift.storage.copying.progress import Progress, Say, as_bytes
+from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
+from mindlift.storage.places import locate
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 from mindlift.storage.url import as_file, as_folder

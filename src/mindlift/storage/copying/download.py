@@ -9,11 +9,20 @@ from dataclasses import replace
 
 from mindlift.errors import TransferError
 from mindlift.storage.copying.job import CHANGES, Advance, Job, Unit
+from mindlift.storage.copying.local_files import (
+    LocalTarget,
+    allocate,
+    disk_errors,
+    md5_of,
+    remove,
+    removed_on_error,
+    settle,
+    write_all,
+)
 from mindlift.storage.copying.plan import Known
+from mindlift.storage.retry import Changed
 from mindlift.storage.s3.data_plane import SMALL, SmallObjects
 from mindlift.storage.s3.http_plane import is_encrypted, is_md5
-from mindlift.storage.copying.local_files import LocalTarget, allocate, disk_errors, md5_of, remove, removed_on_error, settle, write_all
-from mindlift.storage.retry import Changed
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 

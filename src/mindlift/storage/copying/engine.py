@@ -16,19 +16,18 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
+from mindlift.checkout import SOURCES
 from mindlift.errors import AccessError, MindLiftError, StorageError, TransferError
 from mindlift.storage.copying.job import Job, Unit
-from mindlift.storage.copying.plan import Known
-from mindlift.storage.s3.data_plane import SMALL
 from mindlift.storage.copying.local_files import sweep
+from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.copying.routes import route_of
+from mindlift.storage.s3.data_plane import SMALL
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
 
-ROOT = Path(__file__).resolve().parents[3]
 CROWD = 1000  # small files from which on worker processes pay
 BATCH = 32
 JOINED_WITHIN_S = 5.0
@@ -132,7 +131,7 @@ class Worker:
         with there:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mindlift.storage.copying.worker", str(there.fileno())],
-                cwd=ROOT, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, close_fds=True,
+                cwd=SOURCES, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, close_fds=True,
             )  # fmt: skip
         self.pipe = Connection(here.detach())
         self.waiting: dict[str, Entry] = {}

@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from mindlift.files import write_atomic
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.store import Entry
-from mindlift.files import write_atomic
 
 
 def read_manifest(path: Path, source: str, target: str) -> dict[str, Known]:

@@ -11,13 +11,20 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mindlift.errors import TransferError
-from mindlift.storage.copying.job import Advance, Job, Route, Unit
-from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.download import Download
-from mindlift.storage.copying.local_files import LocalTarget, disk_errors, local_entry, open_regular, removed_on_error, settle
+from mindlift.storage.copying.job import Advance, Job, Route, Unit
+from mindlift.storage.copying.local_files import (
+    LocalTarget,
+    disk_errors,
+    local_entry,
+    open_regular,
+    removed_on_error,
+    settle,
+)
+from mindlift.storage.copying.plan import Known
+from mindlift.storage.copying.upload import Upload
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
-from mindlift.storage.copying.upload import Upload
 
 
 def route_of(job: Job, advance: Advance) -> Route:

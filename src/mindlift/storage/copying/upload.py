@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mindlift.errors import TransferError
 from mindlift.storage.copying.job import CHANGES, Advance, Job, Unit
-from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.local_files import local_entry, open_regular
+from mindlift.storage.copying.plan import Known
 from mindlift.storage.s3.store import Multipart, S3Store
 from mindlift.storage.store import Entry, LocalStore
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from types import ModuleType
 from urllib.parse import urlsplit
 
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError, MindLiftError
 
-COMPAT = Path(__file__).resolve().parents[3] / "compat"
+COMPAT = ROOT / "compat"
 CHOICES = ("auto", "boto3", "moxing")
 CHOSEN: dict[str, ModuleType | None] = {}
 

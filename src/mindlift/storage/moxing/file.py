@@ -13,8 +13,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mindlift.storage.errors import (
+    MoxFileNameDuplicateException,
+    MoxFileNotExistsException,
+    MoxFileReadException,
+    MoxFileRespException,
+)
 from mindlift.storage.moxing.background import BackgroundCopy, background_sync_copy
-from mindlift.storage.errors import MoxFileNameDuplicateException, MoxFileNotExistsException, MoxFileReadException, MoxFileRespException
 from mindlift.storage.moxing.file_object import File
 from mindlift.storage.moxing.shift import shift
 from mindlift.storage.store import Entry, LocalStore, Store
@@ -184,8 +189,8 @@ def copy_parallel(
     are there are replaced, others stay. A source that is missing or empty is a warning. TransferError if
     anything was not copied.
     """
-    from mindlift.storage.moxing import file_io
     from mindlift.storage.copying import copy as transfer
+    from mindlift.storage.moxing import file_io
 
     store, key = locate(src_url)
     entry = store.stat(key)

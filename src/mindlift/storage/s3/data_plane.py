@@ -7,10 +7,10 @@ import importlib.util
 import os
 from typing import Any
 
-from mindlift.storage.s3.http_plane import is_encrypted, is_md5
 from mindlift.storage.retry import Broken, Changed
-from mindlift.storage.s3.store import S3Store
+from mindlift.storage.s3.http_plane import is_encrypted, is_md5
 from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
 
 SMALL = 8 << 20  # bytes

@@ -10,8 +10,8 @@ import warnings
 from typing import Any
 
 from mindlift.storage.access import Access
-from mindlift.storage.s3.http_plane import HttpPlane
 from mindlift.storage.retry import Broken, Refused, Retries
+from mindlift.storage.s3.http_plane import HttpPlane
 
 CONNECTIONS = 32
 

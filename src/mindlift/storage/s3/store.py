@@ -11,9 +11,9 @@ from email.utils import parsedate_to_datetime
 
 from mindlift.errors import TransferError
 from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.http_plane import is_md5
 from mindlift.storage.s3.listing import find_token, parse_page
-from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.service import Service
 from mindlift.storage.store import Entry
 from mindlift.storage.url import as_folder

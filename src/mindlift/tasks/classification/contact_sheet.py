@@ -8,9 +8,19 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from mindlift.data import image_folder
-from mindlift.tasks.drawing import BACKGROUND, FAINT, FRAME, TEXT, fitted, font_for, open_font, picture_in, save
-from mindlift.tasks.prediction_files import Class, Prediction
 from mindlift.runs.log import RunLog
+from mindlift.tasks.drawing import (
+    BACKGROUND,
+    FAINT,
+    FRAME,
+    TEXT,
+    fitted,
+    font_for,
+    open_font,
+    picture_in,
+    save,
+)
+from mindlift.tasks.prediction_files import Class, Prediction
 
 MOST = 120  # images on a sheet
 COLUMNS = 6

@@ -20,12 +20,12 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
-from mindlift.model_utils.collectives import all_sum
 from mindlift.data.classification import crops, split
-from mindlift.runs.manifest import file_sha256
-from mindlift.interrupts import Deferred
 from mindlift.files import append_line, make_folder, read_lines
+from mindlift.interrupts import Deferred
+from mindlift.model_utils.collectives import all_sum
 from mindlift.runs.log import RunLog
+from mindlift.runs.manifest import file_sha256
 from mindlift.tasks.pixels import FromPixels
 
 LINE_SECONDS = 60.0  # between two lines of a log

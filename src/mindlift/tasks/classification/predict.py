@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from mindlift.data.classification.named_images import Pictures, batches
+from mindlift.interrupts import Deferred
+from mindlift.model_utils.staging.named_images import Image
+from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.contact_sheet import ContactSheet
-from mindlift.data.classification.named_images import Pictures, batches
-from mindlift.model_utils.staging.named_images import Image
-from mindlift.interrupts import Deferred
 from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction
-from mindlift.runs.log import RunLog
 
 MEASURE = PROBABILITY
 MOST_AT_ONCE = 32

@@ -14,21 +14,27 @@ from typing import Any
 import mindspore.nn as nn
 import numpy as np
 
-from mindlift.runs import evaluation_files
-from mindlift.tasks.classification import multi_crop
-from mindlift.model_utils.collectives import all_sum
-from mindlift.data.classification import blacklist, pipeline, split
 from mindlift.data import class_names, layout
+from mindlift.data.classification import blacklist, pipeline, split
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.classification.split import DataOptions
 from mindlift.data.classification.split import open_split as open_split
-from mindlift.model_utils import devices
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
+from mindlift.model_utils import devices
+from mindlift.model_utils.collectives import all_sum
+from mindlift.runs import evaluation_files
 from mindlift.runs.log import RunLog
-from mindlift.training.step import Objective
-from mindlift.tasks.classification.objective import Accuracy, MixedCrossEntropy, MixUp, Places, SmoothedCrossEntropy
+from mindlift.tasks.classification import multi_crop
+from mindlift.tasks.classification.objective import (
+    Accuracy,
+    MixedCrossEntropy,
+    MixUp,
+    Places,
+    SmoothedCrossEntropy,
+)
 from mindlift.tasks.pixels import FromPixels
+from mindlift.training.step import Objective
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (

@@ -12,8 +12,8 @@ import numpy as np
 
 from mindlift.files import make_folder, write_atomic
 from mindlift.runs.log import RunLog
-from mindlift.tasks.segmentation.sheet import MOST, SegmentationSheet
 from mindlift.tasks.segmentation.objective import Overlap, confusion
+from mindlift.tasks.segmentation.sheet import MOST, SegmentationSheet
 
 IN_RUN = 6  # images on the sheet of a run
 OVERLAYS = "overlays.png"

@@ -13,10 +13,10 @@ from PIL import Image as Picture
 
 from mindlift.data.segmentation import voc
 from mindlift.errors import ConfigError, StorageError
-from mindlift.model_utils.staging.named_images import Image
 from mindlift.files import part_of
-from mindlift.tasks.prediction_files import Prediction
+from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
+from mindlift.tasks.prediction_files import Prediction
 from mindlift.tasks.segmentation.sheet import SegmentationSheet, overlay
 
 OVERLAY = "_overlay"

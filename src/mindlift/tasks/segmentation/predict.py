@@ -12,13 +12,13 @@ import numpy as np
 
 from mindlift.data.segmentation.named_images import Pictures
 from mindlift.data.segmentation.pairs import side_of
-from mindlift.model_utils.staging.named_images import Image
 from mindlift.interrupts import Deferred
-from mindlift.tasks.prediction_files import Class, Prediction, Segments
+from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
-from mindlift.tasks.segmentation.task import Segmenter
-from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files
+from mindlift.tasks.prediction_files import Class, Prediction, Segments
 from mindlift.tasks.segmentation.objective import probabilities
+from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files
+from mindlift.tasks.segmentation.task import Segmenter
 
 MEASURE = "share"
 PIXELS_AT_ONCE = 4 * 513 * 513

@@ -17,9 +17,9 @@ import numpy as np
 
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.pairs import Files, Samples, scaled
-from mindlift.runs import provenance
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
+from mindlift.runs import provenance
 
 # Brings mindspore, which MindSpore Lite does without; so it is imported where results are evaluated.
 if TYPE_CHECKING:
@@ -147,8 +147,8 @@ def of_list(args: Any, threads: int) -> Overlap:
 
 def evaluated(folder: Folder, samples: Samples, facts: Facts, threads: int) -> Overlap:
     """As eval.py counts at scale 1; DataError for a result that is missing."""
-    from mindlift.tasks.segmentation.task import likeliest
     from mindlift.tasks.segmentation.objective import Overlap, confusion
+    from mindlift.tasks.segmentation.task import likeliest
 
     def counted(index: int) -> np.ndarray:
         image, label = samples.pair(index)

@@ -9,8 +9,18 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from mindlift.data.segmentation import voc
-from mindlift.tasks.drawing import BACKGROUND, FAINT, FRAME, TEXT, fitted, font_for, open_font, picture_in, save
 from mindlift.runs.log import RunLog
+from mindlift.tasks.drawing import (
+    BACKGROUND,
+    FAINT,
+    FRAME,
+    TEXT,
+    fitted,
+    font_for,
+    open_font,
+    picture_in,
+    save,
+)
 
 MOST = 20  # images on a sheet
 SIDE, PAD, LINE, SWATCH = (

@@ -18,22 +18,22 @@ import cv2
 import mindspore.nn as nn
 import numpy as np
 
-from mindlift.model_utils.collectives import all_sum
 from mindlift.data import layout
-from mindlift.data.segmentation import voc
 from mindlift.data.batches import STATISTICS
+from mindlift.data.segmentation import voc
 from mindlift.data.segmentation.pairs import Options, Samples, scaled, side_of
 from mindlift.data.segmentation.pairs import open_split as open_split
 from mindlift.data.segmentation.pairs import train_batches as train_batches
-from mindlift.model_utils import devices
-from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
+from mindlift.model_utils import devices
+from mindlift.model_utils.collectives import all_sum
+from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.runs.log import RunLog
-from mindlift.tasks.segmentation.files import InRun, Kept
-from mindlift.training.step import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
+from mindlift.tasks.segmentation.files import InRun, Kept
 from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
+from mindlift.training.step import Objective
 
 DATASETS = layout.SEGMENTED
 OWN = (

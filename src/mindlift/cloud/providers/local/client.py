@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.errors import JobError, NoSuchJob
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job, parameters, resolve_secrets
+from mindlift.cloud.platforms.request import Request
+from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
 from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Question, Status
 from mindlift.cloud.providers.local import machine
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
-from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.providers.local.servers import find_minio
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError

@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mindlift.cloud.platforms.request import Request, State, from_json
-from mindlift.model_utils.staging.node_gate import Process
 from mindlift.files import write_atomic
+from mindlift.model_utils.staging.node_gate import Process
 
 
 def home() -> Path:

@@ -21,13 +21,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mindlift.checkout import SOURCES
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.providers.local.servers import Minio, Moto, Server, find_minio
 from mindlift.errors import StorageError
-from mindlift.model_utils.staging.node_gate import Process
 from mindlift.files import write_atomic
+from mindlift.model_utils.staging.node_gate import Process
 
-ROOT = Path(__file__).resolve().parents[3]
 READY_WITHIN_S = 60.0
 IDLE_S = {"minio": 5.0, "moto": 3600.0}  # moto forgets everything with its end
 
@@ -109,7 +109,7 @@ def start_keeper(folder: Path) -> StoreAccess:
     """Start the keeper and wait until the store answers."""
     with open(folder / "keeper.log", "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mindlift.cloud.providers.local.keeper", str(folder)], cwd=ROOT, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "mindlift.cloud.providers.local.keeper", str(folder)], cwd=SOURCES, stdin=subprocess.DEVNULL,
             stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + READY_WITHIN_S

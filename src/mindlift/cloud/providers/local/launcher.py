@@ -21,7 +21,14 @@ from pathlib import Path
 from typing import IO
 
 from mindlift.cloud import platforms
-from mindlift.cloud.platforms.container import Container, Rank, log_name, rank_environment, ranks_of, working_directory
+from mindlift.cloud.platforms.container import (
+    Container,
+    Rank,
+    log_name,
+    rank_environment,
+    ranks_of,
+    working_directory,
+)
 from mindlift.cloud.platforms.mapping import mapped
 from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.providers.local.servers import free_port

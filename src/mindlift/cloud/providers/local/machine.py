@@ -13,14 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+from mindlift.checkout import SOURCES
 from mindlift.cloud.errors import JobError
+from mindlift.cloud.platforms.request import Request, State
 from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess
-from mindlift.cloud.platforms.request import Request, State
 from mindlift.cloud.providers.local.supervisor import SECRETS, STORE
 from mindlift.errors import StorageError
 
-ROOT = Path(__file__).resolve().parents[3]
 STARTED_WITHIN_S = 30.0
 
 
@@ -39,7 +39,7 @@ def start(
     environment = {**os.environ, SECRETS: json.dumps(dict(secrets)), STORE: json.dumps(asdict(store))}
     with open(folder.root / "supervisor.log", "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mindlift.cloud.providers.local.supervisor", str(folder.root)], cwd=ROOT, env=environment,
+            [sys.executable, "-m", "mindlift.cloud.providers.local.supervisor", str(folder.root)], cwd=SOURCES, env=environment,
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     deadline = time.monotonic() + STARTED_WITHIN_S

@@ -12,9 +12,10 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TypeVar
 
+from mindlift.checkout import ROOT
 from mindlift.errors import StorageError
 
-INSTALLER = Path(__file__).resolve().parents[3] / "scripts/minio.sh"
+INSTALLER = ROOT / "scripts/minio.sh"
 READY_WITHIN_S = 30.0
 ENDED_WITHIN_S = 10.0
 

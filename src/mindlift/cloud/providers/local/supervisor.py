@@ -19,15 +19,15 @@ from pathlib import Path
 
 from mindlift.cloud import platforms
 from mindlift.cloud.platforms.container import Transfer
+from mindlift.cloud.platforms.request import State
 from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node, clear
-from mindlift.cloud.platforms.request import State
 from mindlift.errors import MindLiftError
+from mindlift.model_utils.staging.node_gate import Process
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import as_folder
-from mindlift.model_utils.staging.node_gate import Process
 
 UPLOAD_PERIOD_S = 5.0
 SECRETS, STORE = "MINDLIFT_JOB_SECRETS", "MINDLIFT_JOB_STORE"  # JSON, handed over by variables, never on disk

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from mindlift.cloud.prepare.clock import clock_check
 from mindlift.cloud.errors import Refused
 from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.clock import clock_check
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.modelarts.failures import SERVICE
 from mindlift.cloud.providers.modelarts.session import Session

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from mindlift.cloud.prepare import bucket
 from mindlift.cloud.errors import JobError, NoAnswer, Refused, ServiceError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job, resolve_secrets
+from mindlift.cloud.prepare import bucket
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
 from mindlift.cloud.providers.base import Check, LogPage, Needs, Output, Plan, Price, Question, Status

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.job import FIELDS
+from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 
 OPENI = f"{NO_EFFECT}only OpenI has it"
 EFFECTS = {

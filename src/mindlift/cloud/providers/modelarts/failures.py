@@ -7,8 +7,23 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from mindlift.cloud import codes
-from mindlift.cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
-from mindlift.cloud.providers.modelarts.codes import CODES, HAS_ENDED, KEYS, LOG_NOT_THERE, NO_SUCH_JOB, NOT_READY
+from mindlift.cloud.errors import (
+    LogNotThere,
+    NoAnswer,
+    NoSuchJob,
+    Overloaded,
+    Refused,
+    ServiceError,
+    shortened,
+)
+from mindlift.cloud.providers.modelarts.codes import (
+    CODES,
+    HAS_ENDED,
+    KEYS,
+    LOG_NOT_THERE,
+    NO_SUCH_JOB,
+    NOT_READY,
+)
 
 __all__ = ["HAS_ENDED", "NOT_READY", "NO_SUCH_JOB", "SERVICE", "refusal", "translated"]
 SERVICE = "ModelArts"

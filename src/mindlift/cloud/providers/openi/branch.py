@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import quote
 
+from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cloud.errors import Refused
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package, git
@@ -12,10 +12,10 @@ from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.openi import request
 from mindlift.cloud.providers.openi.rest import Rest
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def current_branch() -> str:
+    if not IS_CHECKOUT:
+        return ""
     found = git(ROOT, "rev-parse", "--abbrev-ref", "HEAD").decode().strip()
     return "" if found == "HEAD" else found
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from mindlift.checkout import ROOT
 from mindlift.cloud.errors import JobError, NoAnswer, Overloaded, Refused, ServiceError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
@@ -23,7 +24,6 @@ from mindlift.cloud.providers.openi.rest import SERVICE, Rest, read_token
 from mindlift.cloud.providers.openi.states import NOT_CREATED, phase_of
 from mindlift.cloud.states import Phase
 
-ROOT = Path(__file__).resolve().parents[3]
 PAGE = 50
 PLATFORMS = {request.QIZHI: "openi-qizhi"}
 MOVING = {1: "are being moved", 3: "wait to be moved", 2: "could not be moved; it is tried again"}

@@ -11,8 +11,8 @@ from __future__ import annotations
 from typing import Any
 
 from mindlift.cloud.follow import log_text
-from mindlift.cloud.handle import Handle
 from mindlift.cloud.follow.log_text import Place, advance, behind, whole_lines
+from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage
 from mindlift.cloud.providers.openi.rest import Rest
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, parameters
+from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.providers.base import Check
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{1,34}[a-z0-9-]")

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from mindlift.ascend_check import machine, redaction, report
 from mindlift.ascend_check.parts import Part, table
-from mindlift.ascend_check.work import ROOT, Failed, Place, Skipped, Work
-from mindlift.model_utils import device_adapter, devices
+from mindlift.ascend_check.work import Failed, Place, Skipped, Work
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError, MindLiftError
+from mindlift.model_utils import device_adapter, devices
 
 CPU_RANKS = 2
 MINUTES = 60.0
@@ -174,7 +175,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MindLiftError as err:
         print(f"error: {err}", file=sys.stderr)
         return err.exit_code
-
-
-if __name__ == "__main__":
-    sys.exit(main())

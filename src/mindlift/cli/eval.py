@@ -1,0 +1,24 @@
+"""Evaluate checkpoints exactly: `python eval.py --help` lists the options."""
+
+from __future__ import annotations
+
+import sys
+
+
+def evaluate(argv: list[str]) -> None:
+    from mindlift.cli import job
+
+    here = job.start(argv, "eval.py")
+    with here.adapter:
+        data_path, checkpoints = here.stage_in(), here.to_evaluate()
+        here.connect()
+        from mindlift.inference import evaluate as evaluation
+
+        evaluation.run(here.cfg, here.ranks, data_path, checkpoints, here.workers)
+
+
+def main(argv: list[str] | None = None) -> int:
+    from mindlift.cli import job
+
+    arguments = sys.argv[1:] if argv is None else argv
+    return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))

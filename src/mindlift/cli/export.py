@@ -1,0 +1,23 @@
+"""Export a trained network: `python export.py --help` lists the options."""
+
+from __future__ import annotations
+
+import sys
+
+
+def export(argv: list[str]) -> None:
+    from mindlift.cli import inference_job
+
+    here = inference_job.start(argv, "export.py")
+    checkpoint = here.to_evaluate()[0]
+    here.connect()
+    from mindlift.inference import export as exporter
+
+    exporter.run(here.cfg, checkpoint, inference_job.class_names(here.cfg))
+
+
+def main(argv: list[str] | None = None) -> int:
+    from mindlift.cli import job
+
+    arguments = sys.argv[1:] if argv is None else argv
+    return job.main(lambda: export(arguments), debug=job.wants_debug(arguments))

@@ -1,0 +1,60 @@
+"""What there is: networks, data sets, recipes, providers; and where the moxing shim is."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from mindlift import __version__
+from mindlift.checkout import ROOT
+
+
+def parsed(name: str, about: str, argv: Sequence[str] | None) -> argparse.Namespace:
+    return argparse.ArgumentParser(prog=f"mindlift {name}", description=about).parse_args(argv)
+
+
+def models(argv: Sequence[str] | None = None) -> int:
+    parsed("models", "The networks that --net takes, by family.", argv)
+    from mindlift import models as families
+
+    for name, module in families.families().items():
+        print(f"{name:14} {' '.join(sorted(module.VARIANTS))}")
+    return 0
+
+
+def datasets(argv: Sequence[str] | None = None) -> int:
+    parsed("datasets", "The data sets that --dataset takes.", argv)
+    from mindlift.model_utils.config import config
+
+    option = config.read_schema(ROOT / config.DEFAULTS).options["dataset"]
+    print("\n".join(map(str, option.choices)))
+    return 0
+
+
+def recipes(argv: Sequence[str] | None = None) -> int:
+    parsed("recipes", "The published recipes: options for a network and a data set.", argv)
+    from mindlift import models as families
+
+    for path in sorted(families.HERE.glob("*/recipes/*.yaml")):
+        print(f"{path.stem:34} {path}")
+    return 0
+
+
+def providers(argv: Sequence[str] | None = None) -> int:
+    parsed("providers", "Where jobs can run.", argv)
+    from mindlift.cloud.handle import PARTS
+
+    for name, parts in PARTS.items():
+        print(f"{name:12} {name}://{parts}")
+    return 0
+
+
+def moxing_path(argv: Sequence[str] | None = None) -> int:
+    parsed("moxing-path", "The folder for PYTHONPATH with which `import moxing` is MindLift's.", argv)
+    print(ROOT / "compat")
+    return 0
+
+
+def version(argv: Sequence[str] | None = None) -> int:
+    print(f"mindlift {__version__}")
+    return 0

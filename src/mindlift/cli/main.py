@@ -1,0 +1,103 @@
+"""The command `mindlift`: a table of its commands. Each imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+# name -> (module:function below mindlift.cli, what it does)
+COMMANDS = {
+    "train": ("train:main", "train a network; --help lists the options"),
+    "eval": ("eval:main", "evaluate checkpoints exactly"),
+    "predict": ("predict:main", "classify or segment images"),
+    "export": ("export:main", "write a trained network as MINDIR or ONNX"),
+    "convert": (
+        "convert:main",
+        "weights of other libraries as files of MindLift, or a list of what a file holds",
+    ),
+    "report": ("report:main", "runs as one page, as TensorBoard's events or as CSV"),
+    "doctor": ("doctor:main", "whether this machine can train"),
+    "models": ("listing:models", "the networks that --net takes"),
+    "datasets": ("listing:datasets", "the data sets that --dataset takes"),
+    "recipes": ("listing:recipes", "the published recipes that come with a network and a data set"),
+    "providers": ("listing:providers", "where jobs can run"),
+    "rank_table": ("rank_table:main", "rank tables of Ascend jobs: make, check, convert"),
+    "moxing-path": (
+        "listing:moxing_path",
+        "the folder for PYTHONPATH with which `import moxing` is MindLift's",
+    ),
+    "infer_mindir": ("infer_mindir:main", "run an exported model on images, as Ascend 310 does"),
+    "compare_checkpoints": ("compare_checkpoints:main", "how far two checkpoints differ"),
+    "ascend_check": ("check:main", "every part of the project once on a real card"),
+}
+DATA = {
+    "to_mindrecord": ("to_mindrecord:main", "images of folders as MindRecord shards"),
+    "build_seg_data": ("build_seg_data:main", "images and labels of a list as MindRecord shards"),
+    "get_dataset_lst": ("data_voc:get_dataset_lst", "labels and lists of VOC 2012 and SBD"),
+    "voc_labels": ("data_voc:voc_labels", "labels of VOC 2012 and SBD as class numbers"),
+    "rand_augment_sheet": ("rand_augment_sheet:main", "RandAugment's operations as one picture"),
+}
+JOBS = (
+    "submit",
+    "plan",
+    "status",
+    "logs",
+    "wait",
+    "cancel",
+    "list",
+    "top",
+    "watch",
+    "fetch",
+    "selfcheck",
+    "probe",
+)  # of cloud/submit.py; `mindlift COMMAND --help` says more
+PROBLEM = "{} is no command; `mindlift --help` lists them"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The exit code of a command: 2 for the user's mistakes, 1 for failures."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    if not words or words[0] in ("-h", "--help"):
+        print(help_text(), end="")
+        return 0
+    if words[0] == "--version":
+        return run("listing:version", words[1:])
+    name, rest = words[0], words[1:]
+    if name in JOBS:
+        return run("submit:main", words)
+    if name == "data":
+        if not rest or rest[0] in ("-h", "--help"):
+            print(table("usage: mindlift data COMMAND [options]", DATA), end="")
+            return 0
+        name, rest, known = rest[0], rest[1:], DATA
+    else:
+        known = COMMANDS
+    if name not in known:
+        print(f"error: {PROBLEM.format(repr(name))}", file=sys.stderr)
+        return 2
+    return run(known[name][0], rest)
+
+
+def run(target: str, words: Sequence[str]) -> int:
+    module, _, function = target.partition(":")
+    return int(getattr(importlib.import_module(f"mindlift.cli.{module}"), function)(list(words)))
+
+
+def help_text() -> str:
+    from mindlift.cli.job_arguments import ABOUT
+
+    jobs = {name: ("", about) for name, about in ABOUT.items()}
+    return (
+        table(
+            "usage: mindlift COMMAND [options]\n\nTrain vision models with MindSpore, here or in the cloud.",
+            COMMANDS,
+        )
+        + table("\ndata", {f"data {name}": entry for name, entry in DATA.items()})
+        + table("\njobs on ModelArts, OpenI or this machine", jobs)
+        + "\n`mindlift COMMAND --help` lists the options of each.\n"
+    )
+
+
+def table(title: str, entries: dict[str, tuple[str, str]]) -> str:
+    return f"{title}\n" + "".join(f"  {name:24} {about}\n" for name, (_, about) in entries.items())

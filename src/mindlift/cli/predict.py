@@ -1,0 +1,25 @@
+"""Classify images: `python predict.py --help` lists the options."""
+
+from __future__ import annotations
+
+import sys
+
+
+def predict(argv: list[str]) -> None:
+    from mindlift.cli import inference_job
+
+    here = inference_job.start(argv, "predict.py")
+    images = inference_job.images(here.cfg)
+    names = inference_job.class_names(here.cfg)
+    checkpoint = None if here.cfg.model_file else here.to_evaluate()[0]
+    here.connect()
+    from mindlift.inference import predict as predictor
+
+    predictor.run(here.cfg, images, names, checkpoint, here.workers)
+
+
+def main(argv: list[str] | None = None) -> int:
+    from mindlift.cli import job
+
+    arguments = sys.argv[1:] if argv is None else argv
+    return job.main(lambda: predict(arguments), debug=job.wants_debug(arguments))

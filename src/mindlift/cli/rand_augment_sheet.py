@@ -1,0 +1,20 @@
+"""RandAugment's operations as one picture: `mindlift data rand_augment_sheet FILE`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="mindlift data rand_augment_sheet",
+        description="Draw RandAugment's operations at five magnitudes.",
+    )
+    parser.add_argument("file", type=Path, help="the PNG to write")
+    file = parser.parse_args(argv).file
+    from mindlift.data.classification.rand_augment_sheet import COLOURS, sheet
+
+    sheet().quantize(COLOURS).save(file, "PNG", optimize=True)
+    return 0

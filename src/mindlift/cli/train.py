@@ -1,0 +1,33 @@
+"""Train a network: `python train.py --help` lists the options."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+
+def train(argv: list[str], started: float) -> None:
+    from mindlift.cli import job
+
+    here = job.start(argv, "train.py")
+    with here.adapter as adapter:
+        data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
+        here.connect()
+        from mindlift.runs import choose
+        from mindlift.training import loop as trainer
+
+        run = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
+        adapter.follow(run.paths.root)
+        result = trainer.run(
+            here.cfg, here.ranks, run, data_path, weights, here.workers, adapter.publish, started
+        )
+    if here.ranks.is_main:
+        print(result.as_json_line())
+
+
+def main(argv: list[str] | None = None, started: float = 0.0) -> int:
+    """The exit code; `started` is when the process began, in seconds since the epoch, 0 for now."""
+    from mindlift.cli import job
+
+    arguments = sys.argv[1:] if argv is None else argv
+    return job.main(lambda: train(arguments, started or time.time()), debug=job.wants_debug(arguments))
