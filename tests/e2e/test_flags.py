@@ -22,6 +22,7 @@ from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
 from mindlift.tasks.classification import task as classify
+from mindlift.training import build as training_build
 from mindlift.training.schedules import from_config, lr_table
 from tests.conftest import run_program
 
@@ -265,7 +266,7 @@ def network_parts(cfg: config.Config) -> dict[str, object]:
     images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, *cfg.image_size)), ms.float32)
     outputs = net.set_train(False)(images)
     rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), from_config(cfg, 1, images=200))
-    groups = build.optimizer(cfg, net, rates, devices.of(devices.CPU))
+    groups = training_build.optimizer(cfg, net, rates, devices.of(devices.CPU))
     return {
         "network": digest(value for p in sorted(parameters, key=lambda p: p.name) for value in (p.asnumpy().astype(np.float32),)),
         "outputs": digest([outputs]),
@@ -302,7 +303,7 @@ def parts(options: dict[str, str], folders: dict[str, Path]) -> dict[str, object
     path = folders[given.pop("data_dir", "imagenet" if given["dataset"] == "imagenet" else "digits")]
     cfg = config.load([word for name, value in given.items() for word in (f"--{name}", value)])
     return {
-        **data_parts(cfg, path), **network_parts(cfg), "loss": loss_part(cfg), "step": asdict(build.step_options(cfg, 1)),
+        **data_parts(cfg, path), **network_parts(cfg), "loss": loss_part(cfg), "step": asdict(training_build.step_options(cfg, 1)),
     }  # fmt: skip
 
 

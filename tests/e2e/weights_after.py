@@ -22,7 +22,6 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     from mindlift.data.classification import pipeline, split
     from mindlift.model_utils import collectives
     from mindlift.model_utils.config import config
-    from mindlift.tasks import network as build
     from mindlift.tasks.classification import task as classify
     from mindlift.training import optimizers
     from mindlift.training.step import TrainStep
@@ -43,7 +42,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     rates = np.full(steps, 0.1, np.float32)
     optimizer = optimizers.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
     step = TrainStep(
-        classify.objective(cfg, network, options), optimizer, build.step_options(cfg, ranks.size)
+        classify.objective(cfg, network, options), optimizer, training_build.step_options(cfg, ranks.size)
     )
     losses = [
         step([batch])[0]

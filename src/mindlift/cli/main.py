@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-# name -> (module:function below mindlift.cli, what it does)
+# name -> (module:function, below mindlift.cli unless it is named in full; what it does)
 COMMANDS = {
     "train": ("train:main", "train a network; --help lists the options"),
     "eval": ("eval:main", "evaluate checkpoints exactly"),
@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "infer_mindir": ("infer_mindir:main", "run an exported model on images, as Ascend 310 does"),
     "compare_checkpoints": ("compare_checkpoints:main", "how far two checkpoints differ"),
-    "ascend_check": ("check:main", "every part of the project once on a real card"),
+    "ascend_check": ("mindlift.ascend_check.run:main", "every part of the project once on a real card"),
 }
 DATA = {
     "to_mindrecord": ("to_mindrecord:main", "images of folders as MindRecord shards"),
@@ -81,7 +81,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(target: str, words: Sequence[str]) -> int:
     module, _, function = target.partition(":")
-    return int(getattr(importlib.import_module(f"mindlift.cli.{module}"), function)(list(words)))
+    module = module if "." in module else f"mindlift.cli.{module}"
+    return int(getattr(importlib.import_module(module), function)(list(words)))
 
 
 def help_text() -> str:

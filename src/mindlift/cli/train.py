@@ -13,13 +13,22 @@ def train(argv: list[str], started: float) -> None:
     with here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         here.connect()
+        from mindlift.report.hooks import ReportHooks
         from mindlift.runs import choose
-        from mindlift.training import loop as trainer
+        from mindlift.training import loop
 
         run = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
         adapter.follow(run.paths.root)
-        result = trainer.run(
-            here.cfg, here.ranks, run, data_path, weights, here.workers, adapter.publish, started
+        result = loop.run(
+            here.cfg,
+            here.ranks,
+            run,
+            data_path,
+            weights,
+            here.workers,
+            adapter.publish,
+            started,
+            ReportHooks(),
         )
     if here.ranks.is_main:
         print(result.as_json_line())

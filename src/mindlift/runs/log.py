@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -16,10 +16,13 @@ from mindlift.errors import StorageError
 from mindlift.files import append_line
 from mindlift.runs.paths import RunPaths
 
-if TYPE_CHECKING:
-    from mindlift.report.events import TensorBoard
-
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+class Board(Protocol):
+    """Gets each line of metrics.jsonl as well."""
+
+    def add(self, record: dict[str, Any]) -> None: ...
 
 
 class BarHandler(logging.Handler):
@@ -73,7 +76,7 @@ class RunLog:
             file.setFormatter(logging.Formatter(FORMAT))
             self.logger.addHandler(file)
         self.bar: tqdm | None = None
-        self.board: TensorBoard | None = None
+        self.board: Board | None = None
 
     def __enter__(self) -> RunLog:
         return self

@@ -1,4 +1,4 @@
-"""From the configuration to the parts: network, optimiser, weights. No loop, no files but weights."""
+"""From the configuration to a network with its weights."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
-import numpy as np
 
 from mindlift import models
 from mindlift.errors import CheckpointError, ConfigError
@@ -16,37 +15,6 @@ from mindlift.models import layers, precision
 from mindlift.models.weights import layouts
 from mindlift.models.weights.fit import shortened
 from mindlift.runs import checkpoint
-from mindlift.training.optimizers import rmsprop, sgd_momentum
-from mindlift.training.step import StepOptions
-
-FIXED_LOSS_SCALE = 1024.0
-FIRST_DYNAMIC_LOSS_SCALE = 65536.0
-
-
-def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
-    """`rates` (steps,) holds the learning rate of every step."""
-    weights = net.trainable_params()
-    if cfg.optimizer == "rmsprop":
-        return rmsprop(
-            weights,
-            rates,
-            cfg.rmsprop_decay,
-            cfg.epsilon,
-            cfg.momentum,
-            cfg.weight_decay,
-            not device.has_cpu_kernels,
-        )
-    return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
-
-
-def step_options(cfg: Any, size: int, saturates: bool = False) -> StepOptions:
-    default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
-    scale = default if cfg.loss_scale is None else cfg.loss_scale
-    return StepOptions(
-        size, scale, cfg.is_dynamic_loss_scale, cfg.loss_scale_window, cfg.accumulation_steps,
-        cfg.gradient_norm if cfg.enable_clip_norm else None, cfg.ema_decay if cfg.enable_ema else None, cfg.ema_warmup,
-        saturates,
-    )  # fmt: skip
 
 
 def network(cfg: Any, device: Device, folded: bool = False) -> nn.Cell:

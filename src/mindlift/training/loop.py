@@ -22,17 +22,16 @@ from mindlift.files import write_atomic
 from mindlift.model_utils import collectives, devices
 from mindlift.model_utils.devices import Device
 from mindlift.model_utils.staging.cache_place import cache_folder
-from mindlift.report import page
-from mindlift.report.events import TensorBoard
 from mindlift.runs import checkpoint
 from mindlift.runs.choose import FREE, Run
 from mindlift.runs.log import Pace, Reading, RunLog, memory_mb
 from mindlift.runs.revision import code_revision
 from mindlift.tasks import base as task
-from mindlift.tasks import network as build
-from mindlift.training import compile_cache
+from mindlift.tasks import network as networks
+from mindlift.training import build, compile_cache
 from mindlift.training.divergence import Divergence, TrainingError
 from mindlift.training.evaluation import Monitor
+from mindlift.training.hooks import Hooks
 from mindlift.training.schedules import from_config, lr_table, phase_starts
 from mindlift.training.sink import Queue
 from mindlift.training.step import TrainStep
@@ -108,9 +107,16 @@ class Trainer:
 
     def __init__(
         self, cfg: Any, ranks: Any, run: Run, data_path: Path, weights: list[Path], workers: int,
-        on_saved: Callable, log: RunLog,
+        on_saved: Callable, log: RunLog, hooks: Hooks,
     ):  # fmt: skip
-        self.cfg, self.ranks, self.run, self.log, self.on_saved = cfg, ranks, run, log, on_saved
+        self.cfg, self.ranks, self.run, self.log, self.on_saved, self.hooks = (
+            cfg,
+            ranks,
+            run,
+            log,
+            on_saved,
+            hooks,
+        )
         self.task = task.of(cfg)
         self.options = self.task.options(cfg, workers)
         self.samples = self.task.open_split(self.options, data_path, train=True)
@@ -119,10 +125,12 @@ class Trainer:
             len(self.samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps
         )
         self.device = devices.current()
-        self.network = build.network(cfg, self.device)
+        self.network = networks.network(cfg, self.device)
         if weights:
             self.note(
-                build.load_pretrained(cfg, self.network, checkpoint.candidates(weights[0])[0], to_train=True)
+                networks.load_pretrained(
+                    cfg, self.network, checkpoint.candidates(weights[0])[0], to_train=True
+                )
             )
         schedule = from_config(cfg, ranks.size, len(self.samples))
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
@@ -267,7 +275,7 @@ class Trainer:
         """Write the run's page anew; a training does not end for want of it."""
         if self.ranks.rank == 0:
             try:
-                page.write([self.run.paths.root], self.run.paths.report)
+                self.hooks.draw(self.run.paths.root, self.run.paths.report)
             except MindLiftError as err:
                 self.log.warning(f"no {self.run.paths.report.name}: {err}")
 
@@ -321,7 +329,7 @@ class Trainer:
             folder = self.run.paths.checkpoints
             self.last_saved = checkpoint.save(
                 folder, self.cfg.net, self.state, self.steps, self.per_epoch, self.cfg.seed,
-                build.network_options(self.cfg),
+                networks.network_options(self.cfg),
             )  # fmt: skip
             checkpoint.prune(folder, self.cfg.keep_checkpoint_max)
             self.on_saved(self.last_saved)
@@ -363,6 +371,7 @@ def run(
     workers: int,
     on_saved: Callable[[Path], None],
     started: float,
+    hooks: Hooks,
 ) -> Result:
     """Train to the end, evaluate if asked, and return what was reached. Starts from `weights`, if there are any."""
     paths = opened.paths
@@ -374,13 +383,13 @@ def run(
         if ranks.rank == 0:
             write_atomic(paths.config, cfg.to_yaml(origins=True))
             write_atomic(paths.versions, versions(ranks))
-        trainer = Trainer(cfg, ranks, opened, data_path, weights, workers, on_saved, log)
+        trainer = Trainer(cfg, ranks, opened, data_path, weights, workers, on_saved, log, hooks)
         log.info(
             f"{len(trainer.samples)} images, {trainer.per_epoch} steps per epoch, {trainer.total} steps in all; the first"
             f" step {'finds its graph in the cache' if trainer.has_graphs() else 'compiles the graph'}"
         )
         if cfg.tensorboard and ranks.rank == 0:
-            log.board = files.enter_context(TensorBoard(paths.root, paths.events, trainer.steps))
+            log.board = files.enter_context(hooks.board(paths.root, paths.events, trainer.steps))
             log.board.options(cfg.to_dict())
         loss, rate, first = trainer.train(started)
         if trainer.samples.skipped:

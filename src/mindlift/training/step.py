@@ -96,17 +96,6 @@ def clip_factor(gradients, largest):
     return largest / ops.maximum(ops.sqrt(total), ms.Tensor(largest, ms.float32))
 
 
-class Objective(nn.Cell):
-    """(images, *targets) -> loss(network(images), *targets), a scalar."""
-
-    def __init__(self, network: nn.Cell, loss: nn.Cell):
-        super().__init__(auto_prefix=False)
-        self.network, self.loss = network, loss
-
-    def construct(self, images, *targets):
-        return self.loss(self.network(images), *targets)
-
-
 class Backward(nn.Cell):
     """A batch -> loss (scalar float32, mean over the ranks), gradients of loss * scale, and this rank's overflows.
 

@@ -33,8 +33,8 @@ from mindlift.tasks.classification.objective import (
     Places,
     SmoothedCrossEntropy,
 )
+from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromPixels
-from mindlift.training.step import Objective
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (

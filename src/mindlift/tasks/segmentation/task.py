@@ -30,10 +30,10 @@ from mindlift.model_utils import devices
 from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.runs.log import RunLog
+from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
 from mindlift.tasks.segmentation.files import InRun, Kept
 from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
-from mindlift.training.step import Objective
 
 DATASETS = layout.SEGMENTED
 OWN = (
