@@ -23,6 +23,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     from mindlift.model_utils import collectives
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
+    from mindlift.training import build as training_build
     from mindlift.training import optimizers
     from mindlift.training.step import TrainStep
 

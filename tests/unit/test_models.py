@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from mindlift import models
+from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
@@ -24,7 +25,7 @@ FACTS = {
 }
 DEFAULTS = {
     name: option["value"]
-    for group in yaml.safe_load((Path(models.HERE).parents[1] / "default_config.yaml").read_text()).values()
+    for group in yaml.safe_load((ROOT / "default_config.yaml").read_text()).values()
     for name, option in group.items()
 }
 

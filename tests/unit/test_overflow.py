@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 
 from mindlift.model_utils import devices
+from mindlift.tasks.objective import Objective
 from mindlift.training import optimizers
 from mindlift.training.overflow import LARGEST_FLOAT16, FloatStatus, Unseen, sensor
-from mindlift.training.step import Objective, StepOptions, TrainStep
+from mindlift.training.step import StepOptions, TrainStep
 
 RATES = np.full(8, 0.1, np.float32)
 

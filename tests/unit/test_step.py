@@ -8,8 +8,9 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
+from mindlift.tasks.objective import Objective
 from mindlift.training import loss_scale, optimizers, overflow
-from mindlift.training.step import Objective, StepOptions, TrainStep
+from mindlift.training.step import StepOptions, TrainStep
 
 RATES = np.array([0.1, 0.05, 0.2, 0.01], np.float32)
 MOMENTUM, DECAY = 0.9, 0.01
