@@ -94,6 +94,17 @@ def test_everything_that_is_asked_of_openi(env, tmp_path, cluster):
     assert known - calls == not_asked, "files, and data sets and models that this job does not name"
 
 
+@pytest.mark.parametrize("node", ["-1", "1"])
+def test_a_node_that_the_job_has_not(env, node):
+    """It would wait for its log for ever."""
+    with ModelArtsDouble(ScriptedRunner()) as double:
+        handle = ModelArts(Session(job_of(double))).create(job_of(double), PACKAGE)
+        words = ["logs", handle, "--node", node, "--endpoint", double.endpoint]
+        done = run_program("cloud/submit.py", *words, **env)
+    assert done.code == 2
+    assert f"--node {node}: {handle} has 1, numbered from 0" in done.error
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -143,6 +143,9 @@ def test_without_a_command_it_submits(words, command):
         (["plan", "--card", "8"], "unrecognized arguments: --card 8"),
         (["status"], "the following arguments are required: handle"),
         (["wait", "local://x", "--timeout", "-1"], "--timeout"),
+        (["wait", "local://x", "--timeout", "nan"], "--timeout"),
+        (["list", "--limit", "-1"], "--limit"),
+        (["top", "--limit", "0"], "--limit"),
         (["fetch", "local://x", "--best", "--all"], "not allowed with"),
     ],
 )

@@ -123,7 +123,9 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
         parser.add_argument(
             "--state", nargs="+", default=[], metavar="PHASE", help="only jobs in these phases"
         )
-        parser.add_argument("--limit", type=int, default=50, metavar="N")
+        parser.add_argument(
+            "--limit", type=positive, default=50, metavar="N", help="the newest N of them, 50 unless given"
+        )
     if command in ("fetch", "submit"):
         which = parser.add_mutually_exclusive_group()
         for name, about in (
@@ -147,7 +149,14 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
 
 def seconds(text: str) -> float:
     value = float(text)
-    if value < 0:
+    if not value >= 0:  # not a number, too
+        raise ValueError
+    return value
+
+
+def positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
         raise ValueError
     return value
 

@@ -21,7 +21,7 @@ from mindlift.cloud import providers, show
 from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, ServiceError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.providers.base import Provider, Status
+from mindlift.cloud.providers.base import Check, Provider, Status
 from mindlift.cloud.retry import Patience
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
@@ -58,10 +58,15 @@ def plan(args: argparse.Namespace) -> int:
     from mindlift.cloud.prepare import plan as plans
 
     job, provider = read_job(args)
-    package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+    changes = []
+    try:
+        package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+    except JobError as err:  # the plan of what would be sent without them, and all that is wrong with it
+        package = packages.collect(ROOT, job.boot_file, True)
+        changes = [Check("changes", False, str(err))]
     job = packages.placed(job, package)
     asks = not args.offline
-    checks = list(preflight.all_checks(job, package, provider, asks))
+    checks = [*changes, *preflight.all_checks(job, package, provider, asks)]
     asks = asks and not preflight.failed(checks)
     if asks:
         checks.append(cost.estimate(job, Patience(say=note).call(lambda: provider.price(job))).as_check())
@@ -108,9 +113,11 @@ def logs(args: argparse.Namespace) -> int:
     positions = Positions(default_folder() if args.follow and not args.all else None)
     nodes = None if args.node is None else [args.node]
     follower = Follower(provider, handle, out, note, positions, Patience(say=note), nodes)
+    found = Patience(say=note).call(lambda: provider.show(handle))
+    if args.node is not None and not 0 <= args.node < max(1, found.nodes):
+        raise JobError(f"--node {args.node}: {handle} has {max(1, found.nodes)}, numbered from 0")
     if args.follow:
         return followed(follower, handle, args.timeout)
-    found = Patience(say=note).call(lambda: provider.show(handle))
     try:
         follower.read_logs(found)
     except LogNotThere as err:

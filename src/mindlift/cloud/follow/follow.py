@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from mindlift.cloud.errors import LogNotThere, NoAnswer, ServiceError
+from mindlift.cloud.errors import LogNotThere, NoAnswer, Refused, ServiceError
 from mindlift.cloud.follow.positions import Position, Positions
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Provider, Status
@@ -102,7 +102,7 @@ class Follower:
         if isinstance(err, LogNotThere) and not err.is_final:
             return
         self.failures[node] = self.failures.get(node, 0) + 1
-        if self.failures[node] == (1 if isinstance(err, LogNotThere) else FAILURES):
+        if self.failures[node] == (1 if isinstance(err, Refused) else FAILURES):
             self.note(f"the log of node {node} can't be read; the job goes on without it: {err}")
 
     def close_logs(self, status: Status) -> None:
