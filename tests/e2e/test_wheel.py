@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -240,21 +241,26 @@ def test_requirements_can_be_installed(wheel, tmp_path, python):
     pip(tmp_path / "venv", "install", "--dry-run", str(wheel))
 
 
-@pytest.mark.heavy
-def test_training_from_an_installed_wheel(wheel, tmp_path):
+@pytest.fixture
+def trainer(wheel, tmp_path) -> Iterator[Installed]:
+    """With MindSpore; 3 GB, which do not stay."""
     python = python_of(WITH_MINDSPORE) or pytest.skip("no Python 3.11")
-    user = install(python, tmp_path, f"{wheel}[mindspore]", "mindspore==2.8.0")
-    there = user.files
-    done = user.run("mindlift", "train", "--net", "densenet22", "--max_steps", "2", timeout=300)
+    yield install(python, tmp_path, f"{wheel}[mindspore]", "mindspore==2.8.0")
+    shutil.rmtree(tmp_path / "venv")
+
+
+@pytest.mark.heavy
+def test_training_from_an_installed_wheel(trainer):
+    there = trainer.files
+    done = trainer.run("mindlift", "train", "--net", "densenet22", "--max_steps", "2", timeout=300)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["steps"] == 2
-    assert (user.folder / result["checkpoint"]).is_file()
-    done = user.run(
-        "mindlift", "eval", "--net", "densenet22", "--pretrained", result["checkpoint"], timeout=300
-    )
+    checkpoint = result["checkpoint"]
+    assert (trainer.folder / checkpoint).is_file()
+    done = trainer.run("mindlift", "eval", "--net", "densenet22", "--pretrained", checkpoint, timeout=300)
     assert "top1_correct=" in done.stdout, done.stderr
-    done = user.run("mindlift", "doctor", "--train", timeout=300)
+    done = trainer.run("mindlift", "doctor", "--train", timeout=300)
     assert done.returncode == 0, done.stdout
     assert "2 steps of densenet22 on CPU" in done.stdout
-    assert user.files == there
+    assert trainer.files == there
