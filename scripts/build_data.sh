@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Write images and labels of a list to MindRecord shards; takes the flags of src/data/build_seg_data.py.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 split "$0 [DATA_ROOT DATA_LST DST_PATH]" 0 3 "$@"

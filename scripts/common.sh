@@ -1,10 +1,14 @@
 # Shared by the scripts beside it; source it. Logs go to $LOG_DIR, or to a new folder below ./output/logs.
 # shellcheck shell=bash
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
+set +o posix # where `sh` is bash, it starts so, without <(...) before 5.1
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 if [[ -z "${PYTHON:-}" ]]; then
   PYTHON=python3
   [[ ! -x "$ROOT/.venv/bin/python" ]] || PYTHON="$ROOT/.venv/bin/python"
 fi
+# Start of the command `mindlift` of this checkout, whatever the working directory calls its own packages.
+MINDLIFT=("$PYTHON" -c 'import sys; sys.path[0] = sys.argv.pop(1); from mindlift.cli.main import main; sys.exit(main())' "$ROOT/src")
 export PYTHONUNBUFFERED=1 GLOG_v="${GLOG_v:-3}" # MindSpore's errors only
 
 die() { echo "$(basename "$0"): $*" >&2; exit 2; }

@@ -1,6 +1,7 @@
 # Completes options and values of `python train.py`, eval.py, export.py, predict.py and cloud/submit.py of this checkout.
 # To be sourced by bash or zsh; the programs are asked at each TAB, so what they learn is completed at once.
 # shellcheck shell=bash
+[ -n "${BASH_VERSION:-}${ZSH_VERSION:-}" ] || { echo "completion.sh: to be sourced by bash or zsh" >&2; return 2; }
 _mindlift_root="$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/.." && pwd)"
 if [[ -n "${ZSH_VERSION:-}" ]]; then
   whence compdef > /dev/null || { autoload -Uz compinit && compinit; }

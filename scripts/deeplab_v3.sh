@@ -1,5 +1,6 @@
 # Shared by DeepLabV3's scripts; source it. The values are those of the model's documents; flags behind the others win.
 # shellcheck shell=bash
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 CROPS=(--crop_size 513 --min_scale 0.5 --max_scale 2.0 --ignore_label 255 --num_classes 21)
 

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # A cloud job from its plan to its evaluated checkpoint, on this computer: two ranks in a ModelArts container, a
 # bucket of its own, and a rank that is killed on the way. Under six minutes on two cores.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
+(($# == 0)) || { echo "usage: [KEEP=1] $0" >&2; exit 2; }
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON="${PYTHON:-.venv/bin/python}"
 folder="$(mktemp -d)"

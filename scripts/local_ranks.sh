@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Run a script as N ranks on the CPU of this machine; shows rank 0, keeps every rank's log in $LOG_DIR.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 (($# >= 2)) || { echo "usage: $0 N SCRIPT.py [arguments ...]" >&2; exit 2; }

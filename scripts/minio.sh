@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # minio.sh - install the MinIO server that the S3 tests run against, and print its path; notes go to stderr.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
+(($# == 0)) || { echo "usage: [MINDLIFT_CACHE=DIR] $0" >&2; exit 2; }
 version=v0.0.0-20260212201848-7aac2a2c5b7c
 need=1.24
 target=${MINDLIFT_CACHE:-$HOME/.cache/mindlift}/bin/minio-${version##*-}

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Evaluate on several GPUs of this server (needs a MindSpore build with CUDA); DEVICE_TARGET=CPU: on CPU ranks.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 split "$0 DEVICE_NUM VISIBLE_DEVICES NET DATASET DATA CKPT" 6 6 "$@"

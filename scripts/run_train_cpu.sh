@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Train in one process on the CPU.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 split "$0 NET DATASET DATA [CKPT]" 3 4 "$@"

@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # setup.sh PYTHON MINDSPORE_VERSION VENV - create or update the virtual environment; no root needed.
+[ -n "${BASH_VERSION:-}" ] || exec bash "$0" "$@" # as `sh` is dash on Debian and Ubuntu
 set -euo pipefail
+(($# == 3)) || { echo "usage: $0 PYTHON MINDSPORE_VERSION VENV" >&2; exit 2; }
 python=$1 mindspore=$2 venv=$3
 need_mb=3000
 

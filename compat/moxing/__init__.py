@@ -28,10 +28,9 @@ def import_ours() -> None:
             known = importlib.import_module("mindlift")
         finally:
             sys.path[:] = path
-    if Path(known.__file__ or "").resolve().parent != SOURCES / "mindlift":
-        raise ImportError(
-            f"`moxing` needs {SOURCES}/mindlift, but {known.__file__} was imported as mindlift before"
-        )
+    found = known.__file__ or next(iter(known.__path__))  # a folder without __init__.py is a package too
+    if Path(found).resolve().parent != SOURCES / "mindlift":
+        raise ImportError(f"`moxing` needs {SOURCES}/mindlift, but {found} was imported as mindlift before")
 
 
 import_ours()

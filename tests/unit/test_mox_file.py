@@ -231,6 +231,23 @@ def test_nothing_to_copy_is_a_warning(place, tmp_path, caplog):
     assert f"No files to copy from {place}/nowhere" in caplog.text
 
 
+@pytest.mark.parametrize("name", ["nowhere", "nowhere/", "empty", "empty/"])
+def test_a_local_target_is_there_also_when_nothing_was_copied(place, tmp_path, name):
+    file.make_dirs(f"{place}/empty")
+    target = tmp_path / "deep/er"
+    file.copy_parallel(f"{place}/{name}", str(target))
+    assert os.listdir(target) == []
+    (target / "kept").write_text("x")
+    file.copy_parallel(f"{place}/{name}", str(target))
+    file.copy_parallel(f"{place}/{name}", str(target / "kept"))
+    assert (target / "kept").read_text() == "x"
+
+
+def test_nothing_copied_makes_no_folder_in_a_bucket(store, tmp_path):
+    file.copy_parallel(str(tmp_path / "nowhere"), f"{store}/target")
+    assert not file.exists(f"{store}/target")
+
+
 def test_spellings_of_one_object(store):
     bucket = store[len("obs://") :]
     file.write(f"{store}/a/b", "x")

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.ascend_check import redaction
-from mindlift.checkout import ROOT
+from mindlift.checkout import ROOT, SOURCES
 from mindlift.files import read_lines
 from mindlift.model_utils.devices import Device
 
@@ -92,6 +92,7 @@ class Work:
                     **redaction.public(os.environ),
                     "PYTHON": sys.executable,
                     "PYTHONUNBUFFERED": "1",
+                    "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), os.environ.get("PYTHONPATH")))),
                     **(env or {}),
                 },
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import sys
 import traceback
@@ -22,6 +23,20 @@ def one_line_errors(body: Callable[[], int], debug: bool) -> int:
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130
+    except ModuleNotFoundError as err:
+        if debug or not missing_package(err):
+            raise
+        print(f"error: {missing_package(err)}", file=sys.stderr)
+        return 1
     except BrokenPipeError:  # `submit.py list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+
+
+def missing_package(err: ImportError) -> str:
+    """What an installation lacks, as one line; '' if the error is no missing package of others."""
+    name = (err.name or "").partition(".")[0]
+    if not name or name == "mindlift" or importlib.util.find_spec(name):
+        return ""
+    install = "mindspore==2.8.0" if name == "mindspore" else name
+    return f"the package {name} is not installed: pip install {install}; `mindlift doctor --quick` lists what is missing"

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
+from mindlift.cli.errors import missing_package
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
@@ -245,7 +246,10 @@ def main(body: Callable[[], None], debug: bool) -> int:
     except (KeyboardInterrupt, ImportError) as err:
         # while a C extension is being imported, Ctrl-C surfaces as the cause of an ImportError
         if not isinstance(err, KeyboardInterrupt) and not isinstance(err.__cause__, KeyboardInterrupt):
-            raise
+            if debug or not missing_package(err):
+                raise
+            print(f"error: {missing_package(err)}", file=sys.stderr)
+            return 1
         print("error: interrupted", file=sys.stderr)
         return 130
 

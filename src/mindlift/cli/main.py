@@ -82,7 +82,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(target: str, words: Sequence[str]) -> int:
     module, _, function = target.partition(":")
     module = module if "." in module else f"mindlift.cli.{module}"
-    return int(getattr(importlib.import_module(module), function)(list(words)))
+    try:
+        return int(getattr(importlib.import_module(module), function)(list(words)))
+    except ModuleNotFoundError as err:
+        from mindlift.cli.errors import missing_package
+
+        if "--debug" in words or not missing_package(err):
+            raise
+        print(f"error: {missing_package(err)}", file=sys.stderr)
+        return 1
 
 
 def help_text() -> str:

@@ -5,7 +5,9 @@ What was reached is told line by line, so that whoever started this knows how fa
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import sys
 import tempfile
 import time
@@ -19,6 +21,7 @@ from mindlift.model_utils.ranks import Ranks
 MARK = "doctor: "
 STEPS = 2
 SMALLEST = "densenet22"
+PROGRAM = "mindlift.cli.train"  # what users start, by its name: it is above this package
 
 
 def tell(**reached: Any) -> None:
@@ -50,18 +53,20 @@ def compute(device: str) -> None:
 
 def train(device: str) -> None:
     """Real steps by the program itself, in a folder that goes away."""
-    import train as program
     from mindlift.data.embedded import digits as demo
     from mindlift.files import read_lines
 
+    program = importlib.import_module(PROGRAM)
     with tempfile.TemporaryDirectory(prefix="mindlift-doctor-") as folder:
+        os.chdir(folder)  # what MindSpore leaves in the working directory goes away too
         data, runs = demo.build(Path(folder) / "data"), Path(folder) / "runs"
         started = time.perf_counter()
         program.train(
             [
                 "--net", SMALLEST, "--dataset", "digits", "--data_dir", str(data), "--ckpt_path", str(runs), "--max_steps",
                 str(STEPS), "--log_interval", "1", "--run_eval", "false", "--progress", "false", "--device_target", device,
-            ]
+            ],
+            time.time(),
         )  # fmt: skip
         seconds = time.perf_counter() - started
         steps = [line for path in runs.glob("*/metrics.jsonl") for line in read_lines(path) if "loss" in line]

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mindlift.checkout import ROOT
+from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.ranks import Ranks
@@ -22,7 +22,11 @@ PYTHONS = ((3, 9), (3, 12))
 MINDSPORES = ((2, 7), (2, 10))  # PyPI has wheels of these, and the tests were run with some
 ISA = "ONEDNN_MAX_CPU_ISA"
 NARROW = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")  # values that keep oneDNN off AVX-512
+PYTHON = "make setup PYTHON=python3.11" if IS_CHECKOUT else "python3.11 -m venv NEW"
+MINDSPORE = "make setup, or pip install mindspore==2.8.0" if IS_CHECKOUT else "pip install mindspore==2.8.0"
 INSTALL = "make setup, or pip install -r requirements.txt"
+if not IS_CHECKOUT:
+    INSTALL = f"pip install -r {ROOT}/pip-requirements.txt"
 
 
 def all_findings() -> Iterator[Finding]:
@@ -33,9 +37,8 @@ def all_findings() -> Iterator[Finding]:
     yield mindspore(version, mindspore_folder())
     if version:
         yield onednn(os.environ, version)
-    yield requirements(
-        (ROOT / "requirements.txt").read_text(), (ROOT / "pip-requirements.txt").read_text(), installed()
-    )
+    pins = (ROOT / "requirements.txt").read_text() if IS_CHECKOUT else ""  # of a set-up by `make`
+    yield requirements(pins, (ROOT / "pip-requirements.txt").read_text(), installed())
     yield msrun()
 
 
@@ -65,7 +68,7 @@ def python(version: tuple[int, ...]) -> Finding:
     says = f"{platform.python_version()} at {shown(sys.executable)}"
     return graded(
         "python", least <= version <= most, says,
-        f"use Python {named(least)} - {named(most)}, for which MindSpore has wheels: make setup PYTHON=python3.11", PROBLEM,
+        f"use Python {named(least)} - {named(most)}, for which MindSpore has wheels: {PYTHON}", PROBLEM,
     )  # fmt: skip
 
 
@@ -77,7 +80,7 @@ def mindspore_folder() -> Path | None:
 def mindspore(version: str, folder: Path | None) -> Finding:
     """Whether it is installed, was built for this Python, and is a version that this project was tried with."""
     if folder is None:
-        return Finding("mindspore", PROBLEM, "not installed", "make setup, or pip install mindspore==2.8.0")
+        return Finding("mindspore", PROBLEM, "not installed", MINDSPORE)
     says = f"{version or 'without a version'} in {shown(folder)}"
     built = [
         match[1]
@@ -133,7 +136,10 @@ def requirements(pins: str, ranges: str, there: Mapping[str, str]) -> Finding:
     if wrong or any(name in needed for name in missing):
         return Finding("requirements", PROBLEM, "; ".join([*wrong, *other, *lost]), INSTALL)
     return graded(
-        "requirements", not other + lost, "; ".join(other + lost) or f"{len(pinned)} as pinned", INSTALL
+        "requirements",
+        not other + lost,
+        "; ".join(other + lost) or (f"{len(pinned)} as pinned" if pinned else f"{len(needed)} as needed"),
+        INSTALL,
     )
 
 

@@ -6,18 +6,25 @@ import json
 import subprocess
 from pathlib import Path
 
-from mindlift.checkout import ROOT
+from mindlift import __version__
+from mindlift.checkout import IS_CHECKOUT, ROOT
 
 REVISION_FILE = "revision.json"  # cloud/submit.py puts it into the code of a job, which has no .git
+RELEASE = f"v{__version__}"
 
 
 def code_revision(root: Path = ROOT, digits: int = 40) -> str:
-    """The commit, with "-dirty" if files differ from it; '' where neither a job's note nor git tells."""
+    """The commit, with "-dirty" if files differ from it; '' where neither a job's note nor git tells.
+
+    Of an installed package its release: a repository that it is installed in is somebody else's.
+    """
     try:
         note = json.loads((root / REVISION_FILE).read_text(encoding="utf-8"))
         return note["revision"][:digits] + ("-dirty" if note["dirty"] else "")
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no job, or a file of somebody else's
+    if root == ROOT and not IS_CHECKOUT:
+        return RELEASE
     command = ["git", "describe", "--always", "--dirty", "--exclude=*", f"--abbrev={digits}"]
     try:
         return subprocess.run(command, cwd=root, capture_output=True, text=True, check=False).stdout.strip()

@@ -15,7 +15,7 @@ from mindlift import __version__
 from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
-from mindlift.runs.revision import REVISION_FILE
+from mindlift.runs.revision import RELEASE, REVISION_FILE
 from mindlift.storage.places import locate
 from mindlift.storage.store import Entry, Store
 from mindlift.storage.url import as_folder, join
@@ -95,9 +95,9 @@ def from_installation(boot_file: str) -> Package:
     files = {name: data for name, data in files.items() if not name.startswith(LEFT_OUT)}
     if boot_file not in files:
         raise JobError(f"this installation of mindlift {__version__} holds no {boot_file}")
-    note = {"revision": f"mindlift-{__version__}", "dirty": False}
+    note = {"revision": RELEASE, "dirty": False}
     files[REVISION_FILE] = (json.dumps(note, indent=2) + "\n").encode()
-    return Package(note["revision"], False, dict(sorted(files.items())))
+    return Package(RELEASE, False, dict(sorted(files.items())))
 
 
 def files_below(folder: Path) -> list[Path]:

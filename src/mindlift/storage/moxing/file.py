@@ -186,8 +186,8 @@ def copy_parallel(
 
     `file_list`: only these, relative to `src_url`. `threads`: at the same time (0: one after the other).
     `is_processing` allows worker processes for crowds of small files. `use_queue` has no effect. Files that
-    are there are replaced, others stay. A source that is missing or empty is a warning. TransferError if
-    anything was not copied.
+    are there are replaced, others stay. A source that is missing or empty is a warning, and leaves an empty
+    folder as a local target, for callers list it next. TransferError if anything was not copied.
     """
     from mindlift.storage.copying import copy as transfer
     from mindlift.storage.moxing import file_io
@@ -204,6 +204,9 @@ def copy_parallel(
     )
     if not report.expected:
         logging.getLogger("moxing").warning("No files to copy from %s to %s", src_url, dst_url)
+        target, folder = locate(dst_url)
+        if isinstance(target, LocalStore) and target.stat(folder) is None:
+            target.make_folder(as_folder(folder))
 
 
 def list_directory(
