@@ -49,7 +49,7 @@ bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as t
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)
 	@$(BIN)/ruff format --check $(SOURCES)
-	@$(BIN)/mypy src/mindlift/model_utils src/mindlift/storage src/mindlift/runs src/mindlift/cloud src/mindlift/*.py
+	@$(BIN)/mypy src/mindlift
 
 format: $(STAMP) ## rewrite the sources in the project's format
 	@$(BIN)/ruff check --fix $(SOURCES)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,7 @@ def net_of(known: Any, wanted: str | None, path: Path) -> str:
             raise ConfigError(f"--net: {err.args[0]}") from err
     variants = models.families()[known.family].VARIANTS
     variant_of = models.weight_maps()[known.family].variant_of
-    if wanted in variants and variant_of(known.shapes, {wanted: variants[wanted]}):
+    if wanted and wanted in variants and variant_of(known.shapes, {wanted: variants[wanted]}):
         return wanted  # before others that have the same tensors
     found = variant_of(known.shapes, variants)
     if wanted:
@@ -106,7 +106,7 @@ def head(is_filtered: bool) -> tuple[str, ...]:
     return HEAD if is_filtered else ()
 
 
-def shapes_of(net: str, num_classes: int, needs: dict[str, tuple]) -> dict[str, tuple[int, ...]]:
+def shapes_of(net: str, num_classes: int, needs: Mapping[str, tuple]) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the tensors of the network that such weights need."""
     from mindlift import models
 
@@ -130,14 +130,14 @@ def write(target: str, tensors: Any, network: dict[str, object]) -> None:
         transfer.copy_file(str(path), target)
 
 
-def options(needs: dict[str, tuple]) -> str:
+def options(needs: Mapping[str, tuple]) -> str:
     """Options of a network as they are written on a command line, each with a blank before it."""
     from mindlift.models.weights.fit import shown
 
     return "".join(f" --{name} {shown(values[0])}" for name, values in needs.items())
 
 
-def others(needs: dict[str, tuple]) -> dict[str, tuple]:
+def others(needs: Mapping[str, tuple]) -> dict[str, tuple]:
     """The options that have another value by default, and so have to be given."""
     plain = defaults()
     return {name: values for name, values in needs.items() if name in plain and plain[name] not in values}

@@ -24,6 +24,9 @@ class Board(Protocol):
 
     def add(self, record: dict[str, Any]) -> None: ...
 
+    def pictures(self, step: int) -> None:
+        """Show also what the evaluation after `step` has drawn."""
+
 
 class BarHandler(logging.Handler):
     """Writes messages above the progress bar, to stdout."""

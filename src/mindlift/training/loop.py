@@ -134,7 +134,7 @@ class Trainer:
             )
         schedule = from_config(cfg, ranks.size, len(self.samples))
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
-        self.total = min(len(self.rates), cfg.max_steps or math.inf)
+        self.total = min(len(self.rates), cfg.max_steps or len(self.rates))
         self.interval = self.per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
         if (cfg.phase or 1) > 1 and not weights and run.resume_from is None:
             raise ConfigError(

@@ -20,7 +20,8 @@ def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> lis
 
     The second group states its 0 because a group without a value inherits the optimiser's.
     """
-    decayed, plain = [], []
+    decayed: list[ms.Parameter] = []
+    plain: list[ms.Parameter] = []
     for parameter in parameters:
         (plain if parameter.name.endswith(NOT_DECAYED) else decayed).append(parameter)
     groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]

@@ -53,7 +53,9 @@ class Update(nn.Cell):
         super().__init__(auto_prefix=False)
         self.optimizer, self.scale, self.dynamic = optimizer, scale, options.dynamic_loss_scale
         self.skips = options.dynamic_loss_scale or options.saturates
-        self.average, self.averages = average, average is not None
+        self.averages = average is not None
+        if average is not None:
+            self.average = average
         self.clips, self.clip_norm = options.clip_norm is not None, options.clip_norm
         self.several = options.size > 1
         self.map = ops.HyperMap()

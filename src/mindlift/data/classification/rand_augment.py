@@ -11,6 +11,7 @@ Every operation is Pillow's own result, bit for bit; what only maps one value to
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -47,7 +48,7 @@ def posterize(image: Image.Image, bits: float, rng: np.random.Generator) -> Imag
 
 
 def solarize(image: Image.Image, threshold: float, rng: np.random.Generator) -> Image.Image:
-    return image if threshold >= 256 else ImageOps.solarize(image, threshold)
+    return image if threshold >= 256 else ImageOps.solarize(image, math.ceil(threshold))
 
 
 def solarize_add(image: Image.Image, added: float, rng: np.random.Generator) -> Image.Image:

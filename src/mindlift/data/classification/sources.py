@@ -44,6 +44,7 @@ class TrainSource(Stream):
         return (*found, *self.mixed_with(int(item))) if self.options.mixup_alpha else found
 
     def augmented(self, item: int):
+        image: np.ndarray | None
         epoch, index = self.order(self.start + item)
         if not self.samples.encoded:
             key = np.array([epoch, index], np.int64)
@@ -123,6 +124,7 @@ class EvalSource:
         return len(self.indices)
 
     def __getitem__(self, item: int):
+        image: np.ndarray | None
         index, weight = int(self.indices[item]), self.weights[item]
         if not self.samples.encoded:
             image = fit(self.samples.read(index), self.options.eval_size, self.options.interpolation)

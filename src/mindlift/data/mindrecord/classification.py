@@ -118,7 +118,7 @@ def folder_splits(source: Path) -> tuple[list[str], list[Split]]:
     if folders["train"] == folders["val"]:
         folders = {"all": source}
     known: dict[str, list[str]] = {}
-    splits = []
+    splits: list[Split] = []
     for name, folder in folders.items():
         known[name] = layout.class_folders(folder, 1 << 30, allow_unused=True)
         paths, labels = image_folder.scan(folder, 1 << 30, allow_unused=True)
@@ -135,7 +135,7 @@ def folder_splits(source: Path) -> tuple[list[str], list[Split]]:
 
 
 def cifar_splits(source: Path) -> tuple[list[str], list[Split]]:
-    splits = []
+    splits: list[Split] = []
     names = None
     for name, pattern in (("train", "data_batch_*.bin"), ("val", "test_batch.bin")):
         folder = source / cifar10.FOLDER if (source / cifar10.FOLDER).is_dir() else source

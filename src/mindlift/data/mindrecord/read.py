@@ -24,7 +24,7 @@ FIELDS = ["index", "label", "file", "crc"]
 class Row(NamedTuple):
     """One image: its number and name in the source, and where it lies in the shard."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # as shards name it; hides tuple.index
     label: int
     file: str
     crc: int

@@ -14,7 +14,7 @@ import shutil
 import signal
 from multiprocessing import connection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
@@ -29,9 +29,15 @@ POLL_SECONDS = 0.2
 class Plan:
     """What a conversion has to do: shards in the folder `out`, and a file `index` that says that all are there."""
 
-    out: Path
     records: dict[str, dict[str, Any]]  # of the shards that are whole, by name
     option: str  # that names where shards go
+
+    if (
+        TYPE_CHECKING
+    ):  # at run time a default, as a dataclass sees it, where the field of the subclass has none
+
+        @property
+        def out(self) -> Path: ...
 
     @property
     def target(self) -> str:
@@ -167,7 +173,7 @@ class Pool:
         )
         self.images = sum(len(task.rows) for task in tasks)
         self.count = count
-        self.busy: dict[Any, tuple[multiprocessing.process.BaseProcess, str]] = {}
+        self.busy: dict[connection.Connection, tuple[multiprocessing.process.BaseProcess, str]] = {}
 
     def run(self) -> None:
         self.log.start_bar("convert", "image", self.images)
@@ -175,8 +181,8 @@ class Pool:
             for _ in range(self.count):
                 self.start()
             while self.busy:
-                for pipe in connection.wait(list(self.busy), POLL_SECONDS):
-                    self.hear(pipe)
+                for ready in connection.wait(list(self.busy), POLL_SECONDS):
+                    self.hear(ready)
                 self.interrupts.check()
         except KeyboardInterrupt:
             whole = len(self.plan.records)

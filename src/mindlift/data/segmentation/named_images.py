@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -41,7 +41,9 @@ class Pictures:
             self.failed[index] = reason(err)
             return None
 
-    def batches(self, pool: Executor, size: int) -> Iterator[list[tuple[int, np.ndarray | None]]]:
+    def batches(
+        self, pool: Executor, size: int
+    ) -> Generator[list[tuple[int, np.ndarray | None]], None, None]:
         """(index, image) of `size` files at a time, the last batch as long as it is; the next one is read meanwhile."""
         groups = [range(i, min(i + size, len(self.files))) for i in range(0, len(self.files), size)]
         ahead = [pool.submit(self.read, index) for index in groups[0]] if groups else []

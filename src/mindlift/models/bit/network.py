@@ -9,6 +9,8 @@ port (hw666666666666/BigTransfer) need `conv_pad="same"`, timm's weights `std_ep
 
 from __future__ import annotations
 
+from typing import Any
+
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
@@ -81,7 +83,7 @@ class BigTransfer(nn.Cell):
     ):  # fmt: skip
         super().__init__()
         eps = STD_EPS if std_eps is None else std_eps
-        conv = {"pad": conv_pad, "eps": eps, "on_cpu": on_cpu}
+        conv: dict[str, Any] = {"pad": conv_pad, "eps": eps, "on_cpu": on_cpu}
         norm = {"is_recomputed": recompute, "on_cpu": on_cpu}
         cin = WIDTHS[0] * factor
         self.stem = StandardisedConv(3, cin, 7, 2, **{**conv, "pad": "sym"})

@@ -10,8 +10,8 @@ import mindspore.ops as ops
 import numpy as np
 
 
-class SmoothedCrossEntropy(nn.Cell):
-    """Mean cross entropy of (N, K) logits and (N,) int32 labels, computed in float32.
+class Smoothing(nn.Cell):
+    """What cross entropies with smoothed labels have in common.
 
     Two ways of smoothing: `to_others` is what the other classes get, to_others / (K - 1) each, as in the original
     zoo's CrossEntropySmooth; `to_all` is spread over all K classes, the true one too (Szegedy et al., Rethinking the
@@ -23,11 +23,15 @@ class SmoothedCrossEntropy(nn.Cell):
         self.off = to_others / max(1, num_classes - 1) + to_all / num_classes
         self.gain = 1.0 - to_others - to_all + to_all / num_classes - self.off
 
+
+class SmoothedCrossEntropy(Smoothing):
+    """Mean cross entropy of (N, K) logits and (N,) int32 labels, computed in float32."""
+
     def construct(self, logits, labels):
         return ops.mean(cross_entropies(logits, labels, self.gain, self.off))
 
 
-class MixedCrossEntropy(SmoothedCrossEntropy):
+class MixedCrossEntropy(Smoothing):
     """Mean cross entropy of images that are `share` (N,) of themselves and the rest of image `partner` (N,) int32.
 
     Cross entropy is linear in the target, so this is that of the mixed labels (Zhang et al. 2018, section 2).

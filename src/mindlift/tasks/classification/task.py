@@ -245,11 +245,11 @@ def gathered(
 ) -> Outcome:
     """The ranks' shares as one. `whole` (3, N): places, how often images were evaluated, likeliest classes."""
     places, seen, predicted = all_sum(whole.ravel(), size).reshape(3, -1)
-    *confidences, loss_sum = all_sum(np.array([*confidences, loss_sum], np.float32), size)
+    *summed, loss_sum = all_sum(np.array([*confidences, loss_sum], np.float32), size)
     skipped = int(all_sum(np.array([skipped]), size)[0])
     if seen.max(initial=0) > 1 or (seen.sum() + skipped != len(seen) and not may_lack):
         raise RuntimeError(f"evaluated {seen.sum()} of {len(seen)} images ({skipped} skipped)")
-    return Outcome(places, seen > 0, float(loss_sum), predicted, np.array(confidences, np.float32))
+    return Outcome(places, seen > 0, float(loss_sum), predicted, np.array(summed, np.float32))
 
 
 def report(

@@ -50,7 +50,9 @@ def predictions(
     cfg: Any, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
-    masks = mask_files(Path(cfg.output_dir), images) if cfg.output_dir else [None] * len(images)
+    masks: Sequence[Path | None] = [None] * len(images)
+    if cfg.output_dir:
+        masks = mask_files(Path(cfg.output_dir), images)
     with Deferred() as interrupts, ThreadPoolExecutor(pictures.workers) as pool:
         share = probabilities(network, cfg.flip)
         segmenter = Segmenter(share, max(cfg.image_size), cfg.scales, cfg.per_batch_size, pool)

@@ -150,7 +150,7 @@ class Segmenter:
             yield [each[:, :height, :width] for each, (_, (height, width)) in zip(found, fitted)]
 
 
-def likeliest(scales: Sequence[np.ndarray], size: tuple[int, int]) -> np.ndarray:
+def likeliest(scales: Sequence[np.ndarray], size: tuple[int, ...]) -> np.ndarray:
     """(H, W) uint8 for the `size` (H, W) of an image, of its (K, h, w) probabilities at each scale.
 
     Probabilities are brought to the image's size, bilinearly, and added up over the scales; of equal sums the first class
