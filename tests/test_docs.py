@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.cli import job_arguments
+from mindlift.cli import main as mindlift
 from mindlift.model_utils.config import config, programs
 from mindlift.model_utils.config.command_line import arguments, read_line, words_and_inputs
 from mindlift.model_utils.config.schema import SWITCHES
@@ -88,18 +89,13 @@ SCHEMA = config.read_schema(ROOT / config.DEFAULTS)
 
 
 def is_here(program: str) -> bool:
-    """Whether it is a file or a module of this checkout."""
-    if program.endswith(".py"):
-        return (ROOT / program).is_file()
-    place = ROOT / program.replace(".", "/")
-    return program.startswith("src.") and (
-        place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
-    )
+    """Whether it is a file of this checkout, or a command of `mindlift`."""
+    return program.startswith("mindlift ") or (program.endswith(".py") and (ROOT / program).is_file())
 
 
 @functools.lru_cache(None)
 def help_of(program: str) -> str:
-    how = [program] if program.endswith(".py") else ["-m", program]
+    how = [program] if program.endswith(".py") else ["-m", *program.split()]
     return subprocess.run(
         [sys.executable, *how, "--help"], cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
@@ -110,8 +106,10 @@ def parts(command: str) -> tuple[str, list[str]]:
     words = shlex.split(command.lstrip("$ "))
     while words and re.fullmatch(r"\w+=.*", words[0]):
         words.pop(0)
-    if len(words) < 2 or words[0] not in ("python", "bash"):
+    if len(words) < 2 or words[0] not in ("python", "bash", "mindlift"):
         return "", words
+    if words[0] == "mindlift":
+        return command_of(words[1:])
     if words[1] == "-m":
         return words[2], words[3:]
     if words[0] == "bash" and words[1].startswith("scripts/"):
@@ -120,6 +118,20 @@ def parts(command: str) -> tuple[str, list[str]]:
         rest = words[2:]
         return program, rest[next((at for at, word in enumerate(rest) if word.startswith("--")), len(rest)) :]
     return words[1], words[2:]
+
+
+def command_of(words: list[str]) -> tuple[str, list[str]]:
+    """The same of what follows `mindlift`: a program, a command for jobs, or one of its own."""
+    name, *rest = words
+    if f"{name}.py" in OF_CONFIG:
+        return f"{name}.py", rest
+    if name in mindlift.JOBS:
+        return "cloud/submit.py", words
+    if name == "data":
+        rest = rest or ["--help"]
+        return (f"mindlift data {rest[0]}", rest[1:]) if rest[0] in mindlift.DATA else ("", rest)
+    assert name in mindlift.COMMANDS or name.startswith("-") or name.isupper(), f"mindlift has no {name}"
+    return f"mindlift {name}", rest
 
 
 def check_command(command: str) -> None:
@@ -153,7 +165,7 @@ def shell_commands(page: Path) -> list[str]:
         for line in block.commands
     ]
     text = re.sub(pages.FENCE, "", page.read_text(encoding="utf-8"))
-    inline = [found for found in re.findall(r"`([^`]+)`", text) if found.startswith(("python ", "bash "))]
+    inline = [found for found in re.findall(r"`([^`]+)`", text) if found.startswith(("python ", "bash ", "mindlift "))]
     rows = re.findall(r"^\| `(--[^`]+)`", text, re.MULTILINE) if page.name == "recipes.md" else []
     found = [*fenced, *inline, *(f"python train.py {row}" for row in rows)]
     return [command.replace(" ...", "") for command in found if parts(command)[0]]

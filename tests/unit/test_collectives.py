@@ -135,9 +135,9 @@ def test_without_a_wish_nothing_is_set() -> None:
 
 TRAINING = """
 import dataclasses, json, sys
-import train
-from src import collectives, step
-from mindlift.model_utils import devices
+from mindlift.cli import train
+from mindlift.model_utils import collectives, devices
+from mindlift.training import step
 
 collectives.FIRST_GROUP_BYTES, collectives.GROUP_BYTES = 1 << 10, 1 << 14
 facts = dataclasses.replace(devices.of("CPU"), fuses_all_reduces=sys.argv[1] == "fuses")

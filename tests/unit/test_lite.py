@@ -109,7 +109,8 @@ def test_lite_needs_no_mindspore():
     """A machine with Ascend 310 need not have it, and two packages with a libmindspore_core.so had better not meet."""
     code = (
         "import sys\n"
-        "from src import lite, segment_results\n"
+        "from mindlift.inference import lite\n"
+        "from mindlift.tasks.segmentation import results\n"
         "from mindlift.cli import infer_mindir\n"
         "assert 'mindspore' not in sys.modules"
     )
