@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +13,7 @@ COMMANDS = {
     "eval": ("eval:main", "evaluate checkpoints exactly"),
     "predict": ("predict:main", "classify or segment images"),
     "export": ("export:main", "write a trained network as MINDIR or ONNX"),
+    "postprocess": ("postprocess:main", "evaluate what scripts/run_infer_310.sh leaves"),
     "convert": (
         "convert:main",
         "weights of other libraries as files of MindLift, or a list of what a file holds",
@@ -83,7 +85,12 @@ def run(target: str, words: Sequence[str]) -> int:
     module, _, function = target.partition(":")
     module = module if "." in module else f"mindlift.cli.{module}"
     try:
-        return int(getattr(importlib.import_module(module), function)(list(words)))
+        code = int(getattr(importlib.import_module(module), function)(list(words)))
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # `mindlift recipes | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except ModuleNotFoundError as err:
         from mindlift.cli.errors import missing_package
 
