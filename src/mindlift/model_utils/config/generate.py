@@ -12,7 +12,7 @@ from mindlift.model_utils.config.config import DEFAULTS, read_schema
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.schema import Schema
 
-TARGET = Path(__file__).with_name("options_types.py")
+TARGET = Path(__file__).parent / "options_types.py"
 TYPES = {
     "str": "str",
     "int": "int",
