@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from mindlift.model_utils import devices
 from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.ranks import Ranks
 from mindlift.models import layers
 from mindlift.runs.log import RunLog
 from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
+def run(cfg: Config, ranks: Ranks, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
     """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures.
 
     Of a run's configuration, what says how it began with other weights does not hold for its own: they have their
@@ -41,7 +42,7 @@ def run(cfg: Any, ranks: Any, data_path: Path, paths: list[Path], workers: int) 
     return results
 
 
-def of_its_own(cfg: Any) -> Any:
+def of_its_own(cfg: Config) -> Config:
     """The configuration for a run's own weights: see `run`."""
     foreign = {"filter_head": False, "weights_channels": "auto"}
     return cfg.replace(**{name: own for name, own in foreign.items() if cfg.origin(name) != COMMAND_LINE})

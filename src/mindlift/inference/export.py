@@ -22,7 +22,7 @@ from mindlift.errors import CheckpointError, ExportError, StorageError
 from mindlift.files import write_atomic
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import programs
-from mindlift.model_utils.config.config import COMMAND_LINE
+from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.models import layers
 from mindlift.runs import checkpoint, provenance
 from mindlift.runs.manifest import file_sha256
@@ -43,7 +43,7 @@ NOT_COMPARED = {
 }
 
 
-def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
+def run(cfg: Config, weights: Path, class_names: list[str]) -> Path:
     """Export the network of `cfg` with these weights; returns the file. A side file of facts is put beside it.
 
     Raises CheckpointError for weights that don't fit, ExportError for a network that the format can't hold or a file
@@ -66,14 +66,14 @@ def run(cfg: Any, weights: Path, class_names: list[str]) -> Path:
     return target
 
 
-def batch_size(cfg: Any) -> int:
+def batch_size(cfg: Config) -> int:
     """Of the model: 1 unless the user wants another one. A recipe's is meant for training."""
     if cfg.batch_size_export:
         return cfg.batch_size_export
     return cfg.per_batch_size if cfg.origin("per_batch_size") == COMMAND_LINE else 1
 
 
-def input_shape(cfg: Any) -> tuple[int, ...]:
+def input_shape(cfg: Config) -> tuple[int, ...]:
     """Of the model: (N, 3, H, W), or (N, H, W, 3)."""
     rest = (*cfg.image_size, 3) if cfg.input_format == "NHWC" else (3, *cfg.image_size)
     return batch_size(cfg), *rest
@@ -90,7 +90,7 @@ class ChannelsLast(nn.Cell):
         return self.network(images.transpose(0, 3, 1, 2))
 
 
-def loaded(cfg: Any, weights: Path) -> nn.Cell:
+def loaded(cfg: Config, weights: Path) -> nn.Cell:
     """The network in the form that evaluates, with norms inside the convolutions and weights standardised."""
     device = devices.of(devices.ANY)
     source = build.network(cfg, device)
@@ -100,7 +100,7 @@ def loaded(cfg: Any, weights: Path) -> nn.Cell:
     return (ChannelsLast(network) if cfg.input_format == "NHWC" else network).set_train(False)
 
 
-def load(cfg: Any, network: nn.Cell, weights: Path) -> None:
+def load(cfg: Config, network: nn.Cell, weights: Path) -> None:
     """As for an evaluation, with a hint for weights of another network or data set."""
     try:
         which = build.load_pretrained(cfg, network, weights)
@@ -114,7 +114,7 @@ def load(cfg: Any, network: nn.Cell, weights: Path) -> None:
         print(which)
 
 
-def target_of(cfg: Any) -> Path:
+def target_of(cfg: Config) -> Path:
     suffix = SUFFIX[cfg.file_format]
     name = cfg.file_name or cfg.net
     return Path(name if name.endswith(suffix) else name + suffix)
@@ -247,7 +247,7 @@ def verdict(file_format: str, difference: float | None) -> str:
 
 
 def describe(
-    cfg: Any,
+    cfg: Config,
     weights: Path,
     written: Path,
     difference: float | None,

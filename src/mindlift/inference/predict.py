@@ -23,7 +23,7 @@ import mindspore.nn as nn
 from mindlift.errors import PartialError
 from mindlift.inference import export as exporter
 from mindlift.model_utils import devices
-from mindlift.model_utils.config.config import COMMAND_LINE
+from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.models import layers
 from mindlift.runs import provenance
@@ -39,7 +39,9 @@ from mindlift.tasks.segmentation import task as segment
 KINDS = {classify: predict_classes, segment: predict_pixels}
 
 
-def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | None, workers: int) -> None:
+def run(
+    cfg: Config, images: Sequence[Image], names: list[str], checkpoint: Path | None, workers: int
+) -> None:
     """Print and write what is on all images; PartialError, at the end, if some could not be read."""
     kind = KINDS[task.of(cfg)]
     kind.check(cfg, images)
@@ -69,11 +71,11 @@ def run(cfg: Any, images: Sequence[Image], names: list[str], checkpoint: Path | 
         raise PartialError(f"{failed} of {what} could not be read; they are named above")
 
 
-def model(cfg: Any) -> exporter.Exported:
+def model(cfg: Config) -> exporter.Exported:
     return exporter.Exported(provenance.read_model(Path(cfg.model_file)))
 
 
-def trained(cfg: Any, checkpoint: Path) -> nn.Cell:
+def trained(cfg: Config, checkpoint: Path) -> nn.Cell:
     """The network as evaluation runs it."""
     device = devices.current()
     network = build.network(cfg, device)
@@ -83,7 +85,7 @@ def trained(cfg: Any, checkpoint: Path) -> nn.Cell:
     return inference.set_train(False)
 
 
-def batch_size(cfg: Any, most: int) -> int:
+def batch_size(cfg: Config, most: int) -> int:
     """Images per batch; an exported model's is fixed."""
     if cfg.model_file or cfg.origin("per_batch_size") == COMMAND_LINE:
         return cfg.per_batch_size
@@ -91,7 +93,7 @@ def batch_size(cfg: Any, most: int) -> int:
 
 
 def writers_of(
-    cfg: Any, kind: ModuleType, facts: dict, images: Sequence[Image], names: list[str], log: RunLog
+    cfg: Config, kind: ModuleType, facts: dict, images: Sequence[Image], names: list[str], log: RunLog
 ) -> list[Any]:
     width = max(len(image.name) for image in images)
     writers: list[Any] = [Printed(log, width, measure=kind.MEASURE)]

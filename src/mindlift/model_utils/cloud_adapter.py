@@ -10,11 +10,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from mindlift.errors import MindLiftError, StageError
 from mindlift.files import append_line
-from mindlift.model_utils.config.config import DEFAULTS
+from mindlift.model_utils.config.config import DEFAULTS, Config
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.node_gate import NodeGate
@@ -171,7 +170,7 @@ def read_say(ranks: Ranks) -> Callable[[str], None]:
 
 
 def make(
-    cfg: Any, inputs: Inputs, ranks: Ranks, token: str, default: Callable[[], Path] | None
+    cfg: Config, inputs: Inputs, ranks: Ranks, token: str, default: Callable[[], Path] | None
 ) -> CloudAdapter:
     """The adapter of a job with this configuration; `token` names this job and attempt."""
     say, cache = read_say(ranks), cache_folder(cfg.cache_path)

@@ -6,6 +6,7 @@ import bisect
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -21,6 +22,19 @@ FIRST_GROUP_BYTES, GROUP_BYTES = 1 << 20, 32 << 20
 FIRST_FUSION = (
     1 << 10
 )  # as MindSpore numbers its own groups (nn/wrap/grad_reducer.py); 0 and 1 have meanings of their own
+
+
+class Peers(Protocol):
+    """What a computation has to know of the ranks that share it, as mindlift.model_utils.ranks.Ranks does."""
+
+    @property
+    def rank(self) -> int: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def is_main(self) -> bool: ...
 
 
 @functools.lru_cache(maxsize=1)

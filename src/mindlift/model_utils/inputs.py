@@ -15,9 +15,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 from mindlift.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.options_types import Options
 
 Env = Mapping[str, str]
 NOTHING = ("", "[]", "None", "null")
@@ -42,7 +45,7 @@ class Inputs:
     resume_url: str = ""  # where the platform uploads results to
 
 
-def read_inputs(cfg: Any, env: Env) -> Inputs:
+def read_inputs(cfg: Options, env: Env) -> Inputs:
     """The inputs of a job; ConfigError for JSON that can't be read."""
     is_mounted = env.get("DATA_DOWNLOAD_METHOD", "").upper() == "MOUNT"
     data = read_list("multi_data_url", cfg.multi_data_url, "dataset") or as_sources(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from mindlift.errors import ConfigError
 from mindlift.runs.folder import RunData
 from mindlift.training.schedules import from_config, lr_at, planned_steps
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.options_types import Options
 
 POINTS = 1200
 
@@ -19,12 +23,12 @@ def learning_rate(run: RunData) -> tuple[list[int], list[float]]:
     if not per_epoch or per_epoch < 1:
         return [], []
     try:
-        options = SimpleNamespace(
-            **{
-                name: tuple(value) if isinstance(value, list) else value
-                for name, value in run.options.items()
-            }
-        )
+        values = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in run.options.items()
+        }
+        options = cast(
+            "Options", SimpleNamespace(**values)
+        )  # if they are not, it raises what is caught below
         images = run.metrics.facts.get("images") or per_epoch * options.per_batch_size * run.ranks
         schedule = from_config(options, run.ranks, images)
         total = planned_steps(per_epoch, schedule)

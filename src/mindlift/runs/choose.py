@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mindlift.errors import CheckpointError
 from mindlift.files import make_folder, write_atomic
@@ -44,6 +44,21 @@ class Run:
     lock: Any = None
 
 
+class Settings(Protocol):
+    """What of a configuration decides the folder; model_utils' Config has it, which is above this package."""
+
+    @property
+    def log_path(self) -> str: ...
+
+    @property
+    def is_save_on_master(self) -> bool: ...
+
+    @property
+    def resume(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]: ...
+
+
 def fingerprint(options: Mapping[str, Any], size: int) -> str:
     """What must be equal for a run to be a continuation of another one: options and rank count."""
     fixed = {key: value for key, value in options.items() if key not in FREE}
@@ -53,7 +68,7 @@ def fingerprint(options: Mapping[str, Any], size: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def open_run(cfg: Any, base: Path, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
+def open_run(cfg: Settings, base: Path, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
     """Choose and create the run's folder below `base`, the same on all ranks: rank 0 decides, `agree` spreads it."""
     template = RunPaths(
         base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master

@@ -20,17 +20,17 @@ What predict.py does with a task is in src/mindlift/inference/predict.py.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Any
 
 from mindlift import models
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config.config import Config
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.segmentation import task as segment
 
 TASKS = {"classification": classify, "segmentation": segment}
 
 
-def of(cfg: Any) -> ModuleType:
+def of(cfg: Config) -> ModuleType:
     """The task of cfg.net; ConfigError for a data set or an option that it has no use for."""
     try:
         name = models.task_of(cfg.net)

@@ -10,6 +10,7 @@ import mindspore.nn as nn
 
 from mindlift import models
 from mindlift.errors import CheckpointError, ConfigError
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
 from mindlift.models import layers, precision
 from mindlift.models.weights import layouts
@@ -17,7 +18,7 @@ from mindlift.models.weights.fit import shortened
 from mindlift.runs import checkpoint
 
 
-def network(cfg: Any, device: Device, folded: bool = False) -> nn.Cell:
+def network(cfg: Config, device: Device, folded: bool = False) -> nn.Cell:
     """The seeded network of cfg.net in the form and precision for `device`, before any weights are loaded.
 
     A `folded` one has no batch norms behind its convolutions; layers.refill gives it its weights.
@@ -34,12 +35,12 @@ def network(cfg: Any, device: Device, folded: bool = False) -> nn.Cell:
     return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level)
 
 
-def inference_network(cfg: Any, net: nn.Cell, device: Device) -> nn.Cell:
+def inference_network(cfg: Config, net: nn.Cell, device: Device) -> nn.Cell:
     """What to evaluate `net` with: its folded form, or itself if nothing in it folds. See layers.refill."""
     return network(cfg, device, folded=True) if any(layers.foldable(net)) else net
 
 
-def check_image_size(cfg: Any) -> None:
+def check_image_size(cfg: Config) -> None:
     least = models.family_of(cfg.net).least_side(cfg.net)
     for name in ("image_size", "eval_image_size"):
         size = getattr(cfg, name)
@@ -50,7 +51,7 @@ def check_image_size(cfg: Any) -> None:
             )
 
 
-def check_options(cfg: Any) -> None:
+def check_options(cfg: Config) -> None:
     """ConfigError for an option that somebody set and that this network does not have."""
     for name in models.options_of_others(cfg.net):
         if getattr(cfg, name) != cfg.default(name):
@@ -63,12 +64,12 @@ def family_name(net: str) -> str:
     return models.family_of(net).__name__.split(".")[-2]
 
 
-def network_options(cfg: Any) -> dict[str, object]:
+def network_options(cfg: Config) -> dict[str, object]:
     """The options that decide what this network computes with the same weights."""
     return layouts.network_options(models.weight_maps()[family_name(cfg.net)].NETWORK, cfg.to_dict())
 
 
-def load_pretrained(cfg: Any, net: nn.Cell, path: Path, to_train: bool = False) -> str:
+def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = False) -> str:
     """Fill `net` from a file of this project or of a source that the family's weights.py knows.
 
     Returns a line that says which weights were taken, where there was or should have been a choice, or ''. Weights of

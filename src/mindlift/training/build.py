@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from mindspore import nn
 
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
 from mindlift.training.optimizers import rmsprop, sgd_momentum
 from mindlift.training.step import StepOptions
@@ -15,7 +14,7 @@ FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
 
 
-def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
+def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
     """`rates` (steps,) holds the learning rate of every step."""
     weights = net.trainable_params()
     if cfg.optimizer == "rmsprop":
@@ -31,7 +30,7 @@ def optimizer(cfg: Any, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.O
     return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
 
 
-def step_options(cfg: Any, size: int, saturates: bool = False) -> StepOptions:
+def step_options(cfg: Config, size: int, saturates: bool = False) -> StepOptions:
     default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
     scale = default if cfg.loss_scale is None else cfg.loss_scale
     return StepOptions(

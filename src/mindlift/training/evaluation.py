@@ -11,6 +11,8 @@ import mindspore as ms
 import mindspore.nn as nn
 
 from mindlift.model_utils import collectives, devices
+from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.ranks import Ranks
 from mindlift.models import layers
 from mindlift.runs.log import RunLog
 from mindlift.tasks import network as build
@@ -24,7 +26,7 @@ class Monitor:
     """
 
     def __init__(
-        self, cfg: Any, ranks: Any, task: ModuleType, options: Any, data_path: Path, network: nn.Cell,
+        self, cfg: Config, ranks: Ranks, task: ModuleType, options: Any, data_path: Path, network: nn.Cell,
         average: Average | None, log: RunLog,
     ):  # fmt: skip
         self.cfg, self.ranks, self.task, self.options, self.log = cfg, ranks, task, options, log

@@ -20,7 +20,9 @@ from mindlift.data.batches import train_steps_per_epoch
 from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import write_atomic
 from mindlift.model_utils import collectives, devices
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
+from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.runs import checkpoint
 from mindlift.runs.choose import FREE, Run
@@ -106,7 +108,7 @@ class Trainer:
     """One training: `steps` of `total` are done; `save` and `log` happen at fixed steps."""
 
     def __init__(
-        self, cfg: Any, ranks: Any, run: Run, data_path: Path, weights: list[Path], workers: int,
+        self, cfg: Config, ranks: Ranks, run: Run, data_path: Path, weights: list[Path], workers: int,
         on_saved: Callable, log: RunLog, hooks: Hooks,
     ):  # fmt: skip
         self.cfg, self.ranks, self.run, self.log, self.on_saved, self.hooks = (
@@ -136,7 +138,7 @@ class Trainer:
         self.rates, self.fresh = lr_table(self.per_epoch, schedule), phase_starts(self.per_epoch, schedule)
         self.total = min(len(self.rates), cfg.max_steps or len(self.rates))
         self.interval = self.per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
-        if (cfg.phase or 1) > 1 and not weights and run.resume_from is None:
+        if cfg.phase is not None and cfg.phase > 1 and not weights and run.resume_from is None:
             raise ConfigError(
                 f"--phase {cfg.phase} goes on with the weights of phase {cfg.phase - 1}: pass --pretrained"
             )
@@ -335,7 +337,7 @@ class Trainer:
             self.on_saved(self.last_saved)
 
 
-def sinks(cfg: Any, device: Device) -> bool:
+def sinks(cfg: Config, device: Device) -> bool:
     """Whether steps are fed from the device's queue; raises ConfigError where there is none."""
     wanted = device.has_queue if cfg.dataset_sink_mode is None else cfg.dataset_sink_mode
     devices.check_sink(wanted, device)
@@ -350,7 +352,7 @@ def unique(parameters: list[ms.Parameter]) -> list[ms.Parameter]:
     return list({parameter.name: parameter for parameter in parameters}.values())
 
 
-def versions(ranks: Any) -> str:
+def versions(ranks: Ranks) -> str:
     """Software, revision and machine of this run as JSON text."""
     import numpy
 
@@ -363,8 +365,8 @@ def versions(ranks: Any) -> str:
 
 
 def run(
-    cfg: Any,
-    ranks: Any,
+    cfg: Config,
+    ranks: Ranks,
     opened: Run,
     data_path: Path,
     weights: list[Path],

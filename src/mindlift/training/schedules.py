@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mindlift.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.options_types import Options
 
 CODE_START = 1e-5  # where the warm-up of the report's program starts; its text says 0
 STEPS_AT = (0.3, 0.6, 0.8)
@@ -64,7 +67,7 @@ class ScheduleOptions:
         return min(self.max_epoch, planned) if self.kind == "phases" else self.max_epoch
 
 
-def from_config(cfg: Any, size: int, images: int) -> ScheduleOptions:
+def from_config(cfg: Options, size: int, images: int) -> ScheduleOptions:
     """The schedule of `size` ranks for so many training images; see lr_base_batch for the scale of the rates."""
     batch = cfg.per_batch_size * cfg.accumulation_steps * size
     scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
@@ -76,7 +79,7 @@ def from_config(cfg: Any, size: int, images: int) -> ScheduleOptions:
     )  # fmt: skip
 
 
-def phases_of(cfg: Any, scale: float) -> tuple[Phase, ...]:
+def phases_of(cfg: Options, scale: float) -> tuple[Phase, ...]:
     """The phases to train, one after another; ConfigError if their lists differ in length."""
     if cfg.lr_scheduler != "phases":
         return ()

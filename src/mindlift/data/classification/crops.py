@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config.config import Config
 
 SQUARES, CROPS, MIRRORS = 3, 6, 2
 
 
-def check(cfg: Any) -> None:
+def check(cfg: Config) -> None:
     """ConfigError for crops that can't be taken."""
     height, width = cfg.image_size
     if height != width:

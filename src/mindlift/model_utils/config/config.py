@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
@@ -38,11 +38,16 @@ from mindlift.model_utils.config.recipes import check_pair, choose_recipe, datas
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
 from mindlift.runs import provenance
 
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.options_types import Options
+else:
+    Options = object
+
 DEFAULTS = "default_config.yaml"
 PLATFORM, REPLACED = "platform", "replaced"
 
 
-class Config:
+class Config(Options):
     """Every option as an attribute; frozen, picklable, equal when the values are equal.
 
     `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`; `inputs` the words without a
@@ -61,11 +66,13 @@ class Config:
     ) -> None:  # fmt: skip
         self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra, inputs=inputs)
 
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or name not in self._values:
-            near = "" if name.startswith("_") else nearest(name, self._values)
-            raise AttributeError(f"no option '{name}'{near}")
-        return self._values[name]
+    if not TYPE_CHECKING:  # mypy has the names and types of Options, and refuses others
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_") or name not in self._values:
+                near = "" if name.startswith("_") else nearest(name, self._values)
+                raise AttributeError(f"no option '{name}'{near}")
+            return self._values[name]
 
     def __setattr__(self, name: str, value: object) -> None:
         raise FrozenInstanceError(f"the configuration is frozen; use cfg.replace({name}=...)")

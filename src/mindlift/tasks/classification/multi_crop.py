@@ -13,7 +13,6 @@ from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -23,7 +22,8 @@ import numpy as np
 from mindlift.data.classification import crops, split
 from mindlift.files import append_line, make_folder, read_lines
 from mindlift.interrupts import Deferred
-from mindlift.model_utils.collectives import all_sum
+from mindlift.model_utils.collectives import Peers, all_sum
+from mindlift.model_utils.config.config import Config
 from mindlift.runs.log import RunLog
 from mindlift.runs.manifest import file_sha256
 from mindlift.tasks.pixels import FromPixels
@@ -55,7 +55,7 @@ class CropProbabilities(FromPixels):
 class Journal:
     """What is known of each image so far: one file of JSON lines per rank in a folder of this evaluation."""
 
-    def __init__(self, folder: Path, ranks: Any, count: int):
+    def __init__(self, folder: Path, ranks: Peers, count: int):
         self.folder, self.size, self.count = folder, ranks.size, count
         self.file = folder / f"rank_{ranks.rank}.jsonl"
 
@@ -76,7 +76,7 @@ class Journal:
         })  # fmt: skip
 
 
-def journal_folder(cfg: Any, checkpoint: Path, samples: split.Samples) -> Path:
+def journal_folder(cfg: Config, checkpoint: Path, samples: split.Samples) -> Path:
     """The same for the same weights, images and options, and another one otherwise."""
     assert samples.files is not None
     facts = {name: getattr(cfg, name) for name in LAID_OUT}
@@ -90,9 +90,9 @@ def evaluate(
     cell: CropProbabilities,
     samples: split.Samples,
     options: split.DataOptions,
-    ranks: Any,
+    ranks: Peers,
     log: RunLog,
-    cfg: Any,
+    cfg: Config,
     path: Path,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(places (N,), evaluated (N,) bool) of all images, the same on every rank."""
@@ -123,7 +123,7 @@ def evaluate(
 
 
 def averages(
-    cell: nn.Cell, images: np.ndarray, samples: split.Samples, cfg: Any, workers: int
+    cell: nn.Cell, images: np.ndarray, samples: split.Samples, cfg: Config, workers: int
 ) -> Iterator[tuple[int, np.ndarray]]:
     """(image, mean probabilities (K,) float64) one after another; forward passes are full across images."""
     views, size = crops.views_of(cfg.crop_scales), cfg.image_size[0]

@@ -12,6 +12,7 @@ import numpy as np
 
 from mindlift.data.classification.named_images import Pictures, batches
 from mindlift.interrupts import Deferred
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import task as classify
@@ -22,28 +23,28 @@ MEASURE = PROBABILITY
 MOST_AT_ONCE = 32
 
 
-def check(cfg: Any, images: Sequence[Image]) -> None:
+def check(cfg: Config, images: Sequence[Image]) -> None:
     """Nothing is wrong that mindlift.cli.inference_job does not find."""
 
 
-def most_at_once(cfg: Any) -> int:
+def most_at_once(cfg: Config) -> int:
     """Images per batch unless the user says otherwise: a recipe's batch is meant for training."""
     return MOST_AT_ONCE
 
 
-def opened(cfg: Any, images: Sequence[Image], workers: int) -> Pictures:
+def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     options = replace(
         classify.options(cfg, workers), as_pixels=False
     )  # exported models take normalised images
     return Pictures([image.path for image in images], options)
 
 
-def writers(cfg: Any, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
+def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
     return [ContactSheet(Path(cfg.contact_sheet), len(images), names, log)] if cfg.contact_sheet else []
 
 
 def predictions(
-    cfg: Any, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+    cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
     with Deferred() as interrupts, contextlib.closing(iter(batches(pictures))) as source:

@@ -22,7 +22,8 @@ from mindlift.data.classification.split import open_split as open_split
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
-from mindlift.model_utils.collectives import all_sum
+from mindlift.model_utils.collectives import Peers, all_sum
+from mindlift.model_utils.config.config import Config
 from mindlift.runs import evaluation_files
 from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import multi_crop
@@ -45,7 +46,7 @@ OWN = (
 )  # fmt: skip
 
 
-def options(cfg: Any, workers: int) -> DataOptions:
+def options(cfg: Config, workers: int) -> DataOptions:
     check_crop(cfg)
     own = ("workers", "as_pixels")
     fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name not in own}
@@ -53,7 +54,7 @@ def options(cfg: Any, workers: int) -> DataOptions:
     return DataOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
-def train_options(cfg: Any, data: DataOptions, images: int) -> DataOptions:
+def train_options(cfg: Config, data: DataOptions, images: int) -> DataOptions:
     """For a training with so many images: few of them are not mixed."""
     return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
 
@@ -67,7 +68,7 @@ def of_batches(net: nn.Cell, data: DataOptions) -> nn.Cell:
     return FromPixels(net, *split.statistics(data)) if data.as_pixels else net
 
 
-def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
+def objective(cfg: Config, net: nn.Cell, data: DataOptions) -> nn.Cell:
     """The loss of the arrays of a batch of `data`, a scalar to minimise."""
     if cfg.label_smooth and cfg.label_smoothing:
         raise ConfigError(
@@ -82,12 +83,12 @@ def objective(cfg: Any, net: nn.Cell, data: DataOptions) -> nn.Cell:
     return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
 
 
-def input_size(cfg: Any) -> tuple[int, int]:
+def input_size(cfg: Config) -> tuple[int, int]:
     """(height, width) of an exported model: of an evaluation."""
     return cfg.eval_image_size or cfg.image_size
 
 
-def describe(cfg: Any, batch: int) -> dict[str, Any]:
+def describe(cfg: Config, batch: int) -> dict[str, Any]:
     """What somebody has to know of an exported model's output and of its images, as JSON."""
     data = options(cfg, workers=1)
     mean, std = split.statistics(data)
@@ -97,7 +98,7 @@ def describe(cfg: Any, batch: int) -> dict[str, Any]:
     }
 
 
-def check_crop(cfg: Any) -> None:
+def check_crop(cfg: Config) -> None:
     """ConfigError if there is nothing to crop image_size from."""
     if cfg.augment != "resize_crop":
         return
@@ -119,7 +120,7 @@ def progress(at: Any) -> list[str]:
 class Evaluator:
     """What evaluates `network` again and again on batches of `data`; each of its cells is compiled once."""
 
-    def __init__(self, cfg: Any, network: nn.Cell, data: DataOptions):
+    def __init__(self, cfg: Config, network: nn.Cell, data: DataOptions):
         self.network, self.data = network, data
 
     @functools.cached_property
@@ -133,7 +134,7 @@ class Evaluator:
 
 
 def evaluate(
-    cfg: Any, evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog, path: Path
+    cfg: Config, evaluator: Evaluator, samples: split.Samples, ranks: Peers, log: RunLog, path: Path
 ) -> dict:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the result lines and returns the figures."""
     counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None
@@ -149,7 +150,7 @@ def evaluate(
 
 
 def final_figures(
-    cfg: Any, evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog, step: int
+    cfg: Config, evaluator: Evaluator, samples: split.Samples, ranks: Peers, log: RunLog, step: int
 ) -> dict:
     """What a training's result says of its weights after `step`: one crop of each image."""
     outcome = count(evaluator, samples, ranks, log)
@@ -165,7 +166,7 @@ def final_figures(
 
 
 def details(
-    cfg: Any, samples: split.Samples, outcome: Outcome, step: int
+    cfg: Config, samples: split.Samples, outcome: Outcome, step: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """The content of evaluation.json, and the pictures of the most confident mistakes by file name."""
     there = np.flatnonzero(outcome.is_there)
@@ -214,7 +215,7 @@ class Outcome:
         return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
 
 
-def count(evaluator: Evaluator, samples: split.Samples, ranks: Any, log: RunLog) -> Outcome:
+def count(evaluator: Evaluator, samples: split.Samples, ranks: Peers, log: RunLog) -> Outcome:
     """One crop of each image. Raises RuntimeError if an image was not evaluated once."""
     cell, data = evaluator.places.set_train(False), evaluator.data
     batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
@@ -253,7 +254,7 @@ def gathered(
 
 
 def report(
-    cfg: Any, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float, log: RunLog
+    cfg: Config, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float, log: RunLog
 ) -> dict:
     """The result lines, and the figures of one checkpoint."""
     accuracy = outcome.accuracy()
@@ -272,7 +273,7 @@ def report(
     return found
 
 
-def figures(cfg: Any, path: Path, accuracy: Accuracy, seconds: float) -> dict:
+def figures(cfg: Config, path: Path, accuracy: Accuracy, seconds: float) -> dict:
     return {
         "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "crops": cfg.crops,
         "top1_correct": accuracy.top1_correct, "top5_correct": accuracy.top5_correct, "total": accuracy.total,

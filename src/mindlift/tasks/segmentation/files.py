@@ -6,11 +6,11 @@ import contextlib
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import numpy as np
 
 from mindlift.files import make_folder, write_atomic
+from mindlift.model_utils.config.config import Config
 from mindlift.runs.log import RunLog
 from mindlift.tasks.segmentation.objective import Overlap, confusion
 from mindlift.tasks.segmentation.sheet import MOST, SegmentationSheet
@@ -25,7 +25,7 @@ class Kept:
     Pictures are of the first images of rank 0; a sheet has MOST of them at the most.
     """
 
-    def __init__(self, cfg: Any, checkpoint: Path, names: list[str], is_main: bool, log: RunLog):
+    def __init__(self, cfg: Config, checkpoint: Path, names: list[str], is_main: bool, log: RunLog):
         self.cfg, self.names, self.log = cfg, names, log
         self.wanted = is_main and bool(cfg.eval_path or cfg.overlays)
         self.count = cfg.overlays if is_main else 0
@@ -73,7 +73,7 @@ class Kept:
 class InRun:
     """evaluation.json of a run, with a sheet of its first images; rank 0's. Use it as a `with` block."""
 
-    def __init__(self, cfg: Any, names: list[str], images: int, is_main: bool, log: RunLog):
+    def __init__(self, cfg: Config, names: list[str], images: int, is_main: bool, log: RunLog):
         self.names, self.paths = names, log.paths if is_main else None
         self.sheet: SegmentationSheet | None = None
         if self.paths is not None:

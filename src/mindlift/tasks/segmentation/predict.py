@@ -13,6 +13,7 @@ import numpy as np
 from mindlift.data.segmentation.named_images import Pictures
 from mindlift.data.segmentation.pairs import side_of
 from mindlift.interrupts import Deferred
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks.prediction_files import Class, Prediction, Segments
@@ -24,22 +25,22 @@ MEASURE = "share"
 PIXELS_AT_ONCE = 4 * 513 * 513
 
 
-def check(cfg: Any, images: Sequence[Image]) -> None:
+def check(cfg: Config, images: Sequence[Image]) -> None:
     """ConfigError for outputs that would replace images, or that a model can't give."""
     if cfg.output_dir:
         mask_files(Path(cfg.output_dir), images)
 
 
-def most_at_once(cfg: Any) -> int:
+def most_at_once(cfg: Config) -> int:
     """Images per batch: of small ones more, because each batch has a time of its own; of large ones as memory allows."""
     return max(1, PIXELS_AT_ONCE // side_of(max(cfg.scales), max(cfg.image_size)) ** 2)
 
 
-def opened(cfg: Any, images: Sequence[Image], workers: int) -> Pictures:
+def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], min(workers, cfg.num_parallel_workers))
 
 
-def writers(cfg: Any, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
+def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
     found: list[Any] = [MaskFolder(Path(cfg.output_dir), log)] if cfg.output_dir else []
     if cfg.contact_sheet:
         found.append(Sheet(Path(cfg.contact_sheet), names, log))
@@ -47,7 +48,7 @@ def writers(cfg: Any, images: Sequence[Image], names: list[str], log: RunLog) ->
 
 
 def predictions(
-    cfg: Any, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+    cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
     masks: Sequence[Path | None] = [None] * len(images)

@@ -27,8 +27,9 @@ from mindlift.data.segmentation.pairs import train_batches as train_batches
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
-from mindlift.model_utils.collectives import all_sum
+from mindlift.model_utils.collectives import Peers, all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.config import Config
 from mindlift.runs.log import RunLog
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
@@ -49,14 +50,14 @@ OWN = (
 )
 
 
-def options(cfg: Any, workers: int) -> Options:
+def options(cfg: Config, workers: int) -> Options:
     own = ("workers", "as_pixels")
     fields = {name: getattr(cfg, name) for name in Options.__dataclass_fields__ if name not in own}
     workers = min(cfg.num_parallel_workers, workers)
     return Options(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
-def train_options(cfg: Any, data: Options, images: int) -> Options:
+def train_options(cfg: Config, data: Options, images: int) -> Options:
     return data
 
 
@@ -65,7 +66,7 @@ def eval_options(data: Options) -> Options:
     return replace(data, data_lst="")
 
 
-def objective(cfg: Any, net: nn.Cell, data: Options) -> nn.Cell:
+def objective(cfg: Config, net: nn.Cell, data: Options) -> nn.Cell:
     """The loss of the images and labels of a batch, a scalar to minimise."""
     if data.as_pixels:
         net = FromMaskedPixels(net, *STATISTICS["imagenet"])
@@ -81,7 +82,7 @@ def progress(at: Any) -> list[str]:
     return lines
 
 
-def input_size(cfg: Any) -> tuple[int, int]:
+def input_size(cfg: Config) -> tuple[int, int]:
     """(height, width) of an exported model: of the square that an evaluation fills up; ConfigError for no square."""
     height, width = cfg.image_size
     if height != width and cfg.origin("image_size") == COMMAND_LINE:
@@ -92,7 +93,7 @@ def input_size(cfg: Any) -> tuple[int, int]:
     return max(height, width), max(height, width)
 
 
-def describe(cfg: Any, batch: int) -> dict[str, Any]:
+def describe(cfg: Config, batch: int) -> dict[str, Any]:
     """What somebody has to know of an exported model's output and of its images, as JSON."""
     side = cfg.image_size[0]
     mean, std = STATISTICS["imagenet"]
@@ -113,7 +114,7 @@ def describe(cfg: Any, batch: int) -> dict[str, Any]:
 class Evaluator:
     """What evaluates `network` again and again; it is compiled once for each size of image, with and without `flip`."""
 
-    def __init__(self, cfg: Any, network: nn.Cell, data: Options):
+    def __init__(self, cfg: Config, network: nn.Cell, data: Options):
         self.network, self.data = network, data
 
     @functools.cache  # noqa: B019 - an evaluator lives as long as the process
@@ -191,7 +192,7 @@ def predictions(
 def count(
     evaluator: Evaluator,
     samples: Samples,
-    ranks: Any,
+    ranks: Peers,
     log: RunLog,
     scales: Sequence[float],
     flip: bool,
@@ -223,7 +224,9 @@ def count(
     return Overlap(sums[:-2].reshape(matrix.shape)), total
 
 
-def evaluate(cfg: Any, evaluator: Evaluator, samples: Samples, ranks: Any, log: RunLog, path: Path) -> dict:
+def evaluate(
+    cfg: Config, evaluator: Evaluator, samples: Samples, ranks: Peers, log: RunLog, path: Path
+) -> dict:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
     started, names = time.time(), voc.class_names(cfg.dataset, cfg.num_classes)
     with Kept(cfg, path, names, ranks.is_main, log) as kept:
@@ -242,7 +245,7 @@ def evaluate(cfg: Any, evaluator: Evaluator, samples: Samples, ranks: Any, log: 
 
 
 def final_figures(
-    cfg: Any, evaluator: Evaluator, samples: Samples, ranks: Any, log: RunLog, step: int
+    cfg: Config, evaluator: Evaluator, samples: Samples, ranks: Peers, log: RunLog, step: int
 ) -> dict:
     """What a training's result says of its weights after `step`: one scale, not mirrored."""
     names = voc.class_names(cfg.dataset, cfg.num_classes)

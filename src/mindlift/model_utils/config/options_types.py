@@ -1,0 +1,184 @@
+"""The types of the options, for mypy: written by `python -m mindlift.model_utils.config.generate`.
+
+Made from default_config.yaml; a test compares. Nothing imports this at run time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Options:
+    """What `Config` answers for the name of an option; None where null is the default."""
+
+    # data
+    dataset: str
+    data_dir: str
+    data_format: str
+    data_lst: str
+    data_file: str
+    eval_data_dir: str
+    num_classes: int
+    allow_unused_classes: bool
+    image_size: tuple[int, int]
+    height: int | None
+    width: int | None
+    eval_image_size: tuple[int, int] | None
+    interpolation: str
+    per_batch_size: int
+    num_parallel_workers: int
+    augment: str
+    train_resize: tuple[int, int] | None
+    rand_augment_num_layers: int
+    rand_augment_magnitude: float
+    hflip: float
+    color_jitter: float
+    eval_resize: int
+    crop_pct: float | None
+    normalize: str
+    min_scale: float
+    max_scale: float
+    ignore_label: int
+    mixup_alpha: float
+    mixup_shares: str
+    mixup_least_images: int
+    enable_cache: bool
+    skip_corrupt: bool
+    drop_remainder: bool
+    seed: int
+
+    # evaluation
+    blacklist: str
+    crops: int
+    crop_scales: tuple[int, ...]
+    crop_batch: int
+    scales: tuple[float, ...]
+    flip: bool
+    overlays: int
+    eval_path: str
+
+    # model
+    net: str
+    pretrained: str
+    filter_head: bool
+    weights_channels: str
+    transition_pool: str
+    stem_pool: str
+    stem_norm: bool
+    conv_pad: str
+    zero_gamma: bool
+    weight_init: str
+    bn_eps: float | None
+    bn_momentum: float | None
+    dropout: float | None
+    aspp_rates: str | None
+    freeze_bn: bool
+    std_eps: float | None
+    recompute: bool
+    freeze_layer: str
+    backbone: str
+
+    # optimiser
+    optimizer: str
+    momentum: float
+    rmsprop_decay: float
+    epsilon: float
+    weight_decay: float
+    label_smooth: bool
+    label_smooth_factor: float
+    label_smoothing: float
+    enable_clip_norm: bool
+    gradient_norm: float
+    enable_ema: bool
+    ema_decay: float
+    ema_warmup: bool
+    loss_scale: float | None
+    is_dynamic_loss_scale: bool
+    loss_scale_window: int
+    divergence_factor: float
+    amp_level: str
+    accumulation_steps: int
+
+    # schedule
+    max_epoch: int
+    max_steps: int | None
+    lr_scheduler: str
+    lr: float
+    lr_base_batch: int | None
+    lr_init: float
+    lr_decay: float
+    lr_num_epochs_per_decay: float
+    lr_decay_step: int
+    lr_decay_rate: float
+    lr_epochs: tuple[int, ...]
+    lr_gamma: float
+    lr_power: float
+    eta_min: float
+    T_max: int | None
+    warmup_epochs: float
+    phase_epochs: tuple[int, ...]
+    phase_lr: tuple[float, ...]
+    phase_warmup: tuple[int, ...]
+    phase_decay: tuple[float, ...]
+    phase_decay_epochs: tuple[int, ...]
+    phase_reading: str
+    phase: int | None
+
+    # checkpoint
+    ckpt_path: str
+    ckpt_interval: int
+    save_checkpoint_epochs: int | None
+    save_checkpoint: bool
+    keep_checkpoint_max: int
+    run_eval: bool
+    eval_interval: int
+    eval_start_epoch: int
+    is_save_on_master: bool
+    resume: str
+
+    # platform
+    config_path: str
+    device_target: str
+    is_distributed: bool
+    rank: int | None
+    group_size: int | None
+    device_id: int | None
+    all_reduce_fusion: tuple[int, ...] | None
+    parameter_server: bool
+    dataset_sink_mode: bool | None
+    enable_modelarts: bool
+    data_url: str
+    train_url: str
+    multi_data_url: str
+    pretrain_url: str
+    ckpt_url: str
+    checkpoint_url: str
+    result_url: str
+    model_url: str
+    resume_url: str
+    cache_path: str
+    stage_mode: str
+    stage_timeout: float
+    publish_timeout: float
+    grampus_code_file_name: str
+    log_path: str
+    log_interval: int
+    tensorboard: bool
+    progress: bool | None
+    compile_cache: bool | None
+    threads: int | None
+    debug: bool
+
+    # inference
+    batch_size_export: int | None
+    file_name: str
+    file_format: str
+    model_file: str
+    input_format: str
+    top_k: int
+    class_names: str
+    output_json: str
+    output_csv: str
+    output_dir: str
+    contact_sheet: str
