@@ -165,7 +165,11 @@ def shell_commands(page: Path) -> list[str]:
         for line in block.commands
     ]
     text = re.sub(pages.FENCE, "", page.read_text(encoding="utf-8"))
-    inline = [found for found in re.findall(r"`([^`]+)`", text) if found.startswith(("python ", "bash ", "mindlift "))]
+    inline = [
+        found
+        for found in re.findall(r"`([^`]+)`", text)
+        if found.startswith(("python ", "bash ", "mindlift "))
+    ]
     rows = re.findall(r"^\| `(--[^`]+)`", text, re.MULTILINE) if page.name == "recipes.md" else []
     found = [*fenced, *inline, *(f"python train.py {row}" for row in rows)]
     return [command.replace(" ...", "") for command in found if parts(command)[0]]

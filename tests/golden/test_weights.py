@@ -11,8 +11,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from mindlift.checkout import ROOT
+from mindlift.cli import convert as convert_command
 from mindlift.errors import ConfigError
-from mindlift.inference import convert
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
@@ -94,7 +94,7 @@ def test_old_names_and_a_converted_file_compute_the_same(tmp_path, monkeypatch, 
     assert "features.denseblock1.denselayer1.norm.1.weight" in weights
     file = write(tmp_path, "torchvision", weights)
     monkeypatch.chdir(tmp_path)
-    assert convert.main([str(file)]) == 0
+    assert convert_command.main([str(file)]) == 0
     assert "densenet121, 606 tensors with 7,047,754 numbers" in capsys.readouterr().out
     assert distance(configuration("densenet121", 64), tmp_path / "weights.mindlift.ckpt", case) < TOLERANCE
 

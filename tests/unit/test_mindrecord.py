@@ -319,7 +319,7 @@ def test_a_full_disk_is_one_line(tree, tmp_path):
 
 
 def test_help_needs_no_mindspore():
-    code = "import sys; from mindlift.data import to_mindrecord as t; t.parser().format_help(); print(sorted(sys.modules))"
+    code = "import sys; from mindlift.cli import to_mindrecord as t; t.parser().format_help(); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "mindspore" not in done.stdout
     assert "numpy" not in done.stdout

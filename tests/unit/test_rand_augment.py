@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
+from mindlift.cli import rand_augment_sheet as sheet_command
 from mindlift.data.classification import pipeline, rand_augment, rand_augment_sheet, split
 from mindlift.data.classification.rand_augment import NAMES, OPERATIONS, applied
 from tests.conftest import ROOT
@@ -195,7 +196,7 @@ def test_the_picture_in_the_documentation_shows_every_operation(tmp_path):
             wanted = applied(photograph, name, magnitude, Fixed(0.9))
             if name != "Cutout":  # whose place is drawn
                 np.testing.assert_array_equal(np.asarray(cell), np.asarray(wanted))
-    assert rand_augment_sheet.main([str(tmp_path / "sheet.png")]) == 0
+    assert sheet_command.main([str(tmp_path / "sheet.png")]) == 0
     files = (ROOT / "docs/images/rand_augment.png", tmp_path / "sheet.png")
     shown, made = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)
     assert np.abs(shown - made).mean() < 5

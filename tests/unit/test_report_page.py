@@ -237,8 +237,8 @@ def test_of_many_ranks_the_fastest_and_the_slowest_are_drawn(tmp_path):
 
 def test_help_starts_without_numpy():
     code = (
-        "import sys, runpy; sys.argv = ['report', '--help']\n"
-        "try: runpy.run_module('mindlift.report', run_name='__main__')\n"
+        "import sys; from mindlift.cli.main import main\n"
+        "try: main(['report', '--help'])\n"
         "except SystemExit as end: assert not end.code, end.code\n"
         "assert 'mindspore' not in sys.modules and 'numpy' not in sys.modules"
     )

@@ -12,6 +12,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
+from mindlift.cli import data_voc
 from mindlift.data import layout
 from mindlift.data.segmentation import labels as voc_labels
 from mindlift.data.segmentation import lists as seg_lists
@@ -92,7 +93,7 @@ def both(voc_root):
 
 
 def make_lists(root: Path, *more: str) -> int:
-    return voc_lists.main(["--data_root", str(root), "--progress", "false", *more])
+    return data_voc.get_dataset_lst(["--data_root", str(root), "--progress", "false", *more])
 
 
 def stems(path: Path) -> list[str]:
@@ -165,7 +166,7 @@ def test_incomplete_sets_are_one_line_and_no_list(both, capsys, harm, message):
 
 
 def make_labels(root: Path, *more: str) -> int:
-    return voc_labels.main(["--data_root", str(root), "--progress", "false", *more])
+    return data_voc.voc_labels(["--data_root", str(root), "--progress", "false", *more])
 
 
 def test_labels_that_are_whole_are_kept(both, capsys):

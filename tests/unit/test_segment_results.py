@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import postprocess
-from mindlift.cli import infer_mindir
+from mindlift.cli import infer_mindir, postprocess
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.pairs import Files, Samples
 from mindlift.errors import CheckpointError, DataError

@@ -211,8 +211,8 @@ CORRUPT = {
 }
 WRONG = {
     "size": r"/5\.png has 85 x 86 pixels .* image .*/5\.jpg has 85 x 85",
-    "value": r"/5\.png: value 11 is neither a class \(0 - 10\) nor --ignore_label 255; .*python -m src\.data\.voc_labels",
-    "colours": r"/5\.png is PNG of mode RGB, .*python -m src\.data\.voc_labels",
+    "value": r"/5\.png: value 11 is neither a class \(0 - 10\) nor --ignore_label 255; .*mindlift data voc_labels",
+    "colours": r"/5\.png is PNG of mode RGB, .*mindlift data voc_labels",
     "four bits": r"/5\.png is a grey PNG of 4 bits",
     "lossy": r"/5\.png is JPEG of mode L",
 }

@@ -10,6 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from mindlift import models
+from mindlift.cli import convert as convert_command
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.inference import convert
 from mindlift.model_utils import devices
@@ -311,7 +312,7 @@ def test_colours_are_turned_round_once_and_only_where_they_have_to_be(tmp_path):
     ]
     for way, expected in (("auto", first[:, ::-1]), ("rgb", first)):
         words = ["--net", "deeplab_v3_r50_s8", "--out", str(ours), "--weights_channels", way]
-        assert convert.main([str(file), *words]) == 0
+        assert convert_command.main([str(file), *words]) == 0
         np.testing.assert_array_equal(seen(ours), expected)
     np.testing.assert_array_equal(
         seen(ours, channels="bgr"), first[:, ::-1], "of any source, if the user says so"
@@ -488,7 +489,7 @@ def test_weights_are_converted_from_and_to_a_bucket(url, tmp_path, monkeypatch, 
     monkeypatch.setenv("MINDLIFT_CACHE", str(tmp_path / "cache"))
     save_file(seeded.weights(LAYOUTS["mindcv resnet50"]), tmp_path / "r.safetensors")
     file.copy(str(tmp_path / "r.safetensors"), f"{url}/weights/r.safetensors")
-    assert convert.main([f"{url}/weights", "--out", f"{url}/ours/r50.ckpt"]) == 0
+    assert convert_command.main([f"{url}/weights", "--out", f"{url}/ours/r50.ckpt"]) == 0
     shown = capsys.readouterr().out
     assert (
         f"use: --net resnet50 --num_classes 10 --pretrained {url}/ours/r50.ckpt --stem_pool same\n" in shown

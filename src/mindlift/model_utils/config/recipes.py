@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import yaml
 
-from mindlift.checkout import PACKAGE
+from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import Value, nearest, one_line, pairs, plain, show
 from mindlift.model_utils.config.schema import Given, Schema
@@ -16,7 +16,7 @@ from mindlift.model_utils.config.schema import Given, Schema
 
 def recipe_files(root: Path) -> list[Path]:
     """Those of the checkout `root`, or of the installed package."""
-    package = root / "src/mindlift" if (root / "src/mindlift").is_dir() else PACKAGE
+    package = PACKAGE if root == ROOT else root / "src/mindlift"
     return sorted(package.glob("models/*/recipes/*_*.yaml"))
 
 
