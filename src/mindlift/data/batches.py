@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from mindlift.errors import DataError
 if TYPE_CHECKING:
     import mindspore.dataset as ds
 
+T = TypeVar("T")
 STATISTICS = {
     "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
     "half": ([127.5] * 3, [127.5] * 3),
@@ -43,7 +44,7 @@ class Failures:
         self.failure: DataError | None = None
         self._lock = threading.Lock()
 
-    def remembered(self, read: Callable[[int], Any], index: int) -> Any:
+    def remembered(self, read: Callable[[int], T], index: int) -> T:
         """What `read` gives; remembers the first DataError."""
         try:
             return read(index)
@@ -51,7 +52,9 @@ class Failures:
             self.failure = self.failure or err
             raise
 
-    def attempted(self, read: Callable[[int], Any], index: int, fatal: type[DataError] | tuple = ()) -> Any:
+    def attempted(
+        self, read: Callable[[int], T], index: int, fatal: type[DataError] | tuple[()] = ()
+    ) -> T | None:
         """What `read` gives, or None, counted in `skipped`, if it raises DataError that is not `fatal`."""
         try:
             return read(index)
@@ -62,7 +65,7 @@ class Failures:
                 self.skipped += 1
             return None
 
-    def next_good(self, decode: Callable[[int], Any], index: int, count: int) -> tuple[int, Any]:
+    def next_good(self, decode: Callable[[int], T | None], index: int, count: int) -> tuple[int, T]:
         """The first of index, index + 1 ... (of `count`, in a circle) for which `decode` is not None, and what it gives."""
         for step in range(count):
             candidate = (index + step) % count
@@ -79,7 +82,7 @@ class Failures:
 class Stream:
     """Random access to what one rank trains on: items `start` .. `stop` - 1 of `order`, numbered from 0."""
 
-    def __init__(self, samples: Any, order: TrainOrder, start: int, stop: int, options: Any):
+    def __init__(self, samples: Failures, order: TrainOrder, start: int, stop: int, options: Options):
         self.samples, self.order, self.start, self.options = samples, order, start, options
         self.count = stop - start
 

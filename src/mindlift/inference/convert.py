@@ -7,9 +7,15 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindlift.checkout import ROOT
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from mindlift.models.weights.fit import Known
+    from mindlift.models.weights.stored import Stored
 
 FORMS = ("ckpt", "safetensors")
 
@@ -69,7 +75,7 @@ def fetch(source: str) -> Path:
     return checkpoint.candidates(Path(source))[0]
 
 
-def net_of(known: Any, wanted: str | None, path: Path) -> str:
+def net_of(known: Known, wanted: str | None, path: Path) -> str:
     """The variant that the tensors show; CheckpointError if it is none, or not the `wanted` one."""
     from mindlift import models
     from mindlift.errors import CheckpointError, ConfigError
@@ -95,7 +101,7 @@ def net_of(known: Any, wanted: str | None, path: Path) -> str:
     return found
 
 
-def rows_of(known: Any) -> int:
+def rows_of(known: Known) -> int:
     """Rows of the head; 1 if there is none, for then the head is filtered or found missing."""
     return known.shapes.get("classifier.bias", (1,))[0]
 
@@ -116,7 +122,7 @@ def shapes_of(net: str, num_classes: int, needs: Mapping[str, tuple]) -> dict[st
     return {name: tuple(parameter.shape) for name, parameter in built.parameters_dict().items()}
 
 
-def write(target: str, tensors: Any, network: dict[str, object]) -> None:
+def write(target: str, tensors: Mapping[str, np.ndarray], network: dict[str, object]) -> None:
     from mindlift.models.weights.write import write_weights
     from mindlift.storage.copying import copy as transfer
     from mindlift.storage.url import is_remote
@@ -166,7 +172,7 @@ def show(args: argparse.Namespace) -> None:
     print(head, *rows(stored, known, args.ema == "true"), sep="\n", flush=True)
 
 
-def rows(stored: Any, known: Any, average: bool) -> Iterator[str]:
+def rows(stored: Stored, known: Known | None, average: bool) -> Iterator[str]:
     """Name, shape, type and what it becomes, in columns."""
     from mindlift.models.weights import fit
 

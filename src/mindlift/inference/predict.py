@@ -1,22 +1,15 @@
 """Classifies or segments images that the user names, with a checkpoint or an exported model.
 
-What is a task's own is in a module that has
-- `MEASURE`: what the share of a class is called in tables and files;
-- `check(cfg, images)`: raises ConfigError for what the task can't do;
-- `most_at_once(cfg)`: images per batch unless the user says otherwise, because a recipe's batch is meant for training;
-- `opened(cfg, images, workers)`: the images to read, with `failed` (number -> reason) and `turned` (with EXIF rotation);
-- `writers(cfg, images, names, log)`: where predictions go besides terminal, JSON and CSV;
-- `predictions(cfg, network, images, names, opened)`: one of each image, in order.
+What is a task's own is in a module that is a `Kind`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import mindspore.nn as nn
 
@@ -31,12 +24,50 @@ from mindlift.runs.log import RunLog
 from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 from mindlift.tasks.classification import predict as predict_classes
-from mindlift.tasks.classification import task as classify
-from mindlift.tasks.prediction_files import CsvFile, JsonFile, Printed
+from mindlift.tasks.prediction_files import CsvFile, JsonFile, Prediction, Printed, Writer
 from mindlift.tasks.segmentation import predict as predict_pixels
-from mindlift.tasks.segmentation import task as segment
 
-KINDS = {classify: predict_classes, segment: predict_pixels}
+
+class Pictures(Protocol):
+    """The images to read: `failed` are reasons by number, `turned` counts those with an EXIF rotation."""
+
+    failed: dict[int, str]
+
+    @property
+    def turned(self) -> int: ...
+
+
+P = TypeVar("P", bound=Pictures)
+
+
+class Kind(Protocol[P]):
+    """What prediction needs of a task."""
+
+    @property
+    def MEASURE(self) -> str:
+        """What the share of a class is called in tables and files."""
+
+    def check(self, cfg: Config, images: Sequence[Image]) -> None:
+        """Raises ConfigError for what the task can't do."""
+
+    def most_at_once(self, cfg: Config) -> int:
+        """Images per batch unless the user says otherwise, because a recipe's batch is meant for training."""
+
+    def opened(self, cfg: Config, images: Sequence[Image], workers: int) -> P: ...
+
+    def writers(self, cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
+        """Where predictions go besides terminal, JSON and CSV."""
+
+    def predictions(
+        self, cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: P
+    ) -> Generator[Prediction, None, None]:
+        """One of each image, in order."""
+
+
+KINDS: dict[task.AnyTask, Kind[Any]] = {
+    task.CLASSIFICATION: predict_classes,
+    task.SEGMENTATION: predict_pixels,
+}
 
 
 def run(
@@ -93,10 +124,10 @@ def batch_size(cfg: Config, most: int) -> int:
 
 
 def writers_of(
-    cfg: Config, kind: ModuleType, facts: dict, images: Sequence[Image], names: list[str], log: RunLog
-) -> list[Any]:
+    cfg: Config, kind: Kind[Any], facts: dict, images: Sequence[Image], names: list[str], log: RunLog
+) -> list[Writer]:
     width = max(len(image.name) for image in images)
-    writers: list[Any] = [Printed(log, width, measure=kind.MEASURE)]
+    writers: list[Writer] = [Printed(log, width, measure=kind.MEASURE)]
     writers += [JsonFile(Path(cfg.output_json), facts, kind.MEASURE)] if cfg.output_json else []
     writers += [CsvFile(Path(cfg.output_csv), kind.MEASURE)] if cfg.output_csv else []
     return [*writers, *kind.writers(cfg, images, names, log)]

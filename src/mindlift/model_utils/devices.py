@@ -7,8 +7,8 @@ device is called and how it is started is in device_adapter.py.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.errors import ConfigError
 
@@ -49,7 +49,7 @@ class Device:
     includes_310: bool = False  # Ascend 310s have this name, too, which MindSpore has left to Lite
 
 
-def of(target: str, chip: str = "", env: Any = os.environ) -> Device:
+def of(target: str, chip: str = "", env: Mapping[str, str] = os.environ) -> Device:
     """The facts of a device by MindSpore's names of it.
 
     Which chips saturate is MindSpore's own rule (mindspore/amp.py, `_all_finite`). `precision_mode` is the default of

@@ -3,25 +3,56 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+if TYPE_CHECKING:
+    import mindspore.nn as nn
+
+    from mindlift.models.weights.layouts import WeightMap
 
 HERE = Path(__file__).parent
 
 
-def families() -> dict[str, ModuleType]:
+class Family(Protocol):
+    """What a family's network module has, and `TASK` where that is not classification."""
+
+    @property
+    def __name__(self) -> str: ...
+
+    @property
+    def VARIANTS(self) -> Mapping[str, Any]:
+        """By name; what a value means is the family's own business."""
+
+    @property
+    def OPTIONS(self) -> tuple[str, ...]:
+        """The options of default_config.yaml that `build` takes."""
+
+    def build(self, variant: str, num_classes: int, on_cpu: bool, **options: Any) -> nn.Cell: ...
+
+    def least_side(self, variant: str) -> int:
+        """The smallest height and width of an image."""
+
+
+def families() -> dict[str, Family]:
     """Family name -> its network module. Imports all of them, and so mindspore."""
     folders = sorted(path.parent.name for path in HERE.glob("*/network.py"))
-    return {name: importlib.import_module(f"mindlift.models.{name}.network") for name in folders}
+    return {
+        name: cast(Family, importlib.import_module(f"mindlift.models.{name}.network")) for name in folders
+    }
 
 
-def weight_maps() -> dict[str, ModuleType]:
+def weight_maps() -> dict[str, WeightMap]:
     """Family name -> its weights module: the layouts of the files it can read. Imports no mindspore."""
     folders = sorted(path.parent.name for path in HERE.glob("*/weights.py"))
-    return {name: importlib.import_module(f"mindlift.models.{name}.weights") for name in folders}
+    return {
+        name: cast("WeightMap", importlib.import_module(f"mindlift.models.{name}.weights"))
+        for name in folders
+    }
 
 
-def family_of(net: str) -> ModuleType:
+def family_of(net: str) -> Family:
     """The network module that has variant `net`; KeyError names those there are."""
     modules = families()
     for module in modules.values():
@@ -42,7 +73,7 @@ def options_of_others(net: str) -> list[str]:
     return sorted({name for module in families().values() for name in module.OPTIONS} - own)
 
 
-def build(net: str, num_classes: int, options: dict, on_cpu: bool = False):
+def build(net: str, num_classes: int, options: Mapping[str, Any], on_cpu: bool = False) -> nn.Cell:
     """The network cell; of `options` it takes those that its family names in OPTIONS.
 
     `on_cpu` lets a family compute the same function in the way that is fast there.

@@ -1,36 +1,109 @@
-"""What a network is trained for. A task is a module with
-
-- `DATASETS`: the data sets that it can read;
-- `OWN`: the options of default_config.yaml that not every task has a use for;
-- `options(cfg, workers)`: what of the configuration decides the batches;
-- `train_options(cfg, options, images)`: the same for a training with so many images;
-- `eval_options(options)`: what a training's options mean for its own evaluations;
-- `open_split(options, path, train)` and `train_batches(samples, options, rank, size, first, last, accumulation)`;
-- `objective(cfg, network, options)`: a cell that computes the loss of the arrays of a batch;
-- `Evaluator(cfg, network, options)`: what evaluates a network, with whatever weights it has then; its cells are compiled once;
-- `evaluate(cfg, evaluator, samples, ranks, log, path)`: the figures of a checkpoint, as eval.py is asked for them;
-- `final_figures(cfg, evaluator, samples, ranks, log, step)`: figures of a training's weights after `step`, of which
-  result.json has some; writes the run's evaluation.json;
-- `progress(at)`: the lines of a trainer.Progress;
-- `input_size(cfg)` and `describe(cfg, batch)`: an exported model's (height, width), and what its side file says of it.
+"""What a network is trained for: the tasks, and `Task`, which says what the module of one has.
 
 What predict.py does with a task is in src/mindlift/inference/predict.py.
 """
 
 from __future__ import annotations
 
-from types import ModuleType
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import mindspore.nn as nn
 
 from mindlift import models
+from mindlift.data import batches
+from mindlift.data.classification import split
+from mindlift.data.segmentation import pairs
 from mindlift.errors import ConfigError
+from mindlift.model_utils.collectives import Peers
 from mindlift.model_utils.config.config import Config
+from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import task as classify
+from mindlift.tasks.progress import Progress
 from mindlift.tasks.segmentation import task as segment
 
-TASKS = {"classification": classify, "segmentation": segment}
+
+class Samples(Protocol):
+    """The images of a split; `skipped` counts those that could not be read."""
+
+    skipped: int
+
+    def __len__(self) -> int: ...
 
 
-def of(cfg: Config) -> ModuleType:
+O = TypeVar("O", bound=batches.Options)  # noqa: E741
+S = TypeVar("S", bound=Samples)
+E = TypeVar("E")
+
+
+class Task(Protocol[O, S, E]):
+    """A module: of options O, samples S and an Evaluator E."""
+
+    @property
+    def DATASETS(self) -> tuple[str, ...]:
+        """The data sets that it can read."""
+
+    @property
+    def OWN(self) -> tuple[str, ...]:
+        """The options of default_config.yaml that not every task has a use for."""
+
+    def options(self, cfg: Config, workers: int) -> O:
+        """What of the configuration decides the batches."""
+
+    def train_options(self, cfg: Config, data: O, images: int) -> O:
+        """The same for a training with so many images."""
+
+    def eval_options(self, data: O) -> O:
+        """What a training's options mean for its own evaluations."""
+
+    def open_split(self, options: O, path: Path, train: bool) -> S: ...
+
+    def train_batches(
+        self,
+        samples: S,
+        options: O,
+        rank: int,
+        size: int,
+        first_batch: int,
+        last_batch: int,
+        accumulation: int,
+    ) -> batches.Batches: ...  # fmt: skip
+
+    def objective(self, cfg: Config, net: nn.Cell, data: O) -> nn.Cell:
+        """A cell that computes the loss of the arrays of a batch."""
+
+    def Evaluator(self, cfg: Config, network: nn.Cell, data: O) -> E:
+        """What evaluates a network, with whatever weights it has then; its cells are compiled once."""
+
+    def evaluate(
+        self, cfg: Config, evaluator: E, samples: S, ranks: Peers, log: RunLog, path: Path
+    ) -> dict[str, Any]:
+        """The figures of a checkpoint, as eval.py is asked for them."""
+
+    def final_figures(
+        self, cfg: Config, evaluator: E, samples: S, ranks: Peers, log: RunLog, step: int
+    ) -> dict[str, Any]:
+        """Figures of a training's weights after `step`, of which result.json has some; writes the run's
+        evaluation.json.
+        """
+
+    def progress(self, at: Progress) -> list[str]:
+        """What the log says of a step."""
+
+    def input_size(self, cfg: Config) -> tuple[int, int]:
+        """An exported model's (height, width)."""
+
+    def describe(self, cfg: Config, batch: int) -> dict[str, Any]:
+        """What the side file of an exported model says of it."""
+
+
+AnyTask = Task[Any, Any, Any]  # whose options and samples go from one of its functions to another
+CLASSIFICATION: Task[split.DataOptions, split.Samples, classify.Evaluator] = classify
+SEGMENTATION: Task[pairs.Options, pairs.Samples, segment.Evaluator] = segment
+TASKS: dict[str, AnyTask] = {"classification": CLASSIFICATION, "segmentation": SEGMENTATION}
+
+
+def of(cfg: Config) -> AnyTask:
     """The task of cfg.net; ConfigError for a data set or an option that it has no use for."""
     try:
         name = models.task_of(cfg.net)

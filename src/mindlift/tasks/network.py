@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -14,7 +13,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
 from mindlift.models import layers, precision
 from mindlift.models.weights import layouts
-from mindlift.models.weights.fit import shortened
+from mindlift.models.weights.fit import Known, shortened
 from mindlift.runs import checkpoint
 
 
@@ -88,7 +87,7 @@ def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = Fals
     return f"{path}: {', '.join(said)}" if said else ""
 
 
-def said_of(known: Any, wants_average: bool) -> list[str]:
+def said_of(known: Known, wants_average: bool) -> list[str]:
     """What a user should know of the weights that were taken."""
     said = []
     if known.is_average:

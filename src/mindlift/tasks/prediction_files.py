@@ -8,7 +8,8 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from types import TracebackType
+from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -44,6 +45,18 @@ class Prediction(NamedTuple):
     top: list[Class]
     error: str = ""
     segments: Segments | None = None
+
+
+class Writer(Protocol):
+    """Where predictions go, as a `with` block."""
+
+    def __enter__(self) -> Writer: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    def add(self, prediction: Prediction) -> None: ...
 
 
 class Printed:
@@ -89,7 +102,7 @@ class WholeFile:
         self.path, self.part = path, part_of(path)
         self.file: IO[str]
 
-    def __enter__(self) -> Any:
+    def __enter__(self) -> WholeFile:
         try:
             self.file = open(self.part, "w", encoding="utf-8", newline="")
             self.begin()

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
 
+from mindlift.data.batches import Options
 from mindlift.model_utils import collectives, devices
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.ranks import Ranks
 from mindlift.models import layers
 from mindlift.runs.log import RunLog
 from mindlift.tasks import network as build
+from mindlift.tasks.base import AnyTask, Samples
 from mindlift.training.average import Average
 
 
@@ -26,13 +27,13 @@ class Monitor:
     """
 
     def __init__(
-        self, cfg: Config, ranks: Ranks, task: ModuleType, options: Any, data_path: Path, network: nn.Cell,
+        self, cfg: Config, ranks: Ranks, task: AnyTask, options: Options, data_path: Path, network: nn.Cell,
         average: Average | None, log: RunLog,
     ):  # fmt: skip
         self.cfg, self.ranks, self.task, self.options, self.log = cfg, ranks, task, options, log
         self.network, self.average = network, average
         self.path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
-        self.samples: Any = None
+        self.samples: Samples | None = None
         if cfg.run_eval or cfg.eval_interval:  # what is wrong with the images is said before the training
             self.samples = task.open_split(task.eval_options(options), self.path, train=False)
         self.inference: nn.Cell | None = None

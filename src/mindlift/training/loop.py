@@ -16,7 +16,7 @@ from typing import Any
 
 import mindspore as ms
 
-from mindlift.data.batches import train_steps_per_epoch
+from mindlift.data.batches import Options, train_steps_per_epoch
 from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import write_atomic
 from mindlift.model_utils import collectives, devices
@@ -30,6 +30,7 @@ from mindlift.runs.log import Pace, Reading, RunLog, memory_mb
 from mindlift.runs.revision import code_revision
 from mindlift.tasks import base as task
 from mindlift.tasks import network as networks
+from mindlift.tasks.progress import Progress
 from mindlift.training import build, compile_cache
 from mindlift.training.divergence import Divergence, TrainingError
 from mindlift.training.evaluation import Monitor
@@ -64,23 +65,6 @@ class Result:
 
     def as_json_line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a training is after a step; epochs and steps count from 0 and from 1.
-
-    `epoch_steps` and `epoch_seconds` are those of this process since the epoch began or the training was continued.
-    """
-
-    epoch: int
-    step: int
-    step_in_epoch: int
-    steps_per_epoch: int
-    loss: float
-    images_per_second: float | None
-    epoch_steps: int
-    epoch_seconds: float
 
 
 class SignalFlag:
@@ -120,8 +104,8 @@ class Trainer:
             hooks,
         )
         self.task = task.of(cfg)
-        self.options = self.task.options(cfg, workers)
-        self.samples = self.task.open_split(self.options, data_path, train=True)
+        self.options: Options = self.task.options(cfg, workers)
+        self.samples: task.Samples = self.task.open_split(self.options, data_path, train=True)
         self.options = self.task.train_options(cfg, self.options, len(self.samples))
         self.per_epoch = train_steps_per_epoch(
             len(self.samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps

@@ -14,7 +14,7 @@ import shutil
 import signal
 from multiprocessing import connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
@@ -106,7 +106,7 @@ def run(plan: Plan, workers: int, log: RunLog) -> None:
     shutil.rmtree(plan.work, ignore_errors=True)
 
 
-def prepare(plan: Plan) -> Any:
+def prepare(plan: Plan) -> IO[str]:
     """Make the folders, take the lock, remove what a killed conversion has left; returns the held lock."""
     try:
         plan.work.mkdir(parents=True, exist_ok=True)
@@ -182,7 +182,7 @@ class Pool:
                 self.start()
             while self.busy:
                 for ready in connection.wait(list(self.busy), POLL_SECONDS):
-                    self.hear(ready)
+                    self.hear(cast(connection.Connection, ready))
                 self.interrupts.check()
         except KeyboardInterrupt:
             whole = len(self.plan.records)
@@ -205,7 +205,7 @@ class Pool:
         theirs.close()
         self.give(ours, process)
 
-    def give(self, pipe: Any, process: Any) -> None:
+    def give(self, pipe: connection.Connection, process: multiprocessing.process.BaseProcess) -> None:
         """The next shard, or the end, for a process that has nothing to do."""
         if self.waiting:
             task = self.waiting.pop()
@@ -217,7 +217,7 @@ class Pool:
         pipe.close()
         process.join()
 
-    def hear(self, pipe: Any) -> None:
+    def hear(self, pipe: connection.Connection) -> None:
         process, name = self.busy[pipe]
         try:
             kind, value = pipe.recv()
@@ -246,7 +246,7 @@ class Pool:
         )
 
 
-def work(pipe: Any) -> None:
+def work(pipe: connection.Connection) -> None:
     """A worker process: shards come in, numbers of rows and records go out."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN

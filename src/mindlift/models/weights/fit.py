@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from mindlift.errors import CheckpointError, ConfigError
-from mindlift.models.weights.layouts import HEAD, OURS, Layout, first_convolution, with_mindspore_norms
+from mindlift.models.weights.layouts import (
+    HEAD,
+    OURS,
+    Layout,
+    WeightMap,
+    first_convolution,
+    with_mindspore_norms,
+)
 from mindlift.models.weights.stored import Stored
 
 OPTIMISER_STATE = ("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated.")
@@ -44,7 +50,7 @@ class Known:
         return {name: array.shape for name, array in self.tensors.items()}
 
 
-def recognised(stored: Stored, families: Mapping[str, ModuleType], average: bool = True) -> Known | None:
+def recognised(stored: Stored, families: Mapping[str, WeightMap], average: bool = True) -> Known | None:
     """Who wrote these weights, of which family; None if no weights.py of `families` knows them.
 
     A family whose whole network it is comes before one of which it is a part. Of a file with the moving average beside
@@ -55,11 +61,11 @@ def recognised(stored: Stored, families: Mapping[str, ModuleType], average: bool
     tensors = {name: stored.tensors[origin] for name, origin in origins.items()}
     shapes = {name: array.shape for name, array in tensors.items()}
     layouts = {family: names.layout_of(shapes) for family, names in families.items()}
-    found = [family for family, layout in layouts.items() if layout is not None]
+    found = {family: layout for family, layout in layouts.items() if layout is not None}
     if not found:
         return None
-    family = min(found, key=lambda name: bool(layouts[name].lacks))
-    layout = layouts[family]
+    family = min(found, key=lambda name: bool(found[name].lacks))
+    layout = found[family]
     renamed = rename(layout, layout.fold(tensors))
     sources = {layout.rename(name): origin for name, origin in origins.items()}
     unused = tuple(sources[name] for name in renamed if name.startswith(layout.unused))
@@ -87,7 +93,7 @@ def as_rgb(known: Known, channels: str = "auto") -> Known:
     return replace(known, tensors=turned, is_turned=True)
 
 
-def noted(stored: Stored, names: ModuleType) -> dict[str, tuple]:
+def noted(stored: Stored, names: WeightMap) -> dict[str, tuple]:
     """The options that a file of this project says its network has; "not set" does where it means the same."""
     return {
         name: (value, None) if value == names.NETWORK.get(name) else (value,)

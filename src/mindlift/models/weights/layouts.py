@@ -1,12 +1,6 @@
 """How a source of weights lays out a network: what `src/mindlift/models/<family>/weights.py` is made of. Pure.
 
-A family's weights.py has
-- `layout_of(shapes) -> Layout | None`: who wrote these tensors, by name -> shape, None if they are not of the family;
-  the names of batch norms are MindSpore's already (see `with_mindspore_norms`);
-- `NETWORK`: the options that decide what the same tensors compute, with the value that "not set" (None) means, or with
-  a function that tells the value of the option from those of all options;
-- `variant_of(shapes, variants) -> str | None`: which of these variants this project's names and shapes are, the first
-  that fits.
+What such a file has is `WeightMap`.
 """
 
 from __future__ import annotations
@@ -14,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -54,6 +48,24 @@ class Layout:
     unused: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     channels: str = "rgb"
+
+
+class WeightMap(Protocol):
+    """What a family's weights.py has."""
+
+    @property
+    def NETWORK(self) -> Mapping[str, Any]:
+        """The options that decide what the same tensors compute, with the value that "not set" (None) means, or with a
+        function that tells the value of the option from those of all options.
+        """
+
+    def layout_of(self, shapes: Shapes) -> Layout | None:
+        """Who wrote these tensors, by name -> shape, None if they are not of the family; the names of batch norms are
+        MindSpore's already (see `with_mindspore_norms`).
+        """
+
+    def variant_of(self, shapes: Shapes, variants: Mapping[str, Any]) -> str | None:
+        """Which of these variants this project's names and shapes are, the first that fits."""
 
 
 def with_mindspore_norms(tensors: Mapping[str, np.ndarray]) -> dict[str, str]:

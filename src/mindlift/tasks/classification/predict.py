@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.contact_sheet import ContactSheet
-from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction
+from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction, Writer
 
 MEASURE = PROBABILITY
 MOST_AT_ONCE = 32
@@ -39,7 +38,7 @@ def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], options)
 
 
-def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
+def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
     return [ContactSheet(Path(cfg.contact_sheet), len(images), names, log)] if cfg.contact_sheet else []
 
 

@@ -36,6 +36,7 @@ from mindlift.tasks.classification.objective import (
 )
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromPixels
+from mindlift.tasks.progress import Progress
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (
@@ -111,8 +112,8 @@ def check_crop(cfg: Config) -> None:
         )
 
 
-def progress(at: Any) -> list[str]:
-    """The original's lines; `at` is a trainer.Progress."""
+def progress(at: Progress) -> list[str]:
+    """The original's lines."""
     shown = "not timed" if at.images_per_second is None else f"{at.images_per_second:.2f} imgs/sec"
     return [f"epoch[{at.epoch}], iter[{at.step - 1}], loss:{at.loss:.3f}, mean_fps:{shown}"]
 

@@ -6,7 +6,6 @@ import contextlib
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
-from mindlift.tasks.prediction_files import Class, Prediction, Segments
+from mindlift.tasks.prediction_files import Class, Prediction, Segments, Writer
 from mindlift.tasks.segmentation.objective import probabilities
 from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files
 from mindlift.tasks.segmentation.task import Segmenter
@@ -40,8 +39,8 @@ def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], min(workers, cfg.num_parallel_workers))
 
 
-def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Any]:
-    found: list[Any] = [MaskFolder(Path(cfg.output_dir), log)] if cfg.output_dir else []
+def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
+    found: list[Writer] = [MaskFolder(Path(cfg.output_dir), log)] if cfg.output_dir else []
     if cfg.contact_sheet:
         found.append(Sheet(Path(cfg.contact_sheet), names, log))
     return found

@@ -5,13 +5,14 @@ Files are named as there, <image>_0.bin, and hold float32 (1, K, S, S) as the mo
 
 from __future__ import annotations
 
+import argparse
 import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -135,7 +136,7 @@ def output_of(
     return found, time.monotonic() - started
 
 
-def of_list(args: Any, threads: int) -> Overlap:
+def of_list(args: argparse.Namespace, threads: int) -> Overlap:
     """The figures that postprocess.py's options ask for."""
     pairs = seg_lists.pairs(args.data_root, False, args.data_lst)
     folder = Folder(args.result_path, [pair.image for pair in pairs])

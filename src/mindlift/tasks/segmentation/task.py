@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.runs.log import RunLog
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
+from mindlift.tasks.progress import Progress
 from mindlift.tasks.segmentation.files import InRun, Kept
 from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
 
@@ -73,8 +74,8 @@ def objective(cfg: Config, net: nn.Cell, data: Options) -> nn.Cell:
     return Objective(net, PixelCrossEntropy(cfg.num_classes, cfg.ignore_label))
 
 
-def progress(at: Any) -> list[str]:
-    """The original's lines, epochs and steps from 1 and milliseconds; `at` is a trainer.Progress."""
+def progress(at: Progress) -> list[str]:
+    """The original's lines, epochs and steps from 1 and milliseconds."""
     lines = [f"epoch: {at.epoch + 1} step: {at.step_in_epoch}, loss is {at.loss:.7g}"]
     if at.step_in_epoch == at.steps_per_epoch:
         took = 1000 * at.epoch_seconds
@@ -196,7 +197,7 @@ def count(
     log: RunLog,
     scales: Sequence[float],
     flip: bool,
-    keep: Any = None,
+    keep: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
 ) -> tuple[Overlap, int]:
     """The confusion of all images over all ranks, and how many there were. RuntimeError if an image is missing.
 
