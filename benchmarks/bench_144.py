@@ -90,10 +90,20 @@ def main() -> None:
     from mindlift.tasks import network as build
     from mindlift.tasks.classification import multi_crop
 
-    cfg = config.load([
-        "--net", options.net, "--dataset", "imagenet", "--image_size", str(options.size), "--crop_scales", options.scales,
-        "--crop_batch", str(options.batch),
-    ])  # fmt: skip
+    cfg = config.load(
+        [
+            "--net",
+            options.net,
+            "--dataset",
+            "imagenet",
+            "--image_size",
+            str(options.size),
+            "--crop_scales",
+            options.scales,
+            "--crop_batch",
+            str(options.batch),
+        ]
+    )
     scales, (mean, std) = list(cfg.crop_scales), ([127.5] * 3, [127.5] * 3)
     source = build.network(cfg, devices.of(devices.CPU))
     network = build.inference_network(cfg, source, devices.of(devices.CPU))
@@ -119,10 +129,25 @@ def main() -> None:
                 print(f"image {index} of {options.rounds}: {rows[-1]}", file=sys.stderr)
     ratios = [row["single_s"] / row["ours_s"] for row in rows]
     low, middle, high = quartiles(ratios)
-    print(f"{options.net} {options.size}: {1 / statistics.median(row['ours_s'] for row in rows):.3f} images/s; "
-          f"ours over single crops {middle:.2f} ({low:.2f} - {high:.2f}, n = {len(rows)})")  # fmt: skip
+    print(
+        f"{options.net} {options.size}: {1 / statistics.median(row['ours_s'] for row in rows):.3f} images/s; "
+        f"ours over single crops {middle:.2f} ({low:.2f} - {high:.2f}, n = {len(rows)})"
+    )
     if options.output:
-        options.output.write_text(json.dumps({"net": options.net, "size": options.size, "batch": options.batch, "mindspore": ms.__version__, "ratio": {**spread(ratios), "n": len(rows)}, "rows": rows}, indent=1) + "\n")  # fmt: skip
+        options.output.write_text(
+            json.dumps(
+                {
+                    "net": options.net,
+                    "size": options.size,
+                    "batch": options.batch,
+                    "mindspore": ms.__version__,
+                    "ratio": {**spread(ratios), "n": len(rows)},
+                    "rows": rows,
+                },
+                indent=1,
+            )
+            + "\n"
+        )
 
 
 if __name__ == "__main__":

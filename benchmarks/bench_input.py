@@ -59,9 +59,11 @@ def make_data(folder: Path) -> None:
     rng, photographs = np.random.default_rng(0), load_sample_images().images
     corners = rng.integers(0, (427 - 96, 640 - 96), (TILES, 2))
     tiles = [
-        np.asarray(Image.fromarray(photographs[i % 2][y : y + 96, x : x + 96]).resize((32, 32), Image.Resampling.BOX))
+        np.asarray(
+            Image.fromarray(photographs[i % 2][y : y + 96, x : x + 96]).resize((32, 32), Image.Resampling.BOX)
+        )
         for i, (y, x) in enumerate(corners)
-    ]  # fmt: skip
+    ]
     (folder / "cifar").mkdir()
     cifar10.write_batch(folder / "cifar/data_batch_1.bin", np.stack(tiles), np.arange(TILES) % 10)
     for i in range(PHOTOGRAPHS):
@@ -190,9 +192,11 @@ def bit_in_pillow(folder: Path) -> Iterator:
         stream, ["image", "seed"], num_parallel_workers=1, python_multiprocessing=False
     )
     dataset = dataset.map(
-        lambda image, seed: in_pillow(image, np.random.default_rng(int(seed))), ["image", "seed"], ["image"],
+        lambda image, seed: in_pillow(image, np.random.default_rng(int(seed))),
+        ["image", "seed"],
+        ["image"],
         num_parallel_workers=1,
-    )  # fmt: skip
+    )
     return (batch for (batch,) in dataset.batch(BATCH).create_tuple_iterator(num_epochs=1, do_copy=False))
 
 
@@ -209,7 +213,7 @@ ROWS = {
         ("files", lambda folder: bytes_of(folder / "tree", "files")),
         ("MindRecord", lambda folder: bytes_of(folder / "records", "mindrecord")),
     ),
-}  # fmt: skip
+}
 
 
 # --- measuring
@@ -221,8 +225,12 @@ class Side:
     def __init__(self, row: str, side: int, folder: Path):
         command = [sys.executable, str(Path(__file__)), "--child", row, str(side), str(folder)]
         self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "GLOG_v": "3"}
-        )  # fmt: skip
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "GLOG_v": "3"},
+        )
 
     def images_per_second(self, seconds: float) -> float:
         assert self.process.stdin is not None
@@ -268,14 +276,18 @@ def compare(row: str, folder: Path, options: argparse.Namespace) -> dict:
     for side in sides:
         side.end()
     return {
-        "row": row, "n": options.rounds,
+        "row": row,
+        "n": options.rounds,
         "sides": [
-            {"name": ROWS[row][side][0], "images_per_second": round(statistics.median(found), 1),
-             "rounds": [round(rate, 1) for rate in found]}
+            {
+                "name": ROWS[row][side][0],
+                "images_per_second": round(statistics.median(found), 1),
+                "rounds": [round(rate, 1) for rate in found],
+            }
             for side, found in enumerate(rates)
         ],
         "second_over_first": spread(b / a for a, b in zip(*rates)),
-    }  # fmt: skip
+    }
 
 
 def table(results: list[dict]) -> str:

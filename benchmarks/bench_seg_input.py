@@ -133,10 +133,20 @@ def main() -> None:
     from mindlift.data.segmentation import pairs as segmentation
 
     options = segmentation.Options(
-        dataset="voc", num_classes=CLASSES, image_size=(wanted.crop, wanted.crop), per_batch_size=wanted.batch,
-        workers=wanted.workers, seed=1, hflip=0.5, skip_corrupt=False, min_scale=0.5, max_scale=2.0, ignore_label=255,
-        data_lst="", data_file="",
-    )  # fmt: skip
+        dataset="voc",
+        num_classes=CLASSES,
+        image_size=(wanted.crop, wanted.crop),
+        per_batch_size=wanted.batch,
+        workers=wanted.workers,
+        seed=1,
+        hflip=0.5,
+        skip_corrupt=False,
+        min_scale=0.5,
+        max_scale=2.0,
+        ignore_label=255,
+        data_lst="",
+        data_file="",
+    )
     images = wanted.batches * wanted.batch
     rounds = []
     with tempfile.TemporaryDirectory() as folder:
@@ -165,12 +175,23 @@ def main() -> None:
         for kind, (low, middle, high) in found.items():
             print(f"{name}, {kind}: {middle:.2f} ({low:.2f} - {high:.2f})")
     result = {
-        "size": SIZE, "crop": wanted.crop, "workers": wanted.workers, "batch": wanted.batch, "images_per_round": images,
-        "versions": {"mindspore": ms.__version__, "opencv": cv2.__version__, "numpy": np.__version__,
-                     "python": platform.python_version()},
-        "cpus": len(os.sched_getaffinity(0)), "n": len(rounds),
-        "quartiles": figures, "ratio_quartiles": ratios, "rounds": rounds,
-    }  # fmt: skip
+        "size": SIZE,
+        "crop": wanted.crop,
+        "workers": wanted.workers,
+        "batch": wanted.batch,
+        "images_per_round": images,
+        "versions": {
+            "mindspore": ms.__version__,
+            "opencv": cv2.__version__,
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "cpus": len(os.sched_getaffinity(0)),
+        "n": len(rounds),
+        "quartiles": figures,
+        "ratio_quartiles": ratios,
+        "rounds": rounds,
+    }
     wanted.output.write_text(json.dumps(result, indent=1) + "\n")
 
 

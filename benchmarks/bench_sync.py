@@ -195,13 +195,22 @@ def environment(endpoint: str, access_key: str, secret_key: str) -> dict[str, st
     """Leads every client to the store, whatever the user has configured."""
     own = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
     return {
-        **own, "AWS_ACCESS_KEY_ID": access_key, "AWS_SECRET_ACCESS_KEY": secret_key, "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint, "AWS_CONFIG_FILE": os.devnull, "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull, "S3_ENDPOINT_URL": endpoint, "RCLONE_CONFIG": "",
-        "RCLONE_CONFIG_BENCH_TYPE": "s3", "RCLONE_CONFIG_BENCH_PROVIDER": "Minio",
-        "RCLONE_CONFIG_BENCH_ENV_AUTH": "true", "RCLONE_CONFIG_BENCH_ENDPOINT": endpoint,
+        **own,
+        "AWS_ACCESS_KEY_ID": access_key,
+        "AWS_SECRET_ACCESS_KEY": secret_key,
+        "AWS_REGION": REGION,
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "S3_ENDPOINT_URL": endpoint,
+        "RCLONE_CONFIG": "",
+        "RCLONE_CONFIG_BENCH_TYPE": "s3",
+        "RCLONE_CONFIG_BENCH_PROVIDER": "Minio",
+        "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
+        "RCLONE_CONFIG_BENCH_ENDPOINT": endpoint,
         "RCLONE_CONFIG_BENCH_REGION": REGION,
-    }  # fmt: skip
+    }
 
 
 # Planes: ways for a Python program to fetch one object; each runs on threads of a child
@@ -264,9 +273,10 @@ def by_awscrt(bucket: str) -> Fetch:
     keys = auth.AwsCredentialsProvider.new_environment()
     client = s3.S3Client(
         bootstrap=io.ClientBootstrap(group, io.DefaultHostResolver(group)),
-        region=REGION, tls_mode=s3.S3RequestTlsMode.DISABLED,
+        region=REGION,
+        tls_mode=s3.S3RequestTlsMode.DISABLED,
         signing_config=s3.create_default_s3_signing_config(region=REGION, credential_provider=keys),
-    )  # fmt: skip
+    )
     host = os.environ["AWS_ENDPOINT_URL"].partition("://")[2]
 
     def fetch(key: str, path: Path) -> None:

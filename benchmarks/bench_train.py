@@ -25,13 +25,23 @@ HERE = Path(__file__).parent
 OURS = "mindlift"
 PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm", "torchvision": "torchvision"}
 SIDE = {
-    "densenet100": 32, "densenet121": 224, "resnet50": 224, "inception_v4": 299, "bit_r50x1": 224, "deeplab_v3_s16": 257,
+    "densenet100": 32,
+    "densenet121": 224,
+    "resnet50": 224,
+    "inception_v4": 299,
+    "bit_r50x1": 224,
+    "deeplab_v3_s16": 257,
     "deeplab_v3_s8": 257,
-}  # fmt: skip
+}
 BATCH = {
-    "densenet100": 64, "densenet121": 8, "resnet50": 8, "inception_v4": 4, "bit_r50x1": 8, "deeplab_v3_s16": 2,
+    "densenet100": 64,
+    "densenet121": 8,
+    "resnet50": 8,
+    "inception_v4": 4,
+    "bit_r50x1": 8,
+    "deeplab_v3_s16": 2,
     "deeplab_v3_s8": 2,
-}  # fmt: skip
+}
 SEGMENTS = ("deeplab_v3_s16", "deeplab_v3_s8")
 
 

@@ -19,9 +19,14 @@ from mindlift.checkout import ROOT
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 CLASSES = {
-    "densenet100": 10, "densenet121": 1000, "resnet50": 1000, "inception_v4": 1000, "bit_r50x1": 1000,
-    "deeplab_v3_s16": 21, "deeplab_v3_s8": 21,
-}  # fmt: skip
+    "densenet100": 10,
+    "densenet121": 1000,
+    "resnet50": 1000,
+    "inception_v4": 1000,
+    "bit_r50x1": 1000,
+    "deeplab_v3_s16": 21,
+    "deeplab_v3_s8": 21,
+}
 STRIDES = {"deeplab_v3_s16": 16, "deeplab_v3_s8": 8}  # of the networks that segment
 THEIR_NAMES = {"mindcv": {"bit_r50x1": "BiT_resnet50"}, "timm": {"bit_r50x1": "resnetv2_50x1_bit"}}
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4

@@ -51,6 +51,9 @@ def machine(threads: int) -> dict:
     model = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
     return {
         "cpu": model[0].partition(": ")[2] if model else platform.processor(),
-        "cpus": os.cpu_count(), "threads": threads, "system": platform.platform(),
-        "python": platform.python_version(), "date": time.strftime("%Y-%m-%d"),
-    }  # fmt: skip
+        "cpus": os.cpu_count(),
+        "threads": threads,
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }

@@ -82,9 +82,14 @@ def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300
         *map(str, arguments),
     ]
     process = subprocess.run(
-        command, cwd=ROOT, env=environment(**{"PYTHON": sys.executable, **extra}), capture_output=True, text=True,
-        timeout=timeout, check=False,
-    )  # fmt: skip
+        command,
+        cwd=ROOT,
+        env=environment(**{"PYTHON": sys.executable, **extra}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     return Finished(process)
 
 

@@ -22,16 +22,27 @@ ON_UPLOAD = {"reset_upload", "flip_upload_bit"}
 ON_BODY = {"reset", "truncate", "trickle", "stall", "flip_bit"}
 ON_RANGE = {"full_for_range", "wrong_content_range", "no_content_range"}
 NEEDED = {  # the argument without which the fault would do nothing
-    "trickle": "rate", "stall": "seconds", "status": "status", "full_for_range": "body",
-    "wrong_content_range": "shift", "replace": "call",
-}  # fmt: skip
+    "trickle": "rate",
+    "stall": "seconds",
+    "status": "status",
+    "full_for_range": "body",
+    "wrong_content_range": "shift",
+    "replace": "call",
+}
 KINDS = {"status", "replace", "lost_response", "repeat_page", "stale_token"}.union(
     ANSWERS, ON_UPLOAD, ON_BODY, ON_RANGE
 )
 LIST_ARGUMENTS = {
-    "list-type", "prefix", "delimiter", "marker", "continuation-token", "start-after", "max-keys",
-    "encoding-type", "fetch-owner",
-}  # fmt: skip
+    "list-type",
+    "prefix",
+    "delimiter",
+    "marker",
+    "continuation-token",
+    "start-after",
+    "max-keys",
+    "encoding-type",
+    "fetch-owner",
+}
 
 
 @dataclass

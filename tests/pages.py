@@ -54,8 +54,11 @@ def commands(page: Path) -> Iterator[str]:
 def checkout(folder: Path) -> Path:
     """The files of this checkout as a commit of its own in `folder`, with this interpreter's environment as .venv."""
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True,
-    ).stdout.decode()  # fmt: skip
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+    ).stdout.decode()
     for name in listed.split("\0"):
         if name and (ROOT / name).is_file() and not name.startswith(".venv"):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -79,8 +82,13 @@ def run(block: Block, folder: Path, environment: dict[str, str], timeout: float)
     script = "\n".join(["set -e", *block.commands])
     path = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env={**environment, "PATH": path}, capture_output=True, text=True,
-        timeout=timeout, check=False,
-    )  # fmt: skip
+        ["bash", "-c", script],
+        cwd=folder,
+        env={**environment, "PATH": path},
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout

@@ -18,8 +18,15 @@ REVISION = "4be1f0c2d95a7b3e8c6f1d20a9b8c7d6e5f40312"
 
 
 def classification(
-    root: Path, *, lr: float = 0.1, steps: int = 360, per_epoch: int = 45, seed: int = 1, ranks: int = 2, ends: bool = True
-) -> Path:  # fmt: skip
+    root: Path,
+    *,
+    lr: float = 0.1,
+    steps: int = 360,
+    per_epoch: int = 45,
+    seed: int = 1,
+    ranks: int = 2,
+    ends: bool = True,
+) -> Path:
     """A run of `ranks` ranks that a signal stopped, that was continued, killed, and continued further back."""
     from mindlift.model_utils.config import config
 
@@ -77,9 +84,12 @@ def segmentation(root: Path, *, steps: int = 300, per_epoch: int = 30, seed: int
         reached = 0.75 * (1 - math.exp(-4 * done / steps))
         ious = {name: round(max(0.0, min(0.97, reached + chance.normal(0, 0.1))), 4) for name in names}
         yield {
-            "which": "weights", "miou": round(sum(ious.values()) / len(ious), 4), "pixel_accuracy": 0.6 + reached / 2,
-            "total": 120, "per_class": {**ious, names[-1]: None},
-        }  # fmt: skip
+            "which": "weights",
+            "miou": round(sum(ious.values()) / len(ious), 4),
+            "pixel_accuracy": 0.6 + reached / 2,
+            "total": 120,
+            "per_class": {**ious, names[-1]: None},
+        }
 
     lines = with_evaluations(lines, per_epoch, figures)
     finish(root, lines, steps, "miou", True)
@@ -101,9 +111,17 @@ def old(root: Path, steps: int = 100) -> Path:
     """A run of the first version: no events, few keys, and a last line that a kill cut short."""
     root.mkdir(parents=True)
     lines = [
-        {"time": BEGIN + at, "epoch": at // 50, "step": at, "loss": 2.3 / at**0.3, "lr": 0.1, "images_per_second": None if at == 10 else 50.0, "updated": True}
+        {
+            "time": BEGIN + at,
+            "epoch": at // 50,
+            "step": at,
+            "loss": 2.3 / at**0.3,
+            "lr": 0.1,
+            "images_per_second": None if at == 10 else 50.0,
+            "updated": True,
+        }
         for at in range(10, steps + 1, 10)
-    ]  # fmt: skip
+    ]
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (root / "metrics.jsonl").write_text(text + '{"time": 1790000123.1, "epoch": 2, "st', encoding="utf-8")
     return root
@@ -130,9 +148,15 @@ def prepare(root: Path, config_yaml: str, ranks: int) -> None:
     (root / "config.yaml").write_text(config_yaml, encoding="utf-8")
     write_json(root / "run.json", {"fingerprint": "0123456789abcdef", "ranks": ranks})
     facts = {
-        "mindspore": "2.8.0", "numpy": "1.26.4", "python": "3.11.7", "machine": "Linux-6.1-x86_64", "cpus": 8,
-        "ranks": ranks, "device": "CPU", "git": REVISION,
-    }  # fmt: skip
+        "mindspore": "2.8.0",
+        "numpy": "1.26.4",
+        "python": "3.11.7",
+        "machine": "Linux-6.1-x86_64",
+        "cpus": 8,
+        "ranks": ranks,
+        "device": "CPU",
+        "git": REVISION,
+    }
     write_json(root / "versions.json", facts)
 
 
@@ -152,8 +176,14 @@ def event(kind: str, time: float, step: int) -> dict[str, Any]:
 
 
 def step_lines(
-    chance: np.random.Generator, time: float, first: int, last: int, per_epoch: int, rates: list[float], ranks: int
-) -> list[dict[str, Any]]:  # fmt: skip
+    chance: np.random.Generator,
+    time: float,
+    first: int,
+    last: int,
+    per_epoch: int,
+    rates: list[float],
+    ranks: int,
+) -> list[dict[str, Any]]:
     """A line each step: a loss that falls with noise and a spike, a second rank that is slower."""
     found, total = [], len(rates)
     for step in range(first, last + 1):
@@ -164,14 +194,23 @@ def step_lines(
         spike = 2.0 if step == total // 3 else 0.0
         found.append(
             {
-                "time": round(time, 3), "epoch": (step - 1) // per_epoch, "step": step,
-                "loss": 2.3 * math.exp(-4 * share) + 0.04 + chance.normal(0, 0.05) ** 2 * 10 * (1.2 - share) + spike,
-                "lr": rates[step - 1], "updated": not spike,
+                "time": round(time, 3),
+                "epoch": (step - 1) // per_epoch,
+                "step": step,
+                "loss": 2.3 * math.exp(-4 * share)
+                + 0.04
+                + chance.normal(0, 0.05) ** 2 * 10 * (1.2 - share)
+                + spike,
+                "lr": rates[step - 1],
+                "updated": not spike,
                 "images_per_second": None if step == first else 64 * ranks / max(seconds) * (1 - wait),
-                "data_wait": wait, "step_seconds": seconds, "memory_mb": [900 + 60 * rank + 40 * share for rank in range(ranks)],
-                "loss_scale": 1024.0 * 2 ** (int(share * 5)), "skipped": int(step >= total // 3),
+                "data_wait": wait,
+                "step_seconds": seconds,
+                "memory_mb": [900 + 60 * rank + 40 * share for rank in range(ranks)],
+                "loss_scale": 1024.0 * 2 ** (int(share * 5)),
+                "skipped": int(step >= total // 3),
             }
-        )  # fmt: skip
+        )
     return found
 
 
@@ -243,9 +282,15 @@ def write_judged(root: Path, step: int, chance: np.random.Generator) -> None:
     counts = np.eye(10, dtype=int) * 33
     counts[[3, 8, 1, 9, 5], [5, 3, 7, 4, 9]] = [4, 3, 2, 1, 1]
     bins = [
-        {"low": at / 10, "high": (at + 1) / 10, "count": int(3 * at**2.2), "confidence": (at + 0.5) / 10, "accuracy": min(1.0, 0.1 + 0.085 * at)}
+        {
+            "low": at / 10,
+            "high": (at + 1) / 10,
+            "count": int(3 * at**2.2),
+            "confidence": (at + 0.5) / 10,
+            "accuracy": min(1.0, 0.1 + 0.085 * at),
+        }
         for at in range(10)
-    ]  # fmt: skip
+    ]
     mistakes = []
     digits = demo.split_digits()[1]
     threes = np.flatnonzero(digits.classes == 3)

@@ -24,9 +24,15 @@ class Terminal:
         self.slave = slave
         self.resize(columns, lines)
         self.process = subprocess.Popen(
-            words, cwd=ROOT, env=environment(**env), stdin=slave, stdout=slave, stderr=slave,
-            start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+            words,
+            cwd=ROOT,
+            env=environment(**env),
+            stdin=slave,
+            stdout=slave,
+            stderr=slave,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+        )
         self.said = ""
 
     def resize(self, columns: int, lines: int) -> None:

@@ -89,10 +89,16 @@ def modelarts(url: str, runner: LocalRunner, monkeypatch) -> Iterator[Rig]:
         monkeypatch.setenv("HUAWEICLOUD_SDK_SK", double.secret_key)
         yield Rig(
             Job(
-                provider="modelarts", endpoint=double.endpoint, project_id=double.project_id, flavor="modelarts.kat1.xlarge",
-                engine=ENGINE, train_url=f"{url}/runs/", code_url=f"{url}/code/mindlift/",
-            ), double,
-        )  # fmt: skip
+                provider="modelarts",
+                endpoint=double.endpoint,
+                project_id=double.project_id,
+                flavor="modelarts.kat1.xlarge",
+                engine=ENGINE,
+                train_url=f"{url}/runs/",
+                code_url=f"{url}/code/mindlift/",
+            ),
+            double,
+        )
 
 
 def openi(url: str, runner: LocalRunner, monkeypatch, cluster: str = "C2Net") -> Iterator[Rig]:
@@ -126,8 +132,13 @@ on_openi = pytest.mark.parametrize("rig", ["openi"], indirect=True)
 @pytest.fixture
 def rig(request, minio, bucket, tmp_path, monkeypatch) -> Iterator[Rig]:
     access = StoreAccess(minio.endpoint, minio.access_key, minio.secret_key, "given")
-    for name, value in {**access.variables(), "HOME": str(tmp_path), "MINIO_ENDPOINT": minio.endpoint,
-                        "MINIO_ACCESS_KEY": minio.access_key, "MINIO_SECRET_KEY": minio.secret_key}.items():  # fmt: skip
+    for name, value in {
+        **access.variables(),
+        "HOME": str(tmp_path),
+        "MINIO_ENDPOINT": minio.endpoint,
+        "MINIO_ACCESS_KEY": minio.access_key,
+        "MINIO_SECRET_KEY": minio.secret_key,
+    }.items():
         monkeypatch.setenv(name, value)
     runner = LocalRunner(tmp_path / "rehearsals", access)
     yield from RIGS[request.param](f"obs://{bucket}", runner, monkeypatch)
@@ -336,14 +347,18 @@ def refused(rig: Rig, **changes: object) -> str:
 
 
 MODELARTS = {
-    "no such flavor": ({"flavor": "modelarts.kat9.xlarge"}, {}, ["the service has no modelarts.kat9.xlarge", "2781"]),
+    "no such flavor": (
+        {"flavor": "modelarts.kat9.xlarge"},
+        {},
+        ["the service has no modelarts.kat9.xlarge", "2781"],
+    ),
     "no such engine": ({"engine": "Ascend-Powered-Engine/none"}, {}, ["engine", "not there", "2780"]),
     "quota": ({}, {"quota": 0}, ["quota: job-num: 0 of 0 in use", "2815"]),
     "wrong secret key": ({}, {"secret_key": "another"}, ["401", "APIGW.0301", "look at the access key"]),
     "unknown access key": ({}, {"access_key": "another"}, ["APIGW.0301", "not exist"]),
     "clock": ({}, {"clock_offset_s": 3600}, ["signature expired", "clock right"]),
     "other project": ({"project_id": "feedfeed"}, {}, ["2786"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", MODELARTS)
@@ -391,7 +406,7 @@ OPENI = {
     "token": ({}, {"token": "another"}, ["401", "look at the token"]),
     "repository": ({"repo": "me/none"}, {}, ["404"]),
     "no repository": ({"repo": ""}, {}, ["set repo: owner/name"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", OPENI)

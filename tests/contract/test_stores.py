@@ -18,10 +18,29 @@ from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import LocalStore, Store
 
 NAMES = [
-    "plain.txt", "数据 集.bin", "a b", " lead", "trail ", "a+b", "%41", "a%2Fb", "a&b=c", "a?b", "a#b",
-    "it's \"q\"", "<x>",
-    "caf\u00e9", "cafe\u0301", "~tilde", "a;b,c", "=", "[x]*", "$(x)`", "\U0001f600", "x" * 200,
-]  # fmt: skip
+    "plain.txt",
+    "数据 集.bin",
+    "a b",
+    " lead",
+    "trail ",
+    "a+b",
+    "%41",
+    "a%2Fb",
+    "a&b=c",
+    "a?b",
+    "a#b",
+    'it\'s "q"',
+    "<x>",
+    "caf\u00e9",
+    "cafe\u0301",
+    "~tilde",
+    "a;b,c",
+    "=",
+    "[x]*",
+    "$(x)`",
+    "\U0001f600",
+    "x" * 200,
+]
 
 
 def s3_store(request: pytest.FixtureRequest, kind: str, **given) -> S3Store:
@@ -98,11 +117,18 @@ def test_a_write_replaces_the_whole(store):
 @pytest.mark.parametrize(
     ("start", "length", "found"),
     [
-        (0, None, b"0123456789"), (0, 4, b"0123"), (3, 4, b"3456"), (8, 9, b"89"), (9, 1, b"9"), (4, None,
-        b"456789"),
-        (10, None, b""), (10, 5, b""), (99, 5, b""), (2, 0, b""),
+        (0, None, b"0123456789"),
+        (0, 4, b"0123"),
+        (3, 4, b"3456"),
+        (8, 9, b"89"),
+        (9, 1, b"9"),
+        (4, None, b"456789"),
+        (10, None, b""),
+        (10, 5, b""),
+        (99, 5, b""),
+        (2, 0, b""),
     ],
-)  # fmt: skip
+)
 def test_ranges(store, start, length, found):
     store.write("f", b"0123456789")
     assert store.read("f", start, length) == found

@@ -490,14 +490,22 @@ def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
     method = variables.pop("MA_RUN_METHOD", "rank_table")
     assert not resume or resume == urls["train_url"]
     return Request(
-        platform="modelarts-v2", name=body["metadata"]["name"], code_url="obs:/" + algorithm["code_dir"],
-        boot_file=boot_file, parameters=(*given.items(), ("device_target", "CPU")),
-        data_url=urls.get("data_url", ""), train_url=urls.get("train_url", ""), log_url="obs:/" + log if log else "",
-        nodes=body["spec"]["resource"]["node_count"], cards=double.cards(body["spec"]["resource"]),
-        run_method=method, access=access, environment=variables,
+        platform="modelarts-v2",
+        name=body["metadata"]["name"],
+        code_url="obs:/" + algorithm["code_dir"],
+        boot_file=boot_file,
+        parameters=(*given.items(), ("device_target", "CPU")),
+        data_url=urls.get("data_url", ""),
+        train_url=urls.get("train_url", ""),
+        log_url="obs:/" + log if log else "",
+        nodes=body["spec"]["resource"]["node_count"],
+        cards=double.cards(body["spec"]["resource"]),
+        run_method=method,
+        access=access,
+        environment=variables,
         retries=int(notes.get("fault-tolerance/job-retry-num", 0)),
         unconditional_retry=notes.get("fault-tolerance/job-unconditional-retry") == "true",
-    )  # fmt: skip
+    )
 
 
 def arguments_of(command: str) -> dict[str, str]:

@@ -22,9 +22,12 @@ class Home:
     def __init__(self, store, bucket: str, folder: Path):
         self.store, self.bucket, self.folder = store, bucket, folder
         self.env = {
-            "HOME": str(folder), "MINDLIFT_REHEARSALS": str(folder / "rehearsals"), "MINIO_ENDPOINT": store.endpoint,
-            "MINIO_ACCESS_KEY": store.access_key, "MINIO_SECRET_KEY": store.secret_key,
-        }  # fmt: skip
+            "HOME": str(folder),
+            "MINDLIFT_REHEARSALS": str(folder / "rehearsals"),
+            "MINIO_ENDPOINT": store.endpoint,
+            "MINIO_ACCESS_KEY": store.access_key,
+            "MINIO_SECRET_KEY": store.secret_key,
+        }
         self.common = ["--provider", "local", "--allow_dirty", "true", "--train_url", f"obs://{bucket}/run/"]
 
     def run(self, *words: object, timeout: float = 300, **extra: str) -> Finished:
@@ -39,9 +42,14 @@ class Home:
         """What it prints goes to the file `said`."""
         with open(self.folder / "said", "w") as said:
             return subprocess.Popen(
-                [sys.executable, str(ROOT / "cloud/submit.py"), *map(str, words)], cwd=ROOT, env=environment(**self.env),
-                stdout=said, stderr=subprocess.PIPE, text=True, start_new_session=True,
-            )  # fmt: skip
+                [sys.executable, str(ROOT / "cloud/submit.py"), *map(str, words)],
+                cwd=ROOT,
+                env=environment(**self.env),
+                stdout=said,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
 
     def job(self, handle: str) -> JobFolder:
         return JobFolder(self.folder / "rehearsals" / handle.partition("://")[2])

@@ -28,9 +28,14 @@ def run_form(
     program: str, *arguments: object, chip: str = CHIP_910A, timeout: float = 500, **extra: str
 ) -> Finished:
     done = subprocess.run(
-        command(chip, program, *arguments), cwd=ROOT, env=environment(**extra), capture_output=True, text=True,
-        timeout=timeout, check=False,
-    )  # fmt: skip
+        command(chip, program, *arguments),
+        cwd=ROOT,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
     return Finished(done)
 
 
@@ -38,8 +43,18 @@ def trained(
     folder: Path, net: str, *arguments: object, chip: str = CHIP_910A, dataset: str = "digits"
 ) -> Finished:
     done = run_form(
-        "train.py", "--net", net, "--dataset", dataset, "--ckpt_path", folder, "--log_interval", 1, *arguments, chip=chip
-    )  # fmt: skip
+        "train.py",
+        "--net",
+        net,
+        "--dataset",
+        dataset,
+        "--ckpt_path",
+        folder,
+        "--log_interval",
+        1,
+        *arguments,
+        chip=chip,
+    )
     assert done.code == 0, done.err
     return done
 
@@ -93,10 +108,26 @@ def test_a_broken_image_ends_a_training_in_sink_mode_by_its_name(tmp_path):
     data = photos(tmp_path / "photos", bad=3)
     started = time.monotonic()
     done = run_form(
-        "train.py", "--net", "densenet22", "--dataset", "imagenet", "--num_classes", 2, "--data_dir", data,
-        "--image_size", 32, "--per_batch_size", 4, "--max_epoch", 3, "--ckpt_path", tmp_path / "out",
-        "--config_path", ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml",
-    )  # fmt: skip
+        "train.py",
+        "--net",
+        "densenet22",
+        "--dataset",
+        "imagenet",
+        "--num_classes",
+        2,
+        "--data_dir",
+        data,
+        "--image_size",
+        32,
+        "--per_batch_size",
+        4,
+        "--max_epoch",
+        3,
+        "--ckpt_path",
+        tmp_path / "out",
+        "--config_path",
+        ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml",
+    )
     assert done.code == 2, done.err
     assert "dog/3.jpg" in done.error
     assert time.monotonic() - started < 120
@@ -105,9 +136,13 @@ def test_a_broken_image_ends_a_training_in_sink_mode_by_its_name(tmp_path):
 def test_sigterm_in_sink_mode_saves_and_the_same_command_continues(tmp_path):
     common = ("--net", "densenet22", "--dataset", "digits", "--ckpt_path", tmp_path, "--log_interval", 1)
     running = subprocess.Popen(
-        command(CHIP_910B, "train.py", *common, "--max_steps", 400), cwd=ROOT, env=environment(),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        command(CHIP_910B, "train.py", *common, "--max_steps", 400),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     for line in running.stdout:
         if "iter[3]" in line:
             running.send_signal(signal.SIGTERM)
@@ -122,9 +157,19 @@ def test_sigterm_in_sink_mode_saves_and_the_same_command_continues(tmp_path):
 
 def test_a_loss_that_is_not_a_number_ends_sink_mode(tmp_path):
     done = run_form(
-        "train.py", "--net", "densenet22", "--dataset", "digits", "--lr", "1e30", "--max_steps", 30,
-        "--ckpt_path", tmp_path, chip=CHIP_910B,
-    )  # fmt: skip
+        "train.py",
+        "--net",
+        "densenet22",
+        "--dataset",
+        "digits",
+        "--lr",
+        "1e30",
+        "--max_steps",
+        30,
+        "--ckpt_path",
+        tmp_path,
+        chip=CHIP_910B,
+    )
     assert done.code == 1
     assert "last checkpoint" in done.error
 

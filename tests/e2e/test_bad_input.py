@@ -94,33 +94,59 @@ CASES = {
     "label out of range": (TRAIN, "--data_dir {}/label", 2, ["label 77", "num_classes is 10"]),
     "num_classes too small": (TRAIN, "--data_dir {}/good --num_classes 5", 2, ["num_classes is 5"]),
     "num_classes too large": (
-        TRAIN, "--data_dir {}/good --num_classes 12", 2, ["10 classes", "--num_classes 10", "--allow_unused_classes"],
+        TRAIN,
+        "--data_dir {}/good --num_classes 12",
+        2,
+        ["10 classes", "--num_classes 10", "--allow_unused_classes"],
     ),
     "num_classes zero": (TRAIN, "--num_classes 0", 2, ["num_classes", "0", "at least 1"]),
     "class folders missing": (
-        TRAIN, "--config_path {}/tree.yaml --data_dir {}/empty --num_classes 2", 2, ["empty", "class"],
+        TRAIN,
+        "--config_path {}/tree.yaml --data_dir {}/empty --num_classes 2",
+        2,
+        ["empty", "class"],
     ),
     "class folders too many": (
-        TRAIN, "--config_path {}/tree.yaml --data_dir {}/tree --num_classes 1", 2, ["2 class folders", "--num_classes 2"],
+        TRAIN,
+        "--config_path {}/tree.yaml --data_dir {}/tree --num_classes 1",
+        2,
+        ["2 class folders", "--num_classes 2"],
     ),
     "class folders too few": (
-        TRAIN, "--config_path {}/tree.yaml --data_dir {}/tree --num_classes 3", 2,
+        TRAIN,
+        "--config_path {}/tree.yaml --data_dir {}/tree --num_classes 3",
+        2,
         ["2 class folders", "--allow_unused_classes"],
     ),
     "corrupt image": (
-        TRAIN, "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --per_batch_size 8 --image_size 16",
-        2, ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
+        TRAIN,
+        "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --per_batch_size 8 --image_size 16",
+        2,
+        ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
     ),
     "corrupt image in evaluation": (
-        EVAL, "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --image_size 16 --eval_resize 18"
-        " --pretrained {}/run --filter_head true", 2, ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
+        EVAL,
+        "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --image_size 16 --eval_resize 18"
+        " --pretrained {}/run --filter_head true",
+        2,
+        ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
     ),
-    "fewer images than a batch": (TRAIN, "--data_dir {}/good --per_batch_size 500", 2, ["200 training images", "500"]),
+    "fewer images than a batch": (
+        TRAIN,
+        "--data_dir {}/good --per_batch_size 500",
+        2,
+        ["200 training images", "500"],
+    ),
     "net unknown": (TRAIN, "--net densenet101", 2, ["densenet101", "densenet100", "densenet121"]),
     "dataset unknown": (TRAIN, "--dataset mnist", 2, ["mnist", "digits", "cifar10", "imagenet"]),
     "image_size not parsable": (TRAIN, "--image_size 32x", 2, ["image_size", "32x"]),
     "image_size zero": (TRAIN, "--image_size 0,16", 2, ["image_size", "0,16"]),
-    "image_size too small for the net": (TRAIN, "--data_dir {}/good --image_size 2", 2, ["--image_size 2,2", "at least 4"]),
+    "image_size too small for the net": (
+        TRAIN,
+        "--data_dir {}/good --image_size 2",
+        2,
+        ["--image_size 2,2", "at least 4"],
+    ),
     "lr negative": (TRAIN, "--lr -0.1", 2, ["lr", "-0.1", "at least 0"]),
     "lr not a number": (TRAIN, "--lr fast", 2, ["lr", "fast", "number"]),
     "option misspelt": (TRAIN, "--lr_shceduler cosine_annealing", 2, ["lr_shceduler", "lr_scheduler"]),
@@ -129,59 +155,140 @@ CASES = {
     "resume from a missing folder": (TRAIN, "--resume {}/gone", 2, ["{}/gone", "run folder", "auto or none"]),
     "resume from an empty folder": (TRAIN, "--resume {}/empty", 2, ["no complete checkpoint", "empty"]),
     "resume from weights alone": (
-        TRAIN, "--data_dir {}/good --resume {}/only_weights.ckpt", 2, ["--pretrained", "--resume"],
+        TRAIN,
+        "--data_dir {}/good --resume {}/only_weights.ckpt",
+        2,
+        ["--pretrained", "--resume"],
     ),
     "resume from another net": (
-        TRAIN, "--data_dir {}/good --net densenet100 --image_size 8 --resume {}/run", 2, ["does not fit", "missing"],
+        TRAIN,
+        "--data_dir {}/good --net densenet100 --image_size 8 --resume {}/run",
+        2,
+        ["does not fit", "missing"],
     ),
-    "checkpoint missing": (EVAL, "--data_dir {}/good --ckpt_path {}/no.ckpt", 2, ["no checkpoint at", "no.ckpt", "--pretrained"]),
+    "checkpoint missing": (
+        EVAL,
+        "--data_dir {}/good --ckpt_path {}/no.ckpt",
+        2,
+        ["no checkpoint at", "no.ckpt", "--pretrained"],
+    ),
     "pretrained missing": (EVAL, "--data_dir {}/good --pretrained {}/no.ckpt", 2, ["no.ckpt"]),
     "pretrained not given": (EVAL, "--data_dir {}/good", 2, ["--pretrained"]),
     "pretrained is text": (EVAL, "--data_dir {}/good --pretrained {}/text.txt", 2, ["text.txt", ".ckpt"]),
     "pretrained damaged": (EVAL, "--data_dir {}/good --pretrained {}/damaged.ckpt", 2, ["damaged"]),
     "pretrained folder empty": (EVAL, "--data_dir {}/good --pretrained {}/empty", 2, ["empty", ".ckpt"]),
     "pretrained of another net": (
-        EVAL, "--data_dir {}/good --net densenet100 --image_size 8 --pretrained {}/run", 2,
+        EVAL,
+        "--data_dir {}/good --net densenet100 --image_size 8 --pretrained {}/run",
+        2,
         ["missing (stages.0.layers.3", "of other shape", "instead of"],
     ),
     "pretrained with another tensor": (
-        EVAL, "--data_dir {}/good --pretrained {}/other.ckpt", 2,
+        EVAL,
+        "--data_dir {}/good --pretrained {}/other.ckpt",
+        2,
         ["1 missing (stem.conv0.weight)", "1 unexpected (somewhere.else)"],
     ),
     "pretrained with other classes": (
-        TRAIN, "--data_dir {}/good --num_classes 12 --allow_unused_classes true --pretrained {}/run", 2,
+        TRAIN,
+        "--data_dir {}/good --num_classes 12 --allow_unused_classes true --pretrained {}/run",
+        2,
         ["its classifier has 10 classes, this network's 12", "--filter_head true", "--num_classes 10"],
     ),
     "evaluated with other classes": (
-        EVAL, "--data_dir {}/good --num_classes 12 --pretrained {}/run", 2,
+        EVAL,
+        "--data_dir {}/good --num_classes 12 --pretrained {}/run",
+        2,
         ["its classifier has 10 classes, this network's 12", "--num_classes 10"],
     ),
-    "no checkpoint to evaluate": (EVAL, "--data_dir {}/good --ckpt_path {}/empty", 2, ["empty", "--pretrained"]),
+    "no checkpoint to evaluate": (
+        EVAL,
+        "--data_dir {}/good --ckpt_path {}/empty",
+        2,
+        ["empty", "--pretrained"],
+    ),
     "YAML broken": (TRAIN, "--config_path {}/broken.yaml", 2, ["broken.yaml:3"]),
     "YAML with an unknown key": (TRAIN, "--config_path {}/unknown.yaml", 2, ["lr_rate", "unknown.yaml"]),
     "recipe missing": (TRAIN, "--config_path {}/no.yaml", 2, ["no.yaml"]),
     "output is a file": (TRAIN, "--data_dir {}/good --ckpt_path {}/text.txt", 1, ["text.txt", "--ckpt_path"]),
-    "output can't be written": (TRAIN, "--data_dir {}/good --ckpt_path /proc/mindlift", 1, ["/proc/mindlift"]),
-    "sink mode on a CPU": (TRAIN, "--data_dir {}/good --dataset_sink_mode true", 2, ["--dataset_sink_mode", "Ascend"]),
-    "cache server": (TRAIN, "--data_dir {}/good --enable_cache true", 2, ["--enable_cache true", "not supported"]),
-    "frozen layers": (TRAIN, "--data_dir {}/good --freeze_layer backbone", 2, ["--freeze_layer backbone", "every layer"]),
-    "no checkpoints": (TRAIN, "--data_dir {}/good --save_checkpoint False", 2, ["--save_checkpoint false", "continued"]),
-    "parameter server": (TRAIN, "--data_dir {}/good --parameter_server true", 2, ["--parameter_server true", "local_ranks.sh"]),
-    "phases of different number": (TRAIN, "--data_dir {}/good --lr_scheduler phases --phase_epochs 1,1", 2, ["--phase_epochs 1,1", "--phase_lr 0.2,0.05,0.002"]),
-    "a phase too many": (TRAIN, "--data_dir {}/good --lr_scheduler phases --phase 4", 2, ["--phase 4", "3 phases"]),
+    "output can't be written": (
+        TRAIN,
+        "--data_dir {}/good --ckpt_path /proc/mindlift",
+        1,
+        ["/proc/mindlift"],
+    ),
+    "sink mode on a CPU": (
+        TRAIN,
+        "--data_dir {}/good --dataset_sink_mode true",
+        2,
+        ["--dataset_sink_mode", "Ascend"],
+    ),
+    "cache server": (
+        TRAIN,
+        "--data_dir {}/good --enable_cache true",
+        2,
+        ["--enable_cache true", "not supported"],
+    ),
+    "frozen layers": (
+        TRAIN,
+        "--data_dir {}/good --freeze_layer backbone",
+        2,
+        ["--freeze_layer backbone", "every layer"],
+    ),
+    "no checkpoints": (
+        TRAIN,
+        "--data_dir {}/good --save_checkpoint False",
+        2,
+        ["--save_checkpoint false", "continued"],
+    ),
+    "parameter server": (
+        TRAIN,
+        "--data_dir {}/good --parameter_server true",
+        2,
+        ["--parameter_server true", "local_ranks.sh"],
+    ),
+    "phases of different number": (
+        TRAIN,
+        "--data_dir {}/good --lr_scheduler phases --phase_epochs 1,1",
+        2,
+        ["--phase_epochs 1,1", "--phase_lr 0.2,0.05,0.002"],
+    ),
+    "a phase too many": (
+        TRAIN,
+        "--data_dir {}/good --lr_scheduler phases --phase 4",
+        2,
+        ["--phase 4", "3 phases"],
+    ),
     "no such device": (TRAIN, "--device_target TPU", 2, ["TPU", "Ascend", "CPU"]),
     "group_size without ranks": (TRAIN, "--group_size 8", 2, ["group_size", "8"]),
-    "a cloud job without data": (TRAIN, "--enable_modelarts true --net densenet100 --dataset cifar10", 2, ["--data_url"]),
-}  # fmt: skip
+    "a cloud job without data": (
+        TRAIN,
+        "--enable_modelarts true --net densenet100 --dataset cifar10",
+        2,
+        ["--data_url"],
+    ),
+}
 
 
 # Those that are found while mindspore works; all others before it is imported, so in a fraction of a second.
 LATE = {
-    "label out of range", "num_classes too small", "num_classes too large", "corrupt image", "corrupt image in evaluation",
-    "fewer images than a batch", "image_size too small for the net", "resume from weights alone",
-    "resume from another net", "pretrained damaged", "pretrained of another net", "pretrained with another tensor",
-    "pretrained with other classes", "evaluated with other classes", "output is a file", "output can't be written",
-}  # fmt: skip
+    "label out of range",
+    "num_classes too small",
+    "num_classes too large",
+    "corrupt image",
+    "corrupt image in evaluation",
+    "fewer images than a batch",
+    "image_size too small for the net",
+    "resume from weights alone",
+    "resume from another net",
+    "pretrained damaged",
+    "pretrained of another net",
+    "pretrained with another tensor",
+    "pretrained with other classes",
+    "evaluated with other classes",
+    "output is a file",
+    "output can't be written",
+}
 
 
 def arguments(text: str, place: Path) -> list[str]:
@@ -213,9 +320,28 @@ def test_bad_input_is_one_line(case, place, run, tmp_path):
 
 def test_a_corrupt_image_is_replaced_and_counted_when_asked(place, tmp_path):
     done = run_program(
-        TRAIN, "--config_path", place / "tree.yaml", "--data_dir", place / "tree_corrupt", "--image_size", 16, "--eval_resize", 18, "--per_batch_size", 8, "--max_epoch", 1, "--lr", 0.1,
-        "--skip_corrupt", "true", "--run_eval", "true", "--ckpt_path", tmp_path,
-    )  # fmt: skip
+        TRAIN,
+        "--config_path",
+        place / "tree.yaml",
+        "--data_dir",
+        place / "tree_corrupt",
+        "--image_size",
+        16,
+        "--eval_resize",
+        18,
+        "--per_batch_size",
+        8,
+        "--max_epoch",
+        1,
+        "--lr",
+        0.1,
+        "--skip_corrupt",
+        "true",
+        "--run_eval",
+        "true",
+        "--ckpt_path",
+        tmp_path,
+    )
     assert done.code == 0, done.err
     assert "replaced corrupt images 1 times" in done.out + done.err
     assert done.result["total"] == 7, "the eighth is not counted as an image"
@@ -235,23 +361,41 @@ VARIABLES = {
     "two launchers": ({**MSRUN, "MS_NODE_ID": "0", "RANK_ID": "1"}, "", ["RANK_ID=1", "MS_NODE_ID=0"]),
     "openmpi half": ({"OMPI_COMM_WORLD_SIZE": "2"}, "", ["OMPI_COMM_WORLD_RANK is not set"]),
     "rank table missing": (
-        {"RANK_ID": "0", "RANK_SIZE": "2", "RANK_TABLE_FILE": "/nowhere"}, "", ["RANK_TABLE_FILE=/nowhere"],
+        {"RANK_ID": "0", "RANK_SIZE": "2", "RANK_TABLE_FILE": "/nowhere"},
+        "",
+        ["RANK_TABLE_FILE=/nowhere"],
     ),
     "group_size of another launch": (
-        {**MSRUN, "MS_NODE_ID": "0"}, "--group_size 8", ["--group_size 8", "2 process(es)", "local_ranks.sh 8"],
+        {**MSRUN, "MS_NODE_ID": "0"},
+        "--group_size 8",
+        ["--group_size 8", "2 process(es)", "local_ranks.sh 8"],
     ),
     "rank of another launch": ({**MSRUN, "MS_NODE_ID": "0"}, "--rank 1", ["--rank 1", "this is rank 0"]),
-    "one process wanted": ({**MSRUN, "MS_NODE_ID": "0"}, "--is_distributed 0", ["--is_distributed 0", "2 process(es)"]),
-    "a mistake in the scheduler": ({**MSRUN, "MS_ROLE": "MS_SCHED"}, "--data_dir /nowhere", ["--data_dir /nowhere"]),
-}  # fmt: skip
+    "one process wanted": (
+        {**MSRUN, "MS_NODE_ID": "0"},
+        "--is_distributed 0",
+        ["--is_distributed 0", "2 process(es)"],
+    ),
+    "a mistake in the scheduler": (
+        {**MSRUN, "MS_ROLE": "MS_SCHED"},
+        "--data_dir /nowhere",
+        ["--data_dir /nowhere"],
+    ),
+}
 
 
 @pytest.mark.parametrize("case", VARIABLES)
 def test_rank_variables_that_make_no_sense_are_one_line(case, place, tmp_path):
     variables, text, parts = VARIABLES[case]
     done = run_program(
-        TRAIN, *TINY, "--ckpt_path", tmp_path / "out", *text.split(), PYTHONPATH=str(place / "without"), **variables
-    )  # fmt: skip
+        TRAIN,
+        *TINY,
+        "--ckpt_path",
+        tmp_path / "out",
+        *text.split(),
+        PYTHONPATH=str(place / "without"),
+        **variables,
+    )
     assert done.code == 2, done.err
     for part in parts:
         assert part in done.error
@@ -266,9 +410,17 @@ def test_more_ranks_than_images(few_digits, tmp_path):
     cifar10.write_batch(folder / "data_batch_1.bin", images[:1], labels[:1])
     started = time.monotonic()
     done = run_ranks(
-        2, TRAIN, *TINY, "--data_dir", folder, "--ckpt_path", tmp_path / "out", "--per_batch_size", 1,
+        2,
+        TRAIN,
+        *TINY,
+        "--data_dir",
+        folder,
+        "--ckpt_path",
+        tmp_path / "out",
+        "--per_batch_size",
+        1,
         LOG_DIR=str(tmp_path / "logs"),
-    )  # fmt: skip
+    )
     assert done.code == 2, done.err
     assert "2 ranks but only 1 training images" in done.error
     assert time.monotonic() - started < 60
@@ -285,9 +437,16 @@ def test_a_port_that_is_taken(few_digits, tmp_path):
         program.chmod(0o755)
         started = time.monotonic()
         done = run_ranks(
-            2, TRAIN, *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path / "out", LOG_DIR=str(tmp_path / "logs"),
+            2,
+            TRAIN,
+            *TINY,
+            "--data_dir",
+            few_digits,
+            "--ckpt_path",
+            tmp_path / "out",
+            LOG_DIR=str(tmp_path / "logs"),
             PYTHON=str(program),
-        )  # fmt: skip
+        )
     assert done.code == 1, done.err
     assert str(tmp_path / "logs/scheduler.log") in done.err
     assert len(done.err.splitlines()) == 1
@@ -303,10 +462,16 @@ def prepared(prepare: Callable[[], None], *given: object) -> Finished:
     command = [sys.executable, str(ROOT / TRAIN), *map(str, given)]
     return Finished(
         subprocess.run(
-            command, cwd=ROOT, env=environment(), preexec_fn=prepare, capture_output=True, text=True, timeout=120,
+            command,
+            cwd=ROOT,
+            env=environment(),
+            preexec_fn=prepare,
+            capture_output=True,
+            text=True,
+            timeout=120,
             check=False,
         )
-    )  # fmt: skip
+    )
 
 
 def limited(*given: object, most_bytes: int) -> Finished:
@@ -385,9 +550,13 @@ def test_a_full_disk_leaves_the_last_good_checkpoint(few_digits, run, tmp_path):
 def interrupted(program: str, *given: object, when: Callable[[subprocess.Popen], bool]) -> Finished:
     """A program that is sent Ctrl-C as soon as `when` is true."""
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / program), *map(str, given)], cwd=ROOT, env=environment(), stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, str(ROOT / program), *map(str, given)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     deadline = time.monotonic() + 60
     while not when(process):
         assert time.monotonic() < deadline
@@ -399,9 +568,14 @@ def interrupted(program: str, *given: object, when: Callable[[subprocess.Popen],
 
 def test_ctrl_c_while_mindspore_is_imported(few_digits, tmp_path):
     done = interrupted(
-        TRAIN, *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path,
+        TRAIN,
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
         when=lambda process: "libmindspore" in Path(f"/proc/{process.pid}/maps").read_text(),
-    )  # fmt: skip
+    )
     assert (done.code, done.err) == (130, "error: interrupted\n")
     assert not list(tmp_path.iterdir())
 
@@ -409,9 +583,18 @@ def test_ctrl_c_while_mindspore_is_imported(few_digits, tmp_path):
 def test_ctrl_c_in_an_evaluation(place):
     """The graph is being compiled then; an exception there would bring mindspore's view of it along."""
     done = interrupted(
-        EVAL, *TINY, "--data_dir", place / "good", "--pretrained", place / "run", "--per_batch_size", 1,
-        "--progress", "true", when=lambda process: b"evaluate" in os.read(process.stderr.fileno(), 1000),
-    )  # fmt: skip
+        EVAL,
+        *TINY,
+        "--data_dir",
+        place / "good",
+        "--pretrained",
+        place / "run",
+        "--per_batch_size",
+        1,
+        "--progress",
+        "true",
+        when=lambda process: b"evaluate" in os.read(process.stderr.fileno(), 1000),
+    )
     assert done.code == 130, done.err
     assert done.error == "error: interrupted"
     assert done.err.splitlines()[-1] == done.error
@@ -420,9 +603,20 @@ def test_ctrl_c_in_an_evaluation(place):
 
 def test_ctrl_c_in_the_training_saves(few_digits, tmp_path):
     done = interrupted(
-        TRAIN, *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 400, "--ckpt_interval", 9999,
-        "--log_interval", 1, when=lambda process: process.stdout.readline().startswith("epoch["),
-    )  # fmt: skip
+        TRAIN,
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        400,
+        "--ckpt_interval",
+        9999,
+        "--log_interval",
+        1,
+        when=lambda process: process.stdout.readline().startswith("epoch["),
+    )
     assert done.code in (1, 130), done.err
     assert done.err == done.error + "\n"
     saved = checkpoint_manifest.latest(next(tmp_path.iterdir()) / "checkpoints")

@@ -22,8 +22,12 @@ SMALL = {
 def run(name: str, *words: object) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, str(ROOT / f"benchmarks/{name}.py"), *map(str, words)],
-        capture_output=True, text=True, env=environment(), timeout=300, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=300,
+        check=False,
+    )
 
 
 def results(name: str, words: str, folder: Path) -> dict:

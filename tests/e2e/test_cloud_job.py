@@ -30,13 +30,20 @@ class Cloud:
     def __init__(self, store, bucket: str, cache: Path, endpoint: str = ""):
         self.client, self.bucket, self.cache = s3_client(store), bucket, cache
         self.env = {
-            "S3_ENDPOINT": endpoint or store.endpoint, "ACCESS_KEY_ID": store.access_key,
-            "SECRET_ACCESS_KEY": store.secret_key, "MINDLIFT_CACHE": str(cache),
-        }  # fmt: skip
+            "S3_ENDPOINT": endpoint or store.endpoint,
+            "ACCESS_KEY_ID": store.access_key,
+            "SECRET_ACCESS_KEY": store.secret_key,
+            "MINDLIFT_CACHE": str(cache),
+        }
         self.command = [
-            *TINY, "--enable_modelarts", "True", "--data_url", f"obs://{bucket}/data/", "--train_url",
+            *TINY,
+            "--enable_modelarts",
+            "True",
+            "--data_url",
+            f"obs://{bucket}/data/",
+            "--train_url",
             f"obs://{bucket}/run/",
-        ]  # fmt: skip
+        ]
 
     def upload(self, folder: Path, prefix: str) -> None:
         for path in folder.rglob("*"):
@@ -71,10 +78,14 @@ class Cloud:
             [sys.executable] if ranks == 1 else ["bash", str(ROOT / "scripts/local_ranks.sh"), str(ranks)]
         )
         return subprocess.Popen(
-            [*program, str(ROOT / "train.py"), *map(str, [*self.command, *more])], cwd=ROOT,
+            [*program, str(ROOT / "train.py"), *map(str, [*self.command, *more])],
+            cwd=ROOT,
             env=environment(PYTHON=sys.executable, LOG_DIR=str(self.cache.with_name("logs")), **self.env),
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
-        )  # fmt: skip
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
 
     def run(self, *more: object, ranks: int = 1):
         if ranks == 1:
@@ -242,8 +253,16 @@ def test_eval_takes_checkpoints_by_url(cloud, few_digits):
     folder = only(cloud, file).rpartition("/checkpoints/")[0]
     by_file = ["--pretrained", f"obs://{cloud.bucket}/{folder}/checkpoints/{file}", "--data_dir", few_digits]
     by_run = ["--pretrained", f"s3://{cloud.bucket}/run/", "--data_dir", few_digits]
-    in_cloud = ["--enable_modelarts", "true", "--data_url", f"obs://{cloud.bucket}/data/", "--ckpt_url",
-                f"obs://{cloud.bucket}/{folder}/checkpoints/{file}", "--train_url", f"obs://{cloud.bucket}/out/"]  # fmt: skip
+    in_cloud = [
+        "--enable_modelarts",
+        "true",
+        "--data_url",
+        f"obs://{cloud.bucket}/data/",
+        "--ckpt_url",
+        f"obs://{cloud.bucket}/{folder}/checkpoints/{file}",
+        "--train_url",
+        f"obs://{cloud.bucket}/out/",
+    ]
     figures = []
     for more in (by_file, by_run, in_cloud):
         done = run_program("eval.py", *TINY, *more, **cloud.env)
@@ -262,9 +281,22 @@ def test_data_in_a_zip_by_openis_arguments(cloud, few_digits, tmp_path):
     cloud.client.upload_file(str(tmp_path / "digits.zip"), cloud.bucket, "attachment/digits.zip")
     selected = [{"dataset_url": f"s3:///{cloud.bucket}/attachment/digits.zip", "dataset_name": "digits.zip"}]
     done = run_program(
-        "train.py", *TINY, "--enable_modelarts", "True", "--max_steps", 2, "--multi_data_url", json.dumps(selected),
-        "--ckpt_url", "[]", "--pretrain_url", "[]", "--train_url", f"s3:///{cloud.bucket}/run/", **cloud.env,
-    )  # fmt: skip
+        "train.py",
+        *TINY,
+        "--enable_modelarts",
+        "True",
+        "--max_steps",
+        2,
+        "--multi_data_url",
+        json.dumps(selected),
+        "--ckpt_url",
+        "[]",
+        "--pretrain_url",
+        "[]",
+        "--train_url",
+        f"s3:///{cloud.bucket}/run/",
+        **cloud.env,
+    )
     assert done.code == 0, done.err
     assert cloud.published()[-1].step == 2
 

@@ -20,9 +20,17 @@ from tests.conftest import ROOT, TINY, environment, run_program
 
 CLASSES = 3
 SMALL = (
-    "--config_path", ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml", "--dataset", "imagenet",
-    "--num_classes", CLASSES, "--image_size", 16, "--per_batch_size", 4,
-)  # fmt: skip
+    "--config_path",
+    ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml",
+    "--dataset",
+    "imagenet",
+    "--num_classes",
+    CLASSES,
+    "--image_size",
+    16,
+    "--per_batch_size",
+    4,
+)
 
 
 def compiled(folder: Path, program: str, *arguments: object) -> Counter:
@@ -54,9 +62,19 @@ def several(photos, tmp_path_factory) -> Path:
     """A folder with three checkpoints."""
     root = tmp_path_factory.mktemp("several")
     done = run_program(
-        "train.py", *SMALL, "--data_dir", photos, "--max_steps", 3, "--ckpt_interval", 1, "--run_eval", "false",
-        "--ckpt_path", root,
-    )  # fmt: skip
+        "train.py",
+        *SMALL,
+        "--data_dir",
+        photos,
+        "--max_steps",
+        3,
+        "--ckpt_interval",
+        1,
+        "--run_eval",
+        "false",
+        "--ckpt_path",
+        root,
+    )
     assert done.code == 0, done.err
     return Path(done.result["run"]) / "checkpoints"
 
@@ -64,9 +82,22 @@ def several(photos, tmp_path_factory) -> Path:
 def test_two_epochs_with_evaluation_and_moving_average(tmp_path):
     """Five evaluations of the weights and of their average, in a network that evaluates in the form that it trains in."""
     found = compiled(
-        tmp_path, "train.py", *TINY[:4], "--run_eval", "true", "--max_epoch", 2, "--eval_interval", 1,
-        "--enable_ema", "true", "--per_batch_size", 360, "--ckpt_path", tmp_path,
-    )  # fmt: skip
+        tmp_path,
+        "train.py",
+        *TINY[:4],
+        "--run_eval",
+        "true",
+        "--max_epoch",
+        2,
+        "--eval_interval",
+        1,
+        "--enable_ema",
+        "true",
+        "--per_batch_size",
+        360,
+        "--ckpt_path",
+        tmp_path,
+    )
     assert found == {"WholeStep": 1, "Places": 1}
 
 
@@ -89,7 +120,18 @@ def test_each_size_of_a_multi_scale_evaluation_once(tmp_path):
     for name in ("b", "c"):
         shutil.copy(first, tmp_path / "weights" / f"{name}.ckpt")
     found = compiled(
-        tmp_path, "eval.py", *segments.NET, "--data_root", tmp_path / "data", "--data_lst", tmp_path / "data/lst.txt",
-        "--pretrained", tmp_path / "weights", "--scales", "0.5,1.0,1.0", "--flip", "true",
-    )  # fmt: skip
+        tmp_path,
+        "eval.py",
+        *segments.NET,
+        "--data_root",
+        tmp_path / "data",
+        "--data_lst",
+        tmp_path / "data/lst.txt",
+        "--pretrained",
+        tmp_path / "weights",
+        "--scales",
+        "0.5,1.0,1.0",
+        "--flip",
+        "true",
+    )
     assert found == {"Probabilities": 2}

@@ -33,8 +33,18 @@ def images(tmp_path_factory) -> Path:
 
 def train(images: Path, output: Path, *words: object, ranks: int = 1):
     words = (
-        *NET, *NO_DROPOUT, "--data_root", images, "--train_dir", output, "--batch_size", 4 // ranks, "--train_epochs", 2, *words,
-    )  # fmt: skip
+        *NET,
+        *NO_DROPOUT,
+        "--data_root",
+        images,
+        "--train_dir",
+        output,
+        "--batch_size",
+        4 // ranks,
+        "--train_epochs",
+        2,
+        *words,
+    )
     done = run_program("train.py", *words) if ranks == 1 else run_ranks(ranks, "train.py", *words)
     assert done.code == 0, done.err + done.out
     return done
@@ -122,7 +132,7 @@ def test_another_number_of_classes_starts_from_a_checkpoint_without_its_head(tra
         (["--data_root", "", "--data_file", "/nowhere/x0"], ["--data_file /nowhere/x0", "/nowhere"]),
         (["--data_lst", "nowhere.txt"], ["nowhere.txt", "--data_lst"]),
     ],
-)  # fmt: skip
+)
 def test_mistakes_are_one_line(words, parts, images, tmp_path):
     done = run_program(
         "train.py", *NET, "--data_root", images, "--train_dir", tmp_path, "--batch_size", 4, *words
@@ -137,9 +147,18 @@ def records(images, tmp_path_factory) -> Path:
     """The training images as the documents' MindRecord shards."""
     target = tmp_path_factory.mktemp("records") / "vocaug_mindrecord"
     done = run_program(
-        "src/data/build_seg_data.py", "--data_root", images, "--data_lst", images / "voc_train_lst.txt", "--dst_path", target,
-        "--num_shards", 2, "--num_classes", 11,
-    )  # fmt: skip
+        "src/data/build_seg_data.py",
+        "--data_root",
+        images,
+        "--data_lst",
+        images / "voc_train_lst.txt",
+        "--dst_path",
+        target,
+        "--num_shards",
+        2,
+        "--num_classes",
+        11,
+    )
     assert done.code == 0, done.err
     return target.with_name(target.name + "0")
 
@@ -163,15 +182,30 @@ def test_the_documents_scripts_train_and_evaluate_on_cpu_ranks(records, images, 
     ).end()
     assert alone.code == 0, alone.err
     stage = Script(
-        "run_distribute_train_s8_r2.sh", records, alone.result["checkpoint"], 2, *SMALL, "--train_epochs", 1, "--max_steps", 2, "--train_dir", tmp_path / "runs",
+        "run_distribute_train_s8_r2.sh",
+        records,
+        alone.result["checkpoint"],
+        2,
+        *SMALL,
+        "--train_epochs",
+        1,
+        "--max_steps",
+        2,
+        "--train_dir",
+        tmp_path / "runs",
         folder=tmp_path / "stage",
-    ).end()  # fmt: skip
+    ).end()
     assert stage.code == 0, stage.err
     assert stage.result["steps"] == 2
     evaluation = Script(
-        "run_eval_s8_multiscale_filp.sh", images, images / "voc_val_lst.txt", stage.result["checkpoint"], *SMALL,
-        folder=tmp_path / "eval", EVAL_PATH=str(tmp_path / "eval"),
-    ).end()  # fmt: skip
+        "run_eval_s8_multiscale_filp.sh",
+        images,
+        images / "voc_val_lst.txt",
+        stage.result["checkpoint"],
+        *SMALL,
+        folder=tmp_path / "eval",
+        EVAL_PATH=str(tmp_path / "eval"),
+    ).end()
     assert figures(evaluation)["scales"] == [0.5, 0.75, 1.0, 1.25, 1.75]
     assert "mean IoU" in (tmp_path / "eval/eval_log").read_text()
 
@@ -204,10 +238,28 @@ def test_three_stages_as_three_submitted_jobs(home, records, tmp_path):
     for stage, output_stride in (("s16_r1", 16), ("s8_r1", 8), ("s8_r2", 8)):
         config = ROOT / f"cloud/jobs/deeplabv3_{stage}.yaml"
         done = home.run(
-            "--config", config, "--provider", "local", "--allow_dirty", "true", "--cards", 2, "--net", f"deeplab_v3_r26_s{output_stride}",
-            "--data_url", records.parent, "--train_url", f"{runs}/{stage}/", "--pretrained", weights, "--recipe", *small,
-            "--wait", "--out", tmp_path / stage,
-        )  # fmt: skip
+            "--config",
+            config,
+            "--provider",
+            "local",
+            "--allow_dirty",
+            "true",
+            "--cards",
+            2,
+            "--net",
+            f"deeplab_v3_r26_s{output_stride}",
+            "--data_url",
+            records.parent,
+            "--train_url",
+            f"{runs}/{stage}/",
+            "--pretrained",
+            weights,
+            "--recipe",
+            *small,
+            "--wait",
+            "--out",
+            tmp_path / stage,
+        )
         assert done.code == 0, done.err + done.out
         result = json.loads((Path(done.out.strip().splitlines()[-1]) / "result.json").read_text())
         assert result["steps"] == TRAIN // 4

@@ -14,9 +14,14 @@ from tests.conftest import ROOT, environment
 
 def doctor(*words: str, **extra: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "mindlift", "doctor", *words], cwd=ROOT, env=environment(**extra), capture_output=True, text=True,
-        check=False, timeout=300,
-    )  # fmt: skip
+        [sys.executable, "-m", "mindlift", "doctor", *words],
+        cwd=ROOT,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 def levels(done: subprocess.CompletedProcess) -> dict[str, tuple[str, str]]:
@@ -29,8 +34,25 @@ def test_this_machine_can_train():
     found = levels(done)
     level, says = found["training"]
     assert (level, "2 steps of densenet22 on CPU in" in says) == ("ok", True)
-    assert {"python", "mindspore", "onednn", "requirements", "msrun", "device", "cpus", "memory", "output", "cache", "ports",
-            "encoding", "minio", "s3 endpoint", "s3 keys", "modelarts keys", "openi token"} <= found.keys()  # fmt: skip
+    assert {
+        "python",
+        "mindspore",
+        "onednn",
+        "requirements",
+        "msrun",
+        "device",
+        "cpus",
+        "memory",
+        "output",
+        "cache",
+        "ports",
+        "encoding",
+        "minio",
+        "s3 endpoint",
+        "s3 keys",
+        "modelarts keys",
+        "openi token",
+    } <= found.keys()
     assert found["s3 keys"] == ("ok", "set, by ACCESS_KEY_ID")
     assert "hush" not in done.stdout + done.stderr
 
@@ -72,9 +94,13 @@ def test_it_leaves_mindspore_and_numpy_to_others():
 def test_it_runs_where_nothing_is_installed():
     """Without site-packages, as before the set-up."""
     done = subprocess.run(
-        [sys.executable, "-S", "-m", "mindlift", "doctor", "--json"], cwd=ROOT, env=environment(), capture_output=True, text=True,
+        [sys.executable, "-S", "-m", "mindlift", "doctor", "--json"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (1, "")
     found = levels(done)
     assert found["mindspore"] == ("problem", "not installed")
@@ -85,8 +111,14 @@ def test_it_runs_where_nothing_is_installed():
 
 def test_a_reader_that_leaves():
     done = subprocess.run(
-        f"{sys.executable} -m mindlift doctor --quick | head -1; exit ${{PIPESTATUS[0]}}", cwd=ROOT, env=environment(), shell=True,
-        executable="/bin/bash", capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        f"{sys.executable} -m mindlift doctor --quick | head -1; exit ${{PIPESTATUS[0]}}",
+        cwd=ROOT,
+        env=environment(),
+        shell=True,
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (141, "")
     assert done.stdout.startswith("ok       mindlift: ")

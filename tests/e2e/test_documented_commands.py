@@ -58,9 +58,14 @@ def test_a_rank_table_as_the_original_documents_make_it(tmp_path):
     package.symlink_to(ROOT / "src/mindlift")
     (tmp_path / "hccn.conf").write_text("".join(f"address_{card}=192.168.100.{card}\n" for card in range(8)))
     done = start(
-        tools, "python3", "get_multicards_json.py", "10.1.1.1", "--hccn_conf", str(tmp_path / "hccn.conf"),
+        tools,
+        "python3",
+        "get_multicards_json.py",
+        "10.1.1.1",
+        "--hccn_conf",
+        str(tmp_path / "hccn.conf"),
         strange=tmp_path,
-    )  # fmt: skip
+    )
     assert (done.returncode, done.stderr) == (0, "")
     table = rank_table.parse((tools / "rank_table_8p.json").read_text(), "t")
     assert (table.size, table.servers) == (8, ("10.1.1.1",))

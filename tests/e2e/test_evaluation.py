@@ -67,9 +67,17 @@ def checkpoint(data) -> Path:
 
 def command(data: Path, checkpoint: Path, folder: Path) -> list:
     return [
-        *NET, *CROPS, "--data_dir", data / "images", "--pretrained", checkpoint, "--blacklist", data / "blacklist.txt",
-        "--eval_path", folder,
-    ]  # fmt: skip
+        *NET,
+        *CROPS,
+        "--data_dir",
+        data / "images",
+        "--pretrained",
+        checkpoint,
+        "--blacklist",
+        data / "blacklist.txt",
+        "--eval_path",
+        folder,
+    ]
 
 
 def figures(done: Finished) -> dict:
@@ -86,8 +94,13 @@ def test_a_killed_evaluation_continues_also_on_two_ranks(data, checkpoint, tmp_p
     assert "without 7 blacklisted images:" in whole.out
 
     words = [str(word) for word in command(data, checkpoint, tmp_path / "killed")]
-    process = subprocess.Popen([sys.executable, str(ROOT / "eval.py"), *words], cwd=ROOT, env=environment(),
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "eval.py"), *words],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while (
         sum(len(file.read_bytes().splitlines()) for file in tmp_path.glob("killed/eval-*/rank_0.jsonl")) < 4
     ):

@@ -98,9 +98,13 @@ PASSING_DOWN = {
     "an error in a 200 for a list": [listing("error_in_200", times=2)],
     "expired for a moment": [get("expired_token")],
     "lost answers": [get("lost_response", times=3)],
-    "everything at once": [get_small("reset", after=9), get_small("status", status=503),
-    get_large("truncate", after=7), listing("reset", before=True)],
-}  # fmt: skip
+    "everything at once": [
+        get_small("reset", after=9),
+        get_small("status", status=503),
+        get_large("truncate", after=7),
+        listing("reset", before=True),
+    ],
+}
 
 
 @pytest.mark.parametrize("name", PASSING_DOWN)
@@ -210,20 +214,29 @@ LASTING = {
     "a bit": ("down", "k/small", Fault("flip_bit", path="/p/k/small", after=10, times=None)),
     "a bit of a range": ("down", "k/large", Fault("flip_bit", path="/p/k/large", after=10)),
     "200 to ranges": ("down", "k/large", Fault("full_for_range", path="/p/k/large", body=LARGE, times=None)),
-    "wrong ranges": ("down", "k/large", Fault("wrong_content_range", path="/p/k/large", shift=-1,
-    times=None)),
+    "wrong ranges": (
+        "down",
+        "k/large",
+        Fault("wrong_content_range", path="/p/k/large", shift=-1, times=None),
+    ),
     "an error in a 200": ("down", "k/small", Fault("error_in_200", path="/p/k/small", times=None)),
     "503": ("down", "k/small", Fault("status", path="/p/k/small", status=503, times=None)),
-    "gone": ("down", "k/small", Fault("status", "GET|HEAD", "/p/k/small", status=404, code="NoSuchKey",
-    times=None)),
+    "gone": (
+        "down",
+        "k/small",
+        Fault("status", "GET|HEAD", "/p/k/small", status=404, code="NoSuchKey", times=None),
+    ),
     "a PUT": ("up", "k/small", Fault("status", "PUT", "/up/k/small", status=503, times=None)),
     "a bit of a PUT": ("up", "k/small", Fault("flip_upload_bit", "PUT", "/up/k/small", after=10, times=None)),
     "a part": ("up", "k/parts", Fault("status", "PUT", "partNumber=2", status=500, times=None)),
-    "a bit of a part": ("up", "k/parts", Fault("flip_upload_bit", "PUT", "partNumber=2", after=10,
-    times=None)),
+    "a bit of a part": (
+        "up",
+        "k/parts",
+        Fault("flip_upload_bit", "PUT", "partNumber=2", after=10, times=None),
+    ),
     "the completion": ("up", "k/parts", Fault("error_in_200", "POST", "uploadId=", times=None)),
     "a copy": ("across", "k/small", Fault("error_in_200", "PUT", "/copied/k/small", times=None)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", LASTING)
@@ -266,7 +279,7 @@ def test_an_object_that_shrinks_or_goes(spoiled, plane):
     change: Callable[[], object] = lambda: (  # noqa: E731
         spoiled.bucket.put({"a": b"short"}, "p/"),
         spoiled.bucket.client.delete_object(Bucket=spoiled.bucket.name, Key="p/b"),
-    )  # fmt: skip
+    )
     spoiled.proxy.add(Fault("replace", path="/p/[abc]", call=change))
     with pytest.raises(TransferError, match="1 of 3 files .*/p/b: the store answered 404"):
         set_auth() or copy_tree(
@@ -283,16 +296,22 @@ STRIKES: tuple[Callable[[random.Random], dict], ...] = (
     lambda dice: {"kind": "flip_bit", "after": dice.randrange(3000), "path": "/(p|copied)/f"},
     lambda dice: {"kind": "flip_upload_bit", "after": dice.randrange(3000), "method": "PUT"},
     lambda dice: {"kind": "reset_upload", "after": dice.randrange(3000), "method": "PUT"},
-    lambda dice: {"kind": "lost_response", "method": dice.choice(["GET", "PUT", "POST.*"]),
-    "path": "/f|uploadId"},
-    lambda dice: {"kind": "status", "status": dice.choice([429, 500, 502, 503, 504]),
-    "method": "GET|PUT|POST|HEAD"},
+    lambda dice: {
+        "kind": "lost_response",
+        "method": dice.choice(["GET", "PUT", "POST.*"]),
+        "path": "/f|uploadId",
+    },
+    lambda dice: {
+        "kind": "status",
+        "status": dice.choice([429, 500, 502, 503, 504]),
+        "method": "GET|PUT|POST|HEAD",
+    },
     lambda dice: {"kind": "error_in_200", "method": "GET|PUT", "path": "/f"},
     lambda dice: {"kind": "wrong_content_range", "shift": dice.choice([-1, 1, 4096])},
     lambda dice: {"kind": "no_content_range"},
     lambda dice: {"kind": "full_for_range", "body": dice.randbytes(99)},
     lambda dice: {"kind": "expired_token", "method": "GET|PUT"},
-)  # fmt: skip
+)
 
 
 def random_tree(dice: random.Random) -> dict[str, bytes]:

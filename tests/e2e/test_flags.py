@@ -30,15 +30,27 @@ ROOT = Path(__file__).resolve().parents[2]
 
 BASE = {"net": "densenet22", "dataset": "digits", "per_batch_size": "16", "max_epoch": "4"}
 TREE = {**BASE, "dataset": "imagenet", "num_classes": "2", "image_size": "8", "per_batch_size": "4"}
-SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS, EXP = ({**BASE, **more} for more in (
-    {"label_smooth": "1"}, {"lr_scheduler": "cosine_annealing"},
-    {"lr_scheduler": "exponential", "lr_epochs": "1,2"}, {"optimizer": "rmsprop"}, {"lr_scheduler": "poly"},
-    {"lr_scheduler": "staircase"}, {"lr_scheduler": "exp", "lr_decay_step": "5"},
-))  # fmt: skip
+SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS, EXP = (
+    {**BASE, **more}
+    for more in (
+        {"label_smooth": "1"},
+        {"lr_scheduler": "cosine_annealing"},
+        {"lr_scheduler": "exponential", "lr_epochs": "1,2"},
+        {"optimizer": "rmsprop"},
+        {"lr_scheduler": "poly"},
+        {"lr_scheduler": "staircase"},
+        {"lr_scheduler": "exp", "lr_decay_step": "5"},
+    )
+)
 PHASES = {
-    **BASE, "lr_scheduler": "phases", "phase_epochs": "2,2", "phase_lr": "0.1,0.05", "phase_warmup": "0,0",
-    "phase_decay": "0.9,0.8", "phase_decay_epochs": "1,1",
-}  # fmt: skip
+    **BASE,
+    "lr_scheduler": "phases",
+    "phase_epochs": "2,2",
+    "phase_lr": "0.1,0.05",
+    "phase_warmup": "0,0",
+    "phase_decay": "0.9,0.8",
+    "phase_decay_epochs": "1,1",
+}
 
 # option: (base, another value, the parts that change)
 EFFECTS = {
@@ -64,7 +76,11 @@ EFFECTS = {
     "normalize": (BASE, "imagenet", {"batches", "evaluation"}),
     "mixup_alpha": (BASE, "0.5", {"batches", "loss"}),
     "mixup_shares": ({**BASE, "mixup_alpha": "0.5"}, "batch", {"batches"}),
-    "skip_corrupt": ({**TREE, "data_dir": "corrupt", "per_batch_size": "11"}, "true", {"error", "batches", "evaluation"}),
+    "skip_corrupt": (
+        {**TREE, "data_dir": "corrupt", "per_batch_size": "11"},
+        "true",
+        {"error", "batches", "evaluation"},
+    ),
     "drop_remainder": (BASE, "true", {"evaluation"}),
     "seed": (BASE, "2", {"batches", "network"}),
     "net": (BASE, "densenet100", {"network"}),
@@ -110,7 +126,7 @@ EFFECTS = {
     "phase_decay_epochs": (PHASES, "2,1", {"rates"}),
     "phase_reading": ({**PHASES, "phase_warmup": "1,1"}, "code", {"rates"}),
     "phase": (PHASES, "2", {"rates"}),
-}  # fmt: skip
+}
 
 # Shown by the test of this name below tests/.
 SHOWN_BY = {
@@ -197,9 +213,18 @@ SHOWN_BY = {
     ),
 }
 IN_A_RUN = {
-    "ckpt_path", "ckpt_interval", "keep_checkpoint_max", "log_path", "log_interval", "progress", "run_eval",
-    "max_steps", "eval_data_dir", "backbone", "save_checkpoint_epochs",
-}  # fmt: skip
+    "ckpt_path",
+    "ckpt_interval",
+    "keep_checkpoint_max",
+    "log_path",
+    "log_interval",
+    "progress",
+    "run_eval",
+    "max_steps",
+    "eval_data_dir",
+    "backbone",
+    "save_checkpoint_epochs",
+}
 # Taken because a platform passes it, without an effect.
 IGNORED = {"grampus_code_file_name"}
 
@@ -268,18 +293,23 @@ def network_parts(cfg: config.Config) -> dict[str, object]:
     rates = lr_table(200 // (cfg.per_batch_size * cfg.accumulation_steps), from_config(cfg, 1, images=200))
     groups = training_build.optimizer(cfg, net, rates, devices.of(devices.CPU))
     return {
-        "network": digest(value for p in sorted(parameters, key=lambda p: p.name) for value in (p.asnumpy().astype(np.float32),)),
+        "network": digest(
+            value
+            for p in sorted(parameters, key=lambda p: p.name)
+            for value in (p.asnumpy().astype(np.float32),)
+        ),
         "outputs": digest([outputs]),
         "rates": digest([rates]),
         "optimiser": optimiser_part(groups),
-    }  # fmt: skip
+    }
 
 
 def optimiser_part(optimiser: ms.nn.Optimizer) -> tuple:
     decays = tuple(sorted({float(d) for d in np.ravel(optimiser.weight_decay)}))
-    numbers = (float(getattr(value, "asnumpy", lambda value=value: value)()) for value in (
-        getattr(optimiser, name, 0.0) for name in ("momentum", "decay", "epsilon")
-    ))  # fmt: skip
+    numbers = (
+        float(getattr(value, "asnumpy", lambda value=value: value)())
+        for value in (getattr(optimiser, name, 0.0) for name in ("momentum", "decay", "epsilon"))
+    )
     return type(optimiser).__name__, decays, tuple(numbers)
 
 
@@ -303,8 +333,11 @@ def parts(options: dict[str, str], folders: dict[str, Path]) -> dict[str, object
     path = folders[given.pop("data_dir", "imagenet" if given["dataset"] == "imagenet" else "digits")]
     cfg = config.load([word for name, value in given.items() for word in (f"--{name}", value)])
     return {
-        **data_parts(cfg, path), **network_parts(cfg), "loss": loss_part(cfg), "step": asdict(training_build.step_options(cfg, 1)),
-    }  # fmt: skip
+        **data_parts(cfg, path),
+        **network_parts(cfg),
+        "loss": loss_part(cfg),
+        "step": asdict(training_build.step_options(cfg, 1)),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -344,11 +377,31 @@ def trained(few_digits, digits, tmp_path_factory):
     """Eight steps with every option of IN_A_RUN set; the run and where it was told to write."""
     out = tmp_path_factory.mktemp("run")
     done = run_program(
-        "train.py", *(word for name, value in BASE.items() for word in (f"--{name}", value)), "--data_dir", few_digits,
-        "--ckpt_path", out / "runs", "--ckpt_interval", 3, "--keep_checkpoint_max", 2, "--log_path", out / "logs",
-        "--log_interval", 2, "--progress", "true", "--run_eval", "true", "--max_steps", 8, "--eval_data_dir", digits,
-        "--backbone", "densenet",
-    )  # fmt: skip
+        "train.py",
+        *(word for name, value in BASE.items() for word in (f"--{name}", value)),
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        out / "runs",
+        "--ckpt_interval",
+        3,
+        "--keep_checkpoint_max",
+        2,
+        "--log_path",
+        out / "logs",
+        "--log_interval",
+        2,
+        "--progress",
+        "true",
+        "--run_eval",
+        "true",
+        "--max_steps",
+        8,
+        "--eval_data_dir",
+        digits,
+        "--backbone",
+        "densenet",
+    )
     assert done.code == 0, done.err
     return done, out
 
@@ -358,8 +411,9 @@ def test_a_run_heeds_its_options(trained):
     run = Path(done.result["run"])
     assert run.parent == out / "runs"
     assert sorted(path.name for path in (run / "checkpoints").glob("*.ckpt")) == [
-        "densenet22-1_6.ckpt", "densenet22-1_8.ckpt",
-    ]  # fmt: skip
+        "densenet22-1_6.ckpt",
+        "densenet22-1_8.ckpt",
+    ]
     assert [path.name for path in (out / "logs").iterdir()] == ["rank_0.log"]
     assert not (run / "logs").exists()
     iterations = [line.split("iter[")[1].split("]")[0] for line in done.out.splitlines() if "iter[" in line]
@@ -374,9 +428,21 @@ def test_a_run_heeds_its_options(trained):
 def test_training_starts_from_pretrained_weights(trained, few_digits, tmp_path):
     source = Path(trained[0].result["checkpoint"])
     done = run_program(
-        "train.py", *(word for name, value in BASE.items() for word in (f"--{name}", value)), "--data_dir", few_digits,
-        "--ckpt_path", tmp_path, "--pretrained", source, "--lr", 0, "--max_steps", 1, "--run_eval", "false",
-    )  # fmt: skip
+        "train.py",
+        *(word for name, value in BASE.items() for word in (f"--{name}", value)),
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--pretrained",
+        source,
+        "--lr",
+        0,
+        "--max_steps",
+        1,
+        "--run_eval",
+        "false",
+    )
     assert done.code == 0, done.err
     assert "train densenet22" not in done.err, "no progress bar in a file"
     one, two = ms.load_checkpoint(str(source)), ms.load_checkpoint(done.result["checkpoint"])

@@ -111,9 +111,20 @@ def test_the_options_of_predict(model, pictures, tmp_path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(files[0].read_bytes()[:100])
     done = run_program(
-        PREDICT, files[0], "--model_file", model, broken, "--top_k", 2, files[1], "--class_names", tmp_path / "names.txt",
-        "--contact_sheet", tmp_path / "sheet.png", cwd=tmp_path,
-    )  # fmt: skip
+        PREDICT,
+        files[0],
+        "--model_file",
+        model,
+        broken,
+        "--top_k",
+        2,
+        files[1],
+        "--class_names",
+        tmp_path / "names.txt",
+        "--contact_sheet",
+        tmp_path / "sheet.png",
+        cwd=tmp_path,
+    )
     assert done.code == 1
     assert done.error == "error: 1 of 3 images could not be read; they are named above"
     lines = done.out.splitlines()
@@ -163,10 +174,21 @@ def case(program: str, line: str, code: int, *parts: str) -> tuple:
 
 
 REFUSED = {
-    "air": case(EXPORT, "--ckpt_file {run} --file_format AIR", 2, "AIR", "Ascend", "CPU", "deprecated", "MINDIR", "MindSpore Lite", "310"),
+    "air": case(
+        EXPORT,
+        "--ckpt_file {run} --file_format AIR",
+        2,
+        "AIR",
+        "Ascend",
+        "CPU",
+        "deprecated",
+        "MINDIR",
+        "MindSpore Lite",
+        "310",
+    ),
     "no such checkpoint": case(EXPORT, "--net densenet22 --ckpt_file nowhere.ckpt", 2, "nowhere.ckpt"),
     "no folder": case(EXPORT, "--ckpt_file {run} --file_name gone/net", 2, "--file_name", "no folder gone"),
-}  # fmt: skip
+}
 
 
 def refused(program: str, line: str, code: int, parts: tuple[str, ...], cwd: Path, **places: Path) -> None:
@@ -187,11 +209,15 @@ PREDICTS_NOT = {
     "no weights": case(PREDICT, "{image}", 2, "no checkpoint at output or below it", "--pretrained"),
     "no such model": case(PREDICT, "--model_file gone.mindir {image}", 2, "no such model: gone.mindir"),
     "too many classes": case(PREDICT, "--ckpt_file {run} --top_k 11 {image}", 2, "--top_k 11", "10 classes"),
-    "a folder as a file": case(PREDICT, "--ckpt_file {run} --output_json . {image}", 2, "--output_json . is a folder"),
+    "a folder as a file": case(
+        PREDICT, "--ckpt_file {run} --output_json . {image}", 2, "--output_json . is a folder"
+    ),
     "an odd sheet": case(PREDICT, "--ckpt_file {run} --contact_sheet x.gif {image}", 2, "x.gif", ".png"),
     "names of others": case(PREDICT, "--ckpt_file {run} --class_names {image} {image}", 2, "--class_names"),
-    "an unknown option": case(PREDICT, "--ckpt_fil {run} {image}", 2, "--ckpt_fil", "did you mean '--ckpt_file'"),
-}  # fmt: skip
+    "an unknown option": case(
+        PREDICT, "--ckpt_fil {run} {image}", 2, "--ckpt_fil", "did you mean '--ckpt_file'"
+    ),
+}
 
 
 @pytest.mark.parametrize("what", PREDICTS_NOT)

@@ -68,9 +68,17 @@ def test_a_short_run(net, side, folder, tmp_path):
 )
 def test_a_whole_training_reaches_its_accuracy(net, side, least, ranks, folder, tmp_path):
     words = [
-        *recipe(net), *FILES, "--data_dir", folder, "--eval_resize", side, "--per_batch_size", 32 // ranks,
-        "--ckpt_path", tmp_path,
-    ]  # fmt: skip
+        *recipe(net),
+        *FILES,
+        "--data_dir",
+        folder,
+        "--eval_resize",
+        side,
+        "--per_batch_size",
+        32 // ranks,
+        "--ckpt_path",
+        tmp_path,
+    ]
     if ranks == 1:
         done = run_program("train.py", *words, timeout=1800)
     else:

@@ -19,14 +19,29 @@ for name in ("connect", "connect_ex", "sendto"):
 socket.getaddrinfo = socket.create_connection = refused
 """
 MODELARTS = {
-    "provider": "modelarts", "region": "cn-north-4", "name": "job-1", "cards": 8, "flavor": "modelarts.kat1.8xlarge",
-    "engine": "Ascend-Powered-Engine/mindspore_2.3.0", "train_url": "obs://bucket/run/", "data_url": "obs://bucket/data/",
-    "net": "densenet121", "dataset": "imagenet", "allow_dirty": True,
-}  # fmt: skip
+    "provider": "modelarts",
+    "region": "cn-north-4",
+    "name": "job-1",
+    "cards": 8,
+    "flavor": "modelarts.kat1.8xlarge",
+    "engine": "Ascend-Powered-Engine/mindspore_2.3.0",
+    "train_url": "obs://bucket/run/",
+    "data_url": "obs://bucket/data/",
+    "net": "densenet121",
+    "dataset": "imagenet",
+    "allow_dirty": True,
+}
 OPENI = {
-    "provider": "openi", "name": "job-1", "repo": "me/code", "branch": "main", "image": "mindspore", "cards": 1,
-    "net": "densenet100", "dataset": "digits", "allow_dirty": True,
-}  # fmt: skip
+    "provider": "openi",
+    "name": "job-1",
+    "repo": "me/code",
+    "branch": "main",
+    "image": "mindspore",
+    "cards": 1,
+    "net": "densenet100",
+    "dataset": "digits",
+    "allow_dirty": True,
+}
 
 
 @pytest.fixture
@@ -39,9 +54,12 @@ def plan(tmp_path):
         file = Path(tmp_path / "job.yaml")
         file.write_text(json.dumps(job))
         env = {
-            "HOME": str(tmp_path), "PYTHONPATH": str(tmp_path / "sockets"), "OPENI_TOKEN": "0" * 40,
-            "HUAWEICLOUD_SDK_AK": "ak", "HUAWEICLOUD_SDK_SK": "sk-hush",
-        }  # fmt: skip
+            "HOME": str(tmp_path),
+            "PYTHONPATH": str(tmp_path / "sockets"),
+            "OPENI_TOKEN": "0" * 40,
+            "HUAWEICLOUD_SDK_AK": "ak",
+            "HUAWEICLOUD_SDK_SK": "sk-hush",
+        }
         return run_program("cloud/submit.py", "plan", "--offline", "--config", file, *words, **env)
 
     return run

@@ -55,8 +55,13 @@ def check(folder: Path, program: str, *arguments: object) -> dict[str, set[str]]
     saved = folder / "graphs"
     shutil.rmtree(saved, ignore_errors=True)
     done = run_form(
-        program, *arguments, chip=CHIP_910A, timeout=900, MS_DEV_SAVE_GRAPHS="1", MS_DEV_SAVE_GRAPHS_PATH=str(saved)
-    )  # fmt: skip
+        program,
+        *arguments,
+        chip=CHIP_910A,
+        timeout=900,
+        MS_DEV_SAVE_GRAPHS="1",
+        MS_DEV_SAVE_GRAPHS_PATH=str(saved),
+    )
     assert done.code == 0, done.err
     found = graphs(saved)
     shutil.rmtree(saved)
@@ -67,8 +72,22 @@ def check(folder: Path, program: str, *arguments: object) -> dict[str, set[str]]
 STEP = ("--max_steps", 1, "--run_eval", "true", "--per_batch_size", 2)
 DENSENET = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
 QUICK = [
-    ("densenet22", "digits", ("--is_dynamic_loss_scale", 1, "--enable_ema", "true", "--ema_warmup", "true", "--enable_clip_norm", "true"), "Conv2DBackpropFilter"),
-]  # fmt: skip
+    (
+        "densenet22",
+        "digits",
+        (
+            "--is_dynamic_loss_scale",
+            1,
+            "--enable_ema",
+            "true",
+            "--ema_warmup",
+            "true",
+            "--enable_clip_norm",
+            "true",
+        ),
+        "Conv2DBackpropFilter",
+    ),
+]
 HEAVY = [
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
@@ -76,8 +95,18 @@ HEAVY = [
     ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "ApplyRMSProp"),
     ("densenet121", "digits", ("--image_size", 32, "--config_path", DENSENET), "MaxPoolGrad"),
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 65, "--accumulation_steps", 2), "MaxPoolGrad"),
-    ("deeplab_v3_r50_tv", "vocdigits", ("--image_size", 65, "--config_path", ROOT / "src/mindlift/models/deeplab_v3/recipes/deeplab_v3_r26_s16_vocdigits.yaml"), "MaxPoolGrad"),
-]  # fmt: skip
+    (
+        "deeplab_v3_r50_tv",
+        "vocdigits",
+        (
+            "--image_size",
+            65,
+            "--config_path",
+            ROOT / "src/mindlift/models/deeplab_v3/recipes/deeplab_v3_r26_s16_vocdigits.yaml",
+        ),
+        "MaxPoolGrad",
+    ),
+]
 
 
 @pytest.mark.parametrize(
@@ -144,13 +173,20 @@ def test_evaluations_over_scales_and_crops(tmp_path):
 def test_what_is_not_in_the_list_is_a_complaint():
     """The three that the AI cores don't compute, float64, and a sum of int32, which is int64."""
     wrong = {
-        "MaxPool3DWithArgmax": {"Float16", "Int32"}, "MaxPool3DGradWithArgmax": {"Float16"}, "GatherDGradV2": {"Float32"},
-        "Add": {"Float64"}, "SumExt": {"Int32", "Int64"}, "ReLU": {"Float16"},
-    }  # fmt: skip
+        "MaxPool3DWithArgmax": {"Float16", "Int32"},
+        "MaxPool3DGradWithArgmax": {"Float16"},
+        "GatherDGradV2": {"Float32"},
+        "Add": {"Float64"},
+        "SumExt": {"Int32", "Int64"},
+        "ReLU": {"Float16"},
+    }
     assert complaints(wrong) == [
-        "Add ['Float64']", "GatherDGradV2 ['Float32']", "MaxPool3DGradWithArgmax ['Float16']",
-        "MaxPool3DWithArgmax ['Float16', 'Int32']", "SumExt ['Int32', 'Int64']",
-    ]  # fmt: skip
+        "Add ['Float64']",
+        "GatherDGradV2 ['Float32']",
+        "MaxPool3DGradWithArgmax ['Float16']",
+        "MaxPool3DWithArgmax ['Float16', 'Int32']",
+        "SumExt ['Int32', 'Int64']",
+    ]
 
 
 @pytest.mark.parametrize("name", sorted(yaml.safe_load(LIST.read_text(encoding="utf-8"))))

@@ -36,9 +36,11 @@ def unchanged(double) -> bool:
 @pytest.fixture
 def env(tmp_path, monkeypatch) -> dict[str, str]:
     found = {
-        "HOME": str(tmp_path), "HUAWEICLOUD_SDK_AK": ModelArtsDouble.access_key, "OPENI_TOKEN": OpenIDouble.token,
+        "HOME": str(tmp_path),
+        "HUAWEICLOUD_SDK_AK": ModelArtsDouble.access_key,
+        "OPENI_TOKEN": OpenIDouble.token,
         "HUAWEICLOUD_SDK_SK": ModelArtsDouble.secret_key,
-    }  # fmt: skip
+    }
     for name, value in found.items():
         monkeypatch.setenv(name, value)
     return found
@@ -52,9 +54,24 @@ def test_everything_that_is_asked_of_modelarts(env, tmp_path):
         double.requests.clear()
         path = tmp_path / "probe.yaml"
         done = run_program(
-            "cloud/submit.py", "probe", "--provider", "modelarts", "--endpoint", double.endpoint, "--project_id",
-            double.project_id, "--flavor", "modelarts.kat1.8xlarge", "--engine", ENGINE, "--job", handle, "--out", path, **env,
-        )  # fmt: skip
+            "cloud/submit.py",
+            "probe",
+            "--provider",
+            "modelarts",
+            "--endpoint",
+            double.endpoint,
+            "--project_id",
+            double.project_id,
+            "--flavor",
+            "modelarts.kat1.8xlarge",
+            "--engine",
+            ENGINE,
+            "--job",
+            handle,
+            "--out",
+            path,
+            **env,
+        )
         assert done.code == 0, done.err + done.out
         assert unchanged(double)
     assert "log without a mark, from new to old: answered" in done.out
@@ -81,9 +98,26 @@ def test_everything_that_is_asked_of_openi(env, tmp_path, cluster):
         double.requests.clear()
         path = tmp_path / "probe.yaml"
         done = run_program(
-            "cloud/submit.py", "probe", "--provider", "openi", "--endpoint", double.endpoint, "--repo", job.repo,
-            "--image", job.image, "--branch", job.branch, "--cluster", cluster, "--job", handle, "--out", path, **env,
-        )  # fmt: skip
+            "cloud/submit.py",
+            "probe",
+            "--provider",
+            "openi",
+            "--endpoint",
+            double.endpoint,
+            "--repo",
+            job.repo,
+            "--image",
+            job.image,
+            "--branch",
+            job.branch,
+            "--cluster",
+            cluster,
+            "--job",
+            handle,
+            "--out",
+            path,
+            **env,
+        )
         assert done.code == 0, done.err + done.out
         assert unchanged(double)
     found = records_of(path, "my-secret-project", "me/code", double.token)

@@ -39,9 +39,19 @@ def accuracy(run: Path) -> tuple[float, int]:
 def test_a_job_on_each_platform(home, few_digits, platform):
     before = set(ROOT.iterdir())
     done = home.run(
-        "--config", "", *home.common, *SHORT, *QUICK, "--platform", platform, "--data_url", few_digits, "--wait",
-        "--out", home.folder / "fetched",
-    )  # fmt: skip
+        "--config",
+        "",
+        *home.common,
+        *SHORT,
+        *QUICK,
+        "--platform",
+        platform,
+        "--data_url",
+        few_digits,
+        "--wait",
+        "--out",
+        home.folder / "fetched",
+    )
     assert done.code == 0, done.err + done.out
     handle, *lines = done.out.strip().splitlines()
     run = Path(lines[-1])
@@ -265,16 +275,31 @@ def test_secrets_reach_the_job_and_nothing_else(home, few_digits, tmp_path):
 
 MISTAKES = {
     "no data": (["--data_url", "/no/such/folder"], "data_url: /no/such/folder does not exist here"),
-    "no object": (["--data_url", "obs://{bucket}/none/"], "data_url: there is nothing at obs://{bucket}/none/"),
-    "no bucket": (["--data_url", "obs://no-such-bucket-here/x/"], "bucket no-such-bucket-here: there is no such bucket"),
+    "no object": (
+        ["--data_url", "obs://{bucket}/none/"],
+        "data_url: there is nothing at obs://{bucket}/none/",
+    ),
+    "no bucket": (
+        ["--data_url", "obs://no-such-bucket-here/x/"],
+        "bucket no-such-bucket-here: there is no such bucket",
+    ),
     "an option": (["--recipe", "lrr=1"], "options: command line: unknown option '--lrr'"),
     "a net": (["--net", "densenet9"], "options: unknown net 'densenet9'"),
-    "data missing": (["--net", "densenet121", "--dataset", "imagenet"], "dataset imagenet needs data, but the job names none"),
+    "data missing": (
+        ["--net", "densenet121", "--dataset", "imagenet"],
+        "dataset imagenet needs data, but the job names none",
+    ),
     "nothing to evaluate": (["--boot_file", "eval.py", "--train_url", ""], "needs a checkpoint"),
-    "a secret": (["--secrets", "A=env:NOT_SET_HERE"], "refers to the variable NOT_SET_HERE, which is not set"),
-    "retries on openi": (["--platform", "openi-c2net", "--retries", "1"], "OpenI does not start a failed job again"),
+    "a secret": (
+        ["--secrets", "A=env:NOT_SET_HERE"],
+        "refers to the variable NOT_SET_HERE, which is not set",
+    ),
+    "retries on openi": (
+        ["--platform", "openi-c2net", "--retries", "1"],
+        "OpenI does not start a failed job again",
+    ),
     "inside": (["--data_url", "obs://{bucket}/", "--train_url", "obs://{bucket}/x"], "is inside data_url"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", [case for case in MISTAKES if case != "nothing to evaluate"])
@@ -313,9 +338,21 @@ def test_a_store_of_its_own_comes_and_goes(minio, few_digits, tmp_path):
         "MINIO_BINARY": str(keeper.find_minio()),
     }
     done = run_program(
-        "cloud/submit.py", "--provider", "local", "--allow_dirty", "true", *SHORT, "max_steps=2", "run_eval=false", "--data_url",
-        few_digits, "--wait", "--out", tmp_path / "fetched", **env,
-    )  # fmt: skip
+        "cloud/submit.py",
+        "--provider",
+        "local",
+        "--allow_dirty",
+        "true",
+        *SHORT,
+        "max_steps=2",
+        "run_eval=false",
+        "--data_url",
+        few_digits,
+        "--wait",
+        "--out",
+        tmp_path / "fetched",
+        **env,
+    )
     assert done.code == 0, done.err + done.out
     assert (tmp_path / "r/store").stat().st_mode & 0o077 == 0, "it holds keys"
     wait_for(lambda: not (tmp_path / "r/store/store.json").exists(), 30)
@@ -339,9 +376,22 @@ def test_a_store_of_its_own_comes_and_goes(minio, few_digits, tmp_path):
 @pytest.mark.parametrize("platform", PLATFORMS)
 def test_eight_cards(home, few_digits, platform):
     done = home.run(
-        "submit", *home.common, *SHORT, *QUICK, "per_batch_size=8", "--cards", "8", "--platform", platform, "--data_url", few_digits, "--wait",
-        "--out", home.folder / "fetched", timeout=900,
-    )  # fmt: skip
+        "submit",
+        *home.common,
+        *SHORT,
+        *QUICK,
+        "per_batch_size=8",
+        "--cards",
+        "8",
+        "--platform",
+        platform,
+        "--data_url",
+        few_digits,
+        "--wait",
+        "--out",
+        home.folder / "fetched",
+        timeout=900,
+    )
     assert done.code == 0, done.err + done.out
     assert "8 rank(s)" in done.out
     assert accuracy(Path(done.out.strip().splitlines()[-1]))[1] == 83

@@ -300,8 +300,10 @@ def test_a_run_in_a_bucket(minio, bucket, tmp_path):
 
 def test_a_job_that_is_not_there_is_one_line(minio, tmp_path):
     store = {
-        "MINIO_ENDPOINT": minio.endpoint, "MINIO_ACCESS_KEY": minio.access_key, "MINIO_SECRET_KEY": minio.secret_key,
-    }  # fmt: skip
+        "MINIO_ENDPOINT": minio.endpoint,
+        "MINIO_ACCESS_KEY": minio.access_key,
+        "MINIO_SECRET_KEY": minio.secret_key,
+    }
     done = report("local://nobody", HOME=str(tmp_path), **store)
     assert done.code == 2
     assert done.error.startswith("error: can't fetch local://nobody: ")

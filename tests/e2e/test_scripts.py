@@ -33,9 +33,13 @@ class Script:
         del env["GLOG_v"]  # as a user has it
         self.started = time.monotonic()
         self.process = subprocess.Popen(
-            ["bash", str(ROOT / "scripts" / name), *map(str, arguments)], cwd=folder, env=env,
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            ["bash", str(ROOT / "scripts" / name), *map(str, arguments)],
+            cwd=folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
 
     def end(self, timeout: float = 120) -> Finished:
         out, err = self.process.communicate(timeout=timeout)
@@ -86,11 +90,19 @@ def trained(place, digits) -> dict[str, tuple[Script, Finished]]:
     """Both scripts for several devices, at the same time."""
     jobs = {
         name: Script(
-            f"run_distribute_train{suffix}.sh", 2, devices, *NET, digits, *QUICK, "--ckpt_path", place / name,
-            folder=place / f"job_{name}", DEVICE_TARGET="CPU",
+            f"run_distribute_train{suffix}.sh",
+            2,
+            devices,
+            *NET,
+            digits,
+            *QUICK,
+            "--ckpt_path",
+            place / name,
+            folder=place / f"job_{name}",
+            DEVICE_TARGET="CPU",
         )
         for name, suffix, devices in (("ascend", "", digits), ("gpu", "_gpu", "0,1"))
-    }  # fmt: skip
+    }
     return {name: (job, job.end()) for name, job in jobs.items()}
 
 
@@ -100,13 +112,22 @@ def evaluated(place, digits, trained) -> dict[str, Finished]:
     file = trained["ascend"][1].result["checkpoint"]
     jobs = {
         name: Script(
-            f"run_distribute_eval{suffix}.sh", 2, devices, *NET, digits, file, "--per_batch_size", 50,
-            folder=place / f"eval_{name}", **extra,
+            f"run_distribute_eval{suffix}.sh",
+            2,
+            devices,
+            *NET,
+            digits,
+            file,
+            "--per_batch_size",
+            50,
+            folder=place / f"eval_{name}",
+            **extra,
         )
         for name, suffix, devices, extra in (
-            ("ascend", "", "-", {}), ("gpu", "_gpu", "0,1", {"DEVICE_TARGET": "CPU"})
+            ("ascend", "", "-", {}),
+            ("gpu", "_gpu", "0,1", {"DEVICE_TARGET": "CPU"}),
         )
-    }  # fmt: skip
+    }
     found = {name: job.end() for name, job in jobs.items()}
     found["one"] = Script("run_eval_cpu.sh", *NET, digits, file, folder=place / "eval_one").end()
     return found
@@ -119,8 +140,10 @@ def test_training_on_two_ranks_shows_rank_0_and_leaves_results_and_logs(trained,
     result = done.result
     assert result["steps"] == 6
     assert [line.split(",")[1] for line in done.out.splitlines() if line.startswith("epoch[")] == [
-        " iter[1]", " iter[3]", " iter[5]",
-    ]  # fmt: skip
+        " iter[1]",
+        " iter[3]",
+        " iter[5]",
+    ]
     run = Path(result["run"])
     assert run.parent == place / name
     assert json.loads((run / "result.json").read_text()) == result
@@ -161,9 +184,24 @@ def broken(place, digits) -> dict[str, tuple[Script, Finished, float]]:
     """A long job: rank 1 is killed after the first checkpoint, then the same command is stopped by SIGTERM."""
     runs = place / "broken"
     command = (
-        "local_ranks.sh", 2, ROOT / "train.py", "--net", "densenet22", "--data_dir", digits, "--ckpt_path", runs,
-        "--max_epoch", 400, "--ckpt_interval", 5, "--log_interval", 1, "--run_eval", "false",
-    )  # fmt: skip
+        "local_ranks.sh",
+        2,
+        ROOT / "train.py",
+        "--net",
+        "densenet22",
+        "--data_dir",
+        digits,
+        "--ckpt_path",
+        runs,
+        "--max_epoch",
+        400,
+        "--ckpt_interval",
+        5,
+        "--log_interval",
+        1,
+        "--run_eval",
+        "false",
+    )
     found = {}
     for name in ("killed", "stopped"):
         job = Script(*command, folder=place / name)
@@ -211,9 +249,17 @@ def test_sigterm_to_the_script_ends_its_ranks(broken):
 
 def test_sigint_while_the_ranks_start_ends_them(place, digits):
     job = Script(
-        "local_ranks.sh", 2, ROOT / "train.py", "--net", "densenet22", "--data_dir", digits, "--ckpt_path",
-        place / "early", folder=place / "early_job",
-    )  # fmt: skip
+        "local_ranks.sh",
+        2,
+        ROOT / "train.py",
+        "--net",
+        "densenet22",
+        "--data_dir",
+        digits,
+        "--ckpt_path",
+        place / "early",
+        folder=place / "early_job",
+    )
     job.wait_for(lambda: len(job.alive("MS_ROLE=MS_WORKER")) == 2)
     job.process.send_signal(signal.SIGINT)
     since = time.monotonic()

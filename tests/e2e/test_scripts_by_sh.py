@@ -48,7 +48,7 @@ def test_every_script_starts(shell, tmp_path):
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-        )  # fmt: skip
+        )
         for name in SCRIPTS
     }
     said = {name: "".join(process.communicate(timeout=60)) for name, process in running.items()}

@@ -16,17 +16,29 @@ FOLDERS = {  # the names of the model zoo's folders and of this project's, as pa
     "packages": [
         *(f"{name}/__init__.py" for name in ("src", "src/model_utils", "src/storage", "cloud", "compat")),
         *(f"{name}/__init__.py" for name in ("config", "storage", "models", "data", "tests", "framework")),
-        "src/model_utils/config.py", "src/model_utils/moxing_adapter.py", "mindlift/notes.txt", "mindlift/storage/a.py",
-    ],  # fmt: skip
+        "src/model_utils/config.py",
+        "src/model_utils/moxing_adapter.py",
+        "mindlift/notes.txt",
+        "mindlift/storage/a.py",
+    ],
     "plain folders": [
-        "src/model_utils/config.py", "cloud/a.py", "compat/a.py", "mindlift/checkout.py", "mindlift/storage/moxing/a.py",
-        "data/a.py", "tools/a.py", "config.py",
-    ],  # fmt: skip
+        "src/model_utils/config.py",
+        "cloud/a.py",
+        "compat/a.py",
+        "mindlift/checkout.py",
+        "mindlift/storage/moxing/a.py",
+        "data/a.py",
+        "tools/a.py",
+        "config.py",
+    ],
     "modules": [
-        *(f"{name}.py" for name in ("src", "cloud", "compat", "config", "storage", "checkout", "errors", "files")),
+        *(
+            f"{name}.py"
+            for name in ("src", "cloud", "compat", "config", "storage", "checkout", "errors", "files")
+        ),
         "mindlift/a.py",
     ],
-}  # fmt: skip
+}
 OWN = {"packages": "src.model_utils.config", "plain folders": "src.model_utils.config", "modules": "src"}
 EDITS = {
     "untouched": ("", ""),
@@ -99,9 +111,15 @@ def start(folder: Path, *words: str, path: str = str(COMPAT), **env: str) -> Fin
     variables = environment(PYTHONPATH=path, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1", **env)
     return Finished(
         subprocess.run(
-            [sys.executable, *words], cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, *words],
+            cwd=folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture

@@ -137,10 +137,31 @@ def test_the_whole_way_through_openi(desk, few_digits):
         double.commits["me/code", "main"] = pushed.revision
         double.datasets["me/digits"] = f"{desk.url}/data/digits/"
         words = [
-            "--provider", "openi", "--endpoint", double.endpoint, "--repo", "me/code", "--branch", "main", "--image", "mindspore",
-            "--cards", "2", "--net", "densenet100", "--dataset", "digits", "--datasets", "me/digits",
-            "--recipe", "max_epoch=1", "log_interval=1", "run_eval=true", "--allow_dirty", "true",
-        ]  # fmt: skip
+            "--provider",
+            "openi",
+            "--endpoint",
+            double.endpoint,
+            "--repo",
+            "me/code",
+            "--branch",
+            "main",
+            "--image",
+            "mindspore",
+            "--cards",
+            "2",
+            "--net",
+            "densenet100",
+            "--dataset",
+            "digits",
+            "--datasets",
+            "me/digits",
+            "--recipe",
+            "max_epoch=1",
+            "log_interval=1",
+            "run_eval=true",
+            "--allow_dirty",
+            "true",
+        ]
         env = {**desk.env, "OPENI_TOKEN": double.token}
         refused = run_program("cloud/submit.py", *words, "--branch", "unpushed", **env)
         assert refused.code == 2
@@ -162,19 +183,43 @@ def test_the_whole_way_through_openi(desk, few_digits):
 
 MISTAKES = {
     "wrong keys": ([], {"HUAWEICLOUD_SDK_SK": "wrong-hush"}, "ModelArts answered APIGW.0301"),
-    "no keys": ([], {"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": "", "ACCESS_KEY_ID": "", "SECRET_ACCESS_KEY": ""}, "no keys for ModelArts"),
-    "half a key": ([], {"HUAWEICLOUD_SDK_SK": ""}, "of HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK only one is set"),
+    "no keys": (
+        [],
+        {"HUAWEICLOUD_SDK_AK": "", "HUAWEICLOUD_SDK_SK": "", "ACCESS_KEY_ID": "", "SECRET_ACCESS_KEY": ""},
+        "no keys for ModelArts",
+    ),
+    "half a key": (
+        [],
+        {"HUAWEICLOUD_SDK_SK": ""},
+        "of HUAWEICLOUD_SDK_AK and HUAWEICLOUD_SDK_SK only one is set",
+    ),
     "keys of the bucket": ([], {"SECRET_ACCESS_KEY": "wrong-hush"}, "bucket"),
-    "no such bucket": (["--train_url", "obs://no-such-bucket-at-all/x/"], {}, "there is no such bucket in this store"),
+    "no such bucket": (
+        ["--train_url", "obs://no-such-bucket-at-all/x/"],
+        {},
+        "there is no such bucket in this store",
+    ),
     "no data": (["--data_url", "{url}/nothing/"], {}, "there is nothing at {url}/nothing/"),
     "results in the data": (["--train_url", "{url}/data/digits/run/"], {}, "is inside data_url"),
-    "no such flavor": (["--flavor", "modelarts.kat7.2xlarge"], {}, "the service has no modelarts.kat7.2xlarge; it has modelarts.kat1"),
-    "too many cards": (["--cards", "8"], {}, "8 cards asked of modelarts.kat1.2xlarge, which has 2; use modelarts.kat1.8xlarge"),
-    "no engine": (["--engine", "Ascend-Powered-Engine/old"], {}, "Ascend-Powered-Engine/old is not there; there is " + ENGINE),
+    "no such flavor": (
+        ["--flavor", "modelarts.kat7.2xlarge"],
+        {},
+        "the service has no modelarts.kat7.2xlarge; it has modelarts.kat1",
+    ),
+    "too many cards": (
+        ["--cards", "8"],
+        {},
+        "8 cards asked of modelarts.kat1.2xlarge, which has 2; use modelarts.kat1.8xlarge",
+    ),
+    "no engine": (
+        ["--engine", "Ascend-Powered-Engine/old"],
+        {},
+        "Ascend-Powered-Engine/old is not there; there is " + ENGINE,
+    ),
     "a mistyped option": (["--recipe", "max_epoc=3"], {}, "did you mean '--max_epoch'?"),
     "no region": (["--endpoint", ""], {}, "no region: pass --region, such as cn-north-4, or --endpoint"),
     "no project": (["--project_id", ""], {}, "no project: pass --project_id"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", MISTAKES)

@@ -35,10 +35,27 @@ def trained(few_digits, tmp_path_factory):
     """Three epochs of six steps in one go, a checkpoint at every second step."""
     output = tmp_path_factory.mktemp("trained")
     done = run_program(
-        "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", output, "--max_epoch", 3, "--ckpt_interval", 2,
-        "--log_interval", 4, "--run_eval", "true", "--eval_interval", 1, "--eval_start_epoch", 2,
-        "--tensorboard", "true",
-    )  # fmt: skip
+        "train.py",
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        output,
+        "--max_epoch",
+        3,
+        "--ckpt_interval",
+        2,
+        "--log_interval",
+        4,
+        "--run_eval",
+        "true",
+        "--eval_interval",
+        1,
+        "--eval_start_epoch",
+        2,
+        "--tensorboard",
+        "true",
+    )
     assert done.code == 0, done.err
     return done
 
@@ -117,9 +134,16 @@ def test_two_ranks_count_the_same_as_one(trained, few_digits):
         "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"]
     )
     two = run_ranks(
-        2, "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"],
-        "--per_batch_size", 7,
-    )  # fmt: skip
+        2,
+        "eval.py",
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--pretrained",
+        trained.result["checkpoint"],
+        "--per_batch_size",
+        7,
+    )
     assert two.code == 0, two.err + two.out
     figures = next(json.loads(line) for line in two.out.splitlines() if line.startswith('{"checkpoint"'))
     for key in ("top1_correct", "top5_correct", "total"):
@@ -129,13 +153,25 @@ def test_two_ranks_count_the_same_as_one(trained, few_digits):
 
 def test_a_killed_run_continues_to_the_same_weights(trained, few_digits, tmp_path):
     command = [
-        *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 3, "--ckpt_interval", 2,
-        "--log_interval", 4,
-    ]  # fmt: skip
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        3,
+        "--ckpt_interval",
+        2,
+        "--log_interval",
+        4,
+    ]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *map(str, command)], cwd=ROOT, env=environment(),
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, str(ROOT / "train.py"), *map(str, command)],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     deadline = time.monotonic() + 120
     while not any(len(checkpoint_manifest.listed(run / "checkpoints")) >= 2 for run in tmp_path.iterdir()):
         assert process.poll() is None
@@ -170,10 +206,26 @@ def test_resume_from_a_step_inside_an_epoch(trained, few_digits, tmp_path):
 
 def test_phases_begin_anew_also_when_the_job_was_cut_between_them(few_digits, tmp_path):
     command = [
-        *TINY, "--data_dir", few_digits, "--optimizer", "rmsprop", "--lr_scheduler", "phases", "--phase_epochs", "1,1",
-        "--phase_lr", "0.02,0.01", "--phase_warmup", "0,0", "--phase_decay", "1,1", "--phase_decay_epochs", "1,1",
-        "--save_checkpoint_epochs", 1,
-    ]  # fmt: skip
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--optimizer",
+        "rmsprop",
+        "--lr_scheduler",
+        "phases",
+        "--phase_epochs",
+        "1,1",
+        "--phase_lr",
+        "0.02,0.01",
+        "--phase_warmup",
+        "0,0",
+        "--phase_decay",
+        "1,1",
+        "--phase_decay_epochs",
+        "1,1",
+        "--save_checkpoint_epochs",
+        1,
+    ]
     whole = run_program("train.py", *command, "--ckpt_path", tmp_path / "whole")
     assert whole.code == 0, whole.err
     checkpoints = Path(whole.result["checkpoint"]).parent
@@ -195,14 +247,39 @@ def test_phases_begin_anew_also_when_the_job_was_cut_between_them(few_digits, tm
 
 def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     converted = subprocess.run(
-        [sys.executable, "-m", "mindlift", "data", "to_mindrecord", "--dataset", "cifar10", "--data_dir", str(few_digits), "--out",
-         str(tmp_path / "records"), "--num_shards", "3"], cwd=ROOT, env=environment(), capture_output=True, text=True,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "mindlift",
+            "data",
+            "to_mindrecord",
+            "--dataset",
+            "cifar10",
+            "--data_dir",
+            str(few_digits),
+            "--out",
+            str(tmp_path / "records"),
+            "--num_shards",
+            "3",
+        ],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
     assert converted.returncode == 0, converted.stderr
     done = run_program(
-        "train.py", *TINY, "--data_dir", tmp_path / "records", "--data_format", "mindrecord", "--max_epoch", 3,
-        "--ckpt_path", tmp_path / "runs",
-    )  # fmt: skip
+        "train.py",
+        *TINY,
+        "--data_dir",
+        tmp_path / "records",
+        "--data_format",
+        "mindrecord",
+        "--max_epoch",
+        3,
+        "--ckpt_path",
+        tmp_path / "runs",
+    )
     assert done.code == 0, done.err
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
@@ -210,10 +287,32 @@ def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
 def test_average_mixing_and_dynamic_scale_survive_a_kill(few_digits, tmp_path):
     """All that the options add to a training's state is in its checkpoints."""
     command = [
-        *TINY, "--data_dir", few_digits, "--enable_ema", "true", "--ema_decay", 0.9, "--mixup_alpha", 0.5,
-        "--is_dynamic_loss_scale", "true", "--loss_scale", 1024, "--loss_scale_window", 4, "--enable_clip_norm", "true",
-        "--gradient_norm", 0.5, "--label_smoothing", 0.1, "--max_steps", 10, "--run_eval", "true",
-    ]  # fmt: skip
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--enable_ema",
+        "true",
+        "--ema_decay",
+        0.9,
+        "--mixup_alpha",
+        0.5,
+        "--is_dynamic_loss_scale",
+        "true",
+        "--loss_scale",
+        1024,
+        "--loss_scale_window",
+        4,
+        "--enable_clip_norm",
+        "true",
+        "--gradient_norm",
+        0.5,
+        "--label_smoothing",
+        0.1,
+        "--max_steps",
+        10,
+        "--run_eval",
+        "true",
+    ]
     whole = run_program("train.py", *command, "--ckpt_interval", 5, "--ckpt_path", tmp_path / "whole")
     assert whole.code == 0, whole.err
     last = weights(whole.result["checkpoint"])
@@ -229,9 +328,19 @@ def test_average_mixing_and_dynamic_scale_survive_a_kill(few_digits, tmp_path):
 
 def test_few_images_are_not_mixed(trained, few_digits, tmp_path):
     done = run_program(
-        "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 3, "--mixup_alpha", 0.5,
-        "--mixup_least_images", 100_000,
-    )  # fmt: skip
+        "train.py",
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        3,
+        "--mixup_alpha",
+        0.5,
+        "--mixup_least_images",
+        100_000,
+    )
     assert done.code == 0, done.err
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
@@ -267,9 +376,13 @@ def test_sigterm_saves_and_the_same_command_continues(few_digits, tmp_path):
         9999,
     ]
     process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *map(str, command), "--log_interval", "1"], cwd=ROOT,
-        env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, str(ROOT / "train.py"), *map(str, command), "--log_interval", "1"],
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("epoch["):
@@ -286,9 +399,20 @@ def test_sigterm_saves_and_the_same_command_continues(few_digits, tmp_path):
 
 def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):
     done = run_ranks(
-        2, "train.py", *TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--max_epoch", 2,
-        "--per_batch_size", 16, "--is_save_on_master", 0,
-    )  # fmt: skip
+        2,
+        "train.py",
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--ckpt_path",
+        tmp_path,
+        "--max_epoch",
+        2,
+        "--per_batch_size",
+        16,
+        "--is_save_on_master",
+        0,
+    )
     assert done.code == 0, done.err + done.out
     run = next(tmp_path.iterdir())
     first = checkpoint_manifest.latest(run / "checkpoints")
@@ -305,11 +429,23 @@ def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):
 @pytest.mark.heavy
 def test_mindspores_own_launcher_works_too(few_digits, tmp_path):
     command = [
-        sys.executable, "-m", "mindspore.parallel.cluster.run", "--worker_num=2", "--local_worker_num=2",
-        f"--master_port={free_port()}", f"--log_dir={tmp_path / 'logs'}", "--join=True",
-        str(ROOT / "train.py"), *TINY, "--data_dir", str(few_digits), "--ckpt_path", str(tmp_path / "out"),
-        "--max_steps", "2",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mindspore.parallel.cluster.run",
+        "--worker_num=2",
+        "--local_worker_num=2",
+        f"--master_port={free_port()}",
+        f"--log_dir={tmp_path / 'logs'}",
+        "--join=True",
+        str(ROOT / "train.py"),
+        *TINY,
+        "--data_dir",
+        str(few_digits),
+        "--ckpt_path",
+        str(tmp_path / "out"),
+        "--max_steps",
+        "2",
+    ]
     # its exit code is not looked at: mindspore's sign-off may crash after the work is done (README, known limits)
     python_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     subprocess.run(command, env=environment(PATH=python_first), cwd=tmp_path, timeout=180, check=False)

@@ -29,9 +29,13 @@ from tests.fault_proxy import Fault
 from tests.servers import LEAST_PART, MB, s3_client
 
 FILES = {
-    "a.bin": os.urandom(200_000), "d/b.txt": b"bee", "d/e/c": b"", "数据/图 +%41&?#.png": b"picture",
-    "n" * 230 + "1": b"one", "n" * 230 + "2": b"two",
-}  # fmt: skip
+    "a.bin": os.urandom(200_000),
+    "d/b.txt": b"bee",
+    "d/e/c": b"",
+    "数据/图 +%41&?#.png": b"picture",
+    "n" * 230 + "1": b"one",
+    "n" * 230 + "2": b"two",
+}
 
 
 class Bucket:
@@ -96,9 +100,10 @@ def store(minio, bucket, monkeypatch) -> Iterator[Bucket]:
 
 def credentials(minio, endpoint: str = "") -> dict[str, str]:
     return {
-        "S3_ENDPOINT": endpoint or minio.endpoint, "ACCESS_KEY_ID": minio.access_key,
+        "S3_ENDPOINT": endpoint or minio.endpoint,
+        "ACCESS_KEY_ID": minio.access_key,
         "SECRET_ACCESS_KEY": minio.secret_key,
-    }  # fmt: skip
+    }
 
 
 @pytest.fixture(params=["obstore", "http"])
@@ -459,9 +464,13 @@ def copying(store: Bucket, env: dict[str, str], source: str, target: str, more: 
             sys.exit(f"{{type(err).__name__}}: {{err}}")
         """
     process = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(code)], cwd=ROOT, env=environment(**env),
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", textwrap.dedent(code)],
+        cwd=ROOT,
+        env=environment(**env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout
     assert process.stdout.readline() == "ready\n"
     return process

@@ -28,9 +28,17 @@ CODES = re.compile(r"\033\[[\d;]*[Km]")
 
 def test_top_of_a_rehearsal(home, few_digits):
     handle = home.submit(
-        "--net", "densenet22", "--dataset", "digits", "--data_url", few_digits, "--recipe", "max_epoch=300", "log_interval=1",
+        "--net",
+        "densenet22",
+        "--dataset",
+        "digits",
+        "--data_url",
+        few_digits,
+        "--recipe",
+        "max_epoch=300",
+        "log_interval=1",
         "eval_interval=1",
-    )  # fmt: skip
+    )
     found: dict = {}
 
     def has_figures() -> bool:
@@ -71,9 +79,13 @@ def jobs(tmp_path) -> dict[str, str]:
 
 def test_pipes_get_whole_tables(jobs):
     process = subprocess.Popen(
-        [sys.executable, "cloud/submit.py", "top", "--interval", "0.5"], cwd=ROOT, env=environment(**jobs), text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        [sys.executable, "cloud/submit.py", "top", "--interval", "0.5"],
+        cwd=ROOT,
+        env=environment(**jobs),
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
     assert process.stdout
     lines = [process.stdout.readline() for _ in range(3 * 14)]
     process.send_signal(signal.SIGINT)
@@ -86,9 +98,12 @@ def test_pipes_get_whole_tables(jobs):
 
 def test_json_lines(jobs):
     process = subprocess.Popen(
-        [sys.executable, "cloud/submit.py", "top", "--json", "--limit", "2"], cwd=ROOT, env=environment(**jobs), text=True,
+        [sys.executable, "cloud/submit.py", "top", "--json", "--limit", "2"],
+        cwd=ROOT,
+        env=environment(**jobs),
+        text=True,
         stdout=subprocess.PIPE,
-    )  # fmt: skip
+    )
     assert process.stdout
     found = json.loads(process.stdout.readline())
     process.stdout.close()  # as `| head -1` does

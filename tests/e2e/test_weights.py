@@ -68,9 +68,21 @@ def test_a_folder_of_weights_of_every_form_is_evaluated(folder, few_digits):
 
 def test_training_starts_from_weights_of_pytorch(folder, few_digits, tmp_path):
     done = run_program(
-        "train.py", *TINY, "--data_dir", few_digits, "--pretrained", folder / "net.pth", "--lr", 0, "--max_steps", 1,
-        "--ckpt_path", tmp_path, "--transition_pool", "avg",
-    )  # fmt: skip
+        "train.py",
+        *TINY,
+        "--data_dir",
+        few_digits,
+        "--pretrained",
+        folder / "net.pth",
+        "--lr",
+        0,
+        "--max_steps",
+        1,
+        "--ckpt_path",
+        tmp_path,
+        "--transition_pool",
+        "avg",
+    )
     assert done.code == 0, done.err
     saved, before = (
         ms.load_checkpoint(done.result["checkpoint"]),
@@ -129,9 +141,15 @@ def test_list_shows_every_tensor_and_what_it_becomes(folder, capsys):
     assert len(lines) == 107
     found = {line.split()[0]: line for line in lines}
     assert found["features.denseblock1.denselayer1.conv2.weight"].split() == [
-        "features.denseblock1.denselayer1.conv2.weight", "(12,", "48,", "3,", "3)", "float32", "->",
+        "features.denseblock1.denselayer1.conv2.weight",
+        "(12,",
+        "48,",
+        "3,",
+        "3)",
+        "float32",
+        "->",
         "stages.0.layers.0.conv2.weight",
-    ]  # fmt: skip
+    ]
 
 
 def test_a_reader_that_has_seen_enough_is_no_failure(folder, tmp_path):
@@ -182,5 +200,6 @@ def test_the_head_is_left_out_when_asked(folder, tmp_path):
     assert convert.main([str(folder / "net.pth"), "--filter_head", "--out", str(tmp_path / "body.ckpt")]) == 0
     names = set(ms.load_checkpoint(str(folder / "net.ckpt")))
     assert set(ms.load_checkpoint(str(tmp_path / "body.ckpt"))) == {
-        *(name for name in names if not name.startswith("classifier.")), "network_options",
-    }  # fmt: skip
+        *(name for name in names if not name.startswith("classifier.")),
+        "network_options",
+    }

@@ -25,14 +25,24 @@ OLDEST, NEWEST, WITH_MINDSPORE = (3, 9), (3, 14), (3, 11)
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 JOBS = {
     "local": {
-        "provider": "local", "net": "densenet22", "dataset": "digits", "train_url": "obs://bucket/run/", "cards": 2,
+        "provider": "local",
+        "net": "densenet22",
+        "dataset": "digits",
+        "train_url": "obs://bucket/run/",
+        "cards": 2,
     },
     "modelarts": {
-        "provider": "modelarts", "region": "cn-north-4", "cards": 8, "flavor": "modelarts.kat1.8xlarge",
-        "engine": "Ascend-Powered-Engine/mindspore_2.3.0", "train_url": "obs://bucket/run/",
-        "data_url": "obs://bucket/data/", "net": "densenet121", "dataset": "imagenet",
+        "provider": "modelarts",
+        "region": "cn-north-4",
+        "cards": 8,
+        "flavor": "modelarts.kat1.8xlarge",
+        "engine": "Ascend-Powered-Engine/mindspore_2.3.0",
+        "train_url": "obs://bucket/run/",
+        "data_url": "obs://bucket/data/",
+        "net": "densenet121",
+        "dataset": "imagenet",
     },
-}  # fmt: skip
+}
 COMMANDS = {  # words: what the command prints
     "--version": f"mindlift {__version__}\n",
     "--help": "usage: mindlift COMMAND [options]",
@@ -96,9 +106,14 @@ class Installed:
         if "PYTHONPATH" not in env:
             variables.pop("PYTHONPATH", None)
         return subprocess.run(
-            [program, *words[1:]], cwd=self.folder, env=variables, capture_output=True, text=True, timeout=timeout,
+            [program, *words[1:]],
+            cwd=self.folder,
+            env=variables,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
             check=False,
-        )  # fmt: skip
+        )
 
     def out(self, *words: str, **more: str | float) -> str:
         done = self.run(*words, **more)
@@ -219,9 +234,19 @@ def test_a_job_gets_the_files_of_the_installation(user):
     assert [name for name in names if "__pycache__" in name or "beside" in name] == []
     others = {name.partition("/")[0] for name in names if not name.startswith("src/")}
     assert others <= {
-        "train.py", "eval.py", "export.py", "predict.py", "postprocess.py", "default_config.yaml", "requirements.txt",
-        "pip-requirements.txt", "cloud", "compat", "scripts", "revision.json",
-    }  # fmt: skip
+        "train.py",
+        "eval.py",
+        "export.py",
+        "predict.py",
+        "postprocess.py",
+        "default_config.yaml",
+        "requirements.txt",
+        "pip-requirements.txt",
+        "cloud",
+        "compat",
+        "scripts",
+        "revision.json",
+    }
     said = user.out("python", "job/train.py", "--net", "densenet22", "--print_config")
     assert "densenet22" in said
 

@@ -11,8 +11,10 @@ from mindlift.storage import places
 def url(minio, bucket, monkeypatch):
     """A new bucket, reached by variables."""
     for name, value in (
-        ("S3_ENDPOINT", minio.endpoint), ("ACCESS_KEY_ID", minio.access_key), ("SECRET_ACCESS_KEY", minio.secret_key),
-    ):  # fmt: skip
+        ("S3_ENDPOINT", minio.endpoint),
+        ("ACCESS_KEY_ID", minio.access_key),
+        ("SECRET_ACCESS_KEY", minio.secret_key),
+    ):
         monkeypatch.setenv(name, value)
     yield f"obs://{bucket}"
     places.SERVICES.forget()

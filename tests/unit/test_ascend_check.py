@@ -144,8 +144,9 @@ def test_lines_about_versions_are_read_from_the_drivers_files(tmp_path):
     (tmp_path / "cann/version.cfg").write_text("runtime_running_version=[7.0.0:CANN-7.0]\n")
     found = machine.version_files(tmp_path, {"ASCEND_HOME_PATH": str(tmp_path / "cann")})
     assert list(found.values()) == [
-        ["Version=23.0.2.1", "ascendhal_version=7.35"], ["runtime_running_version=[7.0.0:CANN-7.0]"]
-    ]  # fmt: skip
+        ["Version=23.0.2.1", "ascendhal_version=7.35"],
+        ["runtime_running_version=[7.0.0:CANN-7.0]"],
+    ]
 
 
 def test_the_programs_on_the_cards_are_not_sent():

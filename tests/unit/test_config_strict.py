@@ -294,8 +294,10 @@ def test_in_a_cloud_job_the_first_platform_argument_stays(home: Path) -> None:
     )
     assert (outside.device_target, outside.data_url, outside.train_url) == ("Ascend", "late", "s3:///b/d/")
     assert [inside.origin(name) for name in ("device_target", "data_url", "lr")] == [
-        "platform", "platform", "command line",
-    ]  # fmt: skip
+        "platform",
+        "platform",
+        "command line",
+    ]
     assert outside.origin("data_url") == "command line"
 
 

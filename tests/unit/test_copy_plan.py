@@ -89,9 +89,24 @@ def test_delete(source, target, deleted):
 
 @pytest.mark.parametrize(
     "key",
-    ["../x", "..", "a/../../x", ".", "a/./b", "/abs", "a//b", "a\\b", "..\\x", "a\0b", "a/..", "../", "d//",
-    "n" * 256, "数" * 86],
-)  # fmt: skip
+    [
+        "../x",
+        "..",
+        "a/../../x",
+        ".",
+        "a/./b",
+        "/abs",
+        "a//b",
+        "a\\b",
+        "..\\x",
+        "a\0b",
+        "a/..",
+        "../",
+        "d//",
+        "n" * 256,
+        "数" * 86,
+    ],
+)
 def test_names_that_no_file_can_have_are_refused(key):
     with pytest.raises(TransferError, match="refused to copy") as caught:
         plan_copy(entries("good", key), {}, {})

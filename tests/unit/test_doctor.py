@@ -29,8 +29,11 @@ def test_lines_say_what_to_do():
 def test_paths_do_not_name_their_owner(monkeypatch):
     monkeypatch.setenv("HOME", "/home/jane")
     assert [shown(path) for path in ("/home/jane/x", "/home/jane", "/home/janet/x", Path("/cache"))] == [
-        "~/x", "~", "/home/janet/x", "/cache",
-    ]  # fmt: skip
+        "~/x",
+        "~",
+        "/home/janet/x",
+        "/cache",
+    ]
     monkeypatch.setenv("HOME", "/")
     assert shown("/cache") == "/cache"
 
@@ -98,9 +101,13 @@ THERE = {"numpy": "1.26.4", "boto3": "1.42.97", "requests": "2.32.5", "moto": "5
         ({"numpy": "1.25.0"}, WARNING, "numpy 1.25.0 (pinned 1.26.4)"),
         ({"boto3": None}, PROBLEM, "missing boto3"),
         ({"requests": None}, WARNING, "missing requests"),
-        ({"numpy": "2.1.0rc1", "requests": "3"}, PROBLEM, "numpy 2.1.0rc1 (needs >=1.22,<2); requests 3 (pinned 2.32.5)"),
+        (
+            {"numpy": "2.1.0rc1", "requests": "3"},
+            PROBLEM,
+            "numpy 2.1.0rc1 (needs >=1.22,<2); requests 3 (pinned 2.32.5)",
+        ),
     ],
-)  # fmt: skip
+)
 def test_requirements(change, level, says):
     there = {name: version for name, version in {**THERE, **change}.items() if version}
     found = software.requirements(PINS, RANGES, there)
@@ -183,8 +190,16 @@ def test_limits_of_containers(tmp_path):
 
 @pytest.mark.parametrize(
     ("available", "limit", "level"),
-    [(8.0, None, OK), (8.0, 16.0, OK), (8.0, 1.5, WARNING), (1.5, None, WARNING), (0.5, None, PROBLEM), (8.0, 0.5, PROBLEM), (None, None, WARNING)],
-)  # fmt: skip
+    [
+        (8.0, None, OK),
+        (8.0, 16.0, OK),
+        (8.0, 1.5, WARNING),
+        (1.5, None, WARNING),
+        (0.5, None, PROBLEM),
+        (8.0, 0.5, PROBLEM),
+        (None, None, WARNING),
+    ],
+)
 def test_memory(available, limit, level):
     assert machine.memory(available, limit).level == level
 
@@ -215,8 +230,14 @@ def test_ports_that_can_not_be_opened(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("preferred", "output", "level"), [("UTF-8", "utf-8", OK), ("ANSI_X3.4-1968", "utf-8", WARNING), ("UTF-8", "latin-1", WARNING), ("utf8", None, OK)]
-)  # fmt: skip
+    ("preferred", "output", "level"),
+    [
+        ("UTF-8", "utf-8", OK),
+        ("ANSI_X3.4-1968", "utf-8", WARNING),
+        ("UTF-8", "latin-1", WARNING),
+        ("utf8", None, OK),
+    ],
+)
 def test_encodings(preferred, output, level):
     assert machine.encoding(preferred, output).level == level
 
@@ -225,8 +246,11 @@ def test_encodings(preferred, output, level):
 
 HUSH = "hush-hush-1234"
 SECRETS = [
-    *itertools.chain(*access.settings.KEY_FAMILIES), *access.HUAWEI_KEYS, "OPENI_TOKEN", *access.MINIO_KEYS,
-]  # fmt: skip
+    *itertools.chain(*access.settings.KEY_FAMILIES),
+    *access.HUAWEI_KEYS,
+    "OPENI_TOKEN",
+    *access.MINIO_KEYS,
+]
 FORMS = [
     "{}",
     "http://me:{}@127.0.0.1:1",
@@ -240,9 +264,13 @@ FORMS = [
 
 def lines(env: dict[str, str], home: Path) -> list[Finding]:
     return [
-        access.minio(env), access.store_address(env), access.store_keys(env, home), access.proxies(env),
-        access.modelarts(env, home), access.openi(env, home),
-    ]  # fmt: skip
+        access.minio(env),
+        access.store_address(env),
+        access.store_keys(env, home),
+        access.proxies(env),
+        access.modelarts(env, home),
+        access.openi(env, home),
+    ]
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -301,10 +329,14 @@ def test_the_doctor_finds_the_keys_that_submitting_uses(tmp_path, env, has_files
     [
         ({}, OK, "none set"),
         ({"ACCESS_KEY_ID": "a", "SECRET_ACCESS_KEY": "b"}, OK, "set, by ACCESS_KEY_ID"),
-        ({"OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "b", "OBS_SECURITY_TOKEN": "c"}, OK, "set with a token, by OBS"),
+        (
+            {"OBS_ACCESS_KEY_ID": "a", "OBS_SECRET_ACCESS_KEY": "b", "OBS_SECURITY_TOKEN": "c"},
+            OK,
+            "set with a token, by OBS",
+        ),
         ({"AWS_ACCESS_KEY_ID": "a"}, WARNING, "AWS_SECRET_ACCESS_KEY is not set"),
     ],
-)  # fmt: skip
+)
 def test_keys_of_the_store(tmp_path, env, level, part):
     found = access.store_keys(env, tmp_path)
     assert (found.level, part in found.says) == (level, True)

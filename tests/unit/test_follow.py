@@ -80,9 +80,16 @@ def follower(
     out: list[str] = []
     notes: list[str] = []
     found = Follower(
-        provider, HANDLE, out.append, notes.append, positions or Positions(None), patience(clock), sleep=clock.sleep,
-        clock=clock, **more,
-    )  # fmt: skip
+        provider,
+        HANDLE,
+        out.append,
+        notes.append,
+        positions or Positions(None),
+        patience(clock),
+        sleep=clock.sleep,
+        clock=clock,
+        **more,
+    )
     return found, out, notes
 
 

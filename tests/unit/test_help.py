@@ -41,9 +41,11 @@ def desk(tmp_path, monkeypatch):
     (run / "config.yaml").write_text("model:\n  net: densenet22\ndata:\n  dataset: digits\n")
     model.write_bytes(b"a model")
     facts = {
-        "input": {"layout": "NCHW", "shape": [1, 3, 8, 8]}, "options": {"net": "densenet22", "dataset": "digits"},
-        "sha256": file_sha256(model), "class_names": None,
-    }  # fmt: skip
+        "input": {"layout": "NCHW", "shape": [1, 3, 8, 8]},
+        "options": {"net": "densenet22", "dataset": "digits"},
+        "sha256": file_sha256(model),
+        "class_names": None,
+    }
     side_file_of(model).write_text(json.dumps(facts))
     monkeypatch.chdir(tmp_path)
 

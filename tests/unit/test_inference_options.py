@@ -165,10 +165,13 @@ def broken(model: Path, how: str) -> Path:
 @pytest.mark.parametrize(
     ("how", "part"),
     [
-        ("other suffix", "expected a .mindir file"), ("no model", "no such model"), ("no side file", "net.mindir.json is missing"),
-        ("no JSON", "is not a side file"), ("a list", "is not a side file"),
+        ("other suffix", "expected a .mindir file"),
+        ("no model", "no such model"),
+        ("no side file", "net.mindir.json is missing"),
+        ("no JSON", "is not a side file"),
+        ("a list", "is not a side file"),
     ],
-)  # fmt: skip
+)
 def test_a_model_that_is_not_whole_is_refused(model, how, part):
     with pytest.raises(CheckpointError, match=part):
         load(PREDICT, "--model_file", broken(model, how), "a.png")

@@ -59,9 +59,17 @@ MISTAKES = {
     "no cards": ("cards: 0", {}, "cards is 0, but must be at least 1"),
     "a provider": ("provider: azure", {}, "choose one of local, modelarts, openi"),
     "no yaml": ("a: [", {}, "job.yaml"),
-    "a secret as a variable": ("environment: {WANDB_API_KEY: abc}", {}, "environment.WANDB_API_KEY looks like a secret"),
+    "a secret as a variable": (
+        "environment: {WANDB_API_KEY: abc}",
+        {},
+        "environment.WANDB_API_KEY looks like a secret",
+    ),
     "a secret as an option": ("recipe: {token: abc}", {}, "recipe.token looks like a secret"),
-    "a secret written down": ("secrets: {WANDB_API_KEY: abc}", {}, "secrets.WANDB_API_KEY has to be a reference"),
+    "a secret written down": (
+        "secrets: {WANDB_API_KEY: abc}",
+        {},
+        "secrets.WANDB_API_KEY has to be a reference",
+    ),
     "a variable in a variable": ("environment: {A: $HOME/x}", {}, "expand no $"),
     "no name of a variable": ("environment: {a-b: 1}", {}, "'a-b' is no name of a variable"),
     "no mapping": ("recipe: lr=0.1", {}, "expected KEY=VALUE"),
@@ -71,8 +79,8 @@ MISTAKES = {
     "a name": ("", {"name": "a b"}, "name is 'a b'; expected 1 to 64 letters"),
     "retries": ("", {"retries": "9"}, "retries is 9, but ModelArts starts a job again at most 3 times"),
     "flag": ("", {"cards": "2.5"}, "--cards: cards is '2.5'"),
-    "line break": ("recipe: {lr: \"0.1\\n0.2\"}", {}, "recipe.lr holds a line break"),
-}  # fmt: skip
+    "line break": ('recipe: {lr: "0.1\\n0.2"}', {}, "recipe.lr holds a line break"),
+}
 
 
 @pytest.mark.parametrize("case", MISTAKES)

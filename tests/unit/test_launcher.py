@@ -28,8 +28,10 @@ def run(tmp_path, monkeypatch) -> Callable[..., tuple[Ended, list[str], Path]]:
         node = Node(0, tmp_path / "node", container, lambda line: lines.append(line.decode().rstrip("\n")))
         path = node.path(container.program)
         path.parent.mkdir(parents=True)
-        path.write_text("import os, signal, sys, time\nrank = os.environ['RANK_ID'] if 'RANK_ID' in os.environ else 'sched'\n"
-                        "if rank == 'sched': time.sleep(600)\n" + textwrap.dedent(program))  # fmt: skip
+        path.write_text(
+            "import os, signal, sys, time\nrank = os.environ['RANK_ID'] if 'RANK_ID' in os.environ else 'sched'\n"
+            "if rank == 'sched': time.sleep(600)\n" + textwrap.dedent(program)
+        )
         found = Launcher(request, "job", [node], {})
         found.start()
         pids, until = found.pids(), time.monotonic() + stop_after
@@ -58,7 +60,8 @@ def test_the_first_failure_ends_the_others(run):
 
 
 def test_others_get_time_to_save_and_no_more(run):
-    ended, lines, _ = run("""
+    ended, lines, _ = run(
+        """
         if rank == '0':
             signal.signal(signal.SIGTERM, lambda *_: (print('saved', flush=True), sys.exit(1)))
             print('ready', flush=True)
@@ -68,7 +71,9 @@ def test_others_get_time_to_save_and_no_more(run):
             time.sleep(600)
         time.sleep(2)
         os.kill(os.getpid(), signal.SIGKILL)
-    """, cards=3)  # fmt: skip
+    """,
+        cards=3,
+    )
     assert ended == Ended(137, "rank 2 was ended by SIGKILL", by_signal=True)
     assert "saved" in lines
 
@@ -91,7 +96,7 @@ def test_children_of_a_rank_end_with_it(run, tmp_path):
             time.sleep(600)
         time.sleep(1)
         sys.exit(1)
-    """)  # fmt: skip
+    """)
     assert ended.code == 1
     child = int(next(line for line in lines if line.startswith("child")).split()[1])
     assert start_ticks(child) is None

@@ -21,9 +21,10 @@ class Net(nn.Cell):
         super().__init__()
         self.first = ConvNorm(3, 4, 3, 2, pad="same", relu=False, **BLOCK)
         self.parts = Concat(
-            wide=ConvNorm(4, 5, (1, 7), **BLOCK), dilated=ConvNorm(4, 5, 3, dilation=2, **BLOCK),
+            wide=ConvNorm(4, 5, (1, 7), **BLOCK),
+            dilated=ConvNorm(4, 5, 3, dilation=2, **BLOCK),
             pooled=after_pool(PooledConvNorm(4, 2, 1, **BLOCK)),
-        )  # fmt: skip
+        )
         self.last = ConvNorm(12, 6, 3, pad="valid", **BLOCK)
         self.head = nn.Dense(6, 2)
 

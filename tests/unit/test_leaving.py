@@ -16,9 +16,12 @@ from tests.conftest import ROOT, environment
 def rank(folder: Path, size: int, code: int) -> subprocess.Popen:
     program = f"from mindlift.model_utils import device_adapter; print('at the end', flush=True); device_adapter.leave({code})"
     process = subprocess.Popen(
-        [sys.executable, "-c", program], cwd=ROOT, env=environment(MINDLIFT_LAUNCHER=f"{size}:{folder}"),
-        stdout=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        [sys.executable, "-c", program],
+        cwd=ROOT,
+        env=environment(MINDLIFT_LAUNCHER=f"{size}:{folder}"),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdout
     assert process.stdout.readline() == "at the end\n"
     return process

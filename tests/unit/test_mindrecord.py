@@ -163,8 +163,12 @@ def wait_for(process: subprocess.Popen, text: str) -> str:
 def test_a_killed_conversion_goes_on(shards, tree, tmp_path, number):
     out = tmp_path / "out"
     process = subprocess.Popen(
-        command(tree, out, "--num_shards", SHARDS), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+        command(tree, out, "--num_shards", SHARDS),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     wait_for(process, "(2 of 6 shards)")
     process.send_signal(number)
     output, errors = process.communicate(timeout=60)

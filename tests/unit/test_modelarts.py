@@ -59,10 +59,17 @@ def double(env) -> Iterator[ModelArtsDouble]:
 
 def job_of(double: ModelArtsDouble, **changes: object) -> Job:
     values: dict[str, Any] = {
-        "provider": "modelarts", "name": "first", "endpoint": double.endpoint, "project_id": double.project_id,
-        "flavor": "modelarts.kat1.8xlarge", "engine": ENGINE, "cards": 8, "train_url": "obs://bucket/run/",
-        "data_url": "obs://bucket/data/", **changes,
-    }  # fmt: skip
+        "provider": "modelarts",
+        "name": "first",
+        "endpoint": double.endpoint,
+        "project_id": double.project_id,
+        "flavor": "modelarts.kat1.8xlarge",
+        "engine": ENGINE,
+        "cards": 8,
+        "train_url": "obs://bucket/run/",
+        "data_url": "obs://bucket/data/",
+        **changes,
+    }
     return finished(Job(**values))
 
 
@@ -132,7 +139,7 @@ def test_the_advice_names_a_flavor_that_fits(flavor):
 def test_names_of_parameters(name):
     assert list(request.text_problems(Job(recipe={name: 1}))) == [
         f"parameter {name!r}: expected 1 to 64 letters, digits, - and _"
-    ]  # fmt: skip
+    ]
 
 
 # keys and places
@@ -401,11 +408,19 @@ def test_a_good_job_passes_all_checks(double):
 @pytest.mark.parametrize(
     ("changes", "name", "expected"),
     [
-        ({"flavor": "modelarts.kat9.8xlarge"}, "flavor", "the service has no modelarts.kat9.8xlarge; it has modelarts.kat1.xlarge (1 cards)"),
-        ({"flavor": "modelarts.kat1.4xlarge"}, "flavor", "8 cards asked of modelarts.kat1.4xlarge, which has 4"),
+        (
+            {"flavor": "modelarts.kat9.8xlarge"},
+            "flavor",
+            "the service has no modelarts.kat9.8xlarge; it has modelarts.kat1.xlarge (1 cards)",
+        ),
+        (
+            {"flavor": "modelarts.kat1.4xlarge"},
+            "flavor",
+            "8 cards asked of modelarts.kat1.4xlarge, which has 4",
+        ),
         ({"engine": "Ascend-Powered-Engine/old"}, "engine", "not there; there is Ascend-Powered-Engine/"),
     ],
-)  # fmt: skip
+)
 def test_what_the_service_does_not_have(double, changes, name, expected):
     assert expected in failed(double, **changes)[name]
 
@@ -466,9 +481,17 @@ def test_selfcheck_names_flavors_and_engines(double):
 
 @pytest.mark.parametrize(
     ("word", "phase"),
-    [("queued", Phase.QUEUED), ("starting", Phase.STARTING), ("running", Phase.RUNNING), ("stopping", Phase.STOPPING),
-     ("succeeded", Phase.SUCCEEDED), ("failed", Phase.FAILED), ("stopped", Phase.STOPPED), ("Rebalancing", Phase.UNKNOWN)],
-)  # fmt: skip
+    [
+        ("queued", Phase.QUEUED),
+        ("starting", Phase.STARTING),
+        ("running", Phase.RUNNING),
+        ("stopping", Phase.STOPPING),
+        ("succeeded", Phase.SUCCEEDED),
+        ("failed", Phase.FAILED),
+        ("stopped", Phase.STOPPED),
+        ("Rebalancing", Phase.UNKNOWN),
+    ],
+)
 def test_phases(double, word, phase):
     service, handle = created(double)
     double.runner.set(handle.id, phase=word)
@@ -509,8 +532,15 @@ def test_reasons(double):
 
 
 def test_why_a_running_job_was_started_again():
-    records = [{"start_type": "init_or_rescheduled", "end_reason": "NPU fault", "end_related_task": "worker-1", "end_recover": "job_reschedule"},
-               {"start_type": "init_or_rescheduled"}]  # fmt: skip
+    records = [
+        {
+            "start_type": "init_or_rescheduled",
+            "end_reason": "NPU fault",
+            "end_related_task": "worker-1",
+            "end_recover": "job_reschedule",
+        },
+        {"start_type": "init_or_rescheduled"},
+    ]
     found = view.status_of({"status": {"phase": "Running", "running_records": records}}, HANDLE, 0)
     assert (found.reason, found.restarts) == ("worker-1: NPU fault (job_reschedule)", 1)
 
@@ -565,9 +595,12 @@ def read_all(service: ModelArts, handle: Handle, has_ended: bool = False) -> lis
 
 
 NUMBERINGS = {
-    "from 1": (1, 1, False), "from 0, base line again": (0, 1, True), "from 1, base line again": (1, 1, True),
-    "marks": (1700000000000, 1000, False), "marks, base line again": (1700000000000, 1000, True),
-}  # fmt: skip
+    "from 1": (1, 1, False),
+    "from 0, base line again": (0, 1, True),
+    "from 1, base line again": (1, 1, True),
+    "marks": (1700000000000, 1000, False),
+    "marks, base line again": (1700000000000, 1000, True),
+}
 
 
 @pytest.mark.parametrize("numbering", NUMBERINGS)

@@ -129,9 +129,14 @@ def test_stat(tree):
 
 
 REMOVALS = [
-    ("file1", False, False), ("file1", True, False), ("file1/", False, True), ("dir0", False, True),
-    ("dir0/", False, True), ("dir0", True, False), ("dir0/", True, False),
-]  # fmt: skip
+    ("file1", False, False),
+    ("file1", True, False),
+    ("file1/", False, True),
+    ("dir0", False, True),
+    ("dir0/", False, True),
+    ("dir0", True, False),
+    ("dir0/", True, False),
+]
 
 
 @pytest.mark.parametrize(("name", "recursive", "stays"), REMOVALS)
@@ -278,9 +283,20 @@ def test_a_file_and_a_folder_of_one_name_are_both_named(moto, monkeypatch, tmp_p
 # --- File
 
 MODES = [
-    ("r", "old"), ("rb", "old"), ("br", "old"), ("w", "new"), ("bw", "new"), ("a", "oldnew"), ("ab", "oldnew"),
-    ("r+", "newold"[:3]), ("rb+", "new"), ("w+", "new"), ("w+b", "new"), ("a+", "oldnew"), ("ba+", "oldnew"),
-]  # fmt: skip
+    ("r", "old"),
+    ("rb", "old"),
+    ("br", "old"),
+    ("w", "new"),
+    ("bw", "new"),
+    ("a", "oldnew"),
+    ("ab", "oldnew"),
+    ("r+", "newold"[:3]),
+    ("rb+", "new"),
+    ("w+", "new"),
+    ("w+b", "new"),
+    ("a+", "oldnew"),
+    ("ba+", "oldnew"),
+]
 
 
 @pytest.mark.parametrize(("mode", "content"), MODES)
@@ -381,10 +397,23 @@ def test_set_auth_reaches_the_store_without_variables(minio, bucket, monkeypatch
     host, port = minio.endpoint[len("http://") :].split(":")
     with pytest.warns(UserWarning, match="colour"):
         file.set_auth(
-            ak=minio.access_key, sk=minio.secret_key, server=host, port=port, is_secure=False, ssl_verify=False,
-            long_conn_mode=True, path_style=True, retry=3, retry_wait=0.1, client_timeout=10, list_max_keys=2,
-            timeout_config={}, obs_client_log=False, negotiation=False, colour="red",
-        )  # fmt: skip
+            ak=minio.access_key,
+            sk=minio.secret_key,
+            server=host,
+            port=port,
+            is_secure=False,
+            ssl_verify=False,
+            long_conn_mode=True,
+            path_style=True,
+            retry=3,
+            retry_wait=0.1,
+            client_timeout=10,
+            list_max_keys=2,
+            timeout_config={},
+            obs_client_log=False,
+            negotiation=False,
+            colour="red",
+        )
     try:
         for name in "abcde":
             file.write(f"obs://{bucket}/{name}", name)
@@ -548,8 +577,11 @@ def test_a_platforms_own_moxing_is_used_when_it_should_be(tmp_path, wanted):
         f"import sys, logging\nsys.path.append({str(tmp_path / 'site')!r})\n"
         "logging.basicConfig(level=logging.INFO, stream=sys.stdout, format='%(message)s')\n"
         "import moxing as mox\nprint(mox.file.exists('/'))",
-        MOX_BACKEND=wanted, S3_ENDPOINT="http://127.0.0.1:9", ACCESS_KEY_ID="a", SECRET_ACCESS_KEY="b",
-    )  # fmt: skip
+        MOX_BACKEND=wanted,
+        S3_ENDPOINT="http://127.0.0.1:9",
+        ACCESS_KEY_ID="a",
+        SECRET_ACCESS_KEY="b",
+    )
     assert done.returncode == 0, done.stderr
     line, answer = done.stdout.splitlines()
     if wanted == "boto3":

@@ -181,8 +181,11 @@ def test_the_deadline_names_a_copier_at_work_after_a_line_every_ten_seconds(tmp_
     lines: list[str] = []
     fake = Time()
     waiter = gate(tmp_path, False, timeout_s=35, clock=fake.clock, sleep=fake.sleep, say=lines.append)
-    with pytest.raises(PeerError, match=rf"^gave up after 35s waiting for rank 0 to copy \(marker .*/0-copy.json "
-                       rf"says running, process {os.getpid()} on "):  # fmt: skip
+    with pytest.raises(
+        PeerError,
+        match=rf"^gave up after 35s waiting for rank 0 to copy \(marker .*/0-copy.json "
+        rf"says running, process {os.getpid()} on ",
+    ):
         gate(tmp_path, True).run("copy", lambda: waiter.run("copy", lambda: None))
     assert lines == [f"waiting for rank 0 to copy: {seconds}s so far" for seconds in (10, 20, 30)]
 
@@ -289,8 +292,10 @@ def test_the_token_begins_with_the_name_of_the_job(env: dict[str, str], name: st
 def test_the_token_is_of_the_launcher_and_its_attempt() -> None:
     code = "import os; from mindlift.model_utils.staging.node_gate import job_token; print(job_token({'JOB_ID': 'j'}))"
     command = f'for i in 1 2; do env A=$i "{sys.executable}" -c "{code}"; done'
-    runs = [subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
-            for _ in range(2)]  # fmt: skip
+    runs = [
+        subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
     (a, b), (c, d) = (run.stdout.split() for run in runs)
     assert (a, c) == (b, d)
     assert a != c

@@ -58,14 +58,18 @@ HOSTILE = {
     "text": ({"a.npy": member(np.array(["x"]))}, "array of str"),
     "more than there is": ({"a.npy": HEADER.replace(b"(5,)", b"(9,)")}, "bytes for the shape"),
     "far more than there is": (
-        {"a.npy": HEADER.replace(b"(5,), }             ", b"(99999999999999,), }")}, "bytes for the shape",
+        {"a.npy": HEADER.replace(b"(5,), }             ", b"(99999999999999,), }")},
+        "bytes for the shape",
     ),
     "less than there is": ({"a.npy": HEADER.replace(b"(5,)", b"(4,)")}, "bytes for the shape"),
     "no array": ({"a.npy": b"hello"}, "damaged"),
     "another version": ({"a.npy": b"\x93NUMPY\x09\x00" + HEADER[8:]}, "version 9.0"),
-    "a header that is a call": ({"a.npy": HEADER.replace(b"{'descr': '<f2'", b"__import__('os')")}, "damaged"),
+    "a header that is a call": (
+        {"a.npy": HEADER.replace(b"{'descr': '<f2'", b"__import__('os')")},
+        "damaged",
+    ),
     "another member": ({"a.npy": HEADER, "b.txt": b"x"}, r"'b\.txt'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", HOSTILE)

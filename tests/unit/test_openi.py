@@ -81,8 +81,13 @@ def test_no_data_is_empty_data(answer, text):
 
 @pytest.mark.parametrize(
     ("status", "text"),
-    [(401, f"bad token {TOKEN}"), (400, f"header Authorization: token {TOKEN}\n\x1b[31m"), (200, json.dumps({"code": 9003, "msg": f"no right for {TOKEN}"})), (502, f"<p>{TOKEN}</p>")],
-)  # fmt: skip
+    [
+        (401, f"bad token {TOKEN}"),
+        (400, f"header Authorization: token {TOKEN}\n\x1b[31m"),
+        (200, json.dumps({"code": 9003, "msg": f"no right for {TOKEN}"})),
+        (502, f"<p>{TOKEN}</p>"),
+    ],
+)
 def test_no_message_has_the_token(answer, status, text):
     with pytest.raises((Refused, Overloaded)) as caught:
         answer(status, text).get("show job 7", "/ai_task")

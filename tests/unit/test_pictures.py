@@ -111,9 +111,13 @@ def test_digits_as_files_become_the_tensors_of_the_evaluation(digits, tmp_path, 
 @pytest.mark.parametrize("options", [OPTIONS, FOLDER_OPTIONS], ids=["arrays", "files"])
 def test_what_can_not_be_read_does_not_stop_the_rest(options, tmp_path):
     files = {
-        "0.png": ALIKE["alpha.png"], "1.jpg": ALIKE["a.jpg"][:300], "2.png": ALIKE["alpha.png"][:300], "3.png": b"",
-        "4.txt": b"some text", "5.jpg": ALIKE["a.jpg"],
-    }  # fmt: skip
+        "0.png": ALIKE["alpha.png"],
+        "1.jpg": ALIKE["a.jpg"][:300],
+        "2.png": ALIKE["alpha.png"][:300],
+        "3.png": b"",
+        "4.txt": b"some text",
+        "5.jpg": ALIKE["a.jpg"],
+    }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
     pictures = Pictures([*sorted(tmp_path.iterdir()), tmp_path / "gone.png"], options)

@@ -21,8 +21,10 @@ FILES = {"a.txt": b"a", "b/c.txt": b"cc", "b/d/e 数据.bin": bytes(1000), "empt
 @pytest.fixture
 def platform(minio, bucket, monkeypatch) -> PlatformStore:
     for name, value in (
-        ("S3_ENDPOINT", minio.endpoint), ("ACCESS_KEY_ID", minio.access_key), ("SECRET_ACCESS_KEY", minio.secret_key),
-    ):  # fmt: skip
+        ("S3_ENDPOINT", minio.endpoint),
+        ("ACCESS_KEY_ID", minio.access_key),
+        ("SECRET_ACCESS_KEY", minio.secret_key),
+    ):
         monkeypatch.setenv(name, value)
     yield PlatformStore(bucket, file)
     places.SERVICES.forget()

@@ -15,10 +15,17 @@ from mindlift.model_utils.config.config import load
 from mindlift.model_utils.ranks import in_cloud_job, read_ranks
 
 REQUEST = Request(
-    platform="modelarts-v2", name="job", code_url="obs://b/code/abc/mindlift/", boot_file="train.py",
-    parameters=(("net", "densenet100"), ("enable_modelarts", "True")), data_url="obs://b/data/",
-    train_url="obs://b/run/", datasets=(("digits", "obs://b/data/"),), models=(("m.ckpt", "obs://b/m.ckpt"),), cards=2,
-)  # fmt: skip
+    platform="modelarts-v2",
+    name="job",
+    code_url="obs://b/code/abc/mindlift/",
+    boot_file="train.py",
+    parameters=(("net", "densenet100"), ("enable_modelarts", "True")),
+    data_url="obs://b/data/",
+    train_url="obs://b/run/",
+    datasets=(("digits", "obs://b/data/"),),
+    models=(("m.ckpt", "obs://b/m.ckpt"),),
+    cards=2,
+)
 
 
 def of(platform: str, node: int = 0, **changes: object) -> platforms.Container:
@@ -28,31 +35,70 @@ def of(platform: str, node: int = 0, **changes: object) -> platforms.Container:
 
 MODELARTS = "/home/ma-user/modelarts"
 QIZHI = [
-    "--data_url=s3:///b/data/", "--train_url=s3:///b/run/",
+    "--data_url=s3:///b/data/",
+    "--train_url=s3:///b/run/",
     '--multi_data_url=[{"dataset_url": "s3:///b/data/", "dataset_name": "digits"}]',
-    '--pretrain_url=[{"model_url": "s3:///b/m.ckpt", "model_name": "m.ckpt"}]', "--ckpt_url=s3:///b/m.ckpt",
-    "--result_url=s3:///b/run/", "--net=densenet100", "--enable_modelarts=True",
-]  # fmt: skip
+    '--pretrain_url=[{"model_url": "s3:///b/m.ckpt", "model_name": "m.ckpt"}]',
+    "--ckpt_url=s3:///b/m.ckpt",
+    "--result_url=s3:///b/run/",
+    "--net=densenet100",
+    "--enable_modelarts=True",
+]
 ARGUMENTS = {
-    "v2 by argument": ("modelarts-v2", {}, [
-        "--net=densenet100", "--enable_modelarts=True", f"--data_url={MODELARTS}/inputs/data_url_0",
-        f"--train_url={MODELARTS}/outputs/train_url_0", "--resume_url=obs://b/run/",
-    ]),
-    "v2 by variable": ("modelarts-v2", {"access": "env"}, ["--net=densenet100", "--enable_modelarts=True", "--resume_url=obs://b/run/"]),
-    "v2, the job copies": ("modelarts-v2", {"access": "direct"}, [
-        "--net=densenet100", "--enable_modelarts=True", "--data_url=obs://b/data/", "--train_url=obs://b/run/",
-    ]),
-    "v2 without data": ("modelarts-v2", {"data_url": ""}, [
-        "--net=densenet100", "--enable_modelarts=True", f"--train_url={MODELARTS}/outputs/train_url_0", "--resume_url=obs://b/run/",
-    ]),
-    "v1": ("modelarts-v1", {}, ["--data_url=obs://b/data/", "--train_url=obs://b/run/", "--net=densenet100", "--enable_modelarts=True"]),
+    "v2 by argument": (
+        "modelarts-v2",
+        {},
+        [
+            "--net=densenet100",
+            "--enable_modelarts=True",
+            f"--data_url={MODELARTS}/inputs/data_url_0",
+            f"--train_url={MODELARTS}/outputs/train_url_0",
+            "--resume_url=obs://b/run/",
+        ],
+    ),
+    "v2 by variable": (
+        "modelarts-v2",
+        {"access": "env"},
+        ["--net=densenet100", "--enable_modelarts=True", "--resume_url=obs://b/run/"],
+    ),
+    "v2, the job copies": (
+        "modelarts-v2",
+        {"access": "direct"},
+        [
+            "--net=densenet100",
+            "--enable_modelarts=True",
+            "--data_url=obs://b/data/",
+            "--train_url=obs://b/run/",
+        ],
+    ),
+    "v2 without data": (
+        "modelarts-v2",
+        {"data_url": ""},
+        [
+            "--net=densenet100",
+            "--enable_modelarts=True",
+            f"--train_url={MODELARTS}/outputs/train_url_0",
+            "--resume_url=obs://b/run/",
+        ],
+    ),
+    "v1": (
+        "modelarts-v1",
+        {},
+        [
+            "--data_url=obs://b/data/",
+            "--train_url=obs://b/run/",
+            "--net=densenet100",
+            "--enable_modelarts=True",
+        ],
+    ),
     "qizhi": ("openi-qizhi", {}, [*QIZHI, "--device_target=Ascend"]),
     "qizhi with a device of the user's": (
-        "openi-qizhi", {"parameters": (*REQUEST.parameters, ("device_target", "CPU"), ("train_url", "mine"))},
+        "openi-qizhi",
+        {"parameters": (*REQUEST.parameters, ("device_target", "CPU"), ("train_url", "mine"))},
         [*QIZHI, "--device_target=CPU"],
     ),
     "c2net": ("openi-c2net", {}, ["--net=densenet100", "--enable_modelarts=True"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", ARGUMENTS)

@@ -42,8 +42,11 @@ def test_of_equal_classes_the_first():
 def test_shares_are_of_the_pixels_and_only_of_classes_that_are_there():
     label = np.array([[0, 0, 0, 2], [2, 5, 1, 1]], np.uint8)
     assert predict_pixels.present(label, NAMES) == [
-        Class(0, "background", 0.375), Class(1, "digit 0", 0.25), Class(2, "digit 1", 0.25), Class(5, "digit 4", 0.125),
-    ]  # fmt: skip
+        Class(0, "background", 0.375),
+        Class(1, "digit 0", 0.25),
+        Class(2, "digit 1", 0.25),
+        Class(5, "digit 4", 0.125),
+    ]
 
 
 # --- reading

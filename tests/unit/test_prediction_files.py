@@ -38,8 +38,10 @@ def test_csv(tmp_path):
         file.add(BAD)
     rows = list(csv.DictReader((tmp_path / "x.csv").open(encoding="utf-8", newline="")))
     assert [(row["file"], row["rank"], row["class"], row["name"]) for row in rows] == [
-        ("f/a, b.png", "1", "2", 'the "cat"'), ("f/a, b.png", "2", "0", "狗"), ("f/bad.png", "", "", ""),
-    ]  # fmt: skip
+        ("f/a, b.png", "1", "2", 'the "cat"'),
+        ("f/a, b.png", "2", "0", "狗"),
+        ("f/bad.png", "", "", ""),
+    ]
     assert [row["error"] for row in rows] == ["", "", "cut short"]
 
 

@@ -35,9 +35,11 @@ TEXTS = st.one_of(
 )
 ANSWERS = st.recursive(
     st.one_of(TEXTS, st.integers(0, 10**12), st.booleans(), st.none()),
-    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.sampled_from([*FIELDS, *SECRETS]), inner, max_size=5)),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4), st.dictionaries(st.sampled_from([*FIELDS, *SECRETS]), inner, max_size=5)
+    ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @settings(max_examples=300, deadline=None)
@@ -55,17 +57,31 @@ def shown(body: object, *hidden: str) -> object:
 
 def test_the_services_own_words_stay_and_the_users_go():
     answer = {
-        "metadata": {"id": "7c3a-1", "name": "secret-project", "workspace_id": "0", "create_time": 1700000000000},
+        "metadata": {
+            "id": "7c3a-1",
+            "name": "secret-project",
+            "workspace_id": "0",
+            "create_time": 1700000000000,
+        },
         "status": {"phase": "Running", "secondary_phase": "Queuing", "tasks": ["worker-0"], "start_time": 17},
         "spec": {"resource": {"flavor_id": "modelarts.kat1.8xlarge", "node_count": 2, "pool_id": "pool-9a"}},
-        "balance": 1234.5, "user": {"login": "wang", "id": 77},
-    }  # fmt: skip
+        "balance": 1234.5,
+        "user": {"login": "wang", "id": 77},
+    }
     assert shown(answer) == {
-        "metadata": {"id": "id-1", "name": "name-1", "workspace_id": "workspace_id-1", "create_time": 1700000000000},
+        "metadata": {
+            "id": "id-1",
+            "name": "name-1",
+            "workspace_id": "workspace_id-1",
+            "create_time": 1700000000000,
+        },
         "status": {"phase": "Running", "secondary_phase": "Queuing", "tasks": ["worker-0"], "start_time": 17},
-        "spec": {"resource": {"flavor_id": "modelarts.kat1.8xlarge", "node_count": 2, "pool_id": "pool_id-1"}},
-        "balance": 1, "user": {"login": "login-1", "id": 2},
-    }  # fmt: skip
+        "spec": {
+            "resource": {"flavor_id": "modelarts.kat1.8xlarge", "node_count": 2, "pool_id": "pool_id-1"}
+        },
+        "balance": 1,
+        "user": {"login": "login-1", "id": 2},
+    }
 
 
 def test_equal_values_stay_equal():
@@ -75,8 +91,9 @@ def test_equal_values_stay_equal():
 
 def test_a_log_keeps_its_ends_and_nothing_else():
     assert shown({"content": "password 1\n\nloss\n", "end_line": "1551252759254000002"}) == {
-        "content": "line 1\n\nline 3\n", "end_line": "1551252759254000002",
-    }  # fmt: skip
+        "content": "line 1\n\nline 3\n",
+        "end_line": "1551252759254000002",
+    }
     long = shown({"content": "x\n" * 500})["content"]
     assert long.count("\n") == 19
     assert long.endswith("\n")
@@ -86,7 +103,7 @@ def test_messages_keep_their_sentence():
     text = "Bucket obs://mine/data is not found, job 'my job' of user0123456789 at 10.0.0.7:80; try again"
     assert shown({"error_msg": text}) == {
         "error_msg": "Bucket *** is not found, job *** of *** at *** try again"
-    }  # fmt: skip
+    }
 
 
 def test_lists_are_cut():

@@ -151,9 +151,13 @@ def test_operations_are_drawn_evenly_and_magnitudes_normally(monkeypatch):
 
 
 RECIPE = replace(
-    OPTIONS, augment="resize_crop", train_resize=(40, 40), interpolation="bicubic", color_jitter=0.0,
+    OPTIONS,
+    augment="resize_crop",
+    train_resize=(40, 40),
+    interpolation="bicubic",
+    color_jitter=0.0,
     rand_augment_num_layers=2,
-)  # fmt: skip
+)
 
 
 def images(options, digits, rank=0, size=1, first=0, last=2):

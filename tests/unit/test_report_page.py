@@ -59,13 +59,29 @@ def heads(page: str) -> list[str]:
 def test_a_classification_shows_all_there_is(runs, tmp_path):
     page = page_of(tmp_path, runs["first"])
     assert chart_ids(page) == {
-        "loss", "score", "evaluation_loss", "lr", "speed", "data_wait", "step_time", "memory", "loss_scale", "skipped",
+        "loss",
+        "score",
+        "evaluation_loss",
+        "lr",
+        "speed",
+        "data_wait",
+        "step_time",
+        "memory",
+        "loss_scale",
+        "skipped",
         "transfers",
-    }  # fmt: skip
+    }
     assert heads(page) == [
-        "Confusion matrix", "Calibration", "Most confident mistakes", "What this run changed", "To repeat it",
-        "What happened", "Ranks", "Moved", "Versions and machine",
-    ]  # fmt: skip
+        "Confusion matrix",
+        "Calibration",
+        "Most confident mistakes",
+        "What this run changed",
+        "To repeat it",
+        "What happened",
+        "Ranks",
+        "Moved",
+        "Versions and machine",
+    ]
     assert page.count('src="data:image/png;base64,') == 6
     assert synthetic_runs.REVISION in page
     assert [mark["kind"] for mark in data_of(page)["marks"]] == ["stopped", "continued", "continued", "ended"]
@@ -122,11 +138,23 @@ def test_damaged_files_are_left_out(tmp_path, name, content):
 @pytest.mark.parametrize(
     "evaluation",
     [
-        {"confusion": [[1, 2], [3]], "calibration": {"bins": [{"low": 0}, None]}, "mistakes": ["a", {"file": 3}], "ious": "x"},
-        {"confusion": [["a"]], "calibration": [], "mistakes": {}, "overlays": "../../../etc/passwd", "classes": 5, "ious": [None, "b", 0.5]},
+        {
+            "confusion": [[1, 2], [3]],
+            "calibration": {"bins": [{"low": 0}, None]},
+            "mistakes": ["a", {"file": 3}],
+            "ious": "x",
+        },
+        {
+            "confusion": [["a"]],
+            "calibration": [],
+            "mistakes": {},
+            "overlays": "../../../etc/passwd",
+            "classes": 5,
+            "ious": [None, "b", 0.5],
+        },
         {"confusion": [[0] * 201] * 201, "mistakes": [{"file": "metrics.jsonl"}], "overlays": "evaluation"},
     ],
-)  # fmt: skip
+)
 def test_an_evaluation_of_another_form_is_left_out(tmp_path, evaluation):
     root = synthetic_runs.old(tmp_path / "run")
     (root / "evaluation.json").write_text(json.dumps(evaluation))
@@ -285,8 +313,13 @@ def test_reports_need_no_mindspore(runs, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "words", [["--net", "densenet22", "--dataset", "digits"], ["--net", "resnet50", "--dataset", "imagenet"], ["--net", "inception_v4", "--dataset", "imagenet"]]
-)  # fmt: skip
+    "words",
+    [
+        ["--net", "densenet22", "--dataset", "digits"],
+        ["--net", "resnet50", "--dataset", "imagenet"],
+        ["--net", "inception_v4", "--dataset", "imagenet"],
+    ],
+)
 def test_the_planned_learning_rate_is_the_trainers(tmp_path, words):
     cfg = config.load([*words, "--max_epoch", "7"])
     root = synthetic_runs.old(tmp_path / "run")

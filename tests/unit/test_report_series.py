@@ -131,9 +131,17 @@ def test_evaluations_that_a_resume_took_back_are_gone(tmp_path):
         return {"time": 1.0, "event": "evaluation", "step": step, "which": "weights", "top1": top1}
 
     path = write(
-        tmp_path / "metrics.jsonl", step_line(4, 2.0), figure(4, 50.0), step_line(8, 2.0), figure(8, 60.0),
-        {"event": "continued", "step": 4}, figure(4, 51.0), step_line(8, 1.0), figure(8, 70.0), figure(8, 71.0),
-    )  # fmt: skip
+        tmp_path / "metrics.jsonl",
+        step_line(4, 2.0),
+        figure(4, 50.0),
+        step_line(8, 2.0),
+        figure(8, 60.0),
+        {"event": "continued", "step": 4},
+        figure(4, 51.0),
+        step_line(8, 1.0),
+        figure(8, 70.0),
+        figure(8, 71.0),
+    )
     expected = [(4, 51.0), (8, 71.0)]
     assert [(each["step"], each["top1"]) for each in metrics.read(path).evaluations] == expected
     held = [each for each in last_records.records(path) if each.get("event") == "evaluation"]
@@ -143,9 +151,14 @@ def test_evaluations_that_a_resume_took_back_are_gone(tmp_path):
 def test_two_resumes_further_and_further_back(tmp_path):
     lines = [step_line(step, 3.0) for step in (1, 2, 3, 4)]
     path = write(
-        tmp_path / "metrics.jsonl", *lines, {"event": "continued", "step": 3}, step_line(4, 2.0), step_line(5, 2.0),
-        {"event": "continued", "step": 1}, step_line(2, 1.0),
-    )  # fmt: skip
+        tmp_path / "metrics.jsonl",
+        *lines,
+        {"event": "continued", "step": 3},
+        step_line(4, 2.0),
+        step_line(5, 2.0),
+        {"event": "continued", "step": 1},
+        step_line(2, 1.0),
+    )
     expected = [(1, 3.0), (2, 1.0)]
     assert points(metrics.read(path).curves["loss"]) == expected
     assert [(each["step"], each["loss"]) for each in last_records.records(path) if "loss" in each] == expected
@@ -153,9 +166,11 @@ def test_two_resumes_further_and_further_back(tmp_path):
 
 def test_ranks_and_later_keys(tmp_path):
     path = write(
-        tmp_path / "metrics.jsonl", step_line(1, 2.0), step_line(2, 2.0, step_seconds=[0.1, 0.3], skipped=0),
+        tmp_path / "metrics.jsonl",
+        step_line(1, 2.0),
+        step_line(2, 2.0, step_seconds=[0.1, 0.3], skipped=0),
         step_line(3, 2.0, step_seconds=[0.1], skipped=1),
-    )  # fmt: skip
+    )
     found = metrics.read(path)
     assert [points(curve) for curve in found.per_rank["step_seconds"]] == [[(2, 0.1), (3, 0.1)], [(2, 0.3)]]
     assert points(found.curves["skipped"]) == [(2, 0.0), (3, 1.0)]

@@ -17,10 +17,19 @@ from mindlift.cloud.providers.openi import request as openi
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "requests"
 BASE = {
-    "provider": "modelarts", "name": "resnet50-8p", "net": "densenet121", "dataset": "imagenet", "data_url": "obs://bucket/imagenet/",
-    "train_url": "obs://bucket/out/run-001/", "log_url": "obs://bucket/logs/run-001/", "code_url": "obs://bucket/code/abc/mindlift/",
-    "cards": "8", "flavor": "modelarts.kat1.8xlarge", "engine": "Ascend-Powered-Engine/mindspore_2.3", "recipe": ["lr=0.1", "lr_epochs=30,60"],
-}  # fmt: skip
+    "provider": "modelarts",
+    "name": "resnet50-8p",
+    "net": "densenet121",
+    "dataset": "imagenet",
+    "data_url": "obs://bucket/imagenet/",
+    "train_url": "obs://bucket/out/run-001/",
+    "log_url": "obs://bucket/logs/run-001/",
+    "code_url": "obs://bucket/code/abc/mindlift/",
+    "cards": "8",
+    "flavor": "modelarts.kat1.8xlarge",
+    "engine": "Ascend-Powered-Engine/mindspore_2.3",
+    "recipe": ["lr=0.1", "lr_epochs=30,60"],
+}
 OPENI = {
     "provider": "openi",
     "name": "dense-8p",
@@ -32,12 +41,22 @@ OPENI = {
 }
 BODIES = {
     "modelarts_8p": {},
-    "modelarts_retries": {"retries": "3", "max_hours": "24", "description": "imagenet 8p", "annotations": ["fault-tolerance/hang-retry=true"]},
+    "modelarts_retries": {
+        "retries": "3",
+        "max_hours": "24",
+        "description": "imagenet 8p",
+        "annotations": ["fault-tolerance/hang-retry=true"],
+    },
     "modelarts_direct": {"access": "direct", "environment": ["GLOG_v=3"], "max_hours": "1.5"},
     "modelarts_env": {"access": "env", "data_url": ""},
     "modelarts_own_image": {"engine": "", "image": "me/mindlift:1", "recipe": ["ckpt_path=it's"]},
-    "modelarts_2_nodes_msrun": {"nodes": "2", "run_method": "msrun", "pool_id": "pool-1", "flavor": "modelarts.pool.visual.8xlarge"},
-}  # fmt: skip
+    "modelarts_2_nodes_msrun": {
+        "nodes": "2",
+        "run_method": "msrun",
+        "pool_id": "pool-1",
+        "flavor": "modelarts.pool.visual.8xlarge",
+    },
+}
 
 
 def of(**changes: object) -> Job:
@@ -69,17 +88,23 @@ def test_openi_bodies(cluster):
 
 PACKAGE = Package("r", False, {"train.py": b"x"})
 REFUSED = {
-    "cards of the flavor": ({"flavor": "modelarts.kat1.4xlarge"}, "8 cards asked of modelarts.kat1.4xlarge, which has 4; use modelarts.kat1.8xlarge"),
+    "cards of the flavor": (
+        {"flavor": "modelarts.kat1.4xlarge"},
+        "8 cards asked of modelarts.kat1.4xlarge, which has 4; use modelarts.kat1.8xlarge",
+    ),
     "no flavor of that size": ({"cards": "3"}, "flavors have 1, 2, 4 or 8 cards; use more nodes"),
     "no machine": ({"flavor": ""}, "neither flavor nor pool_id is set"),
     "no engine": ({"engine": ""}, "engine: not set; set engine: NAME/VERSION"),
     "half an engine": ({"engine": "Ascend-Powered-Engine"}, "set engine: NAME/VERSION"),
     "no bucket": ({"train_url": "/tmp/x", "code_url": "/tmp/c"}, "ModelArts needs obs://bucket/folder/"),
-    "a variable of the platform": ({"environment": ["MA_X=1"]}, "variable MA_X: names that begin with MA_ are the platform's"),
+    "a variable of the platform": (
+        {"environment": ["MA_X=1"]},
+        "variable MA_X: names that begin with MA_ are the platform's",
+    ),
     "a long variable": ({"environment": [f"A={'x' * 5000}"]}, "variable A is longer than 4096 letters"),
     "many variables": ({"environment": [f"A{n}=1" for n in range(101)]}, "101 variables of 100"),
     "a description": ({"description": "x" * 300}, "description has 300 letters of 256"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -97,11 +122,14 @@ def test_what_modelarts_would_refuse(case):
     ("package", "expected"),
     [
         (Package("r", False, {}), "there is no file to send"),
-        (Package("r", False, {str(number): b"" for number in range(5000)}), "5000 files, 0.0 MB, but ModelArts takes 4096 files"),
+        (
+            Package("r", False, {str(number): b"" for number in range(5000)}),
+            "5000 files, 0.0 MB, but ModelArts takes 4096 files",
+        ),
         (Package("r", False, {"big": bytes(130 << 20)}), "but ModelArts takes 4096 files and 128 MB"),
     ],
     ids=["empty", "many", "big"],
-)  # fmt: skip
+)
 def test_code_that_is_too_large(package, expected):
     found = modelarts.code(package)
     assert found.ok is False
@@ -129,13 +157,23 @@ def test_machines_by_what_they_have(spec, cards, expected):
 
 def test_openi_refuses_what_it_has_no_place_for():
     job = Job(
-        name="Big Name", retries=1, environment={"A": "1"}, secrets={"B": "env:B"}, data_url="obs://b/x/", train_url="obs://b/y/",
+        name="Big Name",
+        retries=1,
+        environment={"A": "1"},
+        secrets={"B": "env:B"},
+        data_url="obs://b/x/",
+        train_url="obs://b/y/",
         pretrained="obs://b/z",
-    )  # fmt: skip
+    )
     assert [check.name for check in openi.checks(job)] == ["name"]
     assert [check.name for check in effects.checks(job, openi.EFFECTS, "openi")] == [
-        "retries", "environment", "secrets", "data_url", "train_url", "pretrained",
-    ]  # fmt: skip
+        "retries",
+        "environment",
+        "secrets",
+        "data_url",
+        "train_url",
+        "pretrained",
+    ]
     assert list(openi.checks(Job(name="good-name"))) == []
     with pytest.raises(JobError, match="4 cards asked of spec '8 x Ascend 910'"):
         openi.choose_spec(SPECS, Job(spec="8 x Ascend 910", cards=4))

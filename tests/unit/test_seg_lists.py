@@ -32,7 +32,7 @@ CHECKS = voc_labels.Checks(21, 255)
         ("my images/a 1.jpg\tmy labels/a 1.png\n", [("my images/a 1.jpg", "my labels/a 1.png")]),
         ("a.jpg b.png\t\n", [("a.jpg", "b.png")]),
     ],
-)  # fmt: skip
+)
 def test_lines_of_lists(tmp_path, text, pairs):
     (tmp_path / "list").write_bytes(text.encode())
     assert seg_lists.read(tmp_path / "list") == pairs

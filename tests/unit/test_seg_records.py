@@ -83,9 +83,13 @@ def originals(tree, tmp_path_factory) -> Path:
         {"file_name": {"type": "string"}, "label": {"type": "bytes"}, "data": {"type": "bytes"}}, "seg_schema"
     )
     found = [
-        {"file_name": pair.image.split("/")[-1], "data": (tree / pair.image).read_bytes(), "label": (tree / pair.label).read_bytes()}
+        {
+            "file_name": pair.image.split("/")[-1],
+            "data": (tree / pair.image).read_bytes(),
+            "label": (tree / pair.label).read_bytes(),
+        }
         for pair in seg_lists.read(tree / "list")
-    ]  # fmt: skip
+    ]
     for start in (0, 10):
         writer.write_raw_data(found[start : start + 10])
     writer.commit()
@@ -165,8 +169,12 @@ def test_without_an_index_of_names_rows_have_numbers(copy):
 def test_a_killed_conversion_goes_on(ours, tree, tmp_path, capsys):
     dst = tmp_path / "voc.mindrecord"
     process = subprocess.Popen(
-        command(tree, dst, "--num_shards", SHARDS), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )  # fmt: skip
+        command(tree, dst, "--num_shards", SHARDS),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     while "(1 of 3 shards)" not in (line := process.stdout.readline()):
         assert line
     process.send_signal(signal.SIGKILL)

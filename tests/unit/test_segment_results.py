@@ -123,8 +123,11 @@ def test_older_results_are_gone(data, tmp_path):
     (tmp_path / "results/old_0.bin").write_bytes(b"old")
     made(data, tmp_path / "results")
     assert sorted(path.name for path in (tmp_path / "results").iterdir()) == [
-        "a_0_0.bin", "b_1_0.bin", "c_2_0.bin", "results.json",
-    ]  # fmt: skip
+        "a_0_0.bin",
+        "b_1_0.bin",
+        "c_2_0.bin",
+        "results.json",
+    ]
 
 
 @pytest.mark.parametrize(

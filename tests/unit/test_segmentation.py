@@ -19,9 +19,20 @@ from mindlift.errors import DataError
 from tests.unit.test_data import collect
 
 OPTIONS = segmentation.Options(
-    dataset="voc", num_classes=11, image_size=(65, 65), per_batch_size=4, workers=2, seed=1, hflip=0.5, min_scale=0.5,
-    max_scale=2.0, ignore_label=255, data_lst="", data_file="", skip_corrupt=False,
-)  # fmt: skip
+    dataset="voc",
+    num_classes=11,
+    image_size=(65, 65),
+    per_batch_size=4,
+    workers=2,
+    seed=1,
+    hflip=0.5,
+    min_scale=0.5,
+    max_scale=2.0,
+    ignore_label=255,
+    data_lst="",
+    data_file="",
+    skip_corrupt=False,
+)
 BGR_MEAN, BGR_STD = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
 
 

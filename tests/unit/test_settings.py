@@ -130,10 +130,14 @@ def test_addressing(env, given, is_path_style):
         ({"server": OBS}, "Data_1", "a", (OBS, "/Data_1/a")),
         ({"server": "http://127.0.0.1:9000"}, "data", "", ("127.0.0.1:9000", "/data/")),
         ({}, "data", "a", ("data.s3.us-east-1.amazonaws.com", "/a")),
-        ({"server": OBS}, "data", "数 +%41&?#'\"~e\u0301", (f"data.{OBS}",
-        "/%E6%95%B0%20%2B%2541%26%3F%23%27%22~e%CC%81")),
+        (
+            {"server": OBS},
+            "data",
+            "数 +%41&?#'\"~e\u0301",
+            (f"data.{OBS}", "/%E6%95%B0%20%2B%2541%26%3F%23%27%22~e%CC%81"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_address_of_an_object(given, bucket, key, address):
     assert Access(given).address(bucket, key) == address
 
@@ -181,16 +185,22 @@ def pair(family: str, name: str) -> dict[str, str]:
         (pair("", "plain"), {"ak": "a", "sk": "b", "security_token": "t"}, ("a", "b", "t", "set_auth")),
         ({**pair("", "plain"), **pair("OBS_", "obs")}, {}, ("plain-ak", "plain-sk", "", "ACCESS_KEY_ID")),
         ({**pair("OBS_", "obs"), **pair("AWS_", "aws")}, {}, ("obs-ak", "obs-sk", "", "OBS_ACCESS_KEY_ID")),
-        ({**pair("AWS_", "aws"), "AWS_SESSION_TOKEN": "t"}, {}, ("aws-ak", "aws-sk", "t",
-        "AWS_ACCESS_KEY_ID")),
+        (
+            {**pair("AWS_", "aws"), "AWS_SESSION_TOKEN": "t"},
+            {},
+            ("aws-ak", "aws-sk", "t", "AWS_ACCESS_KEY_ID"),
+        ),
         ({**pair("", "plain"), "SECURITY_TOKEN": "t"}, {}, ("plain-ak", "plain-sk", "t", "ACCESS_KEY_ID")),
         ({**pair("", "plain"), "AWS_SESSION_TOKEN": "t"}, {}, ("plain-ak", "plain-sk", "", "ACCESS_KEY_ID")),
-        ({**pair("AWS_", "aws"), "CREDENTIAL_PROFILES_FILE": "FILE"}, {}, ("aws-ak", "aws-sk", "",
-        "AWS_ACCESS_KEY_ID")),
+        (
+            {**pair("AWS_", "aws"), "CREDENTIAL_PROFILES_FILE": "FILE"},
+            {},
+            ("aws-ak", "aws-sk", "", "AWS_ACCESS_KEY_ID"),
+        ),
         ({"CREDENTIAL_PROFILES_FILE": "FILE"}, {}, ("file-ak", "file-sk", "file-token", "FILE")),
         ({"CREDENTIAL_PROFILES_FILE": "FILE", "AWS_PROFILE": "obs"}, {}, ("obs-ak", "obs-sk%", "", "FILE")),
     ],
-)  # fmt: skip
+)
 def test_keys(tmp_path, env, given, keys):
     file = tmp_path / "profiles"
     file.write_text(PROFILES)
@@ -220,9 +230,14 @@ def test_half_a_pair_names_the_other_half_and_no_value(env, missing):
 
 @pytest.mark.parametrize(
     "content",
-    [f"{SECRET}\n", f"[default]\naws_secret_access_key = {SECRET}\n", f"[default]\nx\n{SECRET}",
-    "[other]\n", b"\xff\xfe" + SECRET.encode()],
-)  # fmt: skip
+    [
+        f"{SECRET}\n",
+        f"[default]\naws_secret_access_key = {SECRET}\n",
+        f"[default]\nx\n{SECRET}",
+        "[other]\n",
+        b"\xff\xfe" + SECRET.encode(),
+    ],
+)
 def test_a_damaged_profile_file_is_one_line_that_shows_nothing_of_it(tmp_path, content):
     file = tmp_path / "profiles"
     file.write_bytes(content if isinstance(content, bytes) else content.encode())

@@ -215,9 +215,13 @@ def test_a_run_goes_to_the_bucket_and_comes_back(url, tmp_path, said):
     back, done = restore(tmp_path / "b", url, "mark", said.append)
     assert back == tmp_path / "b" / root.name
     assert sorted(content_names(back)) == [
-        "checkpoints/manifest.jsonl", "checkpoints/net-1_8.ckpt", "logs/rank_0.log", "metrics.jsonl", "run.json",
+        "checkpoints/manifest.jsonl",
+        "checkpoints/net-1_8.ckpt",
+        "logs/rank_0.log",
+        "metrics.jsonl",
+        "run.json",
         "transfers.jsonl",
-    ]  # fmt: skip
+    ]
     save(back, 9)
     publish(back, url, 3, done)
     assert names_in(run) == ["net-1_7.ckpt", "net-1_8.ckpt", "net-1_9.ckpt"], "what was there before counts"
@@ -229,8 +233,10 @@ def content_names(folder: Path) -> list[str]:
 
 def test_which_run_is_continued(url, tmp_path, said):
     for name, mark, ended in (
-        ("20260101-000000", "mark", False), ("20260102-000000", "mark", True), ("20260103-000000", "other", False),
-    ):  # fmt: skip
+        ("20260101-000000", "mark", False),
+        ("20260102-000000", "mark", True),
+        ("20260103-000000", "other", False),
+    ):
         root = make_run(tmp_path / "a" / name, mark)
         save(root, 3)
         if ended:

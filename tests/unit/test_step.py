@@ -48,8 +48,10 @@ class Hand:
         error = (linear * g - y) / len(x)
         loss = ((linear * g - y) ** 2).sum(1).mean() / 2
         found = {
-            "dense.weight": (error * g).T @ x, "dense.bias": (error * g).sum(0), "norm.gamma": (error * linear).sum(0)
-        }  # fmt: skip
+            "dense.weight": (error * g).T @ x,
+            "dense.bias": (error * g).sum(0),
+            "norm.gamma": (error * linear).sum(0),
+        }
         return loss, found
 
     def update(self, gradients, rate):
@@ -67,9 +69,7 @@ def cell():
 
 def batches(count: int, size: int = 4, scale: float = 1.0) -> list[tuple[np.ndarray, np.ndarray]]:
     rng = np.random.default_rng(0)
-    return [
-        (scale * rng.normal(size=(size, 3)), scale * rng.normal(size=(size, 2))) for _ in range(count)
-    ]  # fmt: skip
+    return [(scale * rng.normal(size=(size, 3)), scale * rng.normal(size=(size, 2))) for _ in range(count)]
 
 
 def tensors(*pairs) -> list[tuple]:

@@ -23,9 +23,14 @@ START = {"time": NOW, "event": "start", "step": 0, "images": 640, "steps_per_epo
 
 def step(number: int, time: float, **more: object) -> dict:
     return {
-        "time": time, "epoch": (number - 1) // 10, "step": number, "loss": 0.5, "images_per_second": 64.0,
-        "step_seconds": [1.5, 2.0], **more,
-    }  # fmt: skip
+        "time": time,
+        "epoch": (number - 1) // 10,
+        "step": number,
+        "loss": 0.5,
+        "images_per_second": 64.0,
+        "step_seconds": [1.5, 2.0],
+        **more,
+    }
 
 
 def text(lines: list[dict]) -> bytes:
@@ -45,8 +50,13 @@ def test_lines_that_are_not_whole_are_left_out():
 
 def test_a_run_is_where_its_newest_line_says():
     found = progress_of(
-        [START, step(10, NOW + 30, loss=0.9), {"time": NOW + 35, "event": "evaluation", "step": 10, "top1": 71.5}, step(20, NOW + 60)]
-    )  # fmt: skip
+        [
+            START,
+            step(10, NOW + 30, loss=0.9),
+            {"time": NOW + 35, "event": "evaluation", "step": 10, "top1": 71.5},
+            step(20, NOW + 60),
+        ]
+    )
     assert (found.step, found.total, found.steps_per_epoch) == (20, 100, 10)
     assert (found.loss, found.images_per_second, found.figure) == (0.5, 64.0, ("top1", 71.5))
     assert (found.step_seconds, found.at) == (3.0, NOW + 60)
@@ -120,9 +130,16 @@ AT = Progress(20, 100, 10, 0.51234, 64.04, ("top1", 71.5), 3.0, NOW)
 
 def test_a_row():
     assert dict(zip(COLUMNS, cells(Row(status("a"), AT), NOW))) == {
-        "JOB": "local://a", "PHASE": "running", "EPOCH": "2.0/10", "STEP": "20/100", "LOSS": "0.5123",
-        "ACCURACY": "71.50 %", "IMAGES/S": "64.0", "ETA": "4 min 00 s", "SINCE": "2 min 05 s",
-    }  # fmt: skip
+        "JOB": "local://a",
+        "PHASE": "running",
+        "EPOCH": "2.0/10",
+        "STEP": "20/100",
+        "LOSS": "0.5123",
+        "ACCURACY": "71.50 %",
+        "IMAGES/S": "64.0",
+        "ETA": "4 min 00 s",
+        "SINCE": "2 min 05 s",
+    }
     segmented = Progress(20, figure=("miou", 0.7123))
     assert cells(Row(status("a"), segmented), NOW)[2:6] == ("-", "20/?", "-", "71.23 % mIoU")
 

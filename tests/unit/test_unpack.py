@@ -115,9 +115,15 @@ def test_the_older_folder_stays_when_unpacking_fails(tmp_path: Path) -> None:
 
 
 BAD_NAMES = [
-    ("/etc/x", "absolute"), ("../x", r"'\.\.'"), ("a/../../x", r"'\.\.'"), ("a/..", r"'\.\.'"),
-    ("a\\..\\x", "backslash"), ("C:/x", "absolute"), ("c:x", "absolute"), ("图\0b", "NUL"),
-]  # fmt: skip
+    ("/etc/x", "absolute"),
+    ("../x", r"'\.\.'"),
+    ("a/../../x", r"'\.\.'"),
+    ("a/..", r"'\.\.'"),
+    ("a\\..\\x", "backslash"),
+    ("C:/x", "absolute"),
+    ("c:x", "absolute"),
+    ("图\0b", "NUL"),
+]
 
 
 @pytest.mark.parametrize(("name", "why"), BAD_NAMES)

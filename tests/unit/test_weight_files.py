@@ -25,11 +25,17 @@ def expected() -> dict[str, np.ndarray]:
     """What tests/golden/weights/make.py has written; bfloat16 is read as float32."""
     base = np.arange(24, dtype=np.float32)
     found = {
-        "plain": base.reshape(2, 3, 4) / 8, "transposed": base.reshape(4, 6).T, "inside": base[5:17].reshape(3, 4),
-        "every_second": base[1::2], "scalar": np.float32(2.5), "empty": np.zeros((0, 3), np.float32),
-        "parameter": base[:4], "bool": np.array([True, False, True]), "uint8": np.arange(6, dtype=np.uint8).reshape(2, 3),
+        "plain": base.reshape(2, 3, 4) / 8,
+        "transposed": base.reshape(4, 6).T,
+        "inside": base[5:17].reshape(3, 4),
+        "every_second": base[1::2],
+        "scalar": np.float32(2.5),
+        "empty": np.zeros((0, 3), np.float32),
+        "parameter": base[:4],
+        "bool": np.array([True, False, True]),
+        "uint8": np.arange(6, dtype=np.uint8).reshape(2, 3),
         "bfloat16": np.arange(-3, 3, dtype=np.float32).reshape(2, 3),
-    }  # fmt: skip
+    }
     for kind in ("float64", "float16", "int64", "int32", "int16", "int8"):
         found[kind] = np.arange(-3, 3).astype(kind).reshape(2, 3)
     return found
@@ -50,9 +56,14 @@ def test_every_type_and_every_view(file, tmp_path):
 def test_weights_inside_what_a_training_saved(form):
     tensors = files.read(SAMPLES / f"wrapped_{form}.pth").tensors
     assert {name: value.flat[0] for name, value in tensors.items()} == {
-        "0.weight": 0, "0.bias": 1, "1.weight": 2, "1.bias": 3, "1.running_mean": 4, "1.running_var": 5,
+        "0.weight": 0,
+        "0.bias": 1,
+        "1.weight": 2,
+        "1.bias": 3,
+        "1.running_mean": 4,
+        "1.running_var": 5,
         "1.num_batches_tracked": 6,
-    }  # fmt: skip
+    }
     assert tensors["0.weight"].shape == (2, 1, 3, 3)
 
 
@@ -69,8 +80,10 @@ def test_a_mindspore_checkpoint_of_any_name(tmp_path):
     stored = files.read(tmp_path / "model.bin")
     assert stored.form == "mindspore"
     assert {name: stored.type_of(name) for name in stored.tensors} == {
-        "a.weight": "float32", "half": "float16", "brain": "bfloat16",
-    }  # fmt: skip
+        "a.weight": "float32",
+        "half": "float16",
+        "brain": "bfloat16",
+    }
     for value in stored.tensors.values():
         np.testing.assert_array_equal(value, ONE)
 
@@ -90,9 +103,16 @@ def calls(module: str, attribute: str, argument: bytes = write.text("touch gotch
 DOUBLING = (
     b")q\x01" + b"h\x01h\x01\x86q\x01" * 60
 )  # ((x, x), (x, x)) and so on: 2 ** 60 elements to print or hash
-REFERENCE = write.items(
-    write.text("storage"), write.name("torch", "FloatStorage"), write.text("0"), write.text("cpu"), write.number(6)
-) + b"Q"  # fmt: skip
+REFERENCE = (
+    write.items(
+        write.text("storage"),
+        write.name("torch", "FloatStorage"),
+        write.text("0"),
+        write.text("cpu"),
+        write.number(6),
+    )
+    + b"Q"
+)
 IN_DICT = (
     b"r\x07\x00\x00\x00}" + write.text("w") + b"j\x07\x00\x00\x00s"
 )  # what is on the stack, as {"w": it}
@@ -103,7 +123,10 @@ HOSTILE = {
     "runs a command": (calls("os", "system"), ["os.system", "state_dict()"]),
     "the same by another name": (calls("posix", "system"), ["posix.system"]),
     "a builtin": (calls("builtins", "eval"), ["builtins.eval"]),
-    "an attribute of what is allowed": (calls("torch._utils", "_rebuild_tensor_v2.__globals__"), ["__globals__"]),
+    "an attribute of what is allowed": (
+        calls("torch._utils", "_rebuild_tensor_v2.__globals__"),
+        ["__globals__"],
+    ),
     "by pieces": (write.text("os") + write.text("system") + b"\x93" + write.items() + b"R", ["os.system"]),
     "an object": (write.name("argparse", "Namespace") + b")\x81", ["argparse.Namespace"]),
     "an old instance": (b"(ios\nsystem\n", ["INST"]),
@@ -119,11 +142,15 @@ HOSTILE = {
     "as a target": (DOUBLING + b"}b", ["sets attributes"]),
     "as a class": (DOUBLING + b")\x81", ["calls"]),
     "as a key of a storage": (
-        write.items(write.text("storage"), write.name("torch", "FloatStorage"), DOUBLING, b"N", write.number(1)) + b"Q",
+        write.items(
+            write.text("storage"), write.name("torch", "FloatStorage"), DOUBLING, b"N", write.number(1)
+        )
+        + b"Q",
         ["filed under"],
     ),
     "as a shape": (
-        REBUILD + write.items(REFERENCE, write.number(0), DOUBLING, DOUBLING, b"\x89", b"}") + b"R" + IN_DICT, ["does not lie"],
+        REBUILD + write.items(REFERENCE, write.number(0), DOUBLING, DOUBLING, b"\x89", b"}") + b"R" + IN_DICT,
+        ["does not lie"],
     ),
     "as a name": (DOUBLING + DOUBLING + b"\x93", ["no text"]),
     "a name of two lines": (write.mapping({"w\n\x1b[1m": write.tensor(ONE, "0")}), ["tensor named 'w"]),
@@ -135,18 +162,22 @@ HOSTILE = {
     "no tensors": (write.mapping({"epoch": write.number(3)}), ["a dict of epoch", "state_dict()"]),
     "a list": (b"]", ["list"]),
     "itself": (b"}q\x00(" + write.text("state_dict") + b"h\x00u", ["no dict of named tensors"]),
-    "a type that is not read": (write.tensor(ONE, "0", kind="ComplexFloatStorage"), ["torch.ComplexFloatStorage"]),
+    "a type that is not read": (
+        write.tensor(ONE, "0", kind="ComplexFloatStorage"),
+        ["torch.ComplexFloatStorage"],
+    ),
     "beyond its storage": (write.mapping({"w": write.tensor(ONE, "0", offset=1)}), ["does not lie"]),
     "before its storage": (write.mapping({"w": write.tensor(ONE, "0", offset=-1)}), ["does not lie"]),
     "backwards": (write.mapping({"w": write.tensor(ONE, "0", strides=(-3, 1))}), ["does not lie"]),
     "much out of little": (
-        write.mapping({"w": write.tensor(ONE, "0", shape=(10**6, 10**6), strides=(0, 0))}), ["does not lie"],
+        write.mapping({"w": write.tensor(ONE, "0", shape=(10**6, 10**6), strides=(0, 0))}),
+        ["does not lie"],
     ),
     "one dimension too few": (write.mapping({"w": write.tensor(ONE, "0", strides=(1,))}), ["does not lie"]),
     "a length that is wrong": (write.mapping({"w": write.tensor(ONE, "0", count=7)}), ["storage"]),
     "a length below zero": (write.mapping({"w": write.tensor(ONE, "0", count=-1)}), ["-1"]),
     "a storage that is missing": (write.mapping({"w": write.tensor(ONE, "../0")}), ["../0", "missing"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.timeout(20)
@@ -168,9 +199,12 @@ def test_a_hostile_pickle_is_one_line_and_runs_nothing(tmp_path, monkeypatch, wr
 def test_the_calls_of_a_pickle_are_functions_that_only_arrange():
     """The whole list of what a file can have called, so that a longer one is noticed."""
     assert set(vocabulary.CALLS) == {
-        "collections.OrderedDict", "torch.Size", "torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2",
+        "collections.OrderedDict",
+        "torch.Size",
+        "torch._utils._rebuild_tensor",
+        "torch._utils._rebuild_tensor_v2",
         "torch._utils._rebuild_parameter",
-    }  # fmt: skip
+    }
 
 
 STATE = write.mapping({"w": write.tensor(ONE, "0")})
@@ -195,9 +229,12 @@ def test_streams_of_another_kind(tmp_path, more, message):
 
 
 OTHER_FILES = {
-    "": "empty", "plain text": "not a file of weights", "<!DOCTYPE html><html>": "HTML",
-    "version https://git-lfs.github.com/spec/v1\noid sha256:0": "git lfs pull", "\x1f\x8b packed": "not a file|packed",
-}  # fmt: skip
+    "": "empty",
+    "plain text": "not a file of weights",
+    "<!DOCTYPE html><html>": "HTML",
+    "version https://git-lfs.github.com/spec/v1\noid sha256:0": "git lfs pull",
+    "\x1f\x8b packed": "not a file|packed",
+}
 
 
 @pytest.mark.parametrize("content", OTHER_FILES)

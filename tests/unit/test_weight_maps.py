@@ -66,9 +66,11 @@ def zoo_inception(rows: int = 10) -> dict[str, tuple]:
     }
     head = {"softmax.dense.weight": (rows, 1536), "softmax.dense.bias": (rows,)}
     return {
-        **names, **head, **{f"bn0.{part}": (1536,) for part in NORM},
+        **names,
+        **head,
+        **{f"bn0.{part}": (1536,) for part in NORM},
         **{f"softmax.batchnorm.{part}": (rows,) for part in NORM},
-    }  # fmt: skip
+    }
 
 
 def google_bit() -> dict[str, tuple]:
@@ -83,10 +85,12 @@ def google_bit() -> dict[str, tuple]:
             name = f"{unit}/{letter}/{'group_norm/' + part if 'norm' in match[3] else kernel}"
         else:
             name = {
-                "stem.conv.weight": "resnet/root_block/standardized_conv2d/kernel", "norm.weight": "resnet/group_norm/gamma",
-                "norm.bias": "resnet/group_norm/beta", "head.fc.weight": "resnet/head/conv2d/kernel",
+                "stem.conv.weight": "resnet/root_block/standardized_conv2d/kernel",
+                "norm.weight": "resnet/group_norm/gamma",
+                "norm.bias": "resnet/group_norm/beta",
+                "head.fc.weight": "resnet/head/conv2d/kernel",
                 "head.fc.bias": "resnet/head/conv2d/bias",
-            }[name]  # fmt: skip
+            }[name]
         found[name] = tuple(shape[i] for i in (2, 3, 1, 0)) if len(shape) == 4 else tuple(shape)
     return found
 
@@ -99,9 +103,11 @@ def port_bit() -> dict[str, tuple]:
             rest = match[3].replace("down_sample.0", "downsample")
             name = f"body.block{match[1]}.unit{int(match[2]) + 1:02}.{rest}"
         else:
-            name = {"conv1": "root.conv", "gn": "head.gn", "classifier": "head.conv"}[name.partition(".")[0]] + "." + (
-                name.partition(".")[2]
-            )  # fmt: skip
+            name = (
+                {"conv1": "root.conv", "gn": "head.gn", "classifier": "head.conv"}[name.partition(".")[0]]
+                + "."
+                + (name.partition(".")[2])
+            )
         found[name] = tuple(shape)
     return found
 
@@ -145,21 +151,32 @@ SOURCES = {
     "zoo resnet50": (Stored("mindspore", zeros(zoo_resnet(10))), "the MindSpore model zoo", ZOO_50),
     "timm inception_v4": (stored_of("timm inception_v4"), "timm", {"bn_eps": 1e-3, "normalize": "half"}),
     "mindcv inception_v4": (stored_of("mindcv inception_v4", "mindspore"), "mindcv", {"bn_eps": 1e-3}),
-    "zoo inception_v4": (Stored("mindspore", zeros(zoo_inception())), "the MindSpore model zoo", {"bn_eps": 1e-5}),
+    "zoo inception_v4": (
+        Stored("mindspore", zeros(zoo_inception())),
+        "the MindSpore model zoo",
+        {"bn_eps": 1e-5},
+    ),
     "google bit_r50x1": (Stored("numpy", zeros(google_bit())), "Google", BIT),
     "timm bit_r50x1": (stored_of("timm bit_r50x1"), "timm", {**BIT, "std_eps": 1e-8}),
     "mindcv bit_r50x1": (stored_of("mindcv bit_r50x1", "mindspore"), "mindcv", BIT),
     "torchvision deeplab_v3_r50_tv": (
-        Stored("pytorch", zeros(torchvision_deeplab(False))), "torchvision", {**TORCH, "aspp_rates": "12,24,36"}
+        Stored("pytorch", zeros(torchvision_deeplab(False))),
+        "torchvision",
+        {**TORCH, "aspp_rates": "12,24,36"},
     ),
     "mindcv deeplab_v3_r50_s16": (stored_of("mindcv deeplab_v3_r50_s16", "mindspore"), "mindcv", SEEN),
     "zoo deeplab_v3_r50_s16": (Stored("mindspore", zeros(zoo_deeplab())), "the MindSpore model zoo", SEEN),
     "zoo, renamed twice deeplab_v3_r50_s16": (
         Stored("mindspore", zeros(zoo_deeplab("network.resnet.network.", "network.resnet.network.resnet."))),
-        "the MindSpore model zoo", SEEN,
+        "the MindSpore model zoo",
+        SEEN,
     ),
-    "port bit_r50x1": (Stored("mindspore", zeros(port_bit())), "the MindSpore port of BigTransfer", {**BIT, "conv_pad": "same"}),
-}  # fmt: skip
+    "port bit_r50x1": (
+        Stored("mindspore", zeros(port_bit())),
+        "the MindSpore port of BigTransfer",
+        {**BIT, "conv_pad": "same"},
+    ),
+}
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +185,14 @@ def wanted() -> dict[str, dict[str, tuple]]:
     return {
         net: convert.shapes_of(net, 10, {})
         for net in (
-            "densenet121", "resnet50", "inception_v4", "bit_r50x1", "deeplab_v3_r50_tv", "deeplab_v3_r50_s16"
+            "densenet121",
+            "resnet50",
+            "inception_v4",
+            "bit_r50x1",
+            "deeplab_v3_r50_tv",
+            "deeplab_v3_r50_s16",
         )
-    }  # fmt: skip
+    }
 
 
 @pytest.mark.parametrize("case", SOURCES)
@@ -236,8 +258,11 @@ BACKBONES = {
     "timm": (stored_of("timm resnet50"), TORCH),
     "mindcv": (stored_of("mindcv resnet50", "mindspore"), {**TORCH, "stem_pool": "same"}),
     "zoo": (Stored("mindspore", zeros(zoo_resnet())), ZOO_50),
-    "MindLift": (Stored("mindspore", fit.recognised(stored_of("torchvision resnet50"), MAPS).tensors, {}, TORCH), TORCH),
-}  # fmt: skip
+    "MindLift": (
+        Stored("mindspore", fit.recognised(stored_of("torchvision resnet50"), MAPS).tensors, {}, TORCH),
+        TORCH,
+    ),
+}
 
 
 @pytest.mark.parametrize("case", BACKBONES)
@@ -321,9 +346,11 @@ def test_colours_are_turned_round_once_and_only_where_they_have_to_be(tmp_path):
 
 @pytest.mark.parametrize(
     ("shapes", "found"),
-    [({"a": (4, 4, 3, 3)}, "0 tensors take 3 channels (none)"),
-     ({"a": (4, 3, 3, 3), "b": (4, 3, 1, 1)}, "2 tensors take 3 channels (a, b)")],
-)  # fmt: skip
+    [
+        ({"a": (4, 4, 3, 3)}, "0 tensors take 3 channels (none)"),
+        ({"a": (4, 3, 3, 3), "b": (4, 3, 1, 1)}, "2 tensors take 3 channels (a, b)"),
+    ],
+)
 def test_colours_that_can_not_be_turned_round_are_refused(shapes, found):
     known = fit.Known("resnet", Layout("somebody"), zeros(shapes), {}, {})
     assert fit.as_rgb(known) is known
@@ -346,9 +373,11 @@ def test_a_norm_is_known_by_its_running_mean_and_not_by_its_name():
         "n.norm.weight",
     ]
     assert with_mindspore_norms(dict.fromkeys(names)) == {
-        "downsample.1.weight": "downsample.1.gamma", "downsample.1.running_mean": "downsample.1.moving_mean",
-        "bn_free.weight": "bn_free.weight", "n.norm.weight": "n.norm.weight",
-    }  # fmt: skip
+        "downsample.1.weight": "downsample.1.gamma",
+        "downsample.1.running_mean": "downsample.1.moving_mean",
+        "bn_free.weight": "bn_free.weight",
+        "n.norm.weight": "n.norm.weight",
+    }
 
 
 @pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod.", "network."])
@@ -503,8 +532,11 @@ def test_weights_are_converted_from_and_to_a_bucket(url, tmp_path, monkeypatch, 
 def test_googles_kernels_are_turned():
     rng = np.random.default_rng(0)
     kernel, head = rng.normal(size=(3, 2, 5, 7)), rng.normal(size=(1, 1, 6, 4))
-    given = {"resnet/block2/unit03/b/standardized_conv2d/kernel": kernel, "resnet/head/conv2d/kernel": head,
-             "resnet/block1/unit01/a/group_norm/gamma": np.ones(3)}  # fmt: skip
+    given = {
+        "resnet/block2/unit03/b/standardized_conv2d/kernel": kernel,
+        "resnet/head/conv2d/kernel": head,
+        "resnet/block1/unit01/a/group_norm/gamma": np.ones(3),
+    }
     found = fit.recognised(Stored("numpy", given), MAPS).tensors
     assert found["stages.1.2.conv2.weight"][6, 4, 2, 1] == kernel[2, 1, 4, 6]
     assert found["classifier.weight"][3, 5] == head[0, 0, 5, 3]
@@ -513,8 +545,17 @@ def test_googles_kernels_are_turned():
 def test_google_has_306_arrays_for_r101x3():
     """Three convolutions and three norms in each of 33 units, four projections, the stem, the last norm, the head."""
     depths, _ = models.families()["bit"].VARIANTS["bit_r101x3"]
-    names = [f"stages.{s}.{b}.{part}" for s, depth in enumerate(depths) for b in range(depth)
-             for part in ("conv1", "conv2", "conv3", *(f"norm{i}.{p}" for i in (1, 2, 3) for p in ("gamma", "beta")))]  # fmt: skip
+    names = [
+        f"stages.{s}.{b}.{part}"
+        for s, depth in enumerate(depths)
+        for b in range(depth)
+        for part in (
+            "conv1",
+            "conv2",
+            "conv3",
+            *(f"norm{i}.{p}" for i in (1, 2, 3) for p in ("gamma", "beta")),
+        )
+    ]
     assert len(names) + 4 + 1 + 2 + 2 == 306
 
 

@@ -142,7 +142,7 @@ def test_bodies_carry_an_md5_and_nothing_that_obs_does_not_know(seen):
 
 @pytest.mark.parametrize(
     ("bucket", "host", "prefix"), [("data", f"data.{OBS}", "/"), ("Data_1", OBS, "/Data_1")]
-)  # fmt: skip
+)
 def test_host_and_path_of_every_request(seen, bucket, host, prefix):
     everything(obs(bucket))
     assert len(seen) >= 7
@@ -237,9 +237,12 @@ def test_refused_keys_say_what_to_do(store, fault_proxy, method, status, code, s
 
 @pytest.mark.parametrize(
     ("status", "code", "error"),
-    [(404, "NoSuchKey", FileNotFoundError), (404, "NoSuchBucket", MoxFileRespException), (400,
-    "InvalidArgument", MoxFileRespException)],
-)  # fmt: skip
+    [
+        (404, "NoSuchKey", FileNotFoundError),
+        (404, "NoSuchBucket", MoxFileRespException),
+        (400, "InvalidArgument", MoxFileRespException),
+    ],
+)
 def test_other_refusals_are_final_and_keep_the_answer(store, fault_proxy, status, code, error):
     fault_proxy.add(Fault("status", "GET", status=status, code=code, times=None))
     with pytest.raises(error, match=f"{status} {code}") as caught:

@@ -41,9 +41,11 @@ def tensor(array: np.ndarray, key: str, rebuild: str = "_rebuild_tensor_v2", **c
         items(text("storage"), kind, text(key), text("cpu"), number(changes.get("count", array.size))) + b"Q"
     )
     parts = [
-        storage, number(changes.get("offset", 0)), items(*map(number, changes.get("shape", array.shape))),
+        storage,
+        number(changes.get("offset", 0)),
+        items(*map(number, changes.get("shape", array.shape))),
         items(*map(number, changes.get("strides", strides))),
-    ]  # fmt: skip
+    ]
     if rebuild == "_rebuild_tensor_v2":
         parts += [b"\x89", b"}"]
     return name("torch._utils", rebuild) + items(*parts) + b"R"

@@ -23,12 +23,28 @@ PICTURE = ROOT / "docs/images/rand_augment.png"
 FAMILIES = {
     "densenet": ("--net", "densenet22", "--dataset", "digits"),
     "resnet": ("--net", "resnet50", "--dataset", "digits", "--image_size", "32", "--per_batch_size", "8"),
-    "inception": ("--net", "inception_v4", "--dataset", "digits", "--image_size", "75", "--per_batch_size", "4"),
+    "inception": (
+        "--net",
+        "inception_v4",
+        "--dataset",
+        "digits",
+        "--image_size",
+        "75",
+        "--per_batch_size",
+        "4",
+    ),
     "bit": ("--net", "bit_r50x1", "--dataset", "digits", "--image_size", "32", "--per_batch_size", "8"),
     "deeplab": (
-        "--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--image_size", "65", "--per_batch_size", "2",
+        "--net",
+        "deeplab_v3_r26_s16",
+        "--dataset",
+        "vocdigits",
+        "--image_size",
+        "65",
+        "--per_batch_size",
+        "2",
     ),
-}  # fmt: skip
+}
 DENSENET, DEEPLAB = FAMILIES["densenet"], FAMILIES["deeplab"]
 QUIET = ("--log_interval", 1, "--progress", "false", "--run_eval", "false")
 LEVELS = ("O3", "O0", "O2", "O1")
@@ -64,10 +80,14 @@ def table() -> list[Part]:
 
 def after_first_steps() -> list[Part]:
     evaluations = [
-        Part(f"evaluation-{family}", f"{FAMILIES[family][1]} evaluated at O3, in training, and at O0", evaluation_of(family),
-             1800.0)
+        Part(
+            f"evaluation-{family}",
+            f"{FAMILIES[family][1]} evaluated at O3, in training, and at O0",
+            evaluation_of(family),
+            1800.0,
+        )
         for family in FAMILIES
-    ]  # fmt: skip
+    ]
     return [
         *evaluations,
         Part("cards-1", f"{LONGER} steps of densenet22 on one card", one_card),
@@ -176,10 +196,22 @@ def all_cards(work: Work) -> None:
         "-c", f"import pathlib; from mindlift.data import demo; demo.build(pathlib.Path({str(data)!r}))"
     )
     out = work.run(
-        "bash", "scripts/run_distribute_train.sh", cards, where, "densenet22", "digits", data, "--ckpt_path",
-        work.folder / "runs", "--device_target", target, "--max_steps", LONGER, *QUIET,
+        "bash",
+        "scripts/run_distribute_train.sh",
+        cards,
+        where,
+        "densenet22",
+        "digits",
+        data,
+        "--ckpt_path",
+        work.folder / "runs",
+        "--device_target",
+        target,
+        "--max_steps",
+        LONGER,
+        *QUIET,
         env={"LOG_DIR": str(work.folder / "ranks"), "DEVICE_TARGET": target},
-    )  # fmt: skip
+    )
     for path in sorted((work.folder / "ranks").glob("rank_*.log")):
         work.log.append(f"{path.name}\n{text_of(path)}")
     work.figures["cards"] = cards

@@ -47,9 +47,13 @@ def write(results: Sequence[Result], place: Place, folder: Path, options: dict[s
     date = time.strftime("%Y%m%d-%H%M%S")
     stem = f"ascend_check_{(chip or place.device.target).lower()}_{date}"
     report = {
-        "format": FORMAT, "date": date, "device_target": place.device.target, "cards": place.cards, **options,
+        "format": FORMAT,
+        "date": date,
+        "device_target": place.device.target,
+        "cards": place.cards,
+        **options,
         "parts": [as_record(result, place.redact) for result in results],
-    }  # fmt: skip
+    }
     files = {"result.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
     for result in results:
         if result.log:

@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         prog="scripts/ascend_check.sh",
         description="Run every part of MindLift once on this machine's device, and write one file to send back. It holds"
         " figures and logs, and no names of users and machines, no keys and no environment. Exit code 1: a part failed.",
-    )  # fmt: skip
+    )
     found.add_argument(
         "--device_target",
         default="auto",

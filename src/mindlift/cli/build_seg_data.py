@@ -11,13 +11,18 @@ from mindlift.cli import data_options
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="build_seg_data.py", description="Write images and label images to MindRecord shards, several at a time, for"
+        prog="build_seg_data.py",
+        description="Write images and label images to MindRecord shards, several at a time, for"
         " --data_file of train.py. A conversion that was stopped goes on when the same command is given again.",
-    )  # fmt: skip
+    )
     add = found.add_argument
     add("--data_root", "--data_dir", required=True, help="folder that the paths of the list are below")
-    add("--data_lst", default="", help="list with lines `image label`, such as vocaug_train_lst.txt; not given: the"
-        " training list of --data_root")  # fmt: skip
+    add(
+        "--data_lst",
+        default="",
+        help="list with lines `image label`, such as vocaug_train_lst.txt; not given: the"
+        " training list of --data_root",
+    )
     add("--dst_path", required=True, type=Path, help="name of the shards, to which 0, 1 ... are appended")
     data_options.add_label_values(found)
     data_options.add_sharding(found)

@@ -28,11 +28,21 @@ def add_sharding(parser: argparse.ArgumentParser) -> None:
     """What shards hold, of rows of any kind."""
     add = parser.add_argument
     add("--num_shards", type=positive, default=8, help="files for each split (8)")
-    add("--shuffle", type=boolean, default=True, metavar="true|false",
-        help="spread the training images over the shards at random (true); training draws its own order anyway")  # fmt: skip
+    add(
+        "--shuffle",
+        type=boolean,
+        default=True,
+        metavar="true|false",
+        help="spread the training images over the shards at random (true); training draws its own order anyway",
+    )
     add("--seed", type=not_negative, default=1, help="of the shuffling (1)")
-    add("--skip_corrupt", type=boolean, default=False, metavar="true|false",
-        help="leave out what can't be decoded, and count it, instead of stopping (false)")  # fmt: skip
+    add(
+        "--skip_corrupt",
+        type=boolean,
+        default=False,
+        metavar="true|false",
+        help="leave out what can't be decoded, and count it, instead of stopping (false)",
+    )
 
 
 def add_label_values(parser: argparse.ArgumentParser) -> None:
@@ -45,6 +55,11 @@ def add_running(parser: argparse.ArgumentParser, workers: str) -> None:
     """How the work is done; `workers` says what the workers are."""
     add = parser.add_argument
     add("--workers", type=positive, default=len(os.sched_getaffinity(0)), help=f"{workers} (the CPUs)")
-    add("--progress", type=boolean, default=None, metavar="true|false",
-        help="progress bar; not set: when stderr is a terminal")  # fmt: skip
+    add(
+        "--progress",
+        type=boolean,
+        default=None,
+        metavar="true|false",
+        help="progress bar; not set: when stderr is a terminal",
+    )
     add("--debug", action="store_true", help="show tracebacks")

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 def labels_parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="voc_labels", description="Write the labels of VOC 2012 and SBD as PNGs of class numbers. Labels that are there"
+        prog="voc_labels",
+        description="Write the labels of VOC 2012 and SBD as PNGs of class numbers. Labels that are there"
         " are kept, so a run that was stopped goes on when the same command is given again.",
-    )  # fmt: skip
+    )
     add_common(found)
     return found
 
@@ -62,12 +63,18 @@ def voc_labels(argv: Sequence[str] | None = None) -> int:
 
 def lists_parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="get_dataset_lst.py", description=f"Write {TRAIN_LIST}, {VAL_LIST} and, where SBD is there, {AUG_LIST} to the data"
+        prog="get_dataset_lst.py",
+        description=f"Write {TRAIN_LIST}, {VAL_LIST} and, where SBD is there, {AUG_LIST} to the data"
         " folder.",
-    )  # fmt: skip
+    )
     add_common(found)
-    found.add_argument("--labels", type=data_options.boolean, default=True, metavar="true|false",
-                       help="first make the labels that are missing, as mindlift.data.segmentation.labels does (true)")  # fmt: skip
+    found.add_argument(
+        "--labels",
+        type=data_options.boolean,
+        default=True,
+        metavar="true|false",
+        help="first make the labels that are missing, as mindlift.data.segmentation.labels does (true)",
+    )
     return found
 
 

@@ -19,7 +19,7 @@ def parser() -> argparse.ArgumentParser:
         prog="mindlift doctor",
         description="Say whether this machine can train, line by line, with what to do where it can't. Exit code 0: it can."
         " The output holds no keys and may be pasted into an issue.",
-    )  # fmt: skip
+    )
     found.add_argument("--json", action="store_true", help="for machines")
     depth = found.add_mutually_exclusive_group()
     depth.add_argument("--quick", action="store_true", help="do not import mindspore")

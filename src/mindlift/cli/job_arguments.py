@@ -55,11 +55,13 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
 def main_parser() -> argparse.ArgumentParser:
     lines = "\n".join(f"  {name:10} {about}" for name, about in ABOUT.items())
     return Parser(
-        prog="submit.py", usage="submit.py [COMMAND] [options]", formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="submit.py",
+        usage="submit.py [COMMAND] [options]",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description=f"Submit, follow and fetch training jobs; rehearse them at home.\n\ncommands:\n{lines}\n\n"
         "`submit.py COMMAND --help` lists the options of each.",
         epilog=EXAMPLES,
-    )  # fmt: skip
+    )
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:

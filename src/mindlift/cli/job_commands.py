@@ -303,6 +303,15 @@ def probe(args: argparse.Namespace) -> int:
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {
-    "plan": plan, "submit": submit, "status": status, "logs": logs, "wait": wait, "cancel": cancel, "list": list_jobs,
-    "top": top, "fetch": fetch, "selfcheck": selfcheck, "probe": probe,
-}  # fmt: skip
+    "plan": plan,
+    "submit": submit,
+    "status": status,
+    "logs": logs,
+    "wait": wait,
+    "cancel": cancel,
+    "list": list_jobs,
+    "top": top,
+    "fetch": fetch,
+    "selfcheck": selfcheck,
+    "probe": probe,
+}

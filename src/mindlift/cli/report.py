@@ -15,9 +15,11 @@ EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="mindlift report", epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter,
+        prog="mindlift report",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Write a page that shows a run, or compares several; or turn runs into TensorBoard events or CSV.",
-    )  # fmt: skip
+    )
     found.add_argument(
         "runs",
         nargs="+",

@@ -12,12 +12,17 @@ from mindlift.cli.data_options import positive
 
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
-        prog="mindlift data to_mindrecord", description="Convert images to MindRecord shards, several at a time."
+        prog="mindlift data to_mindrecord",
+        description="Convert images to MindRecord shards, several at a time."
         " A conversion that was stopped goes on when the same command is given again.",
-    )  # fmt: skip
+    )
     add = found.add_argument
-    add("--dataset", choices=("imagenet", "cifar10", "digits"), default="imagenet",
-        help="imagenet: any folder of class folders, or of train and val with them (default)")  # fmt: skip
+    add(
+        "--dataset",
+        choices=("imagenet", "cifar10", "digits"),
+        default="imagenet",
+        help="imagenet: any folder of class folders, or of train and val with them (default)",
+    )
     add("--data_dir", default="", help="folder with the images; '' is allowed with digits")
     add(
         "--out",
@@ -46,8 +51,10 @@ def convert(args: argparse.Namespace) -> None:
         index = classification.run(plan, args.workers, log)
         for name, split in index["splits"].items():
             left_out = f", {len(split['skipped'])} corrupt ones left out" if split["skipped"] else ""
-            log.info(f"{name}: {split['count']} images of {len(index['classes'])} classes in"
-                     f" {len(split['shards'])} shards{left_out}")  # fmt: skip
+            log.info(
+                f"{name}: {split['count']} images of {len(index['classes'])} classes in"
+                f" {len(split['shards'])} shards{left_out}"
+            )
         log.info(
             f"train with: python train.py --data_format mindrecord --dataset {args.dataset} --data_dir {args.out}"
             f" --num_classes {len(index['classes'])}"

@@ -39,9 +39,16 @@ class Overloaded(ServiceError):
     """429 or 5xx: the same request may succeed later. `retry_after_s` is what the service asked for."""
 
     def __init__(
-        self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0,
-        retry_after_s: float = 0.0, created_nothing: bool = False,
-    ):  # fmt: skip
+        self,
+        service: str,
+        what: str,
+        code: str,
+        message: str,
+        hint: str = "",
+        http: int = 0,
+        retry_after_s: float = 0.0,
+        created_nothing: bool = False,
+    ):
         super().__init__(service, what, code, message, hint, http)
         self.retry_after_s, self.created_nothing = retry_after_s, created_nothing
 

@@ -65,9 +65,12 @@ class Job:
     nodes: int = key("int", 1, "nodes", low=1)
     run_method: str = key("str", "rank_table", "how ranks are started", ("rank_table", "msrun"))
     access: str = key(
-        "str", "parameter", "ModelArts: the platform copies data and results and says where by argument "
-        "(parameter) or variable (env), or the job does it itself (direct)", ("parameter", "env", "direct"),
-    )  # fmt: skip
+        "str",
+        "parameter",
+        "ModelArts: the platform copies data and results and says where by argument "
+        "(parameter) or variable (env), or the job does it itself (direct)",
+        ("parameter", "env", "direct"),
+    )
     retries: int = key("int", 0, "times the platform starts a failed job again, up to 3", low=0)
     restart: str = key(
         "str", "in_place", "rehearsal: a retry keeps the container's disk or not", ("in_place", "reschedule")

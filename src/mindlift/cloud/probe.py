@@ -115,16 +115,21 @@ class Probe:
         method, _, _ = exchange.call.partition(" ")
         body = self.redactor.body(exchange.body)
         count = sum(record["call"] == exchange.call for record in self.records)
-        if any((known["call"], known["status"], known["body"]) == (exchange.call, exchange.status, body)
-               for known in self.records):  # fmt: skip
+        if any(
+            (known["call"], known["status"], known["body"]) == (exchange.call, exchange.status, body)
+            for known in self.records
+        ):
             return
         self.records.append(
             {
-                "call": exchange.call, "case": "seen" if not count else f"seen {count + 1}",
+                "call": exchange.call,
+                "case": "seen" if not count else f"seen {count + 1}",
                 "source": f"{self.service} as it answered on {self.when}, asked with {asked_with(exchange.query)}",
-                "seen": "service", "status": exchange.status, "body": body,
+                "seen": "service",
+                "status": exchange.status,
+                "body": body,
             }
-        )  # fmt: skip
+        )
 
 
 def asked_with(query: Mapping[str, Any]) -> str:

@@ -65,12 +65,15 @@ def statuses(found: Iterable[Status]) -> str:
         phase = status.phase.value if status.phase.value != "unknown" else f"unknown ({status.raw})"
         rows.append(
             (
-                str(status.handle), phase, moment(status.started_at),
+                str(status.handle),
+                phase,
+                moment(status.started_at),
                 duration(status.duration_s) if status.duration_s else "-",
                 f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
-                str(status.restarts), " ".join(part for part in (status.detail, status.reason) if part)[:100],
+                str(status.restarts),
+                " ".join(part for part in (status.detail, status.reason) if part)[:100],
             )
-        )  # fmt: skip
+        )
     return table(rows) if len(rows) > 1 else "no jobs"
 
 

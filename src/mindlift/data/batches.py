@@ -98,8 +98,12 @@ class Batches:
     """
 
     def __init__(
-        self, dataset: ds.Dataset, samples: Failures, indices: np.ndarray | None = None, ahead: int | None = None
-    ):  # fmt: skip
+        self,
+        dataset: ds.Dataset,
+        samples: Failures,
+        indices: np.ndarray | None = None,
+        ahead: int | None = None,
+    ):
         self.dataset, self.samples, self.indices, self.ahead = dataset, samples, indices, ahead
 
     def __len__(self) -> int:

@@ -18,9 +18,15 @@ CIFAR_FOLDER = "cifar-10-batches-bin"
 
 
 def check(
-    dataset: str, path: Path, train: bool, num_classes: int, allow_unused: bool, data_format: str = "files",
-    data_lst: str = "", data_file: str = "",
-) -> None:  # fmt: skip
+    dataset: str,
+    path: Path,
+    train: bool,
+    num_classes: int,
+    allow_unused: bool,
+    data_format: str = "files",
+    data_lst: str = "",
+    data_file: str = "",
+) -> None:
     """Raise DataError for what can be seen without reading an image."""
     if dataset in SEGMENTED:
         from mindlift.data.mindrecord import pairs as seg_records

@@ -44,8 +44,12 @@ def minio(env: Env) -> Finding:
             return Finding(
                 "minio", WARNING, f"{says}, {' and '.join(missing)} not set", "set endpoint and keys together"
             )
-        return graded("minio", answers(env["MINIO_ENDPOINT"]), f"{says}, keys are set",
-                      "it does not answer: start it, or unset MINIO_ENDPOINT")  # fmt: skip
+        return graded(
+            "minio",
+            answers(env["MINIO_ENDPOINT"]),
+            f"{says}, keys are set",
+            "it does not answer: start it, or unset MINIO_ENDPOINT",
+        )
     binary = Path(env["MINIO_BINARY"]) if env.get("MINIO_BINARY") else installed_minio(env)
     if binary.is_file():
         return Finding("minio", OK, shown(binary))
@@ -88,8 +92,11 @@ def store_address(env: Env) -> Finding:
         scheme, place = found.partition("://")[0], address(found)
     except ConfigError:  # its message quotes the value
         return Finding(
-            "s3 endpoint", WARNING, f"{name} is set, but no address", "expected http(s)://host:port, without a bucket"
-        )  # fmt: skip
+            "s3 endpoint",
+            WARNING,
+            f"{name} is set, but no address",
+            "expected http(s)://host:port, without a bucket",
+        )
     return Finding("s3 endpoint", OK, f"{place}, by {scheme}, as {name} says")
 
 

@@ -33,8 +33,10 @@ def all_findings() -> Iterator[Finding]:
     yield cpus(os.environ, device_adapter.cpus_per_rank(Ranks()), cpu_quota())
     yield memory(available_memory(), memory_limit())
     for name, folder in (
-        ("output", OUTPUT), ("cache", cache_folder("")), ("temporary files", Path(tempfile.gettempdir())),
-    ):  # fmt: skip
+        ("output", OUTPUT),
+        ("cache", cache_folder("")),
+        ("temporary files", Path(tempfile.gettempdir())),
+    ):
         yield disk(name, folder)
     yield ports()
     yield encoding(locale.getpreferredencoding(False), sys.stdout.encoding)
@@ -68,9 +70,11 @@ def cpus(env: Mapping[str, str], usable: int, quota: float | None) -> Finding:
     set_by_user = {name: env[name] for name in device_adapter.THREAD_VARIABLES if env.get(name)}
     fewer = [f"{name}={value}" for name, value in set_by_user.items() if value != str(usable)]
     return graded(
-        "cpus", not fewer, says + (f"; the environment has {', '.join(fewer)}" if fewer else ""),
+        "cpus",
+        not fewer,
+        says + (f"; the environment has {', '.join(fewer)}" if fewer else ""),
         f"unset {' '.join(set_by_user)}, or say --threads N",
-    )  # fmt: skip
+    )
 
 
 def cpu_quota(root: Path = Path("/sys/fs/cgroup")) -> float | None:
@@ -138,9 +142,11 @@ def ports() -> Finding:
             socket.create_connection(server.getsockname(), timeout=5).close()
     except OSError as err:
         return Finding(
-            "ports", WARNING, f"a port of 127.0.0.1 can't be opened and reached: {err.strerror or err}",
+            "ports",
+            WARNING,
+            f"a port of 127.0.0.1 can't be opened and reached: {err.strerror or err}",
             "one rank trains without; several need it: look at the firewall or the sandbox",
-        )  # fmt: skip
+        )
     return Finding("ports", OK, "ranks can meet at 127.0.0.1")
 
 

@@ -63,17 +63,35 @@ def train(device: str) -> None:
         started = time.perf_counter()
         program.train(
             [
-                "--net", SMALLEST, "--dataset", "digits", "--data_dir", str(data), "--ckpt_path", str(runs), "--max_steps",
-                str(STEPS), "--log_interval", "1", "--run_eval", "false", "--progress", "false", "--device_target", device,
+                "--net",
+                SMALLEST,
+                "--dataset",
+                "digits",
+                "--data_dir",
+                str(data),
+                "--ckpt_path",
+                str(runs),
+                "--max_steps",
+                str(STEPS),
+                "--log_interval",
+                "1",
+                "--run_eval",
+                "false",
+                "--progress",
+                "false",
+                "--device_target",
+                device,
             ],
             time.time(),
-        )  # fmt: skip
+        )
         seconds = time.perf_counter() - started
         steps = [line for path in runs.glob("*/metrics.jsonl") for line in read_lines(path) if "loss" in line]
         tell(
-            steps=len(steps), train_seconds=seconds, step_seconds=steps[-1]["step_seconds"][0],
+            steps=len(steps),
+            train_seconds=seconds,
+            step_seconds=steps[-1]["step_seconds"][0],
             memory_mb=steps[-1]["memory_mb"][0],
-        )  # fmt: skip
+        )
 
 
 if __name__ == "__main__":

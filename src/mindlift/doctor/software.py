@@ -67,9 +67,12 @@ def python(version: tuple[int, ...]) -> Finding:
     least, most = PYTHONS
     says = f"{platform.python_version()} at {shown(sys.executable)}"
     return graded(
-        "python", least <= version <= most, says,
-        f"use Python {named(least)} - {named(most)}, for which MindSpore has wheels: {PYTHON}", PROBLEM,
-    )  # fmt: skip
+        "python",
+        least <= version <= most,
+        says,
+        f"use Python {named(least)} - {named(most)}, for which MindSpore has wheels: {PYTHON}",
+        PROBLEM,
+    )
 
 
 def mindspore_folder() -> Path | None:
@@ -89,14 +92,18 @@ def mindspore(version: str, folder: Path | None) -> Finding:
     ]
     if built and str(sys.version_info[1]) not in built:
         return Finding(
-            "mindspore", PROBLEM, f"{says}, built for Python 3.{built[0]}",
+            "mindspore",
+            PROBLEM,
+            f"{says}, built for Python 3.{built[0]}",
             f"install it anew with this Python: {shown(sys.executable)} -m pip install --force-reinstall mindspore=={version}",
-        )  # fmt: skip
+        )
     least, most = MINDSPORES
     return graded(
-        "mindspore", least <= pair(version) <= most, says,
+        "mindspore",
+        least <= pair(version) <= most,
+        says,
         f"this project was tried with {named(least)} - {named(most)}; in a container of a platform keep what it has",
-    )  # fmt: skip
+    )
 
 
 def onednn(env: Mapping[str, str], version: str, cpu_flags: frozenset[str] | None = None) -> Finding:
@@ -106,9 +113,11 @@ def onednn(env: Mapping[str, str], version: str, cpu_flags: frozenset[str] | Non
     wanted, given = trial.get(ISA, ""), env.get(ISA, "")
     if given:
         return graded(
-            "onednn", not wanted or given.upper() in NARROW, f"{ISA}={given}, as the environment has it",
+            "onednn",
+            not wanted or given.upper() in NARROW,
+            f"{ISA}={given}, as the environment has it",
             f"unset {ISA}: with this MindSpore on this CPU {wanted} is set instead, and convolutions are 30 - 80 times faster",
-        )  # fmt: skip
+        )
     if wanted:
         return Finding(
             "onednn", OK, f"{ISA}={wanted} will be set (convolutions of this version are slow on AVX-512)"
@@ -187,8 +196,11 @@ def msrun() -> Finding:
         return Finding("msrun", WARNING, "not on PATH", activate)
     is_same = first is not None and Path(first).parent == Path(sys.executable).parent
     return graded(
-        "msrun", is_same, f"{shown(program)}, which starts {shown(first or 'no python: there is none on PATH')}", activate
-    )  # fmt: skip
+        "msrun",
+        is_same,
+        f"{shown(program)}, which starts {shown(first or 'no python: there is none on PATH')}",
+        activate,
+    )
 
 
 def named(version: tuple[int, ...]) -> str:

@@ -37,9 +37,15 @@ def run(device: str, trains: bool, deadline_s: float) -> Ended:
     """The probe in a session of its own, which is ended as a whole at the deadline."""
     command = [sys.executable, "-m", "mindlift.doctor.probe", device, *(["train"] if trains else [])]
     process = subprocess.Popen(
-        command, cwd=SOURCES, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
+        command,
+        cwd=SOURCES,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
         start_new_session=True,
-    )  # fmt: skip
+    )
     code: int | None
     try:
         out, err = process.communicate(timeout=deadline_s)
@@ -71,10 +77,11 @@ def finding(ended: Ended, device: str, trains: bool, deadline_s: float) -> Findi
         if not trains:
             return Finding(name, OK, f"{says}, and it computes on {device}")
         return Finding(
-            name, OK,
+            name,
+            OK,
             f"{says}; {found['steps']} steps of {probe.SMALLEST} on {device} in {found['train_seconds']:.1f} s, of which the second"
             f" took {found['step_seconds']:.2f} s; {found['memory_mb']:.0f} MB",
-        )  # fmt: skip
+        )
     at = "after the import" if "imported" in found else "while mindspore was being imported"
     if ended.code is None:
         return Finding(

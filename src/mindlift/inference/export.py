@@ -256,14 +256,19 @@ def describe(
     """What somebody needs who has only this file, as JSON."""
     shape = input_shape(cfg)
     return {
-        "net": cfg.net, "num_classes": cfg.num_classes, "format": cfg.file_format, "sha256": file_sha256(written),
+        "net": cfg.net,
+        "num_classes": cfg.num_classes,
+        "format": cfg.file_format,
+        "sha256": file_sha256(written),
         "input": {"shape": list(shape), "type": "float32", "layout": cfg.input_format, "channels": "RGB"},
         **task.of(cfg).describe(cfg, shape[0]),
         "largest_difference": difference,
         "checkpoint": {"file": weights.name, "sha256": file_sha256(weights)},
         "versions": {"mindspore": ms.__version__, "python": platform.python_version()},
         "options": {
-            name: value for name, value in cfg.to_dict().items() if programs.belongs_to_weights(cfg.option(name))
+            name: value
+            for name, value in cfg.to_dict().items()
+            if programs.belongs_to_weights(cfg.option(name))
         },
         "class_names": class_names,
-    }  # fmt: skip
+    }

@@ -41,9 +41,14 @@ class CloudAdapter:
     """See adapter.py for the contract; `default` makes the data set where no data is named."""
 
     def __init__(
-        self, inputs: Inputs, ranks: Ranks, place: Place, gate: NodeGate, stager: Stager,
+        self,
+        inputs: Inputs,
+        ranks: Ranks,
+        place: Place,
+        gate: NodeGate,
+        stager: Stager,
         default: Callable[[], Path] | None,
-    ):  # fmt: skip
+    ):
         self.inputs, self.ranks, self.place, self.gate, self.stager = inputs, ranks, place, gate, stager
         self.default = default
         self.done = Published()
@@ -179,7 +184,10 @@ def make(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
     place = Place(
-        "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path, cfg.keep_checkpoint_max, cfg.data_url,
-        cfg.publish_timeout, cfg.stage_mode == "node_shards",
-    )  # fmt: skip
+        "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path,
+        cfg.keep_checkpoint_max,
+        cfg.data_url,
+        cfg.publish_timeout,
+        cfg.stage_mode == "node_shards",
+    )
     return CloudAdapter(inputs, ranks, place, gate, Stager(cache, say, cfg.progress), default)

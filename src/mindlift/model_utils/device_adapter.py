@@ -99,9 +99,12 @@ def meet_on_cpus(ranks: Ranks, env: MutableMapping[str, str]) -> None:
     """The ranks of a rank table find each other through a scheduler: rehearsals have no cards with addresses."""
     host, _, port = ranks.peers_at.rpartition(":")
     env.update(
-        MS_ROLE="MS_WORKER", MS_WORKER_NUM=str(ranks.size), MS_NODE_ID=str(ranks.rank), MS_SCHED_HOST=host,
+        MS_ROLE="MS_WORKER",
+        MS_WORKER_NUM=str(ranks.size),
+        MS_NODE_ID=str(ranks.rank),
+        MS_SCHED_HOST=host,
         MS_SCHED_PORT=port,
-    )  # fmt: skip
+    )
 
 
 def cpus_per_rank(ranks: Ranks) -> int:

@@ -60,9 +60,12 @@ def read_inputs(cfg: Options, env: Env) -> Inputs:
     if not output:
         output = local_output if is_mounted else first(env.get("OUTPUT_URL", ""))
     return Inputs(
-        data or as_sources(cfg.data_dir), weights or (models[0].url if models else ""), output, local_output,
+        data or as_sources(cfg.data_dir),
+        weights or (models[0].url if models else ""),
+        output,
+        local_output,
         first(cfg.resume_url),
-    )  # fmt: skip
+    )
 
 
 def first(*values: str) -> str:

@@ -15,9 +15,13 @@ class LocalAdapter:
     """
 
     def __init__(
-        self, data_dir: str, pretrained: str, ckpt_path: str, default: Callable[[], Path] | None,
+        self,
+        data_dir: str,
+        pretrained: str,
+        ckpt_path: str,
+        default: Callable[[], Path] | None,
         fetch: Callable[[str], list[Path]],
-    ):  # fmt: skip
+    ):
         self.data_dir, self.pretrained, self.ckpt_path = data_dir, pretrained, ckpt_path
         self.default, self.fetch = default, fetch
 

@@ -27,16 +27,30 @@ class ConvNorm(nn.Cell):
     """
 
     def __init__(
-        self, cin: int, cout: int, kernel: int | tuple[int, int], stride: int = 1, *, pad: str = "sym", relu: bool = True,
-        dilation: int = 1, eps: float, momentum: float, init: Initializer, is_frozen: bool = False,
-    ):  # fmt: skip
+        self,
+        cin: int,
+        cout: int,
+        kernel: int | tuple[int, int],
+        stride: int = 1,
+        *,
+        pad: str = "sym",
+        relu: bool = True,
+        dilation: int = 1,
+        eps: float,
+        momentum: float,
+        init: Initializer,
+        is_frozen: bool = False,
+    ):
         super().__init__()
         height, width = (kernel, kernel) if isinstance(kernel, int) else kernel
         sides = padding_of(((height - 1) * dilation + 1, (width - 1) * dilation + 1)) if pad == "sym" else 0
         self.settings = {
-            "kernel_size": (height, width), "stride": stride, "dilation": dilation, "padding": sides,
+            "kernel_size": (height, width),
+            "stride": stride,
+            "dilation": dilation,
+            "padding": sides,
             "pad_mode": "pad" if pad == "sym" else pad,
-        }  # fmt: skip
+        }
         self.conv = nn.Conv2d(cin, cout, **self.settings, has_bias=False, weight_init=init)
         # False, not True: True would take the statistics of the images in evaluation, too
         statistics = False if is_frozen else None
@@ -122,9 +136,14 @@ def for_onnx(network: nn.Cell) -> None:
 def padded_as_same(conv: nn.Conv2d) -> nn.Conv2d:
     """The convolution with its weights, of stride 1 and an odd kernel, whose padding keeps the size."""
     new = nn.Conv2d(
-        conv.in_channels, conv.out_channels, conv.kernel_size, 1, pad_mode="same", dilation=conv.dilation,
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        1,
+        pad_mode="same",
+        dilation=conv.dilation,
         has_bias=conv.has_bias,
-    )  # fmt: skip
+    )
     new.weight = conv.weight
     if conv.has_bias:
         new.bias = conv.bias

@@ -44,9 +44,13 @@ def series(runs: Sequence[RunData], draft: Draft, buckets: int) -> Series:
     at, label, curve, style = draft
     curve = curve.thinned(buckets)
     return {
-        "run": at, "label": label, "style": style, "steps": curve.steps.tolist(),
-        "seconds": since_start(runs[at], curve.times), "values": rounded(curve.values),
-    }  # fmt: skip
+        "run": at,
+        "label": label,
+        "style": style,
+        "steps": curve.steps.tolist(),
+        "seconds": since_start(runs[at], curve.times),
+        "values": rounded(curve.values),
+    }
 
 
 def since_start(run: RunData, times: np.ndarray) -> list[float | None]:

@@ -72,10 +72,19 @@ def calibration(run: RunData) -> Html:
     diagonal = tag("line", x1=0, y1=SIDE, x2=SIDE, y2=0, cls="diagonal")
     frame = tag("rect", x=0, y=0, width=SIDE, height=SIDE, cls="frame")
     words = [
-        tag("text", "0", x=0, y=SIDE + 16), tag("text", "confidence", x=SIDE / 2, y=SIDE + 16, text_anchor="middle"),
-        tag("text", "1", x=SIDE, y=SIDE + 16, text_anchor="end"), tag("text", "1", x=-6, y=10, text_anchor="end"),
-        tag("text", "accuracy", x=0, y=0, transform=f"translate(-8 {SIDE / 2}) rotate(-90)", text_anchor="middle"),
-    ]  # fmt: skip
+        tag("text", "0", x=0, y=SIDE + 16),
+        tag("text", "confidence", x=SIDE / 2, y=SIDE + 16, text_anchor="middle"),
+        tag("text", "1", x=SIDE, y=SIDE + 16, text_anchor="end"),
+        tag("text", "1", x=-6, y=10, text_anchor="end"),
+        tag(
+            "text",
+            "accuracy",
+            x=0,
+            y=0,
+            transform=f"translate(-8 {SIDE / 2}) rotate(-90)",
+            text_anchor="middle",
+        ),
+    ]
     picture = tag(
         "svg", frame, *drawn, diagonal, *words, viewBox=f"-26 -6 {SIDE + 34} {SIDE + 28}", cls="calibration"
     )
@@ -88,9 +97,11 @@ def calibration(run: RunData) -> Html:
 
 def is_bin(each: Any) -> bool:
     keys = ("low", "high", "count", "confidence", "accuracy")
-    return isinstance(each, dict) and all(
-        number(each.get(key)) == number(each.get(key)) or not each.get("count") for key in keys
-    ) and isinstance(each.get("count"), int)  # fmt: skip
+    return (
+        isinstance(each, dict)
+        and all(number(each.get(key)) == number(each.get(key)) or not each.get("count") for key in keys)
+        and isinstance(each.get("count"), int)
+    )
 
 
 def bin_drawn(each: Record, most: int) -> Html:
@@ -98,9 +109,15 @@ def bin_drawn(each: Record, most: int) -> Html:
     told = f"confidence {each['confidence']:.3f}, accuracy {each['accuracy']:.3f}, {each['count']:,} images"
     opacity = 0.35 + 0.65 * (each["count"] / most) ** 0.5
     return tag(
-        "rect", tag("title", told), x=f"{left + 1:.1f}", y=f"{SIDE - height:.1f}", width=f"{max(1, width - 2):.1f}",
-        height=f"{height:.1f}", opacity=f"{opacity:.2f}", cls="bin",
-    )  # fmt: skip
+        "rect",
+        tag("title", told),
+        x=f"{left + 1:.1f}",
+        y=f"{SIDE - height:.1f}",
+        width=f"{max(1, width - 2):.1f}",
+        height=f"{height:.1f}",
+        opacity=f"{opacity:.2f}",
+        cls="bin",
+    )
 
 
 def mistakes(run: RunData, room: int) -> tuple[Html, int]:
@@ -155,9 +172,14 @@ def iou_bars(runs: Sequence[RunData]) -> Html:
     known = [ious(run) for run in runs]
     classes = dict.fromkeys(name for each in known for name in each)
     rows = [
-        tag("div", tag("span", name, cls="name", title=name), tag("div", *(iou_bar(at, each.get(name)) for at, each in enumerate(known) if each), cls="values"), cls="iou")
+        tag(
+            "div",
+            tag("span", name, cls="name", title=name),
+            tag("div", *(iou_bar(at, each.get(name)) for at, each in enumerate(known) if each), cls="values"),
+            cls="iou",
+        )
         for name in classes
-    ]  # fmt: skip
+    ]
     return section("IoU of the classes", tag("div", *rows, cls="ious")) if rows else Html("")
 
 

@@ -79,11 +79,12 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
     }
     rows = [
         [
-            swatch(at, run.title), figures.STATES[figures.state(run, now)[0]],
+            swatch(at, run.title),
+            figures.STATES[figures.state(run, now)[0]],
             *(top_marked(run, name, each.get(name, ""), tops) for name in names),
         ]
         for at, (run, each) in enumerate(zip(runs, known))
-    ]  # fmt: skip
+    ]
     return section("Best figures", table(["run", "state", *names], rows))
 
 
@@ -110,9 +111,10 @@ def options_that_differ(runs: Sequence[RunData]) -> Html:
 def changed_options(run: RunData, about: Known) -> Html:
     """What this run has of its own; below it, what its recipe has against the defaults."""
     found = changes.changes(run, about)
-    own, recipe = [each for each in found if changes.is_own(each)], [
-        each for each in found if not changes.is_own(each)
-    ]  # fmt: skip
+    own, recipe = (
+        [each for each in found if changes.is_own(each)],
+        [each for each in found if not changes.is_own(each)],
+    )
     parts = []
     if own:
         heads = ["option", "this run", "recipe", "default", "said by"]
@@ -147,11 +149,14 @@ def versions(runs: Sequence[RunData]) -> Html:
 def events(run: RunData) -> Html:
     rows = [
         [
-            KINDS.get(mark.kind, mark.kind), mark.step, moment(mark.time), f"{mark.lost:,}" if mark.lost else "",
+            KINDS.get(mark.kind, mark.kind),
+            mark.step,
+            moment(mark.time),
+            f"{mark.lost:,}" if mark.lost else "",
             span(mark.pause) if mark.pause is not None else "",
         ]
         for mark in run.metrics.marks
-    ]  # fmt: skip
+    ]
     heads = ["", "after step", "time", "steps done again", "pause before"]
     return section("What happened", table(heads, rows) if rows else "")
 
@@ -178,11 +183,21 @@ def traffic(run: RunData) -> Html:
     ]
     slowest = sorted(run.transfers, key=lambda each: each["seconds"])[-10:]
     details = [
-        [str(each.get("event")), str(each.get("what")), size(each["bytes"]), f"{each['seconds']:.1f}", moment(each["time"])]
+        [
+            str(each.get("event")),
+            str(each.get("what")),
+            size(each["bytes"]),
+            f"{each['seconds']:.1f}",
+            moment(each["time"]),
+        ]
         for each in reversed(slowest)
-    ]  # fmt: skip
+    ]
     return section(
         "Moved",
         table(["", "transfers", "bytes", "time", "MB/s"], rows) if rows else "",
-        tag("details", tag("summary", "The longest"), table(["", "what", "size", "seconds", "ended"], details)) if rows else "",
-    )  # fmt: skip
+        tag(
+            "details", tag("summary", "The longest"), table(["", "what", "size", "seconds", "ended"], details)
+        )
+        if rows
+        else "",
+    )

@@ -53,8 +53,10 @@ def page(runs: Sequence[RunData], now: float) -> str:
     confusions = judged.confusions(runs)
     data = {
         "runs": [{"title": run.title, "steps_per_epoch": run.steps_per_epoch} for run in runs],
-        "charts": charts.build(runs), "marks": charts.marks(runs), "confusions": confusions,
-    }  # fmt: skip
+        "charts": charts.build(runs),
+        "marks": charts.marks(runs),
+        "confusions": confusions,
+    }
     title = runs[0].title if len(runs) == 1 else f"{len(runs)} runs compared"
     content = one(runs[0], confusions, now) if len(runs) == 1 else several(runs, confusions, now)
     made = tag("footer", f"Written by MindLift {overview.moment(now)}. Charts: uPlot (MIT licence).")
@@ -65,9 +67,12 @@ def one(run: RunData, confusions: list[dict[str, Any]], now: float) -> list[Html
     """Header, then the sections of a single run."""
     return [
         joined([overview.headline(run, now), overview.tiles(run)]),
-        toolbar([run]), tag("div", id="charts"), pair([judged.iou_bars([run])]), *details(0, run, confusions, judged.PICTURES_BYTES),
+        toolbar([run]),
+        tag("div", id="charts"),
+        pair([judged.iou_bars([run])]),
+        *details(0, run, confusions, judged.PICTURES_BYTES),
         overview.versions([run]),
-    ]  # fmt: skip
+    ]
 
 
 def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: float) -> list[Html]:
@@ -82,19 +87,27 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: floa
         for at, run in enumerate(runs)
     ]
     return [
-        overview.best_figures(runs, now), toolbar(runs), tag("div", id="charts"), pair([judged.iou_bars(runs)]),
-        overview.options_that_differ(runs), overview.versions(runs), section("Each run", *parts),
-    ]  # fmt: skip
+        overview.best_figures(runs, now),
+        toolbar(runs),
+        tag("div", id="charts"),
+        pair([judged.iou_bars(runs)]),
+        overview.options_that_differ(runs),
+        overview.versions(runs),
+        section("Each run", *parts),
+    ]
 
 
 def details(at: int, run: RunData, confusions: list[dict[str, Any]], room: int) -> list[Html]:
     """The sections that runs don't share."""
     wrong, used = judged.mistakes(run, room)
     return [
-        pair([judged.confusion(at, confusions), judged.calibration(run), judged.overlays(run, room - used)]), wrong,
-        overview.changed_options(run, changes.known(run)), overview.command(run), pair([overview.events(run), overview.ranks(run)]),
+        pair([judged.confusion(at, confusions), judged.calibration(run), judged.overlays(run, room - used)]),
+        wrong,
+        overview.changed_options(run, changes.known(run)),
+        overview.command(run),
+        pair([overview.events(run), overview.ranks(run)]),
         overview.traffic(run),
-    ]  # fmt: skip
+    ]
 
 
 def pair(parts: Sequence[Html]) -> Html:
@@ -119,9 +132,13 @@ def toolbar(runs: Sequence[RunData]) -> Html:
     reset = tag("button", "whole range", type="button", id="reset")
     shown = tag("output", id="range")
     hide = [
-        tag("label", tag("input", type="checkbox", checked="", data_run=at, cls="hide-run"), overview.swatch(at, run.title))
+        tag(
+            "label",
+            tag("input", type="checkbox", checked="", data_run=at, cls="hide-run"),
+            overview.swatch(at, run.title),
+        )
         for at, run in enumerate(runs)
-    ]  # fmt: skip
+    ]
     chosen = tag("div", *hide, id="runs") if len(runs) > 1 else ""
     return tag("nav", axis, smooth, reset, shown, chosen, id="toolbar")
 
@@ -134,12 +151,16 @@ def radio(group: str, name: str, chosen: bool) -> Html:
 def document(title: str, body: Sequence[Html], data: dict[str, Any]) -> str:
     style = source("vendor/uplot/uPlot.min.css") + source("page.css")
     programs = [source("vendor/uplot/uPlot.iife.min.js"), source("page.js")]
-    head = joined([
-        Html('<meta charset="utf-8">'), Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-        Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
-        Html('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
-        tag("title", f"{title} – MindLift"), tag("style", Html(style)),
-    ])  # fmt: skip
+    head = joined(
+        [
+            Html('<meta charset="utf-8">'),
+            Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
+            Html(f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'),
+            Html('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
+            tag("title", f"{title} – MindLift"),
+            tag("style", Html(style)),
+        ]
+    )
     scripts = [
         tag("script", as_json(data), type="application/json", id="data"),
         *(tag("script", Html(each)) for each in programs),

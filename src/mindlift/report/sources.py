@@ -20,9 +20,15 @@ from mindlift.storage.places import locate
 
 HANDLE = re.compile(r"(local|modelarts|openi)://")
 SMALL = (
-    "run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "result.json", "evaluation.json",
+    "run.json",
+    "config.yaml",
+    "versions.json",
+    "metrics.jsonl",
+    "transfers.jsonl",
+    "result.json",
+    "evaluation.json",
     f"checkpoints/{MANIFEST}",
-)  # fmt: skip
+)
 PICTURES = "evaluation"
 
 

@@ -26,9 +26,14 @@ if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and num
 
 
 def save(
-    folder: Path, name: str, parameters: Iterable[ms.Parameter], step: int, steps_per_epoch: int, seed: int,
+    folder: Path,
+    name: str,
+    parameters: Iterable[ms.Parameter],
+    step: int,
+    steps_per_epoch: int,
+    seed: int,
     network: Mapping[str, object] | None = None,
-) -> Path:  # fmt: skip
+) -> Path:
     """Write `folder`/`name`-<epoch>_<step in epoch>.ckpt and its manifest line; returns the file.
 
     `network` are the options that decide what the weights compute; a network with others refuses them.
@@ -51,9 +56,15 @@ def save(
 
     write_whole(target, write, "checkpoint", "; earlier checkpoints are unharmed")
     saved = Saved(
-        target.name, step // steps_per_epoch, step, steps_per_epoch, seed,
-        target.stat().st_size, file_sha256(target), time.time(),
-    )  # fmt: skip
+        target.name,
+        step // steps_per_epoch,
+        step,
+        steps_per_epoch,
+        seed,
+        target.stat().st_size,
+        file_sha256(target),
+        time.time(),
+    )
     append_line(folder / MANIFEST, asdict(saved))
     return target
 

@@ -52,9 +52,15 @@ def calibration(confidences: np.ndarray, is_right: np.ndarray) -> dict[str, Any]
     mean = np.bincount(numbers, confidences, BINS) / filled
     right = np.bincount(numbers, is_right, BINS) / filled
     bins = [
-        {"low": i / BINS, "high": (i + 1) / BINS, "count": int(count), "confidence": round(m, 4), "accuracy": round(r, 4)}
+        {
+            "low": i / BINS,
+            "high": (i + 1) / BINS,
+            "count": int(count),
+            "confidence": round(m, 4),
+            "accuracy": round(r, 4),
+        }
         for i, (count, m, r) in enumerate(zip(counts, mean.tolist(), right.tolist()))
-    ]  # fmt: skip
+    ]
     error = float((np.abs(mean - right) * counts).sum() / max(1, counts.sum()))
     return {"bins": bins, "ece": round(error, 4)}
 

@@ -72,9 +72,16 @@ def read(root: Path, title: str = "") -> RunData:
         found = metrics.read(paths.metrics)
         options, origins = read_config(paths.config)
         run = RunData(
-            root, title or root.absolute().name, found, options, origins, read_json(paths.versions),
-            read_json(paths.result), read_json(root / "evaluation.json"), read_transfers(root / "transfers.jsonl"),
-        )  # fmt: skip
+            root,
+            title or root.absolute().name,
+            found,
+            options,
+            origins,
+            read_json(paths.versions),
+            read_json(paths.result),
+            read_json(root / "evaluation.json"),
+            read_transfers(root / "transfers.jsonl"),
+        )
         run.steps_per_epoch = found.steps_per_epoch or steps_in_manifest(paths.checkpoints / MANIFEST)
     except OSError as err:
         raise DataError(f"can't read run {root}: {err.strerror or err}") from err

@@ -24,9 +24,24 @@ from mindlift.storage.settings import Keys
 
 Result = TypeVar("Result")
 PASSING_STATUS = (408, 429, 500, 502, 503, 504)
-PASSING_CODES = ("RequestTimeout", "BadDigest", "IncompleteBody", "InvalidDigest", "OperationAborted", "InternalError", "SlowDown")  # fmt: skip
+PASSING_CODES = (
+    "RequestTimeout",
+    "BadDigest",
+    "IncompleteBody",
+    "InvalidDigest",
+    "OperationAborted",
+    "InternalError",
+    "SlowDown",
+)
 SLOW_DOWN_STATUS = (429, 503)
-KEY_CODES = ("ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch", "TokenRefreshRequired", "InvalidSecurity")  # fmt: skip
+KEY_CODES = (
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "SignatureDoesNotMatch",
+    "TokenRefreshRequired",
+    "InvalidSecurity",
+)
 LONGEST_WAIT_S = 20.0
 BUDGET_S = 300.0
 

@@ -67,7 +67,7 @@ class Task(Protocol[O, S, E]):
         first_batch: int,
         last_batch: int,
         accumulation: int,
-    ) -> batches.Batches: ...  # fmt: skip
+    ) -> batches.Batches: ...
 
     def objective(self, cfg: Config, net: nn.Cell, data: O) -> nn.Cell:
         """A cell that computes the loss of the arrays of a batch."""

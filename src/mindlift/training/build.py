@@ -34,7 +34,13 @@ def step_options(cfg: Config, size: int, saturates: bool = False) -> StepOptions
     default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
     scale = default if cfg.loss_scale is None else cfg.loss_scale
     return StepOptions(
-        size, scale, cfg.is_dynamic_loss_scale, cfg.loss_scale_window, cfg.accumulation_steps,
-        cfg.gradient_norm if cfg.enable_clip_norm else None, cfg.ema_decay if cfg.enable_ema else None, cfg.ema_warmup,
+        size,
+        scale,
+        cfg.is_dynamic_loss_scale,
+        cfg.loss_scale_window,
+        cfg.accumulation_steps,
+        cfg.gradient_norm if cfg.enable_clip_norm else None,
+        cfg.ema_decay if cfg.enable_ema else None,
+        cfg.ema_warmup,
         saturates,
-    )  # fmt: skip
+    )

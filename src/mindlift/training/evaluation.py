@@ -27,9 +27,16 @@ class Monitor:
     """
 
     def __init__(
-        self, cfg: Config, ranks: Ranks, task: AnyTask, options: Options, data_path: Path, network: nn.Cell,
-        average: Average | None, log: RunLog,
-    ):  # fmt: skip
+        self,
+        cfg: Config,
+        ranks: Ranks,
+        task: AnyTask,
+        options: Options,
+        data_path: Path,
+        network: nn.Cell,
+        average: Average | None,
+        log: RunLog,
+    ):
         self.cfg, self.ranks, self.task, self.options, self.log = cfg, ranks, task, options, log
         self.network, self.average = network, average
         self.path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path

@@ -92,9 +92,17 @@ class Trainer:
     """One training: `steps` of `total` are done; `save` and `log` happen at fixed steps."""
 
     def __init__(
-        self, cfg: Config, ranks: Ranks, run: Run, data_path: Path, weights: list[Path], workers: int,
-        on_saved: Callable, log: RunLog, hooks: Hooks,
-    ):  # fmt: skip
+        self,
+        cfg: Config,
+        ranks: Ranks,
+        run: Run,
+        data_path: Path,
+        weights: list[Path],
+        workers: int,
+        on_saved: Callable,
+        log: RunLog,
+        hooks: Hooks,
+    ):
         self.cfg, self.ranks, self.run, self.log, self.on_saved, self.hooks = (
             cfg,
             ranks,
@@ -288,9 +296,15 @@ class Trainer:
     def report(self, loss: float, rate: float | None, updated: bool, reading: Reading | None) -> None:
         epoch, before = divmod(self.steps - 1, self.per_epoch)
         at = Progress(
-            epoch, self.steps, before + 1, self.per_epoch, loss, rate, self.steps - self.epoch_start[0],
+            epoch,
+            self.steps,
+            before + 1,
+            self.per_epoch,
+            loss,
+            rate,
+            self.steps - self.epoch_start[0],
             time.perf_counter() - self.epoch_start[1],
-        )  # fmt: skip
+        )
         for line in self.task.progress(at):
             self.log.info(line)
         self.log.metric(
@@ -314,9 +328,14 @@ class Trainer:
         if self.ranks.rank == 0 or not self.cfg.is_save_on_master:
             folder = self.run.paths.checkpoints
             self.last_saved = checkpoint.save(
-                folder, self.cfg.net, self.state, self.steps, self.per_epoch, self.cfg.seed,
+                folder,
+                self.cfg.net,
+                self.state,
+                self.steps,
+                self.per_epoch,
+                self.cfg.seed,
                 networks.network_options(self.cfg),
-            )  # fmt: skip
+            )
             checkpoint.prune(folder, self.cfg.keep_checkpoint_max)
             self.on_saved(self.last_saved)
 
@@ -341,10 +360,15 @@ def versions(ranks: Ranks) -> str:
     import numpy
 
     facts = {
-        "mindspore": ms.__version__, "numpy": numpy.__version__, "python": platform.python_version(),
-        "machine": platform.platform(), "cpus": os.cpu_count(), "ranks": ranks.size,
-        "device": devices.current().target, "git": code_revision() or None,
-    }  # fmt: skip
+        "mindspore": ms.__version__,
+        "numpy": numpy.__version__,
+        "python": platform.python_version(),
+        "machine": platform.platform(),
+        "cpus": os.cpu_count(),
+        "ranks": ranks.size,
+        "device": devices.current().target,
+        "git": code_revision() or None,
+    }
     return json.dumps(facts, indent=2) + "\n"
 
 
@@ -381,9 +405,17 @@ def run(
         if trainer.samples.skipped:
             log.warning(f"replaced corrupt images {trainer.samples.skipped} times")
         result = Result(
-            str(paths.root), str(trainer.last_saved or ""), cfg.net, cfg.dataset, trainer.steps // trainer.per_epoch,
-            trainer.steps, rate, loss, round(time.time() - started, 1), first and round(first, 1),
-        )  # fmt: skip
+            str(paths.root),
+            str(trainer.last_saved or ""),
+            cfg.net,
+            cfg.dataset,
+            trainer.steps // trainer.per_epoch,
+            trainer.steps,
+            rate,
+            loss,
+            round(time.time() - started, 1),
+            first and round(first, 1),
+        )
         if cfg.run_eval:
             known = Result.__dataclass_fields__
             figures = trainer.evaluated or trainer.monitor.run(trainer.steps)

@@ -73,10 +73,24 @@ def from_config(cfg: Options, size: int, images: int) -> ScheduleOptions:
     scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
     lr = cfg.lr_init if cfg.lr_scheduler == "staircase" and cfg.lr_init else cfg.lr
     return ScheduleOptions(
-        cfg.lr_scheduler, lr * scale, cfg.max_epoch, cfg.warmup_epochs, cfg.eta_min, cfg.T_max, cfg.lr_epochs,
-        cfg.lr_gamma, cfg.lr_init, cfg.lr_power, phases_of(cfg, scale), cfg.phase_reading, images, cfg.lr_decay, cfg.lr_num_epochs_per_decay,
-        cfg.lr_decay_step, cfg.lr_decay_rate,
-    )  # fmt: skip
+        cfg.lr_scheduler,
+        lr * scale,
+        cfg.max_epoch,
+        cfg.warmup_epochs,
+        cfg.eta_min,
+        cfg.T_max,
+        cfg.lr_epochs,
+        cfg.lr_gamma,
+        cfg.lr_init,
+        cfg.lr_power,
+        phases_of(cfg, scale),
+        cfg.phase_reading,
+        images,
+        cfg.lr_decay,
+        cfg.lr_num_epochs_per_decay,
+        cfg.lr_decay_step,
+        cfg.lr_decay_rate,
+    )
 
 
 def phases_of(cfg: Options, scale: float) -> tuple[Phase, ...]:

@@ -94,10 +94,12 @@ def fill(sample: Any, values: Any, where: str) -> Any:
         return [fill(copy.deepcopy(sample[0]), value, f"{where}[]") for value in values]
     numbers = (int, float)
     is_alike = (
-        sample is None or values is None or type(sample) is type(values)
+        sample is None
+        or values is None
+        or type(sample) is type(values)
         or (isinstance(sample, numbers) and isinstance(values, numbers))
         or (isinstance(sample, list) and isinstance(values, (list, tuple)))
-    )  # fmt: skip
+    )
     assert is_alike, f"{where} is {values!r}, but its source has {sample!r}"
     return values
 

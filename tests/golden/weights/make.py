@@ -33,17 +33,28 @@ from tests.golden.weights import seeded
 
 CLASSES = 10
 SIDES = {
-    "densenet121": 64, "resnet50": 64, "inception_v4": 96, "bit_r50x1": 64, "deeplab_v3_tv": (65, 97),
-    "deeplab_v3_r50_tv": (65, 97), "deeplab_v3_r50_s16": 65, "deeplab_v3_r50_s8": 65,
-}  # fmt: skip
+    "densenet121": 64,
+    "resnet50": 64,
+    "inception_v4": 96,
+    "bit_r50x1": 64,
+    "deeplab_v3_tv": (65, 97),
+    "deeplab_v3_r50_tv": (65, 97),
+    "deeplab_v3_r50_s16": 65,
+    "deeplab_v3_r50_s8": 65,
+}
 SEGMENTATION = {"deeplab_v3_tv": "deeplabv3_resnet101", "deeplab_v3_r50_tv": "deeplabv3_resnet50"}
 THEIR_NAMES = {"timm": {"bit_r50x1": "resnetv2_50x1_bit"}, "mindcv": {"bit_r50x1": "BiT_resnet50"}}
 DEEPLABS = ("deeplab_v3_r50_s16", "deeplab_v3_r50_s8")
 SOURCES = {
-    net: ("timm", "mindcv") if net in ("inception_v4", "bit_r50x1") else ("torchvision",) if net in SEGMENTATION
-    else ("mindcv",) if net in DEEPLABS else ("torchvision", "timm", "mindcv")
+    net: ("timm", "mindcv")
+    if net in ("inception_v4", "bit_r50x1")
+    else ("torchvision",)
+    if net in SEGMENTATION
+    else ("mindcv",)
+    if net in DEEPLABS
+    else ("torchvision", "timm", "mindcv")
     for net in SIDES
-}  # fmt: skip
+}
 
 
 def tensors() -> OrderedDict:

@@ -16,8 +16,14 @@ from mindlift.storage.places import locate
 from mindlift.storage.url import as_folder, join
 
 SMALL = (
-    "run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "evaluation.json", "result.json",
-)  # fmt: skip
+    "run.json",
+    "config.yaml",
+    "versions.json",
+    "metrics.jsonl",
+    "transfers.jsonl",
+    "evaluation.json",
+    "result.json",
+)
 FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
 MEASURES = ("top1", "accuracy", "miou")
 

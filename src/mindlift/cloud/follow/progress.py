@@ -55,12 +55,15 @@ def progress_of(lines: Sequence[Record]) -> Progress:
     newest = next((line for line in reversed(lines) if "step" in line), {})
     last = steps[-1] if steps else {}
     return Progress(
-        step=int(newest.get("step", 0)), total=int(begun.get("total") or 0),
-        steps_per_epoch=int(begun.get("steps_per_epoch") or 0), loss=number(last.get("loss")),
-        images_per_second=number(last.get("images_per_second")), figure=figure_in(lines),
+        step=int(newest.get("step", 0)),
+        total=int(begun.get("total") or 0),
+        steps_per_epoch=int(begun.get("steps_per_epoch") or 0),
+        loss=number(last.get("loss")),
+        images_per_second=number(last.get("images_per_second")),
+        figure=figure_in(lines),
         step_seconds=pace([line for line in steps if line.get("time", 0) >= begun.get("time", 0)]),
         at=max((number(line.get("time")) or 0.0 for line in lines), default=0.0),
-    )  # fmt: skip
+    )
 
 
 def figure_in(lines: Sequence[Record]) -> tuple[str, float] | None:

@@ -35,8 +35,11 @@ class Screen:
     def opened(self) -> Iterator[None]:
         """The terminal is ours for the block, but not while the user has stopped it by Ctrl-Z."""
         handlers: dict[signal.Signals, Callable[[int, Any], None]] = {
-            signal.SIGWINCH: self.resized, signal.SIGTSTP: self.paused, signal.SIGTERM: end, signal.SIGHUP: end,
-        }  # fmt: skip
+            signal.SIGWINCH: self.resized,
+            signal.SIGTSTP: self.paused,
+            signal.SIGTERM: end,
+            signal.SIGHUP: end,
+        }
         before = {number: signal.getsignal(number) for number in handlers}
         try:
             for number, handler in handlers.items():

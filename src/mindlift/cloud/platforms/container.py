@@ -65,11 +65,15 @@ def ranks_of(request: Request, node: int) -> list[Rank]:
 def rank_environment(container: Container, rank: Rank, job_id: str) -> dict[str, str]:
     """What Ascend's launcher adds for one card (davincirun of the preset images)."""
     return {
-        "JOB_ID": job_id, "DEVICE_ID": str(rank.device), "ASCEND_DEVICE_ID": str(rank.device),
-        "RANK_ID": str(rank.rank), "RANK_SIZE": str(rank.size), "RANK_TABLE_FILE": container.rank_table,
+        "JOB_ID": job_id,
+        "DEVICE_ID": str(rank.device),
+        "ASCEND_DEVICE_ID": str(rank.device),
+        "RANK_ID": str(rank.rank),
+        "RANK_SIZE": str(rank.size),
+        "RANK_TABLE_FILE": container.rank_table,
         "HCCL_CONNECT_TIMEOUT": container.environment.get("HCCL_CONNECT_TIMEOUT", CONNECT_TIMEOUT_S),
         "ASCEND_PROCESS_LOG_PATH": f"{container.logs}/{job_id}/ascend/process_log/rank_{rank.rank}",
-    }  # fmt: skip
+    }
 
 
 def place(environment: Mapping[str, str]) -> str:
@@ -94,17 +98,21 @@ def scheduler_table(request: Request, job_id: str) -> str:
     """The rank table as the platform's scheduler writes it (v0.1)."""
     pods = [
         {
-            "pod_name": f"{job_id}-worker-{node}", "server_id": host(node),
+            "pod_name": f"{job_id}-worker-{node}",
+            "server_id": host(node),
             "devices": [
-                {"device_id": str(card), "device_ip": f"192.{1 + card}.{node}.254"} for card in range(request.cards)
+                {"device_id": str(card), "device_ip": f"192.{1 + card}.{node}.254"}
+                for card in range(request.cards)
             ],
         }
         for node in range(request.nodes)
-    ]  # fmt: skip
+    ]
     group = {
-        "group_name": "job-trainjob", "device_count": str(request.cards * request.nodes),
-        "instance_count": str(request.nodes), "instance_list": pods,
-    }  # fmt: skip
+        "group_name": "job-trainjob",
+        "device_count": str(request.cards * request.nodes),
+        "instance_count": str(request.nodes),
+        "instance_list": pods,
+    }
     return json.dumps({"status": "completed", "group_count": "1", "group_list": [group]}, indent=1) + "\n"
 
 

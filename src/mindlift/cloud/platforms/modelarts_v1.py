@@ -13,12 +13,17 @@ def container(request: Request, job_id: str, node: int) -> Container:
     places = [("data_url", request.data_url)] if request.data_url else []
     places += [("train_url", request.train_url)] if request.train_url else []
     return Container(
-        code=f"{JOB_DIR}/{last_folder(request.code_url)}", boot_file=request.boot_file,
+        code=f"{JOB_DIR}/{last_folder(request.code_url)}",
+        boot_file=request.boot_file,
         arguments=as_arguments(*places, *request.parameters),
-        environment=with_user(variables(request, job_id, node), request), workspace="/home/ma-user/workspace",
-        logs="/tmp/log", home=HOME, folders=("/cache", "/tmp"), table="/user/config/jobstart_hccl.json",
+        environment=with_user(variables(request, job_id, node), request),
+        workspace="/home/ma-user/workspace",
+        logs="/tmp/log",
+        home=HOME,
+        folders=("/cache", "/tmp"),
+        table="/user/config/jobstart_hccl.json",
         rank_table="/home/ma-user/rank_table/jobstart_hccl.json",
-    )  # fmt: skip
+    )
 
 
 def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
@@ -28,8 +33,14 @@ def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
         names = [f"BATCH_{job_id}.0_HOSTS"]
     hosts = {name: f"{job_id}-worker-{number}:6666" for number, name in enumerate(names)}
     return {
-        **hosts, "DLS_TASK_INDEX": str(node), "DLS_TASK_NUMBER": str(request.nodes), "DLS_APP_URL": request.code_url,
-        "DLS_DATA_URL": request.data_url, "DLS_TRAIN_URL": request.train_url, "BATCH_JOB_ID": job_id,
-        "BATCH_TASK_CURRENT_INSTANCE": f"{job_id}-worker-{node}", "RANK_TABLE_FILE": "/user/config",
+        **hosts,
+        "DLS_TASK_INDEX": str(node),
+        "DLS_TASK_NUMBER": str(request.nodes),
+        "DLS_APP_URL": request.code_url,
+        "DLS_DATA_URL": request.data_url,
+        "DLS_TRAIN_URL": request.train_url,
+        "BATCH_JOB_ID": job_id,
+        "BATCH_TASK_CURRENT_INSTANCE": f"{job_id}-worker-{node}",
+        "RANK_TABLE_FILE": "/user/config",
         "PYTHONPATH": JOB_DIR,
-    }  # fmt: skip
+    }

@@ -23,11 +23,19 @@ def container(request: Request, job_id: str, node: int) -> Container:
     if copies and request.access == "env":
         environment.update({"data_url": DATA} if inputs else {}, **({"train_url": TRAIN} if outputs else {}))
     return Container(
-        code=code, boot_file=request.boot_file, arguments=arguments(request, bool(inputs), bool(outputs)),
-        environment=with_user(environment, request), workspace=f"{MOUNT}/workspace", logs=LOGS, home=HOME,
-        inputs=inputs, outputs=outputs, folders=("/cache", "/tmp", DATA, TRAIN),
-        table="/user/config/jobstart_hccl.json", rank_table=f"{HOME}/rank_table/jobstart_hccl.json",
-    )  # fmt: skip
+        code=code,
+        boot_file=request.boot_file,
+        arguments=arguments(request, bool(inputs), bool(outputs)),
+        environment=with_user(environment, request),
+        workspace=f"{MOUNT}/workspace",
+        logs=LOGS,
+        home=HOME,
+        inputs=inputs,
+        outputs=outputs,
+        folders=("/cache", "/tmp", DATA, TRAIN),
+        table="/user/config/jobstart_hccl.json",
+        rank_table=f"{HOME}/rank_table/jobstart_hccl.json",
+    )
 
 
 def arguments(request: Request, has_data: bool, has_output: bool) -> tuple[str, ...]:
@@ -49,13 +57,23 @@ def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
     vj = f"ma-job-{job_id}"
     hosts = ",".join(f"{vj}-worker-{number}.{vj}" for number in range(request.nodes))
     return {
-        "MA_HOME": HOME, "MA_JOB_DIR": JOB_DIR, "MA_MOUNT_PATH": MOUNT, "MA_LOG_DIR": LOGS,
-        "WORKSPACE": f"{JOB_DIR}/code", "MA_CURRENT_IP": "127.0.0.1", "MA_CURRENT_HOST_IP": "127.0.0.1",
-        "MA_NUM_GPUS": str(request.cards), "MA_TASK_NAME": "worker", "MA_NUM_HOSTS": str(request.nodes),
-        "MA_VJ_NAME": vj, "MA_CURRENT_INSTANCE_NAME": f"modelarts-job-{job_id}-worker-{node}",
-        "VC_TASK_INDEX": str(node), "VC_WORKER_NUM": str(request.nodes), "VC_WORKER_HOSTS": hosts,
+        "MA_HOME": HOME,
+        "MA_JOB_DIR": JOB_DIR,
+        "MA_MOUNT_PATH": MOUNT,
+        "MA_LOG_DIR": LOGS,
+        "WORKSPACE": f"{JOB_DIR}/code",
+        "MA_CURRENT_IP": "127.0.0.1",
+        "MA_CURRENT_HOST_IP": "127.0.0.1",
+        "MA_NUM_GPUS": str(request.cards),
+        "MA_TASK_NAME": "worker",
+        "MA_NUM_HOSTS": str(request.nodes),
+        "MA_VJ_NAME": vj,
+        "MA_CURRENT_INSTANCE_NAME": f"modelarts-job-{job_id}-worker-{node}",
+        "VC_TASK_INDEX": str(node),
+        "VC_WORKER_NUM": str(request.nodes),
+        "VC_WORKER_HOSTS": hosts,
         "PYTHONPATH": JOB_DIR,
-    }  # fmt: skip
+    }
 
 
 def channels(request: Request, has_data: bool, has_output: bool) -> dict[str, str]:

@@ -14,13 +14,20 @@ def container(request: Request, job_id: str, node: int) -> Container:
     inputs = [Transfer(url, f"{DATASET}/{name}") for name, url in request.datasets]
     models = [Transfer(url, f"{MODEL}/{name}") for name, url in request.models]
     return Container(
-        code=f"{CODE}/{last_folder(request.code_url).lower()}", boot_file=request.boot_file,
-        arguments=as_arguments(*request.parameters), environment=with_user(variables(request, job_id), request),
-        workspace="/cache/workspace", logs="/tmp/log", home="/home/ma-user", inputs=(*inputs, *models),
-        read_only=(DATASET,), outputs=(Transfer(request.train_url, OUTPUT),),
-        folders=("/cache", "/tmp", DATASET, MODEL, OUTPUT), table="/user/config/jobstart_hccl.json",
+        code=f"{CODE}/{last_folder(request.code_url).lower()}",
+        boot_file=request.boot_file,
+        arguments=as_arguments(*request.parameters),
+        environment=with_user(variables(request, job_id), request),
+        workspace="/cache/workspace",
+        logs="/tmp/log",
+        home="/home/ma-user",
+        inputs=(*inputs, *models),
+        read_only=(DATASET,),
+        outputs=(Transfer(request.train_url, OUTPUT),),
+        folders=("/cache", "/tmp", DATASET, MODEL, OUTPUT),
+        table="/user/config/jobstart_hccl.json",
         rank_table="/home/ma-user/rank_table/jobstart_hccl.json",
-    )  # fmt: skip
+    )
 
 
 def variables(request: Request, job_id: str) -> dict[str, str]:
@@ -30,9 +37,18 @@ def variables(request: Request, job_id: str) -> dict[str, str]:
         return json.dumps([{f"{kind}_url": url, f"{kind}_name": name} for name, url in sources])
 
     return {
-        "DATA_DOWNLOAD_METHOD": "MOUNT", "CODE_URL": request.code_url, "LOCAL_CODE_PATH": CODE,
-        "DATASET_URL": named("dataset", request.datasets), "LOCAL_DATASET_PATH": DATASET,
-        "PRETRAIN_MODEL_URL": named("model", request.models), "LOCAL_PRETRAIN_MODEL_PATH": MODEL,
-        "OUTPUT_URL": request.train_url, "LOCAL_OUTPUT_PATH": OUTPUT, "CODE_NEED_UNZIP": "false",
-        "DATASET_NEED_UNZIP": "false", "PRETRAIN_MODEL_NEED_UNZIP": "false", "TRACKSERVER": "", "RUNID": "",
-    }  # fmt: skip
+        "DATA_DOWNLOAD_METHOD": "MOUNT",
+        "CODE_URL": request.code_url,
+        "LOCAL_CODE_PATH": CODE,
+        "DATASET_URL": named("dataset", request.datasets),
+        "LOCAL_DATASET_PATH": DATASET,
+        "PRETRAIN_MODEL_URL": named("model", request.models),
+        "LOCAL_PRETRAIN_MODEL_PATH": MODEL,
+        "OUTPUT_URL": request.train_url,
+        "LOCAL_OUTPUT_PATH": OUTPUT,
+        "CODE_NEED_UNZIP": "false",
+        "DATASET_NEED_UNZIP": "false",
+        "PRETRAIN_MODEL_NEED_UNZIP": "false",
+        "TRACKSERVER": "",
+        "RUNID": "",
+    }

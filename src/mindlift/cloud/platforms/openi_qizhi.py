@@ -16,11 +16,17 @@ DROPPED = ("train_url", "data_url")  # what the service drops of the user's own 
 def container(request: Request, job_id: str, node: int) -> Container:
     environment = {**modelarts_v1.variables(request, job_id, node), "PYTHONPATH": f"{JOB_DIR}/{VERSION}"}
     return Container(
-        code=f"{JOB_DIR}/{VERSION}", boot_file=request.boot_file, arguments=arguments(request),
-        environment=with_user(environment, request), workspace="/home/ma-user/workspace", logs="/tmp/log",
-        home="/home/work", folders=("/cache", "/tmp"), table="/user/config/jobstart_hccl.json",
+        code=f"{JOB_DIR}/{VERSION}",
+        boot_file=request.boot_file,
+        arguments=arguments(request),
+        environment=with_user(environment, request),
+        workspace="/home/ma-user/workspace",
+        logs="/tmp/log",
+        home="/home/work",
+        folders=("/cache", "/tmp"),
+        table="/user/config/jobstart_hccl.json",
         rank_table="/home/ma-user/rank_table/jobstart_hccl.json",
-    )  # fmt: skip
+    )
 
 
 def arguments(request: Request) -> tuple[str, ...]:

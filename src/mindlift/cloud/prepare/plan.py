@@ -20,15 +20,22 @@ HIDDEN = "***"
 def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) -> dict[str, Any]:
     """The whole plan. Secrets are shown as ***."""
     return {
-        "provider": job.provider, "name": job.name, "train_url": job.train_url,
+        "provider": job.provider,
+        "name": job.name,
+        "train_url": job.train_url,
         "code": {
-            "url": job.code_url, "files": len(package.files), "bytes": package.size_bytes,
-            "revision": package.revision, "dirty": package.is_dirty, "sha256": package.sha256,
+            "url": job.code_url,
+            "files": len(package.files),
+            "bytes": package.size_bytes,
+            "revision": package.revision,
+            "dirty": package.is_dirty,
+            "sha256": package.sha256,
         },
-        "request": plan.request, "platform": plan.platform,
+        "request": plan.request,
+        "platform": plan.platform,
         "nodes": [node_view(job, plan.platform, n) for n in range(job.nodes if plan.platform else 0)],
         "checks": [vars(check) for check in checks],
-    }  # fmt: skip
+    }
 
 
 def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
@@ -40,10 +47,11 @@ def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
     )
     container = platforms.container(request, job.name, node)
     view: dict[str, Any] = {
-        "command": ["python", container.program, *container.arguments], "environment": dict(container.environment),
+        "command": ["python", container.program, *container.arguments],
+        "environment": dict(container.environment),
         "copied_before": {item.path: item.url for item in container.inputs},
         "copied_after": {item.path: item.url for item in container.outputs},
-    }  # fmt: skip
+    }
     if job.run_method == "msrun":
         view["command"] = [
             "msrun",
@@ -68,10 +76,13 @@ def as_text(plan: dict[str, Any], checks: Sequence[Check]) -> str:
     lines = [
         f"job       {plan['name']} on {plan['provider']} ({plan['platform'] or 'no platform of its own'})",
         f"code      {code['files']} files, {size(code['bytes'])}, revision {code['revision'][:12]}"
-        + (" with uncommitted changes" if code["dirty"] else "") + (f" -> {code['url']}" if code["url"] else ""),
+        + (" with uncommitted changes" if code["dirty"] else "")
+        + (f" -> {code['url']}" if code["url"] else ""),
         f"results   {plan['train_url'] or 'kept by the service'}",
-        "", "request", *indented(json.dumps(plan["request"], indent=2, ensure_ascii=False, default=str)),
-    ]  # fmt: skip
+        "",
+        "request",
+        *indented(json.dumps(plan["request"], indent=2, ensure_ascii=False, default=str)),
+    ]
     for first in plan["nodes"][:1]:
         lines += [
             "",

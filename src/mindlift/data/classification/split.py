@@ -60,9 +60,12 @@ class Samples(Failures):
     """
 
     def __init__(
-        self, labels: np.ndarray, images: np.ndarray | None = None, files: list[str] | None = None,
+        self,
+        labels: np.ndarray,
+        images: np.ndarray | None = None,
+        files: list[str] | None = None,
         fetch: Callable[[int], bytes] | None = None,
-    ):  # fmt: skip
+    ):
         super().__init__()
         self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
         self.encoded = files is not None

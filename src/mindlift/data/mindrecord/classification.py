@@ -162,12 +162,19 @@ def tasks_of(plan: Plan, split: Split) -> list[record_write.Task]:
     header, page = record_write.page_sizes(int(sizes.sum()) // shards, int(sizes.max()))
     return [
         record_write.ImageTask(
-            plan.out, plan.work, f"{split.name}.mindrecord{number}", split.name,
-            [(i, int(split.labels[i]), split.files[i]) for i in part.tolist()], header, page, split.folder, pixels,
+            plan.out,
+            plan.work,
+            f"{split.name}.mindrecord{number}",
+            split.name,
+            [(i, int(split.labels[i]), split.files[i]) for i in part.tolist()],
+            header,
+            page,
+            split.folder,
+            pixels,
             plan.settings.skip_corrupt,
         )
         for number, part in enumerate(np.array_split(order, shards))
-    ]  # fmt: skip
+    ]
 
 
 def run(plan: Plan, workers: int, log: RunLog) -> dict[str, Any]:
@@ -187,12 +194,19 @@ def write_index(plan: Plan, tasks: list[record_write.Task]) -> None:
         counts = Counter(kept)
         shards = [{key: value for key, value in record.items() if key != "split"} for record in records]
         splits[split.name] = {
-            "count": len(kept), "per_class": {name: counts[i] for i, name in enumerate(plan.classes)},
-            "skipped": sorted(skipped), "shards": shards,
-        }  # fmt: skip
+            "count": len(kept),
+            "per_class": {name: counts[i] for i, name in enumerate(plan.classes)},
+            "skipped": sorted(skipped),
+            "shards": shards,
+        }
     index = {
-        "format": record_index.FORMAT, "dataset": plan.settings.dataset, "classes": plan.classes, "splits": splits,
-        "source": str(plan.source.absolute()), "fingerprint": plan.fingerprint(), "options": asdict(plan.settings),
+        "format": record_index.FORMAT,
+        "dataset": plan.settings.dataset,
+        "classes": plan.classes,
+        "splits": splits,
+        "source": str(plan.source.absolute()),
+        "fingerprint": plan.fingerprint(),
+        "options": asdict(plan.settings),
         "versions": {name: importlib.metadata.version(name) for name in ("mindspore", "numpy", "pillow")},
-    }  # fmt: skip
+    }
     write_atomic(plan.index, json.dumps(index, ensure_ascii=False, indent=1) + "\n")

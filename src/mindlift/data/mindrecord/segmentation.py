@@ -131,11 +131,20 @@ class Plan(convert_run.Plan):
         header, page = record_write.page_sizes(int(total.sum()) // len(names), int(total.max()))
         return [
             PairTask(
-                self.out, self.work, names[number], "", [self.pairs[i] for i in part], header, page, self.root,
-                self.settings, names, number,
+                self.out,
+                self.work,
+                names[number],
+                "",
+                [self.pairs[i] for i in part],
+                header,
+                page,
+                self.root,
+                self.settings,
+                names,
+                number,
             )
             for number, part in enumerate(np.array_split(order, len(names)))
-        ]  # fmt: skip
+        ]
 
     def read_index(self) -> dict[str, Any]:
         try:
@@ -148,8 +157,11 @@ class Plan(convert_run.Plan):
 
     def strangers(self) -> list[Path]:
         found = [Path(name) for name in glob.glob(glob.escape(str(self.dst_path)) + "*")]
-        return sorted(path for path in found if path.name[len(self.dst_path.name) :].removesuffix(".db").isdigit()
-                      or path == self.dst_path)  # fmt: skip
+        return sorted(
+            path
+            for path in found
+            if path.name[len(self.dst_path.name) :].removesuffix(".db").isdigit() or path == self.dst_path
+        )
 
     def least_bytes(self, task: record_write.Task) -> int:
         sizes = dict(zip(self.pairs, self.sizes[:, 0]))
@@ -161,10 +173,13 @@ class Plan(convert_run.Plan):
             if not record["rows"]:
                 raise DataError(f"none of the images of {record['file']} can be decoded; make fewer shards")
         index = {
-            "count": sum(record["rows"] for record in records), "shards": records, "source": str(self.root.absolute()),
-            "fingerprint": self.fingerprint(), "options": asdict(self.settings),
+            "count": sum(record["rows"] for record in records),
+            "shards": records,
+            "source": str(self.root.absolute()),
+            "fingerprint": self.fingerprint(),
+            "options": asdict(self.settings),
             "versions": {name: importlib.metadata.version(name) for name in ("mindspore", "numpy", "pillow")},
-        }  # fmt: skip
+        }
         write_atomic(self.index, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
 
 

@@ -89,9 +89,11 @@ def run(plan: Plan, workers: int, log: RunLog) -> None:
     lock = prepare(plan)
     try:
         tasks = plan.tasks()
-        plan.records = {name: record for name, record in known_records(plan).items()
-                        if record_index.is_whole(plan.out, record)
-                        and (plan.skip_corrupt or not record["skipped"])}  # fmt: skip
+        plan.records = {
+            name: record
+            for name, record in known_records(plan).items()
+            if record_index.is_whole(plan.out, record) and (plan.skip_corrupt or not record["skipped"])
+        }
         missing = [task for task in tasks if task.name not in plan.records]
         if plan.records:
             log.info(f"{len(tasks) - len(missing)} of {len(tasks)} shards are whole already")
@@ -162,8 +164,14 @@ class Pool:
     """
 
     def __init__(
-        self, plan: Plan, tasks: list[record_write.Task], count: int, total: int, log: RunLog, interrupts: Deferred
-    ):  # fmt: skip
+        self,
+        plan: Plan,
+        tasks: list[record_write.Task],
+        count: int,
+        total: int,
+        log: RunLog,
+        interrupts: Deferred,
+    ):
         self.plan, self.waiting, self.total, self.log, self.interrupts = (
             plan,
             tasks[::-1],

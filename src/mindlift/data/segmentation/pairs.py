@@ -188,8 +188,14 @@ class PairSource(batches.Stream):
 
 
 def train_batches(
-    samples: Samples, options: Options, rank: int, size: int, first_batch: int, last_batch: int, accumulation: int
-) -> batches.Batches:  # fmt: skip
+    samples: Samples,
+    options: Options,
+    rank: int,
+    size: int,
+    first_batch: int,
+    last_batch: int,
+    accumulation: int,
+) -> batches.Batches:
     """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32).
 
     With options.as_pixels images are (B, h, w, 4) uint8, see train_pair.

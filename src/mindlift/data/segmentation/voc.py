@@ -10,12 +10,41 @@ from PIL import Image
 from mindlift.errors import DataError
 
 CLASSES = (
-    "background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow", "dining table",
-    "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa", "train", "tv/monitor",
-)  # fmt: skip
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "dining table",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "potted plant",
+    "sheep",
+    "sofa",
+    "train",
+    "tv/monitor",
+)
 DIGITS = (
-    "background", "digit 0", "digit 1", "digit 2", "digit 3", "digit 4", "digit 5", "digit 6", "digit 7", "digit 8", "digit 9",
-)  # fmt: skip
+    "background",
+    "digit 0",
+    "digit 1",
+    "digit 2",
+    "digit 3",
+    "digit 4",
+    "digit 5",
+    "digit 6",
+    "digit 7",
+    "digit 8",
+    "digit 9",
+)
 IGNORED = 255
 MAKE = "mindlift data voc_labels --data_root DIR"
 DEPTH_AT, KIND_AT = 24, 25  # bytes of a PNG file that tell the bits of a sample, and whether it is grey

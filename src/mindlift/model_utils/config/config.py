@@ -61,9 +61,13 @@ class Config(Options):
     inputs: tuple[str, ...]
 
     def __init__(
-        self, schema: Schema, values: dict[str, Value], origins: dict[str, str], extra: tuple[str, ...] = (),
+        self,
+        schema: Schema,
+        values: dict[str, Value],
+        origins: dict[str, str],
+        extra: tuple[str, ...] = (),
         inputs: tuple[str, ...] = (),
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra, inputs=inputs)
 
     if not TYPE_CHECKING:  # mypy has the names and types of Options, and refuses others

@@ -32,7 +32,7 @@ EXAMPLES = {
         "python predict.py --ckpt_file RUN IMAGE_OR_FOLDER --output_csv FILE.csv --contact_sheet FILE.png",
         "python predict.py --model_file NAME.mindir IMAGE_OR_FOLDER",
     ),
-}  # fmt: skip
+}
 
 
 def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: str) -> str:

@@ -50,9 +50,15 @@ def take_snapshot(root: Path, is_main: bool) -> Snapshot:
     names = [
         path.name
         for path in (
-            root / "run.json", paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation, paths.report,
+            root / "run.json",
+            paths.config,
+            paths.versions,
+            paths.metrics,
+            paths.transfers,
+            paths.evaluation,
+            paths.report,
         )
-    ]  # fmt: skip
+    ]
     for folder in (paths.pictures, paths.events):
         names += [f"{folder.name}/{path.name}" for path in sorted(folder.glob("*")) if path.suffix != ".part"]
     logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]
@@ -90,9 +96,15 @@ class Publisher:
     """
 
     def __init__(
-        self, root: Path, url: str, is_main: bool, keep: int, done: Published, say: Callable[[str], None],
+        self,
+        root: Path,
+        url: str,
+        is_main: bool,
+        keep: int,
+        done: Published,
+        say: Callable[[str], None],
         interval_s: float = INTERVAL_S,
-    ):  # fmt: skip
+    ):
         self.root, self.url, self.is_main, self.keep, self.done = root, url, is_main, keep, done
         self.say, self.interval_s = say, interval_s
         self.problem: Exception | None = None

@@ -71,9 +71,14 @@ class Stager:
     def copy_folder(self, url: str, target: Path, node: int, nodes: int) -> None:
         names = self.shards(url, node, nodes) if nodes > 1 else None
         report = transfer.copy_tree(
-            url, str(target), names, manifest=beside(target, "sync"), delete=nodes == 1, say=self.say,
+            url,
+            str(target),
+            names,
+            manifest=beside(target, "sync"),
+            delete=nodes == 1,
+            say=self.say,
             show_bar=self.show_bar,
-        )  # fmt: skip
+        )
         if not report.expected + report.unchanged:
             raise StageError(f"no data at {url}: the folder is empty; check --data_url")
         self.note(report)
@@ -159,8 +164,12 @@ class Stager:
 def transferred(event: str, what: str, size_bytes: int, seconds: float) -> dict[str, Any]:
     """A line of a run's transfers.jsonl: `event` is staged or published, `time` is when it was done."""
     return {
-        "time": round(time.time(), 3), "event": event, "what": what, "bytes": size_bytes, "seconds": round(seconds, 3),
-    }  # fmt: skip
+        "time": round(time.time(), 3),
+        "event": event,
+        "what": what,
+        "bytes": size_bytes,
+        "seconds": round(seconds, 3),
+    }
 
 
 def beside(folder: Path, what: str) -> Path:

@@ -78,9 +78,15 @@ class BigTransfer(nn.Cell):
     """
 
     def __init__(
-        self, blocks: tuple[int, ...], factor: int, num_classes: int, conv_pad: str = "sym",
-        std_eps: float | None = None, recompute: bool = False, on_cpu: bool = False,
-    ):  # fmt: skip
+        self,
+        blocks: tuple[int, ...],
+        factor: int,
+        num_classes: int,
+        conv_pad: str = "sym",
+        std_eps: float | None = None,
+        recompute: bool = False,
+        on_cpu: bool = False,
+    ):
         super().__init__()
         eps = STD_EPS if std_eps is None else std_eps
         conv: dict[str, Any] = {"pad": conv_pad, "eps": eps, "on_cpu": on_cpu}

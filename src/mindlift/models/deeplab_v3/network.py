@@ -51,8 +51,15 @@ VARIANTS = {
     "deeplab_v3_r26_s8": Variant(R26, 8, narrow=4),
 }
 OPTIONS = (
-    "conv_pad", "stem_pool", "bn_eps", "bn_momentum", "weight_init", "dropout", "aspp_rates", "freeze_bn",
-)  # fmt: skip
+    "conv_pad",
+    "stem_pool",
+    "bn_eps",
+    "bn_momentum",
+    "weight_init",
+    "dropout",
+    "aspp_rates",
+    "freeze_bn",
+)
 
 
 def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DeepLabV3:
@@ -171,9 +178,16 @@ class DeepLabV3(Trunk):
     """(N, 3, H, W) RGB images of any size -> (N, num_classes, H, W) float32 logits."""
 
     def __init__(
-        self, variant: Variant, num_classes: int, weight_init: str = "he", dropout: float | None = None,
-        aspp_rates: str | None = None, freeze_bn: bool = False, on_cpu: bool = False, **trunk,
-    ):  # fmt: skip
+        self,
+        variant: Variant,
+        num_classes: int,
+        weight_init: str = "he",
+        dropout: float | None = None,
+        aspp_rates: str | None = None,
+        freeze_bn: bool = False,
+        on_cpu: bool = False,
+        **trunk,
+    ):
         widths = [width // variant.narrow for width in WIDTHS]
         super().__init__(
             plan_of(variant),

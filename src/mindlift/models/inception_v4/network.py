@@ -85,9 +85,13 @@ class BlockC(nn.Cell):
         one = self.branch1_0(x)
         two = self.branch2_2(self.branch2_1(self.branch2_0(x)))
         parts = (
-            self.branch0(x), self.branch1_1a(one), self.branch1_1b(one), self.branch2_3a(two), self.branch2_3b(two),
+            self.branch0(x),
+            self.branch1_1a(one),
+            self.branch1_1b(one),
+            self.branch2_3a(two),
+            self.branch2_3b(two),
             self.branch3(x),
-        )  # fmt: skip
+        )
         return ops.cat(parts, 1)
 
 
@@ -104,14 +108,18 @@ def stem(conv) -> list[nn.Cell]:
     """Figure 3: (N, 3, 299, 299) -> (N, 384, 35, 35)."""
     pool = partial(nn.MaxPool2d, 3, 2)
     return [
-        conv(3, 32, 3, 2, pad="valid"), conv(32, 32, 3, pad="valid"), conv(32, 64, 3),
+        conv(3, 32, 3, 2, pad="valid"),
+        conv(32, 32, 3, pad="valid"),
+        conv(32, 64, 3),
         Concat(pool=pool(), conv=conv(64, 96, 3, 2, pad="valid")),
         Concat(
             branch0=chain(conv(160, 64, 1), conv(64, 96, 3, pad="valid")),
-            branch1=chain(conv(160, 64, 1), conv(64, 64, (1, 7)), conv(64, 64, (7, 1)), conv(64, 96, 3, pad="valid")),
+            branch1=chain(
+                conv(160, 64, 1), conv(64, 64, (1, 7)), conv(64, 64, (7, 1)), conv(64, 96, 3, pad="valid")
+            ),
         ),
         Concat(conv=conv(192, 192, 3, 2, pad="valid"), pool=pool()),
-    ]  # fmt: skip
+    ]
 
 
 def block_a(conv, pooled) -> nn.Cell:
@@ -139,11 +147,14 @@ def block_b(conv, pooled) -> nn.Cell:
         branch0=conv(1024, 384, 1),
         branch1=chain(conv(1024, 192, 1), conv(192, 224, (1, 7)), conv(224, 256, (7, 1))),
         branch2=chain(
-            conv(1024, 192, 1), conv(192, 192, (7, 1)), conv(192, 224, (1, 7)), conv(224, 224, (7, 1)),
+            conv(1024, 192, 1),
+            conv(192, 192, (7, 1)),
+            conv(192, 224, (1, 7)),
+            conv(224, 224, (7, 1)),
             conv(224, 256, (1, 7)),
         ),
         branch3=after_pool(pooled(1024, 128, 1)),
-    )  # fmt: skip
+    )
 
 
 def reduction_b(conv) -> nn.Cell:
@@ -172,9 +183,10 @@ class InceptionV4(nn.Cell):
     ):
         super().__init__()
         block = {
-            "eps": BN_EPS if bn_eps is None else bn_eps, "init": XavierUniform(),
+            "eps": BN_EPS if bn_eps is None else bn_eps,
+            "init": XavierUniform(),
             "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum,
-        }  # fmt: skip
+        }
         conv, pooled = partial(ConvNorm, **block), partial(PooledConvNorm, **block)
         cells = stem(conv)
         cells += [block_a(conv, pooled) for _ in range(4)] + [reduction_a(conv)]

@@ -25,13 +25,24 @@ BACKGROUND = 0
 EPS = (1e-3, None)
 BN0_EPS, HEAD_NORM_EPS = 1e-3, 1e-5
 STEM = {
-    "conv2d_1a_3x3": "0", "conv2d_2a_3x3": "1", "conv2d_2b_3x3": "2", "mixed_3a_branch_1": "3.conv",
-    "mixed_4a_branch_0": "4.branch0", "mixed_4a_branch_1": "4.branch1", "mixed_5a_branch_0": "5.conv",
-}  # fmt: skip
+    "conv2d_1a_3x3": "0",
+    "conv2d_2a_3x3": "1",
+    "conv2d_2b_3x3": "2",
+    "mixed_3a_branch_1": "3.conv",
+    "mixed_4a_branch_0": "4.branch0",
+    "mixed_4a_branch_1": "4.branch1",
+    "mixed_5a_branch_0": "5.conv",
+}
 BLOCKS_C = {
-    "branch_1": "branch1_0", "branch_1_1": "branch1_1a", "branch_1_2": "branch1_1b", "branch_2.0": "branch2_0",
-    "branch_2.1": "branch2_1", "branch_2.2": "branch2_2", "branch_2_1": "branch2_3a", "branch_2_2": "branch2_3b",
-}  # fmt: skip
+    "branch_1": "branch1_0",
+    "branch_1_1": "branch1_1a",
+    "branch_1_2": "branch1_1b",
+    "branch_2.0": "branch2_0",
+    "branch_2.1": "branch2_1",
+    "branch_2.2": "branch2_2",
+    "branch_2_1": "branch2_3a",
+    "branch_2_2": "branch2_3b",
+}
 CONV = re.compile(r"features\.(\d+)\.(.+?)\.(?:conv\.)?(conv|bn|batchnorm)\.(\w+)")
 HEAD = re.compile(r"(?:last_linear|classifier|softmax\.dense)\.(weight|bias)")
 

@@ -94,15 +94,27 @@ class Trunk(nn.Cell):
     """
 
     def __init__(
-        self, plan: Sequence[tuple[int, Sequence[int]]], conv_pad: str = "sym", stem_pool: str = "sym",
-        bn_eps: float | None = None, bn_momentum: float | None = None, weight_init: str = "he", *,
-        is_zero: bool = False, is_frozen: bool = False, widths: Sequence[int] = WIDTHS, on_cpu: bool = False,
-    ):  # fmt: skip
+        self,
+        plan: Sequence[tuple[int, Sequence[int]]],
+        conv_pad: str = "sym",
+        stem_pool: str = "sym",
+        bn_eps: float | None = None,
+        bn_momentum: float | None = None,
+        weight_init: str = "he",
+        *,
+        is_zero: bool = False,
+        is_frozen: bool = False,
+        widths: Sequence[int] = WIDTHS,
+        on_cpu: bool = False,
+    ):
         super().__init__()
         self.block = {
-            "pad": conv_pad, "eps": BN_EPS if bn_eps is None else bn_eps, "init": initializer_of(weight_init),
-            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum, "is_frozen": is_frozen,
-        }  # fmt: skip
+            "pad": conv_pad,
+            "eps": BN_EPS if bn_eps is None else bn_eps,
+            "init": initializer_of(weight_init),
+            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum,
+            "is_frozen": is_frozen,
+        }
         self.stem = ConvNorm(3, widths[0], 7, 2, **self.block)
         self.pool = layers.stem_pool(stem_pool, on_cpu)
         stages, cin = [], widths[0]
@@ -119,8 +131,13 @@ class ResNet(Trunk):
     """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
 
     def __init__(
-        self, blocks: tuple[int, ...], num_classes: int, zero_gamma: bool = False, weight_init: str = "he", **trunk
-    ):  # fmt: skip
+        self,
+        blocks: tuple[int, ...],
+        num_classes: int,
+        zero_gamma: bool = False,
+        weight_init: str = "he",
+        **trunk,
+    ):
         plan = [(stride, (1,) * depth) for stride, depth in zip(STRIDES, blocks)]
         super().__init__(plan, weight_init=weight_init, is_zero=zero_gamma, **trunk)
         cin = EXPANSION * WIDTHS[-1]

@@ -23,17 +23,28 @@ if TYPE_CHECKING:
 
 LONGEST_NAME = 500
 SAFE_TYPES = {
-    "F64": "float64", "F32": "float32", "F16": "float16", "BF16": BFLOAT16, "I64": "int64", "I32": "int32",
-    "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
-}  # fmt: skip
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": BFLOAT16,
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
 
 
 def read(path: Path) -> Stored:
     """All tensors of a file; CheckpointError in one line if it is missing, damaged, or of another kind."""
     readers = {
-        "zip": torch_files.read_zip, "npz": numpy_files.read_npz, "legacy": torch_files.read_legacy, "safetensors": read_safetensors,
+        "zip": torch_files.read_zip,
+        "npz": numpy_files.read_npz,
+        "legacy": torch_files.read_legacy,
+        "safetensors": read_safetensors,
         "mindspore": read_mindspore,
-    }  # fmt: skip
+    }
     form = form_of(path)
     try:
         stored = readers[form](path)

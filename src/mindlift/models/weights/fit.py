@@ -21,9 +21,16 @@ from mindlift.models.weights.stored import Stored
 
 OPTIMISER_STATE = ("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated.")
 NOT_WEIGHTS = {
-    "learning_rate", "momentum", "global_step", "epoch_num", "step_num", "scale_sense", "seed",
-    "current_iterator_step", "last_overflow_iterator_step",
-}  # fmt: skip
+    "learning_rate",
+    "momentum",
+    "global_step",
+    "epoch_num",
+    "step_num",
+    "scale_sense",
+    "seed",
+    "current_iterator_step",
+    "last_overflow_iterator_step",
+}
 AVERAGE = "ema."  # of the names of a moving average
 PREFIXES = ("module.", "_orig_mod.", "network.")  # of wrappers: data parallel, torch.compile, training cells
 
@@ -178,8 +185,10 @@ def fitted(
 def other_head(given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> str:
     """What to do if a head of another number of classes is all that does not fit, else ''."""
     rows = {name: (len(given[name]), wanted[name][0]) for name in HEAD if name in given and name in wanted}
-    body = [{name: tuple(shape) for name, shape in shapes.items() if name not in HEAD}
-            for shapes in (wanted, {name: array.shape for name, array in given.items()})]  # fmt: skip
+    body = [
+        {name: tuple(shape) for name, shape in shapes.items() if name not in HEAD}
+        for shapes in (wanted, {name: array.shape for name, array in given.items()})
+    ]
     if len(rows) < len(HEAD) or len(set(rows.values())) > 1 or mismatch(*body):
         return ""
     have, need = rows[HEAD[0]]

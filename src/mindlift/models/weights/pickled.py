@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from mindlift.errors import CheckpointError
-from mindlift.models.weights.vocabulary import (  # fmt: skip
+from mindlift.models.weights.vocabulary import (
     CALLS,
     OLD_PARAMETER,
     Blank,
@@ -153,13 +153,33 @@ class Machine:
 
 
 VALUES = {
-    "BININT", "BININT1", "BININT2", "INT", "LONG", "LONG1", "LONG4", "BINFLOAT", "FLOAT", "BINUNICODE",
-    "SHORT_BINUNICODE", "UNICODE", "BINSTRING", "SHORT_BINSTRING", "STRING", "BINBYTES", "SHORT_BINBYTES",
-}  # fmt: skip
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "INT",
+    "LONG",
+    "LONG1",
+    "LONG4",
+    "BINFLOAT",
+    "FLOAT",
+    "BINUNICODE",
+    "SHORT_BINUNICODE",
+    "UNICODE",
+    "BINSTRING",
+    "SHORT_BINSTRING",
+    "STRING",
+    "BINBYTES",
+    "SHORT_BINBYTES",
+}
 CONSTANTS: dict[str, Callable] = {
-    "NONE": lambda: None, "NEWTRUE": lambda: True, "NEWFALSE": lambda: False, "EMPTY_DICT": dict, "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple, "MARK": lambda: Mark,
-}  # fmt: skip
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_DICT": dict,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "MARK": lambda: Mark,
+}
 ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
     "GLOBAL": Machine.name,
     "STACK_GLOBAL": Machine.name_on_stack,

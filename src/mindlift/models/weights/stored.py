@@ -17,9 +17,17 @@ BFLOAT16 = (
     "bfloat16"  # NumPy has no such type: the arrays of these tensors are float32, which holds every value
 )
 WIDTHS = {
-    "float64": 8, "float32": 4, "float16": 2, BFLOAT16: 2, "int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1,
+    "float64": 8,
+    "float32": 4,
+    "float16": 2,
+    BFLOAT16: 2,
+    "int64": 8,
+    "int32": 4,
+    "int16": 2,
+    "int8": 1,
+    "uint8": 1,
     "bool": 1,
-}  # fmt: skip
+}
 NETWORK = "network_options"  # the entry of this project's files that holds Stored.network as JSON
 DEEPEST = 16  # dimensions; NumPy takes 32, no weight has more than 5
 

@@ -27,9 +27,17 @@ MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
 # Where trainings put the weights beside other things; the first that is there counts.
 WRAPPERS = (
-    "state_dict", "model_state_dict", "model", "net", "network", "module", "weights", "params", "state_dict_ema",
+    "state_dict",
+    "model_state_dict",
+    "model",
+    "net",
+    "network",
+    "module",
+    "weights",
+    "params",
+    "state_dict_ema",
     "model_ema",
-)  # fmt: skip
+)
 Tensors = dict[str, np.ndarray]
 Read = Callable[[Storage], bytes]
 

@@ -131,8 +131,11 @@ class Worker:
         with there:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "mindlift.storage.copying.worker", str(there.fileno())],
-                cwd=SOURCES, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, close_fds=True,
-            )  # fmt: skip
+                cwd=SOURCES,
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                close_fds=True,
+            )
         self.pipe = Connection(here.detach())
         self.waiting: dict[str, Entry] = {}
         self.pipe.send((job, threads))

@@ -80,7 +80,16 @@ def disk_errors(path: str) -> Iterator[None]:
     except TransferError:
         raise
     except OSError as err:
-        if err.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EIO, errno.ENOTDIR, errno.EISDIR):  # fmt: skip
+        if err.errno in (
+            errno.ENOSPC,
+            errno.EDQUOT,
+            errno.EFBIG,
+            errno.EROFS,
+            errno.EACCES,
+            errno.EIO,
+            errno.ENOTDIR,
+            errno.EISDIR,
+        ):
             raise StorageError(f"can't write {path}: {err.strerror}") from err
         raise
 

@@ -85,7 +85,12 @@ class LocalCopy:
         part = self.target.part(path)
         with open_regular(source) as descriptor:
             found = local_entry(entry.key, descriptor)
-            with disk_errors(path), removed_on_error(part), open(part, "wb") as file, open(descriptor, "rb", closefd=False) as origin:  # fmt: skip
+            with (
+                disk_errors(path),
+                removed_on_error(part),
+                open(part, "wb") as file,
+                open(descriptor, "rb", closefd=False) as origin,
+            ):
                 shutil.copyfileobj(origin, file, 1 << 20)
                 file.flush()
                 if os.fstat(file.fileno()).st_size != found.size:

@@ -27,8 +27,11 @@ class Upload:
         assert isinstance(job.source_store, LocalStore)
         assert isinstance(job.target_store, S3Store)
         self.root, self.store, self.prefix, self.advance = (
-            job.source_store.path(job.source), job.target_store, job.target, advance,
-        )  # fmt: skip
+            job.source_store.path(job.source),
+            job.target_store,
+            job.target,
+            advance,
+        )
         self.open: set[LargeUpload] = set()
 
     def close(self) -> None:

@@ -26,11 +26,36 @@ from mindlift.storage.store import Entry, LocalStore, Store
 from mindlift.storage.url import PathLike, as_folder, is_remote, join
 
 __all__ = [
-    "BackgroundCopy", "DirEntry", "File", "MoxFileNameDuplicateException", "MoxFileNotExistsException",
-    "MoxFileReadException", "MoxFileRespException", "Stat", "append", "append_remote", "background_sync_copy",
-    "copy", "copy_parallel", "exists", "get_size", "glob", "is_directory", "list_directory", "make_dirs",
-    "mk_dir", "read", "remove", "rename", "scan_dir", "set_auth", "shift", "stat", "walk", "write",
-]  # fmt: skip
+    "BackgroundCopy",
+    "DirEntry",
+    "File",
+    "MoxFileNameDuplicateException",
+    "MoxFileNotExistsException",
+    "MoxFileReadException",
+    "MoxFileRespException",
+    "Stat",
+    "append",
+    "append_remote",
+    "background_sync_copy",
+    "copy",
+    "copy_parallel",
+    "exists",
+    "get_size",
+    "glob",
+    "is_directory",
+    "list_directory",
+    "make_dirs",
+    "mk_dir",
+    "read",
+    "remove",
+    "rename",
+    "scan_dir",
+    "set_auth",
+    "shift",
+    "stat",
+    "walk",
+    "write",
+]
 MAGIC = re.compile(r"[*?\[]")
 THREADS = 16
 
@@ -387,7 +412,17 @@ def set_auth(
     if others:
         warnings.warn(f"set_auth: unknown keywords {', '.join(sorted(others))} have no effect", stacklevel=2)
     places.set_auth(
-        ak=ak, sk=sk, server=server, port=port, is_secure=is_secure, ssl_verify=ssl_verify,
-        long_conn_mode=long_conn_mode, path_style=path_style, retry=retry, retry_wait=retry_wait,
-        client_timeout=client_timeout, list_max_keys=list_max_keys, security_token=security_token,
-    )  # fmt: skip
+        ak=ak,
+        sk=sk,
+        server=server,
+        port=port,
+        is_secure=is_secure,
+        ssl_verify=ssl_verify,
+        long_conn_mode=long_conn_mode,
+        path_style=path_style,
+        retry=retry,
+        retry_wait=retry_wait,
+        client_timeout=client_timeout,
+        list_max_keys=list_max_keys,
+        security_token=security_token,
+    )

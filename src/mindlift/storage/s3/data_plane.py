@@ -91,9 +91,11 @@ def make_obstore(store: S3Store) -> Any:
     keys, settings = access.keys(), access.settings
     is_path_style = access.is_path_style(store.bucket)
     options: dict[str, Any] = {
-        "allow_http": not settings.is_secure, "timeout": f"{max(1.5 * settings.timeout_s, 1):.0f}s",
-        "connect_timeout": "10s", "allow_invalid_certificates": settings.verify is False,
-    }  # fmt: skip
+        "allow_http": not settings.is_secure,
+        "timeout": f"{max(1.5 * settings.timeout_s, 1):.0f}s",
+        "connect_timeout": "10s",
+        "allow_invalid_certificates": settings.verify is False,
+    }
     endpoint = settings.endpoint
     if endpoint and not is_path_style:
         scheme, _, host = endpoint.partition("://")
@@ -103,7 +105,13 @@ def make_obstore(store: S3Store) -> Any:
         more["session_token"] = keys.token
     make: Any = obstore.store.S3Store
     return make(
-        store.bucket, access_key_id=keys.access_key, secret_access_key=keys.secret_key, region=settings.region,
-        virtual_hosted_style_request=not is_path_style, unsigned_payload=True, client_options=options,
-        retry_config={"max_retries": 0}, **more,
-    )  # fmt: skip
+        store.bucket,
+        access_key_id=keys.access_key,
+        secret_access_key=keys.secret_key,
+        region=settings.region,
+        virtual_hosted_style_request=not is_path_style,
+        unsigned_payload=True,
+        client_options=options,
+        retry_config={"max_retries": 0},
+        **more,
+    )

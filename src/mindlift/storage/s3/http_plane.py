@@ -152,9 +152,14 @@ class HttpPlane:
 
     @contextlib.contextmanager
     def answer(
-        self, method: str, bucket: str, key: str, headers: Mapping[str, str] | None = None, body: bytes = b"",
+        self,
+        method: str,
+        bucket: str,
+        key: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
         query: Mapping[str, str] | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:  # fmt: skip
+    ) -> Iterator[http.client.HTTPResponse]:
         """Send a request; the block reads the answer. A connection is kept only if the block read it all."""
         host, path = self.access.address(bucket, key)
         target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
@@ -234,9 +239,13 @@ class HttpPlane:
 
 
 def exchange(
-    connection: http.client.HTTPConnection, method: str, target: str, headers: dict[str, str], body: bytes,
+    connection: http.client.HTTPConnection,
+    method: str,
+    target: str,
+    headers: dict[str, str],
+    body: bytes,
     is_new: bool,
-) -> http.client.HTTPResponse:  # fmt: skip
+) -> http.client.HTTPResponse:
     """Send and receive a head; once more on a new connection if a kept one turns out to be closed."""
     try:
         pieces = (body[at : at + PIECE] for at in range(0, len(body), PIECE)) if body else None
@@ -314,4 +323,8 @@ def is_md5(etag: str) -> bool:
 
 def is_encrypted(headers: http.client.HTTPMessage) -> bool:
     """Whether the store encrypts the object with a key of its own, so that its ETag says nothing."""
-    return any(name.lower().startswith("x-amz-server-side-encryption") or name.lower().startswith("x-obs-server-side-encryption") for name in headers)  # fmt: skip
+    return any(
+        name.lower().startswith("x-amz-server-side-encryption")
+        or name.lower().startswith("x-obs-server-side-encryption")
+        for name in headers
+    )

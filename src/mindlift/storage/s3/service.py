@@ -70,17 +70,29 @@ def make_client(access: Access) -> Any:
     warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
     keys, settings = access.keys(), access.settings
     config = botocore.config.Config(
-        signature_version="s3v4", max_pool_connections=CONNECTIONS, tcp_keepalive=True,
-        connect_timeout=min(10, settings.timeout_s), read_timeout=settings.timeout_s,
-        retries={"mode": "standard", "total_max_attempts": 1}, request_checksum_calculation="when_required",
+        signature_version="s3v4",
+        max_pool_connections=CONNECTIONS,
+        tcp_keepalive=True,
+        connect_timeout=min(10, settings.timeout_s),
+        read_timeout=settings.timeout_s,
+        retries={"mode": "standard", "total_max_attempts": 1},
+        request_checksum_calculation="when_required",
         response_checksum_validation="when_required",
-        s3={"addressing_style": "path" if settings.path_style else "virtual", "payload_signing_enabled": False},
-    )  # fmt: skip
+        s3={
+            "addressing_style": "path" if settings.path_style else "virtual",
+            "payload_signing_enabled": False,
+        },
+    )
     client = boto3.session.Session().client(
-        "s3", endpoint_url=settings.endpoint or None, region_name=settings.region, verify=settings.verify,
-        aws_access_key_id=keys.access_key, aws_secret_access_key=keys.secret_key,
-        aws_session_token=keys.token or None, config=config,
-    )  # fmt: skip
+        "s3",
+        endpoint_url=settings.endpoint or None,
+        region_name=settings.region,
+        verify=settings.verify,
+        aws_access_key_id=keys.access_key,
+        aws_secret_access_key=keys.secret_key,
+        aws_session_token=keys.token or None,
+        config=config,
+    )
     client.meta.events.register("before-call.s3.DeleteObjects", content_md5)
     return client
 

@@ -172,9 +172,16 @@ class S3Store:
             for number, start in enumerate(range(0, source.size, COPY_PART), 1):
                 end = min(start + COPY_PART, source.size) - 1
                 done = self.service.call(
-                    what, "upload_part_copy", Bucket=self.bucket, Key=target, UploadId=upload.id, PartNumber=number,
-                    CopySource=origin, CopySourceRange=f"bytes={start}-{end}", CopySourceIfMatch=source.etag,
-                )  # fmt: skip
+                    what,
+                    "upload_part_copy",
+                    Bucket=self.bucket,
+                    Key=target,
+                    UploadId=upload.id,
+                    PartNumber=number,
+                    CopySource=origin,
+                    CopySourceRange=f"bytes={start}-{end}",
+                    CopySourceIfMatch=source.etag,
+                )
                 upload.etags[number] = done["CopyPartResult"]["ETag"].strip('"')
 
 

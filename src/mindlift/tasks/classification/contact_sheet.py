@@ -86,9 +86,15 @@ class ContactSheet:
         self.draw.text((x + SIDE - self.small.getlength(percent), y), percent, TEXT, self.small)
 
     def text(
-        self, x: int, y: int, words: str, face: ImageFont.FreeTypeFont, colour: str, width: int = SIDE,
+        self,
+        x: int,
+        y: int,
+        words: str,
+        face: ImageFont.FreeTypeFont,
+        colour: str,
+        width: int = SIDE,
         keep_end: bool = False,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.draw.text((x, y), fitted(words, face, width, keep_end), colour, face)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:

@@ -70,10 +70,16 @@ class Journal:
 
     def add(self, image: int, label: int, mean: np.ndarray, place: int) -> None:
         top = np.argsort(-mean, kind="stable")[:5]
-        append_line(self.file, {
-            "image": image, "label": label, "place": place, "top": top.tolist(),
-            "probabilities": [round(float(mean[i]), 6) for i in top],
-        })  # fmt: skip
+        append_line(
+            self.file,
+            {
+                "image": image,
+                "label": label,
+                "place": place,
+                "top": top.tolist(),
+                "probabilities": [round(float(mean[i]), 6) for i in top],
+            },
+        )
 
 
 def journal_folder(cfg: Config, checkpoint: Path, samples: split.Samples) -> Path:

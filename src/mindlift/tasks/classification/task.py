@@ -40,11 +40,30 @@ from mindlift.tasks.progress import Progress
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OWN = (
-    "data_format", "height", "width", "eval_image_size", "interpolation", "augment", "train_resize", "color_jitter",
-    "rand_augment_num_layers", "rand_augment_magnitude", "eval_resize", "crop_pct", "mixup_alpha", "mixup_shares",
-    "mixup_least_images", "allow_unused_classes", "drop_remainder", "blacklist", "crops",
-    "label_smooth", "label_smoothing", "normalize", "top_k",
-)  # fmt: skip
+    "data_format",
+    "height",
+    "width",
+    "eval_image_size",
+    "interpolation",
+    "augment",
+    "train_resize",
+    "color_jitter",
+    "rand_augment_num_layers",
+    "rand_augment_magnitude",
+    "eval_resize",
+    "crop_pct",
+    "mixup_alpha",
+    "mixup_shares",
+    "mixup_least_images",
+    "allow_unused_classes",
+    "drop_remainder",
+    "blacklist",
+    "crops",
+    "label_smooth",
+    "label_smoothing",
+    "normalize",
+    "top_k",
+)
 
 
 def options(cfg: Config, workers: int) -> DataOptions:
@@ -161,9 +180,11 @@ def final_figures(
     if ranks.is_main and log.paths is not None:
         evaluation_files.write(log.paths, *details(cfg, samples, outcome, step))
     return {
-        "top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4), "total": accuracy.total,
+        "top1": round(accuracy.top1, 4),
+        "top5": round(accuracy.top5, 4),
+        "total": accuracy.total,
         "loss": round(accuracy.loss, 6),
-    }  # fmt: skip
+    }
 
 
 def details(
@@ -181,20 +202,26 @@ def details(
         cfg.num_classes
     )
     content: dict[str, Any] = {
-        "step": step, "classes": names, "calibration": evaluation_files.calibration(confidences, labels == predicted),
+        "step": step,
+        "classes": names,
+        "calibration": evaluation_files.calibration(confidences, labels == predicted),
         "mistakes": [],
-    }  # fmt: skip
+    }
     if cfg.num_classes <= evaluation_files.MOST_CLASSES:
         content["confusion"] = evaluation_files.confusion(labels, predicted, cfg.num_classes)
     pictures = {}
     for number, image in enumerate(evaluation_files.worst(labels, predicted, confidences)):
         file, index = f"mistake_{number}.png", int(there[image])
         pictures[file] = samples.pixels(index)
-        content["mistakes"].append({
-            "name": samples.files[index] if samples.files else f"image {index}", "file": f"evaluation/{file}",
-            "truth": names[labels[image]], "predicted": names[predicted[image]],
-            "confidence": round(float(confidences[image]), 4),
-        })  # fmt: skip
+        content["mistakes"].append(
+            {
+                "name": samples.files[index] if samples.files else f"image {index}",
+                "file": f"evaluation/{file}",
+                "truth": names[labels[image]],
+                "predicted": names[predicted[image]],
+                "confidence": round(float(confidences[image]), 4),
+            }
+        )
     return content, pictures
 
 
@@ -268,16 +295,27 @@ def report(
         for line in without.lines():
             log.info(line)
         found["without_blacklisted"] = {
-            "top1_correct": without.top1_correct, "top5_correct": without.top5_correct, "total": without.total,
-            "top1": round(without.top1, 4), "top5": round(without.top5, 4),
-        }  # fmt: skip
+            "top1_correct": without.top1_correct,
+            "top5_correct": without.top5_correct,
+            "total": without.total,
+            "top1": round(without.top1, 4),
+            "top5": round(without.top5, 4),
+        }
     return found
 
 
 def figures(cfg: Config, path: Path, accuracy: Accuracy, seconds: float) -> dict:
     return {
-        "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "crops": cfg.crops,
-        "top1_correct": accuracy.top1_correct, "top5_correct": accuracy.top5_correct, "total": accuracy.total,
-        "skipped": accuracy.skipped, "top1": round(accuracy.top1, 4), "top5": round(accuracy.top5, 4),
-        "loss": round(accuracy.loss, 6) if cfg.crops == 1 else None, "seconds": round(seconds, 2),
-    }  # fmt: skip
+        "checkpoint": str(path),
+        "net": cfg.net,
+        "dataset": cfg.dataset,
+        "crops": cfg.crops,
+        "top1_correct": accuracy.top1_correct,
+        "top5_correct": accuracy.top5_correct,
+        "total": accuracy.total,
+        "skipped": accuracy.skipped,
+        "top1": round(accuracy.top1, 4),
+        "top5": round(accuracy.top5, 4),
+        "loss": round(accuracy.loss, 6) if cfg.crops == 1 else None,
+        "seconds": round(seconds, 2),
+    }

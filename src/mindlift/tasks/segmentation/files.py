@@ -97,7 +97,10 @@ class InRun:
     def write(self, step: int, overlap: Overlap) -> None:
         if self.paths is not None:
             content = {
-                "step": step, "classes": self.names, "ious": list(overlap.by_name(self.names).values()),
-                "confusion": overlap.matrix.tolist(), "overlays": f"{self.paths.pictures.name}/{OVERLAYS}",
-            }  # fmt: skip
+                "step": step,
+                "classes": self.names,
+                "ious": list(overlap.by_name(self.names).values()),
+                "confusion": overlap.matrix.tolist(),
+                "overlays": f"{self.paths.pictures.name}/{OVERLAYS}",
+            }
             write_atomic(self.paths.evaluation, json.dumps(content, ensure_ascii=False) + "\n")

@@ -55,8 +55,14 @@ class SegmentationSheet:
     """
 
     def __init__(
-        self, path: Path, count: int, names: list[str], log: RunLog, ignore_label: int = voc.IGNORED, with_truth: bool = True
-    ):  # fmt: skip
+        self,
+        path: Path,
+        count: int,
+        names: list[str],
+        log: RunLog,
+        ignore_label: int = voc.IGNORED,
+        with_truth: bool = True,
+    ):
         self.path, self.count, self.names, self.log = path, count, names, log
         self.ignore_label, self.with_truth = ignore_label, with_truth
         self.heads = ["image", "truth", "prediction"] if with_truth else ["image", "prediction"]
@@ -71,7 +77,7 @@ class SegmentationSheet:
 
     def add(
         self, name: str, image: np.ndarray, truth: np.ndarray | None, prediction: np.ndarray, note: str = ""
-    ) -> None:  # fmt: skip
+    ) -> None:
         """One image (H, W, 3) uint8 with labels (H, W) uint8; `note`, such as its mIoU, is written beside `name`."""
         if len(self.rows) == MOST:
             return

@@ -100,16 +100,19 @@ def describe(cfg: Config, batch: int) -> dict[str, Any]:
     mean, std = STATISTICS["imagenet"]
     return {
         "output": {
-            "shape": [batch, cfg.num_classes, side, side], "type": "float32",
+            "shape": [batch, cfg.num_classes, side, side],
+            "type": "float32",
             "meaning": "logits of the classes of each pixel, before softmax over the second dimension",
         },
         "preprocessing": {
             "resize": f"the long side to {side}, the other one in proportion and cut to whole pixels, bilinear between"
             " middles of pixels (cv2.INTER_LINEAR); EXIF rotation not applied",
-            "mean": mean, "std": std, "range": "0 - 255",
+            "mean": mean,
+            "std": std,
+            "range": "0 - 255",
             "fill": "zeros, after mean and std, at the bottom or at the right, up to the input's square",
         },
-    }  # fmt: skip
+    }
 
 
 class Evaluator:
@@ -132,7 +135,7 @@ class Segmenter:
 
     def __init__(
         self, probabilities: Shares, crop: int, scales: Sequence[float], batch: int, pool: ThreadPoolExecutor
-    ):  # fmt: skip
+    ):
         self.probabilities = probabilities
         self.sides, self.batch, self.pool = [side_of(scale, crop) for scale in scales], batch, pool
 
@@ -236,11 +239,18 @@ def evaluate(
         for line in overlap.lines(names):
             log.info(line)
         figures = {
-            "checkpoint": str(path), "net": cfg.net, "dataset": cfg.dataset, "scales": list(cfg.scales), "flip": cfg.flip,
-            "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
-            "skipped": len(samples) - total, "seconds": round(time.time() - started, 2),
+            "checkpoint": str(path),
+            "net": cfg.net,
+            "dataset": cfg.dataset,
+            "scales": list(cfg.scales),
+            "flip": cfg.flip,
+            "miou": round(overlap.miou, 6),
+            "pixel_accuracy": round(overlap.pixel_accuracy, 6),
+            "total": total,
+            "skipped": len(samples) - total,
+            "seconds": round(time.time() - started, 2),
             "per_class": overlap.by_name(names),
-        }  # fmt: skip
+        }
         kept.write(figures, overlap.matrix)
     return figures
 
@@ -256,6 +266,8 @@ def final_figures(
             log.info(line)
         kept.write(step, overlap)
     return {
-        "miou": round(overlap.miou, 6), "pixel_accuracy": round(overlap.pixel_accuracy, 6), "total": total,
+        "miou": round(overlap.miou, 6),
+        "pixel_accuracy": round(overlap.pixel_accuracy, 6),
+        "total": total,
         "per_class": overlap.by_name(names),
-    }  # fmt: skip
+    }

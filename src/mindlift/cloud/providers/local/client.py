@@ -34,12 +34,27 @@ EFFECTS = {
     **dict.fromkeys(FIELDS, SENT),
     **dict.fromkeys(
         (
-            "region", "endpoint", "project_id", "workspace_id", "flavor", "pool_id", "engine", "image", "repo", "branch",
-            "cluster", "spec", "datasets", "models", "annotations", "description", "max_cost",
+            "region",
+            "endpoint",
+            "project_id",
+            "workspace_id",
+            "flavor",
+            "pool_id",
+            "engine",
+            "image",
+            "repo",
+            "branch",
+            "cluster",
+            "spec",
+            "datasets",
+            "models",
+            "annotations",
+            "description",
+            "max_cost",
         ),
         OF_SERVICES,
     ),
-}  # fmt: skip
+}
 
 
 def make(job: Job) -> Local:
@@ -92,8 +107,12 @@ class Local:
     def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
         if job.data_url and not is_remote(job.data_url):
             there = Path(job.data_url).exists()
-            yield Check("data_url", there, f"{job.data_url} " + (f"goes to {data_url(job)}" if there else "does not exist here"),
-                        "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store")  # fmt: skip
+            yield Check(
+                "data_url",
+                there,
+                f"{job.data_url} " + (f"goes to {data_url(job)}" if there else "does not exist here"),
+                "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store",
+            )
         if job.platform.startswith("openi") and job.retries:
             yield Check(
                 "retries",
@@ -110,16 +129,24 @@ class Local:
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
         taken = JobFolder(self.home / job.name).exists()
-        yield Check("name", not taken, f"{job.name} is " + ("the name of another rehearsal" if taken else "free"),
-                    "choose another name, or leave it out")  # fmt: skip
+        yield Check(
+            "name",
+            not taken,
+            f"{job.name} is " + ("the name of another rehearsal" if taken else "free"),
+            "choose another name, or leave it out",
+        )
         yield self.check_disk()
         used = [
             str(status.handle)
             for status in self.list(())
             if not status.phase.is_final and status.train_url == job.train_url
         ]
-        yield Check("train_url", not used, f"{job.train_url} is " + (f"in use by {used[0]}" if used else "in use by no other job"),
-                    "wait for that job, cancel it, or choose another train_url")  # fmt: skip
+        yield Check(
+            "train_url",
+            not used,
+            f"{job.train_url} is " + (f"in use by {used[0]}" if used else "in use by no other job"),
+            "wait for that job, cancel it, or choose another train_url",
+        )
 
     def check_disk(self) -> Check:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -171,10 +198,20 @@ class Local:
         request, state = folder.request(), machine.state(folder)
         end = state.ended_at or machine.time.time()
         return Status(
-            Handle(self.name, (folder.id,)), request.name, Phase(state.phase), state.phase, request.platform, state.reason,
-            state.created_at, state.started_at, end - state.started_at if state.started_at else 0.0, request.nodes,
-            request.cards, state.restarts, request.train_url,
-        )  # fmt: skip
+            Handle(self.name, (folder.id,)),
+            request.name,
+            Phase(state.phase),
+            state.phase,
+            request.platform,
+            state.reason,
+            state.created_at,
+            state.started_at,
+            end - state.started_at if state.started_at else 0.0,
+            request.nodes,
+            request.cards,
+            state.restarts,
+            request.train_url,
+        )
 
     def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
         folder = self.folder(handle)
@@ -208,13 +245,26 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
     named = (given.pop("pretrained"),) if is_openi and "pretrained" in given else ()
     data = (data_url(job),) if is_openi and job.data_url else ()
     return Request(
-        platform=job.platform, name=job.name, code_url=job.code_url, boot_file=job.boot_file,
-        parameters=tuple(given.items()), data_url=data_url(job), train_url=job.train_url, log_url=job.log_url,
-        datasets=tuple((last_part(url), url) for url in data), models=tuple((last_part(url), url) for url in named),
-        nodes=job.nodes, cards=job.cards, run_method=job.run_method, access=job.access,
+        platform=job.platform,
+        name=job.name,
+        code_url=job.code_url,
+        boot_file=job.boot_file,
+        parameters=tuple(given.items()),
+        data_url=data_url(job),
+        train_url=job.train_url,
+        log_url=job.log_url,
+        datasets=tuple((last_part(url), url) for url in data),
+        models=tuple((last_part(url), url) for url in named),
+        nodes=job.nodes,
+        cards=job.cards,
+        run_method=job.run_method,
+        access=job.access,
         environment={**{name: str(value) for name, value in job.environment.items()}, **secrets},
-        retries=job.retries, unconditional_retry=bool(job.retries), restart=job.restart, max_hours=job.max_hours,
-    )  # fmt: skip
+        retries=job.retries,
+        unconditional_retry=bool(job.retries),
+        restart=job.restart,
+        max_hours=job.max_hours,
+    )
 
 
 def last_part(url: str) -> str:

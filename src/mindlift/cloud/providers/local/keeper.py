@@ -48,9 +48,11 @@ class StoreAccess:
     def variables(self) -> dict[str, str]:
         """For a process that shall reach the store."""
         return {
-            "S3_ENDPOINT": self.endpoint, "ACCESS_KEY_ID": self.access_key, "SECRET_ACCESS_KEY": self.secret_key,
+            "S3_ENDPOINT": self.endpoint,
+            "ACCESS_KEY_ID": self.access_key,
+            "SECRET_ACCESS_KEY": self.secret_key,
             "S3_USE_HTTPS": "1" if self.endpoint.startswith("https") else "0",
-        }  # fmt: skip
+        }
 
 
 def given_store() -> StoreAccess | None:
@@ -109,9 +111,13 @@ def start_keeper(folder: Path) -> StoreAccess:
     """Start the keeper and wait until the store answers."""
     with open(folder / "keeper.log", "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mindlift.cloud.providers.local.keeper", str(folder)], cwd=SOURCES, stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "mindlift.cloud.providers.local.keeper", str(folder)],
+            cwd=SOURCES,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < deadline:
         if access := running(folder):

@@ -148,9 +148,11 @@ class Launcher:
     def start_scheduler(self, node: Node) -> None:
         """What stands in for the cards' own network: the place where ranks on CPUs meet."""
         own = {
-            "MS_ROLE": "MS_SCHED", "MS_WORKER_NUM": str(self.size), "MS_SCHED_HOST": LISTEN,
+            "MS_ROLE": "MS_SCHED",
+            "MS_WORKER_NUM": str(self.size),
+            "MS_SCHED_HOST": LISTEN,
             "MS_SCHED_PORT": str(self.port),
-        }  # fmt: skip
+        }
         folder = node.path(f"{node.container.workspace}/scheduler")
         self.scheduler = self.popen(node, [sys.executable, *self.program(node)], folder, own)
         self.read(self.scheduler, node, node.path(node.container.logs) / "scheduler.log", shows=False)
@@ -159,10 +161,16 @@ class Launcher:
         folder, logs = node.path(f"{node.container.workspace}"), node.path(f"{node.container.logs}/msrun")
         logs.mkdir(parents=True, exist_ok=True)
         command = [
-            str(Path(sys.executable).with_name("msrun")), f"--worker_num={self.size}",
-            f"--local_worker_num={self.request.cards}", f"--master_addr={LISTEN}", f"--master_port={self.port}",
-            f"--node_rank={node.number}", f"--log_dir={logs}", "--join=True", *self.program(node),
-        ]  # fmt: skip
+            str(Path(sys.executable).with_name("msrun")),
+            f"--worker_num={self.size}",
+            f"--local_worker_num={self.request.cards}",
+            f"--master_addr={LISTEN}",
+            f"--master_port={self.port}",
+            f"--node_rank={node.number}",
+            f"--log_dir={logs}",
+            "--join=True",
+            *self.program(node),
+        ]
         process = self.popen(node, command, folder, {})
         self.processes[f"msrun on node {node.number}"] = process
         self.read(process, node, logs / "msrun.log")
@@ -173,9 +181,14 @@ class Launcher:
     def popen(self, node: Node, command: list[str], folder: Path, own: Mapping[str, str]) -> subprocess.Popen:
         folder.mkdir(parents=True, exist_ok=True)
         return subprocess.Popen(
-            command, cwd=folder, env={**environment(node), **self.private, **own}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
-        )  # fmt: skip
+            command,
+            cwd=folder,
+            env={**environment(node), **self.private, **own},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     def read(self, process: subprocess.Popen, node: Node, log: Path, shows: bool = True) -> None:
         """What a process says goes to its own log, and to that of its node."""
@@ -197,10 +210,16 @@ def environment(node: Node) -> dict[str, str]:
     platform = {name: node.text(value) for name, value in node.container.environment.items()}
     path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
     return {
-        **kept, "PATH": path, "HOME": str(node.path(node.container.home)), "TMPDIR": str(node.path("/tmp")),
-        "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1", "GLOG_v": "3", "MINDLIFT_CACHE": str(node.path("/cache")),
+        **kept,
+        "PATH": path,
+        "HOME": str(node.path(node.container.home)),
+        "TMPDIR": str(node.path("/tmp")),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+        "GLOG_v": "3",
+        "MINDLIFT_CACHE": str(node.path("/cache")),
         **platform,
-    }  # fmt: skip
+    }
 
 
 def write_tables(node: Node, request: Request, job_id: str) -> None:

@@ -39,9 +39,14 @@ def start(
     environment = {**os.environ, SECRETS: json.dumps(dict(secrets)), STORE: json.dumps(asdict(store))}
     with open(folder.root / "supervisor.log", "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "mindlift.cloud.providers.local.supervisor", str(folder.root)], cwd=SOURCES, env=environment,
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
+            [sys.executable, "-m", "mindlift.cloud.providers.local.supervisor", str(folder.root)],
+            cwd=SOURCES,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
     deadline = time.monotonic() + STARTED_WITHIN_S
     while not folder.state_file.exists():
         if process.poll() is not None or time.monotonic() > deadline:

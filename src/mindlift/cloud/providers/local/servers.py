@@ -135,9 +135,12 @@ class Minio(Server):
 
     def settings(self) -> dict[str, str]:
         return {
-            "MINIO_ROOT_USER": self.access_key, "MINIO_ROOT_PASSWORD": self.secret_key, "MINIO_BROWSER": "off",
-            "MINIO_UPDATE": "off", "MINIO_CALLHOME_ENABLE": "off",
-        }  # fmt: skip
+            "MINIO_ROOT_USER": self.access_key,
+            "MINIO_ROOT_PASSWORD": self.secret_key,
+            "MINIO_BROWSER": "off",
+            "MINIO_UPDATE": "off",
+            "MINIO_CALLHOME_ENABLE": "off",
+        }
 
     def command(self) -> list[str]:
         return [str(find_minio()), "server", "--address", f"127.0.0.1:{self.port}", str(self.folder / "data")]

@@ -137,9 +137,14 @@ class Supervisor:
 
     def attempt(self, deadline: float) -> Ended:
         private = {
-            "CREDENTIAL_PROFILES_FILE": str(self.nodes[0].path(f"{self.nodes[0].container.home}/.credentials")),
-            "S3_ENDPOINT": self.store.endpoint, "S3_USE_HTTPS": "0", "S3_VERIFY_SSL": "0", **self.secrets,
-        }  # fmt: skip
+            "CREDENTIAL_PROFILES_FILE": str(
+                self.nodes[0].path(f"{self.nodes[0].container.home}/.credentials")
+            ),
+            "S3_ENDPOINT": self.store.endpoint,
+            "S3_USE_HTTPS": "0",
+            "S3_VERIFY_SSL": "0",
+            **self.secrets,
+        }
         if self.store.endpoint.startswith("https"):
             private["S3_USE_HTTPS"] = "1"
         launcher = Launcher(self.request, self.folder.id, self.nodes, private)

@@ -76,8 +76,12 @@ class ModelArts:
         if not region or any(env.get(name) for name in settings.ENDPOINTS):
             return
         keys = settings.read_keys(env, {}) or read_keys(env)
-        set_auth(ak=keys.access_key, sk=keys.secret_key, security_token=keys.token or None,
-                 server=f"https://obs.{region}.myhuaweicloud.com")  # fmt: skip
+        set_auth(
+            ak=keys.access_key,
+            sk=keys.secret_key,
+            security_token=keys.token or None,
+            server=f"https://obs.{region}.myhuaweicloud.com",
+        )
 
     def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
         """Asks nothing; of the engine it knows what a check has heard."""
@@ -149,16 +153,24 @@ class ModelArts:
     def check_train_url(self, job: Job) -> Check:
         for status in self.list(ACTIVE):
             if status.train_url and status.train_url.rstrip("/") == job.train_url.rstrip("/"):
-                return Check("train_url", False, f"{job.train_url} is in use by {status.handle}",
-                             "wait for that job, cancel it, or choose another train_url")  # fmt: skip
+                return Check(
+                    "train_url",
+                    False,
+                    f"{job.train_url} is in use by {status.handle}",
+                    "wait for that job, cancel it, or choose another train_url",
+                )
         return Check("train_url", True, f"{job.train_url} is in use by no other job")
 
     def create(self, job: Job, package: Package) -> Handle:
         secrets = resolve_secrets(job)
         what = f"create job {job.name}"
         answer = self.session.call(
-            what, "create_training_job", "CreateTrainingJobRequest", list(secrets.values()), body=request.body(job, secrets)
-        )  # fmt: skip
+            what,
+            "create_training_job",
+            "CreateTrainingJobRequest",
+            list(secrets.values()),
+            body=request.body(job, secrets),
+        )
         if not (answer.get("metadata") or {}).get("id"):
             raise NoAnswer(f"{what}: ModelArts' answer names no job")
         return self.handle(answer)
@@ -177,9 +189,13 @@ class ModelArts:
         items: list[dict[str, Any]] = [{}] * PAGE
         while len(items) == PAGE:
             body = {
-                "offset": page, "limit": PAGE, "sort_by": "create_time", "order": "desc", "workspace_id": workspace_id,
+                "offset": page,
+                "limit": PAGE,
+                "sort_by": "create_time",
+                "order": "desc",
+                "workspace_id": workspace_id,
                 "filters": filters,
-            }  # fmt: skip
+            }
             answer = self.session.call(
                 "list jobs", "list_training_jobs", "ListTrainingJobsRequest", body=body
             )
@@ -189,9 +205,11 @@ class ModelArts:
 
     def details(self, handle: Handle) -> dict[str, Any]:
         return self.at(handle).call(
-            f"show job {handle.id}", "show_training_job_details", "ShowTrainingJobDetailsRequest",
+            f"show job {handle.id}",
+            "show_training_job_details",
+            "ShowTrainingJobDetailsRequest",
             training_job_id=handle.id,
-        )  # fmt: skip
+        )
 
     def at(self, handle: Handle) -> Session:
         place, project, _ = handle.parts
@@ -207,9 +225,15 @@ class ModelArts:
         """Why a job waits, or why it failed where its tasks do not say, as its events tell."""
         try:
             answer = self.at(handle).call(
-                f"events of job {handle.id}", "list_training_job_events", "ListTrainingJobEventsRequest",
-                training_job_id=handle.id, offset=0, limit=EVENTS, order="desc", x_language="en-us",
-            )  # fmt: skip
+                f"events of job {handle.id}",
+                "list_training_job_events",
+                "ListTrainingJobEventsRequest",
+                training_job_id=handle.id,
+                offset=0,
+                limit=EVENTS,
+                order="desc",
+                x_language="en-us",
+            )
         except Refused as err:
             return f"its events can't be read: {err.code}"
         return view.event_text(answer.get("events") or [])
@@ -220,9 +244,12 @@ class ModelArts:
     def cancel(self, handle: Handle) -> None:
         try:
             self.at(handle).call(
-                f"cancel job {handle.id}", "stop_training_job", "StopTrainingJobRequest", training_job_id=handle.id,
+                f"cancel job {handle.id}",
+                "stop_training_job",
+                "StopTrainingJobRequest",
+                training_job_id=handle.id,
                 body={"action_type": "terminate"},
-            )  # fmt: skip
+            )
         except Refused as err:
             if err.code != HAS_ENDED:
                 raise

@@ -49,11 +49,13 @@ def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Any]:
     """The request for `job`, its code at `job.code_url`; `secrets` are variables beside the job's own."""
     copies, access = job.access != "direct", access_of(job)
     algorithm = {
-        **program(job), "engine": engine(job), "parameters": [] if has_own_start(job) else arguments(job, copies),
+        **program(job),
+        "engine": engine(job),
+        "parameters": [] if has_own_start(job) else arguments(job, copies),
         "inputs": channels("data_url", job.data_url, access) if copies else [],
         "outputs": channels("train_url", job.train_url, access) if copies else [],
         "environments": variables(job, secrets),
-    }  # fmt: skip
+    }
     metadata = {
         "name": job.name,
         "workspace_id": job.workspace_id,
@@ -135,8 +137,9 @@ def retry_notes(job: Job) -> dict[str, str]:
     found = {}
     if job.retries:
         found = {
-            "fault-tolerance/job-retry-num": str(job.retries), "fault-tolerance/job-unconditional-retry": "true",
-        }  # fmt: skip
+            "fault-tolerance/job-retry-num": str(job.retries),
+            "fault-tolerance/job-unconditional-retry": "true",
+        }
     return {**found, **{name: annotation(value) for name, value in job.annotations.items()}}
 
 
@@ -230,8 +233,12 @@ def code(package: Package) -> Check:
     count, size = len(package.files), package.size_bytes
     says = f"{count} files, {size / 1e6:.1f} MB"
     if count > MOST_FILES or size > MOST_BYTES:
-        return Check("code size", False, f"{says}, but ModelArts takes {MOST_FILES} files and {MOST_BYTES >> 20} MB",
-                     "keep data and weights out of the repository")  # fmt: skip
+        return Check(
+            "code size",
+            False,
+            f"{says}, but ModelArts takes {MOST_FILES} files and {MOST_BYTES >> 20} MB",
+            "keep data and weights out of the repository",
+        )
     big = (
         f"; ModelArts advises below {MANY_FILES} files and {MANY_BYTES >> 20} MB"
         if count > MANY_FILES or size > MANY_BYTES

@@ -5,9 +5,15 @@ from __future__ import annotations
 from mindlift.cloud.states import Phase
 
 PHASES = {
-    "Creating": Phase.STARTING, "Pending": Phase.QUEUED, "Running": Phase.RUNNING, "Completed": Phase.SUCCEEDED,
-    "Failed": Phase.FAILED, "Abnormal": Phase.FAILED, "Terminating": Phase.STOPPING, "Terminated": Phase.STOPPED,
-}  # fmt: skip
+    "Creating": Phase.STARTING,
+    "Pending": Phase.QUEUED,
+    "Running": Phase.RUNNING,
+    "Completed": Phase.SUCCEEDED,
+    "Failed": Phase.FAILED,
+    "Abnormal": Phase.FAILED,
+    "Terminating": Phase.STOPPING,
+    "Terminated": Phase.STOPPED,
+}
 
 
 def phase_of(word: str) -> Phase:

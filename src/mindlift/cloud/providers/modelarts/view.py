@@ -19,11 +19,20 @@ def status_of(found: dict[str, Any], handle: Handle, now: float) -> Status:
     lasted, records = (status.get("duration") or 0) / 1000, status.get("running_records") or []
     is_over = phase_of(word).is_final or not started
     return Status(
-        handle, metadata.get("name", ""), phase_of(word), word, status.get("secondary_phase") or "", reason_of(status),
-        (metadata.get("create_time") or 0) / 1000, started, lasted if lasted or is_over else max(0.0, now - started),
-        resource.get("node_count") or 1, cards_in(resource), max(0, len(records) - 1),
+        handle,
+        metadata.get("name", ""),
+        phase_of(word),
+        word,
+        status.get("secondary_phase") or "",
+        reason_of(status),
+        (metadata.get("create_time") or 0) / 1000,
+        started,
+        lasted if lasted or is_over else max(0.0, now - started),
+        resource.get("node_count") or 1,
+        cards_in(resource),
+        max(0, len(records) - 1),
         train_url_of(found.get("algorithm") or {}),
-    )  # fmt: skip
+    )
 
 
 def cards_in(resource: dict[str, Any]) -> int:

@@ -28,9 +28,16 @@ def read(rest: Rest, handle: Handle, node: int, place: Place, has_ended: bool) -
         return LogPage((), place)
     mark = place.get("mark", "")
     answer = rest.get(
-        f"log of job {handle.id}", "/ai_task/log", "log", id=handle.id, node_id=nodes[node].get("id", node),
-        file_name=nodes[node].get("log_file_name", ""), base_line=mark, lines=LINES, order="down",
-    )  # fmt: skip
+        f"log of job {handle.id}",
+        "/ai_task/log",
+        "log",
+        id=handle.id,
+        node_id=nodes[node].get("id", node),
+        file_name=nodes[node].get("log_file_name", ""),
+        base_line=mark,
+        lines=LINES,
+        order="down",
+    )
     start, end = str(answer.get("start_line") or ""), str(answer.get("end_line") or "")
     if start or end or mark:
         return behind_mark(answer, place, start, end)

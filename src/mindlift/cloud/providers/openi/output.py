@@ -28,8 +28,13 @@ def download(rest: Rest, handle: Handle, folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(f".{path.name}.part")
         with open(part, "wb") as file:
-            for piece in rest.stream(f"download {name} of job {handle.id}", "/ai_task/output/download",
-                                     id=handle.id, parent_dir=parent, file_name=name):  # fmt: skip
+            for piece in rest.stream(
+                f"download {name} of job {handle.id}",
+                "/ai_task/output/download",
+                id=handle.id,
+                parent_dir=parent,
+                file_name=name,
+            ):
                 file.write(piece)
         os.replace(part, path)
     if cut:

@@ -66,13 +66,23 @@ def body(job: Job, chosen: Chosen) -> dict[str, Any]:
     """The fields that the server reads, and no others: it would ignore them without a word."""
     labels = [{"label": name, "value": value.strip()} for name, value in parameters(job)]
     return {
-        "job_type": "TRAIN", "display_job_name": job.name, "spec_id": chosen.spec["id"], "compute_source": "NPU",
-        "cluster": job.cluster, "work_server_number": job.nodes, "branch_name": job.branch, "boot_file": job.boot_file,
-        "image_id": str(chosen.image.get("image_id", "")), "image_url": chosen.image.get("image_url", ""),
-        "image_name": chosen.image.get("image_name", ""), "dataset_uuid_str": ";".join(chosen.datasets),
-        "pretrain_model_id_str": ";".join(chosen.models), "params": json.dumps({"parameter": labels}, ensure_ascii=False),
-        "description": job.description, "has_internet": 0,
-    }  # fmt: skip
+        "job_type": "TRAIN",
+        "display_job_name": job.name,
+        "spec_id": chosen.spec["id"],
+        "compute_source": "NPU",
+        "cluster": job.cluster,
+        "work_server_number": job.nodes,
+        "branch_name": job.branch,
+        "boot_file": job.boot_file,
+        "image_id": str(chosen.image.get("image_id", "")),
+        "image_url": chosen.image.get("image_url", ""),
+        "image_name": chosen.image.get("image_name", ""),
+        "dataset_uuid_str": ";".join(chosen.datasets),
+        "pretrain_model_id_str": ";".join(chosen.models),
+        "params": json.dumps({"parameter": labels}, ensure_ascii=False),
+        "description": job.description,
+        "has_internet": 0,
+    }
 
 
 def repo_of(job: Job) -> tuple[str, str]:
