@@ -10,7 +10,8 @@ from mindlift.cli import job_arguments
 from mindlift.cloud import handle, job
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, read, resolve_secrets
-from mindlift.model_utils.config import config
+from mindlift.cloud.prepare import preflight
+from mindlift.model_utils.config import config, programs
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = {"train_url": "obs://bucket/run/"}
@@ -161,3 +162,10 @@ def test_a_wrong_command_line_is_one_line(words, expected):
     with pytest.raises(JobError) as caught:
         job_arguments.parse(words)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize("dataset", programs.EMBEDDED)
+def test_a_job_on_a_data_set_that_comes_with_the_project_needs_none(dataset):
+    net = {"digits": "densenet22", "vocdigits": "deeplab_v3_r26_s16"}[dataset]
+    assert preflight.options(of(net=net, dataset=dataset)).ok
+    assert not preflight.options(of(net="densenet121", dataset="imagenet")).ok

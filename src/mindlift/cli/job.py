@@ -20,6 +20,7 @@ from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.config.programs import EMBEDDED
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
@@ -221,12 +222,12 @@ def embedded(dataset: str) -> Path:
     from mindlift.data.embedded import digits as demo
     from mindlift.data.embedded import vocdigits as demo_voc
 
-    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}.get(dataset)
-    if build is None:
+    if dataset not in EMBEDDED:
         raise ConfigError(
-            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only 'digits' and 'vocdigits' come with"
-            " the project"
+            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only "
+            f"{' and '.join(map(repr, EMBEDDED))} come with the project"
         )
+    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}[dataset]
     return build(data_home() / dataset)
 
 

@@ -12,6 +12,7 @@ from mindlift.cloud.providers.base import Check, Provider
 from mindlift.cloud.show import size
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.config import config
+from mindlift.model_utils.config.programs import EMBEDDED
 from mindlift.storage.url import is_remote
 
 
@@ -73,7 +74,7 @@ def options(job: Job) -> Check:
             str(err),
             f"correct net, dataset or recipe; {job.boot_file} --help lists the options",
         )
-    if job.boot_file == "train.py" and job.dataset != "digits" and not (job.data_url or job.datasets):
+    if job.boot_file == "train.py" and job.dataset not in EMBEDDED and not (job.data_url or job.datasets):
         return Check(
             "options",
             False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from mindlift.model_utils.config.options import Option
 
 GROUP = "inference"
+EMBEDDED = ("digits", "vocdigits")  # data sets that come with the project
 INFERENCE = {
     "export.py": frozenset("batch_size_export file_name file_format input_format class_names".split()),
     "predict.py": frozenset(
