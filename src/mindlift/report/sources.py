@@ -14,21 +14,12 @@ from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError, DataError, StageError
 from mindlift.runs import folder as run_folder
 from mindlift.runs.manifest import MANIFEST
+from mindlift.runs.paths import RECORDS, RESULT
 from mindlift.storage import url
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 
 HANDLE = re.compile(r"(local|modelarts|openi)://")
-SMALL = (
-    "run.json",
-    "config.yaml",
-    "versions.json",
-    "metrics.jsonl",
-    "transfers.jsonl",
-    "result.json",
-    "evaluation.json",
-    f"checkpoints/{MANIFEST}",
-)
 PICTURES = "evaluation"
 
 
@@ -57,7 +48,7 @@ def of_bucket(name: str, scratch: Path) -> Path:
     place = url.parse(run)
     parts = [part for part in (place.key if place else "").split("/") if part not in ("", ".", "..")]
     root = scratch.joinpath(place.bucket if place else "", *parts)
-    for file in [*SMALL, *pictures_at(run)]:
+    for file in [*RECORDS, RESULT, f"checkpoints/{MANIFEST}", *pictures_at(run)]:
         if exists(url.join(run, file)):
             transfer.copy_file(url.join(run, file), str(root / file))
     return root

@@ -14,6 +14,10 @@ from pathlib import Path
 
 from mindlift.files import make_folder
 
+# The one list of a run's small files: what is published, restored, fetched and reported beside logs and checkpoints.
+RECORDS = ("run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "evaluation.json")
+RESULT = "result.json"  # says that the run has ended, so it comes last
+
 
 @dataclass(frozen=True)
 class RunPaths:

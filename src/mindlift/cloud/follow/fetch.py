@@ -11,19 +11,11 @@ from mindlift.cloud.errors import JobError
 from mindlift.errors import TransferError
 from mindlift.files import make_folder, write_atomic
 from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256, parse
+from mindlift.runs.paths import RECORDS, RESULT
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import as_folder, join
 
-SMALL = (
-    "run.json",
-    "config.yaml",
-    "versions.json",
-    "metrics.jsonl",
-    "transfers.jsonl",
-    "evaluation.json",
-    "result.json",
-)
 FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
 MEASURES = ("top1", "accuracy", "miou")
 
@@ -48,7 +40,7 @@ def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) ->
     run, root = join(url, names[0]), folder / names[0]
     if len(names) > 1:
         say(f"{len(names)} runs in {url}; fetching the newest, {names[0]}")
-    small = [name for name in SMALL if exists(join(run, name))]
+    small = [name for name in (*RECORDS, RESULT) if exists(join(run, name))]
     for name in [*small, *(name for folder in FOLDERS for name in names_in(run, folder))]:
         transfer.copy_file(join(run, name), str(root / name))
     saved = read_manifest(run)

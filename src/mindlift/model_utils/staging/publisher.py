@@ -17,7 +17,7 @@ from mindlift.errors import MindLiftError
 from mindlift.files import append_line
 from mindlift.model_utils.staging.stage_in import transferred
 from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed
-from mindlift.runs.paths import RunPaths
+from mindlift.runs.paths import RECORDS, RunPaths
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
@@ -47,18 +47,7 @@ class Published:
 def take_snapshot(root: Path, is_main: bool) -> Snapshot:
     """`is_main`: the node of rank 0. Others have their logs, and at most checkpoints of their own ranks."""
     paths = RunPaths(root)
-    names = [
-        path.name
-        for path in (
-            root / "run.json",
-            paths.config,
-            paths.versions,
-            paths.metrics,
-            paths.transfers,
-            paths.evaluation,
-            paths.report,
-        )
-    ]
+    names = [*RECORDS, paths.report.name]
     for folder in (paths.pictures, paths.events):
         names += [f"{folder.name}/{path.name}" for path in sorted(folder.glob("*")) if path.suffix != ".part"]
     logs = [f"logs/{path.name}" for path in sorted((root / "logs").glob("*.log"))]

@@ -12,7 +12,7 @@ from mindlift.files import append_line
 from mindlift.model_utils.staging.publisher import Published, stamps
 from mindlift.model_utils.staging.stage_in import published, runs_at
 from mindlift.runs.manifest import MANIFEST, Saved, file_sha256, latest
-from mindlift.runs.paths import RunPaths
+from mindlift.runs.paths import RECORDS
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
@@ -85,17 +85,8 @@ def fetch_checkpoint(root: Path, folder: str, records: list[Saved], done: Publis
 
 def fetch_small(root: Path, run: str) -> dict[str, tuple[int, int]]:
     """The files beside the checkpoints, but those that are here already."""
-    paths = RunPaths(root)
-    names = [
-        NOTE,
-        *(
-            path.name
-            for path in (paths.config, paths.versions, paths.metrics, paths.transfers, paths.evaluation)
-        ),
-        *log_names(run),
-    ]
     fetched = []
-    for name in names:
+    for name in [*RECORDS, *log_names(run)]:
         if not (root / name).exists():
             with contextlib.suppress(FileNotFoundError):
                 transfer.copy_file(join(run, name), str(root / name))
