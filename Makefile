@@ -15,7 +15,7 @@ help: ## print this list
 
 setup: $(STAMP) ## create the virtual environment with the pinned requirements
 
-$(STAMP): requirements.txt requirements-dev.txt scripts/setup.sh
+$(STAMP): requirements.txt requirements-dev.txt pyproject.toml scripts/setup.sh
 	@bash scripts/setup.sh "$(PYTHON)" "$(MINDSPORE)" "$(VENV)"
 	@touch $@
 
