@@ -333,7 +333,7 @@ def test_colours_are_turned_round_once_and_only_where_they_have_to_be(tmp_path):
     known = checkpoint.known_weights(file)
     assert known.is_turned
     assert build.said_of(known, False) == [
-        "trained on BGR, so the first convolution's input channels were turned round"
+        "trained on BGR, so the first convolution's input channels were reversed"
     ]
     for way, expected in (("auto", first[:, ::-1]), ("rgb", first)):
         words = ["--net", "deeplab_v3_r50_s8", "--out", str(ours), "--weights_channels", way]

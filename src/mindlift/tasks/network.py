@@ -97,7 +97,7 @@ def said_of(known: Known, wants_average: bool) -> list[str]:
     if known.layout.lacks:
         said.append(f"backbone only, from {known.layout.source}; all behind it starts new")
     if known.is_turned:
-        said.append("trained on BGR, so the first convolution's input channels were turned round")
+        said.append("trained on BGR, so the first convolution's input channels were reversed")
     if known.unused and not known.layout.lacks:
         said.append(f"without {shortened(list(known.unused))}")
     return said

@@ -40,7 +40,7 @@ class Known:
     """The tensors of a file whose source is known, by this project's names; `origins` are their names in the file.
 
     `is_average`: they are the moving average of a training's weights. `is_turned`: the colours that the first
-    convolution takes were turned round. `unused` are the names in the file of what the network has no use for.
+    convolution takes were reversed. `unused` are the names in the file of what the network has no use for.
     """
 
     family: str

@@ -1,4 +1,4 @@
-"""Classification as a task: its options, what is made small, and exact evaluation.
+"""Classification as a task: its options, its objective and exact evaluation.
 
 What every task has is listed in src/mindlift/tasks/base.py.
 """

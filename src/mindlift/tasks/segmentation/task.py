@@ -1,4 +1,4 @@
-"""Semantic segmentation as a task: its options, what is made small, and exact evaluation over scales.
+"""Semantic segmentation as a task: its options, its objective and exact evaluation over scales.
 
 What every task has is listed in src/mindlift/tasks/base.py.
 """
