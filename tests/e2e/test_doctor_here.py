@@ -95,7 +95,7 @@ def test_it_runs_where_nothing_is_installed():
     """Without site-packages, as before the set-up."""
     done = subprocess.run(
         [sys.executable, "-S", "-m", "mindlift", "doctor", "--json"],
-        cwd=ROOT,
+        cwd=ROOT / "src",
         env=environment(),
         capture_output=True,
         text=True,
