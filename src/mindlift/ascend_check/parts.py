@@ -193,7 +193,8 @@ def all_cards(work: Work) -> None:
         where = work.place.rank_table or made_table(work, cards)
     data = work.folder / "data"
     work.python(
-        "-c", f"import pathlib; from mindlift.data.embedded import digits as demo; demo.build(pathlib.Path({str(data)!r}))"
+        "-c",
+        f"import pathlib; from mindlift.data.embedded import digits as demo; demo.build(pathlib.Path({str(data)!r}))",
     )
     out = work.run(
         "bash",
