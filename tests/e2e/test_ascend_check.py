@@ -51,6 +51,7 @@ def checked(folder: Path, *arguments: str, timeout: float = 500) -> dict[str, di
     return sent(folder)
 
 
+@pytest.mark.heavy
 def test_some_parts(tmp_path):
     found = checked(tmp_path, "--only", "versions,device,step-densenet-O3,resume,sink")
     assert found["versions"]["figures"]["mindspore"]

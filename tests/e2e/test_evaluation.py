@@ -86,6 +86,7 @@ def figures(done: Finished) -> dict:
     return {name: found[name] for name in ("top1_correct", "top5_correct", "total", "without_blacklisted")}
 
 
+@pytest.mark.heavy
 def test_a_killed_evaluation_continues_also_on_two_ranks(data, checkpoint, tmp_path):
     whole = run_program("eval.py", *command(data, checkpoint, tmp_path / "whole"))
     expected = figures(whole)

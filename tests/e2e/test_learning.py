@@ -44,7 +44,7 @@ def evaluated(done: Finished) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("net", "side"),
     [
-        ("resnet50", 32),
+        pytest.param("resnet50", 32, marks=pytest.mark.heavy),
         pytest.param("bit_r50x1", 32, marks=pytest.mark.heavy),
         pytest.param("inception_v4", 75, marks=pytest.mark.heavy),
     ],

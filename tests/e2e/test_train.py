@@ -284,6 +284,7 @@ def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
 
+@pytest.mark.heavy
 def test_average_mixing_and_dynamic_scale_survive_a_kill(few_digits, tmp_path):
     """All that the options add to a training's state is in its checkpoints."""
     command = [
