@@ -9,7 +9,7 @@ import yaml
 
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.session import Session
-from tests.conftest import run_program
+from tests.conftest import free_port, run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.records import load
@@ -153,3 +153,29 @@ def test_what_a_probe_refuses(env, tmp_path, words, says):
     assert done.code in (1, 2)
     assert says in done.err + done.out
     assert "Traceback" not in done.err
+
+
+def test_a_service_that_is_away_leaves_no_file_and_no_wait_beyond_its_timeout(env, tmp_path):
+    path, away = tmp_path / "probe.yaml", f"http://127.0.0.1:{free_port()}"
+    done = run_program(
+        "cloud/submit.py",
+        "probe",
+        "--provider",
+        "openi",
+        "--repo",
+        "me/code",
+        "--endpoint",
+        away,
+        "--out",
+        path,
+        **env,
+    )
+    assert done.code == 1
+    assert "openi answered nothing, so no file was written" in done.error
+    assert "token, account, specs, branches: no answer" in done.out
+    assert not path.exists()
+    for command in ("wait", "logs"):
+        words = ["openi://me/code/1", "--endpoint", away, "--timeout", "1"]
+        done = run_program("cloud/submit.py", command, *words, timeout=60, **env)
+        assert done.code == 1
+        assert "does not answer" in done.error

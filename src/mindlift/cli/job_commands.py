@@ -112,8 +112,9 @@ def logs(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
     positions = Positions(default_folder() if args.follow and not args.all else None)
     nodes = None if args.node is None else [args.node]
-    follower = Follower(provider, handle, out, note, positions, Patience(say=note), nodes)
-    found = Patience(say=note).call(lambda: provider.show(handle))
+    patience = Patience(min(120, args.timeout), note)
+    follower = Follower(provider, handle, out, note, positions, patience, nodes)
+    found = patience.call(lambda: provider.show(handle))
     if args.node is not None and not 0 <= args.node < max(1, found.nodes):
         raise JobError(f"--node {args.node}: {handle} has {max(1, found.nodes)}, numbered from 0")
     if args.follow:
@@ -137,7 +138,8 @@ def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_lo
     from mindlift.cloud.follow.positions import Positions, default_folder
 
     positions = Positions(default_folder() if shows_logs else None)
-    follower = Follower(provider, handle, out, note, positions, Patience(600, note), shows_logs=shows_logs)
+    patience = Patience(min(600, timeout_s), note)
+    follower = Follower(provider, handle, out, note, positions, patience, shows_logs=shows_logs)
     return followed(follower, handle, timeout_s)
 
 
@@ -293,6 +295,8 @@ def probe(args: argparse.Namespace) -> int:
     found = probes.Probe(provider.name, time.strftime("%Y-%m-%d"))
     for name, question in provider.questions(job, handle, found):
         out(probes.asked(name, question, found))
+    if not found.records:
+        raise NoAnswer(f"{provider.name} answered nothing, so no file was written; `selfcheck` says why")
     path = Path(args.out or f"probe-{provider.name}-{time.strftime('%Y%m%d')}.yaml")
     write_atomic(path, probes.as_text(found))
     answered = sum(record["status"] < 300 for record in found.records)

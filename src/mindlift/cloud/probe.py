@@ -110,8 +110,10 @@ class Probe:
     when: str
     redactor: Redactor = field(default_factory=lambda: Redactor())
     records: list[dict[str, Any]] = field(default_factory=list)
+    answers: int = 0  # all that came, those that were known already too
 
     def note(self, exchange: Exchange) -> None:
+        self.answers += 1
         method, _, _ = exchange.call.partition(" ")
         body = self.redactor.body(exchange.body)
         count = sum(record["call"] == exchange.call for record in self.records)
@@ -146,10 +148,10 @@ def as_text(probe: Probe) -> str:
 
 def asked(name: str, question: Callable[[], object], probe: Probe) -> str:
     """A line for people. A refusal is an answer, too."""
-    before = len(probe.records)
+    before, answers = len(probe.records), probe.answers
     try:
         question()
-        says = "answered"
+        says = "answered" if probe.answers > answers else "no answer"
     except MindLiftError as err:
         says = f"refused: {err}"
     return f"{name}: {says}; {len(probe.records) - before} new records"

@@ -46,10 +46,11 @@ def main() -> int:
         prog="python -m tests.doubles.records", description=__doc__.splitlines()[0]
     )
     parser.add_argument("file", type=Path)
+    file = parser.parse_args().file
     try:
-        target, news = take_over(parser.parse_args().file)
+        target, news = take_over(file)
     except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as err:
-        print(f"error: {' '.join(str(err).split())}", file=sys.stderr)
+        print(f"error: can't take over {file}: {' '.join(str(err).split())}", file=sys.stderr)
         return 2
     print("\n".join([*news, str(target)]))
     return 0
