@@ -3,7 +3,7 @@
     make bench-sync
     python benchmarks/bench_sync.py --rows down_small,up_small --rounds 5 --s5cmd ~/bin/s5cmd
 
-The store is a MinIO on this machine. Every client is a process of its own, started anew for every run. The
+The store is a MinIO on this machine. Every client is a process of its own, started for every run. The
 clients take turns, one run each per round, in an order that rotates; what has arrived is counted after
 every run. Only ratios within one run mean something: see benchmarks/README.md for what is compared.
 """

@@ -29,10 +29,10 @@ def names_of(known: Collection[str]) -> Callable[[str], list[str]]:
 
     def parse(text: str) -> list[str]:
         names = text.split(",")
-        strangers = [name for name in names if name not in known]
-        if strangers:
+        unknown_files = [name for name in names if name not in known]
+        if unknown_files:
             raise argparse.ArgumentTypeError(
-                f"{', '.join(map(repr, strangers))}: expected some of {', '.join(known)}"
+                f"{', '.join(map(repr, unknown_files))}: expected some of {', '.join(known)}"
             )
         return names
 

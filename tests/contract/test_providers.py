@@ -25,7 +25,7 @@ from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.providers.local.keeper import StoreAccess
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.storage import places
 from mindlift.storage.moxing import file
@@ -172,7 +172,7 @@ def test_logs_come_whole_and_once(rig):
     handle = rig.create(lines=1203)
     status = rig.wait(handle)
     out: list[str] = []
-    follower = Follower(rig.provider, handle, out.append, out.append, Positions(None), Patience())
+    follower = Follower(rig.provider, handle, out.append, out.append, Positions(None), RetryPolicy())
     follower.read_node(status, 0)
     assert [line for line in out if line.startswith("line ")] == [f"line {number}" for number in range(1203)]
     assert not follower.read_node(status, 0), "nothing is new"
@@ -285,7 +285,7 @@ def test_a_lost_answer_creates_one_job(rig):
     if job.code_url:
         packages.sync(PACKAGE, job.code_url)
     rig.double.lose_next_answer()
-    handle = create_once(provider, provider.complete(job), PACKAGE, Patience(30, sleep=lambda s: None))
+    handle = create_once(provider, provider.complete(job), PACKAGE, RetryPolicy(30, sleep=lambda s: None))
     assert rig.wait(handle).name == "job-one"
     assert len(list(provider.list(()))) == 1
 
@@ -298,7 +298,9 @@ def test_busy_services_are_asked_again(rig, status):
     rig.double.fail_next(2, status)
     with pytest.raises(Overloaded):
         rig.provider.show(handle)
-    assert Patience(30, sleep=lambda s: None).call(lambda: rig.provider.show(handle)).phase is Phase.SUCCEEDED
+    assert (
+        RetryPolicy(30, sleep=lambda s: None).call(lambda: rig.provider.show(handle)).phase is Phase.SUCCEEDED
+    )
 
 
 @on_services
@@ -442,7 +444,7 @@ def test_openis_results_come_when_they_are_moved(rig, tmp_path):
     store.write(key, b"result")
     with pytest.raises(Overloaded, match="they (wait to be|are being) moved"):
         rig.provider.output(handle, tmp_path / "out")
-    out = Patience(30, sleep=lambda s: None).call(lambda: rig.provider.output(handle, tmp_path / "out"))
+    out = RetryPolicy(30, sleep=lambda s: None).call(lambda: rig.provider.output(handle, tmp_path / "out"))
     assert (Path(out.url) / "run/d/数据.txt").read_bytes() == b"result"
 
 
@@ -503,7 +505,7 @@ def test_openis_files_come_from_another_host_without_the_token(rig, tmp_path):
     for name, data in files.items():
         store, key = places.locate(f"{rig.double.results_url}{handle.id}/{name}")
         store.write(key, data)
-    out = Patience(30, sleep=lambda s: None).call(lambda: rig.provider.output(handle, tmp_path / "out"))
+    out = RetryPolicy(30, sleep=lambda s: None).call(lambda: rig.provider.output(handle, tmp_path / "out"))
     assert {name: (Path(out.url) / name).read_bytes() for name in files} == files
     assert rig.double.store.requests
     assert rig.double.store.leaks == 0

@@ -456,7 +456,9 @@ def test_training_starts_from_pretrained_weights(trained, few_digits, tmp_path):
 def test_how_a_run_began_does_not_hold_for_its_own_weights(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("net: densenet22\nfilter_head: true\nweights_channels: bgr\n")
-    cfg = evaluate.of_its_own(config.load(["--config_path", str(file)]))
+    cfg = evaluate.without_initial_options(config.load(["--config_path", str(file)]))
     assert (cfg.filter_head, cfg.weights_channels) == (False, "auto")
-    typed = evaluate.of_its_own(config.load(["--config_path", str(file), "--weights_channels", "rgb"]))
+    typed = evaluate.without_initial_options(
+        config.load(["--config_path", str(file), "--weights_channels", "rgb"])
+    )
     assert (typed.filter_head, typed.weights_channels) == (False, "rgb")

@@ -224,7 +224,7 @@ def test_a_run_can_be_hidden(opened):
     off = shown.page.locator("#chart-loss .u-series.u-off")
     assert off.all_inner_texts()[0].startswith("20260921-151200")
     assert off.count() == 1
-    shown.page.locator("#smooth").fill("50")  # what is drawn anew stays hidden
+    shown.page.locator("#smooth").fill("50")  # what is redrawn stays hidden
     assert shown.page.locator("#chart-loss .u-series.u-off").count() == 2, "the raw and the smoothed line"
     shown.page.locator("#smooth").fill("0")
     shown.page.locator(".hide-run").nth(1).check()

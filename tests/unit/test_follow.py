@@ -15,7 +15,7 @@ from mindlift.cloud.job import Job
 from mindlift.cloud.prepare import creation
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import LogPage, Status
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 
 HANDLE = Handle("local", ("job",))
@@ -70,8 +70,8 @@ class Scripted:
         return self.answer("find")
 
 
-def patience(clock: Clock, deadline_s: float = 120) -> Patience:
-    return Patience(deadline_s, clock=clock, sleep=clock.sleep)
+def retry(clock: Clock, deadline_s: float = 120) -> RetryPolicy:
+    return RetryPolicy(deadline_s, clock=clock, sleep=clock.sleep)
 
 
 def follower(
@@ -85,7 +85,7 @@ def follower(
         out.append,
         notes.append,
         positions or Positions(None),
-        patience(clock),
+        retry(clock),
         sleep=clock.sleep,
         clock=clock,
         **more,
@@ -123,11 +123,11 @@ def test_phases_and_lines_come_once():
 
 def test_what_a_provider_notes_of_a_log_is_shown():
     found, out, notes = follower(
-        Scripted([phase(Phase.FAILED)], [page(1, "x", note="the log began anew")]), Clock()
+        Scripted([phase(Phase.FAILED)], [page(1, "x", note="the log started again")]), Clock()
     )
     found.run()
     assert out == ["x"]
-    assert "node 0: the log began anew" in notes
+    assert "node 0: the log started again" in notes
 
 
 def test_nodes_are_told_apart():
@@ -225,7 +225,7 @@ def test_a_service_that_is_away_is_waited_for():
 def test_patience_ends(error):
     clock = Clock()
     with pytest.raises(type(error)):
-        patience(clock, 60).call(raising(error))
+        retry(clock, 60).call(raising(error))
     assert 20 < clock.now <= 60
 
 
@@ -277,7 +277,7 @@ CREATIONS = {  # answers to create and to find; how often create is sent
 def test_a_job_is_created_once(case):
     creations, finds, count = CREATIONS[case]
     provider, clock = Scripted(creations=creations, finds=finds), Clock()
-    assert creation.create_once(provider, Job(), Package("r", False, {}), patience(clock)) == HANDLE
+    assert creation.create_once(provider, Job(), Package("r", False, {}), retry(clock)) == HANDLE
     assert [what for what, *_ in provider.asked].count("create") == count
 
 
@@ -285,12 +285,12 @@ def test_a_job_is_created_once(case):
 def test_what_may_have_been_created_is_not_sent_again(error):
     provider = Scripted(creations=[error], finds=[None])
     with pytest.raises(NoAnswer, match="no job of that name appeared"):
-        creation.create_once(provider, Job(name="n"), Package("r", False, {}), patience(Clock()))
+        creation.create_once(provider, Job(name="n"), Package("r", False, {}), retry(Clock()))
     assert [what for what, *_ in provider.asked].count("create") == 1
 
 
 def test_a_refusal_is_final():
     provider = Scripted(creations=[TAKEN], finds=[HANDLE])
     with pytest.raises(Refused, match="2751"):
-        creation.create_once(provider, Job(), Package("r", False, {}), patience(Clock()))
+        creation.create_once(provider, Job(), Package("r", False, {}), retry(Clock()))
     assert [what for what, *_ in provider.asked] == ["create"], "another one's job of that name is not ours"

@@ -19,13 +19,13 @@ from hypothesis import strategies as st
 from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
 from mindlift.cloud.follow import log_text
 from mindlift.cloud.follow.follow import Follower
-from mindlift.cloud.follow.log_text import ANEW, advance, behind
+from mindlift.cloud.follow.log_text import RESTARTED, advance, behind
 from mindlift.cloud.follow.positions import Positions
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Status
 from mindlift.cloud.providers.modelarts import logs as modelarts
 from mindlift.cloud.providers.openi import logs as openi
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 
 HANDLE = Handle("openi", ("me", "code", "1"))
@@ -176,7 +176,7 @@ class Reader:
 
     def start(self) -> None:
         self.follower = Follower(
-            self.provider, HANDLE, self.out, self.notes.append, Positions(self.folder), Patience(0)
+            self.provider, HANDLE, self.out, self.notes.append, Positions(self.folder), RetryPolicy(0)
         )
 
     def out(self, line: str) -> None:
@@ -245,7 +245,7 @@ def test_lines_come_whole_once_and_in_order(name, tmp_path_factory, events):
     reader.look(has_ended=True)
     reader.look(has_ended=True)
     assert without_last_blanks(reader.lines) == without_last_blanks(service.expected())
-    assert [line for line in reader.notes if "anew" in line] == []
+    assert [line for line in reader.notes if "started again" in line] == []
 
 
 def test_a_preview_that_holds_the_end_only(tmp_path):
@@ -276,7 +276,7 @@ def test_a_log_that_begins_anew(tmp_path):
     service.text = "another start\nline 1\n"
     reader.look()
     assert reader.lines[50:] == ["another start", "line 1"]
-    assert reader.notes == [f"node 0: {ANEW}"]
+    assert reader.notes == [f"node 0: {RESTARTED}"]
     service.text += "line 2\n"
     reader.look(has_ended=True)
     assert reader.lines[52:] == ["line 2"]
@@ -317,4 +317,4 @@ def test_places_in_texts(count):
     if count > 40:
         assert advance(place, [*lines[-35:], "new"])[::2] == (["new"], ""), "its beginning is gone"
         assert advance(place, [*lines[:-3]])[::2] == ([], ""), "an older copy"
-        assert advance(place, ["a", "b"])[::2] == (["a", "b"], ANEW)
+        assert advance(place, ["a", "b"])[::2] == (["a", "b"], RESTARTED)

@@ -25,7 +25,7 @@ from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.modelarts import keys, request, view
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.session import Session
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.storage.places import SERVICES
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
@@ -371,7 +371,7 @@ def test_a_lost_answer_makes_one_job(double):
     assert found_id(service, job) == next(iter(double.jobs))
     other = job_of(double, name="other", train_url="obs://bucket/other/")
     double.lose_next_answer()
-    handle = create_once(service, other, PACKAGE, Patience(sleep=lambda _: None))
+    handle = create_once(service, other, PACKAGE, RetryPolicy(sleep=lambda _: None))
     assert [body["metadata"]["name"] for body in double.jobs.values()] == ["first", "other"]
     assert service.show(handle).name == "other"
 
@@ -588,7 +588,7 @@ def lines(count: int) -> list[str]:
 def read_all(service: ModelArts, handle: Handle, has_ended: bool = False) -> list[str]:
     """What a follower shows; tests/unit/test_logs.py has all that can happen on the way."""
     found: list[str] = []
-    follower = Follower(service, handle, found.append, found.append, Positions(None), Patience(0))
+    follower = Follower(service, handle, found.append, found.append, Positions(None), RetryPolicy(0))
     status = service.show(handle)
     follower.read_node(replace(status, phase=Phase.SUCCEEDED) if has_ended else status, 0)
     return found
@@ -618,11 +618,11 @@ def test_a_long_log_is_not_read_again_from_its_start(double):
     service, handle = created(double)
     double.runner.logs[handle.id, 0] = lines(9000)
     status, positions, out = service.show(handle), Positions(None), []
-    follower = Follower(service, handle, out.append, out.append, positions, Patience(0))
+    follower = Follower(service, handle, out.append, out.append, positions, RetryPolicy(0))
     follower.read_node(status, 0)
     double.runner.logs[handle.id, 0] = lines(9001)
     double.requests.clear()
-    other = Follower(provider(job_of(double)), handle, out.append, out.append, positions, Patience(0))
+    other = Follower(provider(job_of(double)), handle, out.append, out.append, positions, RetryPolicy(0))
     other.read_node(status, 0)
     assert out == lines(9001)
     assert len(double.requests) == 1

@@ -15,7 +15,7 @@ from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.providers.modelarts import view
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from tests.doubles import records
 from tests.doubles.modelarts import JOB, PHASES, QUERIES, ModelArtsDouble
@@ -214,7 +214,7 @@ def test_a_job_that_changes_its_phase_is_cancelled_a_moment_later(double):
     """REF 2878 JobStatusChanged, HTTP 409: "Please try again later"."""
     service, handle = created(double)
     double.fail_next_code("ModelArts.2878", times=2)
-    Patience(30, sleep=lambda _: None).call(lambda: service.cancel(handle))
+    RetryPolicy(30, sleep=lambda _: None).call(lambda: service.cancel(handle))
     assert service.show(handle).phase is Phase.STOPPED
 
 
@@ -233,7 +233,7 @@ def test_a_creation_is_repeated_only_where_nothing_was_created(double, code, cre
     job = job_of(double)
     service = provider(job)
     double.fail_next_code(code)
-    quick = Patience(30, sleep=lambda _: None)
+    quick = RetryPolicy(30, sleep=lambda _: None)
     if creations == 1:
         with pytest.raises(NoAnswer, match="no job of that name appeared"):
             create_once(service, job, PACKAGE, quick)

@@ -27,7 +27,7 @@ from mindlift.cloud.providers.openi import request, states
 from mindlift.cloud.providers.openi.client import OpenI
 from mindlift.cloud.providers.openi.codes import CODES, QUEUE_CODES
 from mindlift.cloud.providers.openi.rest import Rest
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.openi_answers import CREATE, NOT_FINAL, QIZHI, RECORDS, TERMINAL
@@ -242,7 +242,7 @@ def test_a_creation_that_is_refused_is_not_tried_again(service, code):
 
     provider.rest.post = post
     with pytest.raises(Refused, match=str(code)):
-        create_once(provider, job, PACKAGE, Patience(sleep=lambda s: None))
+        create_once(provider, job, PACKAGE, RetryPolicy(sleep=lambda s: None))
     assert len([call for call in service.requests if call.path.endswith("/create")]) == 1
 
 
@@ -260,7 +260,7 @@ def test_a_stop_that_comes_too_early_is_tried_again(service, code):
         return stop(what, path, *words, **query)
 
     provider.rest.post = post
-    Patience(60, sleep=lambda s: None).call(lambda: provider.cancel(handle))
+    RetryPolicy(60, sleep=lambda s: None).call(lambda: provider.cancel(handle))
     assert provider.show(handle).phase is Phase.STOPPED
 
 
@@ -573,7 +573,7 @@ def test_a_job_that_is_still_being_created_is_not_taken_for_stopped(service):
     with pytest.raises(Overloaded, match="PREPARING: it is still being created"):
         provider.cancel(handle)
     assert not [call for call in service.requests if call.path.endswith("/stop")]
-    Patience(60, sleep=lambda s: None).call(lambda: provider.cancel(handle))
+    RetryPolicy(60, sleep=lambda s: None).call(lambda: provider.cancel(handle))
     assert provider.show(handle).phase is Phase.STOPPED
     stops = len([call for call in service.requests if call.path.endswith("/stop")])
     provider.cancel(handle)
@@ -727,7 +727,7 @@ def test_the_queue_waits_until_the_running_job_has_ended(service):
 
     job = job_at(service, name="job-two", recipe={"max_epoch": 1})
     said: list[str] = []
-    submission = Submission(client_of(job), Patience(0), said.append, queues=True, sleep=sleep)
+    submission = Submission(client_of(job), RetryPolicy(0), said.append, queues=True, sleep=sleep)
     second = submission.run(job, PACKAGE)
     assert second.id != first.id
     assert len(waited) == 1

@@ -69,8 +69,8 @@ def test_other_formats_by_pillow(tmp_path):
 
 
 def test_a_turned_image_is_noticed():
-    assert [name for name, data in ALIKE.items() if image_folder.is_turned(data)] == ["turned.jpg"]
-    assert not image_folder.is_turned(b"no image")
+    assert [name for name, data in ALIKE.items() if image_folder.is_rotated(data)] == ["turned.jpg"]
+    assert not image_folder.is_rotated(b"no image")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from mindlift.cli.report import main
 from mindlift.errors import DataError, StorageError
 from mindlift.model_utils.config import config
 from mindlift.report import changes, charts, figures, planned
-from mindlift.report import evaluation as judged
+from mindlift.report import evaluation as evaluated
 from mindlift.report.page import titles, write
 from mindlift.runs import folder as run_folder
 from mindlift.training import schedules
@@ -413,7 +413,7 @@ def test_single_figures(runs):
     assert [rank for rank, *_ in ranks] == [0, 1]
     assert 1.2 < ranks[1][3] < 1.4
     assert figures.traffic(first.transfers)[0] == ("staged", 1, 612_000_000, 14.5)
-    assert judged.ious(segmentation)["digit 9"] is None
+    assert evaluated.ious(segmentation)["digit 9"] is None
     assert len(charts.boxes(first, "published", 100)) == 8
     assert len(charts.boxes(first, "published", 3)) == 3
 

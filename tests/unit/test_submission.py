@@ -16,7 +16,7 @@ from mindlift.cloud.prepare.effects import SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.prepare.submission import Submission
 from mindlift.cloud.providers.base import Check, Price
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 
 HANDLE = Handle("openi", ("me", "code", "7"))
 PACKAGE = Package("r" * 40, False, {"train.py": b"print()\n"})
@@ -76,8 +76,8 @@ class Clock:
 def submit(service: Service, job: Job | None = None, **options: object) -> tuple[Handle, list[str], Clock]:
     said: list[str] = []
     clock = Clock()
-    patience = Patience(clock=clock, sleep=clock.sleep)
-    found = Submission(service, patience, said.append, sleep=clock.sleep, clock=clock, **options)
+    retry = RetryPolicy(clock=clock, sleep=clock.sleep)
+    found = Submission(service, retry, said.append, sleep=clock.sleep, clock=clock, **options)
     return found.run(job or Job(name="n"), PACKAGE), said, clock
 
 

@@ -331,8 +331,8 @@ def test_colours_are_turned_round_once_and_only_where_they_have_to_be(tmp_path):
     np.testing.assert_array_equal(seen(file, channels="bgr"), first[:, ::-1])
     np.testing.assert_array_equal(seen(file, channels="rgb"), first)
     known = checkpoint.known_weights(file)
-    assert known.is_turned
-    assert build.said_of(known, False) == [
+    assert known.is_reversed
+    assert build.describe_loaded(known, False) == [
         "trained on BGR, so the first convolution's input channels were reversed"
     ]
     for way, expected in (("auto", first[:, ::-1]), ("rgb", first)):

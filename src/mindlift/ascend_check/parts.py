@@ -253,7 +253,7 @@ def resume(work: Work) -> None:
     out = work.python("train.py", *words, *runs)
     resumed = result_of(out)
     if "continuing from" not in out:
-        raise Failed("the second run began anew")
+        raise Failed("the second run did not continue the first")
     if resumed["steps"] != LONGER:
         raise Failed(f"the second run ended after step {resumed['steps']}")
     between = difference(work, *whole)

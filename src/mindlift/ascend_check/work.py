@@ -110,10 +110,10 @@ class Work:
             {"command": shlex.join(words), "exit_code": code, "seconds": round(time.monotonic() - started, 1)}
         )
         self.log.append(f"$ {shlex.join(words)}\n{text_of(out)}{text_of(err)}[exit code {code}]\n")
-        self.judge(words, code, is_late, is_killed, wants_kill=kill_when is not None)
+        self.check_exit(words, code, is_late, is_killed, wants_kill=kill_when is not None)
         return text_of(out)
 
-    def judge(
+    def check_exit(
         self, words: Sequence[str], code: int, is_late: bool, is_killed: bool, wants_kill: bool
     ) -> None:
         name = name_of(words)

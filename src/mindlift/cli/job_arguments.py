@@ -141,7 +141,7 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             )
         parser.add_argument("--out", default="", metavar="DIR", help="where to; '': output/cloud/<job>/")
         parser.add_argument(
-            "--patience",
+            "--results_timeout",
             type=seconds,
             default=600.0,
             metavar="S",

@@ -22,7 +22,7 @@ from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, ServiceError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Check, Provider, Status
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
 
@@ -69,7 +69,7 @@ def plan(args: argparse.Namespace) -> int:
     checks = [*changes, *preflight.all_checks(job, package, provider, asks)]
     asks = asks and not preflight.failed(checks)
     if asks:
-        checks.append(cost.estimate(job, Patience(say=note).call(lambda: provider.price(job))).as_check())
+        checks.append(cost.estimate(job, RetryPolicy(say=note).call(lambda: provider.price(job))).as_check())
     found = plans.describe(job, package, provider.plan(job, package, asks), checks)
     out(
         json.dumps(found, indent=2, ensure_ascii=False, default=str)
@@ -86,7 +86,7 @@ def submit(args: argparse.Namespace) -> int:
     job, provider = read_job(args)
     package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
     job = packages.placed(job, package)
-    submission = Submission(provider, Patience(say=note), note, args.queue, args.yes, args.timeout)
+    submission = Submission(provider, RetryPolicy(say=note), note, args.queue, args.yes, args.timeout)
     handle = submission.run(job, package)
     out(str(handle))
     if not args.wait:
@@ -100,7 +100,7 @@ def submit(args: argparse.Namespace) -> int:
 
 def status(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
-    found = Patience(say=note).call(lambda: provider.show(handle))
+    found = RetryPolicy(say=note).call(lambda: provider.show(handle))
     out(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if args.json else show.statuses([found]))
     return 0
 
@@ -112,9 +112,9 @@ def logs(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
     positions = Positions(default_folder() if args.follow and not args.all else None)
     nodes = None if args.node is None else [args.node]
-    patience = Patience(min(120, args.timeout), note)
-    follower = Follower(provider, handle, out, note, positions, patience, nodes)
-    found = patience.call(lambda: provider.show(handle))
+    retry = RetryPolicy(min(120, args.timeout), note)
+    follower = Follower(provider, handle, out, note, positions, retry, nodes)
+    found = retry.call(lambda: provider.show(handle))
     if args.node is not None and not 0 <= args.node < max(1, found.nodes):
         raise JobError(f"--node {args.node}: {handle} has {max(1, found.nodes)}, numbered from 0")
     if args.follow:
@@ -138,8 +138,8 @@ def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_lo
     from mindlift.cloud.follow.positions import Positions, default_folder
 
     positions = Positions(default_folder() if shows_logs else None)
-    patience = Patience(min(600, timeout_s), note)
-    follower = Follower(provider, handle, out, note, positions, patience, shows_logs=shows_logs)
+    retry = RetryPolicy(min(600, timeout_s), note)
+    follower = Follower(provider, handle, out, note, positions, retry, shows_logs=shows_logs)
     return followed(follower, handle, timeout_s)
 
 
@@ -166,9 +166,9 @@ def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
 
 def cancel(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
-    patience = Patience(say=note)
-    patience.call(lambda: provider.cancel(handle))
-    found = patience.call(lambda: provider.show(handle))
+    retry = RetryPolicy(say=note)
+    retry.call(lambda: provider.cancel(handle))
+    found = retry.call(lambda: provider.show(handle))
     out(f"{handle} {found.phase.value}")
     return 0
 
@@ -176,7 +176,7 @@ def cancel(args: argparse.Namespace) -> int:
 def list_jobs(args: argparse.Namespace) -> int:
     job, provider = read_job(args)
     phases = [as_phase(word) for word in args.state]
-    found = Patience(say=note).call(lambda: list(provider.list(phases)))[: args.limit]
+    found = RetryPolicy(say=note).call(lambda: list(provider.list(phases)))[: args.limit]
     out(
         json.dumps([item.as_dict() for item in found], indent=2, ensure_ascii=False)
         if args.json
@@ -210,7 +210,9 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
 
     folder = Path(args.out or Path("output") / "cloud" / handle.id)
     with provider.reach_store():
-        output = Patience(args.patience, note).call(lambda: provider.output(handle, folder / ".download"))
+        output = RetryPolicy(args.results_timeout, note).call(
+            lambda: provider.output(handle, folder / ".download")
+        )
         if not output.url:
             raise JobError(f"{handle} names no place for its results")
         fetched = fetching.fetch_run(output.url, folder, args.which, note)
@@ -240,7 +242,7 @@ def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
     from mindlift.cloud.follow.positions import Positions
 
     try:
-        found = Patience(say=note).call(lambda: provider.show(handle))
+        found = RetryPolicy(say=note).call(lambda: provider.show(handle))
     except (ServiceError, NoAnswer) as err:
         note(f"the platform's logs are not fetched: {err}")
         return
@@ -253,7 +255,14 @@ def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
                 file.write(line + "\n")
 
             follower = Follower(
-                provider, handle, keep, note, Positions(None), Patience(say=note), [node], names_nodes=False
+                provider,
+                handle,
+                keep,
+                note,
+                Positions(None),
+                RetryPolicy(say=note),
+                [node],
+                names_nodes=False,
             )
             follower.follow_logs(found)
             follower.close_logs(found)

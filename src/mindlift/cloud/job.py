@@ -20,7 +20,7 @@ from mindlift.cloud.errors import JobError
 from mindlift.cloud.handle import PARTS
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.options import Option, nearest, one_line, pairs, plain
+from mindlift.model_utils.config.options import Option, nearest, pairs, plain, single_line
 from mindlift.storage.url import as_folder, is_remote, parse
 
 PLATFORMS = ("modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net")
@@ -193,7 +193,7 @@ def parse_mapping(raw: Any, place: str) -> dict[str, Any]:
         items = [(item.partition("=")[0], scalar(item.partition("=")[2])) for item in raw]
     else:
         raise JobError(
-            f"{place} is {one_line(str(raw))[:60]!r}, expected KEY=VALUE, or a mapping in a job file"
+            f"{place} is {single_line(str(raw))[:60]!r}, expected KEY=VALUE, or a mapping in a job file"
         )
     for name, value in items:
         if not isinstance(name, str) or isinstance(value, dict):
@@ -251,7 +251,7 @@ def check_variables(job: Job) -> None:
             raise JobError(
                 f"recipe.{name} looks like a secret, and arguments are shown to everybody; use secrets"
             )
-        if isinstance(value, str) and one_line(value) != value:
+        if isinstance(value, str) and single_line(value) != value:
             raise JobError(f"recipe.{name} holds a line break or another control character")
 
 

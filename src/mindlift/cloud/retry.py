@@ -19,7 +19,7 @@ def silent(line: str) -> None:
 
 
 @dataclass
-class Patience:
+class RetryPolicy:
     """`call` repeats a request that met 429, 5xx or no answer, for `deadline_s` at most."""
 
     deadline_s: float = 120.0

@@ -87,7 +87,7 @@ def as_rgb(picture: Image.Image) -> np.ndarray:
     return np.asarray(picture.convert("RGB"))
 
 
-def is_turned(data: bytes) -> bool:
+def is_rotated(data: bytes) -> bool:
     """Whether the EXIF data say that the image has to be rotated or mirrored to be upright."""
     try:
         with Image.open(io.BytesIO(data)) as picture:

@@ -95,7 +95,7 @@ def mindspore(version: str, folder: Path | None) -> Finding:
             "mindspore",
             PROBLEM,
             f"{says}, built for Python 3.{built[0]}",
-            f"install it anew with this Python: {shown(sys.executable)} -m pip install --force-reinstall mindspore=={version}",
+            f"reinstall it with this Python: {shown(sys.executable)} -m pip install --force-reinstall mindspore=={version}",
         )
     least, most = MINDSPORES
     return graded(

@@ -21,7 +21,7 @@ ADVICE = {
     signal.SIGKILL: "the system may have ended it for want of memory: look at `memory` above and at dmesg",
     signal.SIGSEGV: "a damaged or mixed installation is likely: make clean setup",
 }
-USUAL_ADVICE = "install it anew (make clean setup); if that does not help, report this with the whole output"
+USUAL_ADVICE = "reinstall it (make clean setup); if that does not help, report this with the whole output"
 
 
 @dataclass

@@ -32,7 +32,7 @@ def convert(args: argparse.Namespace) -> None:
     tensors = fitted(known, shapes_of(net, classes, known.needs), head(args.filter_head), str(path))
     write(target, tensors, {name: values[0] for name, values in known.needs.items()})
     numbers = sum(array.size for array in tensors.values())
-    how = ", the moving average" * known.is_average + ", BGR made RGB" * known.is_turned
+    how = ", the moving average" * known.is_average + ", BGR made RGB" * known.is_reversed
     print(
         f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{how}"
     )

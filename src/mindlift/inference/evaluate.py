@@ -21,7 +21,7 @@ def run(cfg: Config, ranks: Ranks, data_path: Path, paths: list[Path], workers: 
     Of a run's configuration, what says how it began with other weights does not hold for its own: they have their
     classifier (filter_head) and see RGB (weights_channels). Only the command line's values do.
     """
-    cfg = of_its_own(cfg)
+    cfg = without_initial_options(cfg)
     kind = task.of(cfg)
     options = kind.options(cfg, workers)
     samples = kind.open_split(options, data_path, train=False)
@@ -42,7 +42,7 @@ def run(cfg: Config, ranks: Ranks, data_path: Path, paths: list[Path], workers: 
     return results
 
 
-def of_its_own(cfg: Config) -> Config:
+def without_initial_options(cfg: Config) -> Config:
     """The configuration for a run's own weights: see `run`."""
     foreign = {"filter_head": False, "weights_channels": "auto"}
     return cfg.replace(**{name: own for name, own in foreign.items() if cfg.origin(name) != COMMAND_LINE})

@@ -114,7 +114,7 @@ class CloudAdapter:
     def bring(self, base: Path, mark: str, origin: str) -> str:
         """The newest unfinished run of these settings in the bucket, unless it is further here.
 
-        Where the platform moves the results, the job may have no access to the bucket: it starts anew then.
+        Where the platform moves the results, the job may have no access to the bucket: it starts from zero then.
         """
         try:
             root, self.done = restore(base, origin, mark, self.stager.say)
@@ -167,7 +167,7 @@ def common_folder(sources: tuple[Source, ...], folders: list[Path]) -> Path:
     raise StageError(f"several data sets were selected ({names}); name the one to read with --data_url")
 
 
-def read_say(ranks: Ranks) -> Callable[[str], None]:
+def rank0_of_node_printer(ranks: Ranks) -> Callable[[str], None]:
     """Lines of the first rank of each node on stdout, nothing from the others."""
     if ranks.local_rank:
         return lambda line: None
@@ -178,7 +178,7 @@ def make(
     cfg: Config, inputs: Inputs, ranks: Ranks, token: str, default: Callable[[], Path] | None
 ) -> CloudAdapter:
     """The adapter of a job with this configuration; `token` names this job and attempt."""
-    say, cache = read_say(ranks), cache_folder(cfg.cache_path)
+    say, cache = rank0_of_node_printer(ranks), cache_folder(cfg.cache_path)
     peers = min(ranks.devices_per_node, ranks.size)
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say

@@ -198,14 +198,14 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
-def await_others(folder: Path, size: int, patience_s: float) -> None:
-    """Until all `size` ranks have called this, `patience_s` are over, or the launcher has removed `folder`.
+def await_others(folder: Path, size: int, timeout_s: float) -> None:
+    """Until all `size` ranks have called this, `timeout_s` are over, or the launcher has removed `folder`.
 
     A rank that sends in the CPU's all-reduce waits for an answer that another thread of its peer gives. A peer that has
     returned from the same all-reduce may not have given it yet; if it ended then, the sender would wait until the
     scheduler calls the peer lost, and fail.
     """
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + timeout_s
     with contextlib.suppress(FileNotFoundError):
         (folder / str(os.getpid())).touch()
         while len(os.listdir(folder)) < size and time.monotonic() < deadline:

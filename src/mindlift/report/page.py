@@ -10,7 +10,7 @@ from typing import Any
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
 from mindlift.report import changes, charts, overview
-from mindlift.report import evaluation as judged
+from mindlift.report import evaluation as evaluated
 from mindlift.report.markup import Html, as_json, joined, section, tag
 from mindlift.runs import folder as run_folder
 from mindlift.runs.folder import RunData
@@ -50,7 +50,7 @@ def titles(roots: Sequence[Path]) -> list[str]:
 
 def page(runs: Sequence[RunData], now: float) -> str:
     """The HTML of the page."""
-    confusions = judged.confusions(runs)
+    confusions = evaluated.confusions(runs)
     data = {
         "runs": [{"title": run.title, "steps_per_epoch": run.steps_per_epoch} for run in runs],
         "charts": charts.build(runs),
@@ -69,14 +69,14 @@ def one(run: RunData, confusions: list[dict[str, Any]], now: float) -> list[Html
         joined([overview.headline(run, now), overview.tiles(run)]),
         toolbar([run]),
         tag("div", id="charts"),
-        pair([judged.iou_bars([run])]),
-        *details(0, run, confusions, judged.PICTURES_BYTES),
+        pair([evaluated.iou_bars([run])]),
+        *details(0, run, confusions, evaluated.PICTURES_BYTES),
         overview.versions([run]),
     ]
 
 
 def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: float) -> list[Html]:
-    room = judged.PICTURES_BYTES // len(runs)
+    room = evaluated.PICTURES_BYTES // len(runs)
     parts = [
         tag(
             "details",
@@ -90,7 +90,7 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: floa
         overview.best_figures(runs, now),
         toolbar(runs),
         tag("div", id="charts"),
-        pair([judged.iou_bars(runs)]),
+        pair([evaluated.iou_bars(runs)]),
         overview.options_that_differ(runs),
         overview.versions(runs),
         section("Each run", *parts),
@@ -99,9 +99,15 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: floa
 
 def details(at: int, run: RunData, confusions: list[dict[str, Any]], room: int) -> list[Html]:
     """The sections that runs don't share."""
-    wrong, used = judged.mistakes(run, room)
+    wrong, used = evaluated.mistakes(run, room)
     return [
-        pair([judged.confusion(at, confusions), judged.calibration(run), judged.overlays(run, room - used)]),
+        pair(
+            [
+                evaluated.confusion(at, confusions),
+                evaluated.calibration(run),
+                evaluated.overlays(run, room - used),
+            ]
+        ),
         wrong,
         overview.changed_options(run, changes.known(run)),
         overview.command(run),

@@ -1,4 +1,4 @@
-"""Pictures of a run inside the page, made small enough for the room that there is."""
+"""Pictures of a run inside the page, shrunk to fit the space that is left."""
 
 from __future__ import annotations
 

@@ -149,7 +149,7 @@ def explicit_checkpoint(resume: str) -> Path | None:
     saved = latest(folder)
     if saved is None:
         raise CheckpointError(
-            f"--resume {resume}: no complete checkpoint in {folder}; start anew with --resume none"
+            f"--resume {resume}: no complete checkpoint in {folder}; start a new run with --resume none"
         )
     return folder / saved.file
 

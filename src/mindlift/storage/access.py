@@ -1,4 +1,4 @@
-"""The way into one store: its settings and keys, read anew when the store says that they have expired."""
+"""The way into one store: its settings and keys, read again when the store says that they have expired."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from mindlift.storage.url import PathLike, local_path, parse
 
 
 class Services:
-    """The Service that URLs mean now: made anew whenever `set_auth` or the environment have changed."""
+    """The Service that URLs mean now: made again whenever `set_auth` or the environment have changed."""
 
     def __init__(self) -> None:
         self.given: dict[str, Any] = {}

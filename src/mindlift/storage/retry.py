@@ -137,7 +137,7 @@ class Retries:
         """`request()`; raises the translated last error once attempts or the time budget are used up.
 
         Waits double from `retry_wait_s` to 20 s, half of each random. Keys that the store refuses are
-        read anew, at most three times. Changed passes through.
+        read again, at most three times. Changed passes through.
         """
         started, renewals, attempt = time.monotonic(), 0, 0
         while True:

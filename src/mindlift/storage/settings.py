@@ -157,7 +157,7 @@ def number(given: Mapping[str, Any], name: str, default: float, least: float = 0
 
 
 def read_keys(env: Env, given: Mapping[str, Any]) -> Keys | None:
-    """The keys, read anew at every call; None if only boto3's own chain can have some."""
+    """The keys, read again at every call; None if only boto3's own chain can have some."""
     if given.get("ak") and given.get("sk"):
         return Keys(given["ak"], given["sk"], given.get("security_token") or "", "set_auth")
     for access, secret, token in KEY_FAMILIES:

@@ -83,11 +83,11 @@ def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = Fals
         raise CheckpointError(
             f"{path} ({known.layout.source}) has the backbone only; train {cfg.net} with it first"
         )
-    said = said_of(known, cfg.enable_ema)
+    said = describe_loaded(known, cfg.enable_ema)
     return f"{path}: {', '.join(said)}" if said else ""
 
 
-def said_of(known: Known, wants_average: bool) -> list[str]:
+def describe_loaded(known: Known, wants_average: bool) -> list[str]:
     """What a user should know of the weights that were taken."""
     said = []
     if known.is_average:
@@ -96,7 +96,7 @@ def said_of(known: Known, wants_average: bool) -> list[str]:
         said.append("its weights, for it has no moving average of them")
     if known.layout.lacks:
         said.append(f"backbone only, from {known.layout.source}; all behind it starts new")
-    if known.is_turned:
+    if known.is_reversed:
         said.append("trained on BGR, so the first convolution's input channels were reversed")
     if known.unused and not known.layout.lacks:
         said.append(f"without {shortened(list(known.unused))}")

@@ -266,7 +266,7 @@ class Trainer:
         return bool(every) and not rest and epochs >= self.cfg.eval_start_epoch and epochs % every == 0
 
     def draw(self) -> None:
-        """Write the run's page anew; a training does not end for want of it."""
+        """Rewrite the run's page; a training does not end for want of it."""
         if self.ranks.rank == 0:
             try:
                 self.hooks.draw(self.run.paths.root, self.run.paths.report)

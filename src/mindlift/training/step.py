@@ -220,7 +220,7 @@ class TrainStep:
         return sum(losses) / len(losses), bool(self.apply().asnumpy())
 
     def forget(self) -> None:
-        """Begin anew with the weights as they are, as a training does that starts from a checkpoint."""
+        """Begin again with the weights as they are, as a training does that starts from a checkpoint."""
         forget(self.optimizer)
 
 

@@ -10,7 +10,7 @@ from mindlift.cloud.errors import LogNotThere, NoAnswer, Refused, ServiceError
 from mindlift.cloud.follow.positions import Position, Positions
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Provider, Status
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.show import duration
 from mindlift.cloud.states import Phase
 
@@ -32,7 +32,7 @@ class Follower:
     out: Callable[[str], None]
     note: Callable[[str], None]
     positions: Positions
-    patience: Patience
+    retry: RetryPolicy
     nodes: Sequence[int] | None = None
     shows_logs: bool = True
     names_nodes: bool = True
@@ -49,7 +49,7 @@ class Follower:
         started, pause = self.clock(), SHORTEST_S
         known = started
         while True:
-            status = self.patience.call(lambda: self.provider.show(self.handle))
+            status = self.retry.call(lambda: self.provider.show(self.handle))
             has_news = self.tell(status)
             if self.shows_logs:
                 has_news = self.follow_logs(status) or has_news
@@ -81,7 +81,7 @@ class Follower:
     def read_logs(self, status: Status) -> None:
         """All lines that are new; the service's errors are the caller's."""
         for node in self.wanted(status):
-            self.patience.call(lambda node=node: self.read_node(status, node))  # type: ignore[misc]
+            self.retry.call(lambda node=node: self.read_node(status, node))  # type: ignore[misc]
 
     def follow_logs(self, status: Status) -> bool:
         """All lines that are new, as far as the logs can be read now."""

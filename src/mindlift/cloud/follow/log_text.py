@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 KEPT = 32  # lines whose digests a place holds
-ANEW = "the log began anew, or lines before these are no longer served"
+RESTARTED = "the log started again, or lines before these are no longer served"
 Place = Mapping[str, Any]
 
 
@@ -37,13 +37,13 @@ def behind(place: Place, lines: Sequence[str]) -> dict[str, Any]:
 
 
 def advance(place: Place, lines: Sequence[str]) -> tuple[list[str], dict[str, Any], str]:
-    """(new lines, the place behind them, ANEW or '') of a whole log, or of its end, as it is now."""
+    """(new lines, the place behind them, RESTARTED or '') of a whole log, or of its end, as it is now."""
     fresh, note = unread(place, lines)
     return fresh, {**place, **behind({}, lines)} if fresh else dict(place), note
 
 
 def unread(place: Place, lines: Sequence[str]) -> tuple[list[str], str]:
-    """What of a whole log, or of its end, was not read up to `place`; ANEW beside it if the place is not in there."""
+    """What of a whole log, or of its end, was not read up to `place`; RESTARTED beside it if the place is not in there."""
     if not count(place) or not lines:
         return list(lines), ""
     upto = [digest()]
@@ -53,15 +53,15 @@ def unread(place: Place, lines: Sequence[str]) -> tuple[list[str], str]:
     for back, mark in enumerate(reversed(known)):
         at = count(place) - back
         if 0 < at < len(upto) and upto[at] == mark:
-            return without_moved(list(lines[at:]), last[len(last) - back :]), ""
+            return drop_moved(list(lines[at:]), last[len(last) - back :]), ""
     each = [digest(line) for line in lines]
     for at in range(len(each) - len(last) + 1):
         if each[at : at + len(last)] == last:
             return list(lines[at + len(last) :]), ""
-    return list(lines), ANEW
+    return list(lines), RESTARTED
 
 
-def without_moved(fresh: list[str], moved: Sequence[str]) -> list[str]:
+def drop_moved(fresh: list[str], moved: Sequence[str]) -> list[str]:
     """`fresh` without those of its last lines that were read before others came in front of them.
 
     `moved` are digests of the lines that were read in their place. A log that is shorter than before, for it is

@@ -20,7 +20,7 @@ def is_screen() -> bool:
 
 
 class Screen:
-    """Draws the lines that `render(width, height)` makes, anew whenever the terminal changes its size.
+    """Draws the lines that `render(width, height)` makes, again whenever the terminal changes its size.
 
     A resize comes as a signal, also while this process waits for an answer, so the handler draws itself.
     """

@@ -18,7 +18,7 @@ from mindlift.cloud.follow.progress import Progress
 from mindlift.cloud.follow.screen import Screen, is_screen
 from mindlift.cloud.follow.top_table import Row, fitted
 from mindlift.cloud.providers.base import Provider, Status
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
 from mindlift.storage.url import is_remote
@@ -76,13 +76,13 @@ def watch(jobs: Jobs, interval_s: float, once: bool, as_json: bool) -> int:
     try:
         with jobs.store:
             if once:
-                rows = Patience(say=note).call(jobs.look)
+                rows = RetryPolicy(say=note).call(jobs.look)
                 tell(jobs)
                 print(as_text(rows, as_json, indent=2))
             elif as_json or not is_screen():
-                print_again_and_again(jobs, interval_s, as_json)
+                print_loop(jobs, interval_s, as_json)
             else:
-                draw_again_and_again(jobs, interval_s)
+                draw_loop(jobs, interval_s)
     except KeyboardInterrupt:
         return 130
     return 0
@@ -104,16 +104,16 @@ def as_text(rows: Sequence[Row], as_json: bool, indent: int | None = None) -> st
     return show.table(fitted(rows, now, UNLIMITED, UNLIMITED)) if rows else "no jobs"
 
 
-def print_again_and_again(jobs: Jobs, interval_s: float, as_json: bool) -> None:
+def print_loop(jobs: Jobs, interval_s: float, as_json: bool) -> None:
     """Whole tables one below the other, or a line of JSON for each."""
     while True:
-        rows = Patience(say=note).call(jobs.look)
+        rows = RetryPolicy(say=note).call(jobs.look)
         tell(jobs)
         print(as_text(rows, as_json) + ("" if as_json else "\n"), flush=True)
         time.sleep(interval_s)
 
 
-def draw_again_and_again(jobs: Jobs, interval_s: float) -> None:
+def draw_loop(jobs: Jobs, interval_s: float) -> None:
     """A service that does not answer leaves the table as it was, and is asked again."""
     board = Board(interval_s)
     screen = Screen(board.lines)

@@ -51,7 +51,7 @@ def check(job: Job, needs: Needs | None = None) -> Iterator[Check]:
         found = check_bucket(bucket, key)
         yield found
         if found.ok and needs:
-            yield from judged(bucket, traits(bucket, needs), needs)
+            yield from bucket_checks(bucket, traits(bucket, needs), needs)
     if needs and needs.wants_empty_logs and is_remote(job.log_url):
         yield check_empty("log_url", job.log_url)
     if is_remote(job.data_url):
@@ -112,7 +112,7 @@ def encryption(bucket: str) -> bool | None:
     return bool(answer.get("ServerSideEncryptionConfiguration", {}).get("Rules"))
 
 
-def judged(bucket: str, found: Traits, needs: Needs) -> Iterator[Check]:
+def bucket_checks(bucket: str, found: Traits, needs: Needs) -> Iterator[Check]:
     """What the service can't use. Pure."""
     name, unknown = f"bucket {bucket}", []
     if needs.region and found.region is None:

@@ -7,12 +7,12 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Provider
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 
 LOOKS = (2.0, 4.0, 8.0, 16.0, 30.0)  # seconds before each look for a job that may have been created
 
 
-def create_once(provider: Provider, job: Job, package: Package, patience: Patience) -> Handle:
+def create_once(provider: Provider, job: Job, package: Package, retry: RetryPolicy) -> Handle:
     """The created job. The request is repeated only where the answer proves that nothing was created.
 
     After any other lost answer the job is looked up by its name, which was free before. NoAnswer if it does
@@ -25,16 +25,16 @@ def create_once(provider: Provider, job: Job, package: Package, patience: Patien
         except (NoAnswer, Overloaded) as err:
             if err.created_nothing:
                 raise
-            patience.say(f"{err}; looking whether the job was created")
+            retry.say(f"{err}; looking whether the job was created")
             return None
 
-    return patience.call(attempt) or looked_up(provider, job, patience)
+    return retry.call(attempt) or looked_up(provider, job, retry)
 
 
-def looked_up(provider: Provider, job: Job, patience: Patience) -> Handle:
+def looked_up(provider: Provider, job: Job, retry: RetryPolicy) -> Handle:
     for pause in LOOKS:
-        patience.sleep(pause)
-        if found := patience.call(lambda: provider.find(job)):
+        retry.sleep(pause)
+        if found := retry.call(lambda: provider.find(job)):
             return found
     raise NoAnswer(
         f"create job {job.name}: the answer was lost, and no job of that name appeared within a minute; "

@@ -15,7 +15,7 @@ from mindlift.cloud.prepare import package as packages
 from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Provider
-from mindlift.cloud.retry import Patience
+from mindlift.cloud.retry import RetryPolicy
 
 QUOTA = "quota"  # the check that fails while too many jobs run
 POLL_S = 60.0
@@ -26,7 +26,7 @@ class Submission:
     """`queues`: wait while the service runs as many of my jobs as it may; `is_agreed`: above max_cost, too."""
 
     provider: Provider
-    patience: Patience
+    retry: RetryPolicy
     say: Callable[[str], None]
     queues: bool = False
     is_agreed: bool = False
@@ -62,7 +62,7 @@ class Submission:
             raise preflight.refusal(failed)
         if failed:
             return failed[0].says
-        estimate = cost.estimate(job, self.patience.call(lambda: self.provider.price(job)))
+        estimate = cost.estimate(job, self.retry.call(lambda: self.provider.price(job)))
         self.say(f"cost: {estimate.says}")
         cost.demand_limit(job, estimate, self.is_agreed)
         return ""
@@ -75,4 +75,4 @@ class Submission:
                 self.say(f"code: {sent} -> {job.code_url}")
             if self.provider.bucket_needs(job):
                 bucket.make_folders(job)
-            return create_once(self.provider, job, package, self.patience)
+            return create_once(self.provider, job, package, self.retry)

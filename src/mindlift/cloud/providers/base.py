@@ -64,7 +64,7 @@ class Status:
 class LogPage:
     """Whole lines of a node's log, and the place behind them: JSON of the provider's own, `{}` for the start.
 
-    `note` says what is odd about these lines, such as that the log began anew. `has_more`: ask again at once.
+    `note` says what is odd about these lines, such as that the log started again. `has_more`: ask again at once.
     """
 
     lines: Sequence[str] = ()

@@ -35,7 +35,7 @@ class Pictures(split.Samples):
         file = self.files[index]
         try:
             data = image_folder.read_bytes(file)
-            self.turned += image_folder.is_turned(data)
+            self.turned += image_folder.is_rotated(data)
             return image_folder.decode(data, file)
         except DataError as err:
             self.failed[index] = reason(err)

@@ -89,7 +89,7 @@ class Plan(convert_run.Plan):
             {**record, "split": name} for name, split in index["splits"].items() for record in split["shards"]
         ]
 
-    def strangers(self) -> list[Path]:
+    def unknown_files(self) -> list[Path]:
         return sorted(self.out.glob("*.mindrecord*"))
 
     def least_bytes(self, task: record_write.Task) -> int:

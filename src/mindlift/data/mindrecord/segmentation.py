@@ -155,7 +155,7 @@ class Plan(convert_run.Plan):
     def records_of(self, index: dict[str, Any]) -> list[dict[str, Any]]:
         return list(index["shards"])
 
-    def strangers(self) -> list[Path]:
+    def unknown_files(self) -> list[Path]:
         found = [Path(name) for name in glob.glob(glob.escape(str(self.dst_path)) + "*")]
         return sorted(
             path

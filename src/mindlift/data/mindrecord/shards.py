@@ -71,7 +71,7 @@ class Plan:
         """The records of all shards, as record_write.make gave them."""
         raise NotImplementedError
 
-    def strangers(self) -> list[Path]:
+    def unknown_files(self) -> list[Path]:
         """Files in the way, which only an earlier conversion of the same plan may have made."""
         raise NotImplementedError
 
@@ -130,10 +130,10 @@ def prepare(plan: Plan) -> IO[str]:
         raise ConfigError(
             f"{plan.target} holds shards of other images or options than these; pass another {plan.option}, or remove it"
         )
-    strangers = [] if known else plan.strangers()
-    if strangers:
+    foreign = [] if known else plan.unknown_files()
+    if foreign:
         lock.close()
-        raise ConfigError(f"{strangers[0]} is there and not of this conversion; pass another {plan.option}")
+        raise ConfigError(f"{foreign[0]} is there and not of this conversion; pass another {plan.option}")
     for part in plan.work.glob("*.part"):
         shutil.rmtree(part, ignore_errors=True)
     write_atomic(mark, plan.fingerprint() + "\n")

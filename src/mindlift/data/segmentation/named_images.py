@@ -22,20 +22,20 @@ class Pictures:
         cv2.setNumThreads(1)  # our own threads are as many as the CPUs
         self.files, self.workers = files, max(1, workers)
         self.failed: dict[int, str] = {}
-        self.is_turned: set[int] = set()
+        self.is_rotated: set[int] = set()
 
     @property
     def turned(self) -> int:
         """Images with an EXIF rotation, which is not applied, because training does not apply it."""
-        return len(self.is_turned)
+        return len(self.is_rotated)
 
     def read(self, index: int) -> np.ndarray | None:
         """(H, W, 3) uint8, or None for a file that is no whole image."""
         name = str(self.files[index])
         try:
             data = image_folder.read_bytes(name)
-            if image_folder.is_turned(data):
-                self.is_turned.add(index)
+            if image_folder.is_rotated(data):
+                self.is_rotated.add(index)
             return decode_image(data, name)
         except DataError as err:
             self.failed[index] = reason(err)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import BOOLS, Option, one_line, show
+from mindlift.model_utils.config.options import BOOLS, Option, show, single_line
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
 
 COMMAND_LINE = "command line"
@@ -147,7 +147,7 @@ def ignore(word: Argument, schema: Schema, line: Line) -> None:
         )
     else:
         raise ConfigError(
-            f"{COMMAND_LINE}: unknown option '{one_line(word.flag)}'{hint(word.key, schema, '--')}"
+            f"{COMMAND_LINE}: unknown option '{single_line(word.flag)}'{hint(word.key, schema, '--')}"
         )
 
 
@@ -159,6 +159,6 @@ def one_text(option: Option, word: Argument) -> str:
         return "true" if option.kind == "bool" else ""
     if len(word.values) > 1 and not option.is_list and option.kind != "size":
         raise ConfigError(
-            f"{COMMAND_LINE}: {word.flag} takes one value, got {one_line(' '.join(word.values))}"
+            f"{COMMAND_LINE}: {word.flag} takes one value, got {single_line(' '.join(word.values))}"
         )
     return " ".join(word.values)

@@ -30,9 +30,9 @@ from mindlift.model_utils.config.options import (
     as_yaml,
     declare,
     nearest,
-    one_line,
     pairs,
     show,
+    single_line,
 )
 from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
@@ -153,7 +153,7 @@ def load(
     check_use(line, schema, prog)
     cfg = resolve(schema, root, line, prog)
     if line.extra:
-        print(f"warning: ignored unknown arguments {one_line(' '.join(line.shown))}", file=sys.stderr)
+        print(f"warning: ignored unknown arguments {single_line(' '.join(line.shown))}", file=sys.stderr)
     if line.prints_config:
         print(cfg.to_yaml(origins=True), end="")
         raise SystemExit(0)

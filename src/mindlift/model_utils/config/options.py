@@ -127,7 +127,7 @@ def show(raw: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def one_line(text: object) -> str:
+def single_line(text: object) -> str:
     """`text` with line ends and other control characters escaped."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
 

@@ -10,7 +10,7 @@ import yaml
 
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import Value, nearest, one_line, pairs, plain, show
+from mindlift.model_utils.config.options import Value, nearest, pairs, plain, show, single_line
 from mindlift.model_utils.config.schema import Given, Schema
 
 
@@ -90,10 +90,10 @@ def read_yaml(path: Path) -> yaml.Node | None:
     try:
         return yaml.compose(path.read_bytes().decode("utf-8-sig"), yaml.SafeLoader)
     except OSError as err:
-        raise ConfigError(f"can't read configuration {one_line(path)}: {err.strerror or err}") from err
+        raise ConfigError(f"can't read configuration {single_line(path)}: {err.strerror or err}") from err
     except UnicodeDecodeError as err:
         raise ConfigError(
-            f"can't read configuration {one_line(path)}: not UTF-8 text (byte {err.start})"
+            f"can't read configuration {single_line(path)}: not UTF-8 text (byte {err.start})"
         ) from err
     except yaml.MarkedYAMLError as err:
         line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""

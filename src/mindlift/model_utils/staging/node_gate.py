@@ -32,7 +32,7 @@ def job_token(env: Mapping[str, str], parent: int | None = None) -> str:
     """A folder name that is equal on all ranks of a node and differs between jobs and attempts.
 
     It holds the platform's name of the job, if there is one, and the parent process, which the ranks of a
-    node share: their launcher. A shell between launcher and rank would make the ranks strangers.
+    node share: their launcher. A shell between launcher and rank would make the ranks appear to belong to different jobs.
     """
     job = next((env[name] for name in JOB_VARIABLES if env.get(name, "").strip()), "local")
     launcher = Process.of(os.getppid() if parent is None else parent)

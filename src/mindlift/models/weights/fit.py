@@ -39,7 +39,7 @@ PREFIXES = ("module.", "_orig_mod.", "network.")  # of wrappers: data parallel, 
 class Known:
     """The tensors of a file whose source is known, by this project's names; `origins` are their names in the file.
 
-    `is_average`: they are the moving average of a training's weights. `is_turned`: the colours that the first
+    `is_average`: they are the moving average of a training's weights. `is_reversed`: the colours that the first
     convolution takes were reversed. `unused` are the names in the file of what the network has no use for.
     """
 
@@ -49,7 +49,7 @@ class Known:
     origins: dict[str, str]
     needs: Mapping[str, tuple]
     is_average: bool = False
-    is_turned: bool = False
+    is_reversed: bool = False
     unused: tuple[str, ...] = ()
 
     @property
@@ -97,7 +97,7 @@ def as_rgb(known: Known, channels: str = "auto") -> Known:
             f"can't turn round the colours of {known.layout.source}'s weights: {err.args[0]}"
         ) from err
     turned = {**known.tensors, name: np.ascontiguousarray(known.tensors[name][:, ::-1])}
-    return replace(known, tensors=turned, is_turned=True)
+    return replace(known, tensors=turned, is_reversed=True)
 
 
 def noted(stored: Stored, names: WeightMap) -> dict[str, tuple]:

@@ -19,7 +19,7 @@ from mindlift.models.weights.stored import NETWORK
 Tensors = Mapping[str, np.ndarray]
 
 
-def write_whole(target: Path, write: Callable[[Path], None], what: str, comfort: str = "") -> None:
+def write_whole(target: Path, write: Callable[[Path], None], what: str, advice: str = "") -> None:
     """Let `write` make a file of the name of `target` beside it, and move that there once it is on the disk.
 
     Raises StorageError `can't save <what> <target>: ...` when the folder is full or can't be written; what was at
@@ -38,7 +38,7 @@ def write_whole(target: Path, write: Callable[[Path], None], what: str, comfort:
         reason = (
             err.strerror if isinstance(err, OSError) and err.strerror else str(err).strip().splitlines()[0]
         )
-        raise StorageError(f"can't save {what} {target}: {reason}{comfort}") from err
+        raise StorageError(f"can't save {what} {target}: {reason}{advice}") from err
     finally:
         shutil.rmtree(part, ignore_errors=True)
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.store import Entry, Store
 
-CHANGES = 3  # how often a file that changes under the copy is started anew
+CHANGES = 3  # how often a file that changes under the copy is copied again
 
 Advance = Callable[[int], None]
 Unit = Callable[[], "Known | None"]  # Known from the unit that completes the file

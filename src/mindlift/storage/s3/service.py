@@ -17,7 +17,7 @@ CONNECTIONS = 32
 
 
 class Service:
-    """The store behind one Access, for all its buckets. Threads may share it, forks make clients anew."""
+    """The store behind one Access, for all its buckets. Threads may share it, a forked child makes new clients."""
 
     def __init__(self, access: Access | None = None):
         self.access = access or Access()

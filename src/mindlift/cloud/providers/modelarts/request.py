@@ -273,7 +273,7 @@ def restarts(job: Job) -> Iterator[Check]:
     retries = retry_notes(job).get("fault-tolerance/job-retry-num")
     keys = {name.upper() for name in [*job.environment, *job.secrets]}
     if has_own_start(job) and retries and not any(found <= keys for found in STORE_KEYS):
-        says = "a retry in a new container begins anew: an own image has no keys to read earlier results with"
+        says = "a retry in a new container starts from zero: an own image has no keys to read earlier results with"
         advice = "give keys of the store as secrets: ACCESS_KEY_ID and SECRET_ACCESS_KEY"
         yield Check("retries", None, says, advice)
 

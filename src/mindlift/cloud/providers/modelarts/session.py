@@ -127,7 +127,7 @@ class Session:
             client = translated(f"ask for the project of {self.region}", builder.build, self.hidden())
         except NoAnswer as err:  # of IAM: the request that needs the project has not been sent
             raise NoAnswer(str(err), was_sent=False) from None
-        take_429_as_it_is(client)
+        disable_429_retries(client)
         client.get_http_client()._session.hooks["response"].append(self.tell)
         return client
 
@@ -213,7 +213,7 @@ def as_json(answer: Any) -> dict[str, Any]:
     return data
 
 
-def take_429_as_it_is(client: Any) -> None:
+def disable_429_retries(client: Any) -> None:
     """urllib3, as the SDK sets it up, gives up on a GET's 429 with a text of its own, without code and Retry-After."""
     from requests.adapters import HTTPAdapter
 

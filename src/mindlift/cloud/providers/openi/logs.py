@@ -40,11 +40,11 @@ def read(rest: Rest, handle: Handle, node: int, place: Place, has_ended: bool) -
     )
     start, end = str(answer.get("start_line") or ""), str(answer.get("end_line") or "")
     if start or end or mark:
-        return behind_mark(answer, place, start, end)
+        return after_mark(answer, place, start, end)
     return of_whole(str(answer.get("content") or ""), place, has_ended)
 
 
-def behind_mark(answer: dict[str, Any], place: Place, start: str, end: str) -> LogPage:
+def after_mark(answer: dict[str, Any], place: Place, start: str, end: str) -> LogPage:
     lines = whole_lines(str(answer.get("content") or ""), True)
     has_more = len(lines) >= LINES
     if lines and start == place.get("mark"):  # the line of the mark comes again
