@@ -228,7 +228,7 @@ def test_a_job_gets_the_files_of_the_installation(user):
     assert (revision, is_dirty) == (f"v{__version__}", False)
     inside = {name[len("src/mindlift/") :] for name in names if name.startswith("src/mindlift/")}
     assert inside == {name for name in user.files if not name.startswith("beside/")}
-    assert {"train.py", "default_config.yaml", "pip-requirements.txt", "compat/moxing/__init__.py"} <= set(
+    assert {"train.py", "default_config.yaml", "container-requirements.txt", "compat/moxing/__init__.py"} <= set(
         names
     )
     assert [name for name in names if "__pycache__" in name or "beside" in name] == []
@@ -241,7 +241,7 @@ def test_a_job_gets_the_files_of_the_installation(user):
         "postprocess.py",
         "default_config.yaml",
         "requirements.txt",
-        "pip-requirements.txt",
+        "container-requirements.txt",
         "cloud",
         "compat",
         "scripts",

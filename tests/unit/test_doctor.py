@@ -115,7 +115,7 @@ def test_requirements(change, level, says):
 
 
 def test_requirements_of_this_project_are_all_read():
-    for name in ("requirements.txt", "pip-requirements.txt"):
+    for name in ("requirements.txt", "container-requirements.txt"):
         text = (ROOT / name).read_text()
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
         assert len(software.specifications(text)) == len(lines)

@@ -26,7 +26,7 @@ PYTHON = "make setup PYTHON=python3.11" if IS_CHECKOUT else "python3.11 -m venv 
 MINDSPORE = "make setup, or pip install mindspore==2.8.0" if IS_CHECKOUT else "pip install mindspore==2.8.0"
 INSTALL = "make setup, or pip install -r requirements.txt"
 if not IS_CHECKOUT:
-    INSTALL = f"pip install -r {ROOT}/pip-requirements.txt"
+    INSTALL = f"pip install -r {ROOT}/container-requirements.txt"
 
 
 def all_findings() -> Iterator[Finding]:
@@ -38,7 +38,7 @@ def all_findings() -> Iterator[Finding]:
     if version:
         yield onednn(os.environ, version)
     pins = (ROOT / "requirements.txt").read_text() if IS_CHECKOUT else ""  # of a set-up by `make`
-    yield requirements(pins, (ROOT / "pip-requirements.txt").read_text(), installed())
+    yield requirements(pins, (ROOT / "container-requirements.txt").read_text(), installed())
     yield msrun()
 
 
@@ -177,7 +177,7 @@ def numbers(version: str) -> tuple[int, ...]:
 def installed() -> dict[str, str]:
     """Name -> version of what this Python has."""
     names = specifications(
-        (ROOT / "requirements.txt").read_text() + "\n" + (ROOT / "pip-requirements.txt").read_text()
+        (ROOT / "requirements.txt").read_text() + "\n" + (ROOT / "container-requirements.txt").read_text()
     )
     found = {}
     for name in names:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import inspect
 import subprocess
 from pathlib import Path
 
@@ -13,18 +14,21 @@ from mindlift.errors import StorageError
 from mindlift.files import part_of
 from mindlift.tasks.prediction_files import shortened
 
+HAS_SCALABLE_FONT = bool(inspect.signature(ImageFont.load_default).parameters)
 MISSING = "\uffff"  # no letter: every font draws its box for it
 BACKGROUND, FRAME, TEXT, FAINT = "#ffffff", "#d5d9de", "#1b1f24", "#667079"
 
 
 def open_font(file: str, size: int) -> ImageFont.FreeTypeFont:
-    """A font file; '' is Pillow's own, which looks the same everywhere."""
-    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)  # type: ignore[return-value]
+    """A font file; '' is Pillow's own, which looks the same everywhere. Before Pillow 10.1 that is a bitmap."""
+    if file:
+        return ImageFont.truetype(file, size)
+    return ImageFont.load_default(size) if HAS_SCALABLE_FONT else ImageFont.load_default()  # type: ignore[return-value]
 
 
 def font_for(text: str) -> str | None:
     """The first of Pillow's own font and the one that fontconfig proposes that has all letters of `text`."""
-    if has_letters(open_font("", 12), text):
+    if HAS_SCALABLE_FONT and has_letters(open_font("", 12), text):
         return ""
     letters = " ".join(sorted(f"{ord(letter):x}" for letter in set(text) if not letter.isspace()))
     try:

@@ -51,8 +51,8 @@ class RMSProp(nn.Optimizer):
 
     Tieleman and Hinton, Lecture 6.5 (2012), as TensorFlow has it: epsilon inside the root. nn.RMSProp documents
     the same, but its CPU kernel (2.7 - 2.10) takes epsilon out of the root for all but the last size % 8 weights of
-    a tensor, which makes an epsilon of 1 another optimiser. So a CPU computes the formula step by step, and other
-    devices use the kernel (ops.ApplyRMSProp) in place of 19 small ones a tensor.
+    a tensor, which makes an epsilon of 1 another optimiser. So a CPU computes the formula step by step; other devices
+    have KernelRMSProp.
     """
 
     def __init__(
@@ -62,29 +62,49 @@ class RMSProp(nn.Optimizer):
         decay: float,
         momentum: float,
         epsilon: float,
-        has_kernel: bool = False,
     ):
         super().__init__(lr, groups)
         self.square = self.parameters.clone(prefix="mean_square", init="ones")
         self.moment = self.parameters.clone(prefix="moments", init="zeros")
-        kinds = float if has_kernel else as_tensor
-        self.decay, self.momentum, self.epsilon = (kinds(x) for x in (decay, momentum, epsilon))
-        self.has_kernel, self.kernel = has_kernel, ops.ApplyRMSProp()
+        self.decay, self.momentum, self.epsilon = (self.constant(x) for x in (decay, momentum, epsilon))
         self.map = ops.HyperMap()
 
+    def constant(self, value: float) -> ms.Tensor | float:
+        return ms.Tensor(value, ms.float32)
+
     def construct(self, gradients):
-        gradients = self.scale_grad(self.decay_weight(gradients))
-        lr = self.get_lr()
-        self.assignadd(self.global_step, self.global_step_increase_tensor)
-        if self.has_kernel:
-            update = ops.partial(rms_kernel, self.kernel, self.decay, self.momentum, self.epsilon, lr)
-        else:
-            update = ops.partial(rms_update, self.decay, self.momentum, self.epsilon, lr)
+        gradients, lr = self.begin(gradients)
+        update = ops.partial(rms_update, self.decay, self.momentum, self.epsilon, lr)
         return self.map(update, gradients, self.parameters, self.square, self.moment)
 
+    def begin(self, gradients):
+        """The gradients with weight decay, and the rate of this step, which is counted.
 
-def as_tensor(value: float) -> ms.Tensor:
-    return ms.Tensor(value, ms.float32)
+        Not by get_lr(): MindSpore 2.0's counts global_step too, later ones leave that to the optimiser.
+        """
+        gradients = self.scale_grad(self.decay_weight(gradients))
+        lr = self.learning_rate(self.global_step).reshape(())
+        self.assignadd(self.global_step, self.global_step_increase_tensor)
+        return gradients, lr
+
+
+class KernelRMSProp(RMSProp):
+    """RMSProp by the device's kernel (ops.ApplyRMSProp) in place of 19 small ones a tensor.
+
+    A class of its own, because MindSpore 2.0 crashes while it compiles a graph with both in branches.
+    """
+
+    def __init__(self, groups: list[dict], lr: ms.Tensor, decay: float, momentum: float, epsilon: float):
+        super().__init__(groups, lr, decay, momentum, epsilon)
+        self.kernel = ops.ApplyRMSProp()
+
+    def constant(self, value: float) -> ms.Tensor | float:
+        return float(value)
+
+    def construct(self, gradients):
+        gradients, lr = self.begin(gradients)
+        update = ops.partial(rms_kernel, self.kernel, self.decay, self.momentum, self.epsilon, lr)
+        return self.map(update, gradients, self.parameters, self.square, self.moment)
 
 
 def rmsprop(
@@ -101,7 +121,8 @@ def rmsprop(
     `has_kernel`: the device's kernel for it computes the formula, see RMSProp.
     """
     groups = decay_groups(parameters, weight_decay)
-    return RMSProp(groups, ms.Tensor(lr, ms.float32), decay, momentum, epsilon, has_kernel)
+    kind = KernelRMSProp if has_kernel else RMSProp
+    return kind(groups, ms.Tensor(lr, ms.float32), decay, momentum, epsilon)
 
 
 def forget(optimizer: nn.Optimizer) -> None:

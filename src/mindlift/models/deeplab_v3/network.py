@@ -139,7 +139,7 @@ class Pyramid(nn.Cell):
         self.project = ConvNorm((len(branches) + 1) * cout, cout, 1, **block)
 
     def construct(self, x):
-        found: tuple = ()
+        found = ()  # type: tuple
         for branch in self.branches:
             found += (branch(x),)
         whole = self.pooled(ops.mean(x.astype(ms.float32), (2, 3), True))

@@ -59,7 +59,7 @@ class Concat(nn.Cell):
         self.order = tuple(cells)
 
     def construct(self, x):
-        found: tuple = ()
+        found = ()  # type: tuple
         for name in self.order:
             found += (getattr(self, name)(x),)
         return ops.cat(found, 1)

@@ -71,7 +71,7 @@ def at_labels(rows, labels):
 
     By a mask, because the gradient of gather_elements is computed on the host CPU of an Ascend.
     """
-    mask = ops.one_hot(labels, rows.shape[1], ms.Tensor(1.0, rows.dtype), ms.Tensor(0.0, rows.dtype))
+    mask = ops.one_hot(labels, rows.shape[1], ms.Tensor(1.0, ms.float32), ms.Tensor(0.0, ms.float32))
     return (rows * mask).sum(1)
 
 
