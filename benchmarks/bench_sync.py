@@ -310,7 +310,7 @@ class Bench:
     """The store with its data, and runs of clients against it."""
 
     def __init__(self, store: Any, folder: Path, options: argparse.Namespace):
-        from tests.servers import s3_client
+        from tests.support.servers import s3_client
 
         self.store, self.folder = store, folder
         self.env = environment(store.endpoint, store.access_key, store.secret_key)
@@ -487,7 +487,7 @@ def shown(found: dict) -> str:
 
 def compare_all(options: argparse.Namespace) -> tuple[list[dict], dict]:
     """Results of all rows, and what they were taken with."""
-    from tests.servers import Minio, find_minio
+    from tests.support.servers import Minio, find_minio
 
     class Store(Minio):
         def empty_trash(self) -> None:

@@ -1,13 +1,10 @@
-"""Shared by all tests: a small digits data set, object stores, and real runs of train.py and eval.py."""
+"""Shared by all tests: a small digits data set, object stores, a browser."""
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -15,82 +12,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.fault_proxy import FaultProxy
-from tests.servers import LEAST_PART, MB, Minio, Moto, RunningStore, Store, find_minio, s3_client
-from tests.servers import free_port as free_port
+from tests.support.fault_proxy import FaultProxy
+from tests.support.servers import LEAST_PART, MB, Minio, Moto, RunningStore, Store, find_minio, s3_client
 
-ROOT = Path(__file__).resolve().parents[1]
 if threading.current_thread() is threading.main_thread():
     # a shell's background job ignores Ctrl-C, and so would the programs that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
-TINY = ["--net", "densenet22", "--dataset", "digits", "--run_eval", "false"]
-
-
-class Finished:
-    """A finished process; `result` is the JSON line that train.py ends with."""
-
-    def __init__(self, process: subprocess.CompletedProcess):
-        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
-
-    @property
-    def result(self) -> dict:
-        return json.loads(self.out.strip().splitlines()[-1])
-
-    @property
-    def error(self) -> str:
-        """The one line that a failed run prints; fails the test if there are more or a traceback."""
-        assert "Traceback" not in self.err + self.out, self.err
-        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
-        assert len(lines) == 1, self.err
-        return lines[0]
-
-
-def environment(**extra: str) -> dict[str, str]:
-    """The environment of a user's shell: none of the rank variables of this process."""
-    private = ("RANK", "MS_", "DEVICE_", "OMPI_", "MA_", "VC_", "DLS_", "BATCH_")
-    kept = {
-        key: value
-        for key, value in os.environ.items()
-        if not key.startswith(private) and key != "OMP_NUM_THREADS"
-    }
-    return {**kept, "GLOG_v": "3", **extra}
-
-
-def run_program(
-    program: str, *arguments: object, cwd: Path = ROOT, timeout: float = 300, **extra: str
-) -> Finished:
-    command = [sys.executable, str(ROOT / program), *map(str, arguments)]
-    process = subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(**extra),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Finished(process)
-
-
-def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300, **extra: str) -> Finished:
-    """Run a program as `count` real processes through the launch script."""
-    command = [
-        "bash",
-        str(ROOT / "scripts/local_ranks.sh"),
-        str(count),
-        str(ROOT / program),
-        *map(str, arguments),
-    ]
-    process = subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(**{"PYTHON": sys.executable, **extra}),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-    return Finished(process)
 
 
 @pytest.fixture(scope="session")

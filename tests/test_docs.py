@@ -16,7 +16,7 @@ from mindlift.cli import main as mindlift
 from mindlift.model_utils.config import config, programs
 from mindlift.model_utils.config.command_line import arguments, read_line, words_and_inputs
 from mindlift.model_utils.config.schema import SWITCHES
-from tests import pages
+from tests.support import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks/README.md"])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 SKIPPED = {"sink": "CPU has no queue", "profile": "msprof is not on PATH"}
 

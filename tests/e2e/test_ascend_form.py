@@ -1,4 +1,4 @@
-"""train.py, eval.py, predict.py and export.py in the form that they have on an Ascend; see tests/ascend_form.py."""
+"""train.py, eval.py, predict.py and export.py in the form that they have on an Ascend; see tests/support/ascend_form.py."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import pytest
 from PIL import Image
 
 from mindlift.models.weights.mindspore_files import read
-from tests.conftest import ROOT, Finished, environment
+from tests.support.programs import ROOT, Finished, environment
 
 CHIP_910A, CHIP_910B = "ascend910", "ascend910b"
 
 
 def command(chip: str, program: str, *arguments: object) -> list[str]:
-    return [sys.executable, "-m", "tests.ascend_form", chip, program, *map(str, arguments)]
+    return [sys.executable, "-m", "tests.support.ascend_form", chip, program, *map(str, arguments)]
 
 
 def run_form(

@@ -21,7 +21,7 @@ from PIL import Image
 
 from mindlift.data.classification import cifar10
 from mindlift.runs import manifest as checkpoint_manifest
-from tests.conftest import ROOT, TINY, Finished, environment, run_program, run_ranks
+from tests.support.programs import ROOT, TINY, Finished, environment, run_program, run_ranks
 
 TRAIN, EVAL = "train.py", "eval.py"
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1

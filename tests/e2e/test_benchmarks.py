@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 SMALL = {
     "bench_train": "--nets densenet100 --libraries mindlift --batch 2 --size 16 --rounds 1 --seconds 0.1",

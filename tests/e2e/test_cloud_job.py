@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from mindlift.runs import manifest as checkpoint_manifest
-from tests.conftest import ROOT, TINY, environment, run_program, run_ranks
-from tests.fault_proxy import Fault
-from tests.servers import s3_client
+from tests.support.fault_proxy import Fault
+from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
+from tests.support.servers import s3_client
 
 EPOCHS = ("--max_epoch", 3, "--ckpt_interval", 2, "--log_interval", 4)
 

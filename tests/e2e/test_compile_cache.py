@@ -9,7 +9,7 @@ import pytest
 
 from mindlift.models.weights.mindspore_files import read
 from mindlift.training import compile_cache
-from tests.conftest import TINY, Finished, run_program
+from tests.support.programs import TINY, Finished, run_program
 
 FOUND, COMPILES = "finds its graph in the cache", "compiles the graph"
 

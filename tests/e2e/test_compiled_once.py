@@ -1,6 +1,6 @@
 """An evaluation is compiled once in the life of a process, however many epochs, checkpoints and images it sees.
 
-Counted where MindSpore compiles (tests/compilations.py): on an Atlas 910A each of them takes minutes.
+Counted where MindSpore compiles (tests/support/compilations.py): on an Atlas 910A each of them takes minutes.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests import segments
-from tests.conftest import ROOT, TINY, environment, run_program
+from tests.support import segments
+from tests.support.programs import ROOT, TINY, environment, run_program
 
 CLASSES = 3
 SMALL = (
@@ -37,7 +37,7 @@ def compiled(folder: Path, program: str, *arguments: object) -> Counter:
     """The graphs that `program` compiles, by the class of their outermost cell."""
     file = folder / "compiled.txt"
     file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tests.compilations", str(file), program, *map(str, arguments)]
+    command = [sys.executable, "-m", "tests.support.compilations", str(file), program, *map(str, arguments)]
     done = subprocess.run(
         command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=400, check=False
     )

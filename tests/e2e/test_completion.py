@@ -12,9 +12,9 @@ import sys
 import pytest
 
 from mindlift.model_utils.config.recipes import recipes
-from tests.conftest import ROOT, environment, run_program
-from tests.e2e.conftest import wait_for
-from tests.terminal import Terminal
+from tests.support.home import wait_for
+from tests.support.programs import ROOT, environment, run_program
+from tests.support.terminal import Terminal
 
 PROGRAMS = ("train.py", "eval.py", "export.py", "predict.py", "cloud/submit.py")
 NETS = sorted({net for net, _ in recipes(ROOT)})

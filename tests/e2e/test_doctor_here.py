@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 
 def doctor(*words: str, **extra: str) -> subprocess.CompletedProcess:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.model_utils import rank_table
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 PROGRAMS = {  # file and arguments: what is printed
     "src/tools/get_multicards_json.py --help": "usage: get_multicards_json.py",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, run_program
+from tests.support.programs import ROOT, run_program
 
 RUN = "20261128-133800"
 

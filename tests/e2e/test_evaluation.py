@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import ROOT, Finished, environment, run_program, run_ranks
+from tests.support.programs import ROOT, Finished, environment, run_program, run_ranks
 
 COUNT, CLASSES = 60, 3
 RECIPE = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"

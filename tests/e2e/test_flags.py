@@ -24,7 +24,7 @@ from mindlift.tasks import network as build
 from mindlift.tasks.classification import task as classify
 from mindlift.training import build as training_build
 from mindlift.training.schedules import from_config, lr_table
-from tests.conftest import run_program
+from tests.support.programs import run_program
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 from mindlift.data import class_names
 from mindlift.data.classification import cifar10
-from tests.conftest import ROOT, TINY, Finished, environment, run_program
+from tests.support.programs import ROOT, TINY, Finished, environment, run_program
 
 EXPORT, PREDICT = "export.py", "predict.py"
 

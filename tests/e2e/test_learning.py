@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import Finished, run_program, run_ranks
+from tests.support.programs import Finished, run_program, run_ranks
 
 FILES = ["--dataset", "imagenet", "--num_classes", 10]
 FAMILIES = {"resnet50": "resnet", "bit_r50x1": "bit"}

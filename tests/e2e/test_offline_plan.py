@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Finished, run_program
+from tests.support.programs import Finished, run_program
 
 # what Python imports at its start: a connection of any kind ends the process
 NO_SOCKETS = """import socket, sys

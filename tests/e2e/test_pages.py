@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests import pages
-from tests.conftest import ROOT, environment
+from tests.support import pages
+from tests.support.programs import ROOT, environment
 
 ADDING = ROOT / "docs/adding.md"
 README = ROOT / "README.md"

@@ -14,13 +14,13 @@ import yaml
 from mindspore.ops import auto_generate
 from PIL import Image
 
-from tests.conftest import ROOT, run_program
 from tests.e2e.test_ascend_form import CHIP_910A, run_form
+from tests.support.programs import ROOT, run_program
 
 LIST = ROOT / "tests/golden/ascend_primitives.yaml"
 LINE = re.compile(r"^\s+%\d+\([^)]*\) = (?:PrimFunc_)?([A-Z]\w*)[\(\[]")
 TYPE = re.compile(r"Tensor\[(\w+)\]")
-STAND_INS = {"Identity"}  # in place of the float status, see tests/ascend_form.py
+STAND_INS = {"Identity"}  # in place of the float status, see tests/support/ascend_form.py
 
 
 @lru_cache(maxsize=1)

@@ -9,11 +9,12 @@ import yaml
 
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.session import Session
-from tests.conftest import free_port, run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.records import load
 from tests.doubles.runner import ScriptedRunner
+from tests.support.programs import run_program
+from tests.support.servers import free_port
 from tests.unit.test_modelarts import PACKAGE, job_of
 from tests.unit.test_openi import client_of, job_at
 

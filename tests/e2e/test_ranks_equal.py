@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.conftest import ROOT, run_program, run_ranks
+from tests.support.programs import ROOT, run_program, run_ranks
 
-CHILD = "tests/e2e/weights_after.py"
+CHILD = "tests/support/weights_after.py"
 STEPS, GLOBAL_BATCH = 8, 32
 
 
@@ -64,7 +64,7 @@ def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
 
 def test_an_overflow_on_one_rank_is_everybodys(tmp_path):
     """Read from a stand-in for the float status of a chip that saturates, see tests/unit/test_overflow.py."""
-    done = run_ranks(2, "tests/e2e/overflow_after.py", tmp_path / "seen", PYTHONPATH=str(ROOT))
+    done = run_ranks(2, "tests/support/overflow_after.py", tmp_path / "seen", PYTHONPATH=str(ROOT))
     assert done.code == 0, done.err
     first, second = (
         json.loads((tmp_path / f"seen_{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 from mindlift.cloud.providers.local import keeper
-from tests.conftest import ROOT, environment, run_program
-from tests.e2e.conftest import Home, wait_for
-from tests.servers import s3_client
+from tests.support.home import Home, wait_for
+from tests.support.programs import ROOT, environment, run_program
+from tests.support.servers import s3_client
 
 SHORT = ["--net", "densenet22", "--dataset", "digits", "--cards", "2", "--recipe"]
 QUICK = ["max_epoch=1", "log_interval=1", "run_eval=true"]

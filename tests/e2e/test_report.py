@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from mindlift.report.page import write
-from tests import synthetic_runs
-from tests.conftest import ROOT, Finished, environment
-from tests.servers import s3_client
+from tests.support import synthetic_runs
+from tests.support.programs import ROOT, Finished, environment
+from tests.support.servers import s3_client
 
 WIDTHS = (1280, 390)
 SCHEMES = ("light", "dark")

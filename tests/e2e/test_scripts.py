@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.runs import manifest as checkpoint_manifest
-from tests.conftest import ROOT, Finished, environment
+from tests.support.programs import ROOT, Finished, environment
 
 OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")
 NET = ("densenet22", "digits")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 SCRIPTS = sorted(path.name for path in (ROOT / "scripts").glob("*.sh"))
 SOURCED = ("common.sh", "completion.sh", "deeplab_v3.sh")  # only to be sourced: started, they do nothing

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from mindlift.data.segmentation import voc
-from tests import segments
-from tests.conftest import ROOT, Finished, environment, run_program
+from tests.support import segments
+from tests.support.programs import ROOT, Finished, environment, run_program
 
 COUNT = 6
 

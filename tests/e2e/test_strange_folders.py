@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, Finished, environment
+from tests.support.programs import ROOT, Finished, environment
 
 COMPAT = ROOT / "compat"
 FOLDERS = {  # the names of the model zoo's folders and of this project's, as packages and as single modules

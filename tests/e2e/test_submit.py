@@ -15,10 +15,10 @@ from mindlift.cloud.providers.local.keeper import StoreAccess
 from mindlift.storage import places
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.moxing import file
-from tests.conftest import ROOT, Finished, environment, run_program
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.runner import LocalRunner
+from tests.support.programs import ROOT, Finished, environment, run_program
 
 
 @dataclass

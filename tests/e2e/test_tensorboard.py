@@ -23,8 +23,9 @@ from mindlift.cli.report import main
 from mindlift.errors import ConfigError, StorageError
 from mindlift.report import events
 from mindlift.report.events import TensorBoard
-from tests import synthetic_runs
-from tests.conftest import environment, free_port
+from tests.support import synthetic_runs
+from tests.support.programs import environment
+from tests.support.servers import free_port
 
 
 class Service:

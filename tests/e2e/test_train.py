@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from mindlift.runs import manifest as checkpoint_manifest
-from tests.conftest import ROOT, TINY, environment, free_port, run_program, run_ranks
+from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
+from tests.support.servers import free_port
 
 
 def weights(file: str | Path) -> dict[str, np.ndarray]:

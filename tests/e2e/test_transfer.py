@@ -24,9 +24,9 @@ from mindlift.storage.copying.progress import Progress
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.s3.store import S3Store
-from tests.conftest import ROOT, environment
-from tests.fault_proxy import Fault
-from tests.servers import LEAST_PART, MB, s3_client
+from tests.support.fault_proxy import Fault
+from tests.support.programs import ROOT, environment
+from tests.support.servers import LEAST_PART, MB, s3_client
 
 FILES = {
     "a.bin": os.urandom(200_000),

@@ -18,9 +18,9 @@ import pytest
 from mindlift.cloud.follow.screen import ENTER, LEAVE
 from mindlift.cloud.platforms.request import Request, State
 from mindlift.cloud.providers.local.folder import JobFolder
-from tests.conftest import ROOT, environment, run_program
-from tests.e2e.conftest import wait_for
-from tests.terminal import Terminal
+from tests.support.home import wait_for
+from tests.support.programs import ROOT, environment, run_program
+from tests.support.terminal import Terminal
 
 FRAME = re.compile(r"\033\[H(.*?)\033\[J", re.DOTALL)
 CODES = re.compile(r"\033\[[\d;]*[Km]")

@@ -16,8 +16,8 @@ from mindlift.cli import convert, job
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
-from tests.conftest import ROOT, TINY, environment, run_program
-from tests.unit.torch_writer import write_state
+from tests.support.programs import ROOT, TINY, environment, run_program
+from tests.support.torch_writer import write_state
 
 TORCH_NORM = {
     "gamma": "weight",

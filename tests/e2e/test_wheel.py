@@ -19,7 +19,7 @@ import pytest
 
 from mindlift import __version__
 from mindlift.cli import listing
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 OLDEST, NEWEST, WITH_MINDSPORE = (3, 9), (3, 14), (3, 11)
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]

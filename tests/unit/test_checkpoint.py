@@ -14,7 +14,7 @@ import pytest
 from mindlift.errors import CheckpointError, ConfigError, StorageError
 from mindlift.runs import checkpoint
 from mindlift.runs import manifest as checkpoint_manifest
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 NAME = "stages.0.0.conv1.conv.weight"  # one that a ResNet has
 

@@ -8,7 +8,7 @@ import pytest
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.recipes import recipes
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 SMALL = """
 data:

@@ -15,7 +15,7 @@ import yaml
 
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 DECLARED = """
 data:

@@ -14,7 +14,7 @@ from mindlift.model_utils.config import config, generate, options, options_types
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.recipes import recipes
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 SAMPLES = {  # of each kind: a text, and the value that an option of this type has
     "str": ("a", str),

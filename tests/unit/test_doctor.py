@@ -14,7 +14,7 @@ from mindlift.cloud.providers.modelarts.keys import read_keys
 from mindlift.cloud.providers.openi.rest import read_token
 from mindlift.doctor import access, machine, probe, software, trial
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, as_text, shown
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 AVX512 = frozenset({"avx2", "avx512f"})
 AVX2 = frozenset({"avx2"})

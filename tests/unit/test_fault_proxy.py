@@ -14,8 +14,8 @@ from typing import ClassVar
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.fault_proxy import Fault, FaultProxy
-from tests.servers import Store, s3_client
+from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.servers import Store, s3_client
 
 DATA = bytes(range(256)) * 1000
 

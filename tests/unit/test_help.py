@@ -16,7 +16,7 @@ from mindlift.model_utils.config import config
 from mindlift.model_utils.config import help as config_help
 from mindlift.runs.manifest import file_sha256
 from mindlift.runs.provenance import side_file_of
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 PROGRAMS = ("train.py", "eval.py", "export.py", "predict.py")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.model_utils import device_adapter
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 
 def rank(folder: Path, size: int, code: int) -> subprocess.Popen:

@@ -15,7 +15,7 @@ from mindlift.cli import infer_mindir
 from mindlift.errors import CheckpointError, ConfigError, DeviceError
 from mindlift.inference import lite
 from mindlift.runs.provenance import Model
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 DOUBLES = ROOT / "tests/doubles"
 FACTS = {"input": {"shape": [1, 3, 4, 4], "layout": "NCHW"}, "versions": {"mindspore": "2.8.0"}}

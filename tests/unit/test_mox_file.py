@@ -24,7 +24,7 @@ from PIL import Image
 from mindlift.errors import ConfigError, TransferError
 from mindlift.storage import places
 from mindlift.storage.moxing import backend, file, file_io
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 ODD = "数据 a+b%41&c?#é"
 

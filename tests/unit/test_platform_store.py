@@ -13,7 +13,7 @@ from mindlift.storage.copying import copy as transfer
 from mindlift.storage.moxing import backend, file
 from mindlift.storage.platform_store import PlatformStore
 from mindlift.storage.store import LocalStore
-from tests.conftest import ROOT, TINY, run_program
+from tests.support.programs import ROOT, TINY, run_program
 
 FILES = {"a.txt": b"a", "b/c.txt": b"cc", "b/d/e 数据.bin": bytes(1000), "empty": b""}
 

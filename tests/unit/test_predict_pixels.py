@@ -28,7 +28,7 @@ from mindlift.tasks.segmentation import pictures as segment_pictures
 from mindlift.tasks.segmentation import predict as predict_pixels
 from mindlift.tasks.segmentation.objective import probabilities
 from mindlift.tasks.segmentation.task import likeliest
-from tests import segments
+from tests.support import segments
 from tests.unit.test_pictures import ALIKE
 
 RNG = np.random.default_rng(5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mindlift import models
-from tests.conftest import ROOT
+from tests.support.programs import ROOT
 
 FAMILIES = sorted(path.parent.name for path in models.HERE.glob("*/network.py"))
 

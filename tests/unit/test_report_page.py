@@ -22,8 +22,8 @@ from mindlift.report import evaluation as evaluated
 from mindlift.report.page import titles, write
 from mindlift.runs import folder as run_folder
 from mindlift.training import schedules
-from tests import synthetic_runs
-from tests.conftest import ROOT
+from tests.support import synthetic_runs
+from tests.support.programs import ROOT
 
 LIMIT_BYTES = 2_000_000
 HOSTILE = "</script><script>alert(1)</script>\"'<img src=x onerror=alert(2)>&amp;\u2028"

@@ -16,7 +16,7 @@ from mindlift.runs.provenance import Model
 from mindlift.tasks.segmentation import results as segment_results
 from mindlift.tasks.segmentation.objective import softmax
 from mindlift.tasks.segmentation.results import Facts, Folder
-from tests import segments
+from tests.support import segments
 from tests.unit.test_segment import linear, naive_ious
 
 RNG = np.random.default_rng(9)

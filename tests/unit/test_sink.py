@@ -17,7 +17,7 @@ from mindlift.data.batches import Batches, Failures
 from mindlift.errors import DataError
 from mindlift.runs.log import Pace
 from mindlift.training import sink
-from tests import ascend_form
+from tests.support import ascend_form
 
 COUNT = 12
 

@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from mindlift.errors import CheckpointError
 from mindlift.models.weights import files, vocabulary
-from tests.unit import torch_writer as write
+from tests.support import torch_writer as write
 
 SAMPLES = Path(__file__).parents[1] / "golden/weights"
 ONE = np.arange(6, dtype=np.float32).reshape(2, 3)

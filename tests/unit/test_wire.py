@@ -29,7 +29,7 @@ from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import Multipart, S3Store
 from mindlift.storage.settings import Keys
 from mindlift.storage.store import Entry
-from tests.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import Fault, FaultProxy
 
 OBS = "obs.cn-north-4.myhuaweicloud.com"
 GIVEN = {"ak": "a", "sk": "s", "retry_wait": 0.001, "retry": 3}

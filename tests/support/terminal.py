@@ -13,7 +13,7 @@ import subprocess
 import termios
 from types import TracebackType
 
-from tests.conftest import ROOT, environment
+from tests.support.programs import ROOT, environment
 
 
 class Terminal:

@@ -1,6 +1,6 @@
 """Runs a program of the project on a CPU in the form that it has on an Ascend:
 
-    python -m tests.ascend_form CHIP PROGRAM [--option value ...]
+    python -m tests.support.ascend_form CHIP PROGRAM [--option value ...]
 
 CHIP is MindSpore's name of it, such as ascend910 or ascend910b. What a CPU can't do has a stand-in: the queue of the
 device ("Unsupported op [InitDataSetQueue] on CPU") ends on the host, and the float status never reports an overflow.
@@ -16,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def choose_device(target: str, *_: object) -> str:

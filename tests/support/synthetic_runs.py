@@ -1,4 +1,4 @@
-"""Made-up run folders of all kinds, in the format of docs/report.md. `python -m tests.synthetic_runs FOLDER` writes three."""
+"""Made-up run folders of all kinds, in the format of docs/report.md. `python -m tests.support.synthetic_runs FOLDER` writes three."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Runs a program of the project and counts what MindSpore compiles:
 
-    python -m tests.compilations FILE PROGRAM [--option value ...]
+    python -m tests.support.compilations FILE PROGRAM [--option value ...]
 
 appends to FILE a line for each graph that is compiled: the class of its outermost cell.
 """
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def install(file: Path) -> None:

@@ -1,0 +1,79 @@
+"""Real runs of train.py, eval.py and the other programs, as users start them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+TINY = ["--net", "densenet22", "--dataset", "digits", "--run_eval", "false"]
+
+
+class Finished:
+    """A finished process; `result` is the JSON line that train.py ends with."""
+
+    def __init__(self, process: subprocess.CompletedProcess):
+        self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
+
+    @property
+    def result(self) -> dict:
+        return json.loads(self.out.strip().splitlines()[-1])
+
+    @property
+    def error(self) -> str:
+        """The one line that a failed run prints; fails the test if there are more or a traceback."""
+        assert "Traceback" not in self.err + self.out, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        return lines[0]
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """The environment of a user's shell: none of the rank variables of this process."""
+    private = ("RANK", "MS_", "DEVICE_", "OMPI_", "MA_", "VC_", "DLS_", "BATCH_")
+    kept = {
+        key: value
+        for key, value in os.environ.items()
+        if not key.startswith(private) and key != "OMP_NUM_THREADS"
+    }
+    return {**kept, "GLOG_v": "3", **extra}
+
+
+def run_program(
+    program: str, *arguments: object, cwd: Path = ROOT, timeout: float = 300, **extra: str
+) -> Finished:
+    command = [sys.executable, str(ROOT / program), *map(str, arguments)]
+    process = subprocess.run(
+        command,
+        cwd=cwd,
+        env=environment(**extra),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(process)
+
+
+def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300, **extra: str) -> Finished:
+    """Run a program as `count` real processes through the launch script."""
+    command = [
+        "bash",
+        str(ROOT / "scripts/local_ranks.sh"),
+        str(count),
+        str(ROOT / program),
+        *map(str, arguments),
+    ]
+    process = subprocess.run(
+        command,
+        cwd=ROOT,
+        env=environment(**{"PYTHON": sys.executable, **extra}),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(process)
