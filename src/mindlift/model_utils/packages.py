@@ -90,7 +90,9 @@ def install(distributions: Sequence[str], say: Callable[[str], None] = print) ->
         if not code:
             forget_missing()
             if not missing(distributions):
-                say(f"installed {shown}, which this image lacks, in {time.monotonic() - started:.0f} s; nothing else was changed")
+                say(
+                    f"installed {shown}, which this image lacks, in {time.monotonic() - started:.0f} s; nothing else was changed"
+                )
                 return
     raise PackageError(
         f"this image lacks {shown}, and pip can't add them without moving what is there: {last or 'no message'};"
@@ -106,9 +108,21 @@ def pip_install(arguments: Sequence[str]) -> tuple[int, str]:
         try:
             constraints.write_text(installed(), encoding="utf-8")
             done = subprocess.run(
-                [*pip, "install", "--disable-pip-version-check", "--no-input", "--only-binary", ":all:",
-                 "--constraint", str(constraints), *arguments],
-                stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True, timeout=PIP_TIMEOUT_S,
+                [
+                    *pip,
+                    "install",
+                    "--disable-pip-version-check",
+                    "--no-input",
+                    "--only-binary",
+                    ":all:",
+                    "--constraint",
+                    str(constraints),
+                    *arguments,
+                ],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=PIP_TIMEOUT_S,
                 check=False,
             )
         except (OSError, subprocess.SubprocessError) as err:
@@ -122,7 +136,11 @@ def installed() -> str:
     """name==version of each distribution, as constraints; those from a file or a repository have no version to ask for."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "list", "--format=freeze"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True, timeout=PIP_TIMEOUT_S, check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=PIP_TIMEOUT_S,
+        check=True,
     )
     return "".join(f"{line}\n" for line in done.stdout.splitlines() if "==" in line)
 
@@ -143,7 +161,9 @@ def only_process() -> Iterator[None]:
     try:
         while not locked(descriptor):
             if time.monotonic() > deadline:
-                raise PackageError(f"another process has been installing packages for {LOCK_TIMEOUT_S} s ({path})")
+                raise PackageError(
+                    f"another process has been installing packages for {LOCK_TIMEOUT_S} s ({path})"
+                )
             time.sleep(PAUSE_S)
         yield
     finally:

@@ -1,0 +1,117 @@
+"""Which MindSpore is installed, and whether this project and the libraries beside it go with it.
+
+Nothing here imports mindspore: an image that can't train says so in one line before anything else happens. What a
+version can do is asked of it where it matters; versions are compared here only.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+import sys
+from pathlib import Path
+
+from mindlift.backports import NoSuchPackage, package_version
+from mindlift.errors import DeviceError
+from mindlift.interrupts import Deferred
+
+OLDEST, NEWEST = (2, 0), (2, 10)  # docs/versions.md has the table of what was tried
+NUMPY_1 = (2, 11)  # MindSpore's own metadata asks for numpy<2 up to 2.10
+GO_ON = "pass --any_mindspore true to try all the same"
+
+
+def folder() -> Path | None:
+    spec = importlib.util.find_spec("mindspore")
+    return Path(spec.origin).parent if spec and spec.origin else None
+
+
+def installed_version() -> str:
+    """Of the MindSpore that `import mindspore` would find, whatever its distribution is called; '' if there is none."""
+    found = folder()
+    try:
+        text = (found / "version.py").read_text(encoding="utf-8") if found else ""
+    except OSError:
+        return ""
+    match = re.search(r"__version__\s*=\s*['\"]([^'\"]+)", text)
+    return match.group(1) if match else ""
+
+
+def numbers(version: str) -> tuple[int, int]:
+    """(2, 10) of 2.10.0rc1; (0, 0) if it has no such beginning."""
+    match = re.match(r"(\d+)\.(\d+)", version)
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+
+
+def library(name: str) -> str:
+    """The version of a distribution; '' if it is not installed."""
+    try:
+        return package_version(name)
+    except NoSuchPackage:
+        return ""
+
+
+def problem(version: str, numpy: str, pillow: str) -> str:
+    """Why these do not work together, and what to do, as one line; '' if nothing is known against them."""
+    if not version:
+        return ""
+    found = numbers(version)
+    if not OLDEST <= found <= NEWEST:
+        which = "older" if found < OLDEST else "newer"
+        return (
+            f"MindSpore {version} is {which} than what this project runs with ({shown(OLDEST)} to {shown(NEWEST)});"
+            f" choose an image or an environment with one of these"
+        )
+    if numbers(numpy) >= (2, 0) and found < NUMPY_1:
+        return f"MindSpore {version} was built against NumPy 1, and NumPy {numpy} is installed: pip install 'numpy<2'"
+    if numbers(pillow) >= (10, 0) and found < (2, 3) and needs_old_pillow():
+        return f"MindSpore {version} uses what Pillow 10 removed, and Pillow {pillow} is installed: pip install 'pillow<10'"
+    return ""
+
+
+def needs_old_pillow() -> bool:
+    """Whether a module reads PIL.Image.ANTIALIAS without asking whether it is there."""
+    found = folder()
+    files = sorted(found.glob("dataset/vision/*.py")) if found else []
+    uses = [
+        line
+        for path in files
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "Image.ANTIALIAS" in line
+    ]
+    return bool(uses)
+
+
+def check(any_version: bool) -> None:
+    """DeviceError if this MindSpore, or what is beside it, is known not to work; a warning if `any_version`."""
+    found = problem(installed_version(), library("numpy"), library("pillow"))
+    if found and not any_version:
+        raise DeviceError(f"{found}, or {GO_ON}")
+    if found:
+        print(f"warning: {found}", file=sys.stderr)
+
+
+def load() -> None:
+    """`import mindspore`. ImportError if there is none; DeviceError in one line if it is there and can't be imported."""
+    with Deferred():  # a process that has imported half of mindspore crashes when it ends
+        try:
+            importlib.import_module("mindspore")
+        except ModuleNotFoundError as err:
+            if err.name == "mindspore":
+                raise
+            raise unusable(err) from err
+        except (AttributeError, ImportError, OSError, SystemError, TypeError, ValueError) as err:
+            raise unusable(err) from err
+
+
+def unusable(err: Exception) -> DeviceError:
+    beside = f"Python {sys.version_info[0]}.{sys.version_info[1]}, NumPy {library('numpy')}, Pillow {library('pillow')}"
+    reason = (str(err).splitlines() or [type(err).__name__])[0]
+    return DeviceError(
+        f"MindSpore {installed_version()} can't be imported with {beside}: {reason}; the doctor (mindlift doctor) says"
+        " what goes with it"
+    )
+
+
+def shown(version: tuple[int, int]) -> str:
+    return f"{version[0]}.{version[1]}"

@@ -1,0 +1,87 @@
+"""`python -m tests.matrix`: run the checks in the environments and print one table; see docs/versions.md."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tests.matrix.checks import CHECKS, CheckError, Figures, Programs
+from tests.matrix.environments import ENVIRONMENTS, ROOT, Environment, SetUpError, moved, set_up
+
+PAGE = ROOT / "docs" / "versions.md"
+BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
+NOT_MEASURED = "not measured"
+
+
+def parsed() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.matrix", description=__doc__)
+    parser.add_argument("--only", default="", help="environments whose name contains this")
+    parser.add_argument("--checks", nargs="+", choices=CHECKS, default=list(CHECKS))
+    parser.add_argument("--write", action="store_true", help="put the table into docs/versions.md")
+    return parser.parse_args()
+
+
+def measured(environment: Environment, checks: list[str]) -> tuple[Figures, list[str]]:
+    """What the checks found in this environment, and what failed."""
+    figures: Figures = {}
+    try:
+        before, after = set_up(environment)
+    except SetUpError as err:
+        return figures, [f"{environment.name}: {err}"]
+    changed = moved(before, after)
+    failures = [f"{environment.name}: a job moved {', '.join(changed)}"] if changed else []
+    figures["packages added, moved"] = f"{len(after) - len(before)}, {len(changed)}"
+    programs = Programs(environment)
+    for name in checks:
+        started = time.monotonic()
+        try:
+            CHECKS[name](programs, figures)
+            verdict = "passed"
+        except CheckError as err:
+            failures.append(f"{environment.name}, {name}: {err}")
+            verdict = f"FAILED: {str(err).splitlines()[0][:300]}"
+        print(f"{environment.name} {name}: {verdict} ({time.monotonic() - started:.0f} s)", flush=True)
+    return figures, failures
+
+
+def table(found: dict[Environment, Figures]) -> str:
+    names = list(dict.fromkeys(name for figures in found.values() for name in figures))
+    lines = [
+        "| MindSpore, Python | " + " | ".join(names) + " |",
+        "|---" * (1 + len(names)) + "|",
+    ]
+    for environment, figures in found.items():
+        cells = [figures.get(name, NOT_MEASURED) for name in names]
+        lines.append(f"| {environment.mindspore}, {environment.python} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def write(text: str, page: Path = PAGE) -> None:
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
+
+
+def main() -> int:
+    args = parsed()
+    chosen = [each for each in ENVIRONMENTS if args.only in each.name]
+    if not chosen:
+        print(
+            f"no environment is called {args.only}: {', '.join(each.name for each in ENVIRONMENTS)}",
+            file=sys.stderr,
+        )
+        return 2
+    found, failures = {}, []
+    for environment in chosen:
+        found[environment], failed = measured(environment, args.checks)
+        failures += failed
+    print(table(found))
+    print("\n".join(failures), file=sys.stderr)
+    if args.write:
+        write(table(found))
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
