@@ -12,31 +12,7 @@ from mindlift.data.classification import augment, cifar10, pipeline, sources, sp
 from mindlift.data.embedded import digits as demo
 from mindlift.data.order import TrainOrder, sample_rng
 from mindlift.errors import DataError
-
-OPTIONS = split.DataOptions(
-    dataset="digits",
-    num_classes=10,
-    image_size=(32, 32),
-    per_batch_size=16,
-    workers=2,
-    seed=1,
-    augment="pad_crop",
-    hflip=0.5,
-    color_jitter=0.4,
-    eval_resize=40,
-    skip_corrupt=False,
-    allow_unused_classes=False,
-    drop_remainder=False,
-    crop_pct=None,
-    normalize="auto",
-    data_format="files",
-)
-FOLDER_OPTIONS = replace(OPTIONS, dataset="imagenet", num_classes=3, per_batch_size=4, augment="resized_crop")
-
-
-def collect(batches) -> list[np.ndarray]:
-    rows = list(batches)
-    return [np.concatenate([row[i].asnumpy() for row in rows]) for i in range(len(rows[0]))]
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
 
 @pytest.fixture

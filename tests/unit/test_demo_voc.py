@@ -18,7 +18,7 @@ from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
 from mindlift.errors import StorageError
-from tests.unit.test_segmentation import OPTIONS
+from tests.support.pairs import OPTIONS
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from mindlift.data.classification import pipeline, split
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
-from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARDS = 3

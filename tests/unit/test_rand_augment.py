@@ -12,8 +12,8 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from mindlift.cli import rand_augment_sheet as sheet_command
 from mindlift.data.classification import pipeline, rand_augment, rand_augment_sheet, split
 from mindlift.data.classification.rand_augment import NAMES, OPERATIONS, applied
+from tests.support.batches import OPTIONS, collect
 from tests.support.programs import ROOT
-from tests.unit.test_data import OPTIONS, collect
 
 BICUBIC, AFFINE = Image.Resampling.BICUBIC, Image.Transform.AFFINE
 

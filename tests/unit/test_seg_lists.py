@@ -18,7 +18,7 @@ from mindlift.data.segmentation import labels as voc_labels
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import voc, voc_lists
 from mindlift.errors import DataError
-from tests.unit.test_segmentation import grey_png
+from tests.support.pairs import grey_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = voc_labels.Checks(21, 255)
