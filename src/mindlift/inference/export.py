@@ -21,7 +21,6 @@ from mindspore.train import serialization
 from mindlift.errors import CheckpointError, ExportError, StorageError
 from mindlift.files import write_atomic
 from mindlift.model_utils import devices
-from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.models import layers
 from mindlift.runs import checkpoint, provenance
@@ -265,10 +264,6 @@ def describe(
         "largest_difference": difference,
         "checkpoint": {"file": weights.name, "sha256": file_sha256(weights)},
         "versions": {"mindspore": ms.__version__, "python": platform.python_version()},
-        "options": {
-            name: value
-            for name, value in cfg.to_dict().items()
-            if programs.belongs_to_weights(cfg.option(name))
-        },
+        "options": {name: value for name, value in cfg.to_dict().items() if cfg.option(name).weights},
         "class_names": class_names,
     }
