@@ -32,6 +32,8 @@ PURE = {
     *(f"src/mindlift/report/{name}.py" for name in ("markup", "charts", "figures")),
     "src/mindlift/data/order.py",
     "src/mindlift/model_utils/config/options.py",
+    "src/mindlift/model_utils/config/declarations.py",
+    "src/mindlift/model_utils/config/yaml_nodes.py",
     "src/mindlift/model_utils/inputs.py",
     "src/mindlift/models/weights/layouts.py",
     "src/mindlift/models/bit/weights.py",

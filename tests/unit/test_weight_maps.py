@@ -265,7 +265,7 @@ def test_unset_epsilons_are_those_of_the_networks():
         assert models.families()[family].BN_EPS == maps.NETWORK["bn_eps"] == maps.EPS[0]
     assert MAPS["deeplab_v3"].NETWORK["bn_eps"] == MAPS["deeplab_v3"].EPS[0] == resnet.EPS[0]
     for family, module in models.families().items():
-        assert set(MAPS[family].NETWORK) <= set(module.OPTIONS)
+        assert set(MAPS[family].NETWORK) <= set(models.options_of(module))
 
 
 def test_weights_of_another_family_and_of_nobody(tmp_path):

@@ -20,21 +20,11 @@ from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
-from mindlift.model_utils.config.programs import EMBEDDED
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
 from mindlift.storage.url import is_remote
 
-# What the original models have an option for and this project has not, beyond its default.
-REFUSED = {
-    "parameter_server": "ranks that all-reduce need no server and train as one; leave it out, and start several ranks"
-    " (scripts/local_ranks.sh)",
-    "enable_cache": "there is no cache server to ask: CIFAR-10 is kept in memory, and the system keeps files; leave it out",
-    "freeze_layer": "every layer is trained, as in the original, whose program never looked at it; leave it out",
-    "save_checkpoint": "a training that saves nothing can't be continued or evaluated; see --save_checkpoint_epochs and"
-    " --keep_checkpoint_max",
-}
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
 
@@ -59,7 +49,7 @@ class Job:
         """The folder that runs go to, with the run to continue in it."""
         from mindlift.runs import choose as runs
 
-        mark = runs.fingerprint(self.cfg.to_dict(), self.ranks.size)
+        mark = runs.fingerprint(self.cfg.identity(), self.ranks.size)
         return self.adapter.output(self.cfg.resume == "auto", mark)
 
     def to_evaluate(self) -> list[Path]:
@@ -105,10 +95,11 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
 
 
 def check_refused(cfg: Config) -> None:
-    for name, why in REFUSED.items():
-        value = getattr(cfg, name)
-        if value not in (cfg.default(name), "none"):
-            raise ConfigError(f"--{name} {as_yaml(value)}: not supported, because {why}")
+    """ConfigError for what the original models have an option for and this project has not, beyond its default."""
+    for option in cfg.declared():
+        value = getattr(cfg, option.name)
+        if option.refused and value not in (option.default, "none"):
+            raise ConfigError(f"--{option.name} {as_yaml(value)}: not supported, because {option.refused}")
 
 
 def check_files(cfg: Config, train: bool) -> None:
@@ -181,7 +172,7 @@ def ranks_of(cfg: Config) -> Ranks:
 
 def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
     """The adapter for where the data is."""
-    default = functools.partial(embedded, cfg.dataset)
+    default = functools.partial(embedded, cfg)
     if cfg.enable_modelarts:
         wanted = inputs.read_inputs(cfg, os.environ)
         if not trains and not wanted.weights:
@@ -217,18 +208,19 @@ def data_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mindlift" / "data"
 
 
-def embedded(dataset: str) -> Path:
+def embedded(cfg: Config) -> Path:
     """The data set that comes with the project; ConfigError for those that don't."""
     from mindlift.data.embedded import digits as demo
     from mindlift.data.embedded import vocdigits as demo_voc
 
-    if dataset not in EMBEDDED:
+    known = cfg.option("dataset").embedded
+    if cfg.dataset not in known:
         raise ConfigError(
-            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only "
-            f"{' and '.join(map(repr, EMBEDDED))} come with the project"
+            f"--dataset {cfg.dataset} needs --data_dir, or --data_url in a cloud job; only "
+            f"{' and '.join(map(repr, known))} come with the project"
         )
-    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}[dataset]
-    return build(data_home() / dataset)
+    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}[cfg.dataset]
+    return build(data_home() / cfg.dataset)
 
 
 def main(body: Callable[[], None], debug: bool) -> int:

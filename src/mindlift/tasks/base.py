@@ -44,8 +44,8 @@ class Task(Protocol[O, S, E]):
         """The data sets that it can read."""
 
     @property
-    def OWN(self) -> tuple[str, ...]:
-        """The options of default_config.yaml that not every task has a use for."""
+    def OPTIONS_OF(self) -> str:
+        """Which `task` of default_config.yaml has the options that this one uses."""
 
     def options(self, cfg: Config, workers: int) -> O:
         """What of the configuration decides the batches."""
@@ -115,11 +115,11 @@ def of(cfg: Config) -> AnyTask:
         raise ConfigError(
             f"--dataset {cfg.dataset} is not for {name}, which {cfg.net} does; choose one of {known}"
         )
-    for other in TASKS.values():
-        for option in sorted(set(other.OWN) - set(found.OWN)):
-            if getattr(cfg, option) != cfg.default(option):
-                raise ConfigError(
-                    f"--{option} {getattr(cfg, option)} (from {cfg.origin(option)}) has no effect on {name},"
-                    f" which {cfg.net} does; leave it out"
-                )
+    for option in sorted(cfg.declared(), key=lambda each: each.name):
+        value = getattr(cfg, option.name)
+        if option.task not in ("", found.OPTIONS_OF) and value != option.default:
+            raise ConfigError(
+                f"--{option.name} {value} (from {cfg.origin(option.name)}) has no effect on {name},"
+                f" which {cfg.net} does; leave it out"
+            )
     return found

@@ -25,7 +25,7 @@ from mindlift.model_utils.devices import Device
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.runs import checkpoint
-from mindlift.runs.choose import FREE, Run
+from mindlift.runs.choose import Run
 from mindlift.runs.log import Pace, Reading, RunLog, memory_mb
 from mindlift.runs.revision import code_revision
 from mindlift.tasks import base as task
@@ -167,7 +167,7 @@ class Trainer:
         if not (is_usual if self.cfg.compile_cache is None else self.cfg.compile_cache):
             return None
         facts = {
-            **{name: value for name, value in self.cfg.to_dict().items() if name not in FREE},
+            **self.cfg.identity(),
             "data": self.options,
             "fusion": self.cfg.all_reduce_fusion,
             "mindspore": ms.__version__,

@@ -30,12 +30,20 @@ VARIANTS = {
     "bit_r152x4": ((3, 8, 36, 3), 4),
 }
 STD_EPS = 1e-10
-OPTIONS = ("conv_pad", "std_eps", "recompute")
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> BigTransfer:
-    """A network with a `num_classes`-way head that is zero; `options` are those named in OPTIONS."""
-    return BigTransfer(*VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str, num_classes: int, on_cpu: bool, *, conv_pad: str, std_eps: float | None, recompute: bool
+) -> BigTransfer:
+    """A network with a `num_classes`-way head that is zero."""
+    return BigTransfer(
+        *VARIANTS[variant],
+        num_classes,
+        on_cpu=on_cpu,
+        conv_pad=conv_pad,
+        std_eps=std_eps,
+        recompute=recompute,
+    )
 
 
 def least_side(variant: str) -> int:

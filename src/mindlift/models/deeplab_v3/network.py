@@ -50,21 +50,36 @@ VARIANTS = {
     "deeplab_v3_r26_s16": Variant(R26, 16, narrow=4),
     "deeplab_v3_r26_s8": Variant(R26, 8, narrow=4),
 }
-OPTIONS = (
-    "conv_pad",
-    "stem_pool",
-    "bn_eps",
-    "bn_momentum",
-    "weight_init",
-    "dropout",
-    "aspp_rates",
-    "freeze_bn",
-)
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DeepLabV3:
-    """DeepLabV3 for `num_classes` classes; `options` are those named in OPTIONS. KeyError for rates that are none."""
-    return DeepLabV3(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    conv_pad: str,
+    stem_pool: str,
+    bn_eps: float | None,
+    bn_momentum: float | None,
+    weight_init: str,
+    dropout: float | None,
+    aspp_rates: str | None,
+    freeze_bn: bool,
+) -> DeepLabV3:
+    """DeepLabV3 for `num_classes` classes. KeyError for rates that are none."""
+    return DeepLabV3(
+        VARIANTS[variant],
+        num_classes,
+        on_cpu=on_cpu,
+        conv_pad=conv_pad,
+        stem_pool=stem_pool,
+        bn_eps=bn_eps,
+        bn_momentum=bn_momentum,
+        weight_init=weight_init,
+        dropout=dropout,
+        aspp_rates=aspp_rates,
+        freeze_bn=freeze_bn,
+    )
 
 
 def least_side(variant: str) -> int:

@@ -33,12 +33,32 @@ BN_EPS = 1e-5
 BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
 
 VARIANTS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
-OPTIONS = ("conv_pad", "stem_pool", "bn_eps", "bn_momentum", "zero_gamma", "weight_init")
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> ResNet:
-    """ResNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
-    return ResNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    conv_pad: str,
+    stem_pool: str,
+    bn_eps: float | None,
+    bn_momentum: float | None,
+    zero_gamma: bool,
+    weight_init: str,
+) -> ResNet:
+    """ResNet with a `num_classes`-way head."""
+    return ResNet(
+        VARIANTS[variant],
+        num_classes,
+        on_cpu=on_cpu,
+        conv_pad=conv_pad,
+        stem_pool=stem_pool,
+        bn_eps=bn_eps,
+        bn_momentum=bn_momentum,
+        zero_gamma=zero_gamma,
+        weight_init=weight_init,
+    )
 
 
 def least_side(variant: str) -> int:

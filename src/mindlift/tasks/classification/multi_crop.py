@@ -29,14 +29,6 @@ from mindlift.runs.manifest import file_sha256
 from mindlift.tasks.pixels import FromPixels
 
 LINE_SECONDS = 60.0  # between two lines of a log
-LAID_OUT = (
-    "net",
-    "num_classes",
-    "image_size",
-    "crop_scales",
-    "dataset",
-    "amp_level",
-)  # what the outcome depends on
 
 
 class CropProbabilities(FromPixels):
@@ -85,7 +77,7 @@ class Journal:
 def journal_folder(cfg: Config, checkpoint: Path, samples: split.Samples) -> Path:
     """The same for the same weights, images and options, and another one otherwise."""
     assert samples.files is not None
-    facts = {name: getattr(cfg, name) for name in LAID_OUT}
+    facts = {option.name: getattr(cfg, option.name) for option in cfg.declared() if option.crop_key}
     names = ["/".join(Path(file).parts[-2:]) for file in samples.files]
     facts.update(weights=file_sha256(checkpoint), images=names, statistics=cfg.to_dict().get("normalize"))
     mark = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

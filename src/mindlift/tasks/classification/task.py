@@ -39,31 +39,7 @@ from mindlift.tasks.pixels import FromPixels
 from mindlift.tasks.progress import Progress
 
 DATASETS = (*layout.PIXELS, "imagenet")
-OWN = (
-    "data_format",
-    "height",
-    "width",
-    "eval_image_size",
-    "interpolation",
-    "augment",
-    "train_resize",
-    "color_jitter",
-    "rand_augment_num_layers",
-    "rand_augment_magnitude",
-    "eval_resize",
-    "crop_pct",
-    "mixup_alpha",
-    "mixup_shares",
-    "mixup_least_images",
-    "allow_unused_classes",
-    "drop_remainder",
-    "blacklist",
-    "crops",
-    "label_smooth",
-    "label_smoothing",
-    "normalize",
-    "top_k",
-)
+OPTIONS_OF = "classification"
 
 
 def options(cfg: Config, workers: int) -> DataOptions:

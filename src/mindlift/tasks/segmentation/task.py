@@ -38,17 +38,7 @@ from mindlift.tasks.segmentation.files import InRun, Kept
 from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
 
 DATASETS = layout.SEGMENTED
-OWN = (
-    "data_lst",
-    "data_file",
-    "min_scale",
-    "max_scale",
-    "ignore_label",
-    "scales",
-    "flip",
-    "overlays",
-    "output_dir",
-)
+OPTIONS_OF = "segmentation"
 
 
 def options(cfg: Config, workers: int) -> Options:
