@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
+from mindlift.data import layout
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
@@ -21,9 +22,11 @@ from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.config.programs import EMBEDDED
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
+from mindlift.runs.log import RunLog
 from mindlift.storage.url import is_remote
 
 # What the original models have an option for and this project has not, beyond its default.
@@ -52,7 +55,7 @@ class Job:
     def stage_in(self) -> Path:
         """The folder with the data, of the right form as far as names and sizes show it."""
         path = self.adapter.stage_in()
-        check_layout(self.cfg, path, self.trains)
+        layout.check(self.cfg, path, self.trains)
         return path
 
     def output(self) -> Path:
@@ -73,6 +76,10 @@ class Job:
         with Deferred():  # a process that has imported half of mindspore crashes when it ends
             importlib.import_module("mindspore")
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+
+    def context(self, log: RunLog) -> JobContext:
+        """What the job's parts are given, once it is connected."""
+        return JobContext(self.cfg, self.ranks, devices.current(), self.workers, log)
 
     def agree(self, values: list[int]) -> list[int]:
         return device_adapter.agree(self.ranks, values)
@@ -121,7 +128,7 @@ def check_files(cfg: Config, train: bool) -> None:
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
-        check_layout(cfg, path, train)
+        layout.check(cfg, path, train)
     if train:
         runs.explicit_checkpoint(cfg.resume)
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
@@ -152,21 +159,6 @@ def check_format(cfg: Config, train: bool) -> None:
             "--stage_mode node_shards: every rank draws from all images, in an order that the number of ranks does not"
             " change, so --data_format mindrecord needs all shards on every node; use --stage_mode all"
         )
-
-
-def check_layout(cfg: Config, path: Path, train: bool) -> None:
-    from mindlift.data import layout
-
-    layout.check(
-        cfg.dataset,
-        path,
-        train,
-        cfg.num_classes,
-        cfg.allow_unused_classes,
-        cfg.data_format,
-        cfg.data_lst,
-        cfg.data_file,
-    )
 
 
 def ranks_of(cfg: Config) -> Ranks:
