@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import pairs as segmentation
 from tests.support.batches import collect
 
@@ -35,7 +36,7 @@ def noise(size, seed=0):
 
 
 def rows(samples, options, rank=0, size=1, first=0, last=4):
-    return collect(segmentation.train_batches(samples, options, rank, size, first, last, 1))
+    return collect(segmentation.train_batches(samples, options, BatchRange(first, last, rank, size)))
 
 
 def grey_png(values, bits):

@@ -10,7 +10,7 @@ from PIL import Image
 from mindlift.data import batches
 from mindlift.data.classification import augment, cifar10, pipeline, sources, split
 from mindlift.data.embedded import digits as demo
-from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.order import BatchRange, TrainOrder, sample_rng
 from mindlift.errors import DataError
 from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
@@ -70,7 +70,9 @@ def test_training_reads_only_training_files(digits):
 
 
 def train_rows(samples, options, rank=0, size=1, first=0, last=4, accumulation=1):
-    return collect(pipeline.train_batches(samples, options, rank, size, first, last, accumulation))
+    return collect(
+        pipeline.train_batches(samples, options, BatchRange(first, last, rank, size, accumulation))
+    )
 
 
 def test_batches_are_reproducible_whatever_the_threads(digits):
@@ -266,7 +268,7 @@ MIXED = replace(OPTIONS, mixup_alpha=0.5)
 
 def mixing(options, digits, rank=0, size=1, first=0, last=4):
     samples = split.open_split(options, digits, train=True)
-    return collect(pipeline.train_batches(samples, options, rank, size, first, last, 1))
+    return collect(pipeline.train_batches(samples, options, BatchRange(first, last, rank, size)))
 
 
 def test_every_image_has_a_share_of_its_own_and_the_next_one_as_partner(digits):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.order import sample_rng
+from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
@@ -219,7 +219,7 @@ def test_the_queues_of_other_pipelines_stay_as_they_are(folder):
     usual = ds.config.get_prefetch_size()
     batches = iter(
         segmentation.train_batches(
-            segmentation.open_split(OPTIONS, folder, train=True), OPTIONS, 0, 1, 0, 4, 1
+            segmentation.open_split(OPTIONS, folder, train=True), OPTIONS, BatchRange(0, 4)
         )
     )
     next(batches)

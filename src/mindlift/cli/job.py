@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
+from mindlift.data import layout
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
@@ -20,9 +21,11 @@ from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
+from mindlift.runs.log import RunLog
 from mindlift.storage.url import is_remote
 
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
@@ -42,7 +45,7 @@ class Job:
     def stage_in(self) -> Path:
         """The folder with the data, of the right form as far as names and sizes show it."""
         path = self.adapter.stage_in()
-        check_layout(self.cfg, path, self.trains)
+        layout.check(self.cfg, path, self.trains)
         return path
 
     def output(self) -> Path:
@@ -63,6 +66,10 @@ class Job:
         with Deferred():  # a process that has imported half of mindspore crashes when it ends
             importlib.import_module("mindspore")
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+
+    def context(self, log: RunLog) -> JobContext:
+        """What the job's parts are given, once it is connected."""
+        return JobContext(self.cfg, self.ranks, devices.current(), self.workers, log)
 
     def agree(self, values: list[int]) -> list[int]:
         return device_adapter.agree(self.ranks, values)
@@ -112,7 +119,7 @@ def check_files(cfg: Config, train: bool) -> None:
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
-        check_layout(cfg, path, train)
+        layout.check(cfg, path, train)
     if train:
         runs.explicit_checkpoint(cfg.resume)
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
@@ -143,21 +150,6 @@ def check_format(cfg: Config, train: bool) -> None:
             "--stage_mode node_shards: every rank draws from all images, in an order that the number of ranks does not"
             " change, so --data_format mindrecord needs all shards on every node; use --stage_mode all"
         )
-
-
-def check_layout(cfg: Config, path: Path, train: bool) -> None:
-    from mindlift.data import layout
-
-    layout.check(
-        cfg.dataset,
-        path,
-        train,
-        cfg.num_classes,
-        cfg.allow_unused_classes,
-        cfg.data_format,
-        cfg.data_lst,
-        cfg.data_file,
-    )
 
 
 def ranks_of(cfg: Config) -> Ranks:

@@ -13,11 +13,11 @@ import mindspore.nn as nn
 from mindlift import models
 from mindlift.data import batches
 from mindlift.data.classification import split
+from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import pairs
 from mindlift.errors import ConfigError
-from mindlift.model_utils.collectives import Peers
 from mindlift.model_utils.config.config import Config
-from mindlift.runs.log import RunLog
+from mindlift.model_utils.job_context import JobContext
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.progress import Progress
 from mindlift.tasks.segmentation import task as segment
@@ -58,16 +58,7 @@ class Task(Protocol[O, S, E]):
 
     def open_split(self, options: O, path: Path, train: bool) -> S: ...
 
-    def train_batches(
-        self,
-        samples: S,
-        options: O,
-        rank: int,
-        size: int,
-        first_batch: int,
-        last_batch: int,
-        accumulation: int,
-    ) -> batches.Batches: ...
+    def train_batches(self, samples: S, options: O, part: BatchRange) -> batches.Batches: ...
 
     def objective(self, cfg: Config, net: nn.Cell, data: O) -> nn.Cell:
         """A cell that computes the loss of the arrays of a batch."""
@@ -75,14 +66,10 @@ class Task(Protocol[O, S, E]):
     def Evaluator(self, cfg: Config, network: nn.Cell, data: O) -> E:
         """What evaluates a network, with whatever weights it has then; its cells are compiled once."""
 
-    def evaluate(
-        self, cfg: Config, evaluator: E, samples: S, ranks: Peers, log: RunLog, path: Path
-    ) -> dict[str, Any]:
+    def evaluate(self, job: JobContext, evaluator: E, samples: S, path: Path) -> dict[str, object]:
         """The figures of a checkpoint, as eval.py is asked for them."""
 
-    def final_figures(
-        self, cfg: Config, evaluator: E, samples: S, ranks: Peers, log: RunLog, step: int
-    ) -> dict[str, Any]:
+    def final_figures(self, job: JobContext, evaluator: E, samples: S, step: int) -> dict[str, object]:
         """Figures of a training's weights after `step`, of which result.json has some; writes the run's
         evaluation.json.
         """
@@ -93,7 +80,7 @@ class Task(Protocol[O, S, E]):
     def input_size(self, cfg: Config) -> tuple[int, int]:
         """An exported model's (height, width)."""
 
-    def describe(self, cfg: Config, batch: int) -> dict[str, Any]:
+    def describe(self, cfg: Config, batch: int) -> dict[str, object]:
         """What the side file of an exported model says of it."""
 
 

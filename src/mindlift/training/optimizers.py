@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -15,7 +17,21 @@ STARTS = {"moments.": "zeros", "mean_square.": "ones"}
 NOT_DECAYED = (".gamma", ".beta", ".bias")
 
 
-def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> list[dict]:
+class Group(TypedDict):
+    """Parameters with a weight decay of their own, as MindSpore's optimisers take them."""
+
+    params: list[ms.Parameter]
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class RMSPropOptions:
+    decay: float
+    momentum: float
+    epsilon: float
+
+
+def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> list[Group]:
     """Two groups: weights with `weight_decay`; biases and norms' gamma and beta with none.
 
     The second group states its 0 because a group without a value inherits the optimiser's.
@@ -24,7 +40,10 @@ def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> lis
     plain: list[ms.Parameter] = []
     for parameter in parameters:
         (plain if parameter.name.endswith(NOT_DECAYED) else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[Group] = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]
 
 
@@ -32,17 +51,17 @@ rms_update = ops.MultitypeFuncGraph("rms_update")
 rms_kernel = ops.MultitypeFuncGraph("rms_kernel")
 
 
-@rms_update.register("Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor")
-def rms_updated(decay, momentum, epsilon, lr, gradient, weight, square, moment):
+@rms_update.register("Tuple", "Tensor", "Tensor", "Tensor", "Tensor")
+def rms_updated(numbers, gradient, weight, square, moment):
+    decay, momentum, epsilon, lr = numbers
     squared = ops.assign(square, decay * square + (1 - decay) * gradient * gradient)
     moved = ops.assign(moment, momentum * moment + lr * gradient * ops.rsqrt(squared + epsilon))
     return ops.assign(weight, weight - moved)
 
 
-@rms_kernel.register(
-    "Function", "Number", "Number", "Number", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor"
-)
-def rms_applied(kernel, decay, momentum, epsilon, lr, gradient, weight, square, moment):
+@rms_kernel.register("Function", "Tuple", "Tensor", "Tensor", "Tensor", "Tensor")
+def rms_applied(kernel, numbers, gradient, weight, square, moment):
+    decay, momentum, epsilon, lr = numbers
     return kernel(weight, square, moment, lr, gradient, decay, momentum, epsilon)
 
 
@@ -57,18 +76,18 @@ class RMSProp(nn.Optimizer):
 
     def __init__(
         self,
-        groups: list[dict],
+        groups: list[Group],
         lr: ms.Tensor,
-        decay: float,
-        momentum: float,
-        epsilon: float,
+        options: RMSPropOptions,
         has_kernel: bool = False,
     ):
         super().__init__(lr, groups)
         self.square = self.parameters.clone(prefix="mean_square", init="ones")
         self.moment = self.parameters.clone(prefix="moments", init="zeros")
         kinds = float if has_kernel else as_tensor
-        self.decay, self.momentum, self.epsilon = (kinds(x) for x in (decay, momentum, epsilon))
+        self.decay, self.momentum, self.epsilon = (
+            kinds(number) for number in (options.decay, options.momentum, options.epsilon)
+        )
         self.has_kernel, self.kernel = has_kernel, ops.ApplyRMSProp()
         self.map = ops.HyperMap()
 
@@ -76,10 +95,11 @@ class RMSProp(nn.Optimizer):
         gradients = self.scale_grad(self.decay_weight(gradients))
         lr = self.get_lr()
         self.assignadd(self.global_step, self.global_step_increase_tensor)
+        numbers = (self.decay, self.momentum, self.epsilon, lr)
         if self.has_kernel:
-            update = ops.partial(rms_kernel, self.kernel, self.decay, self.momentum, self.epsilon, lr)
+            update = ops.partial(rms_kernel, self.kernel, numbers)
         else:
-            update = ops.partial(rms_update, self.decay, self.momentum, self.epsilon, lr)
+            update = ops.partial(rms_update, numbers)
         return self.map(update, gradients, self.parameters, self.square, self.moment)
 
 
@@ -90,9 +110,7 @@ def as_tensor(value: float) -> ms.Tensor:
 def rmsprop(
     parameters: Iterable[ms.Parameter],
     lr: np.ndarray,
-    decay: float,
-    epsilon: float,
-    momentum: float,
+    options: RMSPropOptions,
     weight_decay: float,
     has_kernel: bool = False,
 ) -> nn.Optimizer:
@@ -101,7 +119,7 @@ def rmsprop(
     `has_kernel`: the device's kernel for it computes the formula, see RMSProp.
     """
     groups = decay_groups(parameters, weight_decay)
-    return RMSProp(groups, ms.Tensor(lr, ms.float32), decay, momentum, epsilon, has_kernel)
+    return RMSProp(groups, ms.Tensor(lr, ms.float32), options, has_kernel)
 
 
 def forget(optimizer: nn.Optimizer) -> None:
