@@ -101,9 +101,10 @@ def recipe(name: str, folder: Path, data_format: str = "files"):
 
 def ours(name: str, folder: Path, data_format: str = "files") -> Iterator:
     from mindlift.data.classification import pipeline
+    from mindlift.data.order import BatchRange
 
     options, samples = recipe(name, folder, data_format)
-    return (images for images, *_ in pipeline.train_batches(samples, options, 0, 1, 0, 10**6, 1))
+    return (images for images, *_ in pipeline.train_batches(samples, options, BatchRange(0, 10**6)))
 
 
 def bytes_of(folder: Path, data_format: str) -> Iterator:

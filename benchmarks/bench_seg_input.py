@@ -130,6 +130,7 @@ def main() -> None:
     import cv2
     import mindspore as ms
 
+    from mindlift.data.order import BatchRange
     from mindlift.data.segmentation import pairs as segmentation
 
     options = segmentation.Options(
@@ -153,7 +154,7 @@ def main() -> None:
         write_pairs(Path(folder))
         samples = segmentation.open_split(options, Path(folder), train=True)
         for number in range(wanted.rounds + 1):
-            ours = segmentation.train_batches(samples, options, 0, 1, 0, wanted.batches, 1)
+            ours = segmentation.train_batches(samples, options, BatchRange(0, wanted.batches))
             found = {
                 "ours": timed(ours, images),
                 "original": timed(of_original(samples, options, wanted.batches), images),

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TextIO, TypeVar
 
-from mindlift.errors import StorageError
+from mindlift.errors import MindLiftError, StorageError
+
+PART = ".part"  # how the names of unfinished files end
+File = TypeVar("File", BinaryIO, TextIO)
 
 
 def make_folder(folder: Path) -> None:
@@ -23,23 +29,83 @@ def make_folder(folder: Path) -> None:
         ) from err
 
 
-def part_of(path: Path) -> Path:
-    """Where a file is written until it is whole."""
-    return path.with_name(path.name + ".part")
+def atomic_file(path: Path, *, durable: bool = True, advice: str = "") -> AbstractContextManager[BinaryIO]:
+    """A file to write to, which is at `path` when the block has ended well, and nowhere otherwise.
+
+    A `durable` one is on the disk by then. StorageError `can't write <path>: ...` and `advice` if the disk is full or
+    the folder can't be written; other errors of the block pass, and what was at `path` stays.
+    """
+    return _written(path, lambda part: open(part, "wb"), durable, advice)
 
 
-def write_atomic(path: Path, text: str) -> None:
-    """Replace `path` by `text` (UTF-8), whole or not at all; raises StorageError."""
-    part = part_of(path)
-    try:
-        with open(part, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
+def atomic_text(path: Path, *, durable: bool = True, advice: str = "") -> AbstractContextManager[TextIO]:
+    """The same for text in UTF-8, whose line ends stay as they are written."""
+    return _written(path, lambda part: open(part, "w", encoding="utf-8", newline=""), durable, advice)
+
+
+@contextmanager
+def _written(path: Path, opened: Callable[[Path], File], durable: bool, advice: str) -> Iterator[File]:
+    part = path.with_name(path.name + PART)
+    with _checked(path, part, f"can't write {path}", advice), renamed(part, path), opened(part) as file:
+        yield file
+        file.flush()
+        if durable:
             os.fsync(file.fileno())
+
+
+@contextmanager
+def atomic_path(path: Path, fails: str = "", advice: str = "") -> Iterator[Path]:
+    """Where another library can write a file of the name of `path`; as `atomic_file`, which is durable.
+
+    It is in a hidden folder, because some libraries choose a format by the suffix. The StorageError begins with
+    `fails`, where that is given.
+    """
+    folder = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    try:
+        with _checked(path, folder, fails or f"can't write {path}", advice):
+            folder.mkdir(exist_ok=True)
+            with renamed(folder / path.name, path):
+                yield folder / path.name
+                sync(folder / path.name)
+            sync(path.parent)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def renamed(part: Path, path: Path) -> Iterator[None]:
+    """`part` gets the name `path` when the block ends well, and is removed otherwise."""
+    try:
+        yield
         os.replace(part, path)
+    except BaseException:
+        with suppress(OSError):
+            part.unlink()
+        raise
+
+
+@contextmanager
+def _checked(path: Path, part: Path, fails: str, advice: str) -> Iterator[None]:
+    """An OSError of `path` or `part` in one line. One that names another file is not about them."""
+    try:
+        yield
+    except MindLiftError:
+        raise
     except OSError as err:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"can't write {path}: {err.strerror}") from err
+        if err.filename is not None and not os.fspath(err.filename).startswith((str(path), str(part))):
+            raise
+        raise unwritable(fails, err, advice) from err
+
+
+def unwritable(fails: str, err: OSError, advice: str = "") -> StorageError:
+    return StorageError(f"{fails}: {err.strerror or str(err).strip()}{advice}")
+
+
+def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> None:
+    """Replace `path` by `content`, whole or not at all; raises StorageError. See atomic_file."""
+    data = content.encode() if isinstance(content, str) else content
+    with atomic_file(path, durable=durable) as file:
+        file.write(data)
 
 
 def sync(path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from mindlift.data.classification import pipeline, split
+from mindlift.data.order import BatchRange
 from mindlift.errors import CheckpointError, DataError
 from mindlift.inference import evaluate
 from mindlift.model_utils import devices
@@ -276,7 +277,7 @@ def data_parts(cfg: config.Config, path: Path) -> dict[str, object]:
     try:
         train = split.open_split(options, path, train=True)
         test = split.open_split(options, path, train=False)
-        batches = pipeline.train_batches(train, options, 0, 1, 0, 2, 1)
+        batches = pipeline.train_batches(train, options, BatchRange(0, 2))
         found["batches"] = digest(array for batch in batches for array in batch)
         evaluation = pipeline.eval_batches(test, options, 0, 1)
         found["evaluation"] = digest(array for batch in evaluation for array in batch)

@@ -13,10 +13,10 @@ from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.records import load
 from tests.doubles.runner import ScriptedRunner
+from tests.support.modelarts_jobs import PACKAGE, job_of
+from tests.support.openi_jobs import client_of, job_at
 from tests.support.programs import run_program
 from tests.support.servers import free_port
-from tests.unit.test_modelarts import PACKAGE, job_of
-from tests.unit.test_openi import client_of, job_at
 
 LOG = ["password of the user", "epoch[0] loss 0.5"]
 CHANGES = ("/actions", "/stop", "/create", "/reschedule", "/training-jobs")

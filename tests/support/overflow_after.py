@@ -16,7 +16,7 @@ def main(out: str) -> None:
     ranks = device_adapter.read_ranks()
     device_adapter.prepare_environment(ranks)
     device_adapter.connect(ranks, "CPU")
-    from tests.unit.test_overflow import batch, trainer
+    from tests.support.saturating import batch, trainer
 
     step, weight = trainer(size=ranks.size, loss_scale=8.0, dynamic_loss_scale=True)
     seen = []

@@ -20,6 +20,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     import numpy as np
 
     from mindlift.data.classification import pipeline, split
+    from mindlift.data.order import BatchRange
     from mindlift.model_utils import collectives
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
@@ -47,7 +48,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     )
     losses = [
         step([batch])[0]
-        for batch in pipeline.train_batches(samples, options, ranks.rank, ranks.size, 0, steps, 1)
+        for batch in pipeline.train_batches(samples, options, BatchRange(0, steps, ranks.rank, ranks.size))
     ]
     weights = {parameter.name: parameter.asnumpy() for parameter in network.trainable_params()}
     np.savez(f"{out}_{ranks.rank}_of_{ranks.size}.npz", losses=np.array(losses), **weights)

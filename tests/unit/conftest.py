@@ -1,10 +1,13 @@
-"""Shared by the unit tests that need a bucket."""
+"""Shared by unit tests: a bucket, and a rank table."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
 from mindlift.storage import places
+from tests.support.rank_tables import v1
 
 
 @pytest.fixture
@@ -18,3 +21,11 @@ def url(minio, bucket, monkeypatch):
         monkeypatch.setenv(name, value)
     yield f"obs://{bucket}"
     places.SERVICES.forget()
+
+
+@pytest.fixture
+def upper_cards(tmp_path: Path) -> Path:
+    """The rank table of a job on the cards 4 - 7 of a server, as hccl_tools.py --device_num "[4,8)" writes it."""
+    path = tmp_path / "hccl_4p_4567.json"
+    path.write_text(v1(("10.0.0.1", [(rank, 4 + rank, f"10.0.1.{rank}") for rank in range(4)])))
+    return path

@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from dataclasses import replace
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -31,8 +32,11 @@ class OneLayer(nn.Cell):
         self.weight = ms.Parameter(ms.Tensor(np.zeros(shape), ms.float32), name=name)
 
 
+TRAINING = checkpoint.TrainingInfo("net", steps_per_epoch=10, seed=7)
+
+
 def save(folder, step, value=1.0):
-    return checkpoint.save(folder, "net", parameters(value), step, steps_per_epoch=10, seed=7)
+    return checkpoint.save(folder, parameters(value), step, TRAINING)
 
 
 def test_saved_checkpoint_is_listed_and_restores_everything(tmp_path):
@@ -110,7 +114,7 @@ def test_checkpoint_of_another_network_says_what_differs(tmp_path, network, mess
 def test_a_checkpoint_says_for_which_network_it_is(tmp_path):
     """What changes the function of the same tensors can't be seen in them; the file notes it, resuming ignores it."""
     made_with = {"stem_pool": "same", "bn_eps": 1e-5}
-    file = checkpoint.save(tmp_path, "net", parameters(5.0), 10, 10, 7, made_with)
+    file = checkpoint.save(tmp_path, parameters(5.0), 10, replace(TRAINING, network=made_with))
     assert checkpoint.restore(file, parameters()) == 10
     network = OneLayer()
     for fitting in (made_with, {**made_with, "bn_eps": None}, {}):
@@ -143,6 +147,7 @@ def test_weights_alone_are_no_state_to_resume_from(tmp_path):
 
 FULL_DISK = """
 import resource, sys
+from dataclasses import replace
 from pathlib import Path
 import signal
 from mindlift.errors import StorageError
@@ -153,7 +158,7 @@ t.save(folder, 10)
 big = t.parameters(1.0, (1000, 1000))
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 try:
-    t.checkpoint.save(folder, "net", big, 20, 10, 7)
+    t.checkpoint.save(folder, big, 20, t.TRAINING)
 except StorageError as err:
     print(err)
 """

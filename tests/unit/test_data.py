@@ -10,33 +10,9 @@ from PIL import Image
 from mindlift.data import batches
 from mindlift.data.classification import augment, cifar10, pipeline, sources, split
 from mindlift.data.embedded import digits as demo
-from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.order import BatchRange, TrainOrder, sample_rng
 from mindlift.errors import DataError
-
-OPTIONS = split.DataOptions(
-    dataset="digits",
-    num_classes=10,
-    image_size=(32, 32),
-    per_batch_size=16,
-    workers=2,
-    seed=1,
-    augment="pad_crop",
-    hflip=0.5,
-    color_jitter=0.4,
-    eval_resize=40,
-    skip_corrupt=False,
-    allow_unused_classes=False,
-    drop_remainder=False,
-    crop_pct=None,
-    normalize="auto",
-    data_format="files",
-)
-FOLDER_OPTIONS = replace(OPTIONS, dataset="imagenet", num_classes=3, per_batch_size=4, augment="resized_crop")
-
-
-def collect(batches) -> list[np.ndarray]:
-    rows = list(batches)
-    return [np.concatenate([row[i].asnumpy() for row in rows]) for i in range(len(rows[0]))]
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
 
 @pytest.fixture
@@ -94,7 +70,9 @@ def test_training_reads_only_training_files(digits):
 
 
 def train_rows(samples, options, rank=0, size=1, first=0, last=4, accumulation=1):
-    return collect(pipeline.train_batches(samples, options, rank, size, first, last, accumulation))
+    return collect(
+        pipeline.train_batches(samples, options, BatchRange(first, last, rank, size, accumulation))
+    )
 
 
 def test_batches_are_reproducible_whatever_the_threads(digits):
@@ -290,7 +268,7 @@ MIXED = replace(OPTIONS, mixup_alpha=0.5)
 
 def mixing(options, digits, rank=0, size=1, first=0, last=4):
     samples = split.open_split(options, digits, train=True)
-    return collect(pipeline.train_batches(samples, options, rank, size, first, last, 1))
+    return collect(pipeline.train_batches(samples, options, BatchRange(first, last, rank, size)))
 
 
 def test_every_image_has_a_share_of_its_own_and_the_next_one_as_partner(digits):

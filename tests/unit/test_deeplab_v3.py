@@ -281,7 +281,8 @@ def test_stages_follow_one_another_and_classes_change(tmp_path):
     """A checkpoint of an output stride of 16 starts one of 8, of the same classes or of others."""
     first = configuration(SMALL, 21)
     source = with_statistics(build.network(first, devices.of(devices.CPU)))
-    file = checkpoint.save(tmp_path, SMALL, source.get_parameters(), 1, 1, 0, build.network_options(first))
+    training = checkpoint.TrainingInfo(SMALL, 1, 0, build.network_options(first))
+    file = checkpoint.save(tmp_path, source.get_parameters(), 1, training)
     given = source.parameters_dict()
     for classes, options in ((21, {}), (5, {"filter_head": "true"})):
         cfg = configuration("deeplab_v3_r26_s8", classes, freeze_bn="true", **options)

@@ -18,7 +18,8 @@ from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
 from mindlift.errors import StorageError
-from tests.unit.test_segmentation import OPTIONS
+from mindlift.model_utils.config import config
+from tests.support.pairs import OPTIONS
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +33,9 @@ def test_it_has_the_folders_lists_and_palette_of_voc(vocdigits):
         "voc_train_lst.txt",
         "voc_val_lst.txt",
     ]
+    cfg = config.load(["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits"])
     for train, split, count in ((True, "train", 480), (False, "val", 120)):
-        layout.check("vocdigits", vocdigits, train, 11, False)
+        layout.check(cfg, vocdigits, train)
         pairs = seg_lists.pairs(vocdigits, train)
         assert len(set(pairs)) == count
         names = seg_lists.names(vocdigits / seg_lists.VOC / f"ImageSets/Segmentation/{split}.txt")

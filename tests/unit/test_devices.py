@@ -13,7 +13,7 @@ import pytest
 from mindlift.cli import job
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.device_adapter import Ranks
-from tests.unit.test_rank_table import v1
+from tests.support.rank_tables import v1
 
 # MindSpore's names of chips (mindspore/amp.py) and what its documents call their default precision mode: Chinese page
 # of mindspore.device_context.ascend.op_precision.precision_mode, 2.5 and master

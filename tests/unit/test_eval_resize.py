@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mindlift.data.classification import pipeline, split
-from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
 SIZES = ((61, 90), (120, 47), (40, 40))
 

@@ -10,7 +10,7 @@ import pytest
 from mindlift.checkout import ROOT
 from mindlift.cli import inference_job
 from mindlift.errors import CheckpointError, ConfigError
-from mindlift.model_utils.config import config, programs
+from mindlift.model_utils.config import config
 from mindlift.runs.manifest import file_sha256
 from mindlift.runs.paths import RunPaths
 from mindlift.runs.provenance import check_content, read_model, side_file_of
@@ -183,15 +183,6 @@ def test_a_model_and_the_side_file_of_another_one(model):
     model.write_bytes(b"another")
     with pytest.raises(CheckpointError, match="is not the model that .*net.mindir.json was written for"):
         check_content(found)
-
-
-def test_every_option_that_a_program_names_is_there():
-    cfg = config.load([])
-    options = set(cfg.to_dict())
-    named = programs.GENERAL | programs.OF_TRAINING | programs.NOT_OF_WEIGHTS
-    assert named | frozenset().union(*programs.INFERENCE.values()) <= options
-    own = {name for name in options if cfg.option(name).group == programs.GROUP}
-    assert own <= frozenset().union(*programs.INFERENCE.values()), "no option that no program takes"
 
 
 def test_air_is_said_to_be_deprecated_where_it_can_be_written(capsys):

@@ -11,7 +11,7 @@ from mindlift.cloud import handle, job
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, read, resolve_secrets
 from mindlift.cloud.prepare import preflight
-from mindlift.model_utils.config import config, programs
+from mindlift.model_utils.config import config
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = {"train_url": "obs://bucket/run/"}
@@ -164,7 +164,7 @@ def test_a_wrong_command_line_is_one_line(words, expected):
     assert expected in str(caught.value)
 
 
-@pytest.mark.parametrize("dataset", programs.EMBEDDED)
+@pytest.mark.parametrize("dataset", config.own_schema().options["dataset"].embedded)
 def test_a_job_on_a_data_set_that_comes_with_the_project_needs_none(dataset):
     net = {"digits": "densenet22", "vocdigits": "deeplab_v3_r26_s16"}[dataset]
     assert preflight.options(of(net=net, dataset=dataset)).ok

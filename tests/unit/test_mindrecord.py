@@ -20,8 +20,9 @@ from PIL import Image
 from mindlift.data.classification import pipeline, split
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import read as record_read
+from mindlift.data.order import BatchRange
 from mindlift.errors import DataError
-from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARDS = 3
@@ -140,7 +141,7 @@ def test_batches_are_those_of_the_files(shards, tree, size):
             for options, folder in ((FILES, tree), (RECORDS, shards)):
                 samples = opened(folder, options, train)
                 batches = (
-                    pipeline.train_batches(samples, options, rank, size, 1, 7, 1)
+                    pipeline.train_batches(samples, options, BatchRange(1, 7, rank, size))
                     if train
                     else pipeline.eval_batches(samples, options, rank, size)
                 )
@@ -233,10 +234,10 @@ def test_a_flipped_byte_is_found_and_named(copy):
         file.write(bytes([byte[0] ^ 255]))
     samples = opened(copy)
     with pytest.raises(DataError, match=f"corrupt image .*train.mindrecord1: {row.file}"):
-        list(pipeline.train_batches(samples, RECORDS, 0, 1, 0, 6, 1))
+        list(pipeline.train_batches(samples, RECORDS, BatchRange(0, 6)))
     lenient = replace(RECORDS, skip_corrupt=True)
     samples = opened(copy, lenient)
-    list(pipeline.train_batches(samples, lenient, 0, 1, 0, 5, 1))
+    list(pipeline.train_batches(samples, lenient, BatchRange(0, 5)))
     assert samples.decode(row.index) is None
 
 

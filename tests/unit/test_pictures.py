@@ -14,7 +14,7 @@ from PIL import Image
 from mindlift.data import image_folder
 from mindlift.data.classification import cifar10, pipeline, split
 from mindlift.data.classification.named_images import Pictures, batches
-from tests.unit.test_data import FOLDER_OPTIONS, OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
 
 RNG = np.random.default_rng(0)
 SMOOTH = np.asarray(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mindlift.data.classification import pipeline, split
-from mindlift.data.order import sample_rng
+from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import transform as seg_transform
 from mindlift.model_utils.config import config
 from mindlift.tasks.classification import task as classify
@@ -41,7 +41,7 @@ def test_images_to_classify(train, normalize):
     for as_pixels in (False, True):
         wanted = replace(options, as_pixels=as_pixels)
         if train:
-            batches = list(pipeline.train_batches(samples, wanted, 0, 1, 0, 2, 1))
+            batches = list(pipeline.train_batches(samples, wanted, BatchRange(0, 2)))
         else:
             batches = list(pipeline.eval_batches(samples, wanted, 0, 1))
         found.append([batch[0] for batch in batches])

@@ -12,8 +12,9 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from mindlift.cli import rand_augment_sheet as sheet_command
 from mindlift.data.classification import pipeline, rand_augment, rand_augment_sheet, split
 from mindlift.data.classification.rand_augment import NAMES, OPERATIONS, applied
+from mindlift.data.order import BatchRange
+from tests.support.batches import OPTIONS, collect
 from tests.support.programs import ROOT
-from tests.unit.test_data import OPTIONS, collect
 
 BICUBIC, AFFINE = Image.Resampling.BICUBIC, Image.Transform.AFFINE
 
@@ -162,7 +163,7 @@ RECIPE = replace(
 
 def images(options, digits, rank=0, size=1, first=0, last=2):
     samples = split.open_split(options, digits, train=True)
-    return collect(pipeline.train_batches(samples, options, rank, size, first, last, 1))[0]
+    return collect(pipeline.train_batches(samples, options, BatchRange(first, last, rank, size)))[0]
 
 
 def test_what_an_image_becomes_does_not_depend_on_threads_or_where_one_starts(digits):

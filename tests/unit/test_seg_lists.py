@@ -18,7 +18,8 @@ from mindlift.data.segmentation import labels as voc_labels
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import voc, voc_lists
 from mindlift.errors import DataError
-from tests.unit.test_segmentation import grey_png
+from mindlift.model_utils.config import config
+from tests.support.pairs import grey_png
 
 ROOT = Path(__file__).resolve().parents[2]
 CHECKS = voc_labels.Checks(21, 255)
@@ -263,7 +264,8 @@ def test_splits_by_default(both):
 
 
 def check(root: Path, train: bool = True, data_lst: str = "", data_file: str = "") -> None:
-    layout.check("voc", root, train, 21, False, data_lst=data_lst, data_file=data_file)
+    given = ["--net", "deeplab_v3_s16", "--dataset", "voc", "--data_lst", data_lst, "--data_file", data_file]
+    layout.check(config.load(given), root, train)
 
 
 def test_what_is_missing_is_found_without_images(both, tmp_path):

@@ -25,7 +25,7 @@ from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
-from tests.unit.test_segmentation import OPTIONS, noise, rows
+from tests.support.pairs import OPTIONS, noise, rows
 
 ROOT = Path(__file__).resolve().parents[2]
 COUNT, SHARDS = 14, 3

@@ -17,7 +17,7 @@ from mindlift.tasks.segmentation import results as segment_results
 from mindlift.tasks.segmentation.objective import softmax
 from mindlift.tasks.segmentation.results import Facts, Folder
 from tests.support import segments
-from tests.unit.test_segment import linear, naive_ious
+from tests.support.plain_numpy import linear, naive_ious
 
 RNG = np.random.default_rng(9)
 SIDE, CLASSES = 17, 11

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import struct
-import zlib
 from dataclasses import replace
 
 import cv2
@@ -11,28 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.order import sample_rng
+from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
-from tests.unit.test_data import collect
+from tests.support.pairs import OPTIONS, grey_png, noise, rows
 
-OPTIONS = segmentation.Options(
-    dataset="voc",
-    num_classes=11,
-    image_size=(65, 65),
-    per_batch_size=4,
-    workers=2,
-    seed=1,
-    hflip=0.5,
-    min_scale=0.5,
-    max_scale=2.0,
-    ignore_label=255,
-    data_lst="",
-    data_file="",
-    skip_corrupt=False,
-)
 BGR_MEAN, BGR_STD = [103.53, 116.28, 123.675], [57.375, 57.12, 58.395]
 
 
@@ -52,13 +35,6 @@ def naive(image, label, rng, options):
     if rng.random() < options.hflip:
         bgr, label = bgr[:, ::-1], label[:, ::-1]
     return bgr.transpose(2, 0, 1)[::-1], label
-
-
-def noise(size, seed=0):
-    rng = np.random.default_rng(seed)
-    label = rng.integers(0, 11, size, dtype=np.uint8)
-    label[rng.random(size) < 0.1] = 255
-    return rng.integers(0, 256, (*size, 3), dtype=np.uint8), label
 
 
 @pytest.mark.parametrize("size", [(60, 90), (90, 60), (65, 65), (20, 200), (1, 1)])
@@ -115,10 +91,6 @@ def folder(tmp_path):
         pairs.append(seg_lists.Pair(f"{i}.jpg", f"{i}.png"))
     seg_lists.write(tmp_path / seg_lists.TRAIN_LIST, pairs)
     return tmp_path
-
-
-def rows(samples, options, rank=0, size=1, first=0, last=4):
-    return collect(segmentation.train_batches(samples, options, rank, size, first, last, 1))
 
 
 def test_palette_and_grey_labels_are_their_numbers(folder):
@@ -192,27 +164,6 @@ def damage(folder, kind):
         (folder / "5.png").write_bytes(grey_png(np.full((85, 85), 1, np.uint8), 4))
 
 
-def grey_png(values, bits):
-    """PNG of `bits` bits a pixel, which Pillow can't write. `values` (H, W) fit them, 8 / bits divides W + 1."""
-    packed = np.packbits(
-        np.unpackbits(np.pad(values, ((0, 0), (0, 1)))[..., None], axis=-1)[..., -bits:].reshape(
-            len(values), -1
-        ),
-        axis=1,
-    )
-    lines = zlib.compress(np.pad(packed, ((0, 0), (1, 0))).tobytes())
-    parts = (
-        (b"IHDR", struct.pack(">2I5B", values.shape[1], len(values), bits, 0, 0, 0, 0)),
-        (b"IDAT", lines),
-        (b"IEND", b""),
-    )
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts
-    )
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
 CORRUPT = {
     "no image": r"can't read image .*/5\.jpg",
     "cut image": r"corrupt image .*/5\.jpg",
@@ -268,7 +219,7 @@ def test_the_queues_of_other_pipelines_stay_as_they_are(folder):
     usual = ds.config.get_prefetch_size()
     batches = iter(
         segmentation.train_batches(
-            segmentation.open_split(OPTIONS, folder, train=True), OPTIONS, 0, 1, 0, 4, 1
+            segmentation.open_split(OPTIONS, folder, train=True), OPTIONS, BatchRange(0, 4)
         )
     )
     next(batches)

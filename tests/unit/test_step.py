@@ -104,7 +104,9 @@ def test_steps_are_those_done_by_hand(cell):
 
 def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
     """Epsilon inside the root, the mean square from 1 on; forgetting keeps the count of steps and so the rate."""
-    optimizer = optimizers.rmsprop(cell.trainable_params(), RATES, 0.8, 0.5, MOMENTUM, DECAY)
+    optimizer = optimizers.rmsprop(
+        cell.trainable_params(), RATES, optimizers.RMSPropOptions(0.8, MOMENTUM, 0.5), DECAY
+    )
     one, hand = TrainStep(Objective(cell, HalfSquares()), optimizer, StepOptions()), Hand(cell)
     squares = {name: np.ones_like(value) for name, value in hand.values.items()}
     for step_number, ((x, y), rate) in enumerate(zip(batches(4), RATES)):
@@ -125,7 +127,9 @@ def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
 def test_rmsprop_is_the_same_for_every_weight_of_a_tensor(size):
     """nn.RMSProp's is not: its CPU kernel takes eight at a time by another formula."""
     weight = ms.Parameter(ms.Tensor(np.zeros(size), ms.float32), name="x.weight")
-    optimizer = optimizers.rmsprop([weight], np.array([0.1], np.float32), 0.9, 1.0, 0.0, 0.0)
+    optimizer = optimizers.rmsprop(
+        [weight], np.array([0.1], np.float32), optimizers.RMSPropOptions(0.9, 0.0, 1.0), 0.0
+    )
     optimizer((ms.Tensor(np.ones(size), ms.float32),))
     np.testing.assert_allclose(weight.asnumpy(), -0.1 / np.sqrt(2), rtol=1e-6)
 
@@ -136,7 +140,9 @@ def test_the_kernel_for_rmsprop_is_given_what_the_formula_has(epsilon):
     found = []
     for has_kernel in (False, True):
         weight = ms.Parameter(ms.Tensor(np.linspace(-1, 1, 7), ms.float32), name="x.weight")
-        optimizer = optimizers.rmsprop([weight], RATES, 0.9, epsilon, MOMENTUM, DECAY, has_kernel)
+        optimizer = optimizers.rmsprop(
+            [weight], RATES, optimizers.RMSPropOptions(0.9, MOMENTUM, epsilon), DECAY, has_kernel
+        )
         for number in range(3):
             optimizer((ms.Tensor(np.linspace(0.5, -2, 7) * (number + 1), ms.float32),))
         found.append([p.asnumpy() for p in optimizer.get_parameters() if p.name != "learning_rate"])

@@ -11,10 +11,9 @@ from safetensors.numpy import save_file
 
 from mindlift import models
 from mindlift.cli import convert as convert_command
-from mindlift.errors import CheckpointError, ConfigError
+from mindlift.errors import CheckpointError
 from mindlift.inference import convert
 from mindlift.model_utils import devices
-from mindlift.model_utils.config import config
 from mindlift.models.densenet import weights as densenet
 from mindlift.models.inception_v4 import weights as inception
 from mindlift.models.resnet import weights as resnet
@@ -25,158 +24,19 @@ from mindlift.runs import checkpoint
 from mindlift.storage.moxing import file
 from mindlift.tasks import network as build
 from tests.golden.weights import seeded
-
-LAYOUTS = seeded.layouts()
-MAPS = models.weight_maps()
-NORM = ("gamma", "beta", "moving_mean", "moving_variance")
-
-
-def zeros(shapes: dict[str, tuple]) -> dict[str, np.ndarray]:
-    """Arrays of these shapes that take no memory."""
-    return {name: np.broadcast_to(np.float32(0), tuple(shape)) for name, shape in shapes.items()}
-
-
-def stored_of(case: str, form: str = "pytorch") -> Stored:
-    return Stored(form, zeros(LAYOUTS[case]))
-
-
-def zoo_densenet() -> dict[str, tuple]:
-    names = {name: tuple(shape) for name, shape in LAYOUTS["mindcv densenet121"].items()}
-    inside = {
-        f"backbone.{name}": shape for name, shape in names.items() if not name.startswith("classifier.")
-    }
-    return {**inside, "head.fc.weight": (10, 1024), "head.fc.bias": (10,)}
-
-
-def zoo_resnet(rows: int = 1001) -> dict[str, tuple]:
-    names = {
-        name.replace("down_sample", "down_sample_layer").replace("classifier", "end_point"): tuple(shape)
-        for name, shape in LAYOUTS["mindcv resnet50"].items()
-    }
-    return {**names, "end_point.weight": (rows, 2048), "end_point.bias": (rows,)}
-
-
-def zoo_inception(rows: int = 10) -> dict[str, tuple]:
-    names = {
-        re.sub(r"\.conv\.weight$", ".conv.conv.weight", re.sub(r"\.bn\.", ".conv.batchnorm.", name)): tuple(
-            shape
-        )
-        for name, shape in LAYOUTS["mindcv inception_v4"].items()
-        if not name.startswith("classifier.")
-    }
-    head = {"softmax.dense.weight": (rows, 1536), "softmax.dense.bias": (rows,)}
-    return {
-        **names,
-        **head,
-        **{f"bn0.{part}": (1536,) for part in NORM},
-        **{f"softmax.batchnorm.{part}": (rows,) for part in NORM},
-    }
-
-
-def google_bit() -> dict[str, tuple]:
-    """Google's names of R50x1, kernels as (height, width, in, out)."""
-    found = {}
-    for name, shape in LAYOUTS["timm bit_r50x1"].items():
-        if match := re.fullmatch(r"stages\.(\d)\.blocks\.(\d+)\.(.*)", name):
-            unit = f"resnet/block{int(match[1]) + 1}/unit{int(match[2]) + 1:02}"
-            letter = "abc"[int(re.sub(r"\D", "", match[3]) or 1) - 1]
-            part = {"weight": "gamma", "bias": "beta"}[match[3].rpartition(".")[2]]
-            kernel = f"{'proj/' if 'downsample' in match[3] else ''}standardized_conv2d/kernel"
-            name = f"{unit}/{letter}/{'group_norm/' + part if 'norm' in match[3] else kernel}"
-        else:
-            name = {
-                "stem.conv.weight": "resnet/root_block/standardized_conv2d/kernel",
-                "norm.weight": "resnet/group_norm/gamma",
-                "norm.bias": "resnet/group_norm/beta",
-                "head.fc.weight": "resnet/head/conv2d/kernel",
-                "head.fc.bias": "resnet/head/conv2d/bias",
-            }[name]
-        found[name] = tuple(shape[i] for i in (2, 3, 1, 0)) if len(shape) == 4 else tuple(shape)
-    return found
-
-
-def port_bit() -> dict[str, tuple]:
-    """The MindSpore port's names of R50x1."""
-    found = {}
-    for name, shape in LAYOUTS["mindcv bit_r50x1"].items():
-        if match := re.fullmatch(r"layer(\d)\.(\d+)\.(.*)", name):
-            rest = match[3].replace("down_sample.0", "downsample")
-            name = f"body.block{match[1]}.unit{int(match[2]) + 1:02}.{rest}"
-        else:
-            name = (
-                {"conv1": "root.conv", "gn": "head.gn", "classifier": "head.conv"}[name.partition(".")[0]]
-                + "."
-                + (name.partition(".")[2])
-            )
-        found[name] = tuple(shape)
-    return found
-
-
-def zoo_deeplab(prefix: str = "network.", backbone: str = "network.resnet.") -> dict[str, tuple]:
-    """The zoo's names on ResNet-50; with the default names as a training writes them."""
-    found = {}
-    for name, shape in LAYOUTS["mindcv deeplab_v3_r50_s16"].items():
-        if name.startswith("backbone.net."):
-            name = backbone + name[len("backbone.net.") :].replace("down_sample", "downsample")
-        else:
-            name = re.sub(r"^conv\.", "aspp.conv2.", name).replace("aspp_convs.4.", "aspp_pooling.")
-            name = prefix + re.sub(r"aspp_convs\.(\d)\._", lambda m: f"aspp{int(m[1]) + 1}.", name)
-        found[name] = tuple(shape)
-    return found
-
-
-def torchvision_deeplab(with_auxiliary: bool) -> dict[str, tuple]:
-    shapes = LAYOUTS["torchvision deeplab_v3_r50_tv"]
-    return {
-        name: tuple(shape) for name, shape in shapes.items() if with_auxiliary or not name.startswith("aux")
-    }
-
-
-# id: (what a file holds, source, net, what the network must have)
-PAPER, ZOO_121 = (
-    {"transition_pool": "avg", "stem_pool": "sym"},
-    {"transition_pool": "max", "stem_pool": "same"},
+from tests.support.weight_sources import (
+    LAYOUTS,
+    MAPS,
+    SOURCES,
+    TORCH,
+    ZOO_50,
+    configuration,
+    port_bit,
+    stored_of,
+    torchvision_deeplab,
+    zeros,
+    zoo_resnet,
 )
-TORCH, ZOO_50 = (
-    {"conv_pad": pad, "stem_pool": pad, "bn_eps": eps} for pad, eps in (("sym", 1e-5), ("same", 1e-4))
-)
-BIT = {"conv_pad": "sym", "std_eps": 1e-10}
-SEEN = {**TORCH, "stem_pool": "same", "aspp_rates": "6,12,18"}
-SOURCES = {
-    "torchvision densenet121": (stored_of("torchvision densenet121"), "torchvision or timm", PAPER),
-    "mindcv densenet121": (stored_of("mindcv densenet121", "mindspore"), "mindcv", PAPER),
-    "zoo densenet121": (Stored("mindspore", zeros(zoo_densenet())), "the MindSpore model zoo", ZOO_121),
-    "torchvision resnet50": (stored_of("torchvision resnet50"), "torchvision or timm", TORCH),
-    "mindcv resnet50": (stored_of("mindcv resnet50", "mindspore"), "mindcv", {**TORCH, "stem_pool": "same"}),
-    "zoo resnet50": (Stored("mindspore", zeros(zoo_resnet(10))), "the MindSpore model zoo", ZOO_50),
-    "timm inception_v4": (stored_of("timm inception_v4"), "timm", {"bn_eps": 1e-3, "normalize": "half"}),
-    "mindcv inception_v4": (stored_of("mindcv inception_v4", "mindspore"), "mindcv", {"bn_eps": 1e-3}),
-    "zoo inception_v4": (
-        Stored("mindspore", zeros(zoo_inception())),
-        "the MindSpore model zoo",
-        {"bn_eps": 1e-5},
-    ),
-    "google bit_r50x1": (Stored("numpy", zeros(google_bit())), "Google", BIT),
-    "timm bit_r50x1": (stored_of("timm bit_r50x1"), "timm", {**BIT, "std_eps": 1e-8}),
-    "mindcv bit_r50x1": (stored_of("mindcv bit_r50x1", "mindspore"), "mindcv", BIT),
-    "torchvision deeplab_v3_r50_tv": (
-        Stored("pytorch", zeros(torchvision_deeplab(False))),
-        "torchvision",
-        {**TORCH, "aspp_rates": "12,24,36"},
-    ),
-    "mindcv deeplab_v3_r50_s16": (stored_of("mindcv deeplab_v3_r50_s16", "mindspore"), "mindcv", SEEN),
-    "zoo deeplab_v3_r50_s16": (Stored("mindspore", zeros(zoo_deeplab())), "the MindSpore model zoo", SEEN),
-    "zoo, renamed twice deeplab_v3_r50_s16": (
-        Stored("mindspore", zeros(zoo_deeplab("network.resnet.network.", "network.resnet.network.resnet."))),
-        "the MindSpore model zoo",
-        SEEN,
-    ),
-    "port bit_r50x1": (
-        Stored("mindspore", zeros(port_bit())),
-        "the MindSpore port of BigTransfer",
-        {**BIT, "conv_pad": "same"},
-    ),
-}
 
 
 @pytest.fixture(scope="module")
@@ -400,106 +260,12 @@ def test_the_zoos_cifar_network_has_a_norm_in_its_stem():
         assert densenet.layout_of(ours).needs == {"stem_norm": (has_norm,)}
 
 
-# id: (layout, the row of 1001 that has no class)
-UNUSED = {
-    "zoo resnet50": (resnet.layout_of(zoo_resnet()), 1000),
-    "timm inception_v4": (SOURCES["timm inception_v4"], 0),
-    "mindcv inception_v4": (SOURCES["mindcv inception_v4"], 0),
-    "zoo inception_v4": (SOURCES["zoo inception_v4"], 0),
-}
-
-
-@pytest.mark.parametrize("case", UNUSED)
-def test_of_1001_rows_the_one_without_a_class_is_left_out(case):
-    given, row = UNUSED[case]
-    layout = given if isinstance(given, Layout) else fit.recognised(given[0], MAPS).layout
-    bias = np.arange(1001.0)
-    head = dict(zip(HEAD, (np.stack([bias, bias], 1), bias)))
-    thousand = fit.without_unused_row(layout, head, {HEAD[0]: (1000, 2), HEAD[1]: (1000,)})
-    expected = [number for number in range(1001) if number != row]
-    assert thousand[HEAD[1]].tolist() == thousand[HEAD[0]][:, 0].tolist() == expected
-    for other in (1001, 10):
-        kept = fit.without_unused_row(layout, head, {HEAD[0]: (other, 2), HEAD[1]: (other,)})
-        assert kept[HEAD[1]].shape == (1001,)
-
-
-def test_heads_of_torchvision_with_1001_rows_have_no_rule():
-    known = fit.recognised(SOURCES["torchvision resnet50"][0], MAPS)
-    head = dict(zip(HEAD, (np.zeros((1001, 2)), np.zeros(1001))))
-    assert len(fit.without_unused_row(known.layout, head, {HEAD[1]: (1000,)})[HEAD[1]]) == 1001
-
-
-def test_the_zoos_norms_around_the_head_are_worked_into_it_exactly():
-    """Against the zoo's sequence of layers, in float64 from its definition: bn0 (eps 1e-3), dense, norm (eps 1e-5)."""
-    shapes = {name: shape for name, shape in zoo_inception().items() if name.startswith(("bn0", "softmax"))}
-    tensors = {name: seeded.tensor(name, shape) for name, shape in shapes.items()}
-
-    def norm(x: np.ndarray, name: str, eps: float) -> np.ndarray:
-        gamma, beta, mean, variance = (tensors[f"{name}.{part}"].astype(np.float64) for part in NORM)
-        return (x - mean) / np.sqrt(variance + eps) * gamma + beta
-
-    features = np.random.default_rng(0).uniform(0, 2, (4, 1536))
-    dense = (
-        norm(features, "bn0", 1e-3) @ tensors["softmax.dense.weight"].T.astype(np.float64)
-        + tensors["softmax.dense.bias"]
-    )
-    expected = norm(dense, "softmax.batchnorm", 1e-5)
-    folded = inception.fold(tensors)
-    assert set(folded) == {"softmax.dense.weight", "softmax.dense.bias"}
-    found = features @ folded["softmax.dense.weight"].T.astype(np.float64) + folded["softmax.dense.bias"]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
-
-
 def test_unset_epsilons_are_those_of_the_networks():
     for maps, family in ((resnet, "resnet"), (inception, "inception_v4")):
         assert models.families()[family].BN_EPS == maps.NETWORK["bn_eps"] == maps.EPS[0]
     assert MAPS["deeplab_v3"].NETWORK["bn_eps"] == MAPS["deeplab_v3"].EPS[0] == resnet.EPS[0]
     for family, module in models.families().items():
-        assert set(MAPS[family].NETWORK) <= set(module.OPTIONS)
-
-
-def configuration(net: str, **options: object) -> config.Config:
-    words = {"net": net, "dataset": "imagenet", "num_classes": 10, "image_size": 96, **options}
-    return config.load([str(word) for name, value in words.items() for word in (f"--{name}", value)])
-
-
-@pytest.mark.parametrize("case", ["zoo densenet121", "zoo resnet50", "zoo inception_v4"])
-def test_weights_of_another_variant_are_refused_until_it_is_asked_for(case, tmp_path):
-    stored, _, needs = SOURCES[case]
-    net = case.split()[1]
-    path = tmp_path / "zoo.ckpt"
-    save_file({name: np.ascontiguousarray(value) for name, value in stored.tensors.items()}, path)
-    cfg = configuration(net)
-    network = build.network(cfg, devices.of(devices.CPU))
-    with pytest.raises(ConfigError) as caught:
-        build.load_pretrained(cfg, network, path)
-    for name, value in needs.items():
-        assert f"--{name} {value}" in str(caught.value)
-    build.load_pretrained(configuration(net, **needs), network, path)
-    assert not network.parameters_dict()[HEAD[0]].asnumpy().any()
-
-
-def test_only_options_that_there_are_can_be_asked_for():
-    needs = {"normalize": ("half",), "bn_eps": (1e-3, None)}
-    fit.check_needs(needs, {"bn_eps": None}, "file", "timm")
-    with pytest.raises(ConfigError, match=r"file \(timm\) is for .*: pass --normalize half \(now auto\)"):
-        fit.check_needs(needs, {"bn_eps": None, "normalize": "auto"}, "file", "timm")
-
-
-def test_the_head_is_left_out_when_asked_and_only_then(tmp_path):
-    save_file(seeded.weights(LAYOUTS["torchvision resnet50"]), tmp_path / "r.safetensors")
-    cfg = configuration("resnet50", num_classes=7)
-    network = build.network(cfg, devices.of(devices.CPU))
-    before = network.parameters_dict()[HEAD[0]].asnumpy().copy()
-    with pytest.raises(
-        CheckpointError, match="its classifier has 10 classes, this network's 7; pass --filter_head true"
-    ):
-        build.load_pretrained(cfg, network, tmp_path / "r.safetensors")
-    build.load_pretrained(cfg.replace(filter_head=True), network, tmp_path / "r.safetensors")
-    np.testing.assert_array_equal(network.parameters_dict()[HEAD[0]].asnumpy(), before)
-    np.testing.assert_array_equal(
-        network.parameters_dict()["stem.conv.weight"].asnumpy(), seeded.tensor("conv1.weight", (64, 3, 7, 7))
-    )
+        assert set(MAPS[family].NETWORK) <= set(models.options_of(module))
 
 
 def test_weights_of_another_family_and_of_nobody(tmp_path):

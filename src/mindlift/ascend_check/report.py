@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import tarfile
 import time
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ from typing import Any
 
 from mindlift.ascend_check import redaction
 from mindlift.ascend_check.work import Place
-from mindlift.errors import StorageError
+from mindlift.files import atomic_file
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 LAST_LINES = 20  # of a log, in the result itself
@@ -59,14 +58,12 @@ def write(results: Sequence[Result], place: Place, folder: Path, options: dict[s
         if result.log:
             files[f"logs/{result.name}.log"] = place.redact(result.log)[-LOG_CHARACTERS:]
     path = folder / f"{stem}.tar.gz"
-    part = path.with_name(f".{path.name}.part")
-    try:
-        with tarfile.open(part, "w:gz") as archive:
-            for name, text in files.items():
-                add(archive, f"{stem}/{name}", text.encode())
-        os.replace(part, path)
-    except OSError as err:
-        raise StorageError(f"can't write {path}: {err.strerror or err}; pass --output FOLDER") from err
+    with (
+        atomic_file(path, advice="; pass --output FOLDER") as file,
+        tarfile.open(fileobj=file, mode="w:gz") as archive,
+    ):
+        for name, text in files.items():
+            add(archive, f"{stem}/{name}", text.encode())
     return path
 
 

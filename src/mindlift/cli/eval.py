@@ -13,8 +13,10 @@ def evaluate(argv: list[str]) -> None:
         data_path, checkpoints = here.stage_in(), here.to_evaluate()
         here.connect()
         from mindlift.inference import evaluate as evaluation
+        from mindlift.runs.log import RunLog
 
-        evaluation.run(here.cfg, here.ranks, data_path, checkpoints, here.workers)
+        with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
+            evaluation.run(here.context(log), data_path, checkpoints)
 
 
 def main(argv: list[str] | None = None) -> int:

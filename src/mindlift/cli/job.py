@@ -13,6 +13,7 @@ from pathlib import Path
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
+from mindlift.data import layout
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
@@ -20,21 +21,13 @@ from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
-from mindlift.model_utils.config.programs import EMBEDDED
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
+from mindlift.runs.log import RunLog
 from mindlift.storage.url import is_remote
 
-# What the original models have an option for and this project has not, beyond its default.
-REFUSED = {
-    "parameter_server": "ranks that all-reduce need no server and train as one; leave it out, and start several ranks"
-    " (scripts/local_ranks.sh)",
-    "enable_cache": "there is no cache server to ask: CIFAR-10 is kept in memory, and the system keeps files; leave it out",
-    "freeze_layer": "every layer is trained, as in the original, whose program never looked at it; leave it out",
-    "save_checkpoint": "a training that saves nothing can't be continued or evaluated; see --save_checkpoint_epochs and"
-    " --keep_checkpoint_max",
-}
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
 
@@ -52,14 +45,14 @@ class Job:
     def stage_in(self) -> Path:
         """The folder with the data, of the right form as far as names and sizes show it."""
         path = self.adapter.stage_in()
-        check_layout(self.cfg, path, self.trains)
+        layout.check(self.cfg, path, self.trains)
         return path
 
     def output(self) -> Path:
         """The folder that runs go to, with the run to continue in it."""
         from mindlift.runs import choose as runs
 
-        mark = runs.fingerprint(self.cfg.to_dict(), self.ranks.size)
+        mark = runs.fingerprint(self.cfg.identity(), self.ranks.size)
         return self.adapter.output(self.cfg.resume == "auto", mark)
 
     def to_evaluate(self) -> list[Path]:
@@ -73,6 +66,10 @@ class Job:
         with Deferred():  # a process that has imported half of mindspore crashes when it ends
             importlib.import_module("mindspore")
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+
+    def context(self, log: RunLog) -> JobContext:
+        """What the job's parts are given, once it is connected."""
+        return JobContext(self.cfg, self.ranks, devices.current(), self.workers, log)
 
     def agree(self, values: list[int]) -> list[int]:
         return device_adapter.agree(self.ranks, values)
@@ -105,10 +102,11 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
 
 
 def check_refused(cfg: Config) -> None:
-    for name, why in REFUSED.items():
-        value = getattr(cfg, name)
-        if value not in (cfg.default(name), "none"):
-            raise ConfigError(f"--{name} {as_yaml(value)}: not supported, because {why}")
+    """ConfigError for what the original models have an option for and this project has not, beyond its default."""
+    for option in cfg.declared():
+        value = getattr(cfg, option.name)
+        if option.refused and value not in (option.default, "none"):
+            raise ConfigError(f"--{option.name} {as_yaml(value)}: not supported, because {option.refused}")
 
 
 def check_files(cfg: Config, train: bool) -> None:
@@ -121,7 +119,7 @@ def check_files(cfg: Config, train: bool) -> None:
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
-        check_layout(cfg, path, train)
+        layout.check(cfg, path, train)
     if train:
         runs.explicit_checkpoint(cfg.resume)
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
@@ -154,21 +152,6 @@ def check_format(cfg: Config, train: bool) -> None:
         )
 
 
-def check_layout(cfg: Config, path: Path, train: bool) -> None:
-    from mindlift.data import layout
-
-    layout.check(
-        cfg.dataset,
-        path,
-        train,
-        cfg.num_classes,
-        cfg.allow_unused_classes,
-        cfg.data_format,
-        cfg.data_lst,
-        cfg.data_file,
-    )
-
-
 def ranks_of(cfg: Config) -> Ranks:
     """This process's place; variables that make no sense don't stop a job that wants one device."""
     try:
@@ -181,7 +164,7 @@ def ranks_of(cfg: Config) -> Ranks:
 
 def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
     """The adapter for where the data is."""
-    default = functools.partial(embedded, cfg.dataset)
+    default = functools.partial(embedded, cfg)
     if cfg.enable_modelarts:
         wanted = inputs.read_inputs(cfg, os.environ)
         if not trains and not wanted.weights:
@@ -217,18 +200,19 @@ def data_home() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mindlift" / "data"
 
 
-def embedded(dataset: str) -> Path:
+def embedded(cfg: Config) -> Path:
     """The data set that comes with the project; ConfigError for those that don't."""
     from mindlift.data.embedded import digits as demo
     from mindlift.data.embedded import vocdigits as demo_voc
 
-    if dataset not in EMBEDDED:
+    known = cfg.option("dataset").embedded
+    if cfg.dataset not in known:
         raise ConfigError(
-            f"--dataset {dataset} needs --data_dir, or --data_url in a cloud job; only "
-            f"{' and '.join(map(repr, EMBEDDED))} come with the project"
+            f"--dataset {cfg.dataset} needs --data_dir, or --data_url in a cloud job; only "
+            f"{' and '.join(map(repr, known))} come with the project"
         )
-    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}[dataset]
-    return build(data_home() / dataset)
+    build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}[cfg.dataset]
+    return build(data_home() / cfg.dataset)
 
 
 def main(body: Callable[[], None], debug: bool) -> int:

@@ -11,7 +11,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.states import Phase
-from mindlift.model_utils.config.config import DEFAULTS, read_schema
+from mindlift.model_utils.config.config import own_schema
 
 
 def candidates(words: Sequence[str]) -> list[str]:
@@ -39,7 +39,7 @@ def values_of(name: str, words: Sequence[str]) -> Iterable[str]:
     if name == "state":
         return [phase.value for phase in Phase]
     if name in ("net", "dataset"):
-        return completion.values_of(read_schema(ROOT / DEFAULTS).options[name], words, ROOT)
+        return completion.values_of(own_schema().options[name], words, ROOT)
     about = FIELDS[name].metadata if name in FIELDS else {}
     return completion.TRUTHS if about.get("kind") == "bool" else about.get("choices", ())
 

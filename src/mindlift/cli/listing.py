@@ -39,7 +39,7 @@ def datasets(argv: Sequence[str] | None = None) -> int:
     parsed("datasets", "The data sets that --dataset takes.", argv)
     from mindlift.model_utils.config import config
 
-    option = config.read_schema(ROOT / config.DEFAULTS).options["dataset"]
+    option = config.own_schema().options["dataset"]
     print("\n".join(map(str, option.choices)))
     return 0
 

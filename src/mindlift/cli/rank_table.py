@@ -12,7 +12,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.errors import MindLiftError, RankError, StorageError
+from mindlift.errors import MindLiftError, RankError
+from mindlift.files import write_atomic
 from mindlift.model_utils import rank_table
 
 
@@ -40,7 +41,7 @@ def make_file(server_id: str, devices: Sequence[int] | None, hccn_conf: Path, ou
         raise RankError(f"{hccn_conf} has no {names}; it names devices {sorted(ips)}")
     table = rank_table.make(server_id, [(number, ips[number]) for number in chosen])
     _warn(output, table)
-    _write(output, rank_table.to_v1(table))
+    write_atomic(output, rank_table.to_v1(table))
     print(f"{output}: {len(chosen)} device(s) of server {server_id}")
 
 
@@ -75,7 +76,7 @@ def _convert(path: Path, output: Path) -> int:
     if problems:
         raise RankError(f"{path}: {'; '.join(problems)}")
     _warn(path, table)
-    _write(output, rank_table.to_v1(table))
+    write_atomic(output, rank_table.to_v1(table))
     print(f"{output}: v1.0, {table.size} device(s), from v{table.version} {path}")
     return 0
 
@@ -83,15 +84,6 @@ def _convert(path: Path, output: Path) -> int:
 def _warn(path: Path, table: rank_table.RankTable) -> None:
     for line in rank_table.split_rings(table):
         print(f"{path}: warning: {line}", file=sys.stderr)
-
-
-def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as err:
-        raise StorageError(f"{path} can't be written: {err}") from err
 
 
 def _parser() -> argparse.ArgumentParser:

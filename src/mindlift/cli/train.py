@@ -13,23 +13,18 @@ def train(argv: list[str], started: float) -> None:
     with here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         here.connect()
-        from mindlift.report.hooks import ReportHooks
+        from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
-        from mindlift.training import loop
+        from mindlift.runs.log import RunLog
+        from mindlift.training.prepare import Inputs
+        from mindlift.training.run import Callbacks
+        from mindlift.training.run import run as run_training
 
-        run = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
-        adapter.follow(run.paths.root)
-        result = loop.run(
-            here.cfg,
-            here.ranks,
-            run,
-            data_path,
-            weights,
-            here.workers,
-            adapter.publish,
-            started,
-            ReportHooks(),
-        )
+        opened = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
+        adapter.follow(opened.paths.root)
+        callbacks = Callbacks(adapter.publish, RunReport())
+        with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
+            result = run_training(here.context(log), Inputs(opened, data_path, weights), callbacks, started)
     if here.ranks.is_main:
         print(result.as_json_line())
 

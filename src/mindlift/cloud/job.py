@@ -20,7 +20,8 @@ from mindlift.cloud.errors import JobError
 from mindlift.cloud.handle import PARTS
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.options import Option, nearest, pairs, plain, single_line
+from mindlift.model_utils.config.options import Option, nearest, single_line
+from mindlift.model_utils.config.yaml_nodes import pairs, plain
 from mindlift.storage.url import as_folder, is_remote, parse
 
 PLATFORMS = ("modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net")
@@ -291,32 +292,21 @@ def resolve_secrets(job: Job, env: Mapping[str, str] | None = None) -> dict[str,
     return found
 
 
-OWN_OPTIONS = ("net", "dataset", "pretrained")  # keys of a job
-PLACES = (
-    "data_url",
-    "train_url",
-    "resume_url",
-    "multi_data_url",
-    "pretrain_url",
-    "ckpt_url",
-    "result_url",
-    "model_url",
-)  # what platforms pass
-
-
 def repeated(job: Job) -> list[str]:
     """Options of `recipe` that the job or its platform gives as well, each as a line that says what to do.
 
     A service refuses an option that comes twice, or keeps one of the two without a word.
     """
+    declared = config.own_schema().options
     found = []
     for name in job.recipe:
         option = name.replace("-", "_").replace(" ", "")  # OpenI drops spaces
-        if option in OWN_OPTIONS:
+        is_platforms = option in declared and declared[option].platform
+        if option in declared and option in FIELDS and not is_platforms:
             found.append(f"recipe.{name} comes twice: write it as {option}, outside of recipe")
         elif option == "enable_modelarts":
             found.append(f"recipe.{name} comes twice: every job has it already")
-        elif option in PLACES:
+        elif is_platforms:
             found.append(
                 f"recipe.{name} is the platform's: leave it out, and set data_url, train_url, pretrained "
                 "(OpenI: datasets, models)"

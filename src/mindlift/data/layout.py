@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from mindlift.errors import DataError
+from mindlift.model_utils.config.config import Config
 
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
@@ -17,33 +18,25 @@ PIXELS = {
 CIFAR_FOLDER = "cifar-10-batches-bin"
 
 
-def check(
-    dataset: str,
-    path: Path,
-    train: bool,
-    num_classes: int,
-    allow_unused: bool,
-    data_format: str = "files",
-    data_lst: str = "",
-    data_file: str = "",
-) -> None:
+def check(cfg: Config, path: Path, train: bool) -> None:
     """Raise DataError for what can be seen without reading an image."""
+    dataset = cfg.dataset
     if dataset in SEGMENTED:
         from mindlift.data.mindrecord import pairs as seg_records
         from mindlift.data.segmentation import lists as seg_lists
 
-        if train and data_file:
-            seg_records.shards_of(data_file, path)
+        if train and cfg.data_file:
+            seg_records.shards_of(cfg.data_file, path)
         else:
-            seg_lists.check(path, train, data_lst)
+            seg_lists.check(path, train, cfg.data_lst)
         return
-    if data_format == "mindrecord":
+    if cfg.data_format == "mindrecord":
         from mindlift.data.mindrecord import index as record_index
 
-        record_index.check(dataset, path, train, num_classes, allow_unused)
+        record_index.check(dataset, path, train, cfg.num_classes, cfg.allow_unused_classes)
         return
     if dataset == "imagenet":
-        class_folders(split_folder(path, train), num_classes, allow_unused)
+        class_folders(split_folder(path, train), cfg.num_classes, cfg.allow_unused_classes)
         return
     if PIXELS[dataset] != "cifar10":  # what is wrong with its files, its load says
         if not path.is_dir():

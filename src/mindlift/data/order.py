@@ -8,6 +8,7 @@ an image looks like in an epoch depends on (seed, epoch, image) alone, not on ra
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -22,6 +23,24 @@ def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
 def steps_per_epoch(count: int, global_batch: int) -> int:
     """Whole batches in an epoch; the remainder, another one each epoch, is left out."""
     return count // global_batch
+
+
+@dataclass(frozen=True)
+class BatchRange:
+    """What a rank trains on: its batches `first` .. `last` - 1, numbered from the beginning of the whole training.
+
+    A step of the training takes `accumulation` batches of each of `size` ranks.
+    """
+
+    first: int
+    last: int
+    rank: int = 0
+    size: int = 1
+    accumulation: int = 1
+
+    def order(self, count: int, batch: int, seed: int) -> TrainOrder:
+        """The order of `count` images in batches of `batch`."""
+        return TrainOrder(count, batch * self.accumulation, self.rank, self.size, seed)
 
 
 class TrainOrder:

@@ -9,8 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mindlift.checkout import ROOT
-
 if TYPE_CHECKING:
     import numpy as np
 
@@ -152,7 +150,7 @@ def others(needs: Mapping[str, tuple]) -> dict[str, tuple]:
 def defaults() -> dict[str, Any]:
     from mindlift.model_utils.config import config
 
-    declared = config.read_schema(ROOT / config.DEFAULTS).options.values()
+    declared = config.own_schema().options.values()
     return {option.name: option.default for option in declared}
 
 

@@ -3,43 +3,38 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from mindlift.model_utils import devices
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.config import Config
-from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
-from mindlift.runs.log import RunLog
 from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(cfg: Config, ranks: Ranks, data_path: Path, paths: list[Path], workers: int) -> list[dict]:
-    """Evaluate each checkpoint that `--pretrained` names, newest first; prints and returns the figures.
+def run(job: JobContext, data_path: Path, paths: list[Path]) -> None:
+    """Evaluate each checkpoint that `--pretrained` names, newest first; logs the figures.
 
     Of a run's configuration, what says how it began with other weights does not hold for its own: they have their
     classifier (filter_head) and see RGB (weights_channels). Only the command line's values do.
     """
-    cfg = without_initial_options(cfg)
+    job = replace(job, cfg=without_initial_options(job.cfg))
+    cfg, log = job.cfg, job.log
     kind = task.of(cfg)
-    options = kind.options(cfg, workers)
+    options = kind.options(cfg, job.workers)
     samples = kind.open_split(options, data_path, train=False)
-    device = devices.current()
-    network = build.network(cfg, device)
-    inference = build.inference_network(cfg, network, device)
+    network = build.network(cfg, job.device)
+    inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)
-    results = []
-    with RunLog(None, ranks.rank, cfg.progress) as log:
-        for path in paths:
-            samples.skipped = 0
-            which = build.load_pretrained(cfg, network, path)
-            if which:
-                log.info(which)
-            layers.refill(inference, network)
-            results.append(kind.evaluate(cfg, evaluator, samples, ranks, log, path))
-            log.info(json.dumps(results[-1], ensure_ascii=False))
-    return results
+    for path in paths:
+        samples.skipped = 0
+        which = build.load_pretrained(cfg, network, path)
+        if which:
+            log.info(which)
+        layers.refill(inference, network)
+        log.info(json.dumps(kind.evaluate(job, evaluator, samples, path), ensure_ascii=False))
 
 
 def without_initial_options(cfg: Config) -> Config:

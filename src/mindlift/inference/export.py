@@ -7,7 +7,6 @@ import importlib.util
 import json
 import os
 import platform
-import shutil
 import stat
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -18,10 +17,9 @@ import mindspore.nn as nn
 import numpy as np
 from mindspore.train import serialization
 
-from mindlift.errors import CheckpointError, ExportError, StorageError
-from mindlift.files import write_atomic
+from mindlift.errors import CheckpointError, ExportError
+from mindlift.files import atomic_path, write_atomic
 from mindlift.model_utils import devices
-from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.models import layers
 from mindlift.runs import checkpoint, provenance
@@ -55,12 +53,11 @@ def run(cfg: Config, weights: Path, class_names: list[str]) -> Path:
     images = np.random.default_rng(SEED).normal(size=shape).astype(np.float32)
     expected = network(ms.Tensor(images)).asnumpy()
     target = target_of(cfg)
-    with part_folder(target) as folder:
-        written = write(network, images, folder / target.name, cfg.file_format)
+    with atomic_path(target) as part:
+        written = write(network, images, part, cfg.file_format)
         difference = compared(written, cfg.file_format, images, expected)
         print(verdict(cfg.file_format, difference))
         facts = describe(cfg, weights, written, difference, class_names)
-        os.replace(written, target)
     write_atomic(side_file_of(target), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     print(f"exported {target} ({target.stat().st_size:,} bytes) and {side_file_of(target)}")
     return target
@@ -118,19 +115,6 @@ def target_of(cfg: Config) -> Path:
     suffix = SUFFIX[cfg.file_format]
     name = cfg.file_name or cfg.net
     return Path(name if name.endswith(suffix) else name + suffix)
-
-
-@contextlib.contextmanager
-def part_folder(target: Path) -> Generator[Path, None, None]:
-    """A folder beside `target` to write in, gone afterwards. StorageError if there is no room for it."""
-    folder = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
-        folder.mkdir()
-        yield folder
-    except OSError as err:
-        raise StorageError(f"can't write {target}: {err.strerror or err}") from err
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) -> Path:
@@ -265,10 +249,6 @@ def describe(
         "largest_difference": difference,
         "checkpoint": {"file": weights.name, "sha256": file_sha256(weights)},
         "versions": {"mindspore": ms.__version__, "python": platform.python_version()},
-        "options": {
-            name: value
-            for name, value in cfg.to_dict().items()
-            if programs.belongs_to_weights(cfg.option(name))
-        },
+        "options": {name: value for name, value in cfg.to_dict().items() if cfg.option(name).weights},
         "class_names": class_names,
     }

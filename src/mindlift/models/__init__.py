@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -26,10 +27,8 @@ class Family(Protocol):
         """By name; what a value means is the family's own business."""
 
     @property
-    def OPTIONS(self) -> tuple[str, ...]:
-        """The options of default_config.yaml that `build` takes."""
-
-    def build(self, variant: str, num_classes: int, on_cpu: bool, **options: Any) -> nn.Cell: ...
+    def build(self) -> Callable[..., nn.Cell]:
+        """(variant, num_classes, on_cpu, *, options): those of default_config.yaml that the family has a use for."""
 
     def least_side(self, variant: str) -> int:
         """The smallest height and width of an image."""
@@ -67,16 +66,22 @@ def task_of(net: str) -> str:
     return getattr(family_of(net), "TASK", "classification")
 
 
+def options_of(family: Family) -> tuple[str, ...]:
+    """The options that the family's `build` takes by name."""
+    parameters = inspect.signature(family.build).parameters.values()
+    return tuple(each.name for each in parameters if each.kind is each.KEYWORD_ONLY)
+
+
 def options_of_others(net: str) -> list[str]:
     """The options that other families have and that of `net` has not."""
-    own = set(family_of(net).OPTIONS)
-    return sorted({name for module in families().values() for name in module.OPTIONS} - own)
+    own = set(options_of(family_of(net)))
+    return sorted({name for module in families().values() for name in options_of(module)} - own)
 
 
 def build(net: str, num_classes: int, options: Mapping[str, Any], on_cpu: bool = False) -> nn.Cell:
-    """The network cell; of `options` it takes those that its family names in OPTIONS.
+    """The network cell; of `options` it takes those that its family has.
 
     `on_cpu` lets a family compute the same function in the way that is fast there.
     """
     module = family_of(net)
-    return module.build(net, num_classes, on_cpu, **{name: options[name] for name in module.OPTIONS})
+    return module.build(net, num_classes, on_cpu, **{name: options[name] for name in options_of(module)})

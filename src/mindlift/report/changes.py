@@ -1,4 +1,4 @@
-"""What a run's options are next to its recipe, the defaults, and other runs; and the command to repeat it. Pure but `known`."""
+"""What a run's options are next to its recipe, the defaults, and other runs; and the command to repeat it. Reads only what default_config.yaml and recipes say."""
 
 from __future__ import annotations
 
@@ -16,10 +16,6 @@ from mindlift.report.markup import plain
 from mindlift.runs.folder import RunData
 
 ASKED = (COMMAND_LINE, config.PLATFORM, config.REPLACED)
-PLACES = frozenset(
-    """ckpt_path data_dir data_url train_url log_path cache_path resume progress config_path eval_data_dir result_url
-    enable_modelarts threads num_parallel_workers""".split()
-)  # where and how a run was made, which is rarely why it is better
 
 
 @dataclass(frozen=True)
@@ -102,4 +98,5 @@ def differing(runs: Sequence[RunData]) -> list[tuple[str, list[Any]]]:
     names = dict.fromkeys(name for run in runs for name in run.options)
     rows = [(name, [run.options.get(name) for run in runs]) for name in names]
     found = [(name, values) for name, values in rows if any(value != values[0] for value in values)]
-    return sorted(found, key=lambda row: row[0] in PLACES)
+    places = {option.name for option in config.own_schema().options.values() if option.place}
+    return sorted(found, key=lambda row: row[0] in places)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from mindlift.errors import StorageError
-from mindlift.files import part_of
+from mindlift.files import atomic_text
 from mindlift.report import graph
 from mindlift.report.events import EVENTS, TensorBoard
 from mindlift.runs import folder as run_folder
@@ -54,28 +52,22 @@ def to_csv(root: Path, folder: Path) -> Path:
     path = root / "metrics.jsonl"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        steps = lambda: (each for each in last_records.records(path) if "event" not in each)  # noqa: E731
-        figures = lambda: (each for each in last_records.records(path) if each.get("event") == "evaluation")  # noqa: E731
-        write_table(folder / "metrics.csv", steps(), steps())
-        write_table(folder / "evaluations.csv", figures(), figures())
     except OSError as err:
         raise StorageError(f"can't write {folder}: {err.strerror or err}") from err
+    steps = lambda: (each for each in last_records.records(path) if "event" not in each)  # noqa: E731
+    figures = lambda: (each for each in last_records.records(path) if each.get("event") == "evaluation")  # noqa: E731
+    write_table(folder / "metrics.csv", steps(), steps())
+    write_table(folder / "evaluations.csv", figures(), figures())
     return folder
 
 
 def write_table(path: Path, first: Iterable[Record], again: Iterable[Record]) -> None:
     """A CSV file, whole or not at all; the records come twice because the columns are not known before the last."""
     columns = dict.fromkeys(name for record in first for name in flat(record))
-    part = part_of(path)
-    try:
-        with open(part, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, list(columns))
-            writer.writeheader()
-            writer.writerows(flat(record) for record in again)
-        os.replace(part, path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink()
+    with atomic_text(path) as file:
+        writer = csv.DictWriter(file, list(columns))
+        writer.writeheader()
+        writer.writerows(flat(record) for record in again)
 
 
 def flat(record: Record) -> Record:

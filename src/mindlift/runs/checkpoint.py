@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,18 +25,31 @@ if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and num
     from mindlift.models.weights.fit import Known
 
 
-def save(
-    folder: Path,
-    name: str,
-    parameters: Iterable[ms.Parameter],
-    step: int,
-    steps_per_epoch: int,
-    seed: int,
-    network: Mapping[str, object] | None = None,
-) -> Path:
-    """Write `folder`/`name`-<epoch>_<step in epoch>.ckpt and its manifest line; returns the file.
+@dataclass(frozen=True)
+class TrainingInfo:
+    """Which training a checkpoint is of: the net's `name`, and the options that decide what its weights compute.
 
-    `network` are the options that decide what the weights compute; a network with others refuses them.
+    A `network` with other options refuses the weights.
+    """
+
+    name: str
+    steps_per_epoch: int
+    seed: int
+    network: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """What to take of a file of weights: for `average` and `channels` see known_weights; nothing for `without`."""
+
+    without: Collection[str] = ()
+    average: bool = True
+    channels: str = "auto"
+
+
+def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: TrainingInfo) -> Path:
+    """Write `folder`/<name>-<epoch>_<step in epoch>.ckpt and its manifest line; returns the file.
+
     Raises StorageError when the folder is full or can't be written; what was there before stays.
     """
     import mindspore as ms
@@ -44,11 +57,12 @@ def save(
     from mindlift.models.weights.files import note_of
     from mindlift.models.weights.write import write_whole
 
+    steps_per_epoch, seed = training.steps_per_epoch, training.seed
     epoch, in_epoch = (step - 1) // steps_per_epoch + 1, (step - 1) % steps_per_epoch + 1
-    target = folder / f"{name}-{epoch}_{in_epoch}{SUFFIX}"
+    target = folder / f"{training.name}-{epoch}_{in_epoch}{SUFFIX}"
     entries = [{"name": parameter.name, "data": parameter} for parameter in parameters]
     extra: dict[str, Any] = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
-    extra.update(note_of(network or {}))
+    extra.update(note_of(training.network))
 
     def write(path: Path) -> None:
         with no_log():
@@ -79,24 +93,23 @@ def load_weights(
     network: ms.nn.Cell,
     family: str,
     values: Mapping[str, Any],
-    without: Collection[str] = (),
-    average: bool = True,
-    channels: str = "auto",
+    options: LoadOptions | None = None,
 ) -> Known:
-    """Fill every tensor of `network` but those in `without` from a file of any source that `family` knows.
+    """Fill every tensor of `network` but those in `options.without` from a file of any source that `family` knows.
 
     A source that is only a part of the network, such as its backbone, leaves the rest as it is: `layout.lacks` of what
     is returned. `values` are the options that the network was built with. Raises CheckpointError, or ConfigError if the
-    weights were made with other options. For `average` and `channels` see known_weights.
+    weights were made with other options.
     """
     import mindspore as ms
 
     from mindlift.models.weights import fit
 
+    options = options or LoadOptions()
     parameters = network.parameters_dict()
-    known = known_weights(path, family, average, channels)
+    known = known_weights(path, family, options.average, options.channels)
     fit.check_needs(known.needs, values, str(path), known.layout.source)
-    given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, without, str(path))
+    given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, options.without, str(path))
     for name, array in given.items():
         parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
     return known

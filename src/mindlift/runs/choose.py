@@ -18,18 +18,6 @@ from mindlift.runs.manifest import latest, listed
 from mindlift.runs.paths import RunPaths
 from mindlift.storage.url import is_remote
 
-# Options that may change between a run and its continuation.
-FREE = frozenset(
-    """ckpt_path ckpt_interval keep_checkpoint_max is_save_on_master run_eval eval_interval eval_start_epoch tensorboard resume max_steps num_parallel_workers
-    eval_data_dir data_format skip_corrupt config_path device_target is_distributed rank group_size dataset_sink_mode log_path
-    log_interval progress threads debug backbone result_url model_url grampus_code_file_name train_url
-    enable_modelarts ckpt_url checkpoint_url pretrain_url multi_data_url drop_remainder eval_resize crop_pct
-    cache_path resume_url stage_mode stage_timeout publish_timeout file_name file_format model_file top_k eval_image_size
-    class_names output_json output_csv contact_sheet crops crop_scales crop_batch eval_path blacklist
-    save_checkpoint_epochs all_reduce_fusion divergence_factor compile_cache scales flip overlays input_format device_id batch_size_export enable_cache
-    freeze_layer save_checkpoint""".split()
-)
-
 
 @dataclass(frozen=True)
 class Run:
@@ -56,12 +44,13 @@ class Settings(Protocol):
     @property
     def resume(self) -> str: ...
 
-    def to_dict(self) -> dict[str, Any]: ...
+    def identity(self) -> Mapping[str, object]:
+        """The options that must be equal for a run to be continued."""
 
 
-def fingerprint(options: Mapping[str, Any], size: int) -> str:
+def fingerprint(identity: Mapping[str, object], size: int) -> str:
     """What must be equal for a run to be a continuation of another one: options and rank count."""
-    fixed = {key: value for key, value in options.items() if key not in FREE}
+    fixed = dict(identity)
     if not is_remote(str(fixed.get("data_url") or "")):
         fixed["data_url"] = ""  # a folder that the platform has filled; which one differs between jobs
     text = json.dumps({**fixed, "ranks": size}, sort_keys=True, default=str)
@@ -73,7 +62,7 @@ def open_run(cfg: Settings, base: Path, rank: int, size: int, agree: Callable[[l
     template = RunPaths(
         base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
     )
-    mark = fingerprint(cfg.to_dict(), size)
+    mark = fingerprint(cfg.identity(), size)
     explicit = explicit_checkpoint(cfg.resume)
     choice, lock = ([0, 0, 0, 0], None)
     if rank == 0:

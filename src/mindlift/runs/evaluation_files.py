@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mindlift.errors import StorageError
-from mindlift.files import make_folder, part_of, write_atomic
+from mindlift.files import atomic_file, make_folder, write_atomic
 from mindlift.runs.paths import RunPaths
 
 MOST_CLASSES = 200  # of a confusion matrix: larger ones can't be looked at
@@ -32,13 +30,8 @@ def write(paths: RunPaths, content: Mapping[str, Any], pictures: Mapping[str, np
 def save(pixels: np.ndarray, path: Path) -> None:
     picture = Image.fromarray(pixels)
     picture.thumbnail((MOST_SIDE, MOST_SIDE))
-    part = part_of(path)
-    try:
-        picture.save(part, "PNG")
-        os.replace(part, path)
-    except OSError as err:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"can't write {path}: {err.strerror or err}") from err
+    with atomic_file(path) as file:
+        picture.save(file, "PNG")
 
 
 def calibration(confidences: np.ndarray, is_right: np.ndarray) -> dict[str, Any]:

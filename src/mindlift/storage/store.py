@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mindlift.errors import TransferError
+from mindlift.files import PART, renamed
 from mindlift.storage.url import as_file, as_folder
-
-PART = ".part"
 
 
 @dataclass(frozen=True)
@@ -138,12 +137,9 @@ class LocalStore:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=PART, dir=path.parent)
         os.close(descriptor)
         part = Path(name)
-        try:
+        with renamed(part, path):
             yield part
             part.chmod(0o644)
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
 
     def make_folder(self, folder: str) -> None:
         self.path(folder).mkdir(parents=True, exist_ok=True)

@@ -13,11 +13,11 @@ import mindspore.nn as nn
 from mindlift import models
 from mindlift.data import batches
 from mindlift.data.classification import split
+from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import pairs
 from mindlift.errors import ConfigError
-from mindlift.model_utils.collectives import Peers
 from mindlift.model_utils.config.config import Config
-from mindlift.runs.log import RunLog
+from mindlift.model_utils.job_context import JobContext
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.progress import Progress
 from mindlift.tasks.segmentation import task as segment
@@ -44,8 +44,8 @@ class Task(Protocol[O, S, E]):
         """The data sets that it can read."""
 
     @property
-    def OWN(self) -> tuple[str, ...]:
-        """The options of default_config.yaml that not every task has a use for."""
+    def OPTIONS_OF(self) -> str:
+        """Which `task` of default_config.yaml has the options that this one uses."""
 
     def options(self, cfg: Config, workers: int) -> O:
         """What of the configuration decides the batches."""
@@ -58,16 +58,7 @@ class Task(Protocol[O, S, E]):
 
     def open_split(self, options: O, path: Path, train: bool) -> S: ...
 
-    def train_batches(
-        self,
-        samples: S,
-        options: O,
-        rank: int,
-        size: int,
-        first_batch: int,
-        last_batch: int,
-        accumulation: int,
-    ) -> batches.Batches: ...
+    def train_batches(self, samples: S, options: O, part: BatchRange) -> batches.Batches: ...
 
     def objective(self, cfg: Config, net: nn.Cell, data: O) -> nn.Cell:
         """A cell that computes the loss of the arrays of a batch."""
@@ -75,14 +66,10 @@ class Task(Protocol[O, S, E]):
     def Evaluator(self, cfg: Config, network: nn.Cell, data: O) -> E:
         """What evaluates a network, with whatever weights it has then; its cells are compiled once."""
 
-    def evaluate(
-        self, cfg: Config, evaluator: E, samples: S, ranks: Peers, log: RunLog, path: Path
-    ) -> dict[str, Any]:
+    def evaluate(self, job: JobContext, evaluator: E, samples: S, path: Path) -> dict[str, object]:
         """The figures of a checkpoint, as eval.py is asked for them."""
 
-    def final_figures(
-        self, cfg: Config, evaluator: E, samples: S, ranks: Peers, log: RunLog, step: int
-    ) -> dict[str, Any]:
+    def final_figures(self, job: JobContext, evaluator: E, samples: S, step: int) -> dict[str, object]:
         """Figures of a training's weights after `step`, of which result.json has some; writes the run's
         evaluation.json.
         """
@@ -93,7 +80,7 @@ class Task(Protocol[O, S, E]):
     def input_size(self, cfg: Config) -> tuple[int, int]:
         """An exported model's (height, width)."""
 
-    def describe(self, cfg: Config, batch: int) -> dict[str, Any]:
+    def describe(self, cfg: Config, batch: int) -> dict[str, object]:
         """What the side file of an exported model says of it."""
 
 
@@ -115,11 +102,11 @@ def of(cfg: Config) -> AnyTask:
         raise ConfigError(
             f"--dataset {cfg.dataset} is not for {name}, which {cfg.net} does; choose one of {known}"
         )
-    for other in TASKS.values():
-        for option in sorted(set(other.OWN) - set(found.OWN)):
-            if getattr(cfg, option) != cfg.default(option):
-                raise ConfigError(
-                    f"--{option} {getattr(cfg, option)} (from {cfg.origin(option)}) has no effect on {name},"
-                    f" which {cfg.net} does; leave it out"
-                )
+    for option in sorted(cfg.declared(), key=lambda each: each.name):
+        value = getattr(cfg, option.name)
+        if option.task not in ("", found.OPTIONS_OF) and value != option.default:
+            raise ConfigError(
+                f"--{option.name} {value} (from {cfg.origin(option.name)}) has no effect on {name},"
+                f" which {cfg.net} does; leave it out"
+            )
     return found

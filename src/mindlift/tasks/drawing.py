@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import os
 import subprocess
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageFont
 
-from mindlift.errors import StorageError
-from mindlift.files import part_of
+from mindlift.files import atomic_file
 from mindlift.tasks.prediction_files import shortened
 
 HAS_SCALABLE_FONT = bool(inspect.signature(ImageFont.load_default).parameters)
@@ -66,13 +64,8 @@ def picture_in(pixels: np.ndarray, side: int) -> Image.Image:
 
 def save(sheet: Image.Image, path: Path) -> None:
     """PNG or, by any other ending, JPEG; whole or not at all. Raises StorageError."""
-    part = part_of(path)
-    try:
+    with atomic_file(path) as file:
         if path.suffix.lower() == ".png":
-            sheet.save(part, "PNG")
+            sheet.save(file, "PNG")
         else:
-            sheet.save(part, "JPEG", quality=92, subsampling=0)
-        os.replace(part, path)
-    except OSError as err:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"can't write {path}: {err.strerror or err}") from err
+            sheet.save(file, "JPEG", quality=92, subsampling=0)

@@ -74,11 +74,11 @@ def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = Fals
     Returns a line that says which weights were taken, where there was or should have been a choice, or ''. Weights of
     a part of the network are enough only `to_train`.
     """
-    without = layouts.HEAD if cfg.filter_head else ()
-    values = {**cfg.to_dict(), **network_options(cfg)}
-    known = checkpoint.load_weights(
-        path, net, family_name(cfg.net), values, without, cfg.enable_ema, cfg.weights_channels
+    options = checkpoint.LoadOptions(
+        layouts.HEAD if cfg.filter_head else (), cfg.enable_ema, cfg.weights_channels
     )
+    values = {**cfg.to_dict(), **network_options(cfg)}
+    known = checkpoint.load_weights(path, net, family_name(cfg.net), values, options)
     if known.layout.lacks and not to_train:
         raise CheckpointError(
             f"{path} ({known.layout.source}) has the backbone only; train {cfg.net} with it first"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
-import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,8 +13,7 @@ from typing import IO, Any, NamedTuple, Protocol
 
 import numpy as np
 
-from mindlift.errors import StorageError
-from mindlift.files import part_of
+from mindlift.files import atomic_text, unwritable
 from mindlift.runs.log import RunLog
 
 WIDEST_NAME = 48
@@ -99,37 +98,31 @@ class WholeFile:
     """A text file that appears under its name when all is written, and not at all after an error."""
 
     def __init__(self, path: Path):
-        self.path, self.part = path, part_of(path)
+        self.path = path
         self.file: IO[str]
+        self.whole = contextlib.ExitStack()
 
     def __enter__(self) -> WholeFile:
-        try:
-            self.file = open(self.part, "w", encoding="utf-8", newline="")
+        with contextlib.ExitStack() as whole:
+            self.file = whole.enter_context(atomic_text(self.path))
             self.begin()
-        except OSError as err:
-            raise self.unwritable(err) from err
+            self.whole = whole.pop_all()
         return self
 
     def add(self, prediction: Prediction) -> None:
         try:
             self.write(prediction)
-        except OSError as err:
-            raise self.unwritable(err) from err
+        except OSError as err:  # which the files around this one would take for theirs
+            raise unwritable(f"can't write {self.path}", err) from err
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            if kind is None:
-                self.end()
-            self.file.close()
-            if kind is None:
-                os.replace(self.part, self.path)
-        except OSError as err:
-            raise self.unwritable(err) from err
-        finally:
-            self.part.unlink(missing_ok=True)
-
-    def unwritable(self, err: OSError) -> StorageError:
-        return StorageError(f"can't write {self.path}: {err.strerror or err}")
+    def __exit__(
+        self, kind: type[BaseException] | None, err: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None:
+            self.whole.__exit__(kind, err, trace)
+            return
+        with self.whole:
+            self.end()
 
     def begin(self) -> None:
         """What comes before the first prediction."""

@@ -7,7 +7,7 @@ from mindspore import nn
 
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
-from mindlift.training.optimizers import rmsprop, sgd_momentum
+from mindlift.training.optimizers import RMSPropOptions, rmsprop, sgd_momentum
 from mindlift.training.step import StepOptions
 
 FIXED_LOSS_SCALE = 1024.0
@@ -18,15 +18,8 @@ def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> n
     """`rates` (steps,) holds the learning rate of every step."""
     weights = net.trainable_params()
     if cfg.optimizer == "rmsprop":
-        return rmsprop(
-            weights,
-            rates,
-            cfg.rmsprop_decay,
-            cfg.epsilon,
-            cfg.momentum,
-            cfg.weight_decay,
-            not device.has_cpu_kernels,
-        )
+        options = RMSPropOptions(cfg.rmsprop_decay, cfg.momentum, cfg.epsilon)
+        return rmsprop(weights, rates, options, cfg.weight_decay, has_kernel=not device.has_cpu_kernels)
     return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
 
 

@@ -1,26 +1,227 @@
-"""What a training tells others of, who are handed in: it knows nothing of pages and event files."""
+"""What happens between the steps of a training: log lines and metrics, checkpoints, evaluations, and its early end.
+
+Hooks are called in the order in which `run.py` lists them: a step is in the log before it is in a checkpoint, and in a
+checkpoint before an evaluation may fail.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
 
-from mindlift.runs.log import Board
-
-
-class Hooks(Protocol):
-    """Called by rank 0; a MindLiftError is a warning in the log, and the training goes on."""
-
-    def draw(self, run: Path, page: Path) -> None:
-        """After each evaluation and at the end: show the run at `page`."""
-
-    def board(self, run: Path, folder: Path, steps: int) -> AbstractContextManager[OptionsBoard]:
-        """What gets each line of metrics.jsonl as well, from step `steps` on."""
+from mindlift.model_utils import collectives
+from mindlift.model_utils.job_context import JobContext
+from mindlift.runs import checkpoint
+from mindlift.runs.log import Pace, Reading, memory_mb
+from mindlift.tasks import network as networks
+from mindlift.tasks.progress import Progress
+from mindlift.training.divergence import Divergence, TrainingError
+from mindlift.training.evaluation import Monitor
+from mindlift.training.prepare import Prepared
+from mindlift.training.signals import SignalFlag, Stopped
 
 
-class OptionsBoard(Board, Protocol):
-    """A board that also shows the options of the run."""
+@dataclass
+class Status:
+    """How far a training is; the loop counts steps, and hooks note what they have done.
 
-    def options(self, values: Mapping[str, Any]) -> None: ...
+    `started` is when the process began, in seconds since the epoch. `evaluated` are the figures after the last step,
+    if an evaluation was due then.
+    """
+
+    step: int
+    started: float
+    last_saved: Path | None
+    loss: float | None = None
+    updated: bool = True
+    skipped: int = 0
+    pace: Pace = field(default_factory=Pace)
+    images_per_second: float | None = None
+    seconds_to_first_step: float | None = None
+    evaluated: dict[str, object] = field(default_factory=dict)
+
+    def count(self, loss: float, updated: bool, images: int) -> None:
+        """Account for a finished step on so many images."""
+        self.step += 1
+        self.loss, self.updated = loss, updated
+        self.skipped += not updated
+        self.pace.count(images)
+        if self.seconds_to_first_step is None:
+            self.seconds_to_first_step = time.time() - self.started
+
+
+class Hook:
+    """Called by the loop on every rank, with the same steps everywhere: so a hook may use collectives."""
+
+    def on_start(self, status: Status) -> None:
+        """Before the first step."""
+
+    def on_step(self, status: Status) -> None:
+        """After each step."""
+
+    def on_epoch(self, status: Status) -> None:
+        """After the last step of an epoch, behind on_step."""
+
+    def on_end(self, status: Status) -> None:
+        """After the last step of a training that reaches its end."""
+
+
+class StopOnDivergence(Hook):
+    """Ends a training that can't recover with a TrainingError."""
+
+    def __init__(self, prepared: Prepared, divergence: Divergence):
+        self.step, self.steps, self.divergence = prepared.step, prepared.steps, divergence
+
+    def on_step(self, status: Status) -> None:
+        assert status.loss is not None
+        scale = self.step.options.loss_scale if status.updated else float(self.step.scale.value.asnumpy())
+        problem = self.divergence.problem(status.loss, status.updated, scale)
+        if problem is not None:
+            what, advice = problem
+            last = status.step - 1
+            raise TrainingError(
+                f"{what} at step {status.step} (epoch {last // self.steps.per_epoch}), learning rate"
+                f" {self.steps.rates[last]:.4g}; {advice}; last checkpoint: {status.last_saved}"
+            )
+
+
+class LogProgress(Hook):
+    """The progress bar, the task's lines, and the lines of metrics.jsonl."""
+
+    def __init__(self, job: JobContext, prepared: Prepared):
+        self.job, self.log, self.prepared, self.steps = job, job.log, prepared, prepared.steps
+        self.epoch_start = prepared.done, 0.0
+
+    def on_start(self, status: Status) -> None:
+        log_event("continued" if status.step else "start", self.job, self.prepared, status)
+        self.log.start_bar(f"train {self.job.cfg.net}", "step", self.steps.total, status.step)
+        self.epoch_start = status.step, time.perf_counter()
+
+    def on_step(self, status: Status) -> None:
+        self.log.advance(loss=f"{status.loss:.3f}", lr=f"{self.steps.rates[status.step - 1]:.4g}")
+        intervals = (self.job.cfg.log_interval, self.steps.per_epoch)
+        if status.step == self.steps.total or any(status.step % interval == 0 for interval in intervals):
+            reading = status.pace.read()
+            if reading is not None:
+                status.images_per_second = reading.images_per_second
+            self.report(status, reading)
+
+    def on_epoch(self, status: Status) -> None:
+        self.epoch_start = status.step, time.perf_counter()
+
+    def on_end(self, status: Status) -> None:
+        self.log.end_bar()
+
+    def report(self, status: Status, reading: Reading | None) -> None:
+        assert status.loss is not None
+        epoch, before = divmod(status.step - 1, self.steps.per_epoch)
+        first_step, began = self.epoch_start
+        at = Progress(
+            epoch,
+            status.step,
+            before + 1,
+            self.steps.per_epoch,
+            status.loss,
+            status.images_per_second,
+            status.step - first_step,
+            time.perf_counter() - began,
+        )
+        for line in self.prepared.task.progress(at):
+            self.log.info(line)
+        self.log.metric(
+            epoch=epoch,
+            step=status.step,
+            loss=status.loss,
+            lr=float(self.steps.rates[status.step - 1]),
+            images_per_second=status.images_per_second,
+            updated=status.updated,
+            data_wait=reading and round(reading.data_wait, 4),
+            step_seconds=self.by_rank(reading.step_seconds) if reading else None,  # on all ranks alike
+            memory_mb=self.by_rank(memory_mb()),
+            loss_scale=float(self.prepared.step.scale.value.asnumpy()),
+            skipped=status.skipped,
+        )
+
+    def by_rank(self, value: float) -> list[float]:
+        ranks = self.job.ranks
+        return [round(each, 4) for each in collectives.of_all_ranks(value, ranks.rank, ranks.size)]
+
+
+class SaveCheckpoints(Hook):
+    """Saves every so many steps, at the end, and when a signal ends the training."""
+
+    def __init__(
+        self,
+        job: JobContext,
+        prepared: Prepared,
+        folder: Path,
+        stop: SignalFlag,
+        on_saved: Callable[[Path], None],
+    ):
+        cfg, per_epoch = job.cfg, prepared.steps.per_epoch
+        self.prepared, self.folder, self.stop, self.on_saved = prepared, folder, stop, on_saved
+        self.saves = job.ranks.rank == 0 or not cfg.is_save_on_master
+        self.interval = per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
+        self.keep = cfg.keep_checkpoint_max
+        self.info = checkpoint.TrainingInfo(cfg.net, per_epoch, cfg.seed, networks.network_options(cfg))
+
+    def on_step(self, status: Status) -> None:
+        is_last = status.step == self.prepared.steps.total
+        if status.step % self.interval == 0 or is_last or self.stop.number:
+            self.save(status)
+
+    def on_end(self, status: Status) -> None:
+        if status.last_saved is None:  # there were no steps to train
+            self.save(status)
+
+    def save(self, status: Status) -> None:
+        if self.saves:
+            status.last_saved = checkpoint.save(self.folder, self.prepared.state, status.step, self.info)
+            checkpoint.prune(self.folder, self.keep)
+            self.on_saved(status.last_saved)
+
+
+class Evaluate(Hook):
+    """Evaluates after every eval_interval epochs, from eval_start_epoch on; `draw` then shows the figures."""
+
+    def __init__(self, job: JobContext, prepared: Prepared, monitor: Monitor, draw: Callable[[], None]):
+        self.cfg, self.per_epoch, self.monitor, self.draw = job.cfg, prepared.steps.per_epoch, monitor, draw
+
+    def on_step(self, status: Status) -> None:
+        status.evaluated = {}
+
+    def on_epoch(self, status: Status) -> None:
+        epochs, every = status.step // self.per_epoch, self.cfg.eval_interval
+        if every and epochs >= self.cfg.eval_start_epoch and epochs % every == 0:
+            status.evaluated = self.monitor.run(status.step)
+            self.draw()
+            status.pace = Pace()
+
+
+class StopOnSignal(Hook):
+    """Ends the training after the step in which a signal came; SaveCheckpoints has saved by then."""
+
+    def __init__(self, job: JobContext, prepared: Prepared, stop: SignalFlag):
+        self.job, self.prepared, self.stop = job, prepared, stop
+
+    def on_step(self, status: Status) -> None:
+        if self.stop.number:
+            log_event("stopped", self.job, self.prepared, status)
+            raise Stopped(
+                f"stopped by {signal.Signals(self.stop.number).name} after step {status.step}; the same command"
+                f" continues from {status.last_saved}"
+            )
+
+
+def log_event(name: str, job: JobContext, prepared: Prepared, status: Status) -> None:
+    """A line of metrics.jsonl that is not of a step."""
+    job.log.metric(
+        event=name,
+        step=status.step,
+        images=len(prepared.samples),
+        steps_per_epoch=prepared.steps.per_epoch,
+        total=prepared.steps.total,
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TypedDict
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -15,7 +17,21 @@ STARTS = {"moments.": "zeros", "mean_square.": "ones"}
 NOT_DECAYED = (".gamma", ".beta", ".bias")
 
 
-def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> list[dict]:
+class Group(TypedDict):
+    """Parameters with a weight decay of their own, as MindSpore's optimisers take them."""
+
+    params: list[ms.Parameter]
+    weight_decay: float
+
+
+@dataclass(frozen=True)
+class RMSPropOptions:
+    decay: float
+    momentum: float
+    epsilon: float
+
+
+def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> list[Group]:
     """Two groups: weights with `weight_decay`; biases and norms' gamma and beta with none.
 
     The second group states its 0 because a group without a value inherits the optimiser's.
@@ -24,7 +40,10 @@ def decay_groups(parameters: Iterable[ms.Parameter], weight_decay: float) -> lis
     plain: list[ms.Parameter] = []
     for parameter in parameters:
         (plain if parameter.name.endswith(NOT_DECAYED) else decayed).append(parameter)
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    groups: list[Group] = [
+        {"params": decayed, "weight_decay": weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
     return [group for group in groups if group["params"]]
 
 
@@ -32,17 +51,17 @@ rms_update = ops.MultitypeFuncGraph("rms_update")
 rms_kernel = ops.MultitypeFuncGraph("rms_kernel")
 
 
-@rms_update.register("Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor")
-def rms_updated(decay, momentum, epsilon, lr, gradient, weight, square, moment):
+@rms_update.register("Tuple", "Tensor", "Tensor", "Tensor", "Tensor")
+def rms_updated(numbers, gradient, weight, square, moment):
+    decay, momentum, epsilon, lr = numbers
     squared = ops.assign(square, decay * square + (1 - decay) * gradient * gradient)
     moved = ops.assign(moment, momentum * moment + lr * gradient * ops.rsqrt(squared + epsilon))
     return ops.assign(weight, weight - moved)
 
 
-@rms_kernel.register(
-    "Function", "Number", "Number", "Number", "Tensor", "Tensor", "Tensor", "Tensor", "Tensor"
-)
-def rms_applied(kernel, decay, momentum, epsilon, lr, gradient, weight, square, moment):
+@rms_kernel.register("Function", "Tuple", "Tensor", "Tensor", "Tensor", "Tensor")
+def rms_applied(kernel, numbers, gradient, weight, square, moment):
+    decay, momentum, epsilon, lr = numbers
     return kernel(weight, square, moment, lr, gradient, decay, momentum, epsilon)
 
 
@@ -57,16 +76,16 @@ class RMSProp(nn.Optimizer):
 
     def __init__(
         self,
-        groups: list[dict],
+        groups: list[Group],
         lr: ms.Tensor,
-        decay: float,
-        momentum: float,
-        epsilon: float,
+        options: RMSPropOptions,
     ):
         super().__init__(lr, groups)
         self.square = self.parameters.clone(prefix="mean_square", init="ones")
         self.moment = self.parameters.clone(prefix="moments", init="zeros")
-        self.decay, self.momentum, self.epsilon = (self.constant(x) for x in (decay, momentum, epsilon))
+        self.decay, self.momentum, self.epsilon = (
+            self.constant(number) for number in (options.decay, options.momentum, options.epsilon)
+        )
         self.map = ops.HyperMap()
 
     def constant(self, value: float) -> ms.Tensor | float:
@@ -74,7 +93,7 @@ class RMSProp(nn.Optimizer):
 
     def construct(self, gradients):
         gradients, lr = self.begin(gradients)
-        update = ops.partial(rms_update, self.decay, self.momentum, self.epsilon, lr)
+        update = ops.partial(rms_update, (self.decay, self.momentum, self.epsilon, lr))
         return self.map(update, gradients, self.parameters, self.square, self.moment)
 
     def begin(self, gradients):
@@ -94,8 +113,8 @@ class KernelRMSProp(RMSProp):
     A class of its own, because MindSpore 2.0 crashes while it compiles a graph with both in branches.
     """
 
-    def __init__(self, groups: list[dict], lr: ms.Tensor, decay: float, momentum: float, epsilon: float):
-        super().__init__(groups, lr, decay, momentum, epsilon)
+    def __init__(self, groups: list[Group], lr: ms.Tensor, options: RMSPropOptions):
+        super().__init__(groups, lr, options)
         self.kernel = ops.ApplyRMSProp()
 
     def constant(self, value: float) -> ms.Tensor | float:
@@ -103,16 +122,14 @@ class KernelRMSProp(RMSProp):
 
     def construct(self, gradients):
         gradients, lr = self.begin(gradients)
-        update = ops.partial(rms_kernel, self.kernel, self.decay, self.momentum, self.epsilon, lr)
+        update = ops.partial(rms_kernel, self.kernel, (self.decay, self.momentum, self.epsilon, lr))
         return self.map(update, gradients, self.parameters, self.square, self.moment)
 
 
 def rmsprop(
     parameters: Iterable[ms.Parameter],
     lr: np.ndarray,
-    decay: float,
-    epsilon: float,
-    momentum: float,
+    options: RMSPropOptions,
     weight_decay: float,
     has_kernel: bool = False,
 ) -> nn.Optimizer:
@@ -122,7 +139,7 @@ def rmsprop(
     """
     groups = decay_groups(parameters, weight_decay)
     kind = KernelRMSProp if has_kernel else RMSProp
-    return kind(groups, ms.Tensor(lr, ms.float32), decay, momentum, epsilon)
+    return kind(groups, ms.Tensor(lr, ms.float32), options)
 
 
 def forget(optimizer: nn.Optimizer) -> None:

@@ -12,7 +12,6 @@ from mindlift.cloud.providers.base import Check, Provider
 from mindlift.cloud.show import size
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.programs import EMBEDDED
 from mindlift.storage.url import is_remote
 
 
@@ -74,7 +73,8 @@ def options(job: Job) -> Check:
             str(err),
             f"correct net, dataset or recipe; {job.boot_file} --help lists the options",
         )
-    if job.boot_file == "train.py" and job.dataset not in EMBEDDED and not (job.data_url or job.datasets):
+    is_embedded = job.dataset in cfg.option("dataset").embedded
+    if job.boot_file == "train.py" and not (is_embedded or job.data_url or job.datasets):
         return Check(
             "options",
             False,

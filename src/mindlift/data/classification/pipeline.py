@@ -13,26 +13,18 @@ import numpy as np
 from mindlift.data.batches import Batches, generator
 from mindlift.data.classification.sources import EvalSource, TrainSource, fit, has_maps
 from mindlift.data.classification.split import DataOptions, Samples, statistics
-from mindlift.data.order import TrainOrder, eval_shard
+from mindlift.data.order import BatchRange, eval_shard
 
 
-def train_batches(
-    samples: Samples,
-    options: DataOptions,
-    rank: int,
-    size: int,
-    first_batch: int,
-    last_batch: int,
-    accumulation: int,
-) -> Batches:
-    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, H, W) float32, label (B,) int32).
+def train_batches(samples: Samples, options: DataOptions, part: BatchRange) -> Batches:
+    """The batches of `part`: (image (B, 3, H, W) float32, label (B,) int32).
 
     With options.as_pixels images are (B, H, W, 3) uint8, not normalised.
     With MixUp also (partner (B,) int32, share (B,) float32), see sources.TrainSource.mixed_with; mixing is the step's work.
     """
     batch = options.per_batch_size
-    order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
-    source = TrainSource(samples, order, first_batch * batch, last_batch * batch, options)
+    order = part.order(len(samples), batch, options.seed)
+    source = TrainSource(samples, order, part.first * batch, part.last * batch, options)
     mixing = ["partner", "share"] if options.mixup_alpha else []
     dataset = generator(source, ["image", "label", "key", *mixing])
     if samples.encoded and not options.skip_corrupt:

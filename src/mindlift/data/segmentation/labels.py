@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import DataError, StorageError
-from mindlift.files import part_of
+from mindlift.files import write_atomic
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,13 +71,7 @@ def convert(source: Path, target: Path, checks: Checks) -> None:
         raise DataError(f"can't read label {source}: {err.strerror}") from err
     label = of_mat(data, source) if source.suffix == ".mat" else of_png(data, source)
     voc.check_values(label, str(source), checks.num_classes, checks.ignore_label)
-    part = part_of(target)
-    try:
-        part.write_bytes(voc.as_png(label, coloured=False))
-        os.replace(part, target)
-    except OSError as err:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"can't write {target}: {err.strerror}") from err
+    write_atomic(target, voc.as_png(label, coloured=False), durable=False)
 
 
 def of_mat(data: bytes, source: Path) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mindlift.data import batches, image_folder
 from mindlift.data.mindrecord import pairs as seg_records
-from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import voc
 from mindlift.data.segmentation.transform import scaled, side_of, train_pair
@@ -187,22 +187,14 @@ class PairSource(batches.Stream):
         return train_pair(*pair, sample_rng(self.options.seed, epoch, index), self.options)
 
 
-def train_batches(
-    samples: Samples,
-    options: Options,
-    rank: int,
-    size: int,
-    first_batch: int,
-    last_batch: int,
-    accumulation: int,
-) -> batches.Batches:
-    """Batches first_batch .. last_batch - 1 of this rank: (image (B, 3, h, w) float32, label (B, h, w) int32).
+def train_batches(samples: Samples, options: Options, part: BatchRange) -> batches.Batches:
+    """The batches of `part`: (image (B, 3, h, w) float32, label (B, h, w) int32).
 
     With options.as_pixels images are (B, h, w, 4) uint8, see train_pair.
     """
     batch = options.per_batch_size
-    order = TrainOrder(len(samples), batch * accumulation, rank, size, options.seed)
-    source = PairSource(samples, order, first_batch * batch, last_batch * batch, options)
+    order = part.order(len(samples), batch, options.seed)
+    source = PairSource(samples, order, part.first * batch, part.last * batch, options)
     # several threads: nearly all of a pair's time is OpenCV's, which lets the others run
     dataset = batches.generator(source, ["key"]).map(
         source.pair, ["key"], ["image", "label"], num_parallel_workers=options.workers

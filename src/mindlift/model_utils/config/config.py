@@ -6,6 +6,7 @@ option, the value and what is allowed. Nothing here imports mindspore.
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import FrozenInstanceError
@@ -23,19 +24,12 @@ from mindlift.model_utils.config.command_line import (
     read_line,
     words_and_inputs,
 )
+from mindlift.model_utils.config.declarations import declare
 from mindlift.model_utils.config.help import help_text
-from mindlift.model_utils.config.options import (
-    Option,
-    Value,
-    as_yaml,
-    declare,
-    nearest,
-    pairs,
-    show,
-    single_line,
-)
+from mindlift.model_utils.config.options import Option, Value, as_yaml, nearest, show, single_line
 from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
+from mindlift.model_utils.config.yaml_nodes import pairs
 from mindlift.runs import provenance
 
 if TYPE_CHECKING:
@@ -108,6 +102,14 @@ class Config(Options):
         """How an option is declared."""
         return self._schema.options[name]
 
+    def declared(self) -> tuple[Option, ...]:
+        """All options, as default_config.yaml has them."""
+        return tuple(self._schema.options.values())
+
+    def identity(self) -> dict[str, Value]:
+        """What tells a run from others: the values that must be equal for it to be continued."""
+        return {option.name: self._values[option.name] for option in self.declared() if not option.free}
+
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""
         return dict(self._values)
@@ -138,7 +140,7 @@ def load(
     src/mindlift/models. In a cloud job unknown arguments are a warning, and of repeated platform arguments the
     first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
     """
-    schema = read_schema(root / DEFAULTS)
+    schema = own_schema() if root == ROOT else read_schema(root / DEFAULTS)
     given = list(sys.argv[1:] if argv is None else argv)
     if programs.takes_inputs(prog):
         words, inputs = words_and_inputs(given, schema)
@@ -214,7 +216,7 @@ def base_of(
     schema: Schema, root: Path, wanted: dict[str, Value], typed: dict[str, Value], prog: str
 ) -> tuple[str, dict[str, Value]]:
     """What the command line is laid over, and the name of its place."""
-    if prog in programs.INFERENCE and not wanted["config_path"]:
+    if programs.uses_finished_weights(prog) and not wanted["config_path"]:
         known = provenance.find(wanted)
         if isinstance(known, provenance.Model):
             return str(known.side_file), options_of_model(schema, known, typed)
@@ -236,7 +238,7 @@ def base_of(
 def options_of_run(schema: Schema, run: provenance.Run) -> dict[str, Value]:
     """What a run's configuration says of its weights."""
     found = merge(schema, read_recipe(run.config, schema))
-    return {name: value for name, value in found.items() if programs.belongs_to_weights(schema.options[name])}
+    return {name: value for name, value in found.items() if schema.options[name].weights}
 
 
 def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, Value]) -> dict[str, Value]:
@@ -245,7 +247,7 @@ def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, V
     found = merge(schema, [Given(key, raw, side.name) for key, raw in model.facts["options"].items()])
     found["per_batch_size"] = model.shape[0]
     for name in found.keys() & typed.keys():
-        if programs.is_fixed_in_models(schema.options[name]) and found[name] != typed[name]:
+        if schema.options[name].fixed and found[name] != typed[name]:
             raise ConfigError(
                 f"--{name} {as_yaml(typed[name])}: {model.path} was exported with"
                 f" {as_yaml(found[name])}; leave it out, or export again"
@@ -270,6 +272,12 @@ def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
             )
         layer[option.name] = value
     return layer
+
+
+@functools.lru_cache(maxsize=1)
+def own_schema() -> Schema:
+    """The declarations of this checkout, or of the installed package."""
+    return read_schema(ROOT / DEFAULTS)
 
 
 def read_schema(path: Path) -> Schema:

@@ -6,9 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from mindlift.checkout import ROOT
 from mindlift.files import write_atomic
-from mindlift.model_utils.config.config import DEFAULTS, read_schema
+from mindlift.model_utils.config.config import own_schema
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.schema import Schema
 
@@ -57,7 +56,7 @@ def lines(schema: Schema) -> Iterator[str]:
 
 
 def main() -> int:
-    write_atomic(TARGET, source(read_schema(ROOT / DEFAULTS)))
+    write_atomic(TARGET, source(own_schema()))
     print(TARGET)
     return 0
 

@@ -1,4 +1,4 @@
-"""Declarations of options and the parsing of one value. Pure: no files, no command line.
+"""An option and the parsing of its values. Pure: no files, no command line.
 
 A value reaches `Option.parse` from YAML, from Python, or as text from a command line. Only text may
 spell a whole number as a string; a float may be a string anywhere, since PyYAML reads `1e-4` as one.
@@ -10,7 +10,7 @@ import difflib
 import math
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Union
 
 import yaml
@@ -18,7 +18,9 @@ import yaml
 from mindlift.errors import ConfigError
 
 Value = Union[str, int, float, bool, tuple, None]
-Pair = tuple[str, str, yaml.Node]  # key, place such as "recipe.yaml:7", value node
+
+PROGRAMS = ("train", "eval", "export", "predict")
+TASKS = ("classification", "segmentation")  # those with options of their own
 
 BOOLS = {
     "true": True,
@@ -34,7 +36,6 @@ NULLS = ("null", "none", "~")
 INT = re.compile(r"[+-]?[0-9]+")
 FLOAT = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 SIZE = re.compile(r"([0-9]+)(?:\s*[,xX\s]\s*([0-9]+))?")
-PROPERTIES = ("value", "help", "type", "choices", "min", "max", "aliases", "spellings", "platform")
 EXPECTED = {
     "str": "text",
     "int": "a whole number",
@@ -50,7 +51,8 @@ EXPECTED = {
 class Option:
     """One option of default_config.yaml. `default` is already of the type that `kind` names.
 
-    `spellings` are pairs of what other programs call a value and what it is called here.
+    `spellings` are pairs of what other programs call a value and what it is called here. What the fields from
+    `programs` on mean is said at the top of default_config.yaml.
     """
 
     name: str
@@ -64,6 +66,15 @@ class Option:
     aliases: tuple[str, ...] = ()
     platform: bool = False
     spellings: tuple[tuple[str, str], ...] = ()
+    programs: tuple[str, ...] = ("train", "eval")
+    task: str = ""
+    weights: bool = False
+    fixed: bool = False
+    free: bool = False
+    place: bool = False
+    crop_key: bool = False
+    refused: str = ""
+    embedded: tuple[str, ...] = ()
 
     @property
     def is_list(self) -> bool:
@@ -213,119 +224,6 @@ PARSERS: dict[str, Callable[[Any, bool], Any]] = {
     "floats": list_of(parse_float),
     "size": parse_size,
 }
-
-
-def pairs(node: yaml.Node, name: str) -> list[Pair]:
-    """The entries of a YAML mapping in order; ConfigError for a key that is no word or comes twice."""
-    if not isinstance(node, yaml.MappingNode):
-        raise ConfigError(f"{name}: expected lines 'option: value', found a {kind_of_node(node)}")
-    lines: dict[str, int] = {}
-    found: list[Pair] = []
-    for key_node, value_node in node.value:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise ConfigError(
-                f"{name}:{line}: a key must be an option's name, found a {kind_of_node(key_node)}"
-            )
-        key = key_node.value
-        if key in lines:
-            raise ConfigError(f"{name}:{line}: {show(key)} is given twice, first in line {lines[key]}")
-        lines[key] = line
-        found.append((key, f"{name}:{line}", value_node))
-    return found
-
-
-def kind_of_node(node: yaml.Node) -> str:
-    """'scalar', 'sequence' or 'mapping'."""
-    return type(node).__name__.replace("Node", "").lower()
-
-
-def plain(node: yaml.Node) -> Any:
-    """A YAML node as str, int, float, bool, None, a list of these, or {} for any mapping.
-
-    Dates, sexagesimal, octal and hexadecimal numbers stay the text that the file has.
-    """
-    if isinstance(node, yaml.MappingNode):
-        return {}
-    if isinstance(node, yaml.SequenceNode):
-        return [plain(item) if isinstance(item, yaml.ScalarNode) else {} for item in node.value]
-    tag, text = node.tag.rpartition(":")[2], node.value
-    if tag == "null":
-        return None
-    if tag == "bool":
-        return BOOLS.get(text.lower(), text)
-    if tag == "int" and re.fullmatch(r"[+-]?(0|[1-9][0-9]{0,999})", text):
-        return int(text)
-    return float(text) if tag == "float" and FLOAT.fullmatch(text) else text
-
-
-def declare(name: str, group: str, node: yaml.Node, place: str) -> Option:
-    """The Option that one entry of default_config.yaml declares; ConfigError for a faulty entry."""
-    demand(name.isidentifier() and not name.startswith("_"), place, name, "is no identifier")
-    demand(isinstance(node, yaml.MappingNode), place, name, "needs a mapping with value and help")
-    given: dict[str, Any] = {}
-    for key, at, value in pairs(node, place.rpartition(":")[0]):
-        known = f"; known: {', '.join(PROPERTIES)}{nearest(key, PROPERTIES)}"
-        demand(key in PROPERTIES, at, name, f"has unknown property {show(key)}{known}")
-        given[key] = spelled(value, at) if key == "spellings" else plain(value)
-    words = given.get("help")
-    has_help = isinstance(words, str) and bool(words.strip())
-    demand("value" in given and has_help, place, name, "needs a mapping with value and help")
-    kind = given.get("type", kind_of(given["value"]))
-    is_known = isinstance(kind, str) and kind in EXPECTED
-    demand(is_known, place, name, f"has type {show(kind)}; write one of {', '.join(EXPECTED)}")
-    return constrained(Option(name, group, kind, "", " ".join(str(words).split())), given, place)
-
-
-def constrained(option: Option, given: dict[str, Any], place: str) -> Option:
-    """`option` with its bounds, choices, names and checked default."""
-    name, low, high = option.name, given.get("min"), given.get("max")
-    for bound in (low, high):
-        is_number = isinstance(bound, (int, float)) and not isinstance(bound, bool)
-        fits = is_number and option.kind in ("int", "float", "ints", "floats")
-        demand(
-            bound is None or fits,
-            place,
-            name,
-            f"has the bound {show(bound)}, which does not fit {option.kind}",
-        )
-    demand(low is None or high is None or low <= high, place, name, "has a min above its max")
-    words = names_in(given.get("aliases", []))
-    demand(words is not None, place, name, "has aliases that are not a list of names")
-    choices, platform = given.get("choices"), given.get("platform", False)
-    is_list = isinstance(choices, list) and bool(choices)
-    demand(choices is None or is_list, place, name, "has choices that are not a list")
-    demand(isinstance(platform, bool), place, name, f"has platform {show(platform)}; write true or false")
-    typed = tuple(option.parse(choice, place) for choice in choices or ())
-    option = replace(option, low=low, high=high, choices=typed, aliases=words or (), platform=platform)
-    option = replace(option, spellings=given.get("spellings", ()))
-    is_null = given["value"] is None
-    return replace(option, default=None if is_null else option.parse(given["value"], place))
-
-
-def spelled(node: yaml.Node, place: str) -> tuple[tuple[str, str], ...]:
-    """A YAML mapping of words to words as pairs."""
-    return tuple((word, str(plain(value))) for word, _, value in pairs(node, place))
-
-
-def names_in(raw: Any) -> tuple[str, ...] | None:
-    """A YAML list of names as a tuple; None if it is anything else."""
-    if not isinstance(raw, list) or not all(isinstance(word, str) and word.isidentifier() for word in raw):
-        return None
-    return tuple(raw)
-
-
-def demand(is_right: bool, place: str, name: str, problem: str) -> None:
-    if not is_right:
-        raise ConfigError(f"{place}: option '{name}' {problem}")
-
-
-def kind_of(value: Any) -> str:
-    """The type that a default implies, or '?' where it must be written."""
-    if isinstance(value, list) and value:
-        kinds = {kind_of(item) for item in value}
-        return "ints" if kinds == {"int"} else "floats" if kinds <= {"int", "float"} else "?"
-    return {str: "str", int: "int", float: "float", bool: "bool"}.get(type(value), "?")
 
 
 def as_yaml(value: Value) -> str:

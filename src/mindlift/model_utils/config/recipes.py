@@ -10,8 +10,9 @@ import yaml
 
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import Value, nearest, pairs, plain, show, single_line
+from mindlift.model_utils.config.options import Value, nearest, show, single_line
 from mindlift.model_utils.config.schema import Given, Schema
+from mindlift.model_utils.config.yaml_nodes import pairs, plain
 
 
 def recipe_files(root: Path) -> list[Path]:

@@ -28,7 +28,9 @@ class RowNorm(nn.Cell):
         self.on_cpu = on_cpu
         self.batch_norm = ops.BatchNorm(is_training=True, epsilon=eps, momentum=0.1)
         if hasattr(self.batch_norm, "set_signatures"):
-            self.batch_norm.set_signatures(())  # MindSpore 2.0's takes Parameters only, its kernel tensors too
+            self.batch_norm.set_signatures(
+                ()
+            )  # MindSpore 2.0's takes Parameters only, its kernel tensors too
         self.layer_norm = ops.LayerNorm(-1, -1, eps)
 
     def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:

@@ -9,6 +9,7 @@ port (hw666666666666/BigTransfer) need `conv_pad="same"`, timm's weights `std_ep
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import mindspore as ms
@@ -30,12 +31,18 @@ VARIANTS = {
     "bit_r152x4": ((3, 8, 36, 3), 4),
 }
 STD_EPS = 1e-10
-OPTIONS = ("conv_pad", "std_eps", "recompute")
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> BigTransfer:
-    """A network with a `num_classes`-way head that is zero; `options` are those named in OPTIONS."""
-    return BigTransfer(*VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str, num_classes: int, on_cpu: bool, *, conv_pad: str, std_eps: float | None, recompute: bool
+) -> BigTransfer:
+    """A network with a `num_classes`-way head that is zero."""
+    return BigTransfer(
+        *VARIANTS[variant],
+        num_classes,
+        Options(conv_pad=conv_pad, std_eps=std_eps, recompute=recompute),
+        on_cpu,
+    )
 
 
 def least_side(variant: str) -> int:
@@ -68,13 +75,23 @@ class Block(nn.Cell):
         return self.conv3(self.norm3(self.conv2(self.norm2(self.conv1(y))))) + shortcut
 
 
+@dataclass(frozen=True)
+class Options:
+    """`conv_pad` "same" pads as TensorFlow does, at stride 2 not symmetrically; it is meant for checkpoints of the
+    MindSpore port. `recompute` computes the outputs of norms again in the backward pass instead of keeping them: less
+    memory, more time.
+    """
+
+    conv_pad: str = "sym"
+    std_eps: float | None = None
+    recompute: bool = False
+
+
 class BigTransfer(nn.Cell):
     """(N, 3, H, W) images -> (N, num_classes) float32 logits.
 
-    `conv_pad` "same" pads as TensorFlow does, at stride 2 not symmetrically; it is meant for checkpoints of the
-    MindSpore port. The stem is always padded symmetrically, its pool with zeros (the map may be negative there, so
-    this is not what a max-pool's own padding does). `recompute` computes the outputs of norms again in the backward
-    pass instead of keeping them: less memory, more time.
+    The stem is always padded symmetrically, its pool with zeros (the map may be negative there, so this is not what a
+    max-pool's own padding does).
     """
 
     def __init__(
@@ -82,15 +99,13 @@ class BigTransfer(nn.Cell):
         blocks: tuple[int, ...],
         factor: int,
         num_classes: int,
-        conv_pad: str = "sym",
-        std_eps: float | None = None,
-        recompute: bool = False,
+        options: Options,
         on_cpu: bool = False,
     ):
         super().__init__()
-        eps = STD_EPS if std_eps is None else std_eps
-        conv: dict[str, Any] = {"pad": conv_pad, "eps": eps, "on_cpu": on_cpu}
-        norm = {"is_recomputed": recompute, "on_cpu": on_cpu}
+        eps = STD_EPS if options.std_eps is None else options.std_eps
+        conv: dict[str, Any] = {"pad": options.conv_pad, "eps": eps, "on_cpu": on_cpu}
+        norm = {"is_recomputed": options.recompute, "on_cpu": on_cpu}
         cin = WIDTHS[0] * factor
         self.stem = StandardisedConv(3, cin, 7, 2, **{**conv, "pad": "sym"})
         self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))

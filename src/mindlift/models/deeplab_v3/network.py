@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import mindspore as ms
@@ -24,7 +25,7 @@ from mindspore.common.initializer import Uniform, XavierUniform, initializer
 
 from mindlift.models.deeplab_v3.weights import RATES, TORCHVISION_RATES
 from mindlift.models.layers import ConvNorm
-from mindlift.models.resnet.network import EXPANSION, WIDTHS, Trunk
+from mindlift.models.resnet.network import EXPANSION, WIDTHS, Trunk, TrunkOptions
 
 TASK = "segmentation"
 MULTI_GRID = (1, 2, 4)
@@ -50,21 +51,38 @@ VARIANTS = {
     "deeplab_v3_r26_s16": Variant(R26, 16, narrow=4),
     "deeplab_v3_r26_s8": Variant(R26, 8, narrow=4),
 }
-OPTIONS = (
-    "conv_pad",
-    "stem_pool",
-    "bn_eps",
-    "bn_momentum",
-    "weight_init",
-    "dropout",
-    "aspp_rates",
-    "freeze_bn",
-)
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DeepLabV3:
-    """DeepLabV3 for `num_classes` classes; `options` are those named in OPTIONS. KeyError for rates that are none."""
-    return DeepLabV3(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    conv_pad: str,
+    stem_pool: str,
+    bn_eps: float | None,
+    bn_momentum: float | None,
+    weight_init: str,
+    dropout: float | None,
+    aspp_rates: str | None,
+    freeze_bn: bool,
+) -> DeepLabV3:
+    """DeepLabV3 for `num_classes` classes. KeyError for rates that are none."""
+    return DeepLabV3(
+        VARIANTS[variant],
+        num_classes,
+        DeepLabOptions(
+            conv_pad=conv_pad,
+            stem_pool=stem_pool,
+            bn_eps=bn_eps,
+            bn_momentum=bn_momentum,
+            weight_init=weight_init,
+            dropout=dropout,
+            aspp_rates=aspp_rates,
+            freeze_bn=freeze_bn,
+        ),
+        on_cpu,
+    )
 
 
 def least_side(variant: str) -> int:
@@ -174,6 +192,14 @@ def enlarged(x: ms.Tensor, height: int, width: int, is_aligned: bool) -> ms.Tens
     return ops.matmul(enlarging(h, height, is_aligned), wide).reshape(n, k, height, width)
 
 
+@dataclass(frozen=True)
+class DeepLabOptions(TrunkOptions):
+    """Also of what is behind the trunk; `dropout` and `aspp_rates` None are the variant's own."""
+
+    dropout: float | None = None
+    aspp_rates: str | None = None
+
+
 class DeepLabV3(Trunk):
     """(N, 3, H, W) RGB images of any size -> (N, num_classes, H, W) float32 logits."""
 
@@ -181,30 +207,19 @@ class DeepLabV3(Trunk):
         self,
         variant: Variant,
         num_classes: int,
-        weight_init: str = "he",
-        dropout: float | None = None,
-        aspp_rates: str | None = None,
-        freeze_bn: bool = False,
+        options: DeepLabOptions,
         on_cpu: bool = False,
-        **trunk,
     ):
         widths = [width // variant.narrow for width in WIDTHS]
-        super().__init__(
-            plan_of(variant),
-            weight_init=weight_init,
-            is_frozen=freeze_bn,
-            widths=widths,
-            on_cpu=on_cpu,
-            **trunk,
-        )
+        super().__init__(plan_of(variant), options, widths, on_cpu)
         self.is_aligned = not variant.is_torchvision
         channels = PYRAMID // variant.narrow
-        rates = rates_of(aspp_rates, variant)
+        rates = rates_of(options.aspp_rates, variant)
         self.aspp = Pyramid(EXPANSION * widths[-1], channels, rates, self.block, on_cpu)
         share = 0.5 if variant.is_torchvision else 0.7
-        self.dropout = nn.Dropout(p=share if dropout is None else dropout)
+        self.dropout = nn.Dropout(p=share if options.dropout is None else options.dropout)
         self.last = ConvNorm(channels, channels, 3, **self.block) if variant.is_torchvision else nn.Identity()
-        spread = Uniform(1 / math.sqrt(channels)) if weight_init == "he" else XavierUniform()
+        spread = Uniform(1 / math.sqrt(channels)) if options.weight_init == "he" else XavierUniform()
         self.classifier = nn.Conv2d(channels, num_classes, 1, has_bias=True, weight_init=spread)
         self.classifier.bias.set_data(initializer("zeros", (num_classes,)))
 

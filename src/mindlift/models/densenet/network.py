@@ -34,12 +34,20 @@ VARIANTS = {
     "densenet100": Variant(12, (16, 16, 16), "cifar"),
     "densenet22": Variant(12, (3, 3, 3), "cifar"),  # too small to be good, quick to compile: for a first look
 }
-OPTIONS = ("transition_pool", "stem_pool", "stem_norm")
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> DenseNet:
-    """DenseNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
-    return DenseNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str, num_classes: int, on_cpu: bool, *, transition_pool: str, stem_pool: str, stem_norm: bool
+) -> DenseNet:
+    """DenseNet with a `num_classes`-way head."""
+    return DenseNet(
+        VARIANTS[variant],
+        num_classes,
+        on_cpu=on_cpu,
+        transition_pool=transition_pool,
+        stem_pool=stem_pool,
+        stem_norm=stem_norm,
+    )
 
 
 def least_side(variant: str) -> int:

@@ -25,12 +25,19 @@ DROPOUT = 0.2  # the share that is dropped (paper, section 3.4 keeps 0.8)
 FEATURES = 1536
 
 VARIANTS = {"inception_v4": None}
-OPTIONS = ("bn_eps", "bn_momentum", "dropout")
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> InceptionV4:
-    """Inception-v4 with a `num_classes`-way head; `options` are those named in OPTIONS. `on_cpu` changes nothing."""
-    return InceptionV4(num_classes, **options)
+def build(
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    bn_eps: float | None,
+    bn_momentum: float | None,
+    dropout: float | None,
+) -> InceptionV4:
+    """Inception-v4 with a `num_classes`-way head. `on_cpu` changes nothing."""
+    return InceptionV4(num_classes, bn_eps=bn_eps, bn_momentum=bn_momentum, dropout=dropout)
 
 
 def least_side(variant: str) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -33,12 +34,34 @@ BN_EPS = 1e-5
 BN_MOMENTUM = 0.9  # MindSpore counts the share that is kept; PyTorch's 0.1
 
 VARIANTS = {"resnet50": (3, 4, 6, 3), "resnet101": (3, 4, 23, 3)}
-OPTIONS = ("conv_pad", "stem_pool", "bn_eps", "bn_momentum", "zero_gamma", "weight_init")
 
 
-def build(variant: str, num_classes: int, on_cpu: bool, **options) -> ResNet:
-    """ResNet with a `num_classes`-way head; `options` are those named in OPTIONS."""
-    return ResNet(VARIANTS[variant], num_classes, on_cpu=on_cpu, **options)
+def build(
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    conv_pad: str,
+    stem_pool: str,
+    bn_eps: float | None,
+    bn_momentum: float | None,
+    zero_gamma: bool,
+    weight_init: str,
+) -> ResNet:
+    """ResNet with a `num_classes`-way head."""
+    return ResNet(
+        VARIANTS[variant],
+        num_classes,
+        TrunkOptions(
+            conv_pad=conv_pad,
+            stem_pool=stem_pool,
+            bn_eps=bn_eps,
+            bn_momentum=bn_momentum,
+            zero_gamma=zero_gamma,
+            weight_init=weight_init,
+        ),
+        on_cpu,
+    )
 
 
 def least_side(variant: str) -> int:
@@ -85,41 +108,47 @@ def stage(
     return nn.SequentialCell(cells)
 
 
+@dataclass(frozen=True)
+class TrunkOptions:
+    """How its layers are made; `bn_eps` and `bn_momentum` None are BN_EPS and BN_MOMENTUM."""
+
+    conv_pad: str = "sym"
+    stem_pool: str = "sym"
+    bn_eps: float | None = None
+    bn_momentum: float | None = None
+    weight_init: str = "he"
+    zero_gamma: bool = False
+    freeze_bn: bool = False
+
+
 class Trunk(nn.Cell):
     """Stem and stages: `features` of (N, 3, H, W) images are (N, C, H/s, W/s) with s = 4 * the strides' product and
     C four times the last of `widths`, which are those of the stages; 2048 as published.
 
-    `plan` has a (stride, dilations of the blocks) for every stage. With `is_frozen` the norms use their moving
+    `plan` has a (stride, dilations of the blocks) for every stage. With `freeze_bn` the norms use their moving
     statistics in training, too, and leave them as they are.
     """
 
     def __init__(
         self,
         plan: Sequence[tuple[int, Sequence[int]]],
-        conv_pad: str = "sym",
-        stem_pool: str = "sym",
-        bn_eps: float | None = None,
-        bn_momentum: float | None = None,
-        weight_init: str = "he",
-        *,
-        is_zero: bool = False,
-        is_frozen: bool = False,
+        options: TrunkOptions,
         widths: Sequence[int] = WIDTHS,
         on_cpu: bool = False,
     ):
         super().__init__()
         self.block = {
-            "pad": conv_pad,
-            "eps": BN_EPS if bn_eps is None else bn_eps,
-            "init": initializer_of(weight_init),
-            "momentum": BN_MOMENTUM if bn_momentum is None else bn_momentum,
-            "is_frozen": is_frozen,
+            "pad": options.conv_pad,
+            "eps": BN_EPS if options.bn_eps is None else options.bn_eps,
+            "init": initializer_of(options.weight_init),
+            "momentum": BN_MOMENTUM if options.bn_momentum is None else options.bn_momentum,
+            "is_frozen": options.freeze_bn,
         }
         self.stem = ConvNorm(3, widths[0], 7, 2, **self.block)
-        self.pool = layers.stem_pool(stem_pool, on_cpu)
+        self.pool = layers.stem_pool(options.stem_pool, on_cpu)
         stages, cin = [], widths[0]
         for width, (stride, dilations) in zip(widths, plan):
-            stages.append(stage(cin, width, stride, dilations, self.block, is_zero))
+            stages.append(stage(cin, width, stride, dilations, self.block, options.zero_gamma))
             cin = EXPANSION * width
         self.stages = nn.SequentialCell(stages)
 
@@ -131,18 +160,13 @@ class ResNet(Trunk):
     """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
 
     def __init__(
-        self,
-        blocks: tuple[int, ...],
-        num_classes: int,
-        zero_gamma: bool = False,
-        weight_init: str = "he",
-        **trunk,
+        self, blocks: tuple[int, ...], num_classes: int, options: TrunkOptions, on_cpu: bool = False
     ):
         plan = [(stride, (1,) * depth) for stride, depth in zip(STRIDES, blocks)]
-        super().__init__(plan, weight_init=weight_init, is_zero=zero_gamma, **trunk)
+        super().__init__(plan, options, on_cpu=on_cpu)
         cin = EXPANSION * WIDTHS[-1]
         self.classifier = nn.Dense(cin, num_classes)
-        spread = Uniform(1 / math.sqrt(cin)) if weight_init == "he" else TruncatedNormal(0.01)
+        spread = Uniform(1 / math.sqrt(cin)) if options.weight_init == "he" else TruncatedNormal(0.01)
         self.classifier.weight.set_data(initializer(spread, self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 
-from mindlift.errors import StorageError
-from mindlift.files import sync
+from mindlift.files import atomic_path
 from mindlift.models.weights.files import note_of
 from mindlift.models.weights.mindspore_files import no_log
 from mindlift.models.weights.stored import NETWORK
@@ -20,27 +18,19 @@ Tensors = Mapping[str, np.ndarray]
 
 
 def write_whole(target: Path, write: Callable[[Path], None], what: str, advice: str = "") -> None:
-    """Let `write` make a file of the name of `target` beside it, and move that there once it is on the disk.
+    """Let `write` make a file of the name of `target` elsewhere, and move that there once it is on the disk.
 
     Raises StorageError `can't save <what> <target>: ...` when the folder is full or can't be written; what was at
     `target` before stays.
     """
-    part = target.parent / f".{target.stem}.{os.getpid()}.part"
-    try:
-        part.mkdir(parents=True, exist_ok=True)
-        written = part / target.name
-        write(written)
-        os.chmod(written, 0o644)
-        sync(written)
-        os.replace(written, target)
-        sync(target.parent)
-    except (OSError, RuntimeError, ValueError) as err:
-        reason = (
-            err.strerror if isinstance(err, OSError) and err.strerror else str(err).strip().splitlines()[0]
-        )
-        raise StorageError(f"can't save {what} {target}: {reason}{advice}") from err
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with contextlib.suppress(OSError):  # the file can't be written then, which is said
+        target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target, f"can't save {what} {target}", advice) as part:
+        try:
+            write(part)
+        except (RuntimeError, ValueError) as err:  # mindspore's
+            raise OSError(str(err).strip().splitlines()[0]) from err
+        part.chmod(0o644)
 
 
 def write_weights(target: Path, tensors: Tensors, network: Mapping[str, object]) -> None:

@@ -62,10 +62,11 @@ class ContactSheet:
             self.sheet.paste(picture, (x + (SIDE - picture.width) // 2, y + (SIDE - picture.height) // 2))
         y += SIDE + PAD // 2
         if prediction.error:
-            self.text(x, y, "can't be read", self.large, BAD)
+            self.text((x, y), "can't be read", self.large, BAD)
         else:
-            self.text(x, y, self.label(prediction.top[0]), self.large, TEXT)
-        self.text(x, y + LINE + 3, Path(prediction.name).name, self.small, FAINT, keep_end=True)
+            self.text((x, y), self.label(prediction.top[0]), self.large, TEXT)
+        name = fitted(Path(prediction.name).name, self.small, SIDE, keep_end=True)
+        self.draw.text((x, y + LINE + 3), name, FAINT, self.small)
         y += 2 * LINE + 6
         for rank, each in enumerate(prediction.top[:BARS]):
             self.bar(x, y + rank * LINE, self.label(each), each.share, FIRST if rank == 0 else BAR)
@@ -75,7 +76,7 @@ class ContactSheet:
 
     def bar(self, x: int, y: int, name: str, share: float, colour: str) -> None:
         """Name, a bar of `share` of its track, and the percentage."""
-        self.text(x, y, name, self.small, TEXT, LABEL_WIDTH - 6)
+        self.draw.text((x, y), fitted(name, self.small, LABEL_WIDTH - 6, keep_end=False), TEXT, self.small)
         start, middle = x + LABEL_WIDTH, y + 8
         self.draw.rectangle((start, middle - 5, start + BAR_WIDTH, middle + 5), fill=TRACK)
         if round(share * BAR_WIDTH):
@@ -85,17 +86,8 @@ class ContactSheet:
         percent = f"{100 * share:.1f}%"
         self.draw.text((x + SIDE - self.small.getlength(percent), y), percent, TEXT, self.small)
 
-    def text(
-        self,
-        x: int,
-        y: int,
-        words: str,
-        face: ImageFont.FreeTypeFont,
-        colour: str,
-        width: int = SIDE,
-        keep_end: bool = False,
-    ) -> None:
-        self.draw.text((x, y), fitted(words, face, width, keep_end), colour, face)
+    def text(self, at: tuple[int, int], words: str, face: ImageFont.FreeTypeFont, colour: str) -> None:
+        self.draw.text(at, fitted(words, face, SIDE, keep_end=False), colour, face)
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if kind is not None:

@@ -24,19 +24,12 @@ from mindlift.files import append_line, make_folder, read_lines
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.collectives import Peers, all_sum
 from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import RunLog
 from mindlift.runs.manifest import file_sha256
 from mindlift.tasks.pixels import FromPixels
 
 LINE_SECONDS = 60.0  # between two lines of a log
-LAID_OUT = (
-    "net",
-    "num_classes",
-    "image_size",
-    "crop_scales",
-    "dataset",
-    "amp_level",
-)  # what the outcome depends on
 
 
 class CropProbabilities(FromPixels):
@@ -85,7 +78,7 @@ class Journal:
 def journal_folder(cfg: Config, checkpoint: Path, samples: split.Samples) -> Path:
     """The same for the same weights, images and options, and another one otherwise."""
     assert samples.files is not None
-    facts = {name: getattr(cfg, name) for name in LAID_OUT}
+    facts = {option.name: getattr(cfg, option.name) for option in cfg.declared() if option.crop_key}
     names = ["/".join(Path(file).parts[-2:]) for file in samples.files]
     facts.update(weights=file_sha256(checkpoint), images=names, statistics=cfg.to_dict().get("normalize"))
     mark = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
@@ -93,15 +86,10 @@ def journal_folder(cfg: Config, checkpoint: Path, samples: split.Samples) -> Pat
 
 
 def evaluate(
-    cell: CropProbabilities,
-    samples: split.Samples,
-    options: split.DataOptions,
-    ranks: Peers,
-    log: RunLog,
-    cfg: Config,
-    path: Path,
+    job: JobContext, cell: CropProbabilities, samples: split.Samples, path: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(places (N,), evaluated (N,) bool) of all images, the same on every rank."""
+    """(places (N,), evaluated (N,) bool) of all images, the same on every rank, by the checkpoint at `path`."""
+    cfg, ranks, log = job.cfg, job.ranks, job.log
     folder = journal_folder(cfg, path, samples)
     make_folder(folder)
     journal = Journal(folder, ranks, len(samples))
@@ -112,12 +100,12 @@ def evaluate(
     own = left[ranks.rank :: ranks.size]
     cell.set_train(False)
     progress = Progress(log, len(samples), len(samples) - len(left), ranks.size)
-    classes = np.arange(options.num_classes)
+    classes = np.arange(cfg.num_classes)
     with Deferred() as interrupts:
-        for image, mean in averages(cell, own, samples, cfg, options.workers):
+        for image, mean in averages(cell, own, samples, cfg, min(cfg.num_parallel_workers, job.workers)):
             label = int(samples.labels[image])
             place = int(((mean > mean[label]) | ((mean == mean[label]) & (classes < label))).sum())
-            journal.add(image, label, mean, place if np.isfinite(mean).all() else options.num_classes)
+            journal.add(image, label, mean, place if np.isfinite(mean).all() else cfg.num_classes)
             progress.advance()
             interrupts.check()
     log.end_bar()

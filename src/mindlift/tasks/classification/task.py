@@ -22,10 +22,10 @@ from mindlift.data.classification.split import open_split as open_split
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
-from mindlift.model_utils.collectives import Peers, all_sum
+from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
-from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import multi_crop
 from mindlift.tasks.classification.objective import (
     Accuracy,
@@ -39,31 +39,7 @@ from mindlift.tasks.pixels import FromPixels
 from mindlift.tasks.progress import Progress
 
 DATASETS = (*layout.PIXELS, "imagenet")
-OWN = (
-    "data_format",
-    "height",
-    "width",
-    "eval_image_size",
-    "interpolation",
-    "augment",
-    "train_resize",
-    "color_jitter",
-    "rand_augment_num_layers",
-    "rand_augment_magnitude",
-    "eval_resize",
-    "crop_pct",
-    "mixup_alpha",
-    "mixup_shares",
-    "mixup_least_images",
-    "allow_unused_classes",
-    "drop_remainder",
-    "blacklist",
-    "crops",
-    "label_smooth",
-    "label_smoothing",
-    "normalize",
-    "top_k",
-)
+OPTIONS_OF = "classification"
 
 
 def options(cfg: Config, workers: int) -> DataOptions:
@@ -108,7 +84,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
     return cfg.eval_image_size or cfg.image_size
 
 
-def describe(cfg: Config, batch: int) -> dict[str, Any]:
+def describe(cfg: Config, batch: int) -> dict[str, object]:
     """What somebody has to know of an exported model's output and of its images, as JSON."""
     data = options(cfg, workers=1)
     mean, std = split.statistics(data)
@@ -153,32 +129,29 @@ class Evaluator:
         return multi_crop.CropProbabilities(self.network, *split.statistics(self.data))
 
 
-def evaluate(
-    cfg: Config, evaluator: Evaluator, samples: split.Samples, ranks: Peers, log: RunLog, path: Path
-) -> dict:
+def evaluate(job: JobContext, evaluator: Evaluator, samples: split.Samples, path: Path) -> dict[str, object]:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the result lines and returns the figures."""
+    cfg = job.cfg
     counts = blacklist.counted(Path(cfg.blacklist), samples.files, len(samples)) if cfg.blacklist else None
     started = time.time()
     if cfg.crops > 1:
-        outcome = Outcome(
-            *multi_crop.evaluate(evaluator.crops, samples, evaluator.data, ranks, log, cfg, path)
-        )
+        outcome = Outcome(*multi_crop.evaluate(job, evaluator.crops, samples, path))
     else:
-        outcome = count(evaluator, samples, ranks, log)
-    log.info(f"checkpoint {path}")
-    return report(cfg, path, outcome, counts, time.time() - started, log)
+        outcome = count(job, evaluator, samples)
+    job.log.info(f"checkpoint {path}")
+    return report(job, path, outcome, counts, time.time() - started)
 
 
 def final_figures(
-    cfg: Config, evaluator: Evaluator, samples: split.Samples, ranks: Peers, log: RunLog, step: int
-) -> dict:
+    job: JobContext, evaluator: Evaluator, samples: split.Samples, step: int
+) -> dict[str, object]:
     """What a training's result says of its weights after `step`: one crop of each image."""
-    outcome = count(evaluator, samples, ranks, log)
+    outcome = count(job, evaluator, samples)
     accuracy = outcome.accuracy()
     for line in accuracy.lines():
-        log.info(line)
-    if ranks.is_main and log.paths is not None:
-        evaluation_files.write(log.paths, *details(cfg, samples, outcome, step))
+        job.log.info(line)
+    if job.ranks.is_main and job.log.paths is not None:
+        evaluation_files.write(job.log.paths, *details(job.cfg, samples, outcome, step))
     return {
         "top1": round(accuracy.top1, 4),
         "top5": round(accuracy.top5, 4),
@@ -243,9 +216,9 @@ class Outcome:
         return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
 
 
-def count(evaluator: Evaluator, samples: split.Samples, ranks: Peers, log: RunLog) -> Outcome:
+def count(job: JobContext, evaluator: Evaluator, samples: split.Samples) -> Outcome:
     """One crop of each image. Raises RuntimeError if an image was not evaluated once."""
-    cell, data = evaluator.places.set_train(False), evaluator.data
+    cell, data, ranks, log = evaluator.places.set_train(False), evaluator.data, job.ranks, job.log
     batches = pipeline.eval_batches(samples, data, ranks.rank, ranks.size)
     places, seen, predicted = np.zeros((3, len(samples)), np.int64)
     confidences, loss_sum = np.zeros(len(samples), np.float32), 0.0
@@ -282,13 +255,13 @@ def gathered(
 
 
 def report(
-    cfg: Config, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float, log: RunLog
-) -> dict:
+    job: JobContext, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float
+) -> dict[str, object]:
     """The result lines, and the figures of one checkpoint."""
-    accuracy = outcome.accuracy()
+    accuracy, log = outcome.accuracy(), job.log
     for line in accuracy.lines():
         log.info(line)
-    found = figures(cfg, path, accuracy, seconds)
+    found = figures(job.cfg, path, accuracy, seconds)
     if counts is not None:
         without = outcome.accuracy(counts)
         log.info(f"without {len(counts) - int(counts.sum())} blacklisted images:")
@@ -304,7 +277,7 @@ def report(
     return found
 
 
-def figures(cfg: Config, path: Path, accuracy: Accuracy, seconds: float) -> dict:
+def figures(cfg: Config, path: Path, accuracy: Accuracy, seconds: float) -> dict[str, object]:
     return {
         "checkpoint": str(path),
         "net": cfg.net,

@@ -10,8 +10,7 @@ from types import TracebackType
 import numpy as np
 
 from mindlift.files import make_folder, write_atomic
-from mindlift.model_utils.config.config import Config
-from mindlift.runs.log import RunLog
+from mindlift.model_utils.job_context import JobContext
 from mindlift.tasks.segmentation.objective import Overlap, confusion
 from mindlift.tasks.segmentation.sheet import MOST, SegmentationSheet
 
@@ -25,8 +24,9 @@ class Kept:
     Pictures are of the first images of rank 0; a sheet has MOST of them at the most.
     """
 
-    def __init__(self, cfg: Config, checkpoint: Path, names: list[str], is_main: bool, log: RunLog):
-        self.cfg, self.names, self.log = cfg, names, log
+    def __init__(self, job: JobContext, checkpoint: Path, names: list[str]):
+        cfg, is_main = job.cfg, job.ranks.is_main
+        self.cfg, self.names, self.log = cfg, names, job.log
         self.wanted = is_main and bool(cfg.eval_path or cfg.overlays)
         self.count = cfg.overlays if is_main else 0
         base = Path(cfg.ckpt_path)
@@ -61,7 +61,7 @@ class Kept:
         self.sheet.add(name, image, truth, predicted, f"mean IoU {found.miou:.4f}")
         self.drawn += 1
 
-    def write(self, figures: dict, matrix: np.ndarray) -> None:
+    def write(self, figures: dict[str, object], matrix: np.ndarray) -> None:
         if self.wanted:
             content = {**figures, "confusion": matrix.tolist()}
             write_atomic(
@@ -73,13 +73,13 @@ class Kept:
 class InRun:
     """evaluation.json of a run, with a sheet of its first images; rank 0's. Use it as a `with` block."""
 
-    def __init__(self, cfg: Config, names: list[str], images: int, is_main: bool, log: RunLog):
-        self.names, self.paths = names, log.paths if is_main else None
+    def __init__(self, job: JobContext, names: list[str], images: int):
+        self.names, self.paths = names, job.log.paths if job.ranks.is_main else None
         self.sheet: SegmentationSheet | None = None
         if self.paths is not None:
             make_folder(self.paths.pictures)
             file = self.paths.pictures / OVERLAYS
-            self.sheet = SegmentationSheet(file, min(IN_RUN, images), names, log, cfg.ignore_label)
+            self.sheet = SegmentationSheet(file, min(IN_RUN, images), names, job.log, job.cfg.ignore_label)
         self.drawn = 0
 
     def __enter__(self) -> InRun:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from PIL import Image as Picture
 
 from mindlift.data.segmentation import voc
 from mindlift.errors import ConfigError, StorageError
-from mindlift.files import part_of
+from mindlift.files import write_atomic
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks.prediction_files import Prediction
@@ -69,8 +68,8 @@ class MaskFolder:
     def add(self, prediction: Prediction) -> None:
         found = prediction.segments
         if found is not None and found.mask is not None:
-            save(found.mask, voc.as_png(found.label, coloured=True))
-            save(overlay_file(found.mask), as_png(overlay(found.image, found.label)))
+            write_atomic(found.mask, voc.as_png(found.label, coloured=True), durable=False)
+            write_atomic(overlay_file(found.mask), as_png(overlay(found.image, found.label)), durable=False)
             self.count += 1
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -82,17 +81,6 @@ def as_png(image: np.ndarray) -> bytes:
     buffer = io.BytesIO()
     Picture.fromarray(image).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-def save(path: Path, content: bytes) -> None:
-    """The whole file or none; StorageError."""
-    part = part_of(path)
-    try:
-        part.write_bytes(content)
-        os.replace(part, path)
-    except OSError as err:
-        part.unlink(missing_ok=True)
-        raise StorageError(f"can't write {path}: {err.strerror or err}") from err
 
 
 class Sheet:

@@ -10,9 +10,8 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import mindspore.nn as nn
@@ -27,10 +26,10 @@ from mindlift.data.segmentation.pairs import train_batches as train_batches
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
-from mindlift.model_utils.collectives import Peers, all_sum
+from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.config import Config
-from mindlift.runs.log import RunLog
+from mindlift.model_utils.job_context import JobContext
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
 from mindlift.tasks.progress import Progress
@@ -38,17 +37,7 @@ from mindlift.tasks.segmentation.files import InRun, Kept
 from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
 
 DATASETS = layout.SEGMENTED
-OWN = (
-    "data_lst",
-    "data_file",
-    "min_scale",
-    "max_scale",
-    "ignore_label",
-    "scales",
-    "flip",
-    "overlays",
-    "output_dir",
-)
+OPTIONS_OF = "segmentation"
 
 
 def options(cfg: Config, workers: int) -> Options:
@@ -94,7 +83,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
     return max(height, width), max(height, width)
 
 
-def describe(cfg: Config, batch: int) -> dict[str, Any]:
+def describe(cfg: Config, batch: int) -> dict[str, object]:
     """What somebody has to know of an exported model's output and of its images, as JSON."""
     side = cfg.image_size[0]
     mean, std = STATISTICS["imagenet"]
@@ -169,8 +158,16 @@ def likeliest(scales: Sequence[np.ndarray], size: tuple[int, ...]) -> np.ndarray
     return label
 
 
+@dataclass(frozen=True)
+class Views:
+    """How an image is evaluated: at which scales, and whether also mirrored."""
+
+    scales: Sequence[float] = (1.0,)
+    flip: bool = False
+
+
 def predictions(
-    evaluator: Evaluator, samples: Samples, indices: Sequence[int], scales: Sequence[float], flip: bool
+    evaluator: Evaluator, samples: Samples, indices: Sequence[int], views: Views
 ) -> Iterator[list[tuple[int, np.ndarray, np.ndarray, np.ndarray]]]:
     """A list per batch of (index, image, label, predicted (H, W) uint8); the next batch is read meanwhile.
 
@@ -179,8 +176,8 @@ def predictions(
     data = evaluator.data
     read = functools.partial(samples.attempted, samples.checked_pair) if data.skip_corrupt else samples.pair
     with ThreadPoolExecutor(max(1, data.workers)) as pool:
-        share = evaluator.probabilities(flip)
-        segmenter = Segmenter(share, max(data.image_size), scales, data.per_batch_size, pool)
+        share = evaluator.probabilities(views.flip)
+        segmenter = Segmenter(share, max(data.image_size), views.scales, data.per_batch_size, pool)
         batches = [indices[i : i + data.per_batch_size] for i in range(0, len(indices), data.per_batch_size)]
         ahead = [pool.submit(read, index) for index in batches[0]] if batches else []
         for number, batch in enumerate(batches):
@@ -194,30 +191,27 @@ def predictions(
 
 
 def count(
+    job: JobContext,
     evaluator: Evaluator,
     samples: Samples,
-    ranks: Peers,
-    log: RunLog,
-    scales: Sequence[float],
-    flip: bool,
-    keep: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None] | None = None,
+    views: Views,
+    keep: Callable[[str, np.ndarray, np.ndarray, np.ndarray], None],
 ) -> tuple[Overlap, int]:
     """The confusion of all images over all ranks, and how many there were. RuntimeError if an image is missing.
 
     `keep(name, image, label, predicted)` hears of each image of this rank.
     """
-    data = evaluator.data
+    data, ranks, log = evaluator.data, job.ranks, job.log
     evaluator.network.set_train(False)
     mine = range(ranks.rank, len(samples), ranks.size)
     matrix, seen = np.zeros((data.num_classes, data.num_classes), np.int64), 0
     with Deferred() as interrupts:
         log.start_bar("evaluate", "image", len(mine))
-        for batch in predictions(evaluator, samples, mine, scales, flip):
+        for batch in predictions(evaluator, samples, mine, views):
             for index, image, label, predicted in batch:
                 matrix += confusion(label, predicted, data.num_classes, data.ignore_label)
                 seen += 1
-                if keep is not None:
-                    keep(samples.names[index], image, label, predicted)
+                keep(samples.names[index], image, label, predicted)
             log.advance(len(batch))
             interrupts.check()
     log.end_bar()
@@ -228,13 +222,12 @@ def count(
     return Overlap(sums[:-2].reshape(matrix.shape)), total
 
 
-def evaluate(
-    cfg: Config, evaluator: Evaluator, samples: Samples, ranks: Peers, log: RunLog, path: Path
-) -> dict:
+def evaluate(job: JobContext, evaluator: Evaluator, samples: Samples, path: Path) -> dict[str, object]:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
+    cfg, log = job.cfg, job.log
     started, names = time.time(), voc.class_names(cfg.dataset, cfg.num_classes)
-    with Kept(cfg, path, names, ranks.is_main, log) as kept:
-        overlap, total = count(evaluator, samples, ranks, log, cfg.scales, cfg.flip, kept.add)
+    with Kept(job, path, names) as kept:
+        overlap, total = count(job, evaluator, samples, Views(cfg.scales, cfg.flip), kept.add)
         log.info(f"checkpoint {path}")
         for line in overlap.lines(names):
             log.info(line)
@@ -255,15 +248,13 @@ def evaluate(
     return figures
 
 
-def final_figures(
-    cfg: Config, evaluator: Evaluator, samples: Samples, ranks: Peers, log: RunLog, step: int
-) -> dict:
+def final_figures(job: JobContext, evaluator: Evaluator, samples: Samples, step: int) -> dict[str, object]:
     """What a training's result says of its weights after `step`: one scale, not mirrored."""
-    names = voc.class_names(cfg.dataset, cfg.num_classes)
-    with InRun(cfg, names, len(range(0, len(samples), ranks.size)), ranks.is_main, log) as kept:
-        overlap, total = count(evaluator, samples, ranks, log, [1.0], False, kept.add)
+    names = voc.class_names(job.cfg.dataset, job.cfg.num_classes)
+    with InRun(job, names, len(range(0, len(samples), job.ranks.size))) as kept:
+        overlap, total = count(job, evaluator, samples, Views(), kept.add)
         for line in overlap.lines(names):
-            log.info(line)
+            job.log.info(line)
         kept.write(step, overlap)
     return {
         "miou": round(overlap.miou, 6),

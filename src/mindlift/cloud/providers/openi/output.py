@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from mindlift.cloud.errors import Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.openi.rest import SERVICE, Rest
+from mindlift.files import atomic_file
 
 DEEPEST = 16
 LISTED = 101  # the server's OUTPUT_SHOW_MAX_KEY, 100 by default, and one
@@ -26,8 +26,7 @@ def download(rest: Rest, handle: Handle, folder: Path) -> None:
         if path.is_file() and path.stat().st_size == size:
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.part")
-        with open(part, "wb") as file:
+        with atomic_file(path, durable=False) as file:
             for piece in rest.stream(
                 f"download {name} of job {handle.id}",
                 "/ai_task/output/download",
@@ -36,7 +35,6 @@ def download(rest: Rest, handle: Handle, folder: Path) -> None:
                 file_name=name,
             ):
                 file.write(piece)
-        os.replace(part, path)
     if cut:
         says = f"{', '.join(cut)}: OpenI lists {LISTED} names of a folder and not more; the rest is missing in {folder}"
         hint = "download all of it on the job's page at OpenI, and keep fewer checkpoints"

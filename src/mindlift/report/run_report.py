@@ -1,4 +1,4 @@
-"""The report's part in a training; see training/hooks.py."""
+"""What shows a run while it trains; see training/report.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mindlift.report import page as pages
 from mindlift.report.events import TensorBoard
 
 
-class ReportHooks:
+class RunReport:
     """Draws the run's page and writes TensorBoard's events."""
 
     def draw(self, run: Path, page: Path) -> None:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
-from mindlift.cloud.job import Job, finished, repeated
-from mindlift.cloud.prepare import bucket as buckets
+from mindlift.cloud.job import Job, repeated
 from mindlift.cloud.prepare import preflight
-from mindlift.cloud.prepare.bucket import Needs, Traits
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.modelarts import request
 from mindlift.cloud.providers.modelarts.account import check_engine, check_flavor
 from mindlift.cloud.providers.modelarts.session import Session
-from mindlift.storage import places
-from mindlift.storage.moxing import file
-from mindlift.storage.places import SERVICES
 from tests.doubles import records
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
-from tests.unit import test_modelarts as base
-
-env, double = base.env, base.double
-PACKAGE, created, job_of, provider = base.PACKAGE, base.created, base.job_of, base.provider
-OBS = "https://obs.cn-north-4.myhuaweicloud.com"
+from tests.support.modelarts_jobs import PACKAGE, created, job_of, provider
 
 
 def offline(double: ModelArtsDouble, **changes: object) -> dict[str, Check]:
@@ -189,25 +178,6 @@ def test_retries_of_an_own_image(double, changes, warns):
     )
 
 
-# the store
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "ok"),
-    [
-        (OBS, True),
-        ("obs.cn-north-4.myhuaweicloud.com", True),
-        ("https://obs.cn-east-3.myhuaweicloud.com", False),
-        ("http://127.0.0.1:9000", False),
-        ("https://s3.amazonaws.com", False),
-        ("https://obs.myhuaweicloud.com", None),
-    ],
-)
-def test_the_endpoint_of_the_store(endpoint, ok):
-    """GUIDE, Preparations, Creating an OBS Bucket: in the region of the job."""
-    assert buckets.check_endpoint(endpoint, "cn-north-4").ok is ok
-
-
 @pytest.mark.parametrize("name", ["S3_ENDPOINT", "OBS_ENDPOINT", "AWS_ENDPOINT_URL"])
 def test_a_leftover_endpoint_is_a_failed_check(double, env, name):
     env.setenv(name, "http://127.0.0.1:9000")
@@ -237,114 +207,6 @@ def test_a_leftover_endpoint_is_a_failed_check(double, env, name):
 )
 def test_the_region_of_the_service(job, variables, region):
     assert Session(Job(**job), variables).real_region == region
-
-
-NEEDS = Needs("cn-north-4", False, False, True)
-GOOD = Traits("cn-north-4", False, False)
-
-
-@pytest.mark.parametrize(
-    (
-        "traits",
-        "found",
-    ),  # GUIDE, Creating a Training Job, Prerequisites: no encrypted buckets, and the region's own
-    [
-        (GOOD, []),
-        (replace(GOOD, region="cn-east-3"), [(False, "it is in cn-east-3, the job in cn-north-4")]),
-        (replace(GOOD, is_encrypted=True), [(False, "its default encryption is on")]),
-        (replace(GOOD, is_file_system=True), [(False, "it is a parallel file system")]),
-        (Traits(), [(None, "this store does not tell its region and encryption")]),
-        (
-            Traits("cn-east-3", True, True),
-            [(False, "it is in"), (False, "its default"), (False, "it is a parallel")],
-        ),
-    ],
-)
-def test_what_a_bucket_has_to_be(traits, found):
-    checks = list(buckets.bucket_checks("b", traits, NEEDS))
-    assert [check.ok for check in checks] == [ok for ok, _ in found]
-    assert all(text in check.says for check, (_, text) in zip(checks, found))
-    assert list(buckets.bucket_checks("b", traits, Needs())) == [] or traits.is_file_system is None
-
-
-class Answers:
-    """A store that answers questions about a bucket; `refused` as HTTP status and code."""
-
-    def __init__(self, headers: dict[str, str], location: object, encryption: object):
-        self.answers = {
-            "head_bucket": {"ResponseMetadata": {"HTTPHeaders": headers}},
-            "get_bucket_location": location,
-            "get_bucket_encryption": encryption,
-        }
-
-    def get(self) -> Answers:
-        return self
-
-    def once(self, what: str, operation: str, arguments: dict[str, str]) -> object:
-        from mindlift.storage.retry import Refused
-
-        answer = self.answers[operation]
-        if isinstance(answer, tuple):
-            raise Refused(what, *answer, "no")
-        return answer
-
-
-RULES = {"ServerSideEncryptionConfiguration": {"Rules": [{}]}}
-NONE = (404, "NoSuchEncryptionConfiguration")
-
-
-@pytest.mark.parametrize(
-    ("headers", "location", "encryption", "expected"),
-    # https://support.huaweicloud.com/en-us/api-obs/obs_04_0023.html: x-obs-bucket-location, and
-    # x-obs-fs-file-interface, which only a parallel file system has
-    [
-        ({"x-obs-bucket-location": "cn-north-4"}, None, NONE, Traits("cn-north-4", False, False)),
-        (
-            {"x-obs-bucket-location": "cn-north-4", "X-Obs-Fs-File-Interface": "Enabled"},
-            None,
-            RULES,
-            Traits("cn-north-4", True, True),
-        ),
-        ({}, {"LocationConstraint": "cn-east-3"}, NONE, Traits("cn-east-3", False, None)),
-        ({}, {"LocationConstraint": None}, (501, "NotImplemented"), Traits()),
-        ({}, (403, "AccessDenied"), (403, "AccessDenied"), Traits()),
-    ],
-)
-def test_what_a_store_tells(monkeypatch, headers, location, encryption, expected):
-    monkeypatch.setattr(buckets, "SERVICES", Answers(headers, location, encryption))
-    assert buckets.traits("b", NEEDS) == expected
-
-
-def test_a_store_without_these_questions_fails_no_check(url):
-    """MinIO tells no region."""
-    job = finished(Job(train_url=f"{url}/run/", name="n"))
-    found = list(buckets.check(job, NEEDS))
-    assert {check.ok for check in found} <= {True, None}
-    assert {check.ok for check in buckets.check(job)} == {True}, "no needs, no questions"
-
-
-def test_a_log_folder_that_is_not_empty(url):
-    """GUIDE, Creating a Training Job, Persistent Log Saving: "select an empty OBS path"."""
-    job = finished(Job(train_url=f"{url}/run/", name="n"))
-    buckets.make_folders(job)
-    assert buckets.check_empty("log_url", job.log_url).ok
-    file.write(f"{job.log_url}old.log", "x")
-    found = [check for check in buckets.check(job, NEEDS) if check.name == "log_url"]
-    assert [(check.ok, "holds files already" in check.says) for check in found] == [(None, True)]
-
-
-def test_folders_that_have_to_be_there(url):
-    """GUIDE, Creating a Training Job, Prerequisites: the output folder has been created."""
-    job = finished(Job(train_url=f"{url}/run/", name="n"))
-    file.write(f"{job.log_url}old.log", "x")
-    buckets.make_folders(job)
-    buckets.make_folders(job)
-    store, _ = places.locate(url)
-    found = {entry.key: entry.size for entry in store.walk("")}
-    assert found == {"run/": 0, "logs/n/old.log": 1}
-    buckets.make_folders(Job(train_url=f"{url}/"))
-    assert "" not in {entry.key for entry in store.walk("")}
-    SERVICES.forget()
 
 
 # the service

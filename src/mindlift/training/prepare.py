@@ -1,0 +1,163 @@
+"""All that a training needs before its first step: images, network, optimiser, schedule, and the state to start from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import mindspore as ms
+import mindspore.nn as nn
+import numpy as np
+
+from mindlift.data.batches import Options, train_steps_per_epoch
+from mindlift.errors import ConfigError
+from mindlift.model_utils import collectives, devices
+from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.cache_place import cache_folder
+from mindlift.runs import checkpoint
+from mindlift.runs.choose import Run
+from mindlift.tasks import base as tasks
+from mindlift.tasks import network as networks
+from mindlift.training import build, compile_cache
+from mindlift.training.schedules import from_config, lr_table, phase_starts
+from mindlift.training.step import TrainStep
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What a training begins with: its opened run, the folder of its images, and weights to start from, if any."""
+
+    run: Run
+    data_path: Path
+    weights: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The steps of the whole training: `rates` is the learning rate of each that the schedule plans, `total` of them are
+    trained, and before those in `resets` the optimiser's state is reset.
+    """
+
+    rates: np.ndarray
+    resets: frozenset[int]
+    per_epoch: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training before its first step. `done` of its steps were made before, `state` is what a checkpoint keeps.
+
+    `uses_queue`: batches come from the device's queue. `graphs` is the folder for the compiled step, None for no cache.
+    """
+
+    task: tasks.AnyTask
+    options: Options
+    samples: tasks.Samples
+    network: nn.Cell
+    step: TrainStep
+    steps: Steps
+    state: Sequence[ms.Parameter]
+    done: int
+    uses_queue: bool
+    graphs: Path | None
+
+    @property
+    def has_graphs(self) -> bool:
+        return self.graphs is not None and self.graphs.is_dir()
+
+
+def prepare(job: JobContext, inputs: Inputs) -> Prepared:
+    """Open the images, build the network and its optimiser, and fill them; afterwards all ranks hold the same values."""
+    cfg, ranks, device = job.cfg, job.ranks, job.device
+    task = tasks.of(cfg)
+    options = task.options(cfg, job.workers)
+    samples = task.open_split(options, inputs.data_path, train=True)
+    options = task.train_options(cfg, options, len(samples))
+    per_epoch = train_steps_per_epoch(len(samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps)
+    network = networks.network(cfg, device)
+    load_initial(job, network, inputs.weights)
+    steps = steps_of(job, len(samples), per_epoch)
+    check_phase(job, inputs)
+    collectives.fuse_all_reduces(network.trainable_params(), cfg.all_reduce_fusion, device.fuses_all_reduces)
+    optimizer = build.optimizer(cfg, network, steps.rates, device)
+    objective = task.objective(cfg, network, options)
+    step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size, device.saturates))
+    state = unique([*network.get_parameters(), *step.state])
+    done = restore(job, inputs.run, state)
+    collectives.copy_from_rank0(state, ranks.rank, ranks.size)
+    uses_queue = takes_queue(job)
+    graphs = graph_folder(job, options, len(steps.rates), uses_queue)
+    return Prepared(task, options, samples, network, step, steps, state, done, uses_queue, graphs)
+
+
+def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> None:
+    """Fill `network` from --pretrained, if that names any weights."""
+    if not weights:
+        return
+    file = checkpoint.candidates(weights[0])[0]
+    which = networks.load_pretrained(job.cfg, network, file, to_train=True)
+    if which:
+        job.log.info(which)
+
+
+def steps_of(job: JobContext, images: int, per_epoch: int) -> Steps:
+    schedule = from_config(job.cfg, job.ranks.size, images)
+    rates = lr_table(per_epoch, schedule)
+    total = min(len(rates), job.cfg.max_steps or len(rates))
+    return Steps(rates, frozenset(phase_starts(per_epoch, schedule)), per_epoch, total)
+
+
+def check_phase(job: JobContext, inputs: Inputs) -> None:
+    """ConfigError for a later phase that starts from nothing."""
+    phase = job.cfg.phase
+    if phase is not None and phase > 1 and not inputs.weights and inputs.run.resume_from is None:
+        raise ConfigError(f"--phase {phase} goes on with the weights of phase {phase - 1}: pass --pretrained")
+
+
+def restore(job: JobContext, run: Run, state: Iterable[ms.Parameter]) -> int:
+    """Fill `state` from the checkpoint to continue from, on the rank that has it; returns the steps done."""
+    if run.resume_from is None:
+        return run.step
+    done = checkpoint.restore(run.resume_from, state)
+    job.log.info(f"continuing from {run.resume_from} after step {done}")
+    return done
+
+
+def takes_queue(job: JobContext) -> bool:
+    """Whether steps are fed from the device's queue; raises ConfigError where there is none."""
+    cfg = job.cfg
+    wanted = job.device.has_queue if cfg.dataset_sink_mode is None else cfg.dataset_sink_mode
+    devices.check_sink(wanted, job.device)
+    if cfg.dataset_sink_mode and cfg.accumulation_steps > 1:
+        raise ConfigError(
+            "--dataset_sink_mode true and --accumulation_steps above 1 exclude each other; drop one"
+        )
+    return wanted and cfg.accumulation_steps == 1
+
+
+def graph_folder(job: JobContext, options: Options, planned: int, uses_queue: bool) -> Path | None:
+    """The folder for the compiled step of this training; None: it is compiled each time."""
+    cfg = job.cfg
+    if cfg.compile_cache and uses_queue:
+        raise ConfigError(
+            "--compile_cache true was not tried in sink mode; pass --dataset_sink_mode false too"
+        )
+    is_usual = not uses_queue and compile_cache.is_tried(ms.__version__)
+    if not (is_usual if cfg.compile_cache is None else cfg.compile_cache):
+        return None
+    facts = {
+        **cfg.identity(),
+        "data": options,
+        "fusion": cfg.all_reduce_fusion,
+        "mindspore": ms.__version__,
+        "device": job.device,
+        "ranks": (job.ranks.rank, job.ranks.size),
+        "steps": planned,
+    }
+    return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts)
+
+
+def unique(parameters: Iterable[ms.Parameter]) -> list[ms.Parameter]:
+    return list({parameter.name: parameter for parameter in parameters}.values())
