@@ -106,7 +106,7 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"files", "interrupts"},
-    {"errors", "checkout", "__init__"},
+    {"errors", "checkout", "backports", "__init__"},
 )
 CLOUD_REACHES = {"model_utils", "runs", "storage"}  # of what is below it: it submits, and trains nothing
 

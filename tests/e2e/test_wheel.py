@@ -228,9 +228,12 @@ def test_a_job_gets_the_files_of_the_installation(user):
     assert (revision, is_dirty) == (f"v{__version__}", False)
     inside = {name[len("src/mindlift/") :] for name in names if name.startswith("src/mindlift/")}
     assert inside == {name for name in user.files if not name.startswith("beside/")}
-    assert {"train.py", "default_config.yaml", "container-requirements.txt", "compat/moxing/__init__.py"} <= set(
-        names
-    )
+    assert {
+        "train.py",
+        "default_config.yaml",
+        "container-requirements.txt",
+        "compat/moxing/__init__.py",
+    } <= set(names)
     assert [name for name in names if "__pycache__" in name or "beside" in name] == []
     others = {name.partition("/")[0] for name in names if not name.startswith("src/")}
     assert others <= {

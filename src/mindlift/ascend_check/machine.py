@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mindlift.doctor import machine, software
-from mindlift.model_utils import device_adapter
+from mindlift.model_utils import mindspore_build
 from mindlift.runs.revision import code_revision
 
 DRIVER = "/usr/local/Ascend"
@@ -29,7 +29,7 @@ MOST_LINES = 20
 def facts(env: Mapping[str, str]) -> dict[str, object]:
     return {
         "revision": code_revision(),
-        "mindspore": device_adapter.installed_version(),
+        "mindspore": mindspore_build.installed_version(),
         "python": platform.python_version(),
         "packages": software.installed(),
         "machine": platform.machine(),

@@ -20,6 +20,10 @@ def evaluate(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
+    from mindlift.model_utils import packages
+
+    if not packages.ready():  # before what needs them is imported
+        return 1
     from mindlift.cli import job
 
     arguments = sys.argv[1:] if argv is None else argv

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mindlift.cli.job import Job, fetch
 from mindlift.errors import ConfigError, DeviceError
-from mindlift.model_utils import device_adapter, devices
+from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.config.options import as_yaml
@@ -31,6 +31,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     """The job of one process that needs no data set; what is wrong with options and files is found here."""
     cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
     device = device_adapter.choose_device(cfg.device_target)
+    mindspore_build.check(1, device, cfg.any_mindspore)
     check_outputs(cfg)
     if prog == "export.py":
         check_export(cfg, device)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 import os
 import sys
 import traceback
@@ -15,8 +14,7 @@ from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
 from mindlift.data import layout
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
-from mindlift.interrupts import Deferred
-from mindlift.model_utils import device_adapter, devices, inputs, local_adapter
+from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
@@ -63,8 +61,7 @@ class Job:
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
-        with Deferred():  # a process that has imported half of mindspore crashes when it ends
-            importlib.import_module("mindspore")
+        mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
 
     def context(self, log: RunLog) -> JobContext:
@@ -82,6 +79,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     ranks = ranks_of(cfg)
     ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed, cfg.device_id)
     device = device_adapter.choose_device(cfg.device_target)
+    mindspore_build.check(ranks.size, device, cfg.any_mindspore)
+    packages.ensure(packages.for_options(*needs(cfg)))
     if not cfg.enable_modelarts:
         check_files(cfg, trains)
     check_format(cfg, trains)
@@ -99,6 +98,12 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if cfg.backbone and ranks.is_main:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
+
+
+def needs(cfg: Config) -> tuple[bool, bool, str, bool]:
+    """What decides which packages a job imports: see packages.for_options."""
+    is_embedded = cfg.dataset in cfg.option("dataset").embedded
+    return cfg.dataset in layout.SEGMENTED, is_embedded, cfg.pretrained, cfg.tensorboard
 
 
 def check_refused(cfg: Config) -> None:

@@ -31,6 +31,10 @@ def train(argv: list[str], started: float) -> None:
 
 def main(argv: list[str] | None = None, started: float = 0.0) -> int:
     """The exit code; `started` is when the process began, in seconds since the epoch, 0 for now."""
+    from mindlift.model_utils import packages
+
+    if not packages.ready():  # before what needs them is imported
+        return 1
     from mindlift.cli import job
 
     arguments = sys.argv[1:] if argv is None else argv

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -12,9 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from mindlift.backports import NoSuchPackage, package_version
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
-from mindlift.model_utils import device_adapter
+from mindlift.model_utils import device_adapter, mindspore_build
 from mindlift.model_utils.ranks import Ranks
 from mindlift.runs.revision import code_revision
 
@@ -33,7 +33,7 @@ def all_findings() -> Iterator[Finding]:
     yield project()
     yield system()
     yield python(sys.version_info[:2])
-    version = device_adapter.installed_version()
+    version = mindspore_build.installed_version()
     yield mindspore(version, mindspore_folder())
     if version:
         yield onednn(os.environ, version)
@@ -182,8 +182,8 @@ def installed() -> dict[str, str]:
     found = {}
     for name in names:
         try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
+            found[name] = package_version(name)
+        except NoSuchPackage:
             continue
     return found
 

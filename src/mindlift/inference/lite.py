@@ -7,14 +7,13 @@ in 2.0.0 as well.
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 from typing import Any
 
 import numpy as np
 
 from mindlift.errors import CheckpointError, DeviceError
-from mindlift.model_utils import devices
+from mindlift.model_utils import devices, mindspore_build
 from mindlift.runs.provenance import Model
 
 PACKAGE = "mindspore_lite"
@@ -40,10 +39,7 @@ def imported() -> Any:
 
 def version() -> str:
     """Of the installed package; '' if its metadata doesn't say."""
-    try:
-        return importlib.metadata.version("mindspore-lite")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
+    return mindspore_build.library("mindspore-lite")
 
 
 class LiteModel:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import importlib.metadata
 import importlib.util
 import os
 import re
@@ -21,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.errors import DeviceError, PeerError, RankError
-from mindlift.model_utils import devices
+from mindlift.model_utils import devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
 
 __all__ = [
@@ -32,7 +31,6 @@ __all__ = [
     "connect",
     "cpus_per_rank",
     "in_cloud_job",
-    "installed_version",
     "leave",
     "prepare_environment",
     "read_ranks",
@@ -61,9 +59,9 @@ def prepare_environment(
     """
     env = os.environ if env is None else env
     if "ONEDNN_MAX_CPU_ISA" not in env:
-        version = installed_version() if mindspore_version is None else mindspore_version
+        version = mindspore_build.installed_version() if mindspore_version is None else mindspore_version
         flags = _cpu_flags() if cpu_flags is None else cpu_flags
-        if _major_minor(version) >= _SLOW_ONEDNN_FROM and "avx512f" in flags:
+        if mindspore_build.numbers(version) >= _SLOW_ONEDNN_FROM and "avx512f" in flags:
             env["ONEDNN_MAX_CPU_ISA"] = "AVX2"
     share = cpus_per_rank(ranks) if threads is None else threads
     for name in THREAD_VARIABLES:
@@ -138,7 +136,7 @@ def choose_device(
     if target == "GPU":
         _check_gpu(
             _plugin_folder() if plugins is None else plugins,
-            version or installed_version(),
+            version or mindspore_build.installed_version(),
             has_cuda or _has_cuda,
         )
     return target
@@ -326,21 +324,6 @@ def _has_cuda() -> bool:
     except OSError:
         return False
     return True
-
-
-def installed_version() -> str:
-    """Of MindSpore, by its package's metadata; '' if it is not installed."""
-    for name in ("mindspore", "mindspore-ascend", "mindspore-gpu"):
-        try:
-            return importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return ""
-
-
-def _major_minor(version: str) -> tuple[int, int]:
-    match = re.match(r"(\d+)\.(\d+)", version)
-    return (int(match[1]), int(match[2])) if match else (0, 0)
 
 
 def _cpu_flags(path: Path = Path("/proc/cpuinfo")) -> frozenset[str]:

@@ -17,6 +17,7 @@ from mindlift.errors import DeviceError
 from mindlift.interrupts import Deferred
 
 OLDEST, NEWEST = (2, 0), (2, 10)  # docs/versions.md has the table of what was tried
+RANKS_ON_CPUS = (2, 5)  # 2.0.0 was tried, and 2.5.0.dev20250119; no registry has what is between them
 NUMPY_1 = (2, 11)  # MindSpore's own metadata asks for numpy<2 up to 2.10
 GO_ON = "pass --any_mindspore true to try all the same"
 
@@ -82,9 +83,28 @@ def needs_old_pillow() -> bool:
     return bool(uses)
 
 
-def check(any_version: bool) -> None:
-    """DeviceError if this MindSpore, or what is beside it, is known not to work; a warning if `any_version`."""
-    found = problem(installed_version(), library("numpy"), library("pillow"))
+def versions() -> dict[str, str]:
+    """Of MindSpore and of what writes data with it."""
+    return {"mindspore": installed_version(), "numpy": library("numpy"), "pillow": library("pillow")}
+
+
+def ranks_problem(version: str, size: int, device: str) -> str:
+    """Why this many processes could not train together; ''."""
+    if not version or size == 1 or device != "CPU" or numbers(version) >= RANKS_ON_CPUS:
+        return ""
+    return (
+        f"{size} processes on CPUs do not find each other with MindSpore {version}, which takes no rank from MS_NODE_ID;"
+        f" start one process, or use MindSpore {shown(RANKS_ON_CPUS)} or later"
+    )
+
+
+def check(size: int, device: str, any_version: bool) -> None:
+    """DeviceError if `size` ranks on a device are known not to work with this MindSpore and what is beside it.
+
+    A warning if `any_version`.
+    """
+    version = installed_version()
+    found = problem(version, library("numpy"), library("pillow")) or ranks_problem(version, size, device)
     if found and not any_version:
         raise DeviceError(f"{found}, or {GO_ON}")
     if found:

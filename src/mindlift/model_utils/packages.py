@@ -53,6 +53,18 @@ def names(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
+def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool) -> list[str]:
+    """What a job with these options needs beside what every job needs."""
+    found = []
+    if segments:
+        found.append("opencv-python-headless")
+    if embedded:
+        found.append("scikit-learn")
+    if weights.endswith(".safetensors"):
+        found.append("safetensors")
+    return [*found, "tensorboardX"] if tensorboard else found
+
+
 def module_of(distribution: str) -> str:
     return MODULES.get(distribution, distribution)
 
@@ -77,6 +89,16 @@ def ensure(distributions: Sequence[str] | None = None, env: Env | None = None) -
         lacking = missing(wanted)  # a process before this one may have installed them
         if lacking:
             install(lacking)
+
+
+def ready() -> bool:
+    """Whether what every job needs is there, or could be added; says why not."""
+    try:
+        ensure()
+    except PackageError as err:
+        print(f"error: {err}", file=sys.stderr)
+        return False
+    return True
 
 
 def install(distributions: Sequence[str], say: Callable[[str], None] = print) -> None:
@@ -136,8 +158,7 @@ def installed() -> str:
     """name==version of each distribution, as constraints; those from a file or a repository have no version to ask for."""
     done = subprocess.run(
         [sys.executable, "-m", "pip", "--disable-pip-version-check", "list", "--format=freeze"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=PIP_TIMEOUT_S,
         check=True,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.metadata
 import json
 import os
 from collections import Counter
@@ -20,6 +19,7 @@ from mindlift.data.mindrecord import shards as convert_run
 from mindlift.data.mindrecord import write as record_write
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
+from mindlift.model_utils import mindspore_build
 from mindlift.runs.log import RunLog
 
 
@@ -207,6 +207,6 @@ def write_index(plan: Plan, tasks: list[record_write.Task]) -> None:
         "source": str(plan.source.absolute()),
         "fingerprint": plan.fingerprint(),
         "options": asdict(plan.settings),
-        "versions": {name: importlib.metadata.version(name) for name in ("mindspore", "numpy", "pillow")},
+        "versions": mindspore_build.versions(),
     }
     write_atomic(plan.index, json.dumps(index, ensure_ascii=False, indent=1) + "\n")

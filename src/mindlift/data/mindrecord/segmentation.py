@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
+from mindlift.model_utils import mindspore_build
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ class Plan(convert_run.Plan):
             "source": str(self.root.absolute()),
             "fingerprint": self.fingerprint(),
             "options": asdict(self.settings),
-            "versions": {name: importlib.metadata.version(name) for name in ("mindspore", "numpy", "pillow")},
+            "versions": mindspore_build.versions(),
         }
         write_atomic(self.index, json.dumps(index, ensure_ascii=False, indent=1) + "\n")
 

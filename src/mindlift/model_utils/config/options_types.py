@@ -167,6 +167,7 @@ class Options:
     tensorboard: bool
     progress: bool | None
     compile_cache: bool | None
+    any_mindspore: bool
     threads: int | None
     debug: bool
 
