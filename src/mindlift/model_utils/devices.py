@@ -46,6 +46,7 @@ class Device:
     has_rings: bool = False  # not every set of cards of a server can be joined, see RING
     writes_air: bool = False
     lite_target: str = ""  # MindSpore Lite's name of it, '' where Lite is not used here
+    meets_by_node_id: bool = False  # ranks find each other by MS_NODE_ID and a scheduler, not by a rank table
     includes_310: bool = False  # Ascend 310s have this name, too, which MindSpore has left to Lite
 
 
@@ -57,7 +58,7 @@ def of(target: str, chip: str = "", env: Mapping[str, str] = os.environ) -> Devi
     the English ones and `set_context` say force_fp16 for the first generation, which takes vector operators down, too.
     """
     if target == CPU:
-        return Device(CPU, has_cpu_kernels=True, lite_target="cpu")
+        return Device(CPU, has_cpu_kernels=True, lite_target="cpu", meets_by_node_id=True)
     if target == GPU:
         return Device(GPU, has_number=True)
     if target == ANY:

@@ -15,6 +15,7 @@ from pathlib import Path
 from mindlift.backports import NoSuchPackage, package_version
 from mindlift.errors import DeviceError
 from mindlift.interrupts import Deferred
+from mindlift.model_utils.devices import Device
 
 OLDEST, NEWEST = (2, 0), (2, 10)  # docs/versions.md has the table of what was tried
 RANKS_ON_CPUS = (2, 5)  # 2.0.0 was tried, and 2.5.0.dev20250119; no registry has what is between them
@@ -88,9 +89,9 @@ def versions() -> dict[str, str]:
     return {"mindspore": installed_version(), "numpy": library("numpy"), "pillow": library("pillow")}
 
 
-def ranks_problem(version: str, size: int, device: str) -> str:
+def ranks_problem(version: str, size: int, device: Device) -> str:
     """Why this many processes could not train together; ''."""
-    if not version or size == 1 or device != "CPU" or numbers(version) >= RANKS_ON_CPUS:
+    if not version or size == 1 or not device.meets_by_node_id or numbers(version) >= RANKS_ON_CPUS:
         return ""
     return (
         f"{size} processes on CPUs do not find each other with MindSpore {version}, which takes no rank from MS_NODE_ID;"
@@ -98,7 +99,7 @@ def ranks_problem(version: str, size: int, device: str) -> str:
     )
 
 
-def check(size: int, device: str, any_version: bool) -> None:
+def check(size: int, device: Device, any_version: bool) -> None:
     """DeviceError if `size` ranks on a device are known not to work with this MindSpore and what is beside it.
 
     A warning if `any_version`.
