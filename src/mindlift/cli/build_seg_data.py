@@ -33,9 +33,11 @@ def parser() -> argparse.ArgumentParser:
 def build(args: argparse.Namespace) -> None:
     from mindlift.data.mindrecord import segmentation
     from mindlift.data.mindrecord import shards as convert_run
+    from mindlift.model_utils import mindspore_build
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
 
+    mindspore_build.check()
     settings = segmentation.Settings(
         args.num_shards, args.shuffle, args.seed, args.num_classes, args.ignore_label, args.skip_corrupt
     )

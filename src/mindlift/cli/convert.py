@@ -54,4 +54,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from mindlift.cli import job
 
-    return job.main(lambda: show(args) if args.list else convert(args), args.debug)
+    from mindlift.model_utils import mindspore_build
+
+    def run() -> None:
+        mindspore_build.check()
+        show(args) if args.list else convert(args)
+
+    return job.main(run, args.debug)

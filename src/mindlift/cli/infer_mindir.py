@@ -21,7 +21,7 @@ from mindlift.cli import job
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import CheckpointError, ConfigError, DeviceError
 from mindlift.files import write_atomic
-from mindlift.model_utils import device_adapter, devices
+from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks
 from mindlift.runs import provenance
 
@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def infer(args: argparse.Namespace) -> None:
+    mindspore_build.check()
     model = checked(args.mindir_path)
     pairs = seg_lists.pairs(args.dataset_path, False, args.image_list)
     ranks, device = Ranks(device=args.device_id), device_adapter.choose_device(args.device_type)

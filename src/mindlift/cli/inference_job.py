@@ -31,7 +31,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     """The job of one process that needs no data set; what is wrong with options and files is found here."""
     cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
     device = device_adapter.choose_device(cfg.device_target)
-    mindspore_build.check(1, devices.of(device), cfg.any_mindspore)
+    mindspore_build.check(cfg.any_mindspore)
     check_outputs(cfg)
     if prog == "export.py":
         check_export(cfg, device)

@@ -79,7 +79,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     ranks = ranks_of(cfg)
     ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed, cfg.device_id)
     device = device_adapter.choose_device(cfg.device_target)
-    mindspore_build.check(ranks.size, devices.of(device), cfg.any_mindspore)
+    mindspore_build.check(cfg.any_mindspore)
+    mindspore_build.check_ranks(ranks.size, devices.of(device), cfg.any_mindspore)
     packages.ensure(packages.for_options(*needs(cfg)))
     if not cfg.enable_modelarts:
         check_files(cfg, trains)

@@ -39,9 +39,11 @@ def parser() -> argparse.ArgumentParser:
 def convert(args: argparse.Namespace) -> None:
     from mindlift.cli import job
     from mindlift.data.mindrecord import classification
+    from mindlift.model_utils import mindspore_build
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
 
+    mindspore_build.check()
     source = existing_folder(args.data_dir) if args.data_dir else job.embedded(args.dataset)
     settings = classification.Settings(
         args.dataset, args.num_shards, args.shuffle, args.seed, args.skip_corrupt

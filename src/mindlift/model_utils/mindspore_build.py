@@ -99,13 +99,17 @@ def ranks_problem(version: str, size: int, device: Device) -> str:
     )
 
 
-def check(size: int, device: Device, any_version: bool) -> None:
-    """DeviceError if `size` ranks on a device are known not to work with this MindSpore and what is beside it.
+def check(any_version: bool = False) -> None:
+    """DeviceError if this MindSpore, or what is beside it, is known not to work; a warning if `any_version`."""
+    refuse(problem(installed_version(), library("numpy"), library("pillow")), any_version)
 
-    A warning if `any_version`.
-    """
-    version = installed_version()
-    found = problem(version, library("numpy"), library("pillow")) or ranks_problem(version, size, device)
+
+def check_ranks(size: int, device: Device, any_version: bool) -> None:
+    """The same for `size` processes that are to train together on a device."""
+    refuse(ranks_problem(installed_version(), size, device), any_version)
+
+
+def refuse(found: str, any_version: bool) -> None:
     if found and not any_version:
         raise DeviceError(f"{found}, or {GO_ON}")
     if found:

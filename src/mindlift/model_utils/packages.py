@@ -44,7 +44,7 @@ class PackageError(MindLiftError, RuntimeError):
 
 def read(path: Path = ROOT / REQUIREMENTS) -> tuple[list[str], list[str]]:
     """The distributions that every job needs, and those that only some need."""
-    needed, _, optional = path.read_text(encoding="utf-8").partition(OPTIONAL)
+    needed, _, optional = path.read_text(encoding="utf-8").partition(f"\n{OPTIONAL}\n")
     return names(needed), names(optional)
 
 
@@ -101,10 +101,11 @@ def ready() -> bool:
     return True
 
 
-def install(distributions: Sequence[str], say: Callable[[str], None] = print) -> None:
+def install(
+    distributions: Sequence[str], wheels: Path = ROOT / WHEELS, say: Callable[[str], None] = print
+) -> None:
     """pip install, with what is installed as constraints, wheels only. Raises PackageError."""
     shown = ", ".join(distributions)
-    wheels = ROOT / WHEELS
     places: list[list[str]] = [["--no-index", "--find-links", str(wheels)]] if wheels.is_dir() else []
     started, last = time.monotonic(), ""
     for place in [*places, []]:

@@ -12,7 +12,6 @@ from PIL import Image, ImageFont
 from mindlift.files import atomic_file
 from mindlift.tasks.prediction_files import shortened
 
-HAS_SCALABLE_FONT = bool(inspect.signature(ImageFont.load_default).parameters)
 MISSING = "\uffff"  # no letter: every font draws its box for it
 BACKGROUND, FRAME, TEXT, FAINT = "#ffffff", "#d5d9de", "#1b1f24", "#667079"
 
@@ -21,12 +20,17 @@ def open_font(file: str, size: int) -> ImageFont.FreeTypeFont:
     """A font file; '' is Pillow's own, which looks the same everywhere. Before Pillow 10.1 that is a bitmap."""
     if file:
         return ImageFont.truetype(file, size)
-    return ImageFont.load_default(size) if HAS_SCALABLE_FONT else ImageFont.load_default()  # type: ignore[return-value]
+    return ImageFont.load_default(size) if has_scalable_font() else ImageFont.load_default()  # type: ignore[return-value]
+
+
+def has_scalable_font() -> bool:
+    """Whether Pillow brings a font that can be drawn at any size, as 10.1 and later do."""
+    return bool(inspect.signature(ImageFont.load_default).parameters)
 
 
 def font_for(text: str) -> str | None:
     """The first of Pillow's own font and the one that fontconfig proposes that has all letters of `text`."""
-    if HAS_SCALABLE_FONT and has_letters(open_font("", 12), text):
+    if has_scalable_font() and has_letters(open_font("", 12), text):
         return ""
     letters = " ".join(sorted(f"{ord(letter):x}" for letter in set(text) if not letter.isspace()))
     try:
