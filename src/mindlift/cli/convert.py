@@ -53,7 +53,6 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
     from mindlift.cli import job
-
     from mindlift.model_utils import mindspore_build
 
     def run() -> None:
