@@ -14,6 +14,7 @@ import fcntl
 import importlib
 import importlib.util
 import os
+import re
 import site
 import subprocess
 import sys
@@ -57,7 +58,7 @@ def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool)
     """What a job with these options needs beside what every job needs."""
     found = []
     if segments:
-        found.append("opencv-python-headless")
+        found.append("opencv-python-headless<5")
     if embedded:
         found.append("scikit-learn")
     if weights.endswith(".safetensors"):
@@ -66,7 +67,13 @@ def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool)
 
 
 def module_of(distribution: str) -> str:
-    return MODULES.get(distribution, distribution)
+    name = name_of(distribution)
+    return MODULES.get(name, name)
+
+
+def name_of(requirement: str) -> str:
+    """`opencv-python-headless<5` -> opencv-python-headless"""
+    return re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0]
 
 
 def missing(distributions: Sequence[str]) -> list[str]:
