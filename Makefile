@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src cloud compat tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup minio demo demo-cloud test test-all bench bench-sync lint format clean
+.PHONY: help setup minio demo demo-cloud test test-all bench bench-sync lint format matrix clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -45,6 +45,9 @@ bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 
 bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as they are on PATH
 	@[ -n "$$MINIO_BINARY" ] || bash scripts/minio.sh > /dev/null
 	@$(BIN)/python benchmarks/bench_sync.py --output benchmarks/results/sync.json
+
+matrix: $(STAMP) ## the same checks with MindSpore 2.0.0 to 2.10.0 on Python 3.7 to 3.11 (30 minutes, 15 GB)
+	@$(BIN)/python -m tests.matrix --write
 
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)
