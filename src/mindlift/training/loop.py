@@ -19,6 +19,7 @@ import mindspore as ms
 from mindlift.data.batches import Options, train_steps_per_epoch
 from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import write_atomic
+from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import collectives, devices
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
@@ -65,27 +66,6 @@ class Result:
 
     def as_json_line(self) -> str:
         return json.dumps(asdict(self), ensure_ascii=False)
-
-
-class SignalFlag:
-    """Remembers SIGTERM and SIGINT so that the loop can save before it ends; a second one ends at once."""
-
-    def __init__(self) -> None:
-        self.number = 0
-        self.previous: dict[int, Any] = {}
-
-    def __enter__(self) -> SignalFlag:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self.previous[number] = signal.signal(number, self.note)
-        return self
-
-    def note(self, number: int, _frame: object) -> None:
-        self.number = number
-        signal.signal(number, self.previous[number])
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
 
 
 class Trainer:
