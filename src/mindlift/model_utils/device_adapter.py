@@ -220,28 +220,15 @@ def agree(ranks: Ranks, values: Sequence[int]) -> list[int]:
         raise ValueError(f"agree carries 32-bit integers, got {wrong[0]}")
     if ranks.size == 1 or not numbers:
         return numbers
-    import mindspore as ms
+    import numpy as np
 
-    # AllReduce on a CPU knows floats only: 16-bit halves are exact in float32, and the others add zeros
-    halves = [float(half) for number in numbers for half in (number >> 16 & 0xFFFF, number & 0xFFFF)]
-    tensor = ms.Tensor(halves if ranks.is_main else [0.0] * len(halves), ms.float32)
-    summed = [int(half) for half in _sum_cell()(tensor).asnumpy()]
-    joined = [summed[i] << 16 | summed[i + 1] for i in range(0, len(summed), 2)]
-    return [number - 2**32 if number >= 2**31 else number for number in joined]
+    from mindlift.model_utils.collectives import (
+        all_sum,  # which needs mindspore, as the rest of this module does not
+    )
 
-
-def _sum_cell() -> Any:
-    from mindspore import nn, ops
-
-    class Sum(nn.Cell):  # type: ignore[misc, name-defined, unused-ignore]
-        def __init__(self) -> None:
-            super().__init__()
-            self.all_reduce = ops.AllReduce(ops.ReduceOp.SUM)
-
-        def construct(self, x: Any) -> Any:
-            return self.all_reduce(x)
-
-    return Sum()
+    offset = 2**31  # sums are of integers that are not negative; the others add zeros
+    mine = np.array(numbers, np.int64) + offset if ranks.is_main else np.zeros(len(numbers), np.int64)
+    return (all_sum(mine, ranks.size) - offset).tolist()
 
 
 def _set_context(device_target: str, device_id: int, threads: int) -> None:
