@@ -13,6 +13,8 @@ import shutil
 from collections.abc import Callable
 from typing import Any
 
+from mindlift.storage.moxing import changes, entries, patterns
+from mindlift.storage.moxing.file_object import File
 from mindlift.storage.url import is_remote
 
 ORIGINALS: dict[tuple[Any, str], Callable[..., Any]] = {}
@@ -49,42 +51,40 @@ def names_url(value: Any) -> bool:
 
 
 def replacements() -> dict[tuple[Any, str], Callable[..., Any]]:
-    from mindlift.storage.moxing import file
-
     def open_url(
         name: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, *_: Any, **__: Any
     ) -> Any:
-        return file.File(name, mode, encoding)
+        return File(name, mode, encoding)
 
     def list_names(path: Any = ".") -> list[str]:
-        return file.list_directory(path)
+        return entries.list_directory(path)
 
     def remove_tree(path: Any, ignore_errors: bool = False, *_: Any, **__: Any) -> None:
-        if file.exists(path) or not ignore_errors:
-            file.remove(path, recursive=True)
+        if entries.exists(path) or not ignore_errors:
+            changes.remove(path, recursive=True)
 
     def copy_tree(src: Any, dst: Any, *_: Any, **__: Any) -> Any:
-        file.copy_parallel(src, dst)
+        changes.copy_parallel(src, dst)
         return dst
 
     def copy_one(src: Any, dst: Any, **_: Any) -> Any:
-        file.copy(src, dst)
+        changes.copy(src, dst)
         return dst
 
     return {
         (builtins, "open"): open_url,
-        (glob_module, "glob"): lambda pathname, **_: file.glob(pathname),
+        (glob_module, "glob"): lambda pathname, **_: patterns.glob(pathname),
         (os, "listdir"): list_names,
-        (os, "makedirs"): lambda name, mode=0o777, exist_ok=False: file.make_dirs(name),
-        (os, "mkdir"): lambda path, mode=0o777, **_: file.mk_dir(path),
-        (os, "remove"): lambda path, **_: file.remove(path),
-        (os, "rename"): lambda src, dst, **_: file.rename(src, dst),
-        (os, "scandir"): lambda path=".": file.scan_dir(path),
-        (os, "stat"): lambda path, **_: file.stat(path),
-        (os, "walk"): file.walk,
-        (os.path, "exists"): lambda path: file.exists(path),
-        (os.path, "getsize"): lambda filename: file.get_size(filename),
-        (os.path, "isdir"): lambda s: file.is_directory(s),
+        (os, "makedirs"): lambda name, mode=0o777, exist_ok=False: changes.make_dirs(name),
+        (os, "mkdir"): lambda path, mode=0o777, **_: changes.mk_dir(path),
+        (os, "remove"): lambda path, **_: changes.remove(path),
+        (os, "rename"): lambda src, dst, **_: changes.rename(src, dst),
+        (os, "scandir"): lambda path=".": entries.scan_dir(path),
+        (os, "stat"): lambda path, **_: entries.stat(path),
+        (os, "walk"): entries.walk,
+        (os.path, "exists"): lambda path: entries.exists(path),
+        (os.path, "getsize"): lambda filename: entries.get_size(filename),
+        (os.path, "isdir"): lambda s: entries.is_directory(s),
         (shutil, "copyfile"): copy_one,
         (shutil, "copytree"): copy_tree,
         (shutil, "rmtree"): remove_tree,
