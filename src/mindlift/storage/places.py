@@ -12,7 +12,7 @@ from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.settings import read_keys, read_settings
 from mindlift.storage.store import LocalStore, Store
-from mindlift.storage.url import PathLike, local_path, parse
+from mindlift.storage.url import PathLike, as_folder, local_path, parse
 
 
 class Services:
@@ -62,3 +62,22 @@ def locate(url: PathLike) -> tuple[Store, str]:
     path = os.path.abspath(text)
     is_folder = text.endswith("/") and path != "/"
     return LocalStore("/"), path.lstrip("/") + ("/" if is_folder else "")
+
+
+def exists(url: PathLike) -> bool:
+    """Whether a file or a folder is there; a folder of a bucket is there if anything is below it."""
+    store, key = locate(url)
+    return store.stat(key) is not None
+
+
+def read(url: PathLike) -> bytes:
+    """The whole file; FileNotFoundError if there is none."""
+    store, key = locate(url)
+    return store.read(key)
+
+
+def names(url: PathLike, folders: bool = False) -> list[str]:
+    """Sorted names of the files, or of the folders, that are directly in a folder; [] if it is not there."""
+    store, key = locate(url)
+    found = (each for each in store.scan(as_folder(key)) if each.is_folder == folders)
+    return sorted(each.key.rstrip("/").rpartition("/")[2] for each in found)
