@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from mindlift.errors import DataError
-from mindlift.files import read_lines
+from mindlift.files import Record, read_lines
 from mindlift.runs import metrics
 from mindlift.runs.manifest import MANIFEST
 from mindlift.runs.metrics import Metrics, whole
@@ -110,24 +110,15 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return options, {match[1]: match[2].strip() for match in matches if match}
 
 
-def read_transfers(path: Path) -> list[dict[str, Any]]:
+def read_transfers(path: Path) -> list[Record]:
     """The lines that have all that a timeline needs."""
-    try:
-        lines = read_lines(path)
-    except UnicodeDecodeError:
-        return []
     needed = ("time", "seconds", "bytes")
     return [
-        each
-        for each in lines
-        if isinstance(each, dict) and all(math.isfinite(number(each.get(name))) for name in needed)
+        each for each in read_lines(path) if all(math.isfinite(number(each.get(name))) for name in needed)
     ]
 
 
 def steps_in_manifest(path: Path) -> int | None:
     """Steps per epoch by the last line of a checkpoint manifest; older runs have no event that says it."""
-    try:
-        lines = read_lines(path)
-    except UnicodeDecodeError:
-        return None
-    return whole(lines[-1].get("steps_per_epoch")) if lines and isinstance(lines[-1], dict) else None
+    lines = read_lines(path)
+    return whole(lines[-1].get("steps_per_epoch")) if lines else None

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.cloud.errors import JobError
 from mindlift.errors import TransferError
-from mindlift.files import make_folder, write_atomic
+from mindlift.files import make_folder, read_lines, write_atomic
 from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256
 from mindlift.runs.paths import RECORDS, RESULT
 from mindlift.runs.remote import published, run_names
@@ -78,12 +77,7 @@ def measured(root: Path) -> dict[int, float]:
     """Accuracy by optimiser step, from the metrics and the result of a run."""
     found = {}
     for name in ("metrics.jsonl", "result.json"):
-        path = root / name
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # a last line that was cut short
+        for record in read_lines(root / name):
             figure = next(
                 (record[key] for key in MEASURES if isinstance(record.get(key), (int, float))), None
             )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mindlift.cloud.follow.progress import Progress, Record, progress_of, records
+from mindlift.cloud.follow.progress import Progress, progress_of, records
+from mindlift.files import Record
 from mindlift.runs.remote import run_names
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
