@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data import layout
+from mindlift.data import check
 from mindlift.data.embedded import digits
 from mindlift.data.embedded import vocdigits as demo_voc
 from mindlift.data.segmentation import lists as seg_lists
@@ -33,7 +33,7 @@ def test_it_has_the_folders_lists_and_palette_of_voc(vocdigits):
         "voc_val_lst.txt",
     ]
     for train, split, count in ((True, "train", 480), (False, "val", 120)):
-        layout.check("vocdigits", vocdigits, train, 11, False)
+        check.folder("vocdigits", vocdigits, train, 11, False)
         pairs = seg_lists.pairs(vocdigits, train)
         assert len(set(pairs)) == count
         names = seg_lists.names(vocdigits / seg_lists.VOC / f"ImageSets/Segmentation/{split}.txt")

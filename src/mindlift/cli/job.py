@@ -146,9 +146,9 @@ def check_format(cfg: Config, train: bool) -> None:
 
 
 def check_layout(cfg: Config, path: Path, train: bool) -> None:
-    from mindlift.data import layout
+    from mindlift.data import check
 
-    layout.check(
+    check.folder(
         cfg.dataset,
         path,
         train,

@@ -17,42 +17,6 @@ PIXELS = {
 CIFAR_FOLDER = "cifar-10-batches-bin"
 
 
-def check(
-    dataset: str,
-    path: Path,
-    train: bool,
-    num_classes: int,
-    allow_unused: bool,
-    data_format: str = "files",
-    data_lst: str = "",
-    data_file: str = "",
-) -> None:
-    """Raise DataError for what can be seen without reading an image."""
-    if dataset in SEGMENTED:
-        from mindlift.data.mindrecord import pairs as seg_records
-        from mindlift.data.segmentation import lists as seg_lists
-
-        if train and data_file:
-            seg_records.shards_of(data_file, path)
-        else:
-            seg_lists.check(path, train, data_lst)
-        return
-    if data_format == "mindrecord":
-        from mindlift.data.mindrecord import index as record_index
-
-        record_index.check(dataset, path, train, num_classes, allow_unused)
-        return
-    if dataset == "imagenet":
-        class_folders(split_folder(path, train), num_classes, allow_unused)
-        return
-    if PIXELS[dataset] != "cifar10":  # what is wrong with its files, its load says
-        if not path.is_dir():
-            raise DataError(f"no such folder: {path}; --data_dir must hold the images of {dataset}")
-        return
-    for file in batch_files(path, train):
-        check_size(file, file.stat().st_size)
-
-
 def batch_files(path: Path, train: bool) -> list[Path]:
     """The files of one split of CIFAR-10's binary version, in `path` itself or in its usual folder there."""
     if not path.is_dir():
