@@ -18,7 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from mindlift.errors import DeviceError, PeerError, RankError
 from mindlift.model_utils import devices
@@ -251,7 +251,7 @@ def _set_context(device_target: str, device_id: int, threads: int) -> None:
     _limit_threads(ms, threads)
 
 
-def _set_precision(ms: Any, mode: str) -> None:
+def _set_precision(ms: ModuleType, mode: str) -> None:
     """Choose the precision of float32 operators, which must happen before the first graph is compiled."""
     if not mode:
         return
@@ -264,7 +264,7 @@ def _set_precision(ms: Any, mode: str) -> None:
         ms.set_context(ascend_config={"precision_mode": mode})
 
 
-def _limit_threads(ms: Any, threads: int) -> None:
+def _limit_threads(ms: ModuleType, threads: int) -> None:
     """Bound mindspore's pool of kernel threads, which is as large as the machine otherwise."""
     op_tuning = getattr(getattr(getattr(ms, "device_context", None), "cpu", None), "op_tuning", None)
     # the first way (2.6 and later) may be used once in a process, and builds without the second keep their default

@@ -7,7 +7,6 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -31,12 +30,12 @@ class RunData:
     root: Path
     title: str
     metrics: Metrics
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Record = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    transfers: list[dict[str, Any]] = field(default_factory=list)
+    versions: Record = field(default_factory=dict)
+    result: Record = field(default_factory=dict)
+    evaluation: Record = field(default_factory=dict)
+    transfers: list[Record] = field(default_factory=list)
     steps_per_epoch: int | None = None
 
     @property
@@ -88,7 +87,7 @@ def read(root: Path, title: str = "") -> RunData:
     return run
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Record:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -96,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read_config(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def read_config(path: Path) -> tuple[Record, dict[str, str]]:
     """Values and origins of all options; empty if there is no file that can be read."""
     try:
         text = path.read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -153,7 +153,7 @@ class Reader:
         self.at(times[0])
         self.at(times[-1])
 
-    def ranks(self, name: str, rows: list[Any], steps: np.ndarray, times: np.ndarray) -> None:
+    def ranks(self, name: str, rows: list[object], steps: np.ndarray, times: np.ndarray) -> None:
         size = max((len(row) for row in rows if isinstance(row, list)), default=0)
         recorders = self.per_rank.setdefault(name, [])
         recorders += [Recorder() for _ in range(size - len(recorders))]
@@ -204,5 +204,5 @@ def once(evaluations: list[Record]) -> list[Record]:
     return [latest[key] for key in sorted(latest)]
 
 
-def whole(raw: Any) -> int | None:
+def whole(raw: object) -> int | None:
     return raw if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < 2**53 else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
 
 from mindlift.storage.access import Access
 from mindlift.storage.moxing import backend
@@ -19,7 +18,7 @@ class Services:
     """The Service that URLs mean now: made again whenever `set_auth` or the environment have changed."""
 
     def __init__(self) -> None:
-        self.given: dict[str, Any] = {}
+        self.given: dict[str, object] = {}
         self.mark: object = None
         self.current: Service | None = None
         self.lock = threading.Lock()
@@ -31,7 +30,7 @@ class Services:
                 self.current, self.mark = Service(Access(self.given)), mark
             return self.current
 
-    def set_auth(self, **given: Any) -> None:
+    def set_auth(self, **given: object) -> None:
         with self.lock:
             self.given.update({key: value for key, value in given.items() if value is not None})
 
@@ -44,7 +43,7 @@ class Services:
 SERVICES = Services()
 
 
-def set_auth(**given: Any) -> None:
+def set_auth(**given: object) -> None:
     """Keep connection settings for all later calls; see settings.py for what they override."""
     SERVICES.set_auth(**given)
 

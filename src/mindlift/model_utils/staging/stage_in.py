@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from mindlift.errors import CheckpointError, DataError, StageError
-from mindlift.files import write_atomic
+from mindlift.files import Record, write_atomic
 from mindlift.model_utils import inputs
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import unpack
@@ -33,7 +32,7 @@ class Stager:
 
     def __init__(self, cache: Path, say: Say, show_bar: bool | None = None):
         self.cache, self.say, self.show_bar = cache, say, show_bar
-        self.staged: list[dict[str, Any]] = []  # records of what was copied, see run_paths.transfers
+        self.staged: list[Record] = []  # records of what was copied, see run_paths.transfers
 
     def data(self, source: Source, node: int = 0, nodes: int = 1) -> Path:
         """The folder with a data set: copied; an archive unpacked, without the lone folder around its content.
@@ -162,7 +161,7 @@ class Stager:
         self.staged.append(transferred("staged", report.source, report.done_bytes, report.seconds))
 
 
-def transferred(event: str, what: str, size_bytes: int, seconds: float) -> dict[str, Any]:
+def transferred(event: str, what: str, size_bytes: int, seconds: float) -> Record:
     """A line of a run's transfers.jsonl: `event` is staged or published, `time` is when it was done."""
     return {
         "time": round(time.time(), 3),

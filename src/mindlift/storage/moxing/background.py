@@ -6,7 +6,6 @@ import atexit
 import logging
 import os
 import threading
-from typing import Any
 
 from mindlift.errors import MindLiftError
 from mindlift.storage.moxing.on_demand import copy_file
@@ -58,6 +57,6 @@ class BackgroundCopy:
             self.round()
 
 
-def background_sync_copy(local: PathLike, obs: PathLike, seconds: float = 120, **_: Any) -> BackgroundCopy:
+def background_sync_copy(local: PathLike, obs: PathLike, seconds: float = 120, **_: object) -> BackgroundCopy:
     """Start copying the folder `local` to `obs` every `seconds`; the result's `stop()` ends that."""
     return BackgroundCopy(os.fspath(local), os.fspath(obs), seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.moxing import file_io
@@ -15,7 +14,7 @@ from mindlift.storage.store import LocalStore
 from mindlift.storage.url import PathLike, as_folder, is_remote, join
 
 
-def read(url: PathLike, client_id: Any = None, binary: bool = False) -> Any:
+def read(url: PathLike, client_id: object = None, binary: bool = False) -> str | bytes:
     """The whole file as str (UTF-8), or as bytes with `binary`."""
     store, key = locate(url)
     data = store.read(key)
@@ -38,7 +37,7 @@ def append(url: PathLike, data: str | bytes, binary: bool = False) -> None:
         file.write(as_bytes(data))
 
 
-def append_remote(src_url: PathLike, dst_url: PathLike, client_id: Any = None) -> None:
+def append_remote(src_url: PathLike, dst_url: PathLike, client_id: object = None) -> None:
     """Append the content of one file to another; like `append`, not atomic on a store."""
     append(dst_url, read(src_url, binary=True), binary=True)
 
@@ -47,7 +46,7 @@ def as_bytes(data: str | bytes) -> bytes:
     return data.encode("utf-8") if isinstance(data, str) else bytes(data)
 
 
-def copy(src_url: PathLike, dst_url: PathLike, client_id: Any = None) -> None:
+def copy(src_url: PathLike, dst_url: PathLike, client_id: object = None) -> None:
     """Copy one file between any two places; local parents are made.
 
     A folder as source is a MoxFileRespException. A target that ends with '/', or is a local folder, gets

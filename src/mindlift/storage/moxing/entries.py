@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.moxing import on_demand
@@ -70,23 +69,23 @@ def found_at(url: PathLike) -> tuple[Store, Entry]:
     return store, entry
 
 
-def exists(url: PathLike, client_id: Any = None) -> bool:
+def exists(url: PathLike, client_id: object = None) -> bool:
     """Whether a file or a folder is there; a folder of a bucket is there if anything is below it."""
     return on_demand.exists(url)
 
 
-def is_directory(url: PathLike, client_id: Any = None) -> bool:
+def is_directory(url: PathLike, client_id: object = None) -> bool:
     store, key = locate(url)
     entry = store.stat(as_folder(key)) if key else store.stat(key)
     return entry is not None and entry.is_folder
 
 
-def stat(url: PathLike, client_id: Any = None) -> Stat:
+def stat(url: PathLike, client_id: object = None) -> Stat:
     """Length in bytes, modification in ns since 1970. MoxFileNotExistsException if nothing is there."""
     return stat_of(found_at(url)[1])
 
 
-def get_size(url: PathLike, recursive: bool = False, client_id: Any = None) -> int:
+def get_size(url: PathLike, recursive: bool = False, client_id: object = None) -> int:
     """Bytes of a file, or of all files of a folder; a bucket's folder counts as 0 without `recursive`."""
     store, entry = found_at(url)
     if not entry.is_folder:
@@ -142,7 +141,7 @@ def scan_dir(url: PathLike) -> Iterator[DirEntry]:
 
 
 def walk(
-    url: PathLike, topdown: bool = True, onerror: Any = None, followlinks: bool = False
+    url: PathLike, topdown: bool = True, onerror: object = None, followlinks: bool = False
 ) -> Iterator[tuple[str, list[str], list[str]]]:
     """Like os.walk: (folder, its folders, its files); folders are whole URLs. `onerror` has no effect."""
     store, key = locate(url)

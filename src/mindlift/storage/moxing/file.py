@@ -7,7 +7,6 @@ docstring says what happens here. Importing this module loads no network library
 from __future__ import annotations
 
 import warnings
-from typing import Any
 
 from mindlift.storage.errors import (
     MoxFileNameDuplicateException,
@@ -91,10 +90,10 @@ def set_auth(
     client_timeout: float | None = None,
     list_max_keys: int | None = None,
     security_token: str | None = None,
-    timeout_config: Any = None,
-    obs_client_log: Any = None,
-    negotiation: Any = None,
-    **others: Any,
+    timeout_config: object = None,
+    obs_client_log: object = None,
+    negotiation: object = None,
+    **others: object,
 ) -> None:
     """How later calls reach the store; settings.py says what each keyword overrides.
 

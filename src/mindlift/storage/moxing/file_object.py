@@ -113,10 +113,10 @@ class File:
             self.writer.changed = False
         self.close()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[str | bytes]:
         return iter(self.stream)
 
-    def __next__(self) -> Any:
+    def __next__(self) -> str | bytes:
         return next(self.stream)
 
     def __getattr__(self, name: str) -> Any:
@@ -124,15 +124,15 @@ class File:
             raise AttributeError(name)
         return getattr(self.stream, name)
 
-    def next(self) -> Any:
+    def next(self) -> str | bytes:
         return next(self.stream)
 
-    def write(self, data: Any) -> int:
+    def write(self, data: str | bytes) -> int:
         if self.writer:
             self.writer.changed = True
         return self.stream.write(data)
 
-    def writelines(self, lines: Iterable[Any]) -> None:
+    def writelines(self, lines: Iterable[str | bytes]) -> None:
         if self.writer:
             self.writer.changed = True
         self.stream.writelines(lines)

@@ -11,13 +11,13 @@ import glob as glob_module
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
 from mindlift.storage.moxing import changes, entries, patterns
 from mindlift.storage.moxing.file_object import File
-from mindlift.storage.url import is_remote
+from mindlift.storage.url import PathLike, is_remote
 
-ORIGINALS: dict[tuple[Any, str], Callable[..., Any]] = {}
+ORIGINALS: dict[tuple[ModuleType, str], Callable[..., object]] = {}
 
 
 def shift(old: str, new: str) -> None:
@@ -35,9 +35,9 @@ def shift(old: str, new: str) -> None:
         raise ValueError(f"shift({old!r}, {new!r}): expected ('os', 'mox') or ('mox', 'os')")
 
 
-def either(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
+def either(original: Callable[..., object], replacement: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(original)
-    def choose(*args: Any, **kwargs: Any) -> Any:
+    def choose(*args: object, **kwargs: object) -> object:
         values = (*args[:2], *kwargs.values())
         is_url = any(isinstance(value, (str, os.PathLike)) and names_url(value) for value in values)
         return replacement(*args, **kwargs) if is_url else original(*args, **kwargs)
@@ -45,29 +45,34 @@ def either(original: Callable[..., Any], replacement: Callable[..., Any]) -> Cal
     return choose
 
 
-def names_url(value: Any) -> bool:
+def names_url(value: PathLike) -> bool:
     text = os.fspath(value)
     return isinstance(text, str) and is_remote(text)
 
 
-def replacements() -> dict[tuple[Any, str], Callable[..., Any]]:
+def replacements() -> dict[tuple[ModuleType, str], Callable[..., object]]:
     def open_url(
-        name: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, *_: Any, **__: Any
-    ) -> Any:
+        name: PathLike,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        *_: object,
+        **__: object,
+    ) -> File:
         return File(name, mode, encoding)
 
-    def list_names(path: Any = ".") -> list[str]:
+    def list_names(path: PathLike = ".") -> list[str]:
         return entries.list_directory(path)
 
-    def remove_tree(path: Any, ignore_errors: bool = False, *_: Any, **__: Any) -> None:
+    def remove_tree(path: PathLike, ignore_errors: bool = False, *_: object, **__: object) -> None:
         if entries.exists(path) or not ignore_errors:
             changes.remove(path, recursive=True)
 
-    def copy_tree(src: Any, dst: Any, *_: Any, **__: Any) -> Any:
+    def copy_tree(src: PathLike, dst: PathLike, *_: object, **__: object) -> PathLike:
         changes.copy_parallel(src, dst)
         return dst
 
-    def copy_one(src: Any, dst: Any, **_: Any) -> Any:
+    def copy_one(src: PathLike, dst: PathLike, **_: object) -> PathLike:
         changes.copy(src, dst)
         return dst
 
