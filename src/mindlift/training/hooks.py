@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mindlift.errors import MindLiftError
+from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import collectives
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import checkpoint
@@ -21,10 +23,13 @@ from mindlift.tasks.progress import Progress
 from mindlift.training.divergence import Divergence, TrainingError
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Prepared
-from mindlift.training.signals import SignalFlag, Stopped
 
 
 @dataclass
+class Stopped(MindLiftError, InterruptedError):
+    """A signal ended the training after it had saved a checkpoint."""
+
+
 class Status:
     """How far a training is; the loop counts steps, and hooks note what they have done.
 

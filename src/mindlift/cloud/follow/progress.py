@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from mindlift.files import Record, parse_lines
 
 BEGINNINGS = ("start", "continued")
 FIGURES = ("top1", "miou")
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -36,15 +34,7 @@ class Progress:
 
 def records(text: bytes, is_cut: bool = False) -> list[Record]:
     """The lines that can be read: the last one may still be being written, and the first one is `is_cut` off."""
-    found = []
-    for line in text.split(b"\n")[is_cut:]:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
+    return parse_lines(text.partition(b"\n")[2] if is_cut else text)
 
 
 def progress_of(lines: Sequence[Record]) -> Progress:

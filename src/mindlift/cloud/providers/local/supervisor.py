@@ -24,6 +24,7 @@ from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node, clear
 from mindlift.errors import MindLiftError
+from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
@@ -212,7 +213,7 @@ def main(root: str) -> None:
     os.environ.update(store.variables())
     supervisor = Supervisor(folder, store, json.loads(os.environ.pop(SECRETS, "{}")))
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_ctrl_c_to_parent()
     folder.write_processes([Process.of(os.getpid())])
     folder.write_state(State(created_at=time.time()))
     supervisor.state = folder.state()
