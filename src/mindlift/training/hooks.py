@@ -25,11 +25,11 @@ from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Prepared
 
 
-@dataclass
 class Stopped(MindLiftError, InterruptedError):
     """A signal ended the training after it had saved a checkpoint."""
 
 
+@dataclass
 class Status:
     """How far a training is; the loop counts steps, and hooks note what they have done.
 
