@@ -23,7 +23,7 @@ RANK_READERS = (
 DEVICE_NAME = re.compile(r"cpu|gpu|(?:ascend)?(?:310|910)\w*|ascend|davinci\d*", re.IGNORECASE)
 DEVICE_FILES = {"src/mindlift/model_utils/devices.py", "src/mindlift/model_utils/device_adapter.py"}
 ENTRIES = ("train.py", "eval.py", "export.py", "predict.py")
-PLATFORMS = ("container", "modelarts_v1", "modelarts_v2", "openi_qizhi", "openi_c2net")
+PLATFORMS = ("base", "container", "modelarts_v1", "modelarts_v2", "openi_qizhi", "openi_c2net")
 PURE = {
     "src/mindlift/runs/series.py",
     "src/mindlift/cloud/platforms/mapping.py",

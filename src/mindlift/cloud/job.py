@@ -18,12 +18,12 @@ import yaml
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.handle import PARTS
+from mindlift.cloud.platforms import PLATFORMS
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option, nearest, pairs, plain, single_line
 from mindlift.storage.url import as_folder, is_remote, parse
 
-PLATFORMS = ("modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET_NAME = re.compile(r"token|secret|passw|credential|(^|_)key($|_id$)|access_?key|^[as]k$", re.IGNORECASE)
@@ -43,7 +43,9 @@ class Job:
     """Every key of a job file; each is also a flag of cloud/submit.py."""
 
     provider: str = key("str", "local", "where it runs", tuple(sorted(PARTS)))
-    platform: str = key("str", "modelarts-v2", "the contract that --provider local rehearses", PLATFORMS)
+    platform: str = key(
+        "str", "modelarts-v2", "the contract that --provider local rehearses", tuple(PLATFORMS)
+    )
     name: str = key("str", "", "the job's name; '': made of net, dataset and the time")
     description: str = key("str", "", "a line for people")
     boot_file: str = key("str", "train.py", "the program", ("train.py", "eval.py"))

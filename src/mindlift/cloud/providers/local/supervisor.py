@@ -54,7 +54,7 @@ class Supervisor:
 
     def say(self, text: str) -> None:
         """A line of the platform's in the logs of all nodes."""
-        who = "ModelArts" if self.request.platform.startswith("modelarts") else "OpenI"
+        who = platforms.PLATFORMS[self.request.platform].SERVICE
         line = f"[{who} Service Log][{time.strftime('%Y/%m/%d %H:%M:%S')}] {text}\n"
         for node in self.nodes:
             node.write(line.encode())
