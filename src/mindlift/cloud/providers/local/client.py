@@ -16,7 +16,7 @@ from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
-from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Question, Status
+from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Provider, Question, Status
 from mindlift.cloud.providers.local import machine
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
@@ -57,7 +57,7 @@ EFFECTS = {
 }
 
 
-def make(job: Job) -> Local:
+def make(job: Job) -> Provider:
     return Local(home())
 
 

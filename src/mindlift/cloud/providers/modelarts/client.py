@@ -15,7 +15,17 @@ from mindlift.cloud.job import Job, resolve_secrets
 from mindlift.cloud.prepare import bucket
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
-from mindlift.cloud.providers.base import Check, LogPage, Needs, Output, Plan, Price, Question, Status
+from mindlift.cloud.providers.base import (
+    Check,
+    LogPage,
+    Needs,
+    Output,
+    Plan,
+    Price,
+    Provider,
+    Question,
+    Status,
+)
 from mindlift.cloud.providers.modelarts import logs, questions, request, view
 from mindlift.cloud.providers.modelarts.account import account_checks, name_of
 from mindlift.cloud.providers.modelarts.codes import HAS_ENDED, OVER_QUOTA
@@ -32,7 +42,7 @@ EVENTS = 20  # of the newest, to find one that tells of a problem
 ACTIVE = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING]
 
 
-def make(job: Job) -> ModelArts:
+def make(job: Job) -> Provider:
     return ModelArts(Session(job))
 
 

@@ -14,7 +14,17 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package, git
 from mindlift.cloud.probe import Probe
-from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Question, Status, seconds_since
+from mindlift.cloud.providers.base import (
+    Check,
+    LogPage,
+    Output,
+    Plan,
+    Price,
+    Provider,
+    Question,
+    Status,
+    seconds_since,
+)
 from mindlift.cloud.providers.openi import logs, questions, request
 from mindlift.cloud.providers.openi.account import account_checks, chosen_for, machines, price_of, required
 from mindlift.cloud.providers.openi.branch import branch_check, current_branch
@@ -29,7 +39,7 @@ PLATFORMS = {request.QIZHI: "openi-qizhi"}
 MOVING = {1: "are being moved", 3: "wait to be moved", 2: "could not be moved; it is tried again"}
 
 
-def make(job: Job) -> OpenI:
+def make(job: Job) -> Provider:
     return OpenI(Rest(job.endpoint), job)
 
 
