@@ -12,7 +12,7 @@ import pytest
 from mindlift.cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.prepare.creation import create_once
-from mindlift.cloud.providers.modelarts import view
+from mindlift.cloud.providers.modelarts import answers, view
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
 from mindlift.cloud.retry import RetryPolicy
@@ -39,14 +39,15 @@ def name_of(path: str, method: str, project: str) -> str:
 def ask(kind: str, service: ModelArts, handle: Handle) -> Any:
     """One call of the kind."""
     job = service.session.job
-    log = ("show_training_job_logs_preview", "ShowTrainingJobLogsPreviewRequest")
     calls: dict[str, Callable[[], Any]] = {
         "create": lambda: service.create(job.replace(name="another", train_url="obs://bucket/2/"), PACKAGE),
         "cancel": lambda: service.cancel(handle),
-        "log": lambda: service.session.call("log", *log, training_job_id=handle.id, task_id="worker-0"),
+        "log": lambda: service.session.call(
+            "log", answers.LOG_PREVIEW, training_job_id=handle.id, task_id="worker-0"
+        ),
         "show": lambda: service.show(handle),
         "list": lambda: list(service.list(())),
-        "look up": lambda: (service.session.lists.clear(), service.session.flavors()),
+        "look up": lambda: service.session.call("list flavors", answers.FLAVORS, flavor_type="Ascend"),
     }
     return calls[kind]()
 
@@ -302,7 +303,7 @@ def altered(double: ModelArtsDouble, path: str, value: Any) -> str:
     else:
         at[last] = value
     with pytest.raises(Refused) as info:
-        provider(job).session.call("create", "create_training_job", "CreateTrainingJobRequest", body=body)
+        provider(job).session.call("create", answers.CREATE, body=body)
     return info.value.code.partition(".")[2]
 
 
@@ -380,7 +381,7 @@ def test_places_that_are_not_there(double, missing, code):
 def test_searches_that_the_service_refuses(double, body, code):
     service, _ = created(double)
     with pytest.raises(Refused, match=f"ModelArts.{code}"):
-        service.session.call("list", "list_training_jobs", "ListTrainingJobsRequest", body=body)
+        service.session.call("list", answers.LIST, body=body)
 
 
 def test_events_come_in_pages(double):
@@ -389,8 +390,7 @@ def test_events_come_in_pages(double):
     double.events[handle.id] = [("Info", f"event {number}") for number in range(250)]
 
     def page(**values: Any) -> dict[str, Any]:
-        about = ("list_training_job_events", "ListTrainingJobEventsRequest")
-        return service.session.call("events", *about, training_job_id=handle.id, **values)
+        return service.session.call("events", answers.EVENTS, training_job_id=handle.id, **values)
 
     found = page(offset=200, limit=100, order="asc")
     assert (found["total"], len(found["events"]), found["events"][0]["message"]) == (250, 50, "event 200")

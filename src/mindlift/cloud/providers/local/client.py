@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from mindlift.cloud.errors import JobError, NoSuchJob
+from mindlift.cloud.errors import Answer, JobError, NoSuchJob
+from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job, parameters, resolve_secrets
 from mindlift.cloud.platforms.request import Request
@@ -182,13 +182,8 @@ class Local:
     def folder(self, handle: Handle) -> JobFolder:
         folder = JobFolder(self.home / handle.id)
         if not folder.exists():
-            raise NoSuchJob(
-                "the rehearsal",
-                f"show {handle}",
-                "404",
-                f"no job {handle.id} in {self.home}",
-                "`list` shows which there are",
-            )
+            says, hint = f"no job {handle.id} in {self.home}", "`list` shows which there are"
+            raise NoSuchJob(Answer("the rehearsal", f"show {handle}", "404", says, hint))
         return folder
 
     def show(self, handle: Handle) -> Status:
@@ -213,7 +208,7 @@ class Local:
             request.train_url,
         )
 
-    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+    def logs(self, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
         folder = self.folder(handle)
         nodes = folder.request().nodes
         if node >= nodes:

@@ -10,6 +10,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Question
 from mindlift.cloud.providers.modelarts import logs
+from mindlift.cloud.providers.modelarts.answers import Log
 
 if TYPE_CHECKING:
     from mindlift.cloud.providers.modelarts.client import ModelArts
@@ -31,7 +32,7 @@ def questions(client: ModelArts, job: Job, handle: Handle | None) -> Iterator[tu
     yield "a job", lambda: client.show(handle)
     yield "its events", lambda: client.newest_event(handle)
     yield "preview of its log", lambda: logs.preview(client.at(handle), handle.id, 0)
-    session, seen = client.at(handle), list[dict[str, str]]()
+    session, seen = client.at(handle), list[Log]()
 
     def page(**values: object) -> Callable[[], object]:
         def ask() -> None:

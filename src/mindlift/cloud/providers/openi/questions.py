@@ -10,6 +10,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Question
 from mindlift.cloud.providers.openi.account import chosen_for, required
+from mindlift.cloud.providers.openi.answers import LOG, OUTPUT
 
 if TYPE_CHECKING:
     from mindlift.cloud.providers.openi.client import OpenI
@@ -34,7 +35,7 @@ def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[
             name,
             lambda order=order: client.rest.get(  # type: ignore[misc]
                 f"log of job {handle.id}",
-                "/ai_task/log",
+                LOG,
                 id=handle.id,
                 node_id=0,
                 base_line="",
@@ -45,7 +46,5 @@ def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[
     yield "nodes and a page of its log", lambda: client.logs(handle, 0, {}, True)
     yield (
         "list of its results",
-        lambda: client.rest.get(
-            f"results of job {handle.id}", "/ai_task/output", "output", id=handle.id, parent_dir=""
-        ),
+        lambda: client.rest.get(f"results of job {handle.id}", OUTPUT, id=handle.id, parent_dir=""),
     )
