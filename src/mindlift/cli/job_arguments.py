@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS
+from mindlift.cloud.json_types import Json
 
 ABOUT = {
     "plan": "what submitting would do, without sending anything",
@@ -80,10 +81,13 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     keys = parser.add_argument_group("keys of the job file, over those in it")
     for name, field in FIELDS.items():
         about = field.metadata
-        many: dict[str, Any] = {"metavar": MANY.get(about["kind"], "X")}
-        many.update({"nargs": "+"} if about["kind"] in MANY else {})
         choices = f" ({', '.join(about['choices'])})" if about["choices"] else ""
-        keys.add_argument(f"--{name}", help=(about["help"] + choices).replace("%", "%%"), **many)
+        keys.add_argument(
+            f"--{name}",
+            nargs="+" if about["kind"] in MANY else None,
+            metavar=MANY.get(about["kind"], "X"),
+            help=(about["help"] + choices).replace("%", "%%"),
+        )
     return parser
 
 
@@ -163,6 +167,6 @@ def positive(text: str) -> int:
     return value
 
 
-def flags(args: argparse.Namespace) -> dict[str, Any]:
+def flags(args: argparse.Namespace) -> dict[str, Json]:
     """The keys of the job file that were given as flags."""
     return {name: value for name, value in vars(args).items() if name in FIELDS and value is not None}

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import yaml
 
@@ -21,10 +21,13 @@ from mindlift.cloud import providers, show
 from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, ServiceError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.providers.base import Check, Provider, Status
+from mindlift.cloud.providers.base import Check, Provider
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
+
+if TYPE_CHECKING:
+    from mindlift.cloud.follow.follow import Follower
 
 STILL_RUNNING = 3
 PLATFORM_OF_CLUSTER = {"C2Net": "openi-c2net", "OpenICloudbrainTwo": "openi-qizhi"}
@@ -143,10 +146,10 @@ def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_lo
     return followed(follower, handle, timeout_s)
 
 
-def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
+def followed(follower: Follower, handle: Handle, timeout_s: float) -> int:
     """Follow to the end; Ctrl-C lets go of the job, which runs on."""
     try:
-        found: Status = follower.run(timeout_s)
+        found = follower.run(timeout_s)
     except KeyboardInterrupt:
         follower.positions.save()
         note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
@@ -276,7 +279,7 @@ def selfcheck(args: argparse.Namespace) -> int:
     job, provider = read_job(args)
     found = []
 
-    def tell(check: Any) -> None:
+    def tell(check: Check) -> None:
         found.append(check)
         if not args.json:
             out(show.check_line(check))

@@ -8,7 +8,7 @@ import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from types import FrameType
 
 ENTER, LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"  # another page without a cursor, and back
 HOME, END_LINE, BELOW = "\033[H", "\033[K", "\033[J"
@@ -28,13 +28,13 @@ class Screen:
     def __init__(self, render: Callable[[int, int], Sequence[str]]):
         self.render = render
         self.out = sys.stdout.fileno()
-        self.modes: list[Any] = termios.tcgetattr(self.out)
+        self.modes = termios.tcgetattr(self.out)
         self.is_drawing = self.is_stale = False
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
         """The terminal is ours for the block, but not while the user has stopped it by Ctrl-Z."""
-        handlers: dict[signal.Signals, Callable[[int, Any], None]] = {
+        handlers: dict[signal.Signals, Callable[[int, FrameType | None], None]] = {
             signal.SIGWINCH: self.resized,
             signal.SIGTSTP: self.paused,
             signal.SIGTERM: end,
