@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from mindlift.cloud.follow.follow import Follower
 
 STILL_RUNNING = 3
-PLATFORM_OF_CLUSTER = {"C2Net": "openi-c2net", "OpenICloudbrainTwo": "openi-qizhi"}
 
 
 def note(line: str) -> None:

@@ -105,10 +105,20 @@ Question = Callable[[], object]
 class Provider(Protocol):
     """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
 
-    name: str
-    longest_poll_s: float  # between two looks at a job of which nothing new is heard
-    effects: Mapping[str, str]  # of each key of a job file: see src/mindlift/cloud/prepare/effects.py
-    full_codes: frozenset[str]  # a creation was refused because too many of my jobs run already
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def longest_poll_s(self) -> float:
+        """Between two looks at a job of which nothing new is heard."""
+
+    @property
+    def effects(self) -> Mapping[str, str]:
+        """Of each key of a job file: see src/mindlift/cloud/prepare/effects.py."""
+
+    @property
+    def full_codes(self) -> frozenset[str]:
+        """Of a creation that is refused because too many of my jobs run already."""
 
     def complete(self, job: Job) -> Job:
         """`job` with the places that this provider chooses where the user has named none."""

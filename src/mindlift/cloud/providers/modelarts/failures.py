@@ -20,14 +20,11 @@ from mindlift.cloud.errors import (
 )
 from mindlift.cloud.providers.modelarts.codes import (
     CODES,
-    HAS_ENDED,
     KEYS,
     LOG_NOT_THERE,
     NO_SUCH_JOB,
-    NOT_READY,
 )
 
-__all__ = ["HAS_ENDED", "NOT_READY", "NO_SUCH_JOB", "SERVICE", "refusal", "translated"]
 SERVICE = "ModelArts"
 Result = TypeVar("Result")
 CLOCK = "set this machine's clock right: requests from 15 minutes on are refused"
@@ -55,8 +52,9 @@ def translated(
     try:
         return request()
     except sdk.ServiceResponseException as err:
-        status, code, message = err.status_code or 0, err.error_code or "", said(err.error_msg)
-        raise refusal(what, status, code, message, waits(), call) from None
+        status = err.status_code or 0
+        answer = Answer(SERVICE, what, err.error_code or str(status), said(err.error_msg), http=status)
+        raise refusal(answer, call, waits()) from None
     except sdk.ConnectionException as err:
         text = f"{what}: {SERVICE} does not answer: {said(err.error_msg)}"
         raise NoAnswer(text, was_sent=not is_unsent(err.__context__)) from None
@@ -80,13 +78,11 @@ def is_unsent(problem: BaseException | None) -> bool:
     return any(isinstance(reason, (NewConnectionError, ConnectTimeoutError)) for reason in reasons)
 
 
-def refusal(
-    what: str, status: int, code: str, message: str, pause_s: float = 0.0, call: str = "look up"
-) -> ServiceError:
-    """The error of an answer with a status of 400 or more, or of a 204 to who asks for a log."""
-    code = code or str(status)
+def refusal(answer: Answer, call: str, pause_s: float = 0.0) -> ServiceError:
+    """The error of an answer with a status of 400 or more, or of a 204 to a request for a log."""
+    code, status = answer.code, answer.http
     known = codes.of(CODES, code)
-    answer = Answer(SERVICE, what, code, message, known.advice if known else "", status)
+    answer = replace(answer, hint=known.advice if known else "")
     if call == "log" and code in LOG_NOT_THERE:
         return LogNotThere(answer, LOG_NOT_THERE[code])
     if code == NO_SUCH_JOB:
@@ -95,7 +91,7 @@ def refusal(
         leaves_doubt = status != 429 and (known.leaves_doubt if known else status >= 500)
         nothing = code == "429" or not (leaves_doubt or status >= 500)
         return Overloaded(replace(answer, hint=""), pause_s, created_nothing=nothing)
-    if status == 401 and re.search(r"signature expired|skew", message, re.IGNORECASE):
+    if status == 401 and re.search(r"signature expired|skew", answer.message, re.IGNORECASE):
         return Refused(replace(answer, hint=CLOCK))
     return Refused(replace(answer, hint=answer.hint or BY_STATUS.get(status, "")))
 

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from mindlift.cloud.errors import Answer as Answered
 from mindlift.cloud.errors import JobError, NoAnswer
 from mindlift.cloud.job import Job
 from mindlift.cloud.probe import Exchange, Probe
 from mindlift.cloud.providers.modelarts.answers import ENGINES, FLAVORS, Answer, Call, Engine, Flavor
 from mindlift.cloud.providers.modelarts.codes import NOT_READY
-from mindlift.cloud.providers.modelarts.failures import refusal, translated
+from mindlift.cloud.providers.modelarts.failures import SERVICE, refusal, translated
 from mindlift.cloud.providers.modelarts.keys import PROJECT, read_keys, read_project
 
 if TYPE_CHECKING:
@@ -196,7 +197,8 @@ class Session:
         def ask() -> dict[str, object]:
             answer = getattr(client, call.method)(made)
             if answer.status_code == NO_CONTENT and call.kind == "log":
-                raise refusal(what, NO_CONTENT, NOT_READY, "the log is not ready", call=call.kind)
+                not_ready = Answered(SERVICE, what, NOT_READY, "the log is not ready", http=NO_CONTENT)
+                raise refusal(not_ready, call.kind)
             return {} if call.kind == "cancel" and not answer.raw_content else as_json(answer)
 
         hide = [*self.hidden(), *hidden]
