@@ -146,12 +146,14 @@ def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_lo
 
 
 def followed(follower: Follower, handle: Handle, timeout_s: float) -> int:
-    """Follow to the end; Ctrl-C lets go of the job, which runs on."""
+    """Follow to the end; Ctrl-C detaches from the job, which keeps running."""
     try:
         found = follower.run(timeout_s)
     except KeyboardInterrupt:
         follower.positions.save()
-        note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
+        note(
+            f"\ndetached; the job keeps running. Follow it again with: python cloud/submit.py logs -f {handle}"
+        )
         note(f"end it with: python cloud/submit.py cancel {handle}")
         return 130
     if found.phase is Phase.UNKNOWN:
@@ -161,7 +163,7 @@ def followed(follower: Follower, handle: Handle, timeout_s: float) -> int:
         note(f"the pages of its service; `status` shows when it changes, `cancel` ends it: {handle}")
         return STILL_RUNNING
     if not found.phase.is_final:
-        note(f"still {found.phase.value} after {show.duration(timeout_s)}; it goes on")
+        note(f"still {found.phase.value} after {show.duration(timeout_s)}; it keeps running")
         return STILL_RUNNING
     return 0 if found.phase is Phase.SUCCEEDED else 1
 

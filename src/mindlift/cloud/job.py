@@ -239,7 +239,7 @@ def as_folder_url(url: str) -> str:
 def check_variables(job: Job) -> None:
     for name in [*job.environment, *job.secrets]:
         if not VARIABLE.fullmatch(name):
-            raise JobError(f"environment: {name!r} is no name of a variable")
+            raise JobError(f"environment: {name!r} is not the name of a variable")
     for name, value in job.environment.items():
         if SECRET_NAME.search(name):
             raise JobError(

@@ -1,6 +1,6 @@
 """The platform of a rehearsed job: containers, copies, launcher, retries. A process of its own per job.
 
-It ends when the job does, goes on when whoever submitted it leaves, and stops the job on SIGTERM.
+It ends with the job, keeps running when its submitter leaves, and stops the job on SIGTERM.
 """
 
 from __future__ import annotations
@@ -167,7 +167,7 @@ class Supervisor:
                 try:
                     self.upload(periodic=True)
                 except (MindLiftError, OSError) as err:
-                    self.say(f"upload failed, goes on: {err}")
+                    self.say(f"upload failed, continuing: {err}")
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()

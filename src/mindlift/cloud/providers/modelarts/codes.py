@@ -57,7 +57,7 @@ CODES = {
     "ModelArts.0210": Code("Invalid project ID", "look at project_id"),
     "ModelArts.0428": Code("The user authorization does not exist", AGENCY),
     "ModelArts.0429": Code("The authorization does not exist", AGENCY),
-    "ModelArts.1002": Code("OBS operation failed", "look whether OBS of the region works, then try again"),
+    "ModelArts.1002": Code("OBS operation failed", "check whether OBS works in the region, then try again"),
     "ModelArts.1003": Code(
         "The user account is abnormal or may not use OBS", "look at the account's state and its rights on OBS"
     ),

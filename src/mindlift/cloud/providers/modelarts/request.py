@@ -135,7 +135,7 @@ def variables(job: Job, secrets: Mapping[str, str]) -> dict[str, str]:
 
 
 def retry_notes(job: Job) -> dict[str, str]:
-    """Retries after any failure: the training goes on from its last checkpoint."""
+    """Retries after any failure: the training continues from its last checkpoint."""
     found = {}
     if job.retries:
         found = {
