@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mindlift.cloud.follow.progress import Progress, progress_of, records
-from mindlift.files import Record
+from mindlift.cloud.follow.progress import Progress, Record, progress_of, records
 from mindlift.runs.remote import run_names
 from mindlift.storage.places import locate
 from mindlift.storage.url import join

@@ -8,7 +8,6 @@ import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from mindlift.interrupts import Handler, handling
 
@@ -30,7 +29,7 @@ class Screen:
     def __init__(self, render: Callable[[int, int], Sequence[str]]):
         self.render = render
         self.out = sys.stdout.fileno()
-        self.modes: list[Any] = termios.tcgetattr(self.out)
+        self.modes = termios.tcgetattr(self.out)
         self.is_drawing = self.is_stale = False
 
     @contextlib.contextmanager

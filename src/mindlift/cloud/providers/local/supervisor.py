@@ -1,6 +1,6 @@
 """The platform of a rehearsed job: containers, copies, launcher, retries. A process of its own per job.
 
-It ends when the job does, goes on when whoever submitted it leaves, and stops the job on SIGTERM.
+It ends with the job, keeps running when its submitter leaves, and stops the job on SIGTERM.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class Supervisor:
 
     def say(self, text: str) -> None:
         """A line of the platform's in the logs of all nodes."""
-        who = "ModelArts" if self.request.platform.startswith("modelarts") else "OpenI"
+        who = platforms.PLATFORMS[self.request.platform].SERVICE
         line = f"[{who} Service Log][{time.strftime('%Y/%m/%d %H:%M:%S')}] {text}\n"
         for node in self.nodes:
             node.write(line.encode())
@@ -168,7 +168,7 @@ class Supervisor:
                 try:
                     self.upload(periodic=True)
                 except (MindLiftError, OSError) as err:
-                    self.say(f"upload failed, goes on: {err}")
+                    self.say(f"upload failed, continuing: {err}")
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()
