@@ -15,7 +15,8 @@ from mindlift.storage.copying.copy import copy_tree
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.s3 import http_plane
 from tests.e2e.test_transfer import Bucket, content, credentials, parts, write
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Fault
 from tests.support.servers import LEAST_PART, MB
 
 SMALL, LARGE = os.urandom(100_000), os.urandom(3 * MB + 17)

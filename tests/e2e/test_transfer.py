@@ -24,7 +24,7 @@ from mindlift.storage.copying.progress import Progress
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.s3.store import S3Store
-from tests.support.fault_proxy import Fault
+from tests.support.faults import Fault
 from tests.support.programs import ROOT, environment
 from tests.support.servers import LEAST_PART, MB, s3_client
 
