@@ -16,7 +16,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from tests.doubles import records
-from tests.doubles.modelarts_jobs import FINAL, matches, placed, pruned, request_of, status_of
+from tests.doubles.modelarts_jobs import FINAL, WORDS, matches, placed, pruned, request_of, status_of
 from tests.doubles.modelarts_rules import (
     POOL_FLAVORS,
     Refusal,
@@ -35,15 +35,6 @@ FLAVORS = {
     "modelarts.kat1.2xlarge": 2,
     "modelarts.kat1.4xlarge": 4,
     "modelarts.kat1.8xlarge": 8,
-}
-WORDS = {
-    "queued": "Pending",
-    "starting": "Creating",
-    "running": "Running",
-    "stopping": "Terminating",
-    "succeeded": "Completed",
-    "failed": "Failed",
-    "stopped": "Terminated",
 }
 PHASES = (*WORDS.values(), "Abnormal")  # SDK Status.phase
 MAY_END = ("Creating", "Pending", "Running")  # SDK stop_training_job: only these can be terminated

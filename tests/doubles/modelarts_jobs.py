@@ -11,6 +11,15 @@ from tests.doubles.modelarts_rules import require
 if TYPE_CHECKING:
     from tests.doubles.modelarts import ModelArtsDouble
 
+WORDS = {
+    "queued": "Pending",
+    "starting": "Creating",
+    "running": "Running",
+    "stopping": "Terminating",
+    "succeeded": "Completed",
+    "failed": "Failed",
+    "stopped": "Terminated",
+}
 FINAL = ("Completed", "Failed", "Terminated", "Abnormal")
 SECOND = {
     "Pending": "Queuing",
