@@ -21,7 +21,6 @@ from tests.support.servers import MB
 from tests.support.transfers import FILES, Bucket, content, credentials, parts, write
 
 
-
 def copying(store: Bucket, env: dict[str, str], source: str, target: str, more: str = "") -> subprocess.Popen:
     code = f"""
         import os, sys
