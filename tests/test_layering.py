@@ -63,6 +63,7 @@ PURE = {
     ),
 }
 PACKAGE = "src/mindlift/"
+MOST_LINES = 400  # of a file of tests; a longer one has more than one subject
 SOURCES = sorted(
     p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/**/*.py")]
 )
@@ -224,6 +225,14 @@ def test_mistakes_in_paths_are_found_before_numpy_is_imported():
 def test_there_is_something_to_check():
     assert len(SOURCES) > 200
     assert below("models")
+
+
+@pytest.mark.parametrize("folder", ["tests", "benchmarks"])
+def test_no_file_of_tests_is_long(folder):
+    files = list((ROOT / folder).rglob("*.py"))
+    assert len(files) > 5
+    lengths = {str(path.relative_to(ROOT)): len(path.read_text("utf-8").splitlines()) for path in files}
+    assert {name: lines for name, lines in lengths.items() if lines > MOST_LINES} == {}
 
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if not p.as_posix().startswith(RANK_READERS)], ids=str)

@@ -8,8 +8,8 @@ import pytest
 
 from mindlift.cloud.providers.local.keeper import StoreAccess
 from mindlift.storage import places
-from tests.contract.rig import RIGS, Rig
 from tests.doubles.runner import LocalRunner
+from tests.support.rigs import RIGS, Rig
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from mindlift.cloud.prepare import bucket as buckets
 from mindlift.cloud.prepare import package as packages
 from mindlift.cloud.states import Phase
 from mindlift.storage import places
-from tests.contract.rig import PACKAGE, on_modelarts, refused
+from tests.support.rigs import PACKAGE, on_modelarts, refused
 
 MODELARTS = {
     "no such flavor": (

@@ -13,8 +13,8 @@ from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.storage import places
-from tests.contract.rig import PACKAGE, on_openi, refused
 from tests.doubles.openi import OpenIDouble
+from tests.support.rigs import PACKAGE, on_openi, refused
 
 OPENI = {
     "quota": ({}, {"limit": 0}, ["quota", "2004"]),

@@ -21,8 +21,8 @@ from mindlift.cloud.probe import Probe
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.storage.moxing import file
-from tests.contract.rig import PACKAGE, on_all
 from tests.doubles.openi import OpenIDouble
+from tests.support.rigs import PACKAGE, on_all
 
 
 @on_all

@@ -11,7 +11,7 @@ from mindlift.cloud.prepare import package as packages
 from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
-from tests.contract.rig import PACKAGE, on_services
+from tests.support.rigs import PACKAGE, on_services
 
 
 @on_services
