@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -21,44 +20,27 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from functools import partial
-from importlib import metadata
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from figures import machine, names_of, positive, spread
+from sync_clients import (
+    OURS,
+    Client,
+    clients,
+    environment,
+    is_remote,
+    mindlift,
+    program_version,
+    version_of,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
-OURS = "mindlift"
 BUCKET = "bench"
 NOTHING = subprocess.DEVNULL
-REGION = "us-east-1"
-PEER_THREADS = 64
-PLANE_THREADS = 32
 FILES_PER_FOLDER = 100
-FOREIGN = re.compile(
-    r"(AWS|OBS|S3|RCLONE|MINDLIFT|CREDENTIAL)_|(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SECURITY_TOKEN)$|\w+_proxy$",
-    re.IGNORECASE,
-)  # variables that would lead a client elsewhere
-
-COPY = """
-import sys
-from pathlib import Path
-from mindlift.storage.copying.copy import copy_tree
-copy_tree(sys.argv[1], sys.argv[2], manifest=Path(sys.argv[3]) if sys.argv[3] else None)
-"""
-LIST = """
-import sys
-from mindlift.storage.places import locate
-store, folder = locate(sys.argv[1])
-for entry in store.walk(folder):
-    print(entry.size, entry.key)
-"""
 
 
 class Row(NamedTuple):
@@ -93,214 +75,7 @@ def arguments() -> argparse.Namespace:
         parser.add_argument(f"--{peer}", type=Path, help="the program, if it is not on PATH")
     parser.add_argument("--planes", action="store_true", help="add plain Python clients to the rows down_*")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
-    parser.add_argument("--work", nargs=3, help=argparse.SUPPRESS)  # a child: plane, source, target
     return parser.parse_args()
-
-
-# Clients: the command lines of a verb, for places like s3://bench/folder and /folder
-
-
-@dataclass(frozen=True)
-class Client:
-    """A program that copies, or a way of calling it."""
-
-    name: str
-    version: str  # '' if it is not installed
-    command: Callable[[str, str, str], list[str]]  # of a verb, a source and a target
-    env: Mapping[str, str] = field(default_factory=dict)
-    is_plane: bool = False  # knows downloads only
-
-
-def clients(options: argparse.Namespace, folder: Path) -> list[Client]:
-    ours = partial(mindlift, folder)
-    obstore, boto3 = version_of("obstore"), f"boto3 {version_of('boto3')}"
-    found = [
-        Client(OURS, f"with obstore {obstore}" if obstore else f"with {boto3}", ours),
-        Client(f"{OURS}-http", f"with {boto3}", ours, {"MINDLIFT_DATA_PLANE": "http"}),
-        peer("s5cmd", options.s5cmd, s5cmd, "version", "github.com/peak/s5cmd/v2"),
-        peer("rclone", options.rclone, rclone, "version", "github.com/rclone/rclone"),
-        peer("aws", options.aws, aws, "--version"),
-    ]
-    if options.planes:
-        found += [Client(f"plain {name}", version_of(name), plane(name), is_plane=True) for name in PLANES]
-    return found
-
-
-def mindlift(folder: Path, verb: str, source: str, target: str) -> list[str]:
-    if verb == "list":
-        return [sys.executable, "-c", LIST, source]
-    manifest = str(folder / f"{Path(target).name}.manifest") if verb == "sync" else ""
-    return [sys.executable, "-c", COPY, source, target, manifest]
-
-
-def s5cmd(program: str, verb: str, source: str, target: str) -> list[str]:
-    source = f"{source}/*" if is_remote(source) else f"{source}/"
-    if verb == "list":
-        return [program, "ls", source]
-    copy = "cp" if verb == "copy" else "sync"
-    return [program, "--log", "error", "--numworkers", f"{PEER_THREADS}", copy, source, f"{target}/"]
-
-
-def rclone(program: str, verb: str, source: str, target: str) -> list[str]:
-    source, target = (place.replace("s3://", "bench:") for place in (source, target))
-    if verb == "list":
-        return [program, "lsf", "--recursive", "--files-only", "--format", "sp", "--fast-list", source]
-    many = ["--transfers", f"{PEER_THREADS}", "--checkers", f"{PEER_THREADS}", "--fast-list"]
-    return [program, "copy", *many, "--s3-no-head", "--s3-no-check-bucket", "--size-only", source, target]
-
-
-def aws(program: str, verb: str, source: str, target: str) -> list[str]:
-    if verb == "list":
-        return [program, "s3", "ls", "--recursive", f"{source}/"]
-    how = ["cp", "--recursive"] if verb == "copy" else ["sync"]
-    return [program, "s3", *how, "--only-show-errors", source, target]
-
-
-def peer(name: str, given: Path | None, command: Callable, ask: str, module: str = "") -> Client:
-    program = shutil.which(given or name)
-    if program is None and given:
-        sys.exit(f"bench_sync: no program {given}")
-    version = program_version(program, ask, module) if program else ""
-    return Client(name, version, partial(command, os.path.abspath(program or name)))
-
-
-def plane(name: str) -> Callable[[str, str, str], list[str]]:
-    return lambda _, source, target: [sys.executable, __file__, "--work", name, source, target]
-
-
-def program_version(program: str, ask: str, module: str = "") -> str:
-    """What a Go binary knows of the module that it was built from, else what it says itself."""
-    known = rb"(?:mod|dep)\t%s\tv([\w.+-]+)" % re.escape(module.encode())
-    built = re.search(known, Path(program).read_bytes()) if module else None
-    if built:
-        return built[1].decode()
-    said = subprocess.run([program, ask], capture_output=True, text=True, check=True).stdout
-    version = re.search(r"\d[\w.-]+", said)
-    return version[0] if version else "unknown"
-
-
-def version_of(package: str) -> str:
-    """'' if it is not installed."""
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return ""
-
-
-def is_remote(place: str) -> bool:
-    return place.startswith("s3://")
-
-
-def environment(endpoint: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Leads every client to the store, whatever the user has configured."""
-    own = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
-    return {
-        **own,
-        "AWS_ACCESS_KEY_ID": access_key,
-        "AWS_SECRET_ACCESS_KEY": secret_key,
-        "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint,
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "S3_ENDPOINT_URL": endpoint,
-        "RCLONE_CONFIG": "",
-        "RCLONE_CONFIG_BENCH_TYPE": "s3",
-        "RCLONE_CONFIG_BENCH_PROVIDER": "Minio",
-        "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
-        "RCLONE_CONFIG_BENCH_ENDPOINT": endpoint,
-        "RCLONE_CONFIG_BENCH_REGION": REGION,
-    }
-
-
-# Planes: ways for a Python program to fetch one object; each runs on threads of a child
-
-
-def download(name: str, source: str, target: str) -> None:
-    """The child's work: all objects below `source` into the folder `target`."""
-    import boto3
-
-    bucket, _, prefix = source[len("s3://") :].partition("/")
-    fetch = PLANES[name](bucket)
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{prefix}/")
-    keys = [item["Key"] for page in pages for item in page.get("Contents", ())]
-    paths = [Path(target, key[len(prefix) + 1 :]) for key in keys]
-    for folder in {path.parent for path in paths}:
-        folder.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(PLANE_THREADS) as threads:
-        for _ in threads.map(fetch, keys, paths):
-            pass
-
-
-Fetch = Callable[[str, Path], Any]
-
-
-def by_boto3(bucket: str) -> Fetch:
-    import boto3
-    from botocore.config import Config
-
-    client = boto3.client("s3", config=Config(max_pool_connections=PLANE_THREADS))
-    return lambda key, path: client.download_file(bucket, key, str(path))
-
-
-def by_urllib3(bucket: str) -> Fetch:
-    """botocore signs, urllib3 fetches."""
-    import urllib3
-    from botocore.auth import S3SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.session import Session
-
-    pool = urllib3.PoolManager(maxsize=PLANE_THREADS)
-    signer = S3SigV4Auth(Session().get_credentials(), "s3", REGION)
-
-    def fetch(key: str, path: Path) -> None:
-        request = AWSRequest("GET", f"{os.environ['AWS_ENDPOINT_URL']}/{bucket}/{quote(key)}")
-        signer.add_auth(request)
-        answer = pool.request("GET", request.url, headers=dict(request.headers), preload_content=False)
-        if answer.status != 200:
-            raise OSError(f"{key}: status {answer.status}")
-        with path.open("wb") as file:
-            shutil.copyfileobj(answer, file, 1 << 20)
-        answer.release_conn()
-
-    return fetch
-
-
-def by_awscrt(bucket: str) -> Fetch:
-    from awscrt import auth, http, io, s3
-
-    group = io.EventLoopGroup()
-    keys = auth.AwsCredentialsProvider.new_environment()
-    client = s3.S3Client(
-        bootstrap=io.ClientBootstrap(group, io.DefaultHostResolver(group)),
-        region=REGION,
-        tls_mode=s3.S3RequestTlsMode.DISABLED,
-        signing_config=s3.create_default_s3_signing_config(region=REGION, credential_provider=keys),
-    )
-    host = os.environ["AWS_ENDPOINT_URL"].partition("://")[2]
-
-    def fetch(key: str, path: Path) -> None:
-        request = http.HttpRequest("GET", f"/{bucket}/{quote(key)}", http.HttpHeaders([("Host", host)]))
-        kind = s3.S3RequestType.GET_OBJECT
-        client.make_request(type=kind, request=request, recv_filepath=str(path)).finished_future.result()
-
-    return fetch
-
-
-def by_obstore(bucket: str) -> Fetch:
-    from obstore.store import S3Store
-
-    store = S3Store(bucket, client_options={"allow_http": True}, virtual_hosted_style_request=False)
-
-    def fetch(key: str, path: Path) -> None:
-        with path.open("wb") as file:
-            for piece in store.get(key).stream(min_chunk_size=1 << 20):
-                file.write(piece)
-
-    return fetch
-
-
-PLANES = {"boto3": by_boto3, "urllib3": by_urllib3, "awscrt": by_awscrt, "obstore": by_obstore}
 
 
 # Runs
@@ -510,9 +285,6 @@ def compare_all(options: argparse.Namespace) -> tuple[list[dict], dict]:
 
 def main() -> None:
     options = arguments()
-    if options.work:
-        download(*options.work)
-        return
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the store ends, too
     results, about = compare_all(options)
     print(

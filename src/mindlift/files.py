@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TextIO, TypeVar
 from mindlift.errors import MindLiftError, StorageError
 
 PART = ".part"  # how the names of unfinished files end
+Record = dict[str, Any]  # a JSON object
 File = TypeVar("File", BinaryIO, TextIO)
 
 
@@ -117,7 +118,7 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def append_line(path: Path, record: dict[str, Any]) -> None:
+def append_line(path: Path, record: Record) -> None:
     """Append one JSON line and fsync; a line cut short by an earlier kill is ended first."""
     try:
         with open(path, "ab+") as file:
@@ -130,14 +131,23 @@ def append_line(path: Path, record: dict[str, Any]) -> None:
         raise StorageError(f"can't write {path}: {err.strerror}") from err
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The JSON lines of a file, without a last one that a kill cut short; [] if there is no file."""
-    if not path.exists():
-        return []
-    records = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            continue
-    return records
+def read_lines(path: Path) -> list[Record]:
+    """The records of a file of JSON lines; [] if there is no file."""
+    return parse_lines(path.read_bytes()) if path.exists() else []
+
+
+def parse_lines(text: bytes) -> list[Record]:
+    """The records of JSON lines. What is none is passed over, such as a last line that a kill cut short."""
+    lines = [line for line in text.split(b"\n") if line.strip()]
+    try:  # one call for all lines takes half the time of one for each
+        found = json.loads(b"[" + b",".join(lines) + b"]")
+    except (ValueError, RecursionError):
+        found = [_parse_line(line) for line in lines]
+    return [record for record in found if isinstance(record, dict)]
+
+
+def _parse_line(line: bytes) -> object:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError):
+        return None

@@ -1,4 +1,8 @@
-"""One contract for a folder of this machine, a mock of S3 and a real MinIO, there with lists V2 and V1."""
+"""The contract of storage.store.Store, on every store.
+
+A folder of this machine, a mock of S3, a real MinIO (with lists V2 and V1), and a MinIO as a platform's own moxing
+shows it, whose part is played by ours.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,12 @@ import pytest
 from mindlift.errors import TransferError
 from mindlift.storage.access import Access
 from mindlift.storage.copying.copy import copy_tree
+from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.moxing import file
 from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.platform_store import PlatformStore
+from mindlift.storage.retry import Changed
+from mindlift.storage.s3.data_plane import SmallObjects
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import LocalStore, Store
@@ -55,10 +64,19 @@ def s3_store(request: pytest.FixtureRequest, kind: str, **given) -> S3Store:
     return store
 
 
-@pytest.fixture(params=["local", "moto", "minio", "minio lists V1", "minio pages of 7"])
+def platform_store(request: pytest.FixtureRequest) -> PlatformStore:
+    server, bucket = request.getfixturevalue("minio"), request.getfixturevalue("bucket")
+    set_auth(server=server.endpoint, ak=server.access_key, sk=server.secret_key)
+    request.addfinalizer(SERVICES.forget)
+    return PlatformStore(bucket, file)
+
+
+@pytest.fixture(params=["local", "moto", "minio", "minio lists V1", "minio pages of 7", "platform"])
 def store(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     if request.param == "local":
         return LocalStore(tmp_path)
+    if request.param == "platform":
+        return platform_store(request)
     if request.param.endswith("V1"):
         monkeypatch.setattr(S3Store, "is_v1", True)
     return s3_store(
@@ -242,9 +260,14 @@ def test_folders(store):
     assert store.stat("a") is None
 
 
-def test_a_folder_of_its_own_keeps_its_time(store):
+def test_an_empty_store_is_a_folder(store):
+    assert (store.stat("").key, scan(store, ""), walk(store, "")) == ("", [], [])
+
+
+def test_a_folder_has_a_time(store):
+    """But for a platform's moxing, of which no document says that it tells the time of a folder."""
     fill(store, "d/f")
-    assert store.stat("d").modified_ns > 0
+    assert (store.stat("d").modified_ns > 0) is not isinstance(store, PlatformStore)
 
 
 def test_copy_within_a_store(store):
@@ -270,6 +293,26 @@ def test_a_read_is_of_the_object_that_was_listed(s3):
     for start, length in ((0, None), (0, 3), (2, None)):
         with pytest.raises(TransferError, match=f"GET {s3.bucket}/f.*replaced"):
             s3.read("f", start, length, etag)
+
+
+@pytest.mark.parametrize("plane", ["obstore", "http"])
+def test_whole_objects_by_each_data_plane(s3, monkeypatch, plane):
+    """The third way to S3's objects, boto3, has the batch deletes and copies of the tests above."""
+    if plane == "obstore":
+        pytest.importorskip("obstore")
+    monkeypatch.setenv("MINDLIFT_DATA_PLANE", plane)
+    small = SmallObjects(s3)
+    for name in NAMES:
+        entry = s3.write(f"数 据/{name}", name.encode())
+        assert bytes(small.read(entry)) == name.encode()
+    assert bytes(small.read(s3.write("empty", b""))) == b""
+    entry = s3.write("f", b"first")
+    s3.write("f", b"other")
+    with pytest.raises(Changed):
+        small.read(entry)
+    s3.remove("f")
+    with pytest.raises(MoxFileNotExistsException):
+        s3.service.retries.run("GET f", lambda: small.read(entry))
 
 
 def test_links_of_a_local_folder(tmp_path):

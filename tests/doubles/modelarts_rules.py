@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from tests.doubles.service import Call
+
 if TYPE_CHECKING:
     from tests.doubles.modelarts import ModelArtsDouble
 
@@ -197,3 +199,18 @@ def spec_rules(spec: dict[str, Any], double: ModelArtsDouble) -> Rules:
     yield not stop or (stop.get("time_unit") == "HOURS" and stop.get("duration", 0) >= 1), "2788", "auto_stop"
     yield not log or re.fullmatch(FOLDER, log), "2791", log, "it is no folder"
     yield not log or there(double, log), "2791", log, "it does not exist"
+
+
+def body_of(call: Call) -> dict[str, Any]:
+    try:
+        found = call.json()
+    except ValueError:
+        raise Refusal("ModelArts.2787") from None
+    require(isinstance(found, dict), "2787")
+    return found  # type: ignore[no-any-return]
+
+
+def unauthorized(case: str, double: ModelArtsDouble, instead_of: str, value: str) -> Refusal:
+    """An answer of the gateway that a user has shown, with this call's value."""
+    said = double.records.of("*", case).body["error_msg"]
+    return Refusal("APIGW.0301", message=said.replace(instead_of, value))

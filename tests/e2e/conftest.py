@@ -1,13 +1,24 @@
-"""Shared by the tests of whole programs: a user's computer from which jobs are submitted."""
+"""Shared by the tests of whole programs: a finished training, a user's computer from which jobs are submitted."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from mindlift.cloud.providers.local.folder import JobFolder
 from tests.support.home import Home, wait_for
+from tests.support.programs import TRAINED, Finished, run_program
+
+
+@pytest.fixture(scope="session")
+def trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """Three epochs of six steps in one go, a checkpoint at every second step."""
+    output = tmp_path_factory.mktemp("trained")
+    done = run_program("train.py", *TRAINED, "--data_dir", few_digits, "--ckpt_path", output)
+    assert done.code == 0, done.err
+    return done
 
 
 @pytest.fixture

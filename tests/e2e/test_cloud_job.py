@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from mindlift.runs import manifest as checkpoint_manifest
-from tests.support.fault_proxy import Fault
+from tests.support.faults import Fault
 from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
 from tests.support.servers import s3_client
 

@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from tests.e2e.test_scripts import Script
-from tests.e2e.test_train import assert_same
 from tests.support.programs import ROOT, run_program, run_ranks
+from tests.support.weights import assert_same
 
 NET = ["--model", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--crop_size", 65, "--log_interval", 1]
 NO_DROPOUT = ["--dropout", 0]  # MindSpore draws it from a stream of the process

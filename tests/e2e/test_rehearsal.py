@@ -189,7 +189,10 @@ def test_detach_follow_cancel(home, few_digits):
     _, err = process.communicate(timeout=30)
     handle, *seen = said.read_text().splitlines()
     assert process.returncode == 130
-    assert f"detached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}" in err
+    assert (
+        f"detached; the job keeps running. Follow it again with: python cloud/submit.py logs -f {handle}"
+        in err
+    )
     assert home.status(handle)["phase"] == "running"
 
     assert home.run("wait", handle, "--timeout", 1).code == 3

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mindspore as ms
@@ -17,48 +15,7 @@ import pytest
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
 from tests.support.servers import free_port
-
-
-def weights(file: str | Path) -> dict[str, np.ndarray]:
-    return {name: tensor.asnumpy() for name, tensor in ms.load_checkpoint(str(file)).items()}
-
-
-def assert_same(first: str | Path, second: str | Path, ignore: tuple[str, ...] = ()) -> None:
-    one, two = weights(first), weights(second)
-    assert one.keys() == two.keys()
-    for name, array in one.items():
-        if not name.startswith(ignore or ("-",)):
-            np.testing.assert_array_equal(array, two[name], err_msg=name)
-
-
-@pytest.fixture(scope="module")
-def trained(few_digits, tmp_path_factory):
-    """Three epochs of six steps in one go, a checkpoint at every second step."""
-    output = tmp_path_factory.mktemp("trained")
-    done = run_program(
-        "train.py",
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--ckpt_path",
-        output,
-        "--max_epoch",
-        3,
-        "--ckpt_interval",
-        2,
-        "--log_interval",
-        4,
-        "--run_eval",
-        "true",
-        "--eval_interval",
-        1,
-        "--eval_start_epoch",
-        2,
-        "--tensorboard",
-        "true",
-    )
-    assert done.code == 0, done.err
-    return done
+from tests.support.weights import assert_same, weights
 
 
 def test_a_run_leaves_what_the_documents_promise(trained):
@@ -152,100 +109,6 @@ def test_two_ranks_count_the_same_as_one(trained, few_digits):
     assert figures["loss"] == pytest.approx(one.result["loss"], rel=1e-4)
 
 
-def test_a_killed_run_continues_to_the_same_weights(trained, few_digits, tmp_path):
-    command = [
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--ckpt_path",
-        tmp_path,
-        "--max_epoch",
-        3,
-        "--ckpt_interval",
-        2,
-        "--log_interval",
-        4,
-    ]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *map(str, command)],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 120
-    while not any(len(checkpoint_manifest.listed(run / "checkpoints")) >= 2 for run in tmp_path.iterdir()):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    done = run_program("train.py", *command)
-    assert done.code == 0, done.err
-    assert "continuing from" in done.out
-    assert len(list(tmp_path.iterdir())) == 1, "the same run folder"
-    assert_same(trained.result["checkpoint"], done.result["checkpoint"])
-
-
-def test_resume_from_a_step_inside_an_epoch(trained, few_digits, tmp_path):
-    middle = Path(trained.result["run"]) / "checkpoints" / "densenet22-2_2.ckpt"
-    done = run_program(
-        "train.py",
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--ckpt_path",
-        tmp_path,
-        "--max_epoch",
-        3,
-        "--resume",
-        middle,
-    )
-    assert done.code == 0, done.err
-    assert_same(trained.result["checkpoint"], done.result["checkpoint"])
-
-
-def test_phases_begin_anew_also_when_the_job_was_cut_between_them(few_digits, tmp_path):
-    command = [
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--optimizer",
-        "rmsprop",
-        "--lr_scheduler",
-        "phases",
-        "--phase_epochs",
-        "1,1",
-        "--phase_lr",
-        "0.02,0.01",
-        "--phase_warmup",
-        "0,0",
-        "--phase_decay",
-        "1,1",
-        "--phase_decay_epochs",
-        "1,1",
-        "--save_checkpoint_epochs",
-        1,
-    ]
-    whole = run_program("train.py", *command, "--ckpt_path", tmp_path / "whole")
-    assert whole.code == 0, whole.err
-    checkpoints = Path(whole.result["checkpoint"]).parent
-    between = ms.load_checkpoint(str(checkpoints / "densenet22-1_6.ckpt"))
-    squares = [tensor for name, tensor in between.items() if name.startswith("mean_square.")]
-    assert squares
-    assert any(np.abs(tensor.asnumpy() - 1).max() > 0.1 for tensor in squares)
-    rest = run_program(
-        "train.py",
-        *command,
-        "--ckpt_path",
-        tmp_path / "rest",
-        "--resume",
-        checkpoints / "densenet22-1_6.ckpt",
-    )
-    assert rest.code == 0, rest.err
-    assert_same(whole.result["checkpoint"], rest.result["checkpoint"])
-
-
 def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     converted = subprocess.run(
         [
@@ -285,49 +148,6 @@ def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
 
-@pytest.mark.heavy
-def test_average_mixing_and_dynamic_scale_survive_a_kill(few_digits, tmp_path):
-    """All that the options add to a training's state is in its checkpoints."""
-    command = [
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--enable_ema",
-        "true",
-        "--ema_decay",
-        0.9,
-        "--mixup_alpha",
-        0.5,
-        "--is_dynamic_loss_scale",
-        "true",
-        "--loss_scale",
-        1024,
-        "--loss_scale_window",
-        4,
-        "--enable_clip_norm",
-        "true",
-        "--gradient_norm",
-        0.5,
-        "--label_smoothing",
-        0.1,
-        "--max_steps",
-        10,
-        "--run_eval",
-        "true",
-    ]
-    whole = run_program("train.py", *command, "--ckpt_interval", 5, "--ckpt_path", tmp_path / "whole")
-    assert whole.code == 0, whole.err
-    last = weights(whole.result["checkpoint"])
-    assert float(last["loss_scale.value"]) == 4096
-    shadow, weight = last["ema.classifier.weight"], last["classifier.weight"]
-    assert 0 < np.abs(shadow - weight).max() < 0.5 * np.abs(weight).max()
-    middle = Path(whole.result["checkpoint"]).parent / "densenet22-1_5.ckpt"
-    rest = run_program("train.py", *command, "--ckpt_path", tmp_path / "rest", "--resume", middle)
-    assert rest.code == 0, rest.err
-    assert_same(whole.result["checkpoint"], rest.result["checkpoint"])
-    assert rest.result["top1"] == whole.result["top1"]
-
-
 def test_few_images_are_not_mixed(trained, few_digits, tmp_path):
     done = run_program(
         "train.py",
@@ -345,58 +165,6 @@ def test_few_images_are_not_mixed(trained, few_digits, tmp_path):
     )
     assert done.code == 0, done.err
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
-
-
-def test_a_later_phase_needs_the_weights_of_the_one_before(few_digits, tmp_path):
-    done = run_program(
-        "train.py",
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--ckpt_path",
-        tmp_path,
-        "--lr_scheduler",
-        "phases",
-        "--phase",
-        2,
-    )
-    assert done.code == 2
-    assert "--phase 2" in done.error
-    assert "--pretrained" in done.error
-
-
-def test_sigterm_saves_and_the_same_command_continues(few_digits, tmp_path):
-    command = [
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--ckpt_path",
-        tmp_path,
-        "--max_epoch",
-        400,
-        "--ckpt_interval",
-        9999,
-    ]
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "train.py"), *map(str, command), "--log_interval", "1"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if line.startswith("epoch["):
-            break
-    process.terminate()
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 1
-    assert "stopped by SIGTERM after step" in err
-    step = checkpoint_manifest.listed(next(tmp_path.iterdir()) / "checkpoints")[-1].step
-    done = run_program("train.py", *command, "--max_steps", step + 1)
-    assert done.code == 0, done.err
-    assert f"after step {step}" in done.out
 
 
 def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):

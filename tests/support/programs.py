@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TRAIN, EVAL = "train.py", "eval.py"
 TINY = ["--net", "densenet22", "--dataset", "digits", "--run_eval", "false"]
+TRAINED = [*TINY, *"--max_epoch 3 --ckpt_interval 2 --log_interval 4 --tensorboard true".split()]
+TRAINED += "--run_eval true --eval_interval 1 --eval_start_epoch 2".split()  # of the fixture `trained`
 
 
 class Finished:

@@ -13,7 +13,8 @@ from typing import ClassVar
 
 import pytest
 
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Fault
 
 DATA = bytes(range(256)) * 1000
 

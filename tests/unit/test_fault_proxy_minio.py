@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Fault
 from tests.support.servers import Store, s3_client
 
 DATA = bytes(range(256)) * 1000

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
+from mindlift.cloud.errors import Answer, LogNotThere, NoAnswer, Overloaded, Refused
 from mindlift.cloud.follow.follow import Follower
 from mindlift.cloud.follow.positions import Position, Positions, file_name
 from mindlift.cloud.handle import Handle
@@ -210,7 +210,7 @@ def test_a_phase_that_stays_unknown_ends_the_wait():
 
 AWAY, BUSY = (
     NoAnswer("show: the service does not answer"),
-    Overloaded("S", "show", "429", "slow down", retry_after_s=7),
+    Overloaded(Answer("S", "show", "429", "slow down"), retry_after_s=7),
 )
 
 
@@ -236,9 +236,11 @@ def raising(error: Exception) -> Callable[[], None]:
     return request
 
 
-NO_LOG = LogNotThere("ModelArts", "log", "ModelArts.2818", "the log file is not generated")
-CLEARED = LogNotThere("ModelArts", "log", "ModelArts.2819", "the log file has been cleared", is_final=True)
-NO_RIGHT = Refused("ModelArts", "log", "ModelArts.0108", "no permission", "", 403)
+NO_LOG = LogNotThere(Answer("ModelArts", "log", "ModelArts.2818", "the log file is not generated"))
+CLEARED = LogNotThere(
+    Answer("ModelArts", "log", "ModelArts.2819", "the log file has been cleared"), is_final=True
+)
+NO_RIGHT = Refused(Answer("ModelArts", "log", "ModelArts.0108", "no permission", "", 403))
 
 
 @pytest.mark.parametrize("error", [NO_LOG, CLEARED, NO_RIGHT, AWAY, BUSY], ids=str)
@@ -260,8 +262,8 @@ def test_last_lines_are_asked_for_again_when_the_job_has_ended():
     assert not [line for line in notes if "missing" in line]
 
 
-TAKEN = Refused("S", "create", "2751", "the name is taken")
-LIMITED = Overloaded("S", "create", "429", "slow down", created_nothing=True)
+TAKEN = Refused(Answer("S", "create", "2751", "the name is taken"))
+LIMITED = Overloaded(Answer("S", "create", "429", "slow down"), created_nothing=True)
 UNSENT = NoAnswer("create: connection refused", was_sent=False)
 CREATIONS = {  # answers to create and to find; how often create is sent
     "at once": ([HANDLE], [None], 1),

@@ -72,7 +72,7 @@ MISTAKES = {
         "secrets.WANDB_API_KEY has to be a reference",
     ),
     "a variable in a variable": ("environment: {A: $HOME/x}", {}, "expand no $"),
-    "no name of a variable": ("environment: {a-b: 1}", {}, "'a-b' is no name of a variable"),
+    "not the name of a variable": ("environment: {a-b: 1}", {}, "'a-b' is not the name of a variable"),
     "no mapping": ("recipe: lr=0.1", {}, "expected KEY=VALUE"),
     "results in the data": ("data_url: obs://bucket/", {}, "is inside data_url obs://bucket/"),
     "results are the data": ("data_url: obs://bucket/run", {}, "is inside data_url"),
@@ -148,7 +148,7 @@ def test_without_a_command_it_submits(words, command):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["sumbit"], "'sumbit' is no command; choose one of plan, submit"),
+        (["sumbit"], "'sumbit' is not a command; choose one of plan, submit"),
         (["plan", "--card", "8"], "unrecognized arguments: --card 8"),
         (["status"], "the following arguments are required: handle"),
         (["wait", "local://x", "--timeout", "-1"], "--timeout"),

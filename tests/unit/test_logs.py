@@ -9,6 +9,7 @@ C2NetClusterAdapter.GetLog: content + newline + the reason of the end; no conten
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mindlift.cloud.errors import LogNotThere, NoAnswer, Overloaded, Refused
+from mindlift.cloud.errors import Answer, LogNotThere, NoAnswer, Overloaded, Refused
 from mindlift.cloud.follow import log_text
 from mindlift.cloud.follow.follow import Follower
 from mindlift.cloud.follow.log_text import RESTARTED, advance, behind
@@ -24,14 +25,16 @@ from mindlift.cloud.follow.positions import Positions
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Status
 from mindlift.cloud.providers.modelarts import logs as modelarts
+from mindlift.cloud.providers.modelarts.answers import LOG_PREVIEW, Call, Log
 from mindlift.cloud.providers.openi import logs as openi
+from mindlift.cloud.providers.openi.answers import NODES, Route
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 
 HANDLE = Handle("openi", ("me", "code", "1"))
 STATUS = Status(HANDLE, "job", Phase.RUNNING, "RUNNING", created_at=1.0)
-NOT_READY = LogNotThere("ModelArts", "log", "ModelArts.2776", "not ready for fetch log")
-NO_RIGHT = Refused("ModelArts", "log", "ModelArts.0108", "no permission", "", 403)
+NOT_READY = LogNotThere(Answer("ModelArts", "log", "ModelArts.2776", "not ready for fetch log"))
+NO_RIGHT = Refused(Answer("ModelArts", "log", "ModelArts.0108", "no permission", "", 403))
 
 
 def whole(text: str) -> list[str]:
@@ -63,8 +66,8 @@ class ModelArtsService:
     preview_bytes: int = 5 << 20
     has_preview: bool = True
 
-    def call(self, what: str, method: str, request: str, **values: Any) -> dict[str, Any]:
-        return self.preview() if "preview" in method else self.by_lines(**values)
+    def call(self, what: str, call: Call[Log], hidden: Sequence[str] = (), **values: Any) -> dict[str, Any]:
+        return self.preview() if call is LOG_PREVIEW else self.by_lines(**values)
 
     def preview(self) -> dict[str, Any]:
         if not self.has_preview or not self.text:
@@ -110,9 +113,9 @@ class OpenIService:
     has_ended: bool = False
     queries: list[dict[str, Any]] = field(default_factory=list)
 
-    def get(self, what: str, path: str, kind: str, **query: Any) -> dict[str, Any]:
-        assert kind == "log"
-        if path == "/ai_task/node_info":
+    def get(self, what: str, route: Route, **query: Any) -> dict[str, Any]:
+        assert route.kind == "log"
+        if route is NODES:
             return {"nodes": [{"id": 0}]}
         self.queries.append(query)
         if self.cluster == "C2Net":
@@ -236,7 +239,7 @@ def test_lines_come_whole_once_and_in_order(name, tmp_path_factory, events):
             service.is_lost = False
         else:
             reader.provider.fault = (
-                NoAnswer("away") if what == "away" else Overloaded("S", "log", "500", "busy")
+                NoAnswer("away") if what == "away" else Overloaded(Answer("S", "log", "500", "busy"))
             )
             reader.look()
             reader.provider.fault = None

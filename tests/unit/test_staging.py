@@ -282,7 +282,7 @@ def test_what_is_further_on_this_disk_stays(url, tmp_path, said):
 
 
 def test_publishing_survives_files_that_go_and_stores_that_fail(url, tmp_path, fault_proxy, monkeypatch):
-    from tests.support.fault_proxy import Fault
+    from tests.support.faults import Fault
 
     monkeypatch.setenv("S3_ENDPOINT", fault_proxy.endpoint)
     file.set_auth(retry=1)

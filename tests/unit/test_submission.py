@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from mindlift.cloud.errors import JobError, Refused
+from mindlift.cloud.errors import Answer, JobError, Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job
 from mindlift.cloud.prepare import cost
@@ -21,7 +21,7 @@ from mindlift.cloud.retry import RetryPolicy
 HANDLE = Handle("openi", ("me", "code", "7"))
 PACKAGE = Package("r" * 40, False, {"train.py": b"print()\n"})
 FULL = Check("quota", False, "1 of 1 jobs in use")
-LATE = Refused("OpenI", "create job n", "2004", "you have a running task already")
+LATE = Refused(Answer("OpenI", "create job n", "2004", "you have a running task already"))
 
 
 @dataclass

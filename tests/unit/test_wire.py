@@ -23,7 +23,8 @@ from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.settings import Keys
 from mindlift.storage.store import Entry
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Fault
 
 
 @pytest.fixture

@@ -10,10 +10,19 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from mindlift.ascend_check import machine
-from mindlift.ascend_check.work import Failed, Skipped, Work, result_of, step_figures, text_of
+from mindlift.ascend_check.work import (
+    Failed,
+    Skipped,
+    Trained,
+    Work,
+    result_of,
+    step_figures,
+    text_of,
+    trained,
+)
 from mindlift.checkout import ROOT
 
 Body = Callable[[Work], None]
@@ -142,7 +151,7 @@ def steps_of(family: str, level: str) -> Body:
     return body
 
 
-def check_steps(work: Work, result: dict[str, Any], wanted: int) -> None:
+def check_steps(work: Work, result: Trained, wanted: int) -> None:
     found = step_figures(result)
     work.figures.update(found)
     if result["steps"] != wanted:
@@ -172,7 +181,7 @@ def evaluation_of(family: str) -> Body:
             again[level] = result_of(work.python("eval.py", *words, *work.target))
         figure = "loss" if again["O0"].get("loss") is not None else "pixel_accuracy"
         work.figures.update({level: again[level] for level in again}, while_training=trained)
-        low, high = again["O3"][figure], again["O0"][figure]
+        low, high = (float(str(again[level][figure])) for level in ("O3", "O0"))
         if not math.isclose(low, high, rel_tol=RELATIVE, abs_tol=ABSOLUTE):
             raise Failed(f"{figure} is {low:g} at O3 and {high:g} at O0")
 
@@ -216,7 +225,7 @@ def all_cards(work: Work) -> None:
     for path in sorted((work.folder / "ranks").glob("rank_*.log")):
         work.log.append(f"{path.name}\n{text_of(path)}")
     work.figures["cards"] = cards
-    check_steps(work, result_of(out), LONGER)
+    check_steps(work, trained(out), LONGER)
 
 
 def made_table(work: Work, cards: int) -> Path:
@@ -240,8 +249,15 @@ def sink(work: Work) -> None:
     work.figures["difference"] = difference(work, *checkpoints)
 
 
-def difference(work: Work, one: str, other: str) -> dict[str, Any]:
-    return result_of(work.python("-m", "mindlift", "compare_checkpoints", one, other))
+class Difference(TypedDict):
+    """What compare_checkpoints prints."""
+
+    largest_difference: float
+    worst: str
+
+
+def difference(work: Work, one: str, other: str) -> Difference:
+    return cast("Difference", result_of(work.python("-m", "mindlift", "compare_checkpoints", one, other)))
 
 
 def resume(work: Work) -> None:
@@ -251,7 +267,7 @@ def resume(work: Work) -> None:
     runs = ("--ckpt_path", work.folder / "killed", "--is_distributed", 0, *work.target)
     work.python("train.py", *words, *runs, kill_when=lambda out: KILLED_AT in out)
     out = work.python("train.py", *words, *runs)
-    resumed = result_of(out)
+    resumed = trained(out)
     if "continuing from" not in out:
         raise Failed("the second run did not continue the first")
     if resumed["steps"] != LONGER:

@@ -8,7 +8,6 @@ import re
 import socket
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 Redact = Callable[[str], str]
 
@@ -76,7 +75,7 @@ def redactor(users: set[str], hosts: set[str], folders: Mapping[str, str], secre
     return redact
 
 
-def everywhere(value: Any, redact: Redact) -> Any:
+def everywhere(value: object, redact: Redact) -> object:
     """The same in all strings of JSON-like data; names of fields are ours and stay."""
     if isinstance(value, str):
         return redact(value)

@@ -6,13 +6,12 @@ import io
 import json
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mindlift.ascend_check import redaction
-from mindlift.ascend_check.work import Place
+from mindlift.ascend_check.work import Command, Place
 from mindlift.files import atomic_file
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
@@ -27,22 +26,23 @@ class Result:
     state: str
     says: str = ""
     seconds: float = 0.0
-    commands: list[dict[str, Any]] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
+    figures: dict[str, object] = field(default_factory=dict)
     log: str = ""
 
 
-def as_record(result: Result, redact: redaction.Redact) -> dict[str, Any]:
+def as_record(result: Result, redact: redaction.Redact) -> dict[str, object]:
     record = asdict(result)
     log = redact(record.pop("log"))
     record["seconds"] = round(result.seconds, 1)
     record["last_lines"] = log.splitlines()[-LAST_LINES:]
-    return {**redaction.everywhere(record, redact), "name": result.name, "state": result.state}
+    record = {key: redaction.everywhere(value, redact) for key, value in record.items()}
+    return {**record, "name": result.name, "state": result.state}
 
 
-def write(results: Sequence[Result], place: Place, folder: Path, options: dict[str, Any]) -> Path:
+def write(results: Sequence[Result], place: Place, folder: Path, options: Mapping[str, object]) -> Path:
     """ascend_check_<chip or device>_<date>.tar.gz: result.json, and a log of each part."""
-    chip = next((result.figures["chip"] for result in results if result.figures.get("chip")), "")
+    chip = next((str(result.figures["chip"]) for result in results if result.figures.get("chip")), "")
     date = time.strftime("%Y%m%d-%H%M%S")
     stem = f"ascend_check_{(chip or place.device.target).lower()}_{date}"
     report = {

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, cast
 
 from mindlift.ascend_check import redaction
 from mindlift.checkout import ROOT, SOURCES
@@ -27,6 +27,32 @@ class Failed(Exception):
 
 class Skipped(Exception):
     """A part that can't run here; says why."""
+
+
+class Command(TypedDict):
+    command: str
+    exit_code: int
+    seconds: float
+
+
+class Trained(TypedDict):
+    """The result that train.py prints, as far as it is read here."""
+
+    run: str
+    checkpoint: str
+    steps: int
+    images_per_second: float
+    seconds_to_first_step: float
+
+
+class StepFigures(TypedDict):
+    losses: list[float | None]
+    step_seconds: list[list[float]]  # of each rank
+    data_wait: list[list[float]]
+    images_per_second: float
+    seconds_to_first_step: float
+    memory_mb: list[float] | None
+    skipped_steps: int | None
 
 
 @dataclass(frozen=True)
@@ -46,21 +72,21 @@ class Work:
     place: Place
     folder: Path
     deadline: float
-    figures: dict[str, Any] = field(default_factory=dict)
-    commands: list[dict[str, Any]] = field(default_factory=list)
+    figures: dict[str, object] = field(default_factory=dict)
+    commands: list[Command] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
 
-    def python(self, *words: object, **options: Any) -> str:
-        return self.run(sys.executable, *words, **options)
+    def python(self, *words: object, kill_when: Callable[[str], bool] | None = None) -> str:
+        return self.run(sys.executable, *words, kill_when=kill_when)
 
     def python_under(self, program: Sequence[object], *words: object) -> str:
         """Run Python by another program, such as a profiler."""
         return self.run(*program, sys.executable, *words)
 
-    def train(self, *words: object, **options: Any) -> dict[str, Any]:
+    def train(self, *words: object) -> Trained:
         """train.py in one process; the result that it prints."""
         common = ("--ckpt_path", self.folder / "runs", "--is_distributed", 0, *self.target)
-        return result_of(self.python("train.py", *words, *common, **options))
+        return trained(self.python("train.py", *words, *common))
 
     @property
     def target(self) -> tuple[str, ...]:
@@ -140,7 +166,11 @@ def text_of(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def result_of(out: str) -> dict[str, Any]:
+def trained(out: str) -> Trained:
+    return cast("Trained", result_of(out))
+
+
+def result_of(out: str) -> dict[str, object]:
     """The last line of JSON that a program printed; Failed if there is none."""
     for line in reversed(out.splitlines()):
         with contextlib.suppress(ValueError):
@@ -149,7 +179,7 @@ def result_of(out: str) -> dict[str, Any]:
     raise Failed("the program printed no result")
 
 
-def step_figures(result: Mapping[str, Any]) -> dict[str, Any]:
+def step_figures(result: Trained) -> StepFigures:
     """Of a run: losses and times of its steps."""
     steps = [line for line in read_lines(Path(result["run"]) / "metrics.jsonl") if "lr" in line]
     return {

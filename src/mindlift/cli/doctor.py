@@ -17,10 +17,10 @@ from mindlift.model_utils import device_adapter
 def parser() -> argparse.ArgumentParser:
     found = argparse.ArgumentParser(
         prog="mindlift doctor",
-        description="Say whether this machine can train, line by line, with what to do where it can't. Exit code 0: it can."
+        description="Check line by line whether this machine can train, with advice where it can't. Exit code 0: it can."
         " The output holds no keys and may be pasted into an issue.",
     )
-    found.add_argument("--json", action="store_true", help="for machines")
+    found.add_argument("--json", action="store_true", help="print JSON")
     depth = found.add_mutually_exclusive_group()
     depth.add_argument("--quick", action="store_true", help="do not import mindspore")
     depth.add_argument("--train", action="store_true", help="also train two steps of the smallest network")

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS
+from mindlift.cloud.json_types import Json
 
 ABOUT = {
-    "plan": "what submitting would do, without sending anything",
+    "plan": "show what submitting would do, without sending anything",
     "submit": "send the code, create the job, print its handle",
-    "status": "where a job stands",
-    "logs": "what a job says; -f follows and goes on where it stopped",
-    "wait": "until a job ends: exit code 0 succeeded, 1 failed or stopped, 3 still running at --timeout",
+    "status": "show the state of a job",
+    "logs": "print the log of a job; -f follows it, continuing where it stopped",
+    "wait": "wait until a job ends: exit code 0 succeeded, 1 failed or stopped, 3 still running at --timeout",
     "cancel": "end a job",
-    "list": "my jobs, newest first",
-    "top": "how far my jobs are, again and again: a table of phase, step, loss, accuracy, time left (also: watch)",
-    "fetch": "bring results here: a run folder that eval.py takes",
-    "selfcheck": "whether this computer and account can submit",
-    "probe": "ask a service all that this client asks, change nothing, and write its answers down without names",
+    "list": "list my jobs, newest first",
+    "top": "watch my jobs: a table of phase, step, loss, accuracy and time left (also: watch)",
+    "fetch": "download the results: a run folder that eval.py takes",
+    "selfcheck": "check whether this computer and account can submit",
+    "probe": "send a service every request of this client that changes nothing, and record its answers without names",
 }
 ALIASES = {"watch": "top"}
 MANY = {"mapping": "KEY=VALUE", "names": "NAME"}
@@ -36,7 +37,7 @@ class Parser(argparse.ArgumentParser):
     """Mistakes are JobErrors: one line, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
-        raise JobError(f"{message}; {self.prog} --help lists what there is")
+        raise JobError(f"{message}; {self.prog} --help lists the options")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -48,7 +49,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         words.insert(0, "submit")
     words[0] = ALIASES.get(words[0], words[0])
     if words[0] not in ABOUT:
-        raise JobError(f"{words[0]!r} is no command; choose one of {', '.join(ABOUT)}")
+        raise JobError(f"{words[0]!r} is not a command; choose one of {', '.join(ABOUT)}")
     return parser_of(words[0]).parse_args(words[1:], argparse.Namespace(command=words[0]))
 
 
@@ -77,48 +78,51 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     add_own(parser, command)
-    keys = parser.add_argument_group("keys of the job file, over those in it")
+    keys = parser.add_argument_group("keys of the job file (flags override the file)")
     for name, field in FIELDS.items():
         about = field.metadata
-        many: dict[str, Any] = {"metavar": MANY.get(about["kind"], "X")}
-        many.update({"nargs": "+"} if about["kind"] in MANY else {})
         choices = f" ({', '.join(about['choices'])})" if about["choices"] else ""
-        keys.add_argument(f"--{name}", help=(about["help"] + choices).replace("%", "%%"), **many)
+        keys.add_argument(
+            f"--{name}",
+            nargs="+" if about["kind"] in MANY else None,
+            metavar=MANY.get(about["kind"], "X"),
+            help=(about["help"] + choices).replace("%", "%%"),
+        )
     return parser
 
 
 def add_own(parser: argparse.ArgumentParser, command: str) -> None:
     """The options that only this command has."""
     if command in ("plan", "status", "list", "selfcheck", "top"):
-        parser.add_argument("--json", action="store_true", help="for machines")
+        parser.add_argument("--json", action="store_true", help="print JSON")
     if command == "plan":
         parser.add_argument(
-            "--offline", action="store_true", help="make no checks that ask the service or the store"
+            "--offline", action="store_true", help="skip checks that need the service or the store"
         )
     if command in ("submit", "logs", "wait"):
         parser.add_argument(
-            "--timeout", type=seconds, default=float("inf"), metavar="S", help="follow for this long at most"
+            "--timeout", type=seconds, default=float("inf"), metavar="S", help="follow for at most this long"
         )
     if command == "submit":
         parser.add_argument("--wait", action="store_true", help="follow to the end, then fetch")
         parser.add_argument(
-            "--queue", action="store_true", help="wait while the service runs as many of my jobs as it may"
+            "--queue", action="store_true", help="wait while my jobs fill the limit of the service"
         )
         parser.add_argument("--yes", action="store_true", help="agree to a cost above max_cost")
     if command == "logs":
-        parser.add_argument("-f", "--follow", action="store_true", help="until the job ends")
+        parser.add_argument("-f", "--follow", action="store_true", help="follow until the job ends")
         parser.add_argument(
-            "--all", action="store_true", help="from the first line, also of a log that was followed before"
+            "--all", action="store_true", help="from the first line, even if the log was followed before"
         )
-        parser.add_argument("--node", type=int, metavar="N", help="only this node's, from 0 on")
+        parser.add_argument("--node", type=int, metavar="N", help="only this node's log, counted from 0")
     if command == "probe":
-        parser.add_argument("--job", default="", metavar="HANDLE", help="ask about this job of yours, too")
+        parser.add_argument("--job", default="", metavar="HANDLE", help="also ask about this job")
         parser.add_argument(
-            "--out", default="", metavar="FILE", help="where to; '': probe-<provider>-<date>.yaml"
+            "--out", default="", metavar="FILE", help="output file; '': probe-<provider>-<date>.yaml"
         )
     if command == "top":
         parser.add_argument(
-            "--interval", type=seconds, default=3.0, metavar="S", help="seconds between two looks"
+            "--interval", type=seconds, default=3.0, metavar="S", help="seconds between updates"
         )
         parser.add_argument("--once", action="store_true", help="print the table once")
     if command in ("list", "top"):
@@ -126,7 +130,7 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             "--state", nargs="+", default=[], metavar="PHASE", help="only jobs in these phases"
         )
         parser.add_argument(
-            "--limit", type=positive, default=50, metavar="N", help="the newest N of them, 50 unless given"
+            "--limit", type=positive, default=50, metavar="N", help="only the newest N, 50 by default"
         )
     if command in ("fetch", "submit"):
         which = parser.add_mutually_exclusive_group()
@@ -139,7 +143,7 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             which.add_argument(
                 f"--{name}", dest="which", action="store_const", const=name, default="latest", help=about
             )
-        parser.add_argument("--out", default="", metavar="DIR", help="where to; '': output/cloud/<job>/")
+        parser.add_argument("--out", default="", metavar="DIR", help="output folder; '': output/cloud/<job>/")
         parser.add_argument(
             "--results_timeout",
             type=seconds,
@@ -163,6 +167,6 @@ def positive(text: str) -> int:
     return value
 
 
-def flags(args: argparse.Namespace) -> dict[str, Any]:
+def flags(args: argparse.Namespace) -> dict[str, Json]:
     """The keys of the job file that were given as flags."""
     return {name: value for name, value in vars(args).items() if name in FIELDS and value is not None}

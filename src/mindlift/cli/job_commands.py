@@ -4,52 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TextIO
-
-import yaml
 
 from mindlift.checkout import ROOT
-from mindlift.cli.job_arguments import flags
+from mindlift.cli.job_access import note, out, reached, read_job
+from mindlift.cli.job_fetch import fetch, fetch_from
+from mindlift.cli.job_follow import follow_to_end, logs, wait
 from mindlift.cloud import handle as handles
-from mindlift.cloud import job as jobs
-from mindlift.cloud import providers, show
-from mindlift.cloud.errors import JobError, LogNotThere, NoAnswer, ServiceError
-from mindlift.cloud.handle import Handle
-from mindlift.cloud.job import Job
-from mindlift.cloud.providers.base import Check, Provider, Status
+from mindlift.cloud import show
+from mindlift.cloud.errors import JobError, NoAnswer
+from mindlift.cloud.providers.base import Check
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
-
-STILL_RUNNING = 3
-PLATFORM_OF_CLUSTER = {"C2Net": "openi-c2net", "OpenICloudbrainTwo": "openi-qizhi"}
-
-
-def note(line: str) -> None:
-    """What happens, beside the output proper."""
-    print(line, file=sys.stderr, flush=True)
-
-
-def out(line: str) -> None:
-    print(line, flush=True)
-
-
-def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:
-    job = jobs.read(args.config, flags(args), time.strftime("%m%d-%H%M%S"))
-    provider = providers.load(job)
-    return provider.complete(job), provider
-
-
-def reached(args: argparse.Namespace) -> tuple[Handle, Provider]:
-    """The job that a handle names, and its provider; `--region` and the like come from flags."""
-    handle = handles.parse(args.handle)
-    job = jobs.read(args.config, {**flags(args), "provider": handle.provider}, "job")
-    return handle, providers.load(job)
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -105,65 +74,6 @@ def status(args: argparse.Namespace) -> int:
     return 0
 
 
-def logs(args: argparse.Namespace) -> int:
-    from mindlift.cloud.follow.follow import Follower
-    from mindlift.cloud.follow.positions import Positions, default_folder
-
-    handle, provider = reached(args)
-    positions = Positions(default_folder() if args.follow and not args.all else None)
-    nodes = None if args.node is None else [args.node]
-    retry = RetryPolicy(min(120, args.timeout), note)
-    follower = Follower(provider, handle, out, note, positions, retry, nodes)
-    found = retry.call(lambda: provider.show(handle))
-    if args.node is not None and not 0 <= args.node < max(1, found.nodes):
-        raise JobError(f"--node {args.node}: {handle} has {max(1, found.nodes)}, numbered from 0")
-    if args.follow:
-        return followed(follower, handle, args.timeout)
-    try:
-        follower.read_logs(found)
-    except LogNotThere as err:
-        if err.is_final or found.phase.is_final:
-            raise
-        note(f"no log yet: {err}")
-    return 0
-
-
-def wait(args: argparse.Namespace) -> int:
-    handle, provider = reached(args)
-    return follow_to_end(provider, handle, args.timeout, shows_logs=False)
-
-
-def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_logs: bool) -> int:
-    from mindlift.cloud.follow.follow import Follower
-    from mindlift.cloud.follow.positions import Positions, default_folder
-
-    positions = Positions(default_folder() if shows_logs else None)
-    retry = RetryPolicy(min(600, timeout_s), note)
-    follower = Follower(provider, handle, out, note, positions, retry, shows_logs=shows_logs)
-    return followed(follower, handle, timeout_s)
-
-
-def followed(follower: Any, handle: Handle, timeout_s: float) -> int:
-    """Follow to the end; Ctrl-C lets go of the job, which runs on."""
-    try:
-        found: Status = follower.run(timeout_s)
-    except KeyboardInterrupt:
-        follower.positions.save()
-        note(f"\ndetached; the job goes on. Come back with: python cloud/submit.py logs -f {handle}")
-        note(f"end it with: python cloud/submit.py cancel {handle}")
-        return 130
-    if found.phase is Phase.UNKNOWN:
-        note(
-            f"{found.raw!r} is a state that this version does not know, and the job has stayed in it: look at it on"
-        )
-        note(f"the pages of its service; `status` shows when it changes, `cancel` ends it: {handle}")
-        return STILL_RUNNING
-    if not found.phase.is_final:
-        note(f"still {found.phase.value} after {show.duration(timeout_s)}; it goes on")
-        return STILL_RUNNING
-    return 0 if found.phase is Phase.SUCCEEDED else 1
-
-
 def cancel(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
     retry = RetryPolicy(say=note)
@@ -200,83 +110,13 @@ def as_phase(word: str) -> Phase:
         raise JobError(f"--state {word}: expected one of {known_phases()}") from None
 
 
-def fetch(args: argparse.Namespace) -> int:
-    handle, provider = reached(args)
-    return fetch_from(provider, handle, args)
-
-
-def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> int:
-    from mindlift.cloud.follow import fetch as fetching
-
-    folder = Path(args.out or Path("output") / "cloud" / handle.id)
-    with provider.reach_store():
-        output = RetryPolicy(args.results_timeout, note).call(
-            lambda: provider.output(handle, folder / ".download")
-        )
-        if not output.url:
-            raise JobError(f"{handle} names no place for its results")
-        fetched = fetching.fetch_run(output.url, folder, args.which, note)
-        fetch_platform_logs(provider, handle, fetched.root)
-    shutil.rmtree(folder / ".download", ignore_errors=True)
-    out(str(fetched.root))
-    if args.which == "none":
-        return 0
-    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
-    note(
-        f"checkpoints: {names}; evaluate with: python eval.py {eval_options(fetched.root)} --pretrained {fetched.root}"
-    )
-    return 0
-
-
-def eval_options(root: Path) -> str:
-    """The network and the data set of a run, as eval.py takes them."""
-    path = root / "config.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    options = {name: value for group in found.values() for name, value in group.items()}
-    return " ".join(f"--{name} {options[name]}" for name in ("net", "dataset") if name in options)
-
-
-def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
-    """The platform's own log of each node, beside those of the ranks, as far as it can be read."""
-    from mindlift.cloud.follow.follow import Follower
-    from mindlift.cloud.follow.positions import Positions
-
-    try:
-        found = RetryPolicy(say=note).call(lambda: provider.show(handle))
-    except (ServiceError, NoAnswer) as err:
-        note(f"the platform's logs are not fetched: {err}")
-        return
-    for node in range(max(1, found.nodes)):
-        path = root / "logs" / f"platform_node_{node}.log"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "w", encoding="utf-8") as file:
-
-            def keep(line: str, file: TextIO = file) -> None:
-                file.write(line + "\n")
-
-            follower = Follower(
-                provider,
-                handle,
-                keep,
-                note,
-                Positions(None),
-                RetryPolicy(say=note),
-                [node],
-                names_nodes=False,
-            )
-            follower.follow_logs(found)
-            follower.close_logs(found)
-        if not path.stat().st_size:
-            path.unlink()
-
-
 def selfcheck(args: argparse.Namespace) -> int:
     from mindlift.cloud.prepare import bucket
 
     job, provider = read_job(args)
     found = []
 
-    def tell(check: Any) -> None:
+    def tell(check: Check) -> None:
         found.append(check)
         if not args.json:
             out(show.check_line(check))

@@ -13,32 +13,35 @@ COMMANDS = {
     "eval": ("eval:main", "evaluate checkpoints exactly"),
     "predict": ("predict:main", "classify or segment images"),
     "export": ("export:main", "write a trained network as MINDIR or ONNX"),
-    "postprocess": ("postprocess:main", "evaluate what scripts/run_infer_310.sh leaves"),
+    "postprocess": ("postprocess:main", "evaluate the results of scripts/run_infer_310.sh"),
     "convert": (
         "convert:main",
-        "weights of other libraries as files of MindLift, or a list of what a file holds",
+        "convert other libraries' weights to MindLift's files, or list the tensors of a file",
     ),
-    "report": ("report:main", "runs as one page, as TensorBoard's events or as CSV"),
-    "doctor": ("doctor:main", "whether this machine can train"),
-    "models": ("listing:models", "the networks that --net takes"),
-    "datasets": ("listing:datasets", "the data sets that --dataset takes"),
-    "recipes": ("listing:recipes", "the published recipes that come with a network and a data set"),
-    "providers": ("listing:providers", "where jobs can run"),
-    "rank_table": ("rank_table:main", "rank tables of Ascend jobs: make, check, convert"),
+    "report": ("report:main", "show runs as one page, as TensorBoard events or as CSV"),
+    "doctor": ("doctor:main", "check whether this machine can train"),
+    "models": ("listing:models", "list the networks that --net takes"),
+    "datasets": ("listing:datasets", "list the data sets that --dataset takes"),
+    "recipes": ("listing:recipes", "list the recipes and the network and data set of each"),
+    "providers": ("listing:providers", "list where jobs can run"),
+    "rank_table": ("rank_table:main", "make, check and convert rank tables of Ascend jobs"),
     "moxing-path": (
         "listing:moxing_path",
-        "the folder for PYTHONPATH with which `import moxing` is MindLift's",
+        "print the folder that makes `import moxing` MindLift's, for PYTHONPATH",
     ),
     "infer_mindir": ("infer_mindir:main", "run an exported model on images, as Ascend 310 does"),
-    "compare_checkpoints": ("compare_checkpoints:main", "how far two checkpoints differ"),
-    "ascend_check": ("mindlift.ascend_check.run:main", "every part of the project once on a real card"),
+    "compare_checkpoints": ("compare_checkpoints:main", "compare two checkpoints tensor by tensor"),
+    "ascend_check": ("mindlift.ascend_check.run:main", "run every part of the project once on a real card"),
 }
 DATA = {
-    "to_mindrecord": ("to_mindrecord:main", "images of folders as MindRecord shards"),
-    "build_seg_data": ("build_seg_data:main", "images and labels of a list as MindRecord shards"),
-    "get_dataset_lst": ("data_voc:get_dataset_lst", "labels and lists of VOC 2012 and SBD"),
-    "voc_labels": ("data_voc:voc_labels", "labels of VOC 2012 and SBD as class numbers"),
-    "rand_augment_sheet": ("rand_augment_sheet:main", "RandAugment's operations as one picture"),
+    "to_mindrecord": ("to_mindrecord:main", "convert class folders or CIFAR-10 to MindRecord shards"),
+    "build_seg_data": (
+        "build_seg_data:main",
+        "convert the image and label pairs of a list to MindRecord shards",
+    ),
+    "get_dataset_lst": ("data_voc:get_dataset_lst", "make labels and lists of VOC 2012 and SBD"),
+    "voc_labels": ("data_voc:voc_labels", "convert labels of VOC 2012 and SBD to class numbers"),
+    "rand_augment_sheet": ("rand_augment_sheet:main", "draw RandAugment's operations as one picture"),
 }
 JOBS = (
     "submit",
@@ -54,7 +57,7 @@ JOBS = (
     "selfcheck",
     "probe",
 )  # of cloud/submit.py; `mindlift COMMAND --help` says more
-PROBLEM = "{} is no command; `mindlift --help` lists them"
+PROBLEM = "{} is not a command; `mindlift --help` lists them"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

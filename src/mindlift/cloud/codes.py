@@ -1,4 +1,4 @@
-"""What a service's error codes mean for the caller: wait, give up, or look whether something was created."""
+"""What a service's error codes mean for the caller: wait, give up, or check whether something was created."""
 
 from __future__ import annotations
 

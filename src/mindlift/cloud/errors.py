@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from mindlift.errors import MindLiftError
 
@@ -17,16 +18,31 @@ class JobError(MindLiftError, ValueError):
     exit_code = 2
 
 
+@dataclass(frozen=True)
+class Answer:
+    """A service's answer that is an error: to which request, its code and message, and what the user can do."""
+
+    service: str
+    what: str  # the request, as messages begin
+    code: str
+    message: str = ""
+    hint: str = ""
+    http: int = 0
+
+    def as_line(self) -> str:
+        text = " ".join(self.message.split())
+        line = f"{self.what}: {self.service} answered {self.code}" + (f": {text}" if text else "")
+        return f"{line.rstrip('.')}; {self.hint}" if self.hint else line
+
+
 class ServiceError(MindLiftError, RuntimeError):
-    """A service answered with an error; `code` and the message are the service's own."""
+    """A service answered with an error; `code` and `message` are the service's own."""
 
     created_nothing = True  # of a creation: the answer proves it
 
-    def __init__(self, service: str, what: str, code: str, message: str, hint: str = "", http: int = 0):
-        self.service, self.code, self.message, self.http = service, str(code), message, http
-        text = " ".join(f"{message}".split())
-        said = f"{what}: {service} answered {code}" + (f": {text}" if text else "")
-        super().__init__(f"{said.rstrip('.')}; {hint}" if hint else said)
+    def __init__(self, answer: Answer):
+        self.answer, self.code, self.message, self.http = answer, answer.code, answer.message, answer.http
+        super().__init__(answer.as_line())
 
 
 class Refused(ServiceError):
@@ -38,18 +54,8 @@ class Refused(ServiceError):
 class Overloaded(ServiceError):
     """429 or 5xx: the same request may succeed later. `retry_after_s` is what the service asked for."""
 
-    def __init__(
-        self,
-        service: str,
-        what: str,
-        code: str,
-        message: str,
-        hint: str = "",
-        http: int = 0,
-        retry_after_s: float = 0.0,
-        created_nothing: bool = False,
-    ):
-        super().__init__(service, what, code, message, hint, http)
+    def __init__(self, answer: Answer, retry_after_s: float = 0.0, created_nothing: bool = False):
+        super().__init__(answer)
         self.retry_after_s, self.created_nothing = retry_after_s, created_nothing
 
 
@@ -68,17 +74,8 @@ class NoSuchJob(Refused):
 class LogNotThere(Refused):
     """A log that the service does not have: not yet, or (`is_final`) never."""
 
-    def __init__(
-        self,
-        service: str,
-        what: str,
-        code: str,
-        message: str,
-        hint: str = "",
-        http: int = 0,
-        is_final: bool = False,
-    ):
-        super().__init__(service, what, code, message, hint, http)
+    def __init__(self, answer: Answer, is_final: bool = False):
+        super().__init__(answer)
         self.is_final = is_final
 
 

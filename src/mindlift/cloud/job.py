@@ -18,20 +18,21 @@ import yaml
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.handle import PARTS
+from mindlift.cloud.json_types import Json
+from mindlift.cloud.platforms import PLATFORMS
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option, nearest, single_line
 from mindlift.model_utils.config.yaml_nodes import pairs, plain
 from mindlift.storage.url import as_folder, is_remote, parse
 
-PLATFORMS = ("modelarts-v1", "modelarts-v2", "openi-qizhi", "openi-c2net")
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 SECRET_NAME = re.compile(r"token|secret|passw|credential|(^|_)key($|_id$)|access_?key|^[as]k$", re.IGNORECASE)
 REFERENCE = re.compile(r"(env|file):(.+)")
 
 
-def key(kind: str, default: Any, text: str, choices: Sequence[Any] = (), low: float | None = None) -> Any:
+def key(kind: str, default: object, text: str, choices: Sequence[str] = (), low: float | None = None) -> Any:
     """A field of Job: `kind` is one of Option's, or mapping or names."""
     about = {"kind": kind, "help": text, "choices": tuple(choices), "low": low}
     if kind == "mapping":
@@ -44,13 +45,15 @@ class Job:
     """Every key of a job file; each is also a flag of cloud/submit.py."""
 
     provider: str = key("str", "local", "where it runs", tuple(sorted(PARTS)))
-    platform: str = key("str", "modelarts-v2", "the contract that --provider local rehearses", PLATFORMS)
+    platform: str = key(
+        "str", "modelarts-v2", "the contract that --provider local rehearses", tuple(PLATFORMS)
+    )
     name: str = key("str", "", "the job's name; '': made of net, dataset and the time")
     description: str = key("str", "", "a line for people")
     boot_file: str = key("str", "train.py", "the program", ("train.py", "eval.py"))
     net: str = key("str", "densenet100", "--net of train.py")
     dataset: str = key("str", "digits", "--dataset of train.py")
-    recipe: Mapping[str, Any] = key("mapping", {}, "other options of train.py, as KEY=VALUE")
+    recipe: Mapping[str, Json] = key("mapping", {}, "other options of train.py, as KEY=VALUE")
     data_url: str = key("str", "", "where the data is, obs://bucket/folder/")
     train_url: str = key("str", "", "where results go; the same again continues the run")
     pretrained: str = key("str", "", "checkpoint to start from, or to evaluate: obs://...")
@@ -80,11 +83,11 @@ class Job:
     max_cost: float = key(
         "float", 0.0, "submit nothing that may cost more, in the service's unit; 0: no limit", low=0
     )
-    environment: Mapping[str, Any] = key("mapping", {}, "variables of the job, NAME=VALUE")
-    secrets: Mapping[str, Any] = key(
+    environment: Mapping[str, Json] = key("mapping", {}, "variables of the job, NAME=VALUE")
+    secrets: Mapping[str, str] = key(
         "mapping", {}, "variables by reference, NAME=env:VARIABLE or NAME=file:PATH"
     )
-    annotations: Mapping[str, Any] = key(
+    annotations: Mapping[str, Json] = key(
         "mapping", {}, "ModelArts: metadata.annotations beside those of retries"
     )
     allow_dirty: bool = key("bool", False, "send uncommitted changes too")
@@ -107,8 +110,8 @@ class Job:
     datasets: tuple[str, ...] = key("names", (), "OpenI: data sets, owner/name")
     models: tuple[str, ...] = key("names", (), "OpenI: models, owner/name")
 
-    def replace(self, **changes: Any) -> Job:
-        return dataclasses.replace(self, **changes)
+    def replace(self, **changes: object) -> Job:
+        return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
 
     @property
     def ranks(self) -> int:
@@ -123,16 +126,19 @@ class Job:
 FIELDS = {field.name: field for field in dataclasses.fields(Job)}
 
 
-def read(path: str, flags: Mapping[str, Any], now: str) -> Job:
+def read(path: str, flags: Mapping[str, Json], now: str) -> Job:
     """The job of a file ('' for none) with flags over it; `now` makes the name of a job without one."""
-    values: dict[str, Any] = {}
+    values: dict[str, Json] = {}
     for place, name, raw, is_text in [
         *read_file(path),
         *((f"--{name}", name, raw, True) for name, raw in flags.items()),
     ]:
         value = parse_value(name, raw, place, is_text)
-        values[name] = {**values.get(name, {}), **value} if isinstance(value, dict) else value
-    job = Job(**values)
+        earlier = values.get(name)
+        if isinstance(value, dict) and isinstance(earlier, dict):  # flags add to a mapping of the file
+            value = {**earlier, **value}
+        values[name] = value
+    job = Job().replace(**values)
     return finished(job.replace(name=job.name or default_name(job, now)))
 
 
@@ -140,7 +146,7 @@ def default_name(job: Job, now: str) -> str:
     return re.sub(r"[^a-z0-9-]+", "-", f"{job.net}-{job.dataset}-{now}".lower())
 
 
-def read_file(path: str) -> list[tuple[str, str, Any, bool]]:
+def read_file(path: str) -> list[tuple[str, str, Json, bool]]:
     """(place, key, value, False) of each entry of a job file."""
     if not path:
         return []
@@ -162,14 +168,14 @@ def read_file(path: str) -> list[tuple[str, str, Any, bool]]:
     return [(place, name, raw, False) for place, name, raw in entries]
 
 
-def value_of(node: yaml.Node, place: str) -> Any:
+def value_of(node: yaml.Node, place: str) -> Json:
     """The value of a key, one mapping deep."""
     if not isinstance(node, yaml.MappingNode):
         return plain(node)
     return {name: plain(value) for name, _, value in pairs(node, place.partition(":")[0])}
 
 
-def parse_value(name: str, raw: Any, place: str, is_text: bool) -> Any:
+def parse_value(name: str, raw: Json, place: str, is_text: bool) -> Json:
     about = FIELDS[name].metadata
     if about["kind"] == "mapping":
         return parse_mapping(raw, f"{place}: {name}" if not is_text else place)
@@ -186,7 +192,7 @@ def parse_value(name: str, raw: Any, place: str, is_text: bool) -> Any:
         raise JobError(str(err)) from err
 
 
-def parse_mapping(raw: Any, place: str) -> dict[str, Any]:
+def parse_mapping(raw: Json, place: str) -> dict[str, Json]:
     """A mapping of YAML, or a list of KEY=VALUE, whose values are read as YAML."""
     if isinstance(raw, dict):
         items = list(raw.items())
@@ -202,7 +208,7 @@ def parse_mapping(raw: Any, place: str) -> dict[str, Any]:
     return dict(items)
 
 
-def scalar(text: str) -> Any:
+def scalar(text: str) -> Json:
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
@@ -234,7 +240,7 @@ def as_folder_url(url: str) -> str:
 def check_variables(job: Job) -> None:
     for name in [*job.environment, *job.secrets]:
         if not VARIABLE.fullmatch(name):
-            raise JobError(f"environment: {name!r} is no name of a variable")
+            raise JobError(f"environment: {name!r} is not the name of a variable")
     for name, value in job.environment.items():
         if SECRET_NAME.search(name):
             raise JobError(
@@ -315,7 +321,7 @@ def repeated(job: Job) -> list[str]:
     return found + [f"recipe.{name} comes twice" for name in sorted(set(options)) if options.count(name) > 1]
 
 
-def as_text(value: Any) -> str:
+def as_text(value: Json) -> str:
     """A value as train.py reads it on a command line."""
     if isinstance(value, (list, tuple)):
         return ",".join(as_text(item) for item in value)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 import yaml
 
+from mindlift.cloud.json_types import Json, Scalar
 from mindlift.errors import MindLiftError
 
 PUBLIC = frozenset(
@@ -32,14 +33,25 @@ MOST = 20  # items of a list, and lines of a log
 LONGEST = 200  # letters of a message
 
 
+class Record(TypedDict):
+    """An exchange in the form of tests/doubles/records."""
+
+    call: str
+    case: str
+    source: str
+    seen: str
+    status: int
+    body: Json
+
+
 @dataclass(frozen=True)
 class Exchange:
     """One question and its answer. `call` is the method and the route, its variable parts in braces."""
 
     call: str
-    query: Mapping[str, Any]
+    query: Mapping[str, object]
     status: int
-    body: Any  # JSON, or None for an answer that is none
+    body: Json  # None for an answer that is no JSON
 
 
 @dataclass
@@ -47,9 +59,9 @@ class Redactor:
     """Takes out of answers what belongs to somebody. Equal values become equal names, so answers still fit together."""
 
     hidden: Iterable[str] = ()  # keys, tokens, ids: never shown, wherever they stand
-    names: dict[tuple[str, Any], Any] = field(default_factory=dict)
+    names: dict[tuple[str, Scalar], Scalar] = field(default_factory=dict)
 
-    def body(self, value: Any, key: str = "") -> Any:
+    def body(self, value: Json, key: str = "") -> Json:
         if isinstance(value, dict):
             return {self.key(name): self.body(item, self.key(name)) for name, item in value.items()}
         if isinstance(value, list):
@@ -91,7 +103,7 @@ class Redactor:
         value = re.sub(r"\S*[/@:]\S+|['\"(\[][^'\")\]]*['\")\]]|\S*\d\S{7,}", "***", value)
         return value[:LONGEST]
 
-    def placeholder(self, key: str, value: Any) -> Any:
+    def placeholder(self, key: str, value: Scalar) -> Scalar:
         """The same for the same value, of the same kind."""
         of_key = [known for (name, _), known in self.names.items() if name == key]
         if (key, value) not in self.names:
@@ -109,7 +121,7 @@ class Probe:
     service: str
     when: str
     redactor: Redactor = field(default_factory=lambda: Redactor())
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     answers: int = 0  # all that came, those that were known already too
 
     def note(self, exchange: Exchange) -> None:
@@ -134,7 +146,7 @@ class Probe:
         )
 
 
-def asked_with(query: Mapping[str, Any]) -> str:
+def asked_with(query: Mapping[str, object]) -> str:
     """The parameters of a question; the values of those that say how it was asked."""
     shown = (f"{name}={value}" if name in HOW else name for name, value in query.items())
     return ", ".join(shown) or "nothing"

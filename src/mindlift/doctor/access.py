@@ -69,7 +69,7 @@ def address(text: str) -> str:
     """The host and port of an endpoint. A name and password before them stay out, and a key that was put there by mistake."""
     place = re.split(r"[/?#]", text.partition("://")[2] or text, maxsplit=1)[0].rpartition("@")[2]
     is_host = re.fullmatch(r"localhost|[\w-]+(\.[\w-]+)+(:\d+)?|[\w-]+:\d+|\[[\da-fA-F:]+\](:\d+)?", place)
-    return place if is_host else "set, but is no host:port"
+    return place if is_host else "set, but not a host:port"
 
 
 def answers(endpoint: str) -> bool:

@@ -12,7 +12,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import device_adapter
@@ -24,7 +23,7 @@ SMALLEST = "densenet22"
 PROGRAM = "mindlift.cli.train"  # what users start, by its name: it is above this package
 
 
-def tell(**reached: Any) -> None:
+def tell(**reached: object) -> None:
     print(MARK + json.dumps(reached), flush=True)
 
 

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TypedDict
 
 from mindlift.checkout import SOURCES
 from mindlift.doctor import probe
@@ -24,11 +24,24 @@ ADVICE = {
 USUAL_ADVICE = "reinstall it (make clean setup); if that does not help, report this with the whole output"
 
 
+class Reached(TypedDict, total=False):
+    """What a probe tells, line by line."""
+
+    imported: str  # MindSpore's version
+    import_seconds: float
+    computed: bool
+    steps: int
+    train_seconds: float
+    step_seconds: float
+    memory_mb: float
+    error: str
+
+
 @dataclass
 class Ended:
     """What a probe told, how it ended, and the last line that it said beside that."""
 
-    reached: dict[str, Any] = field(default_factory=dict)
+    reached: Reached = field(default_factory=lambda: Reached())
     code: int | None = 0  # None: it was ended at the deadline
     last_line: str = ""
 
@@ -61,7 +74,7 @@ def run(device: str, trains: bool, deadline_s: float) -> Ended:
 
 
 def read(out: str, err: str, code: int | None) -> Ended:
-    reached: dict[str, Any] = {}
+    reached = Reached()
     for line in out.splitlines():
         if line.startswith(probe.MARK):
             reached.update(json.loads(line[len(probe.MARK) :]))

@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
-from typing import Any
+from types import ModuleType
 
 from mindlift.errors import DeviceError, PeerError, RankError
 from mindlift.model_utils import devices, mindspore_build
@@ -218,28 +218,15 @@ def agree(ranks: Ranks, values: Sequence[int]) -> list[int]:
         raise ValueError(f"agree carries 32-bit integers, got {wrong[0]}")
     if ranks.size == 1 or not numbers:
         return numbers
-    import mindspore as ms
+    import numpy as np
 
-    # AllReduce on a CPU knows floats only: 16-bit halves are exact in float32, and the others add zeros
-    halves = [float(half) for number in numbers for half in (number >> 16 & 0xFFFF, number & 0xFFFF)]
-    tensor = ms.Tensor(halves if ranks.is_main else [0.0] * len(halves), ms.float32)
-    summed = [int(half) for half in _sum_cell()(tensor).asnumpy()]
-    joined = [summed[i] << 16 | summed[i + 1] for i in range(0, len(summed), 2)]
-    return [number - 2**32 if number >= 2**31 else number for number in joined]
+    from mindlift.model_utils.collectives import (
+        all_sum,  # which needs mindspore, as the rest of this module does not
+    )
 
-
-def _sum_cell() -> Any:
-    from mindspore import nn, ops
-
-    class Sum(nn.Cell):  # type: ignore[misc, name-defined, unused-ignore]
-        def __init__(self) -> None:
-            super().__init__()
-            self.all_reduce = ops.AllReduce(ops.ReduceOp.SUM)
-
-        def construct(self, x: Any) -> Any:
-            return self.all_reduce(x)
-
-    return Sum()
+    offset = 2**31  # sums are of integers that are not negative; the others add zeros
+    mine = np.array(numbers, np.int64) + offset if ranks.is_main else np.zeros(len(numbers), np.int64)
+    return (all_sum(mine, ranks.size) - offset).tolist()
 
 
 def _set_context(device_target: str, device_id: int, threads: int) -> None:
@@ -262,7 +249,7 @@ def _set_context(device_target: str, device_id: int, threads: int) -> None:
     _limit_threads(ms, threads)
 
 
-def _set_precision(ms: Any, mode: str) -> None:
+def _set_precision(ms: ModuleType, mode: str) -> None:
     """Choose the precision of float32 operators, which must happen before the first graph is compiled."""
     if not mode:
         return
@@ -275,7 +262,7 @@ def _set_precision(ms: Any, mode: str) -> None:
         ms.set_context(ascend_config={"precision_mode": mode})
 
 
-def _limit_threads(ms: Any, threads: int) -> None:
+def _limit_threads(ms: ModuleType, threads: int) -> None:
     """Bound mindspore's pool of kernel threads, which is as large as the machine otherwise."""
     op_tuning = getattr(getattr(getattr(ms, "device_context", None), "cpu", None), "op_tuning", None)
     # the first way (2.6 and later) may be used once in a process, and builds without the second keep their default

@@ -11,10 +11,12 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mindlift.errors import RankError
 from mindlift.model_utils.devices import RING, RING_SERVER, RINGED
+
+T = TypeVar("T", int, str)
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def _trailing_number(pod_name: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _twice(values: Sequence[Any]) -> list[Any]:
+def _twice(values: Sequence[T]) -> list[T]:
     return sorted({value for value in values if values.count(value) > 1})
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from mindlift.files import Record
 from mindlift.report import figures, planned
 from mindlift.runs.folder import RunData
-from mindlift.runs.metrics import Record
 from mindlift.runs.series import Curve, number, rounded
 
 POINTS = 30_000  # of all curves of a page

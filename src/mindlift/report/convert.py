@@ -7,12 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mindlift.errors import StorageError
-from mindlift.files import atomic_text
+from mindlift.files import Record, atomic_text
 from mindlift.report import graph
 from mindlift.report.events import EVENTS, TensorBoard
 from mindlift.runs import folder as run_folder
 from mindlift.runs import last_records
-from mindlift.runs.metrics import Record
 
 
 def to_tensorboard(root: Path, folder: Path) -> Path:

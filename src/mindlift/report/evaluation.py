@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from mindlift.files import Record
 from mindlift.report import pictures
 from mindlift.report.markup import Html, section, tag
 from mindlift.runs.folder import RunData
-from mindlift.runs.metrics import Record
 from mindlift.runs.series import number
 
 PICTURES_BYTES = 800_000  # of all pictures of a page

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from mindlift.errors import ConfigError, StorageError
+from mindlift.files import Record
 from mindlift.report.pictures import inside, opened
 from mindlift.runs import folder as run_folder
 from mindlift.runs import last_records
-from mindlift.runs.metrics import PER_RANK, PLAIN, Record, whole
+from mindlift.runs.metrics import PER_RANK, PLAIN, whole
 from mindlift.runs.series import number
 
 EVENTS = "events.out.tfevents.*"

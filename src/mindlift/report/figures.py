@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mindlift.files import Record
 from mindlift.runs.folder import RunData
-from mindlift.runs.metrics import PER_RANK, Record
+from mindlift.runs.metrics import PER_RANK
 from mindlift.runs.series import number
 
 QUIET_S = 900.0  # without a line a run that has not ended is taken for dead

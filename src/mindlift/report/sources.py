@@ -15,9 +15,10 @@ from mindlift.errors import ConfigError, DataError, StageError
 from mindlift.runs import folder as run_folder
 from mindlift.runs.manifest import MANIFEST
 from mindlift.runs.paths import RECORDS, RESULT
+from mindlift.runs.remote import run_names
 from mindlift.storage import url
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.places import locate
+from mindlift.storage.places import exists, names
 
 HANDLE = re.compile(r"(local|modelarts|openi)://")
 PICTURES = "evaluation"
@@ -57,27 +58,16 @@ def of_bucket(name: str, scratch: Path) -> Path:
 def run_at(name: str) -> str:
     if any(exists(url.join(name, file)) for file in run_folder.MAIN_FILES):
         return name
-    store, key = locate(url.join(name, ""))
-    folders = sorted(
-        (each.key.rstrip("/").rpartition("/")[2] for each in store.scan(key) if each.is_folder), reverse=True
-    )
-    for folder in folders:
-        if folder[:8].isdigit() and exists(url.join(name, folder, "run.json")):
-            return url.join(name, folder)
-    raise DataError(
-        f"{name} holds no run; name a run's folder (with metrics.jsonl in it), or a folder of runs"
-    )
-
-
-def exists(place: str) -> bool:
-    store, key = locate(place)
-    return store.stat(key) is not None
+    newest = next(run_names(name), None)
+    if newest is None:
+        raise DataError(
+            f"{name} holds no run; name a run's folder (with metrics.jsonl in it), or a folder of runs"
+        )
+    return url.join(name, newest)
 
 
 def pictures_at(run: str) -> list[str]:
-    store, key = locate(url.join(run, PICTURES, ""))
-    names = [each.key.rpartition("/")[2] for each in store.scan(key) if not each.is_folder]
-    return [f"{PICTURES}/{name}" for name in names if name.endswith(".png")]
+    return [f"{PICTURES}/{name}" for name in names(url.join(run, PICTURES)) if name.endswith(".png")]
 
 
 def of_job(handle: str, scratch: Path) -> Path:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mindlift import models
 from mindlift.errors import CheckpointError
@@ -61,7 +61,7 @@ def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: 
     epoch, in_epoch = (step - 1) // steps_per_epoch + 1, (step - 1) % steps_per_epoch + 1
     target = folder / f"{training.name}-{epoch}_{in_epoch}{SUFFIX}"
     entries = [{"name": parameter.name, "data": parameter} for parameter in parameters]
-    extra: dict[str, Any] = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
+    extra: dict[str, object] = {"epoch_num": step // steps_per_epoch, "step_num": step, "seed": seed}
     extra.update(note_of(training.network))
 
     def write(path: Path) -> None:
@@ -92,7 +92,7 @@ def load_weights(
     path: Path,
     network: ms.nn.Cell,
     family: str,
-    values: Mapping[str, Any],
+    values: Mapping[str, object],
     options: LoadOptions | None = None,
 ) -> Known:
     """Fill every tensor of `network` but those in `options.without` from a file of any source that `family` knows.

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TextIO
 
 from mindlift.errors import CheckpointError
 from mindlift.files import make_folder, write_atomic
@@ -29,7 +29,7 @@ class Run:
     paths: RunPaths
     resume_from: Path | None
     step: int = 0
-    lock: Any = None
+    lock: TextIO | None = None
 
 
 class Settings(Protocol):
@@ -76,7 +76,7 @@ def open_run(cfg: Settings, base: Path, rank: int, size: int, agree: Callable[[l
     return Run(paths, explicit, step, lock)
 
 
-def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], Any]:
+def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], TextIO | None]:
     """[day, second, suffix, step to continue from or 0] of the run folder, and the held lock."""
     for root in sorted(base.glob("????????-??????*"), reverse=True) if may_continue else []:
         saved = latest(root / "checkpoints") if unfinished(root, mark) else None
@@ -112,7 +112,7 @@ def unfinished(root: Path, mark: str) -> bool:
         return False
 
 
-def hold(path: Path) -> Any:
+def hold(path: Path) -> TextIO | None:
     """An open, exclusively locked file, or None while another process holds it. A kill releases it."""
     file = open(path, "a")  # noqa: SIM115 - held open for the life of the run
     try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from mindlift.files import atomic_file, make_folder, write_atomic
+from mindlift.files import Record, atomic_file, make_folder, write_atomic
 from mindlift.runs.paths import RunPaths
 
 MOST_CLASSES = 200  # of a confusion matrix: larger ones can't be looked at
@@ -19,7 +18,7 @@ BINS = 15
 MOST_SIDE = 256  # pixels of a kept picture
 
 
-def write(paths: RunPaths, content: Mapping[str, Any], pictures: Mapping[str, np.ndarray]) -> None:
+def write(paths: RunPaths, content: Mapping[str, object], pictures: Mapping[str, np.ndarray]) -> None:
     """`pictures` (H, W, 3) uint8 by file name go to the folder that evaluation.json is beside; StorageError."""
     for name, pixels in pictures.items():
         make_folder(paths.pictures)
@@ -34,7 +33,7 @@ def save(pixels: np.ndarray, path: Path) -> None:
         picture.save(file, "PNG")
 
 
-def calibration(confidences: np.ndarray, is_right: np.ndarray) -> dict[str, Any]:
+def calibration(confidences: np.ndarray, is_right: np.ndarray) -> Record:
     """How often images of a confidence are right, in BINS bins, and the expected calibration error.
 
     Guo et al., On Calibration of Modern Neural Networks (ICML 2017), section 2. Both arguments (N,).

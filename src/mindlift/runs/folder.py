@@ -7,12 +7,11 @@ import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from mindlift.errors import DataError
-from mindlift.files import read_lines
+from mindlift.files import Record, read_lines
 from mindlift.runs import metrics
 from mindlift.runs.manifest import MANIFEST
 from mindlift.runs.metrics import Metrics, whole
@@ -31,12 +30,12 @@ class RunData:
     root: Path
     title: str
     metrics: Metrics
-    options: dict[str, Any] = field(default_factory=dict)
+    options: Record = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
-    versions: dict[str, Any] = field(default_factory=dict)
-    result: dict[str, Any] = field(default_factory=dict)
-    evaluation: dict[str, Any] = field(default_factory=dict)
-    transfers: list[dict[str, Any]] = field(default_factory=list)
+    versions: Record = field(default_factory=dict)
+    result: Record = field(default_factory=dict)
+    evaluation: Record = field(default_factory=dict)
+    transfers: list[Record] = field(default_factory=list)
     steps_per_epoch: int | None = None
 
     @property
@@ -88,7 +87,7 @@ def read(root: Path, title: str = "") -> RunData:
     return run
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> Record:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -96,7 +95,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def read_config(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+def read_config(path: Path) -> tuple[Record, dict[str, str]]:
     """Values and origins of all options; empty if there is no file that can be read."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -110,24 +109,15 @@ def read_config(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     return options, {match[1]: match[2].strip() for match in matches if match}
 
 
-def read_transfers(path: Path) -> list[dict[str, Any]]:
+def read_transfers(path: Path) -> list[Record]:
     """The lines that have all that a timeline needs."""
-    try:
-        lines = read_lines(path)
-    except UnicodeDecodeError:
-        return []
     needed = ("time", "seconds", "bytes")
     return [
-        each
-        for each in lines
-        if isinstance(each, dict) and all(math.isfinite(number(each.get(name))) for name in needed)
+        each for each in read_lines(path) if all(math.isfinite(number(each.get(name))) for name in needed)
     ]
 
 
 def steps_in_manifest(path: Path) -> int | None:
     """Steps per epoch by the last line of a checkpoint manifest; older runs have no event that says it."""
-    try:
-        lines = read_lines(path)
-    except UnicodeDecodeError:
-        return None
-    return whole(lines[-1].get("steps_per_epoch")) if lines and isinstance(lines[-1], dict) else None
+    lines = read_lines(path)
+    return whole(lines[-1].get("steps_per_epoch")) if lines else None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mindlift.runs.metrics import Record, blocks, whole
+from mindlift.files import Record
+from mindlift.runs.metrics import blocks, whole
 
 
 def records(path: Path) -> Iterator[Record]:

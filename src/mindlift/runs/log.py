@@ -8,21 +8,22 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 from tqdm import tqdm
 
 from mindlift.errors import StorageError
-from mindlift.files import append_line
+from mindlift.files import Record, append_line
 from mindlift.runs.paths import RunPaths
 
+T = TypeVar("T")
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
 class Board(Protocol):
     """Gets each line of metrics.jsonl as well."""
 
-    def add(self, record: dict[str, Any]) -> None: ...
+    def add(self, record: Record) -> None: ...
 
     def pictures(self, step: int) -> None:
         """Show also what the evaluation after `step` has drawn."""
@@ -101,7 +102,7 @@ class RunLog:
                 total=total, initial=done, desc=what, unit=unit, disable=not self.show_bar, leave=False
             )
 
-    def advance(self, count: int = 1, **values: Any) -> None:
+    def advance(self, count: int = 1, **values: object) -> None:
         if self.bar is not None:
             if values:
                 self.bar.set_postfix(values, refresh=False)
@@ -113,7 +114,7 @@ class RunLog:
             self.bar.close()
             self.bar = None
 
-    def metric(self, **values: Any) -> None:
+    def metric(self, **values: object) -> None:
         """One JSON line in metrics.jsonl, rank 0 only."""
         if self.rank == 0 and self.paths is not None:
             record = {"time": round(time.time(), 3), **values}
@@ -148,7 +149,7 @@ class Pace:
             self.images += images
             self.steps += 1
 
-    def waiting(self, source: Iterator[Any]) -> Any:
+    def waiting(self, source: Iterator[T]) -> T:
         """The next item of `source`, and how long that took is counted."""
         started = self.clock()
         found = next(source)

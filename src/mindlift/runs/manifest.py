@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mindlift.files import read_lines
+from mindlift.files import Record, parse_lines, read_lines
 
 MANIFEST = "manifest.jsonl"
 SUFFIX = ".ckpt"
@@ -51,15 +52,13 @@ def as_text(records: Iterable[Saved]) -> str:
 def parse(text: str) -> list[Saved]:
     """The records of a manifest's text, oldest first, without a last line that was cut short."""
     records = []
-    for line in text.splitlines():
-        try:
-            records.append(from_record(json.loads(line)))
-        except (ValueError, KeyError, TypeError):
-            continue
+    for record in parse_lines(text.encode()):
+        with contextlib.suppress(KeyError):
+            records.append(from_record(record))
     return in_order(records)
 
 
-def from_record(record: dict) -> Saved:
+def from_record(record: Record) -> Saved:
     return Saved(**{key: record[key] for key in Saved.__dataclass_fields__})
 
 

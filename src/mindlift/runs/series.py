@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -93,7 +92,7 @@ def joined(blocks: Sequence[Curve]) -> Curve:
     return Curve(*(np.concatenate([getattr(block, name) for block in blocks]) for name in fields))
 
 
-def numbers(raw: Sequence[Any]) -> np.ndarray:
+def numbers(raw: Sequence[object]) -> np.ndarray:
     """float64 of JSON values; nan for what is no number."""
     try:
         return np.array(raw, np.float64)
@@ -101,9 +100,8 @@ def numbers(raw: Sequence[Any]) -> np.ndarray:
         return np.array([number(each) for each in raw], np.float64)
 
 
-def number(raw: Any) -> float:
-    is_number = isinstance(raw, (int, float)) and abs(raw) < 1e300
-    return float(raw) if is_number else float("nan")
+def number(raw: object) -> float:
+    return float(raw) if isinstance(raw, (int, float)) and abs(raw) < 1e300 else float("nan")
 
 
 def rounded(values: np.ndarray) -> list[float]:

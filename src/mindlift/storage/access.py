@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from typing import Any
 from urllib.parse import quote
 
 from mindlift.errors import AccessError
@@ -21,7 +20,7 @@ NO_KEYS = (
 class Access:
     """Settings and keys of a store; `given` are the keywords of `set_auth`. Threads may share one."""
 
-    def __init__(self, given: Mapping[str, Any] | None = None):
+    def __init__(self, given: Mapping[str, object] | None = None):
         self.given = dict(given or {})
         self.settings: Settings = read_settings(os.environ, self.given)
         self.lock = threading.Lock()

@@ -19,7 +19,6 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from mindlift.errors import ConfigError
@@ -76,7 +75,7 @@ class Settings:
         return not self.endpoint.startswith("http://")
 
 
-def read_settings(env: Env, given: Mapping[str, Any]) -> Settings:
+def read_settings(env: Env, given: Mapping[str, object]) -> Settings:
     """Settings from the environment and the keywords of `set_auth`; ConfigError in one line."""
     endpoint = read_endpoint(env, given)
     host = urlsplit(endpoint).hostname or ""
@@ -94,7 +93,7 @@ def read_settings(env: Env, given: Mapping[str, Any]) -> Settings:
     )
 
 
-def read_endpoint(env: Env, given: Mapping[str, Any]) -> str:
+def read_endpoint(env: Env, given: Mapping[str, object]) -> str:
     name, text = "server", str(given.get("server") or "")
     for variable in ENDPOINTS:
         if not text and env.get(variable):
@@ -117,7 +116,7 @@ def read_endpoint(env: Env, given: Mapping[str, Any]) -> str:
     return f"{'https' if secure else 'http'}://{host}"
 
 
-def read_path_style(env: Env, given: Mapping[str, Any], host: str) -> bool:
+def read_path_style(env: Env, given: Mapping[str, object], host: str) -> bool:
     style = env.get("S3_ADDRESSING_STYLE", "").lower()
     if given.get("path_style") is not None:
         return bool(given["path_style"])
@@ -141,25 +140,27 @@ def region_of(host: str) -> str:
     return match.group(1) if match else "us-east-1"
 
 
-def read_verify(env: Env, given: Mapping[str, Any]) -> bool | str:
-    if given.get("ssl_verify") is not None:
-        return given["ssl_verify"]
+def read_verify(env: Env, given: Mapping[str, object]) -> bool | str:
+    wanted = given.get("ssl_verify")
+    if wanted is not None:
+        return wanted if isinstance(wanted, str) else bool(wanted)
     if env.get("S3_VERIFY_SSL"):
         return env["S3_VERIFY_SSL"].lower() not in OFF
     return env.get("AWS_CA_BUNDLE") or env.get("REQUESTS_CA_BUNDLE") or True
 
 
-def number(given: Mapping[str, Any], name: str, default: float, least: float = 0) -> float:
+def number(given: Mapping[str, object], name: str, default: float, least: float = 0) -> float:
     value = default if given.get(name) is None else given[name]
     if isinstance(value, bool) or not isinstance(value, (int, float)) or value < least:
         raise ConfigError(f"set_auth({name}={value!r}): expected a number of at least {least}")
     return value
 
 
-def read_keys(env: Env, given: Mapping[str, Any]) -> Keys | None:
+def read_keys(env: Env, given: Mapping[str, object]) -> Keys | None:
     """The keys, read again at every call; None if only boto3's own chain can have some."""
-    if given.get("ak") and given.get("sk"):
-        return Keys(given["ak"], given["sk"], given.get("security_token") or "", "set_auth")
+    access, secret, token = (str(given.get(name) or "") for name in ("ak", "sk", "security_token"))
+    if access and secret:
+        return Keys(access, secret, token, "set_auth")
     for access, secret, token in KEY_FAMILIES:
         if env.get(access) and env.get(secret):
             return Keys(env[access], env[secret], env.get(token, ""), access)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mindlift.errors import MindLiftError
+from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import collectives
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import checkpoint
@@ -21,7 +23,10 @@ from mindlift.tasks.progress import Progress
 from mindlift.training.divergence import Divergence, TrainingError
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Prepared
-from mindlift.training.signals import SignalFlag, Stopped
+
+
+class Stopped(MindLiftError, InterruptedError):
+    """A signal ended the training after it had saved a checkpoint."""
 
 
 @dataclass

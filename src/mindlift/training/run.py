@@ -17,6 +17,7 @@ import mindspore as ms
 import numpy as np
 
 from mindlift.files import write_atomic
+from mindlift.interrupts import SignalFlag
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.revision import code_revision
 from mindlift.training import hooks, loop
@@ -24,7 +25,6 @@ from mindlift.training.divergence import Divergence
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Inputs, Prepared, prepare
 from mindlift.training.report import Report, draw
-from mindlift.training.signals import SignalFlag
 
 
 @dataclass

@@ -12,7 +12,7 @@ import pytest
 from mindlift.cloud.errors import LogNotThere, NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.prepare.creation import create_once
-from mindlift.cloud.providers.modelarts import view
+from mindlift.cloud.providers.modelarts import answers, view
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.codes import CODES, LOG_NOT_THERE
 from mindlift.cloud.retry import RetryPolicy
@@ -37,14 +37,15 @@ def name_of(path: str, method: str, project: str) -> str:
 def ask(kind: str, service: ModelArts, handle: Handle) -> Any:
     """One call of the kind."""
     job = service.session.job
-    log = ("show_training_job_logs_preview", "ShowTrainingJobLogsPreviewRequest")
     calls: dict[str, Callable[[], Any]] = {
         "create": lambda: service.create(job.replace(name="another", train_url="obs://bucket/2/"), PACKAGE),
         "cancel": lambda: service.cancel(handle),
-        "log": lambda: service.session.call("log", *log, training_job_id=handle.id, task_id="worker-0"),
+        "log": lambda: service.session.call(
+            "log", answers.LOG_PREVIEW, training_job_id=handle.id, task_id="worker-0"
+        ),
         "show": lambda: service.show(handle),
         "list": lambda: list(service.list(())),
-        "look up": lambda: (service.session.lists.clear(), service.session.flavors()),
+        "look up": lambda: service.session.call("list flavors", answers.FLAVORS, flavor_type="Ascend"),
     }
     return calls[kind]()
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mindlift.cloud.errors import Refused
+from mindlift.cloud.providers.modelarts import answers
 from tests.doubles.modelarts import QUERIES, ModelArtsDouble
 from tests.support.modelarts_jobs import created, job_of, provider
 
@@ -27,7 +28,7 @@ def altered(double: ModelArtsDouble, path: str, value: Any) -> str:
     else:
         at[last] = value
     with pytest.raises(Refused) as info:
-        provider(job).session.call("create", "create_training_job", "CreateTrainingJobRequest", body=body)
+        provider(job).session.call("create", answers.CREATE, body=body)
     return info.value.code.partition(".")[2]
 
 
@@ -105,7 +106,7 @@ def test_places_that_are_not_there(double, missing, code):
 def test_searches_that_the_service_refuses(double, body, code):
     service, _ = created(double)
     with pytest.raises(Refused, match=f"ModelArts.{code}"):
-        service.session.call("list", "list_training_jobs", "ListTrainingJobsRequest", body=body)
+        service.session.call("list", answers.LIST, body=body)
 
 
 def test_events_come_in_pages(double):
@@ -114,8 +115,7 @@ def test_events_come_in_pages(double):
     double.events[handle.id] = [("Info", f"event {number}") for number in range(250)]
 
     def page(**values: Any) -> dict[str, Any]:
-        about = ("list_training_job_events", "ListTrainingJobEventsRequest")
-        return service.session.call("events", *about, training_job_id=handle.id, **values)
+        return service.session.call("events", answers.EVENTS, training_job_id=handle.id, **values)
 
     found = page(offset=200, limit=100, order="asc")
     assert (found["total"], len(found["events"]), found["events"][0]["message"]) == (250, 50, "event 200")

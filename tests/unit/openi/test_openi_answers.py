@@ -12,6 +12,8 @@ import pytest
 
 from mindlift.cloud.errors import NoAnswer, NoSuchJob, Overloaded, Refused
 from mindlift.cloud.prepare.creation import create_once
+from mindlift.cloud.providers.openi import answers
+from mindlift.cloud.providers.openi.answers import Route
 from mindlift.cloud.providers.openi.codes import CODES, QUEUE_CODES
 from mindlift.cloud.providers.openi.rest import Rest
 from mindlift.cloud.retry import RetryPolicy
@@ -25,12 +27,12 @@ from tests.support.openi_jobs import PACKAGE, TOKEN, client_of, created, job_at,
 )
 def test_an_answer_of_another_form_is_worth_another_try(answer, text):
     with pytest.raises(Overloaded, match="show job 7: OpenI answered 200: an answer of another form"):
-        answer(200, text).get("show job 7", "/ai_task")
+        answer(200, text).get("show job 7", answers.SHOW)
 
 
 @pytest.mark.parametrize("text", ['{"code": 0}', '{"code": 0, "data": null}', "{}"])
 def test_no_data_is_empty_data(answer, text):
-    assert answer(200, text).get("show job 7", "/ai_task") == {}
+    assert answer(200, text).get("show job 7", answers.SHOW) == {}
 
 
 @pytest.mark.parametrize(
@@ -44,7 +46,7 @@ def test_no_data_is_empty_data(answer, text):
 )
 def test_no_message_has_the_token(answer, status, text):
     with pytest.raises((Refused, Overloaded)) as caught:
-        answer(status, text).get("show job 7", "/ai_task")
+        answer(status, text).get("show job 7", answers.SHOW)
     assert TOKEN not in str(caught.value)
     assert "***" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -52,14 +54,14 @@ def test_no_message_has_the_token(answer, status, text):
 
 def test_the_service_says_how_long_to_wait(answer):
     with pytest.raises(Overloaded) as caught:
-        answer(429, "slow down", Retry_After="17").get("list jobs", "/ai_task/my_list")
+        answer(429, "slow down", Retry_After="17").get("list jobs", answers.LIST)
     assert caught.value.retry_after_s == 17
 
 
 @pytest.mark.parametrize(("status", "text"), [(404, "not found"), (200, '{"code": 2001, "msg": "no task"}')])
 def test_a_job_that_is_not_there(answer, status, text):
     with pytest.raises(NoSuchJob):
-        answer(status, text).get("show job 7", "/ai_task")
+        answer(status, text).get("show job 7", answers.SHOW)
 
 
 KINDS = ("create", "cancel", "show", "log", "list", "output", "look up")
@@ -117,7 +119,7 @@ def test_what_a_code_means_for_each_call(answer, code):
     rest = answer(200, json.dumps({"code": int(code), "msg": "the message", "data": None}))
     for kind in KINDS:
         with pytest.raises((Refused, Overloaded), match=f"x: OpenI answered {code}: the message") as caught:
-            rest.get("x", "/y", kind)
+            rest.get("x", Route("/y", kind))
         passes = isinstance(caught.value, Overloaded)
         assert passes == CODES[code].is_passing(kind)
         if passes and kind == "create":
@@ -128,7 +130,7 @@ def test_what_a_code_means_for_each_call(answer, code):
 
 def test_codes_that_the_source_does_not_have_are_final(answer):
     with pytest.raises(Refused, match="7777"):
-        answer(200, '{"code": 7777, "msg": "new"}').get("x", "/y", "create")
+        answer(200, '{"code": 7777, "msg": "new"}').get("x", Route("/y", "create"))
 
 
 @pytest.mark.parametrize("code", [99, 2024])
@@ -138,10 +140,10 @@ def test_a_creation_that_is_refused_is_not_tried_again(service, code):
     provider = client_of(job)
     create = provider.rest.post
 
-    def post(what: str, path: str, *words: object, **query: object) -> dict:
-        if path.endswith("/create"):
+    def post(what: str, route: Route, *words: object, **query: object) -> dict:
+        if route.kind == "create":
             service.fail_next_code(code)
-        return create(what, path, *words, **query)
+        return create(what, route, *words, **query)
 
     provider.rest.post = post
     with pytest.raises(Refused, match=str(code)):
@@ -157,10 +159,10 @@ def test_a_stop_that_comes_too_early_is_tried_again(service, code):
     service.runner.set(handle.id, phase="running")
     stop, times = provider.rest.post, iter([code, code])
 
-    def post(what: str, path: str, *words: object, **query: object) -> dict:
+    def post(what: str, route: Route, *words: object, **query: object) -> dict:
         if found := next(times, None):
             service.fail_next_code(found)
-        return stop(what, path, *words, **query)
+        return stop(what, route, *words, **query)
 
     provider.rest.post = post
     RetryPolicy(60, sleep=lambda s: None).call(lambda: provider.cancel(handle))
@@ -172,7 +174,7 @@ def test_a_stop_that_comes_too_early_is_tried_again(service, code):
 )
 def test_what_a_status_proves_of_a_creation(answer, status, created_nothing):
     with pytest.raises(Overloaded) as caught:
-        answer(status, "busy").get("create job x", "/y", "create")
+        answer(status, "busy").get("create job x", Route("/y", "create"))
     assert caught.value.created_nothing is created_nothing
 
 
@@ -183,7 +185,7 @@ def test_a_connection_that_was_never_opened_has_created_nothing():
             f"http://127.0.0.1:{free.getsockname()[1]}", {"OPENI_TOKEN": TOKEN, "HOME": "/nonexistent"}
         )
         with pytest.raises(NoAnswer) as caught:
-            rest.post("create job x", "/y", {}, kind="create")
+            rest.post("create job x", Route("/y", "create"), {})
     assert caught.value.created_nothing is True
 
 
@@ -191,7 +193,7 @@ def test_an_answer_that_does_not_come_leaves_doubt(service, monkeypatch):
     monkeypatch.setattr("mindlift.cloud.providers.openi.rest.TIMEOUT_S", (1, 0.2))
     service.delay_s = 1.0
     with pytest.raises(NoAnswer) as caught:
-        client_of(job_at(service)).rest.post("create job x", "/user", {}, kind="create")
+        client_of(job_at(service)).rest.post("create job x", Route("/user", "create"), {})
     assert caught.value.created_nothing is False
 
 
@@ -199,11 +201,11 @@ def test_an_answer_that_does_not_come_leaves_doubt(service, monkeypatch):
 def test_a_job_that_is_not_mine(answer, kind):
     """reqAdminOrAITaskCreator (69454651554): HTTP 403 without a body, also for numbers that no job has."""
     with pytest.raises(NoSuchJob, match="list shows your jobs"):
-        answer(403, "").get("show job 7", "/ai_task", kind)
+        answer(403, "").get("show job 7", Route("/ai_task", kind))
 
 
 def test_errors_with_the_names_of_the_program(answer):
     """response.AiforgeResponse has no json tags (69878103087), nor has BizError (69513843197)."""
     for body in ({"Code": 99, "Msg": "no user"}, {"Code": 9001, "DefaultMsg": "param error", "TrCode": "x"}):
         with pytest.raises(Refused, match=f"{body['Code']}: (no user|param error)"):
-            answer(200, json.dumps(body)).get("x", "/y", "look up")
+            answer(200, json.dumps(body)).get("x", Route("/y", "look up"))

@@ -10,7 +10,7 @@ import pytest
 from mindlift.cloud.errors import Overloaded
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.providers.openi import states
+from mindlift.cloud.providers.openi import answers, states
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from tests.doubles.openi_answers import NOT_FINAL, QIZHI, TERMINAL
@@ -68,7 +68,7 @@ def test_an_image_that_is_gone_is_told_later(service):
     provider, handle = created(service)
     service.tasks.clear()
     body = {**sent_creations(service)[0], "image_id": "9"}
-    answer = provider.rest.post("x", "/me/code/ai_task/create", body, kind="create")
+    answer = provider.rest.post("x", answers.CREATE.at(owner="me", repo="code"), body)
     found = provider.show(Handle("openi", ("me", "code", str(answer["id"]))))
     assert (found.phase, found.reason) == (Phase.FAILED, "image not available")
 

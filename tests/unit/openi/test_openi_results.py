@@ -9,6 +9,7 @@ import pytest
 
 from mindlift.cloud.errors import Overloaded, Refused
 from mindlift.cloud.handle import Handle
+from mindlift.cloud.providers.openi import answers
 from mindlift.cloud.providers.openi.client import OpenI
 from tests.doubles.openi import OpenIDouble
 from tests.doubles.openi_answers import QIZHI
@@ -61,7 +62,7 @@ def test_a_folder_of_more_names_than_are_listed_is_not_taken_for_whole(service, 
 
 
 def log_of(provider: OpenI, handle: Handle, **query: object) -> dict:
-    return provider.rest.get("log", "/ai_task/log", "log", id=handle.id, **query)
+    return provider.rest.get("log", answers.LOG, id=handle.id, **query)
 
 
 def test_c2nets_log_is_whole_each_time_with_a_tail(service):

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.cloud.errors import JobError
 from mindlift.errors import TransferError
-from mindlift.files import make_folder, write_atomic
-from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256, parse
+from mindlift.files import make_folder, read_lines, write_atomic
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256
 from mindlift.runs.paths import RECORDS, RESULT
+from mindlift.runs.remote import published, run_names
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.places import locate
-from mindlift.storage.url import as_folder, join
+from mindlift.storage.places import exists, names
+from mindlift.storage.url import join
 
 FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
 MEASURES = ("top1", "accuracy", "miou")
@@ -34,16 +34,18 @@ def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) ->
     JobError if there is no run, or no figure to tell the best by; TransferError for a file that is not what
     the manifest says.
     """
-    names = list(runs_at(url))
-    if not names:
+    found = list(run_names(url))
+    if not found:
         raise JobError(f"{url} holds no run: has the job come to its first checkpoint? `logs` tells")
-    run, root = join(url, names[0]), folder / names[0]
-    if len(names) > 1:
-        say(f"{len(names)} runs in {url}; fetching the newest, {names[0]}")
+    run, root = join(url, found[0]), folder / found[0]
+    if len(found) > 1:
+        say(f"{len(found)} runs in {url}; fetching the newest, {found[0]}")
     small = [name for name in (*RECORDS, RESULT) if exists(join(run, name))]
-    for name in [*small, *(name for folder in FOLDERS for name in names_in(run, folder))]:
+    for below, ending in FOLDERS.items():
+        small += [f"{below}/{name}" for name in names(join(run, below)) if name.endswith(ending)]
+    for name in small:
         transfer.copy_file(join(run, name), str(root / name))
-    saved = read_manifest(run)
+    saved = published(join(run, "checkpoints"))
     chosen = choose(saved, which, root)
     make_folder(root / "checkpoints")
     for record in chosen:
@@ -53,32 +55,6 @@ def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) ->
     ]
     write_atomic(root / "checkpoints" / MANIFEST, as_text(kept))
     return Fetched(root, tuple(kept))
-
-
-def runs_at(url: str) -> Iterator[str]:
-    """Names of the run folders, newest first."""
-    store, key = locate(as_folder(url))
-    folders = [entry.key.rstrip("/").rpartition("/")[2] for entry in store.scan(key) if entry.is_folder]
-    return (name for name in sorted(folders, reverse=True) if exists(join(url, name, "run.json")))
-
-
-def exists(url: str) -> bool:
-    store, key = locate(url)
-    return store.stat(key) is not None
-
-
-def names_in(run: str, folder: str) -> list[str]:
-    store, key = locate(join(run, folder, ""))
-    names = [entry.key.rpartition("/")[2] for entry in store.scan(key) if not entry.is_folder]
-    return [f"{folder}/{name}" for name in names if name.endswith(FOLDERS[folder])]
-
-
-def read_manifest(run: str) -> list[Saved]:
-    store, key = locate(join(run, "checkpoints", MANIFEST))
-    try:
-        return parse(store.read(key).decode())
-    except FileNotFoundError:
-        return []
 
 
 def choose(saved: list[Saved], which: str, root: Path) -> list[Saved]:
@@ -101,12 +77,7 @@ def measured(root: Path) -> dict[int, float]:
     """Accuracy by optimiser step, from the metrics and the result of a run."""
     found = {}
     for name in ("metrics.jsonl", "result.json"):
-        path = root / name
-        for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
-            try:
-                record = json.loads(line)
-            except ValueError:
-                continue  # a last line that was cut short
+        for record in read_lines(root / name):
             figure = next(
                 (record[key] for key in MEASURES if isinstance(record.get(key), (int, float))), None
             )

@@ -103,7 +103,7 @@ class Follower:
             return
         self.failures[node] = self.failures.get(node, 0) + 1
         if self.failures[node] == (1 if isinstance(err, Refused) else FAILURES):
-            self.note(f"the log of node {node} can't be read; the job goes on without it: {err}")
+            self.note(f"the log of node {node} can't be read; the job continues without it: {err}")
 
     def close_logs(self, status: Status) -> None:
         """The job has ended: its last lines, once more where they could not be read."""

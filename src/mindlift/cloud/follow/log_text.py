@@ -9,12 +9,23 @@ in it, such as a mark of its service.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from typing import TypedDict
 
 KEPT = 32  # lines whose digests a place holds
 RESTARTED = "the log started again, or lines before these are no longer served"
-Place = Mapping[str, Any]
+
+
+class Place(TypedDict, total=False):
+    """A place in a log, `{}` for its start."""
+
+    lines: int  # read up to here
+    upto: list[str]
+    each: list[str]
+    mark: str  # a service's own, with the one before it
+    start: str
+    is_checked: bool | None  # whether the marks were seen to begin where the log does
+    by_preview: bool
 
 
 def digest(*texts: str) -> str:
@@ -26,20 +37,20 @@ def count(place: Place) -> int:
     return int(place.get("lines", 0))
 
 
-def behind(place: Place, lines: Sequence[str]) -> dict[str, Any]:
+def behind(place: Place, lines: Sequence[str]) -> Place:
     """The place behind `lines`, which were read at `place`. What else `place` holds stays."""
     upto, each = list(place.get("upto", [digest()])), list(place.get("each", []))
     for line in lines:
         upto.append(digest(upto[-1], line))
     each += [digest(line) for line in lines[-KEPT:]]
-    found = {"lines": count(place) + len(lines), "upto": upto[-KEPT - 1 :], "each": each[-KEPT:]}
+    found: Place = {"lines": count(place) + len(lines), "upto": upto[-KEPT - 1 :], "each": each[-KEPT:]}
     return {**place, **found}
 
 
-def advance(place: Place, lines: Sequence[str]) -> tuple[list[str], dict[str, Any], str]:
+def advance(place: Place, lines: Sequence[str]) -> tuple[list[str], Place, str]:
     """(new lines, the place behind them, RESTARTED or '') of a whole log, or of its end, as it is now."""
     fresh, note = unread(place, lines)
-    return fresh, {**place, **behind({}, lines)} if fresh else dict(place), note
+    return fresh, {**place, **behind({}, lines)} if fresh else place, note
 
 
 def unread(place: Place, lines: Sequence[str]) -> tuple[list[str], str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from mindlift.cloud.follow.fetch import runs_at
 from mindlift.cloud.follow.progress import Progress, Record, progress_of, records
+from mindlift.runs.remote import run_names
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
 
@@ -34,7 +34,7 @@ class Metrics:
 
     def read(self, train_url: str) -> Progress | None:
         """Of the newest run below `train_url`; None while it has none. TransferError as the store has it."""
-        run = next(runs_at(train_url), None)
+        run = next(run_names(train_url), None)
         if run is None:
             return None
         url = join(train_url, run, METRICS)

@@ -1,15 +1,15 @@
-"""How far each log has been shown, so that following goes on where it stopped."""
+"""How far each log has been shown, so that following continues where it stopped."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
+from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.providers.base import Status
 from mindlift.files import write_atomic
 
@@ -18,8 +18,15 @@ from mindlift.files import write_atomic
 class Position:
     """`shown` lines behind a provider's `place` were printed: Ctrl-C may come between two lines of a page."""
 
-    place: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = field(default_factory=lambda: Place())
     shown: int = 0
+
+
+class PositionsOfJob(TypedDict):
+    """A file: when the job was created, and the positions by the number of the node."""
+
+    created_at: float | None
+    nodes: dict[str, Position]
 
 
 def default_folder() -> Path:
@@ -35,15 +42,13 @@ class Positions:
 
     def __init__(self, folder: Path | None):
         self.folder = folder
-        self.known: dict[
-            str, dict[str, Any]
-        ] = {}  # file's name: {"created_at": seconds, "nodes": {node: ...}}
+        self.known: dict[str, PositionsOfJob] = {}  # by the file's name
 
     def get(self, job: Status, node: int) -> Position:
-        return Position(**self.of(job)["nodes"].get(str(node), {}))
+        return self.of(job)["nodes"].get(str(node), Position())
 
     def set(self, job: Status, node: int, position: Position) -> None:
-        self.of(job)["nodes"][str(node)] = {"place": dict(position.place), "shown": position.shown}
+        self.of(job)["nodes"][str(node)] = position
         self.save()
 
     def save(self) -> None:
@@ -51,9 +56,9 @@ class Positions:
         if self.folder:
             self.folder.mkdir(parents=True, exist_ok=True)
             for name, found in self.known.items():
-                write_atomic(self.folder / name, json.dumps(found))
+                write_atomic(self.folder / name, json.dumps(found, default=vars))
 
-    def of(self, job: Status) -> dict[str, Any]:
+    def of(self, job: Status) -> PositionsOfJob:
         name = file_name(job)
         if name not in self.known:
             self.known[name] = self.load(name)
@@ -61,12 +66,12 @@ class Positions:
             self.known[name] = {"created_at": job.created_at, "nodes": {}}
         return self.known[name]
 
-    def load(self, name: str) -> dict[str, Any]:
+    def load(self, name: str) -> PositionsOfJob:
         """What the file says; of none, or another version's, nothing: the log is shown from its start."""
         try:
             found = json.loads((self.folder / name).read_text()) if self.folder else {}
             nodes = {
-                str(node): {"place": dict(item["place"]), "shown": int(item["shown"])}
+                str(node): Position(Place(**item["place"]), int(item["shown"]))
                 for node, item in found["nodes"].items()
             }
             return {"created_at": float(found["created_at"]), "nodes": nodes}

@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TypedDict, cast
+
+from mindlift.files import parse_lines
 
 BEGINNINGS = ("start", "continued")
 FIGURES = ("top1", "miou")
 
-Record = dict[str, Any]
+
+class Record(TypedDict, total=False):
+    """A line of metrics.jsonl, as far as it is read here."""
+
+    event: str
+    time: float
+    step: int
+    total: int
+    steps_per_epoch: int
+    loss: float | None
+    images_per_second: float
+    step_seconds: float | list[float]  # of each rank
+    top1: float
+    miou: float
 
 
 @dataclass(frozen=True)
@@ -36,24 +50,16 @@ class Progress:
 
 def records(text: bytes, is_cut: bool = False) -> list[Record]:
     """The lines that can be read: the last one may still be being written, and the first one is `is_cut` off."""
-    found = []
-    for line in text.split(b"\n")[is_cut:]:
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            found.append(record)
-    return found
+    return [cast("Record", record) for record in parse_lines(text.partition(b"\n")[2] if is_cut else text)]
 
 
 def progress_of(lines: Sequence[Record]) -> Progress:
     """What the lines of a run say, oldest first; the first one and any part up to the newest are enough."""
     beginnings = [line for line in lines if line.get("event") in BEGINNINGS]
     steps = [line for line in lines if "event" not in line and "step" in line]
-    begun = beginnings[-1] if beginnings else {}
-    newest = next((line for line in reversed(lines) if "step" in line), {})
-    last = steps[-1] if steps else {}
+    begun = beginnings[-1] if beginnings else Record()
+    newest = next((line for line in reversed(lines) if "step" in line), Record())
+    last = steps[-1] if steps else Record()
     return Progress(
         step=int(newest.get("step", 0)),
         total=int(begun.get("total") or 0),

@@ -8,7 +8,8 @@ import signal
 import sys
 import termios
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+
+from mindlift.interrupts import Handler, handling
 
 ENTER, LEAVE = "\033[?1049h\033[?25l", "\033[?25h\033[?1049l"  # another page without a cursor, and back
 HOME, END_LINE, BELOW = "\033[H", "\033[K", "\033[J"
@@ -28,28 +29,24 @@ class Screen:
     def __init__(self, render: Callable[[int, int], Sequence[str]]):
         self.render = render
         self.out = sys.stdout.fileno()
-        self.modes: list[Any] = termios.tcgetattr(self.out)
+        self.modes = termios.tcgetattr(self.out)
         self.is_drawing = self.is_stale = False
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[None]:
         """The terminal is ours for the block, but not while the user has stopped it by Ctrl-Z."""
-        handlers: dict[signal.Signals, Callable[[int, Any], None]] = {
+        handlers: dict[int, Handler] = {
             signal.SIGWINCH: self.resized,
             signal.SIGTSTP: self.paused,
             signal.SIGTERM: end,
             signal.SIGHUP: end,
         }
-        before = {number: signal.getsignal(number) for number in handlers}
-        try:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-            self.take()
-            yield
-        finally:
-            self.give_back()
-            for number, former in before.items():
-                signal.signal(number, former)
+        with handling(handlers):
+            try:
+                self.take()
+                yield
+            finally:
+                self.give_back()
 
     def take(self) -> None:
         """What is typed is not shown."""

@@ -1,4 +1,4 @@
-"""cloud/submit.py top: how far my jobs are, looked at again and again."""
+"""cloud/submit.py top: the progress of my jobs, refreshed."""
 
 from __future__ import annotations
 

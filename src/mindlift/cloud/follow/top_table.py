@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.cloud.follow.progress import Progress
+from mindlift.cloud.json_types import Json
 from mindlift.cloud.providers.base import Status
 from mindlift.cloud.show import duration
 from mindlift.cloud.states import Phase
@@ -29,7 +29,7 @@ class Row:
         running = self.progress if self.status.phase is Phase.RUNNING else None
         return running.eta_s(now) if running else None
 
-    def as_dict(self, now: float) -> dict[str, Any]:
+    def as_dict(self, now: float) -> dict[str, Json]:
         """What --json prints: without a run's figures the status alone."""
         found = self.status.as_dict()
         if self.progress is None:

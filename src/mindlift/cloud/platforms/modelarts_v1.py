@@ -7,15 +7,15 @@ from mindlift.cloud.platforms.request import Request
 
 HOME = "/home/work"
 JOB_DIR = f"{HOME}/user-job-dir"
+SERVICE = "ModelArts"
+DROPPED: frozenset[str] = frozenset()
 
 
 def container(request: Request, job_id: str, node: int) -> Container:
-    places = [("data_url", request.data_url)] if request.data_url else []
-    places += [("train_url", request.train_url)] if request.train_url else []
     return Container(
         code=f"{JOB_DIR}/{last_folder(request.code_url)}",
         boot_file=request.boot_file,
-        arguments=as_arguments(*places, *request.parameters),
+        arguments=arguments(request),
         environment=with_user(variables(request, job_id, node), request),
         workspace="/home/ma-user/workspace",
         logs="/tmp/log",
@@ -24,6 +24,13 @@ def container(request: Request, job_id: str, node: int) -> Container:
         table="/user/config/jobstart_hccl.json",
         rank_table="/home/ma-user/rank_table/jobstart_hccl.json",
     )
+
+
+def arguments(request: Request) -> tuple[str, ...]:
+    """The places first, as URLs; then the user's parameters."""
+    places = [("data_url", request.data_url)] if request.data_url else []
+    places += [("train_url", request.train_url)] if request.train_url else []
+    return as_arguments(*places, *request.parameters)
 
 
 def variables(request: Request, job_id: str, node: int) -> dict[str, str]:

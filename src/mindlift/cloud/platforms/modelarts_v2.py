@@ -12,21 +12,18 @@ MOUNT = f"{HOME}/modelarts"
 JOB_DIR = f"{MOUNT}/user-job-dir"
 LOGS = f"{MOUNT}/log"
 DATA, TRAIN = f"{MOUNT}/inputs/data_url_0", f"{MOUNT}/outputs/train_url_0"
+SERVICE = "ModelArts"
+DROPPED: frozenset[str] = frozenset()
 
 
 def container(request: Request, job_id: str, node: int) -> Container:
-    copies = request.access != "direct"
-    inputs = (Transfer(request.data_url, DATA),) if copies and request.data_url else ()
-    outputs = (Transfer(request.train_url, TRAIN, is_periodic=True),) if copies and request.train_url else ()
-    code = f"{JOB_DIR}/{last_folder(request.code_url)}"
-    environment = {**variables(request, job_id, node), **channels(request, bool(inputs), bool(outputs))}
-    if copies and request.access == "env":
-        environment.update({"data_url": DATA} if inputs else {}, **({"train_url": TRAIN} if outputs else {}))
+    inputs = (Transfer(request.data_url, DATA),) if has_data(request) else ()
+    outputs = (Transfer(request.train_url, TRAIN, is_periodic=True),) if has_output(request) else ()
     return Container(
-        code=code,
+        code=f"{JOB_DIR}/{last_folder(request.code_url)}",
         boot_file=request.boot_file,
-        arguments=arguments(request, bool(inputs), bool(outputs)),
-        environment=with_user(environment, request),
+        arguments=arguments(request),
+        environment=with_user(variables(request, job_id, node), request),
         workspace=f"{MOUNT}/workspace",
         logs=LOGS,
         home=HOME,
@@ -38,22 +35,38 @@ def container(request: Request, job_id: str, node: int) -> Container:
     )
 
 
-def arguments(request: Request, has_data: bool, has_output: bool) -> tuple[str, ...]:
+def has_data(request: Request) -> bool:
+    """Whether the platform copies an input channel; with `direct` the job does by itself."""
+    return request.access != "direct" and bool(request.data_url)
+
+
+def has_output(request: Request) -> bool:
+    return request.access != "direct" and bool(request.train_url)
+
+
+def arguments(request: Request) -> tuple[str, ...]:
     """The user's parameters, and behind them the channels of access method `parameter`."""
     places: list[tuple[str, str]] = []
     if request.access == "parameter":
-        places += [("data_url", DATA)] if has_data else []
-        places += [("train_url", TRAIN)] if has_output else []
+        places += local_folders(request).items()
     elif request.access == "direct":
         places += [("data_url", request.data_url)] if request.data_url else []
         places += [("train_url", request.train_url)] if request.train_url else []
-    if has_output:
+    if has_output(request):
         places.append(("resume_url", request.train_url))
     return as_arguments(*request.parameters, *places)
 
 
+def local_folders(request: Request) -> dict[str, str]:
+    """The folder of each channel that the platform copies, by its name."""
+    return {
+        **({"data_url": DATA} if has_data(request) else {}),
+        **({"train_url": TRAIN} if has_output(request) else {}),
+    }
+
+
 def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
-    """The preset variables of a v2 container."""
+    """The preset variables of a v2 container, and the channels."""
     vj = f"ma-job-{job_id}"
     hosts = ",".join(f"{vj}-worker-{number}.{vj}" for number in range(request.nodes))
     return {
@@ -73,20 +86,22 @@ def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
         "VC_WORKER_NUM": str(request.nodes),
         "VC_WORKER_HOSTS": hosts,
         "PYTHONPATH": JOB_DIR,
+        **channels(request),
+        **(local_folders(request) if request.access == "env" else {}),
     }
 
 
-def channels(request: Request, has_data: bool, has_output: bool) -> dict[str, str]:
+def channels(request: Request) -> dict[str, str]:
     """MA_INPUTS and MA_OUTPUTS: the channels as JSON."""
     found = {}
-    for name, key, path, url, there in (
-        ("MA_INPUTS", "inputs", DATA, request.data_url, has_data),
-        ("MA_OUTPUTS", "outputs", TRAIN, request.train_url, has_output),
+    for name, key, path, url, is_there in (
+        ("MA_INPUTS", "inputs", DATA, request.data_url, has_data(request)),
+        ("MA_OUTPUTS", "outputs", TRAIN, request.train_url, has_output(request)),
     ):
         channel = {
             "name": path.rpartition("/")[2][:-2],
             "local_dir": path,
             "remote": {"obs": {"obs_url": url}},
         }
-        found[name] = json.dumps({key: [channel] if there else []})
+        found[name] = json.dumps({key: [channel] if is_there else []})
     return found

@@ -8,6 +8,8 @@ from mindlift.cloud.platforms.container import Container, Transfer, as_arguments
 from mindlift.cloud.platforms.request import Request
 
 CODE, DATASET, MODEL, OUTPUT = "/cache/code", "/cache/dataset", "/cache/pretrainmodel", "/cache/output"
+SERVICE = "OpenI"
+DROPPED: frozenset[str] = frozenset()
 
 
 def container(request: Request, job_id: str, node: int) -> Container:
@@ -16,8 +18,8 @@ def container(request: Request, job_id: str, node: int) -> Container:
     return Container(
         code=f"{CODE}/{last_folder(request.code_url).lower()}",
         boot_file=request.boot_file,
-        arguments=as_arguments(*request.parameters),
-        environment=with_user(variables(request, job_id), request),
+        arguments=arguments(request),
+        environment=with_user(variables(request, job_id, node), request),
         workspace="/cache/workspace",
         logs="/tmp/log",
         home="/home/ma-user",
@@ -30,7 +32,12 @@ def container(request: Request, job_id: str, node: int) -> Container:
     )
 
 
-def variables(request: Request, job_id: str) -> dict[str, str]:
+def arguments(request: Request) -> tuple[str, ...]:
+    """The user's own: places are in variables."""
+    return as_arguments(*request.parameters)
+
+
+def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
     """What the c2net library reads. That C2Net mounts on NPUs is from its server's source, not tried."""
 
     def named(kind: str, sources: tuple[tuple[str, str], ...]) -> str:

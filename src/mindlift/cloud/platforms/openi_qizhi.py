@@ -10,16 +10,16 @@ from mindlift.cloud.platforms.request import Request, Sources
 
 JOB_DIR = "/home/work/user-job-dir"
 VERSION = "V0001"
-DROPPED = ("train_url", "data_url")  # what the service drops of the user's own parameters
+SERVICE = "OpenI"
+DROPPED = frozenset(["train_url", "data_url"])
 
 
 def container(request: Request, job_id: str, node: int) -> Container:
-    environment = {**modelarts_v1.variables(request, job_id, node), "PYTHONPATH": f"{JOB_DIR}/{VERSION}"}
     return Container(
         code=f"{JOB_DIR}/{VERSION}",
         boot_file=request.boot_file,
         arguments=arguments(request),
-        environment=with_user(environment, request),
+        environment=with_user(variables(request, job_id, node), request),
         workspace="/home/ma-user/workspace",
         logs="/tmp/log",
         home="/home/work",
@@ -27,6 +27,11 @@ def container(request: Request, job_id: str, node: int) -> Container:
         table="/user/config/jobstart_hccl.json",
         rank_table="/home/ma-user/rank_table/jobstart_hccl.json",
     )
+
+
+def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
+    """Those of ModelArts v1, with the version of the code on Python's path."""
+    return {**modelarts_v1.variables(request, job_id, node), "PYTHONPATH": f"{JOB_DIR}/{VERSION}"}
 
 
 def arguments(request: Request) -> tuple[str, ...]:

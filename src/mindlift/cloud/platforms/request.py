@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 Sources = tuple[tuple[str, str], ...]  # (name, URL)
 
@@ -39,7 +38,7 @@ class Request:
 
 
 def from_json(text: str) -> Request:
-    values: dict[str, Any] = json.loads(text)
+    values = json.loads(text)
     for name in ("parameters", "datasets", "models"):
         values[name] = tuple((first, second) for first, second in values[name])
     return Request(**values)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from mindlift.cloud.job import FIELDS, Job
 from mindlift.cloud.providers.base import Check
@@ -34,6 +33,6 @@ def is_given(job: Job, name: str) -> bool:
     return bool(getattr(job, name) != default_of(name))
 
 
-def default_of(name: str) -> Any:
+def default_of(name: str) -> object:
     field = FIELDS[name]
     return field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]

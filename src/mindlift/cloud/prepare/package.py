@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from mindlift import __version__
 from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
@@ -183,7 +182,7 @@ def is_known(entry: Entry | None, data: bytes, digest: object) -> bool:
     return entry is not None and entry.etag != "" and digest == [entry.etag, hashlib.sha256(data).hexdigest()]
 
 
-def read_digests(store: Store, key: str) -> dict[str, Any]:
+def read_digests(store: Store, key: str) -> dict[str, object]:
     """Empty without a note, or with one that is no note."""
     if store.stat(key) is None:
         return {}

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import TypedDict
 
 from mindlift.cloud import platforms
 from mindlift.cloud.job import Job
+from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.platforms.container import place, rank_environment, ranks_of, working_directory
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Plan
@@ -17,7 +18,44 @@ from mindlift.cloud.show import check_line, size
 HIDDEN = "***"
 
 
-def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) -> dict[str, Any]:
+class CodeView(TypedDict):
+    url: str
+    files: int
+    bytes: int
+    revision: str
+    dirty: bool
+    sha256: str
+
+
+class RankView(TypedDict):
+    working_directory: str
+    environment: dict[str, str]
+
+
+class NodeView(TypedDict, total=False):
+    """What the processes of a node will see; without `ranks` where msrun starts them."""
+
+    command: list[str]
+    environment: dict[str, str]
+    copied_before: dict[str, str]  # path: URL
+    copied_after: dict[str, str]
+    ranks: list[RankView]
+
+
+class Described(TypedDict):
+    """A plan, as `plan --json` prints it."""
+
+    provider: str
+    name: str
+    train_url: str
+    code: CodeView
+    request: JsonObject
+    platform: str
+    nodes: list[NodeView]
+    checks: list[dict[str, Json]]
+
+
+def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) -> Described:
     """The whole plan. Secrets are shown as ***."""
     return {
         "provider": job.provider,
@@ -38,7 +76,7 @@ def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) ->
     }
 
 
-def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
+def node_view(job: Job, platform: str, node: int) -> NodeView:
     """What the processes of a node will see."""
     request = to_request(
         job.replace(platform=platform, code_url=job.code_url or job.repo),
@@ -46,7 +84,7 @@ def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
         job.provider == "local",
     )
     container = platforms.container(request, job.name, node)
-    view: dict[str, Any] = {
+    view: NodeView = {
         "command": ["python", container.program, *container.arguments],
         "environment": dict(container.environment),
         "copied_before": {item.path: item.url for item in container.inputs},
@@ -70,7 +108,7 @@ def node_view(job: Job, platform: str, node: int) -> dict[str, Any]:
     return view
 
 
-def as_text(plan: dict[str, Any], checks: Sequence[Check]) -> str:
+def as_text(plan: Described, checks: Sequence[Check]) -> str:
     """The plan for people."""
     code = plan["code"]
     lines = [

@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
+from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
+from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
 from mindlift.cloud.states import Phase
@@ -54,7 +56,7 @@ class Status:
     restarts: int = 0
     train_url: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
+    def as_dict(self) -> dict[str, Json]:
         """What `--json` prints."""
         kept = {key: value for key, value in vars(self).items() if key not in ("handle", "phase")}
         return {"handle": str(self.handle), "phase": self.phase.value, **kept}
@@ -62,13 +64,13 @@ class Status:
 
 @dataclass(frozen=True)
 class LogPage:
-    """Whole lines of a node's log, and the place behind them: JSON of the provider's own, `{}` for the start.
+    """Whole lines of a node's log, and the place behind them, `{}` for the start.
 
     `note` says what is odd about these lines, such as that the log started again. `has_more`: ask again at once.
     """
 
     lines: Sequence[str] = ()
-    place: Mapping[str, Any] = field(default_factory=dict)
+    place: Place = field(default_factory=lambda: Place())
     note: str = ""
     has_more: bool = False
 
@@ -93,7 +95,7 @@ class Output:
 class Plan:
     """What submitting would send. `request` holds no secrets; `platform` is the contract that the job meets, '': none."""
 
-    request: Mapping[str, Any]
+    request: JsonObject
     platform: str = ""
 
 
@@ -103,10 +105,20 @@ Question = Callable[[], object]
 class Provider(Protocol):
     """A place where jobs run. Methods raise Refused, Overloaded or NoAnswer, once; callers retry."""
 
-    name: str
-    longest_poll_s: float  # between two looks at a job of which nothing new is heard
-    effects: Mapping[str, str]  # of each key of a job file: see src/mindlift/cloud/prepare/effects.py
-    full_codes: frozenset[str]  # a creation was refused because too many of my jobs run already
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def longest_poll_s(self) -> float:
+        """Between two looks at a job of which nothing new is heard."""
+
+    @property
+    def effects(self) -> Mapping[str, str]:
+        """Of each key of a job file: see src/mindlift/cloud/prepare/effects.py."""
+
+    @property
+    def full_codes(self) -> frozenset[str]:
+        """Of a creation that is refused because too many of my jobs run already."""
 
     def complete(self, job: Job) -> Job:
         """`job` with the places that this provider chooses where the user has named none."""
@@ -141,7 +153,7 @@ class Provider(Protocol):
     def show(self, handle: Handle) -> Status:
         """The job now; NoSuchJob if there is none."""
 
-    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+    def logs(self, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
         """Lines of node `node` behind `place`, as many as one request brings; none yet: an empty page.
 
         `has_ended`: nothing more is written to the log, so that a last line without an end is whole. LogNotThere

@@ -20,7 +20,7 @@ from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
 from mindlift.errors import ConfigError, MindLiftError, StorageError
 from mindlift.files import write_atomic
-from mindlift.interrupts import Deferred
+from mindlift.interrupts import Deferred, leave_ctrl_c_to_parent
 from mindlift.runs.log import RunLog
 
 POLL_SECONDS = 0.2
@@ -256,9 +256,7 @@ class Pool:
 
 def work(pipe: connection.Connection) -> None:
     """A worker process: shards come in, numbers of rows and records go out."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C reaches the whole group; the parent ends the workers
+    leave_ctrl_c_to_parent()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         while True:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import BOOLS, Option, show, single_line
@@ -117,6 +116,7 @@ def read_line(words: Iterable[Argument], schema: Schema, in_cloud: bool) -> Line
     """Sort the arguments; ConfigError for an unknown one outside a cloud job."""
     line = Line(in_cloud)
     found: dict[str, Given] = {}
+    texts: dict[str, list[str]] = {}
     settled: set[str] = set()
     for word in words:
         option = schema.names.get(word.key)
@@ -128,9 +128,9 @@ def read_line(words: Iterable[Argument], schema: Schema, in_cloud: bool) -> Line
             ignore(word, schema, line)
         elif not (in_cloud and is_platform(option) and option.name in settled):
             settled.add(option.name)
-            raw: Any = one_text(option, word)
-            if option.is_list:  # repeated flags add up
-                raw = [*(found[word.key].raw if word.key in found else []), raw]
+            text = one_text(option, word)
+            texts.setdefault(word.key, []).append(text)  # repeated flags of a list add up
+            raw = texts[word.key] if option.is_list else text
             found[word.key] = Given(word.key, raw, COMMAND_LINE, text=True)
     line.given = list(found.values())
     return line

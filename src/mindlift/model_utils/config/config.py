@@ -124,7 +124,7 @@ class Config(Options):
                 lines.append(f"  {option.name}: {as_yaml(self._values[option.name])}{comment}")
         return "\n".join(lines) + "\n"
 
-    def replace(self, **changes: Any) -> Config:
+    def replace(self, **changes: object) -> Config:
         """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
         layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
         origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}

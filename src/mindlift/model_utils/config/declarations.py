@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import EXPECTED, PROGRAMS, TASKS, Option, nearest, show
+from mindlift.model_utils.config.options import EXPECTED, PROGRAMS, TASKS, Option, Value, nearest, show
 from mindlift.model_utils.config.yaml_nodes import pairs, plain
 
 SWITCHES = ("platform", "weights", "fixed", "free", "place", "crop_key")
@@ -82,19 +82,19 @@ def belonging(option: Option, given: dict[str, Any], place: str) -> Option:
     return replace(option, programs=programs, task=task, refused=why, embedded=embedded)
 
 
-def chosen(key: str, words: Any, known: Collection[Any], place: str, name: str) -> tuple[str, ...]:
+def chosen(key: str, words: object, known: Collection[Value], place: str, name: str) -> tuple[str, ...]:
     """A YAML list of known names as a tuple."""
     allowed = ", ".join(map(str, known)) or "nothing, without choices"
-    is_list = isinstance(words, (list, tuple))
-    demand(is_list, place, name, f"has {key} {show(words)}; write a list of {allowed}")
-    for word in words:
+    listed = tuple(words) if isinstance(words, (list, tuple)) else None
+    demand(listed is not None, place, name, f"has {key} {show(words)}; write a list of {allowed}")
+    for word in listed or ():
         demand(
             word in known,
             place,
             name,
             f"has {key} {show(word)}; known: {allowed}{nearest(str(word), map(str, known))}",
         )
-    return tuple(words)
+    return listed or ()
 
 
 def spelled(node: yaml.Node, place: str) -> tuple[tuple[str, str], ...]:
@@ -102,7 +102,7 @@ def spelled(node: yaml.Node, place: str) -> tuple[tuple[str, str], ...]:
     return tuple((word, str(plain(value))) for word, _, value in pairs(node, place))
 
 
-def names_in(raw: Any) -> tuple[str, ...] | None:
+def names_in(raw: object) -> tuple[str, ...] | None:
     """A YAML list of names as a tuple; None if it is anything else."""
     if not isinstance(raw, list) or not all(isinstance(word, str) and word.isidentifier() for word in raw):
         return None
@@ -114,7 +114,7 @@ def demand(is_right: bool, place: str, name: str, problem: str) -> None:
         raise ConfigError(f"{place}: option '{name}' {problem}")
 
 
-def kind_of(value: Any) -> str:
+def kind_of(value: object) -> str:
     """The type that a default implies, or '?' where it must be written."""
     if isinstance(value, list) and value:
         kinds = {kind_of(item) for item in value}

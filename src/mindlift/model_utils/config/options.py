@@ -11,12 +11,13 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import TypeVar, Union
 
 import yaml
 
 from mindlift.errors import ConfigError
 
+T = TypeVar("T")
 Value = Union[str, int, float, bool, tuple, None]
 
 PROGRAMS = ("train", "eval", "export", "predict")
@@ -80,7 +81,7 @@ class Option:
     def is_list(self) -> bool:
         return self.kind in ("ints", "floats")
 
-    def parse(self, raw: Any, place: str, key: str = "", *, text: bool = False) -> Value:
+    def parse(self, raw: object, place: str, key: str = "", *, text: bool = False) -> Value:
         """`raw` as this option's type; ConfigError names `place`, `key`, the value and what is allowed."""
         name = f"{key} ({self.name})" if key and key != self.name else self.name
         raw = dict(self.spellings).get(raw, raw) if isinstance(raw, str) else raw
@@ -94,7 +95,7 @@ class Option:
                 raise ConfigError(f"{place}: {name} is {show(raw)}{problem}")
         return value
 
-    def is_unset(self, raw: Any, text: bool) -> bool:
+    def is_unset(self, raw: object, text: bool) -> bool:
         """Whether `raw` means "not set"; ValueError if it does and this option must have a value.
 
         `none` stays a word where words are allowed, as in `augment: none`.
@@ -109,18 +110,18 @@ class Option:
             raise ValueError
         return is_null
 
-    def problem(self, item: Any) -> str:
+    def problem(self, item: Value) -> str:
         """What is wrong with one value or list element by choices, min and max; '' if nothing is."""
         if self.choices and item not in self.choices:
             words = [str(choice) for choice in self.choices]
             return f"; choose one of {', '.join(words)}{nearest(str(item), words)}"
-        if self.low is not None and item < self.low:
+        if self.low is not None and isinstance(item, (int, float)) and item < self.low:
             return f", but must be at least {self.low:g}"
-        if self.high is not None and item > self.high:
+        if self.high is not None and isinstance(item, (int, float)) and item > self.high:
             return f", but must be at most {self.high:g}"
         return ""
 
-    def wanted(self, raw: Any) -> str:
+    def wanted(self, raw: object) -> str:
         """What a value of another type should have been."""
         if self.choices:
             return self.problem("" if raw is None else str(raw)) or f", but must be {EXPECTED[self.kind]}"
@@ -128,7 +129,7 @@ class Option:
         return f", but must be {EXPECTED[self.kind]}{hint}" + (" or null" if self.default is None else "")
 
 
-def show(raw: Any) -> str:
+def show(raw: object) -> str:
     """A refused value in one short line."""
     if raw is None:
         return "null"
@@ -150,13 +151,13 @@ def nearest(word: str, words: Iterable[str], prefix: str = "") -> str:
     return f"; did you mean '{prefix}{known[found[0]]}'?" if found else ""
 
 
-def parse_str(raw: Any, text: bool) -> str:
+def parse_str(raw: object, text: bool) -> str:
     if not isinstance(raw, str):
         raise ValueError
     return raw
 
 
-def parse_int(raw: Any, text: bool) -> int:
+def parse_int(raw: object, text: bool) -> int:
     if text and isinstance(raw, str) and INT.fullmatch(raw.strip()):
         return int(raw)
     if type(raw) is not int:
@@ -164,7 +165,7 @@ def parse_int(raw: Any, text: bool) -> int:
     return raw
 
 
-def parse_float(raw: Any, text: bool) -> float:
+def parse_float(raw: object, text: bool) -> float:
     if isinstance(raw, bool) or not isinstance(raw, (int, float, str)):
         raise ValueError
     if isinstance(raw, str) and not FLOAT.fullmatch(raw.strip()):
@@ -175,14 +176,14 @@ def parse_float(raw: Any, text: bool) -> float:
     return value
 
 
-def parse_bool(raw: Any, text: bool) -> bool:
+def parse_bool(raw: object, text: bool) -> bool:
     word = str(raw).strip().lower()
     if not isinstance(raw, (bool, int, str)) or word not in BOOLS:
         raise ValueError
     return BOOLS[word]
 
 
-def parse_size(raw: Any, text: bool) -> tuple[int, int]:
+def parse_size(raw: object, text: bool) -> tuple[int, int]:
     if isinstance(raw, str):
         match = SIZE.fullmatch(without_brackets(raw))
         raw = [int(side) for side in match.groups() if side] if match else []
@@ -195,10 +196,10 @@ def parse_size(raw: Any, text: bool) -> tuple[int, int]:
     return height, width
 
 
-def list_of(parse_item: Callable[[Any, bool], Any]) -> Callable[[Any, bool], tuple]:
+def list_of(parse_item: Callable[[object, bool], T]) -> Callable[[object, bool], tuple[T, ...]]:
     """A parser of one item, a list of items, or text such as '30,60', '[30, 60]' or '30 60'."""
 
-    def parse(raw: Any, text: bool) -> tuple:
+    def parse(raw: object, text: bool) -> tuple[T, ...]:
         if isinstance(raw, str):
             body = without_brackets(raw)
             return tuple(parse_item(item, True) for item in re.split(r"\s*,\s*|\s+", body)) if body else ()
@@ -215,7 +216,7 @@ def without_brackets(text: str) -> str:
     return text[1:-1].strip() if text[:1] + text[-1:] in ("[]", "()") else text
 
 
-PARSERS: dict[str, Callable[[Any, bool], Any]] = {
+PARSERS: dict[str, Callable[[object, bool], Value]] = {
     "str": parse_str,
     "int": parse_int,
     "float": parse_float,
@@ -228,7 +229,7 @@ PARSERS: dict[str, Callable[[Any, bool], Any]] = {
 
 def as_yaml(value: Value) -> str:
     """`value` on one line of YAML that `Option.parse` reads back as the same value."""
-    item: Any = list(value) if isinstance(value, tuple) else value
+    item: object = list(value) if isinstance(value, tuple) else value
     style = '"' if isinstance(value, str) and not value.isprintable() else None
     text = yaml.safe_dump(item, default_style=style, default_flow_style=True, allow_unicode=True, width=10**9)
     return text.replace("\n...\n", "\n").rstrip("\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.model_utils.config.options import Option, nearest
 
@@ -43,7 +42,7 @@ class Given:
     """One value as somebody wrote it: `key` as spelled, `place` for errors, `text` if from a command line."""
 
     key: str
-    raw: Any
+    raw: object
     place: str
     text: bool = False
 

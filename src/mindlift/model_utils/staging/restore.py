@@ -10,11 +10,12 @@ from pathlib import Path
 from mindlift.errors import MindLiftError
 from mindlift.files import append_line
 from mindlift.model_utils.staging.publisher import Published, stamps
-from mindlift.model_utils.staging.stage_in import published, runs_at
+from mindlift.model_utils.staging.stage_in import checkpoint_folders
 from mindlift.runs.manifest import MANIFEST, Saved, file_sha256, latest
 from mindlift.runs.paths import RECORDS
+from mindlift.runs.remote import published
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.places import locate
+from mindlift.storage.places import exists, names, read
 from mindlift.storage.url import join
 
 NOTE = "run.json"
@@ -27,7 +28,7 @@ def restore(base: Path, url: str, mark: str, say: Say) -> tuple[Path | None, Pub
     Its configuration, metrics, logs and newest whole checkpoint. What is on this disk already and further
     stays. Returns (None, nothing) if there is no such run.
     """
-    for folder in runs_at(url):
+    for folder in checkpoint_folders(url):
         run = folder.rpartition("/")[0]
         if fingerprint(run) == mark and not exists(join(run, "result.json")):
             records = published(folder)
@@ -47,16 +48,6 @@ def fingerprint(run: str) -> str:
         return json.loads(read(join(run, NOTE))).get("fingerprint", "")
     except (FileNotFoundError, ValueError):
         return ""
-
-
-def read(url: str) -> bytes:
-    store, key = locate(url)
-    return store.read(key)
-
-
-def exists(url: str) -> bool:
-    store, key = locate(url)
-    return store.stat(key) is not None
 
 
 def is_further(root: Path, newest: Saved) -> bool:
@@ -95,8 +86,7 @@ def fetch_small(root: Path, run: str) -> dict[str, tuple[int, int]]:
 
 
 def log_names(run: str) -> list[str]:
-    store, key = locate(join(run, "logs", ""))
-    return [f"logs/{entry.key.rpartition('/')[2]}" for entry in store.scan(key) if entry.key.endswith(".log")]
+    return [f"logs/{name}" for name in names(join(run, "logs")) if name.endswith(".log")]
 
 
 def fetch_logs(root: Path, run: str) -> None:

@@ -9,18 +9,18 @@ import time
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 from mindlift.errors import CheckpointError, DataError, StageError
-from mindlift.files import write_atomic
+from mindlift.files import Record, write_atomic
 from mindlift.model_utils import inputs
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
-from mindlift.runs.manifest import MANIFEST, WEIGHTS, Saved, parse
+from mindlift.runs.manifest import MANIFEST, WEIGHTS
+from mindlift.runs.remote import published
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress
-from mindlift.storage.places import locate
+from mindlift.storage.places import locate, names
 from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
 
@@ -32,7 +32,7 @@ class Stager:
 
     def __init__(self, cache: Path, say: Say, show_bar: bool | None = None):
         self.cache, self.say, self.show_bar = cache, say, show_bar
-        self.staged: list[dict[str, Any]] = []  # records of what was copied, see run_paths.transfers
+        self.staged: list[Record] = []  # records of what was copied, see run_paths.transfers
 
     def data(self, source: Source, node: int = 0, nodes: int = 1) -> Path:
         """The folder with a data set: copied; an archive unpacked, without the lone folder around its content.
@@ -161,7 +161,7 @@ class Stager:
         self.staged.append(transferred("staged", report.source, report.done_bytes, report.seconds))
 
 
-def transferred(event: str, what: str, size_bytes: int, seconds: float) -> dict[str, Any]:
+def transferred(event: str, what: str, size_bytes: int, seconds: float) -> Record:
     """A line of a run's transfers.jsonl: `event` is staged or published, `time` is when it was done."""
     return {
         "time": round(time.time(), 3),
@@ -196,36 +196,22 @@ def checkpoints_at(url: str) -> list[str]:
         raise CheckpointError(f"no checkpoint at {url}: there is no such object or folder")
     if not entry.is_folder:
         return [url]
-    for folder in (join(url, "checkpoints"), url, *runs_at(url)):
+    for folder in (join(url, "checkpoints"), url, *checkpoint_folders(url)):
         found = published(folder)
         if found:
             return [join(folder, saved.file) for saved in reversed(found)]
-    names = sorted(
-        each.key.rpartition("/")[2] for each in store.scan(entry.key) if each.key.endswith(WEIGHTS)
-    )
-    if not names:
+    files = [name for name in names(url) if name.endswith(WEIGHTS)]
+    if not files:
         raise CheckpointError(
             f"no checkpoint at {url}: neither a {MANIFEST} nor a {', '.join(WEIGHTS)} file is there"
         )
-    return [join(url, name) for name in sorted(names, key=natural, reverse=True)]
+    return [join(url, name) for name in sorted(files, key=natural, reverse=True)]
 
 
-def runs_at(url: str) -> list[str]:
-    """The checkpoint folders of the runs below `url`, newest first."""
-    store, key = locate(join(url, ""))
-    names = sorted(
-        (each.key.rstrip("/").rpartition("/")[2] for each in store.scan(key) if each.is_folder), reverse=True
-    )
-    return [join(url, name, "checkpoints") for name in names if name[:8].isdigit()]
-
-
-def published(folder: str) -> list[Saved]:
-    """The records of a bucket's checkpoint manifest, oldest first; [] without one."""
-    store, key = locate(join(folder, MANIFEST))
-    try:
-        return parse(store.read(key).decode("utf-8", "replace"))
-    except FileNotFoundError:
-        return []
+def checkpoint_folders(url: str) -> list[str]:
+    """Those of the folders below `url` that are named as runs are, newest first."""
+    dated = [name for name in names(url, folders=True) if name[:8].isdigit()]
+    return [join(url, name, "checkpoints") for name in reversed(dated)]
 
 
 def natural(name: str) -> list:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 import sys
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
+from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.storage.copying.engine import Threads
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.store import Entry
@@ -50,7 +50,7 @@ class Given:
 
 
 def main() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent ends this one
+    leave_ctrl_c_to_parent()
     with contextlib.suppress(EOFError, ConnectionError):  # the parent is gone
         serve(Connection(int(sys.argv[1])))
 

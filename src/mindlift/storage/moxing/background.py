@@ -6,8 +6,9 @@ import atexit
 import logging
 import os
 import threading
-from typing import Any
 
+from mindlift.errors import MindLiftError
+from mindlift.storage.moxing.on_demand import copy_file
 from mindlift.storage.url import PathLike, join
 
 
@@ -27,14 +28,11 @@ class BackgroundCopy:
             self.round()
 
     def round(self) -> None:
-        from mindlift.errors import MindLiftError
-        from mindlift.storage.copying import copy as transfer
-
         for name, mark in self.files().items():
             if self.copied.get(name) == mark:
                 continue
             try:
-                transfer.copy_file(os.path.join(self.local, name), join(self.remote, name))
+                copy_file(os.path.join(self.local, name), join(self.remote, name))
                 self.copied[name] = mark
             except (MindLiftError, OSError) as err:
                 logging.getLogger("moxing").warning("%s was not copied, will try again: %s", name, err)
@@ -59,6 +57,6 @@ class BackgroundCopy:
             self.round()
 
 
-def background_sync_copy(local: PathLike, obs: PathLike, seconds: float = 120, **_: Any) -> BackgroundCopy:
+def background_sync_copy(local: PathLike, obs: PathLike, seconds: float = 120, **_: object) -> BackgroundCopy:
     """Start copying the folder `local` to `obs` every `seconds`; the result's `stop()` ends that."""
     return BackgroundCopy(os.fspath(local), os.fspath(obs), seconds)

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any
+
+from mindlift.storage.moxing.entries import get_size
+from mindlift.storage.moxing.on_demand import copy_file
 
 _NUMBER_OF_PROCESSES: int | None = None
 _LARGE_FILE_METHOD = 1
@@ -16,26 +18,22 @@ _LARGE_FILE_TASK_NUM = 8
 _PARTIAL_MAXIMUM_SIZE = 5 << 30
 
 
-def _download_obs(obs_client: Any, bucket_name: str, object_key: str, local_file: str) -> None:
-    from mindlift.storage.copying import copy as transfer
-
-    transfer.copy_file(f"obs://{bucket_name}/{object_key}", os.fspath(local_file))
+def _download_obs(obs_client: object, bucket_name: str, object_key: str, local_file: str) -> None:
+    copy_file(f"obs://{bucket_name}/{object_key}", os.fspath(local_file))
 
 
 _download_obs_by_stream = _download_obs
 
 
-def _download_obs_with_large_file(bucket_name: str, object_key: str, local_file: str, *_: Any) -> None:
+def _download_obs_with_large_file(bucket_name: str, object_key: str, local_file: str, *_: object) -> None:
     _download_obs(None, bucket_name, object_key, local_file)
 
 
 def _get_size_obs(url: str) -> int:
-    from mindlift.storage.moxing import file
-
-    return file.get_size(url)
+    return get_size(url)
 
 
-def _retryable_call(obs_client: Any, func_name: str, *args: Any, **kwargs: Any) -> Any:
+def _retryable_call(obs_client: object, func_name: str, *args: object, **kwargs: object) -> object:
     """Calls a method of a client once: whatever it is, the requests below it are retried."""
-    method: Callable[..., Any] = getattr(obs_client, func_name)
+    method: Callable[..., object] = getattr(obs_client, func_name)
     return method(*args, **kwargs)

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.moxing.on_demand import copy_file, locate
 from mindlift.storage.store import LocalStore, Store
 from mindlift.storage.url import PathLike
 
@@ -60,9 +61,7 @@ class ObjectWriter:
         self.path = os.path.join(self.folder.name, "object")
         entry = None if "w" in kind else store.stat(key)
         if entry is not None and not entry.is_folder:
-            from mindlift.storage.copying import copy as transfer
-
-            transfer.copy_file(url, self.path)
+            copy_file(url, self.path)
         elif "r" in kind:
             self.folder.cleanup()
             raise MoxFileNotExistsException(f"no such file: {url}")
@@ -72,9 +71,7 @@ class ObjectWriter:
 
     def upload(self) -> None:
         if self.changed:
-            from mindlift.storage.copying import copy as transfer
-
-            transfer.copy_file(self.path, self.url)
+            copy_file(self.path, self.url)
             self.changed = False
 
 
@@ -97,8 +94,6 @@ class File:
         self.stream = self._open(kind, options)
 
     def _open(self, kind: str, options: dict[str, Any]) -> Any:
-        from mindlift.storage.places import locate
-
         store, key = locate(self.name)
         suffix = "b" if self.is_binary else ""
         if isinstance(store, LocalStore):
@@ -118,10 +113,10 @@ class File:
             self.writer.changed = False
         self.close()
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[str | bytes]:
         return iter(self.stream)
 
-    def __next__(self) -> Any:
+    def __next__(self) -> str | bytes:
         return next(self.stream)
 
     def __getattr__(self, name: str) -> Any:
@@ -129,15 +124,15 @@ class File:
             raise AttributeError(name)
         return getattr(self.stream, name)
 
-    def next(self) -> Any:
+    def next(self) -> str | bytes:
         return next(self.stream)
 
-    def write(self, data: Any) -> int:
+    def write(self, data: str | bytes) -> int:
         if self.writer:
             self.writer.changed = True
         return self.stream.write(data)
 
-    def writelines(self, lines: Iterable[Any]) -> None:
+    def writelines(self, lines: Iterable[str | bytes]) -> None:
         if self.writer:
             self.writer.changed = True
         self.stream.writelines(lines)

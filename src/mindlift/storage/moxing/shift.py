@@ -11,11 +11,13 @@ import glob as glob_module
 import os
 import shutil
 from collections.abc import Callable
-from typing import Any
+from types import ModuleType
 
-from mindlift.storage.url import is_remote
+from mindlift.storage.moxing import changes, entries, patterns
+from mindlift.storage.moxing.file_object import File
+from mindlift.storage.url import PathLike, is_remote
 
-ORIGINALS: dict[tuple[Any, str], Callable[..., Any]] = {}
+ORIGINALS: dict[tuple[ModuleType, str], Callable[..., object]] = {}
 
 
 def shift(old: str, new: str) -> None:
@@ -33,9 +35,9 @@ def shift(old: str, new: str) -> None:
         raise ValueError(f"shift({old!r}, {new!r}): expected ('os', 'mox') or ('mox', 'os')")
 
 
-def either(original: Callable[..., Any], replacement: Callable[..., Any]) -> Callable[..., Any]:
+def either(original: Callable[..., object], replacement: Callable[..., object]) -> Callable[..., object]:
     @functools.wraps(original)
-    def choose(*args: Any, **kwargs: Any) -> Any:
+    def choose(*args: object, **kwargs: object) -> object:
         values = (*args[:2], *kwargs.values())
         is_url = any(isinstance(value, (str, os.PathLike)) and names_url(value) for value in values)
         return replacement(*args, **kwargs) if is_url else original(*args, **kwargs)
@@ -43,48 +45,51 @@ def either(original: Callable[..., Any], replacement: Callable[..., Any]) -> Cal
     return choose
 
 
-def names_url(value: Any) -> bool:
+def names_url(value: PathLike) -> bool:
     text = os.fspath(value)
     return isinstance(text, str) and is_remote(text)
 
 
-def replacements() -> dict[tuple[Any, str], Callable[..., Any]]:
-    from mindlift.storage.moxing import file
-
+def replacements() -> dict[tuple[ModuleType, str], Callable[..., object]]:
     def open_url(
-        name: Any, mode: str = "r", buffering: int = -1, encoding: Any = None, *_: Any, **__: Any
-    ) -> Any:
-        return file.File(name, mode, encoding)
+        name: PathLike,
+        mode: str = "r",
+        buffering: int = -1,
+        encoding: str | None = None,
+        *_: object,
+        **__: object,
+    ) -> File:
+        return File(name, mode, encoding)
 
-    def list_names(path: Any = ".") -> list[str]:
-        return file.list_directory(path)
+    def list_names(path: PathLike = ".") -> list[str]:
+        return entries.list_directory(path)
 
-    def remove_tree(path: Any, ignore_errors: bool = False, *_: Any, **__: Any) -> None:
-        if file.exists(path) or not ignore_errors:
-            file.remove(path, recursive=True)
+    def remove_tree(path: PathLike, ignore_errors: bool = False, *_: object, **__: object) -> None:
+        if entries.exists(path) or not ignore_errors:
+            changes.remove(path, recursive=True)
 
-    def copy_tree(src: Any, dst: Any, *_: Any, **__: Any) -> Any:
-        file.copy_parallel(src, dst)
+    def copy_tree(src: PathLike, dst: PathLike, *_: object, **__: object) -> PathLike:
+        changes.copy_parallel(src, dst)
         return dst
 
-    def copy_one(src: Any, dst: Any, **_: Any) -> Any:
-        file.copy(src, dst)
+    def copy_one(src: PathLike, dst: PathLike, **_: object) -> PathLike:
+        changes.copy(src, dst)
         return dst
 
     return {
         (builtins, "open"): open_url,
-        (glob_module, "glob"): lambda pathname, **_: file.glob(pathname),
+        (glob_module, "glob"): lambda pathname, **_: patterns.glob(pathname),
         (os, "listdir"): list_names,
-        (os, "makedirs"): lambda name, mode=0o777, exist_ok=False: file.make_dirs(name),
-        (os, "mkdir"): lambda path, mode=0o777, **_: file.mk_dir(path),
-        (os, "remove"): lambda path, **_: file.remove(path),
-        (os, "rename"): lambda src, dst, **_: file.rename(src, dst),
-        (os, "scandir"): lambda path=".": file.scan_dir(path),
-        (os, "stat"): lambda path, **_: file.stat(path),
-        (os, "walk"): file.walk,
-        (os.path, "exists"): lambda path: file.exists(path),
-        (os.path, "getsize"): lambda filename: file.get_size(filename),
-        (os.path, "isdir"): lambda s: file.is_directory(s),
+        (os, "makedirs"): lambda name, mode=0o777, exist_ok=False: changes.make_dirs(name),
+        (os, "mkdir"): lambda path, mode=0o777, **_: changes.mk_dir(path),
+        (os, "remove"): lambda path, **_: changes.remove(path),
+        (os, "rename"): lambda src, dst, **_: changes.rename(src, dst),
+        (os, "scandir"): lambda path=".": entries.scan_dir(path),
+        (os, "stat"): lambda path, **_: entries.stat(path),
+        (os, "walk"): entries.walk,
+        (os.path, "exists"): lambda path: entries.exists(path),
+        (os.path, "getsize"): lambda filename: entries.get_size(filename),
+        (os.path, "isdir"): lambda s: entries.is_directory(s),
         (shutil, "copyfile"): copy_one,
         (shutil, "copytree"): copy_tree,
         (shutil, "rmtree"): remove_tree,

@@ -7,6 +7,7 @@ import hashlib
 import os
 import threading
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from mindlift.storage.access import Access
@@ -29,11 +30,11 @@ class Service:
     def __reduce__(self) -> tuple:
         return Service, (self.access,)
 
-    def call(self, what: str, operation: str, **arguments: Any) -> dict[str, Any]:
+    def call(self, what: str, operation: str, **arguments: object) -> dict[str, Any]:
         """One operation of boto3's client by its method name, retried; errors as callers expect them."""
         return self.retries.run(what, lambda: self.once(what, operation, arguments))
 
-    def once(self, what: str, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    def once(self, what: str, operation: str, arguments: Mapping[str, object]) -> dict[str, Any]:
         import botocore.exceptions
 
         try:
@@ -97,7 +98,7 @@ def make_client(access: Access) -> Any:
     return client
 
 
-def content_md5(params: dict[str, Any], **_: Any) -> None:
+def content_md5(params: dict[str, Any], **_: object) -> None:
     """OBS demands this header of a batch delete, and boto3 sends a checksum that OBS does not know."""
     headers, body = params["headers"], params["body"]
     params["context"].pop("checksum", None)  # botocore computes it after this event

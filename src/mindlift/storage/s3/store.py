@@ -39,7 +39,9 @@ class S3Store:
                 return found
         folder = as_folder(key)
         page = parse_page(self.what("list", folder), self.page_body(folder, "", limit=1)).entries
-        return Entry(folder, modified_ns=page[0].modified_ns) if page or not folder else None
+        if page:
+            return Entry(folder, modified_ns=page[0].modified_ns)
+        return None if folder else Entry("")  # a bucket is there though nothing is in it
 
     def head(self, key: str) -> Entry | None:
         """The object `key` as it is now, or None."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
-from mindlift.cloud.errors import JobError, NoSuchJob
+from mindlift.cloud.errors import Answer, JobError, NoSuchJob
+from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job, parameters, resolve_secrets
 from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
-from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Question, Status
+from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Provider, Question, Status
 from mindlift.cloud.providers.local import machine
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
@@ -57,7 +57,7 @@ EFFECTS = {
 }
 
 
-def make(job: Job) -> Local:
+def make(job: Job) -> Provider:
     return Local(home())
 
 
@@ -182,13 +182,8 @@ class Local:
     def folder(self, handle: Handle) -> JobFolder:
         folder = JobFolder(self.home / handle.id)
         if not folder.exists():
-            raise NoSuchJob(
-                "the rehearsal",
-                f"show {handle}",
-                "404",
-                f"no job {handle.id} in {self.home}",
-                "`list` shows which there are",
-            )
+            says, hint = f"no job {handle.id} in {self.home}", "`list` shows which there are"
+            raise NoSuchJob(Answer("the rehearsal", f"show {handle}", "404", says, hint))
         return folder
 
     def show(self, handle: Handle) -> Status:
@@ -213,7 +208,7 @@ class Local:
             request.train_url,
         )
 
-    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+    def logs(self, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
         folder = self.folder(handle)
         nodes = folder.request().nodes
         if node >= nodes:

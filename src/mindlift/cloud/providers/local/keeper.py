@@ -19,7 +19,6 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mindlift.checkout import SOURCES
 from mindlift.cloud.errors import JobError
@@ -53,6 +52,15 @@ class StoreAccess:
             "SECRET_ACCESS_KEY": self.secret_key,
             "S3_USE_HTTPS": "1" if self.endpoint.startswith("https") else "0",
         }
+
+
+@dataclass(frozen=True)
+class Note:
+    """What store.json says of a running server."""
+
+    access: StoreAccess
+    keeper: Process
+    server: Process
 
 
 def given_store() -> StoreAccess | None:
@@ -89,17 +97,20 @@ def store_of(home: Path) -> Iterator[StoreAccess]:
 def running(folder: Path) -> StoreAccess | None:
     """The store that a living keeper serves."""
     note = read_note(folder)
-    return StoreAccess(**note["access"]) if note and not Process(**note["keeper"]).is_gone() else None
+    return note.access if note and not note.keeper.is_gone() else None
 
 
-def read_note(folder: Path) -> dict[str, Any]:
+def read_note(folder: Path) -> Note | None:
     path = folder / "store.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    if not path.exists():
+        return None
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return Note(StoreAccess(**found["access"]), Process(**found["keeper"]), Process(**found["server"]))
 
 
 def end_orphan(folder: Path) -> None:
     """End the server of a keeper that was killed."""
-    server = Process(**note["server"]) if (note := read_note(folder)) else None
+    server = note.server if (note := read_note(folder)) else None
     if server and not server.is_gone():
         os.kill(server.pid, signal.SIGTERM)
         while not server.is_gone():
@@ -161,12 +172,8 @@ def keep(folder: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with server, open(folder / "lease", "a") as lease:
         access = StoreAccess(server.endpoint, server.access_key, server.secret_key, kind)
-        note = {
-            "access": asdict(access),
-            "keeper": asdict(Process.of(os.getpid())),
-            "server": asdict(Process.of(server.pid)),
-        }
-        write_atomic(folder / "store.json", json.dumps(note))
+        note = Note(access, Process.of(os.getpid()), Process.of(server.pid))
+        write_atomic(folder / "store.json", json.dumps(asdict(note)))
         try:
             wait_until_idle(lease.fileno(), IDLE_S[kind])
         finally:

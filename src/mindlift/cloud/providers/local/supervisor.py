@@ -1,6 +1,6 @@
 """The platform of a rehearsed job: containers, copies, launcher, retries. A process of its own per job.
 
-It ends when the job does, goes on when whoever submitted it leaves, and stops the job on SIGTERM.
+It ends with the job, keeps running when its submitter leaves, and stops the job on SIGTERM.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node, clear
 from mindlift.errors import MindLiftError
+from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
@@ -54,7 +55,7 @@ class Supervisor:
 
     def say(self, text: str) -> None:
         """A line of the platform's in the logs of all nodes."""
-        who = "ModelArts" if self.request.platform.startswith("modelarts") else "OpenI"
+        who = platforms.PLATFORMS[self.request.platform].SERVICE
         line = f"[{who} Service Log][{time.strftime('%Y/%m/%d %H:%M:%S')}] {text}\n"
         for node in self.nodes:
             node.write(line.encode())
@@ -167,7 +168,7 @@ class Supervisor:
                 try:
                     self.upload(periodic=True)
                 except (MindLiftError, OSError) as err:
-                    self.say(f"upload failed, goes on: {err}")
+                    self.say(f"upload failed, continuing: {err}")
 
         thread = threading.Thread(target=loop, daemon=True)
         thread.start()
@@ -212,7 +213,7 @@ def main(root: str) -> None:
     os.environ.update(store.variables())
     supervisor = Supervisor(folder, store, json.loads(os.environ.pop(SECRETS, "{}")))
     signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_ctrl_c_to_parent()
     folder.write_processes([Process.of(os.getpid())])
     folder.write_state(State(created_at=time.time()))
     supervisor.state = folder.state()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 from mindlift.cloud.errors import Refused
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.clock import clock_check
 from mindlift.cloud.providers.base import Check
+from mindlift.cloud.providers.modelarts.answers import LIST, QUOTAS, Billing, Engine, Flavor
 from mindlift.cloud.providers.modelarts.failures import SERVICE
 from mindlift.cloud.providers.modelarts.session import Session
 from mindlift.cloud.providers.modelarts.view import unit_count
@@ -20,9 +20,7 @@ PRESET = "Ascend-Powered-Engine"
 def account_checks(session: Session, job: Job) -> Iterator[Check]:
     """What keys of few rights may not ask for is None. The first call shows whether the keys are right at all."""
     yield clock(session)
-    session.call(
-        "use the keys", "list_training_jobs", "ListTrainingJobsRequest", body={"offset": 0, "limit": 1}
-    )
+    session.call("use the keys", LIST, body={"offset": 0, "limit": 1})
     yield Check("credentials", True, f"accepted for project {session.project} at {session.place}")
     yield asked("flavor", lambda: check_flavor(session.flavors(), job))
     if not job.pool_id and job.flavor:
@@ -54,7 +52,7 @@ def clock(session: Session) -> Check:
     return clock_check(answer.headers.get("Date"), SERVICE)
 
 
-def check_flavor(known: list[dict[str, Any]], job: Job) -> Check:
+def check_flavor(known: list[Flavor], job: Job) -> Check:
     names = [described(item) for item in known]
     if job.pool_id:
         return Check("flavor", None, f"a flavor of pool {job.pool_id}: the service lists only public ones")
@@ -76,33 +74,33 @@ def check_flavor(known: list[dict[str, Any]], job: Job) -> Check:
     return Check("flavor", True, f"{job.flavor} is there")
 
 
-def billing(known: list[dict[str, Any]], job: Job) -> Check:
+def billing(known: list[Flavor], job: Job) -> Check:
     """The service tells a code and a number of units of a flavor, but no amount of money."""
-    found: dict[str, Any] = next((item for item in known if item.get("flavor_id") == job.flavor), {})
-    about = found.get("billing") or {}
+    found = next((item for item in known if item.get("flavor_id") == job.flavor), None)
+    about: Billing = (found.get("billing") if found else None) or {}
     if not about.get("code"):
         return Check("price", None, "the service tells no price")
     says = f"the service tells no amount: it bills {about.get('unit_num') or 1} x {about['code']} per node"
     return Check("price", None, says, "the price list of the region has the amount of that code")
 
 
-def described(flavor: dict[str, Any]) -> str:
+def described(flavor: Flavor) -> str:
     count = unit_count(flavor.get("flavor_info") or {})
     return f"{flavor.get('flavor_id')}" + (f" ({count} cards)" if count else "")
 
 
-def name_of(engine: dict[str, Any]) -> str:
+def name_of(engine: Engine) -> str:
     return f"{engine.get('engine_name')}/{engine.get('engine_version')}"
 
 
-def about_engine(engine: dict[str, Any]) -> str:
+def about_engine(engine: Engine) -> str:
     """NAME/VERSION, in which mode it runs and as whom, as far as the service tells."""
     user = str(engine.get("run_user") or "")
     notes = [*(["v1"] if engine.get("v1_compatible") else []), *([f"user {user}"] if user else [])]
     return name_of(engine) + (f" ({', '.join(notes)})" if notes else "")
 
 
-def check_engine(known: list[dict[str, Any]], job: Job) -> Check:
+def check_engine(known: list[Engine], job: Job) -> Check:
     ascend = [about_engine(item) for item in known if item.get("engine_name") == PRESET]
     if not job.engine:
         is_well = bool(ascend) or bool(job.image)
@@ -115,7 +113,7 @@ def check_engine(known: list[dict[str, Any]], job: Job) -> Check:
 
 
 def check_quota(session: Session) -> Check:
-    answer = session.call("show quotas", "show_training_quotas", "ShowTrainingQuotasRequest")
+    answer = session.call("show quotas", QUOTAS)
     items = [item for item in answer.get("quotas") or [] if isinstance(item.get("quota"), int)]
     says = ", ".join(
         f"{item.get('resource')}: {item.get('used') or 0} of {item['quota']} in use" for item in items

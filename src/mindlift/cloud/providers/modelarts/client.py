@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from mindlift.cloud.errors import JobError, NoAnswer, Refused, ServiceError
+from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job, resolve_secrets
+from mindlift.cloud.json_types import JsonObject
 from mindlift.cloud.prepare import bucket
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
-from mindlift.cloud.providers.base import Check, LogPage, Needs, Output, Plan, Price, Question, Status
-from mindlift.cloud.providers.modelarts import logs, questions, request, view
+from mindlift.cloud.providers.base import (
+    Check,
+    LogPage,
+    Needs,
+    Output,
+    Plan,
+    Price,
+    Provider,
+    Question,
+    Status,
+)
+from mindlift.cloud.providers.modelarts import answers, logs, questions, request, view
 from mindlift.cloud.providers.modelarts.account import account_checks, name_of
 from mindlift.cloud.providers.modelarts.codes import HAS_ENDED, OVER_QUOTA
 from mindlift.cloud.providers.modelarts.effects import EFFECTS
@@ -32,7 +43,7 @@ EVENTS = 20  # of the newest, to find one that tells of a problem
 ACTIVE = [Phase.QUEUED, Phase.STARTING, Phase.RUNNING, Phase.STOPPING]
 
 
-def make(job: Job) -> ModelArts:
+def make(job: Job) -> Provider:
     return ModelArts(Session(job))
 
 
@@ -85,8 +96,9 @@ class ModelArts:
 
     def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
         """Asks nothing; of the engine it knows what a check has heard."""
-        known = {name_of(item): item for item in self.session.lists.get("engines", [])}
-        is_v1 = bool(known.get(job.engine, {}).get("v1_compatible"))
+        known = {name_of(item): item for item in self.session.known_engines or []}
+        engine = known.get(job.engine)
+        is_v1 = bool(engine and engine.get("v1_compatible"))
         body = request.body(job, dict.fromkeys(job.secrets, "***"))
         return Plan(body, "modelarts-v1" if is_v1 else "modelarts-v2")
 
@@ -138,9 +150,11 @@ class ModelArts:
     def check_name(self, job: Job) -> Check:
         """The service's own word: it also knows the names of jobs that are not listed for me."""
         try:
-            about = ("validate_training_job_name", "ValidateTrainingJobNameRequest")
             answer = self.session.call(
-                "check the name", *about, job_name=job.name, workspace_id=job.workspace_id
+                "check the name",
+                answers.VALIDATE_NAME,
+                job_name=job.name,
+                workspace_id=job.workspace_id,
             )
         except Refused as err:  # not every edition of the service has this call, nor every account the right
             other = self.find(job)
@@ -166,8 +180,7 @@ class ModelArts:
         what = f"create job {job.name}"
         answer = self.session.call(
             what,
-            "create_training_job",
-            "CreateTrainingJobRequest",
+            answers.CREATE,
             list(secrets.values()),
             body=request.body(job, secrets),
         )
@@ -175,7 +188,7 @@ class ModelArts:
             raise NoAnswer(f"{what}: ModelArts' answer names no job")
         return self.handle(answer)
 
-    def handle(self, answer: dict[str, Any]) -> Handle:
+    def handle(self, answer: answers.TrainingJob) -> Handle:
         return Handle(self.name, (self.session.place, self.session.project, answer["metadata"]["id"]))
 
     def find(self, job: Job) -> Handle | None:
@@ -183,10 +196,10 @@ class ModelArts:
         found = self.search([{"key": "name", "operator": "like", "value": [job.name]}], job.workspace_id)
         return next((self.handle(item) for item in found if item["metadata"].get("name") == job.name), None)
 
-    def search(self, filters: list[dict[str, Any]], workspace_id: str) -> Iterator[dict[str, Any]]:
+    def search(self, filters: Sequence[JsonObject], workspace_id: str) -> Iterator[answers.TrainingJob]:
         """Jobs, newest first; the offset counts pages."""
         page = 0
-        items: list[dict[str, Any]] = [{}] * PAGE
+        items: list[answers.TrainingJob] = [{}] * PAGE
         while len(items) == PAGE:
             body = {
                 "offset": page,
@@ -196,20 +209,12 @@ class ModelArts:
                 "workspace_id": workspace_id,
                 "filters": filters,
             }
-            answer = self.session.call(
-                "list jobs", "list_training_jobs", "ListTrainingJobsRequest", body=body
-            )
-            items = answer.get("items") or []
+            items = self.session.call("list jobs", answers.LIST, body=body).get("items") or []
             yield from items
             page += 1
 
-    def details(self, handle: Handle) -> dict[str, Any]:
-        return self.at(handle).call(
-            f"show job {handle.id}",
-            "show_training_job_details",
-            "ShowTrainingJobDetailsRequest",
-            training_job_id=handle.id,
-        )
+    def details(self, handle: Handle) -> answers.TrainingJob:
+        return self.at(handle).call(f"show job {handle.id}", answers.SHOW, training_job_id=handle.id)
 
     def at(self, handle: Handle) -> Session:
         place, project, _ = handle.parts
@@ -226,8 +231,7 @@ class ModelArts:
         try:
             answer = self.at(handle).call(
                 f"events of job {handle.id}",
-                "list_training_job_events",
-                "ListTrainingJobEventsRequest",
+                answers.EVENTS,
                 training_job_id=handle.id,
                 offset=0,
                 limit=EVENTS,
@@ -238,15 +242,14 @@ class ModelArts:
             return f"its events can't be read: {err.code}"
         return view.event_text(answer.get("events") or [])
 
-    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+    def logs(self, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
         return logs.read(self.at(handle), handle.id, node, place, has_ended)
 
     def cancel(self, handle: Handle) -> None:
         try:
             self.at(handle).call(
                 f"cancel job {handle.id}",
-                "stop_training_job",
-                "StopTrainingJobRequest",
+                answers.STOP,
                 training_job_id=handle.id,
                 body={"action_type": "terminate"},
             )
@@ -258,8 +261,8 @@ class ModelArts:
         words = [word for phase in phases for word in words_for(phase)]
         if phases and not words:  # UNKNOWN is no word of the service
             return iter(())
-        filters = [{"key": "phase", "operator": "in", "value": words}] if words else []
-        found = self.search(filters, self.session.job.workspace_id)
+        by_phase: JsonObject = {"key": "phase", "operator": "in", "value": words}
+        found = self.search([by_phase] if words else [], self.session.job.workspace_id)
         return (view.status_of(item, self.handle(item), time.time()) for item in found)
 
     def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:

@@ -11,15 +11,6 @@ NO_SUCH_JOB = "ModelArts.2775"
 HAS_ENDED = "ModelArts.2796"
 OVER_QUOTA = "ModelArts.2815"
 NOT_READY = "ModelArts.2776"
-CALLS = {
-    "create_training_job": "create",
-    "stop_training_job": "cancel",
-    "show_training_job_logs_from_aom": "log",
-    "show_training_job_logs_preview": "log",
-    "show_training_job_details": "show",
-    "list_training_job_events": "show",
-    "list_training_jobs": "list",
-}  # by method of the SDK; all others look something up
 LOG_NOT_THERE = {  # whether it never will be
     NOT_READY: False,
     "ModelArts.2818": False,
@@ -66,7 +57,7 @@ CODES = {
     "ModelArts.0210": Code("Invalid project ID", "look at project_id"),
     "ModelArts.0428": Code("The user authorization does not exist", AGENCY),
     "ModelArts.0429": Code("The authorization does not exist", AGENCY),
-    "ModelArts.1002": Code("OBS operation failed", "look whether OBS of the region works, then try again"),
+    "ModelArts.1002": Code("OBS operation failed", "check whether OBS works in the region, then try again"),
     "ModelArts.1003": Code(
         "The user account is abnormal or may not use OBS", "look at the account's state and its rights on OBS"
     ),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TypeVar
 
 from mindlift.cloud import codes
 from mindlift.cloud.errors import (
+    Answer,
     LogNotThere,
     NoAnswer,
     NoSuchJob,
@@ -18,26 +20,25 @@ from mindlift.cloud.errors import (
 )
 from mindlift.cloud.providers.modelarts.codes import (
     CODES,
-    HAS_ENDED,
     KEYS,
     LOG_NOT_THERE,
     NO_SUCH_JOB,
-    NOT_READY,
 )
 
-__all__ = ["HAS_ENDED", "NOT_READY", "NO_SUCH_JOB", "SERVICE", "refusal", "translated"]
 SERVICE = "ModelArts"
+Result = TypeVar("Result")
 CLOCK = "set this machine's clock right: requests from 15 minutes on are refused"
 RIGHT = "the account needs the right to do this; look at its policies and at the project"
+BY_STATUS = {401: KEYS, 403: RIGHT}
 
 
 def translated(
     what: str,
-    request: Callable[[], Any],
+    request: Callable[[], Result],
     hidden: Sequence[str] = (),
-    waits: Any = None,
+    waits: Callable[[], float] = lambda: 0.0,
     call: str = "look up",
-) -> Any:
+) -> Result:
     """`request()`; its failures as ServiceError or NoAnswer, without a cause that could show a key.
 
     `waits()` is what the answer asked for in Retry-After, in seconds; `call` is the kind of call.
@@ -51,9 +52,9 @@ def translated(
     try:
         return request()
     except sdk.ServiceResponseException as err:
-        pause = waits() if waits else 0.0
-        status, code, message = err.status_code or 0, err.error_code or "", said(err.error_msg)
-        raise refusal(what, status, code, message, pause, call) from None
+        status = err.status_code or 0
+        answer = Answer(SERVICE, what, err.error_code or str(status), said(err.error_msg), http=status)
+        raise refusal(answer, call, waits()) from None
     except sdk.ConnectionException as err:
         text = f"{what}: {SERVICE} does not answer: {said(err.error_msg)}"
         raise NoAnswer(text, was_sent=not is_unsent(err.__context__)) from None
@@ -77,26 +78,22 @@ def is_unsent(problem: BaseException | None) -> bool:
     return any(isinstance(reason, (NewConnectionError, ConnectTimeoutError)) for reason in reasons)
 
 
-def refusal(
-    what: str, status: int, code: str, message: str, pause_s: float = 0.0, call: str = "look up"
-) -> ServiceError:
-    """The error of an answer with a status of 400 or more, or of a 204 to who asks for a log."""
-    code = code or str(status)
+def refusal(answer: Answer, call: str, pause_s: float = 0.0) -> ServiceError:
+    """The error of an answer with a status of 400 or more, or of a 204 to a request for a log."""
+    code, status = answer.code, answer.http
     known = codes.of(CODES, code)
-    hint = known.advice if known else ""
+    answer = replace(answer, hint=known.advice if known else "")
     if call == "log" and code in LOG_NOT_THERE:
-        return LogNotThere(SERVICE, what, code, message, hint, status, LOG_NOT_THERE[code])
+        return LogNotThere(answer, LOG_NOT_THERE[code])
     if code == NO_SUCH_JOB:
-        return NoSuchJob(SERVICE, what, code, message, hint, status)
+        return NoSuchJob(answer)
     if status == 429 or code == "429" or status >= 500 or (known and known.is_passing(call)):
         leaves_doubt = status != 429 and (known.leaves_doubt if known else status >= 500)
         nothing = code == "429" or not (leaves_doubt or status >= 500)
-        return Overloaded(SERVICE, what, code, message, "", status, pause_s, created_nothing=nothing)
-    if status == 401:
-        hint = CLOCK if re.search(r"signature expired|skew", message, re.IGNORECASE) else hint or KEYS
-    elif status == 403:
-        hint = hint or RIGHT
-    return Refused(SERVICE, what, code, message, hint, status)
+        return Overloaded(replace(answer, hint=""), pause_s, created_nothing=nothing)
+    if status == 401 and re.search(r"signature expired|skew", answer.message, re.IGNORECASE):
+        return Refused(replace(answer, hint=CLOCK))
+    return Refused(replace(answer, hint=answer.hint or BY_STATUS.get(status, "")))
 
 
 def of_sdk(what: str, message: str) -> ServiceError:
@@ -105,8 +102,7 @@ def of_sdk(what: str, message: str) -> ServiceError:
     status = int(found[1]) if found else 0
     code = re.search(r"error_code:([^,}\s]+)", message)
     if status == 429 or status >= 500:
-        return Overloaded(
-            "IAM", what, code[1] if code else str(status), message, "", status, created_nothing=True
-        )
+        answer = Answer("IAM", what, code[1] if code else str(status), message, http=status)
+        return Overloaded(answer, created_nothing=True)
     hint = KEYS if status in (401, 403) else "name the project: --project_id or HUAWEICLOUD_SDK_PROJECT_ID"
-    return Refused("IAM", what, code[1] if code else str(status or "project"), message, hint, status)
+    return Refused(Answer("IAM", what, code[1] if code else str(status or "project"), message, hint, status))

@@ -9,12 +9,11 @@ the job it brings what the marks did not lead to.
 
 from __future__ import annotations
 
-from typing import Any
-
 from mindlift.cloud.errors import NoSuchJob, Refused
 from mindlift.cloud.follow import log_text
 from mindlift.cloud.follow.log_text import Place, advance, behind, whole_lines
 from mindlift.cloud.providers.base import LogPage
+from mindlift.cloud.providers.modelarts.answers import LOG_PAGE, LOG_PREVIEW, Call, Log
 from mindlift.cloud.providers.modelarts.session import Session
 
 LINES = 500  # of one answer, the most that the service gives
@@ -54,7 +53,7 @@ def by_lines(session: Session, job_id: str, node: int, place: Place, has_ended: 
     agrees = same_beginning(session, job_id, node, lines) if is_first else place.get("is_checked")
     if not end or start == place.get("start") or agrees is False:
         return None  # the marks do not lead on, or not from the beginning
-    found = {**behind(place, lines), "mark": end, "start": start, "is_checked": agrees}
+    found: Place = {**behind(place, lines), "mark": end, "start": start, "is_checked": agrees}
     return LogPage(lines, found, has_more=has_more)
 
 
@@ -77,21 +76,18 @@ def by_preview(session: Session, job_id: str, node: int, place: Place, has_ended
     return LogPage(fresh, {**found, "by_preview": True}, note)
 
 
-def is_cut(answer: dict[str, Any]) -> bool:
+def is_cut(answer: Log) -> bool:
     return int(answer.get("full_size") or 0) > int(answer.get("current_size") or 0)
 
 
-def page(session: Session, job_id: str, node: int, **values: Any) -> dict[str, Any]:
-    method, request = "show_training_job_logs_from_aom", "ShowTrainingJobLogsFromAomRequest"
-    return call(session, job_id, node, method, request, **values)
+def page(session: Session, job_id: str, node: int, **values: object) -> Log:
+    return call(session, job_id, node, LOG_PAGE, **values)
 
 
-def preview(session: Session, job_id: str, node: int) -> dict[str, Any]:
-    return call(session, job_id, node, "show_training_job_logs_preview", "ShowTrainingJobLogsPreviewRequest")
+def preview(session: Session, job_id: str, node: int) -> Log:
+    return call(session, job_id, node, LOG_PREVIEW)
 
 
-def call(
-    session: Session, job_id: str, node: int, method: str, request: str, **values: Any
-) -> dict[str, Any]:
+def call(session: Session, job_id: str, node: int, log: Call[Log], **values: object) -> Log:
     what = f"log of node {node} of job {job_id}"
-    return session.call(what, method, request, training_job_id=job_id, task_id=f"worker-{node}", **values)
+    return session.call(what, log, (), training_job_id=job_id, task_id=f"worker-{node}", **values)

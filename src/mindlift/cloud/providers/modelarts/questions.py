@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.providers.base import Question
+from mindlift.cloud.providers.base import Check, Provider, Question
 from mindlift.cloud.providers.modelarts import logs
-
-if TYPE_CHECKING:
-    from mindlift.cloud.providers.modelarts.client import ModelArts
+from mindlift.cloud.providers.modelarts.answers import Log
+from mindlift.cloud.providers.modelarts.session import Session
 
 EVENTS, JOBS = 20, 10
 LOG_PAGES = [  # the questions about marks that no document answers
@@ -22,7 +21,17 @@ LOG_PAGES = [  # the questions about marks that no document answers
 ]
 
 
-def questions(client: ModelArts, job: Job, handle: Handle | None) -> Iterator[tuple[str, Question]]:
+class Client(Provider, Protocol):
+    """What is asked of ModelArts beside the contract of all providers."""
+
+    def check_name(self, job: Job) -> Check: ...
+
+    def newest_event(self, handle: Handle) -> str: ...
+
+    def at(self, handle: Handle) -> Session: ...
+
+
+def questions(client: Client, job: Job, handle: Handle | None) -> Iterator[tuple[str, Question]]:
     yield "keys, clock, flavors, engines, quotas", lambda: list(client.selfcheck(job))
     yield "whether a name is free", lambda: client.check_name(job)
     yield "list of jobs", lambda: list(islice(client.list(()), JOBS))
@@ -31,7 +40,7 @@ def questions(client: ModelArts, job: Job, handle: Handle | None) -> Iterator[tu
     yield "a job", lambda: client.show(handle)
     yield "its events", lambda: client.newest_event(handle)
     yield "preview of its log", lambda: logs.preview(client.at(handle), handle.id, 0)
-    session, seen = client.at(handle), list[dict[str, str]]()
+    session, seen = client.at(handle), list[Log]()
 
     def page(**values: object) -> Callable[[], object]:
         def ask() -> None:

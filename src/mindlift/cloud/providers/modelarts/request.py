@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TypeVar
 
 from mindlift.cloud.job import Job, parameters
+from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check
 from mindlift.storage.url import is_remote, parse
@@ -27,6 +28,7 @@ STORE_KEYS = (
     {"OBS_ACCESS_KEY_ID", "OBS_SECRET_ACCESS_KEY"},
     {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"},
 )
+Value = TypeVar("Value")
 SWITCHES = ("true", "false")
 COUNTS = ("1", "2", "3")
 ANNOTATIONS: dict[str, tuple[str, ...]] = {  # of the SDK's JobMetadata; (): any text
@@ -45,10 +47,10 @@ ANNOTATIONS: dict[str, tuple[str, ...]] = {  # of the SDK's JobMetadata; (): any
 SWITCH = "MA_RUN_METHOD"  # the one variable of this prefix that users set
 
 
-def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Any]:
+def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Json]:
     """The request for `job`, its code at `job.code_url`; `secrets` are variables beside the job's own."""
     copies, access = job.access != "direct", access_of(job)
-    algorithm = {
+    algorithm: dict[str, Json] = {
         **program(job),
         "engine": engine(job),
         "parameters": [] if has_own_start(job) else arguments(job, copies),
@@ -56,7 +58,7 @@ def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Any]:
         "outputs": channels("train_url", job.train_url, access) if copies else [],
         "environments": variables(job, secrets),
     }
-    metadata = {
+    metadata: dict[str, Json] = {
         "name": job.name,
         "workspace_id": job.workspace_id,
         "description": job.description,
@@ -121,7 +123,7 @@ def arguments(job: Job, copies: bool) -> list[dict[str, str]]:
     return [{"name": name, "value": value} for name, value in found]
 
 
-def channels(name: str, url: str, access: str) -> list[dict[str, Any]]:
+def channels(name: str, url: str, access: str) -> list[JsonObject]:
     if not url:
         return []
     return [{"name": name, "access_method": access, "remote": {"obs": {"obs_url": job_path(url)}}}]
@@ -133,7 +135,7 @@ def variables(job: Job, secrets: Mapping[str, str]) -> dict[str, str]:
 
 
 def retry_notes(job: Job) -> dict[str, str]:
-    """Retries after any failure: the training goes on from its last checkpoint."""
+    """Retries after any failure: the training continues from its last checkpoint."""
     found = {}
     if job.retries:
         found = {
@@ -143,7 +145,7 @@ def retry_notes(job: Job) -> dict[str, str]:
     return {**found, **{name: annotation(value) for name, value in job.annotations.items()}}
 
 
-def annotation(value: Any) -> str:
+def annotation(value: Json) -> str:
     """YAML's true as the service writes it."""
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -153,9 +155,13 @@ def whole_hours(job: Job) -> int:
     return max(1, math.ceil(job.max_hours))
 
 
-def spec(job: Job) -> dict[str, Any]:
-    resource = filled({"flavor_id": job.flavor, "pool_id": job.pool_id, "node_count": job.nodes})
-    found: dict[str, Any] = {"resource": resource}
+def spec(job: Job) -> dict[str, Json]:
+    resource: dict[str, Json] = {
+        "flavor_id": job.flavor,
+        "pool_id": job.pool_id,
+        "node_count": job.nodes,
+    }
+    found: dict[str, Json] = {"resource": filled(resource)}
     if job.log_url:
         found["log_export_path"] = {"obs_url": job_path(job.log_url)}
     if job.max_hours:
@@ -174,7 +180,7 @@ def url_of(path: str) -> str:
     return path if "://" in path or not path else f"obs://{path.lstrip('/')}"
 
 
-def filled(values: dict[str, Any]) -> dict[str, Any]:
+def filled(values: Mapping[str, Value]) -> dict[str, Value]:
     return {name: value for name, value in values.items() if value not in ("", {}, [])}
 
 

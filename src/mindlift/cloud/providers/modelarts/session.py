@@ -7,15 +7,25 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from mindlift.cloud.errors import Answer as Answered
 from mindlift.cloud.errors import JobError, NoAnswer
 from mindlift.cloud.job import Job
 from mindlift.cloud.probe import Exchange, Probe
-from mindlift.cloud.providers.modelarts.codes import CALLS, NOT_READY
-from mindlift.cloud.providers.modelarts.failures import refusal, translated
+from mindlift.cloud.providers.modelarts.answers import ENGINES, FLAVORS, Answer, Call, Engine, Flavor
+from mindlift.cloud.providers.modelarts.codes import NOT_READY
+from mindlift.cloud.providers.modelarts.failures import SERVICE, refusal, translated
 from mindlift.cloud.providers.modelarts.keys import PROJECT, read_keys, read_project
+
+if TYPE_CHECKING:
+    import requests
+    from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler
+    from huaweicloudsdkcore.region.region import Region
+    from huaweicloudsdkcore.sdk_request import SdkRequest
+    from huaweicloudsdkcore.sdk_response import SdkResponse
+    from huaweicloudsdkmodelarts.v1 import ModelArtsClient
 
 TIMEOUT_S = (10.0, 60.0)  # connect, read
 REGIONS = ("HUAWEICLOUD_REGION", "OS_REGION_NAME")
@@ -37,10 +47,11 @@ class Session:
         self.region = job.region or next((self.env[name] for name in REGIONS if self.env.get(name)), "")
         self.retry_after_s = 0.0
         self.others: dict[tuple[str, str], Session] = {}
-        self.lists: dict[str, list[dict[str, Any]]] = {}  # what the service offers, as far as it was asked
+        self.known_flavors: list[Flavor] | None = None  # None: not asked yet
+        self.known_engines: list[Engine] | None = None
         self.probe: Probe | None = None
-        self.asked: tuple[str, Mapping[str, Any]] = "", {}  # the call that is under way
-        self._client: Any = None
+        self.asked: tuple[str, Mapping[str, object]] = "", {}  # the call that is under way
+        self._client: ModelArtsClient | None = None
 
     @property
     def place(self) -> str:
@@ -70,7 +81,7 @@ class Session:
         return "" if self.env.get(ELSEWHERE + self.region.upper().replace("-", "_")) else self.region
 
     @property
-    def client(self) -> Any:
+    def client(self) -> ModelArtsClient:
         if self._client is None:
             self._client = self.build()
         return self._client
@@ -87,7 +98,7 @@ class Session:
             return self.endpoint if "://" in self.endpoint else f"https://{self.endpoint}"
         return str(self.known_region().endpoints[0])
 
-    def known_region(self) -> Any:
+    def known_region(self) -> Region:
         from huaweicloudsdkmodelarts.v1.region.modelarts_region import ModelArtsRegion
 
         try:
@@ -97,7 +108,7 @@ class Session:
                 f"region {self.region!r} is none of ModelArts'; expected one such as cn-north-4, or pass --endpoint"
             ) from None
 
-    def build(self) -> Any:
+    def build(self) -> ModelArtsClient:
         """JobError for what is missing; what IAM answers if it has to be asked for the project.
 
         Importing the SDK writes ~/.huaweicloud/application_id, a random number that it sends along.
@@ -131,26 +142,19 @@ class Session:
         client.get_http_client()._session.hooks["response"].append(self.tell)
         return client
 
-    def flavors(self) -> list[dict[str, Any]]:
+    def flavors(self) -> list[Flavor]:
         """Of Ascend, asked once."""
-        if "flavors" not in self.lists:
-            answer = self.call(
-                "list flavors",
-                "show_training_job_flavors",
-                "ShowTrainingJobFlavorsRequest",
-                flavor_type="Ascend",
-            )
-            self.lists["flavors"] = answer.get("flavors") or []
-        return self.lists["flavors"]
+        if self.known_flavors is None:
+            self.known_flavors = self.call("list flavors", FLAVORS, flavor_type="Ascend").get("flavors") or []
+        return self.known_flavors
 
-    def engines(self) -> list[dict[str, Any]]:
+    def engines(self) -> list[Engine]:
         """Preset ones, asked once."""
-        if "engines" not in self.lists:
-            answer = self.call("list engines", "show_training_job_engines", "ShowTrainingJobEnginesRequest")
-            self.lists["engines"] = answer.get("items") or []
-        return self.lists["engines"]
+        if self.known_engines is None:
+            self.known_engines = self.call("list engines", ENGINES).get("items") or []
+        return self.known_engines
 
-    def tell(self, answer: Any, *_: object, **__: object) -> None:
+    def tell(self, answer: requests.Response, *_: object, **__: object) -> None:
         """To a probe, what came for the call that is under way."""
         if not self.probe:
             return
@@ -166,46 +170,42 @@ class Session:
         keys = read_keys(self.env)
         return [keys.access_key, keys.secret_key, keys.token]
 
-    def error_handler(self) -> Any:
+    def error_handler(self) -> DefaultExceptionHandler:
         """The SDK's own, that also notes Retry-After."""
         from huaweicloudsdkcore.exceptions.exception_handler import DefaultExceptionHandler
 
         session = self
 
         class Handler(DefaultExceptionHandler):
-            def handle_exception(self, request: Any, response: Any) -> None:
+            def handle_exception(self, request: SdkRequest, response: SdkResponse) -> None:
                 wait = response.headers.get("Retry-After", "")
                 session.retry_after_s = float(wait) if wait.isdigit() else 0.0
                 super().handle_exception(request, response)
 
         return Handler()
 
-    def call(
-        self, what: str, method: str, request: str, hidden: Sequence[str] = (), kind: str = "", **values: Any
-    ) -> dict[str, Any]:
-        """One request by the names of the SDK; its JSON. `what` begins error messages, `hidden` is not in them.
-
-        `kind` is the kind of call, by which codes are judged; '': the method's own.
-        """
+    def call(self, what: str, call: Call[Answer], hidden: Sequence[str] = (), **values: object) -> Answer:
+        """One request; its JSON. `what` begins error messages, `hidden` is not in them."""
         client = self.client
         import huaweicloudsdkmodelarts.v1 as sdk
 
-        made, kind = getattr(sdk, request)(**values), kind or CALLS.get(method, "look up")
+        made = getattr(sdk, call.request)(**values)
         self.retry_after_s = 0.0
-        about = getattr(client, f"_{method}_http_info")(made)
+        about = getattr(client, f"_{call.method}_http_info")(made)
         self.asked = f"{about['method']} {about['resource_path']}", values
 
-        def ask() -> dict[str, Any]:
-            answer = getattr(client, method)(made)
-            if answer.status_code == NO_CONTENT and kind == "log":
-                raise refusal(what, NO_CONTENT, NOT_READY, "the log is not ready", call=kind)
-            return {} if kind == "cancel" and not answer.raw_content else as_json(answer)
+        def ask() -> dict[str, object]:
+            answer = getattr(client, call.method)(made)
+            if answer.status_code == NO_CONTENT and call.kind == "log":
+                not_ready = Answered(SERVICE, what, NOT_READY, "the log is not ready", http=NO_CONTENT)
+                raise refusal(not_ready, call.kind)
+            return {} if call.kind == "cancel" and not answer.raw_content else as_json(answer)
 
         hide = [*self.hidden(), *hidden]
-        return translated(what, ask, hide, lambda: self.retry_after_s, kind)  # type: ignore[no-any-return]
+        return cast("Answer", translated(what, ask, hide, lambda: self.retry_after_s, call.kind))
 
 
-def as_json(answer: Any) -> dict[str, Any]:
+def as_json(answer: SdkResponse) -> dict[str, object]:
     """The service's own words: models of the SDK lose values that are new to them."""
     data = json.loads(answer.raw_content or b"null")
     if not isinstance(data, dict):
@@ -213,7 +213,7 @@ def as_json(answer: Any) -> dict[str, Any]:
     return data
 
 
-def disable_429_retries(client: Any) -> None:
+def disable_429_retries(client: ModelArtsClient) -> None:
     """urllib3, as the SDK sets it up, gives up on a GET's 429 with a text of its own, without code and Retry-After."""
     from requests.adapters import HTTPAdapter
 

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import shlex
-from typing import Any
 
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Status
+from mindlift.cloud.providers.modelarts.answers import (
+    Algorithm,
+    Event,
+    FlavorInfo,
+    JobStatus,
+    Resource,
+    RunningRecord,
+    TrainingJob,
+)
 from mindlift.cloud.providers.modelarts.request import cards_of, url_of
 from mindlift.cloud.providers.modelarts.states import phase_of
 
 
-def status_of(found: dict[str, Any], handle: Handle, now: float) -> Status:
+def status_of(found: TrainingJob, handle: Handle, now: float) -> Status:
     """`now` is the end of what still runs: seconds since the epoch."""
     metadata, status = found.get("metadata") or {}, found.get("status") or {}
     resource = (found.get("spec") or {}).get("resource") or {}
@@ -35,20 +43,20 @@ def status_of(found: dict[str, Any], handle: Handle, now: float) -> Status:
     )
 
 
-def cards_in(resource: dict[str, Any]) -> int:
+def cards_in(resource: Resource) -> int:
     """Of a node: what the flavor's details say, else what its name does."""
     detail = (resource.get("flavor_detail") or {}).get("flavor_info") or {}
     return unit_count(detail) or cards_of(resource.get("flavor_id") or "") or 1
 
 
-def unit_count(flavor_info: dict[str, Any]) -> int:
+def unit_count(flavor_info: FlavorInfo) -> int:
     """The cards of a flavor by its details; 0 where they say nothing."""
     unit = flavor_info.get("npu") or flavor_info.get("gpu") or {}
     count = str(unit.get("unit_num") or "")
     return int(count) if count.isdigit() else 0
 
 
-def reason_of(status: dict[str, Any]) -> str:
+def reason_of(status: JobStatus) -> str:
     """Why a job failed or was started again, from its tasks and its running records."""
     words = [
         f"{task.get('task')} ended with exit code {task['exit_code']}: {task.get('message') or 'no message'}"
@@ -59,18 +67,18 @@ def reason_of(status: dict[str, Any]) -> str:
     return "; ".join(words or ends[-1:])
 
 
-def end_of(record: dict[str, Any]) -> str:
+def end_of(record: RunningRecord) -> str:
     task, recover = record.get("end_related_task"), record.get("end_recover")
     return (f"{task}: " if task else "") + str(record["end_reason"]) + (f" ({recover})" if recover else "")
 
 
-def event_text(events: list[dict[str, Any]]) -> str:
+def event_text(events: list[Event]) -> str:
     """What the newest of `events` says, one that tells of a problem before others."""
     bad = [event for event in events if event.get("level") in ("Error", "Warning")]
     return " ".join(str((bad or events)[0].get("message") or "").split()) if events else ""
 
 
-def train_url_of(algorithm: dict[str, Any]) -> str:
+def train_url_of(algorithm: Algorithm) -> str:
     """Where a job's results go: its output channel, or the parameter of a job that copies by itself."""
     for channel in algorithm.get("outputs") or []:
         if channel.get("name") == "train_url":

@@ -10,6 +10,7 @@ from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package, git
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.openi import request
+from mindlift.cloud.providers.openi.answers import BRANCH, BRANCHES
 from mindlift.cloud.providers.openi.rest import Rest
 
 
@@ -23,7 +24,7 @@ def current_branch() -> str:
 def branch_check(rest: Rest, job: Job, package: Package) -> Check:
     """OpenI trains what its repository holds, whatever other hosts of the same code do."""
     owner, name = request.repo_of(job)
-    answer = rest.get("list branches", f"/{owner}/{name}/ai_task/repo_branch", "look up")
+    answer = rest.get("list branches", BRANCHES.at(owner=owner, repo=name))
     advice = f"git push {rest.endpoint}/{job.repo}.git HEAD:{job.branch}"
     if job.branch not in (answer.get("branches") or []):
         return Check("branch", False, f"{job.repo} has no branch {job.branch}", advice)
@@ -41,9 +42,10 @@ def branch_check(rest: Rest, job: Job, package: Package) -> Check:
 
 def commit_of(rest: Rest, job: Job) -> tuple[str, str]:
     """The branch's commit by Gitea's own route, and why there is none."""
-    path = f"/repos/{job.repo}/branches/{quote(job.branch)}"
+    owner, name = request.repo_of(job)
+    route = BRANCH.at(owner=owner, repo=name, branch=quote(job.branch))
     try:
-        commit = rest.get(f"look at branch {job.branch}", path, "look up").get("commit") or {}
+        commit = rest.get(f"look at branch {job.branch}", route).get("commit") or {}
     except Refused as err:
         return "", str(err)
     return str(commit.get("id") or ""), "OpenI names no commit of it"

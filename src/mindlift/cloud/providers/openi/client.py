@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import html
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from mindlift.checkout import ROOT
-from mindlift.cloud.errors import JobError, NoAnswer, Overloaded, Refused, ServiceError
+from mindlift.cloud.errors import Answer, JobError, NoAnswer, Overloaded, Refused, ServiceError
+from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package, git
 from mindlift.cloud.probe import Probe
-from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Question, Status, seconds_since
-from mindlift.cloud.providers.openi import logs, questions, request
+from mindlift.cloud.providers.base import (
+    Check,
+    LogPage,
+    Output,
+    Plan,
+    Price,
+    Provider,
+    Question,
+    Status,
+    seconds_since,
+)
+from mindlift.cloud.providers.openi import answers, logs, questions, request
 from mindlift.cloud.providers.openi.account import account_checks, chosen_for, machines, price_of, required
 from mindlift.cloud.providers.openi.branch import branch_check, current_branch
 from mindlift.cloud.providers.openi.codes import QUEUE_CODES
@@ -29,7 +39,7 @@ PLATFORMS = {request.QIZHI: "openi-qizhi"}
 MOVING = {1: "are being moved", 3: "wait to be moved", 2: "could not be moved; it is tried again"}
 
 
-def make(job: Job) -> OpenI:
+def make(job: Job) -> Provider:
     return OpenI(Rest(job.endpoint), job)
 
 
@@ -100,7 +110,7 @@ class OpenI:
         except (ServiceError, NoAnswer, JobError) as err:
             yield Check("service", False, str(err))
 
-    def chosen(self, job: Job, needs: dict[str, Any]) -> Check:
+    def chosen(self, job: Job, needs: answers.Required) -> Check:
         """Machine, image, data sets and models by their names."""
         try:
             found = chosen_for(self.rest, job, needs)
@@ -119,7 +129,7 @@ class OpenI:
     def selfcheck(self, job: Job) -> Iterator[Check]:
         try:
             yield Check("token", True, f"found in {read_token(self.rest.env)[2]}")
-            user = self.rest.get("who am I", "/user", "look up")
+            user = self.rest.get("who am I", answers.USER)
             yield Check("account", True, f"{user.get('login', '?')} at {self.rest.endpoint}")
             needs = required(self.rest, job)
             yield from account_checks(needs, job, None)
@@ -134,9 +144,7 @@ class OpenI:
     def create(self, job: Job, package: Package) -> Handle:
         owner, name = request.repo_of(job)
         body = request.body(job, chosen_for(self.rest, job, required(self.rest, job)))
-        answer = self.rest.post(
-            f"create job {job.name}", f"/{owner}/{name}/ai_task/create", body, kind="create"
-        )
+        answer = self.rest.post(f"create job {job.name}", answers.CREATE.at(owner=owner, repo=name), body)
         if not answer.get("id"):
             raise NoAnswer(f"create job {job.name}: {SERVICE}'s answer has no number of the job")
         return Handle(self.name, (owner, name, str(answer["id"])))
@@ -151,12 +159,12 @@ class OpenI:
                 return handle
         return None
 
-    def items(self, **query: Any) -> Iterator[dict[str, Any]]:
+    def items(self, **query: str) -> Iterator[answers.Item]:
         """Jobs as the list has them, newest first: `task`, with the repository beside it."""
         page = 1
         while True:
             answer = self.rest.get(
-                "list jobs", "/ai_task/my_list", "list", job_type="TRAIN", page=page, pageSize=PAGE, **query
+                "list jobs", answers.LIST, job_type="TRAIN", page=page, pageSize=PAGE, **query
             )
             items = answer.get("tasks") or []
             yield from items
@@ -164,26 +172,26 @@ class OpenI:
                 return
             page += 1
 
-    def handle(self, item: dict[str, Any]) -> Handle:
+    def handle(self, item: answers.Item) -> Handle:
         """`-` for the repository of a job that outlived it."""
         owner, name = item.get("owner_name") or "-", item.get("repo_name") or "-"
         return Handle(self.name, (owner, name, str((item.get("task") or {}).get("id", ""))))
 
     def show(self, handle: Handle) -> Status:
         """`brief` makes the service ask its cluster; the details say why."""
-        self.rest.get(f"show job {handle.id}", "/ai_task/brief", id=handle.id)
-        answer = self.rest.get(f"show job {handle.id}", "/ai_task", id=handle.id)
+        self.rest.get(f"show job {handle.id}", answers.BRIEF, id=handle.id)
+        answer = self.rest.get(f"show job {handle.id}", answers.SHOW, id=handle.id)
         status = self.status(answer.get("task") or {}, handle)
         if status.phase is Phase.QUEUED and not status.reason:
             return Status(**{**vars(status), "reason": self.why(handle)})
         return status
 
     def why(self, handle: Handle) -> str:
-        answer = self.rest.get(f"events of job {handle.id}", "/ai_task/operation_profile", id=handle.id)
+        answer = self.rest.get(f"events of job {handle.id}", answers.EVENTS, id=handle.id)
         events = answer.get("events") or []
         return str(events[-1].get("message", "")) if events else ""
 
-    def status(self, task: dict[str, Any], handle: Handle) -> Status:
+    def status(self, task: answers.Task, handle: Handle) -> Status:
         """Of the list, too, whose tasks have neither nodes nor cards nor a reason: 0 and '' then."""
         started, ended = float(task.get("start_time") or 0), float(task.get("end_time") or 0)
         word = str(task.get("status", ""))
@@ -204,7 +212,7 @@ class OpenI:
             cards=int((task.get("spec") or {}).get("acc_cards_num") or 0),
         )
 
-    def logs(self, handle: Handle, node: int, place: Mapping[str, Any], has_ended: bool) -> LogPage:
+    def logs(self, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
         return logs.read(self.rest, handle, node, place, has_ended)
 
     def cancel(self, handle: Handle) -> None:
@@ -213,10 +221,9 @@ class OpenI:
         if status.phase.is_final:
             return
         if status.raw in NOT_CREATED:
-            raise Overloaded(
-                SERVICE, what, status.raw, "it is still being created, and can't be stopped before"
-            )
-        self.rest.post(what, "/ai_task/stop", kind="cancel", id=handle.id)
+            says = "it is still being created, and can't be stopped before"
+            raise Overloaded(Answer(SERVICE, what, status.raw, says))
+        self.rest.post(what, answers.STOP, id=handle.id)
 
     def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
         found = (self.status(item.get("task") or {}, self.handle(item)) for item in self.items())
@@ -230,14 +237,16 @@ class OpenI:
     def output(self, handle: Handle, folder: Path) -> Output:
         """Refused while the job runs; Overloaded while the service still moves the results, which it does after the end."""
         what = f"results of job {handle.id}"
-        answer = self.rest.get(what, "/ai_task/output", "output", id=handle.id, parent_dir="")
+        answer = self.rest.get(what, answers.OUTPUT, id=handle.id, parent_dir="")
         output = answer.get("output") or {}
         status = output.get("status", 0)
         if status != 0 and not output.get("is_task_terminal", True):
-            raise Refused(SERVICE, what, str(status), "the job still runs", "its results come after its end")
+            hint = "its results come after its end"
+            raise Refused(Answer(SERVICE, what, str(status), "the job still runs", hint))
         if status == 2:
-            self.rest.post(f"move the {what}", "/ai_task/output/reschedule", kind="output", id=handle.id)
+            self.rest.post(f"move the {what}", answers.MOVE_OUTPUT, id=handle.id)
         if status != 0:
-            raise Overloaded(SERVICE, what, str(status), f"they {MOVING.get(status, 'are not there yet')}")
+            says = f"they {MOVING.get(status, 'are not there yet')}"
+            raise Overloaded(Answer(SERVICE, what, str(status), says))
         download(self.rest, handle, folder)
         return Output(str(folder))

@@ -8,12 +8,11 @@ centre says of the end of the job, '' before that; with the newline alone where 
 
 from __future__ import annotations
 
-from typing import Any
-
 from mindlift.cloud.follow import log_text
 from mindlift.cloud.follow.log_text import Place, advance, behind, whole_lines
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage
+from mindlift.cloud.providers.openi.answers import LOG, NODES, Log
 from mindlift.cloud.providers.openi.rest import Rest
 
 LINES = 500  # of one answer, the most that ModelArts gives
@@ -21,16 +20,13 @@ LINES = 500  # of one answer, the most that ModelArts gives
 
 def read(rest: Rest, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
     """See base.Provider.logs."""
-    nodes = (
-        rest.get(f"nodes of job {handle.id}", "/ai_task/node_info", "log", id=handle.id).get("nodes") or []
-    )
+    nodes = rest.get(f"nodes of job {handle.id}", NODES, id=handle.id).get("nodes") or []
     if node >= len(nodes):
         return LogPage((), place)
     mark = place.get("mark", "")
     answer = rest.get(
         f"log of job {handle.id}",
-        "/ai_task/log",
-        "log",
+        LOG,
         id=handle.id,
         node_id=nodes[node].get("id", node),
         file_name=nodes[node].get("log_file_name", ""),
@@ -44,7 +40,7 @@ def read(rest: Rest, handle: Handle, node: int, place: Place, has_ended: bool) -
     return of_whole(str(answer.get("content") or ""), place, has_ended)
 
 
-def after_mark(answer: dict[str, Any], place: Place, start: str, end: str) -> LogPage:
+def after_mark(answer: Log, place: Place, start: str, end: str) -> LogPage:
     lines = whole_lines(str(answer.get("content") or ""), True)
     has_more = len(lines) >= LINES
     if lines and start == place.get("mark"):  # the line of the mark comes again

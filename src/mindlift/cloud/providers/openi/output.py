@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from mindlift.cloud.errors import Refused
+from mindlift.cloud.errors import Answer, Refused
 from mindlift.cloud.handle import Handle
+from mindlift.cloud.providers.openi.answers import DOWNLOAD, OUTPUT
 from mindlift.cloud.providers.openi.rest import SERVICE, Rest
 from mindlift.files import atomic_file
 
@@ -29,7 +30,7 @@ def download(rest: Rest, handle: Handle, folder: Path) -> None:
         with atomic_file(path, durable=False) as file:
             for piece in rest.stream(
                 f"download {name} of job {handle.id}",
-                "/ai_task/output/download",
+                DOWNLOAD,
                 id=handle.id,
                 parent_dir=parent,
                 file_name=name,
@@ -38,16 +39,14 @@ def download(rest: Rest, handle: Handle, folder: Path) -> None:
     if cut:
         says = f"{', '.join(cut)}: OpenI lists {LISTED} names of a folder and not more; the rest is missing in {folder}"
         hint = "download all of it on the job's page at OpenI, and keep fewer checkpoints"
-        raise Refused(SERVICE, f"results of job {handle.id}", "0", says, hint)
+        raise Refused(Answer(SERVICE, f"results of job {handle.id}", "0", says, hint))
 
 
 def files(
     rest: Rest, handle: Handle, parent: str, depth: int, cut: list[str]
 ) -> Iterator[tuple[str, str, int]]:
     """(folder, name, bytes) of every file; folders whose listing is cut short are added to `cut`."""
-    answer = rest.get(
-        f"results of job {handle.id}", "/ai_task/output", "output", id=handle.id, parent_dir=parent
-    )
+    answer = rest.get(f"results of job {handle.id}", OUTPUT, id=handle.id, parent_dir=parent)
     items = (answer.get("output") or {}).get("file_list") or []
     if len(items) == LISTED:
         cut.append(parent or "the top folder")
@@ -63,7 +62,6 @@ def safe(name: str) -> PurePosixPath:
     """A relative path that stays below its folder; Refused otherwise."""
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\0" in name or "\\" in name:
-        raise Refused(
-            SERVICE, "download results", "0", f"a file is called {name!r}", "it would be written elsewhere"
-        )
+        says, hint = f"a file is called {name!r}", "it would be written elsewhere"
+        raise Refused(Answer(SERVICE, "download results", "0", says, hint))
     return path

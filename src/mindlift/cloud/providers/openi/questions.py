@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.providers.base import Question
+from mindlift.cloud.providers.base import Provider, Question
 from mindlift.cloud.providers.openi.account import chosen_for, required
-
-if TYPE_CHECKING:
-    from mindlift.cloud.providers.openi.client import OpenI
+from mindlift.cloud.providers.openi.answers import LOG, OUTPUT
+from mindlift.cloud.providers.openi.rest import Rest
 
 JOBS = 10
 LOG_PAGES = [("log from its first line", "down"), ("log from its last line", "up")]
 
 
-def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[str, Question]]:
+class Client(Provider, Protocol):
+    """What is asked of OpenI beside the contract of all providers."""
+
+    rest: Rest
+
+    def why(self, handle: Handle) -> str: ...
+
+
+def questions(client: Client, job: Job, handle: Handle | None) -> Iterator[tuple[str, Question]]:
     yield "token, account, specs, branches", lambda: list(client.selfcheck(job))
     yield (
         "images, data sets and models of a job",
@@ -34,7 +41,7 @@ def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[
             name,
             lambda order=order: client.rest.get(  # type: ignore[misc]
                 f"log of job {handle.id}",
-                "/ai_task/log",
+                LOG,
                 id=handle.id,
                 node_id=0,
                 base_line="",
@@ -45,7 +52,5 @@ def questions(client: OpenI, job: Job, handle: Handle | None) -> Iterator[tuple[
     yield "nodes and a page of its log", lambda: client.logs(handle, 0, {}, True)
     yield (
         "list of its results",
-        lambda: client.rest.get(
-            f"results of job {handle.id}", "/ai_task/output", "output", id=handle.id, parent_dir=""
-        ),
+        lambda: client.rest.get(f"results of job {handle.id}", OUTPUT, id=handle.id, parent_dir=""),
     )

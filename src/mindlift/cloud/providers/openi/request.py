@@ -6,12 +6,13 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, parameters
+from mindlift.cloud.json_types import Json
 from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.providers.base import Check
+from mindlift.cloud.providers.openi.answers import Image, Spec
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{1,34}[a-z0-9-]")
 SPEC = re.compile(r"\s*(\d+)\s*[x*×]\s*(.*\S)\s*", re.IGNORECASE)
@@ -56,13 +57,13 @@ EFFECTS = {
 class Chosen:
     """What the service calls the things that a job names."""
 
-    spec: dict[str, Any]
-    image: dict[str, Any]
+    spec: Spec
+    image: Image
     datasets: tuple[str, ...] = ()
     models: tuple[str, ...] = ()
 
 
-def body(job: Job, chosen: Chosen) -> dict[str, Any]:
+def body(job: Job, chosen: Chosen) -> dict[str, Json]:
     """The fields that the server reads, and no others: it would ignore them without a word."""
     labels = [{"label": name, "value": value.strip()} for name, value in parameters(job)]
     return {
@@ -92,7 +93,7 @@ def repo_of(job: Job) -> tuple[str, str]:
     return owner, name
 
 
-def choose_spec(specs: Sequence[dict[str, Any]], job: Job) -> dict[str, Any]:
+def choose_spec(specs: Sequence[Spec], job: Job) -> Spec:
     """The machine that fits `8 x Ascend 910`, the cheapest of several; JobError with what there is."""
     cards, kind = wanted_spec(job)
     fitting = [spec for spec in specs if spec.get("acc_cards_num") == cards and kind in spec_type(spec)]
@@ -115,7 +116,7 @@ def wanted_spec(job: Job) -> tuple[int, str]:
     return int(match[1]), squeezed(match[2])
 
 
-def spec_type(spec: dict[str, Any]) -> str:
+def spec_type(spec: Spec) -> str:
     """`Ascend 910` and `ASCEND910` are one."""
     return squeezed(str(spec.get("acc_card_type", "")))
 
@@ -124,11 +125,11 @@ def squeezed(text: str) -> str:
     return re.sub(r"[\s_-]+", "", text).lower()
 
 
-def describe_spec(spec: dict[str, Any]) -> str:
+def describe_spec(spec: Spec) -> str:
     return f"{spec.get('acc_cards_num')} x {spec.get('acc_card_type')}"
 
 
-def choose_image(images: Sequence[dict[str, Any]], wanted: str) -> dict[str, Any]:
+def choose_image(images: Sequence[Image], wanted: str) -> Image:
     """The image of that name, or the only one that has it in its name."""
     if not wanted:
         raise JobError(f"image is not set; there is {names_of(images)}")
@@ -141,7 +142,7 @@ def choose_image(images: Sequence[dict[str, Any]], wanted: str) -> dict[str, Any
     return found[0]
 
 
-def names_of(images: Sequence[dict[str, Any]]) -> str:
+def names_of(images: Sequence[Image]) -> str:
     names = [str(image.get("image_name")) for image in images]
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "") or "none"
 

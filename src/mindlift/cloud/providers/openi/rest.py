@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from mindlift.cloud import codes
-from mindlift.cloud.errors import JobError, NoAnswer, NoSuchJob, Overloaded, Refused, ServiceError, shortened
+from mindlift.cloud.errors import (
+    Answer,
+    JobError,
+    NoAnswer,
+    NoSuchJob,
+    Overloaded,
+    Refused,
+    ServiceError,
+    shortened,
+)
+from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.probe import Exchange, Probe
+from mindlift.cloud.providers.openi.answers import Nothing, Route
 from mindlift.cloud.providers.openi.codes import CODES, NO_SUCH_JOB, UNKNOWN
 
+if TYPE_CHECKING:
+    import requests
+
+Found = TypeVar("Found")
 SERVICE = "OpenI"
 ENDPOINT = "https://openi.pcl.ac.cn"
 TIMEOUT_S = (10, 60)
 CHUNK = 1 << 20
-BRANCH = re.compile(r"^/repos/[^/]+/[^/]+/branches/.+$")
-REPOSITORY = re.compile(r"^/[^/]+/[^/]+/(ai_task/\w+)$")
 OF_A_JOB = frozenset(["show", "log", "cancel", "output"])  # calls that name one
 NO_RIGHT = "this account has no right to do that: is the token right?"
 HINTS = {
@@ -47,6 +60,25 @@ def read_token(env: Mapping[str, str]) -> tuple[str, str, str]:
     return token, known.get("endpoint", ""), "OPENI_TOKEN" if env.get("OPENI_TOKEN") else str(path)
 
 
+@dataclass(frozen=True)
+class Ask(Generic[Found]):
+    """One request. `what` begins error messages."""
+
+    what: str
+    method: str
+    route: Route[Found]
+    query: Mapping[str, str | int] = field(default_factory=dict)
+    body: JsonObject | None = None
+
+
+@dataclass(frozen=True)
+class Response(Generic[Found]):
+    """What came for a request, with a status below 300."""
+
+    ask: Ask[Found]
+    http: requests.Response
+
+
 class Rest:
     """One account at one endpoint. Its repr shows no token."""
 
@@ -54,7 +86,7 @@ class Rest:
         self.env = os.environ if env is None else env
         self.wanted = endpoint
         self.probe: Probe | None = None
-        self._session: Any = None
+        self._session: requests.Session | None = None
 
     @property
     def endpoint(self) -> str:
@@ -62,7 +94,7 @@ class Rest:
         return (self.wanted or self.env.get("OPENI_ENDPOINT") or known or ENDPOINT).rstrip("/")
 
     @property
-    def session(self) -> Any:
+    def session(self) -> requests.Session:
         if self._session is None:
             import requests
 
@@ -70,95 +102,89 @@ class Rest:
             self._session.headers["Authorization"] = f"token {read_token(self.env)[0]}"
         return self._session
 
-    def get(self, what: str, path: str, kind: str = "show", **query: Any) -> dict[str, Any]:
-        """`kind` is the call's in src/mindlift/cloud/codes.py: it decides what a code means."""
-        return self.data(what, self.send(what, "GET", path, query, kind), kind)
+    def get(self, what: str, route: Route[Found], **query: str | int) -> Found:
+        """The answer's data. `what` begins error messages."""
+        return self.data(self.send(Ask(what, "GET", route, query)))
 
     def post(
-        self, what: str, path: str, body: Any = None, kind: str = "show", **query: Any
-    ) -> dict[str, Any]:
-        return self.data(what, self.send(what, "POST", path, query, kind, body), kind)
+        self, what: str, route: Route[Found], body: JsonObject | None = None, **query: str | int
+    ) -> Found:
+        return self.data(self.send(Ask(what, "POST", route, query, body)))
 
     def said(self, text: object) -> str:
         """What the service says in one line, without the token."""
         return shortened(text, [read_token(self.env)[0]])
 
-    def send(
-        self,
-        what: str,
-        method: str,
-        path: str,
-        query: Mapping[str, Any],
-        kind: str,
-        body: Any = None,
-        stream: bool = False,
-    ) -> Any:
+    def send(self, ask: Ask[Found], stream: bool = False) -> Response[Found]:
         import requests
 
         try:
-            answer = self.session.request(
-                method,
-                f"{self.endpoint}/api/v1{path}",
-                params=query,
-                json=body,
+            http = self.session.request(
+                ask.method,
+                f"{self.endpoint}/api/v1{ask.route.path}",
+                params=ask.query,
+                json=ask.body,
                 timeout=TIMEOUT_S,
                 stream=stream,
             )
         except requests.RequestException as err:
             raise NoAnswer(
-                f"{what}: {SERVICE} does not answer: {type(err).__name__} at {self.endpoint}", was_sent(err)
+                f"{ask.what}: {SERVICE} does not answer: {type(err).__name__} at {self.endpoint}",
+                was_sent(err),
             ) from None
         if self.probe:
-            self.probe.note(exchange(answer, method, path, query))
-        if answer.status_code >= 300:
-            message = self.said(answer.text) or "no message"
-            of = "download" if answer.history else kind
-            raise refusal(what, answer.status_code, answer.headers.get("Retry-After", ""), message, of)
-        return answer
+            call = f"{ask.method} /api/v1{ask.route.template}"
+            self.probe.note(Exchange(call, ask.query, http.status_code, json_of(http)))
+        if http.status_code >= 300:
+            after = http.headers.get("Retry-After", "")
+            answer = Answer(
+                SERVICE,
+                ask.what,
+                str(http.status_code),
+                self.said(http.text) or "no message",
+                "",
+                http.status_code,
+            )
+            raise refusal(answer, after, "download" if http.history else ask.route.kind)
+        return Response(ask, http)
 
-    def data(self, what: str, answer: Any, kind: str) -> dict[str, Any]:
+    def data(self, response: Response[Found]) -> Found:
         """The `data` of the envelope, or all of an answer without one; Overloaded if it is neither."""
-        try:
-            found = answer.json()
-        except ValueError:
-            found = answer.text
-        found = tagged(found)
+        ask, http = response.ask, response.http
+        found = json_of(http)
+        found = tagged(http.text if found is None else found)
         is_wrapped = isinstance(found, dict) and "code" in found
-        if is_wrapped and found["code"] != 0:
-            raise refused_by_code(what, str(found["code"]), self.said(found.get("msg", "")), kind)
-        data = found.get("data") or {} if is_wrapped else found
+        if isinstance(found, dict) and is_wrapped and found["code"] != 0:
+            message = self.said(found.get("msg", ""))
+            raise refused_by_code(Answer(SERVICE, ask.what, str(found["code"]), message), ask.route.kind)
+        data = found.get("data") or {} if isinstance(found, dict) and is_wrapped else found
         if not isinstance(data, dict):
-            first = self.said(data)[:100]
-            raise Overloaded(SERVICE, what, str(answer.status_code), f"an answer of another form: {first!r}")
-        return data
+            says = f"an answer of another form: {self.said(data)[:100]!r}"
+            raise Overloaded(Answer(SERVICE, ask.what, str(http.status_code), says))
+        return cast("Found", data)
 
-    def stream(self, what: str, path: str, kind: str = "output", **query: Any) -> Iterator[bytes]:
+    def stream(self, what: str, route: Route[Nothing], **query: str | int) -> Iterator[bytes]:
         """The bytes of a file, which the service redirects to another host; without the token there."""
         import requests
 
-        answer = self.send(what, "GET", path, query, kind, stream=True)
-        is_json = "json" in answer.headers.get("Content-Type", "")
-        if (
-            is_json
-            and not answer.history
-            and "attachment" not in answer.headers.get("Content-Disposition", "")
-        ):
-            self.data(what, answer, kind)
+        response = self.send(Ask(what, "GET", route, query), stream=True)
+        http = response.http
+        is_json = "json" in http.headers.get("Content-Type", "")
+        if is_json and not http.history and "attachment" not in http.headers.get("Content-Disposition", ""):
+            self.data(response)
         try:
-            yield from answer.iter_content(CHUNK)
+            yield from http.iter_content(CHUNK)
         except requests.RequestException as err:
             raise NoAnswer(f"{what}: the download broke off: {type(err).__name__}") from None
 
 
-def exchange(answer: Any, method: str, path: str, query: Mapping[str, Any]) -> Exchange:
-    """For a probe: owner and name of the repository are variable parts of a route."""
-    route = BRANCH.sub("/repos/{owner}/{repo}/branches/{branch}", path)
-    route = REPOSITORY.sub(r"/{owner}/{repo}/\1", route)
+def json_of(http: requests.Response) -> Json:
+    """None for an answer that is no JSON."""
     try:
-        body = answer.json()
+        found: Json = http.json()
     except ValueError:
-        body = None
-    return Exchange(f"{method} /api/v1{route}", query, answer.status_code, body)
+        return None
+    return found
 
 
 def was_sent(err: Exception) -> bool:
@@ -170,7 +196,7 @@ def was_sent(err: Exception) -> bool:
     return not isinstance(err, requests.ConnectTimeout) and not isinstance(reason, NewConnectionError)
 
 
-def tagged(answer: Any) -> Any:
+def tagged(answer: Json) -> Json:
     """Some errors of the service come with the names of its program: Code, and Msg or DefaultMsg."""
     if isinstance(answer, dict) and "Code" in answer and "code" not in answer:
         message = answer.get("Msg") or answer.get("DefaultMsg") or ""
@@ -178,19 +204,18 @@ def tagged(answer: Any) -> Any:
     return answer
 
 
-def refused_by_code(what: str, code: str, message: str, kind: str) -> ServiceError:
-    known = codes.of(CODES, code) or UNKNOWN
+def refused_by_code(answer: Answer, kind: str) -> ServiceError:
+    known = codes.of(CODES, answer.code) or UNKNOWN
     if known.is_passing(kind):
-        return Overloaded(SERVICE, what, code, message, created_nothing=not known.leaves_doubt)
-    return (NoSuchJob if code == NO_SUCH_JOB else Refused)(SERVICE, what, code, message, known.advice)
+        return Overloaded(answer, created_nothing=not known.leaves_doubt)
+    return (NoSuchJob if answer.code == NO_SUCH_JOB else Refused)(replace(answer, hint=known.advice))
 
 
-def refusal(what: str, status: int, after: str, message: str, kind: str) -> ServiceError:
+def refusal(answer: Answer, after: str, kind: str) -> ServiceError:
     """An answer with an HTTP status of its own. 429 comes before a request is looked at, 5xx at any time."""
+    status = answer.http
     if status == 429 or status >= 500:
-        wait = float(after) if after.isdigit() else 0.0
-        return Overloaded(SERVICE, what, str(status), message, "", status, wait, status == 429)
+        return Overloaded(answer, float(after) if after.isdigit() else 0.0, created_nothing=status == 429)
     if (status == 403 and kind in OF_A_JOB) or (status == 404 and kind in OF_A_JOB - {"output"}):
-        hint = "there is no such job of this account: list shows your jobs"
-        return NoSuchJob(SERVICE, what, str(status), message, hint, status)
-    return Refused(SERVICE, what, str(status), message, HINTS.get((kind, status), ""), status)
+        return NoSuchJob(replace(answer, hint="there is no such job of this account: list shows your jobs"))
+    return Refused(replace(answer, hint=HINTS.get((kind, status), "")))

@@ -14,9 +14,10 @@ from mindlift.errors import MindLiftError, TransferError
 from mindlift.storage.copying.copy import copy_tree
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.s3 import http_plane
-from tests.e2e.test_transfer import Bucket, content, credentials, parts, write
-from tests.support.fault_proxy import Fault, FaultProxy
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Fault
 from tests.support.servers import LEAST_PART, MB
+from tests.support.transfers import Bucket, content, credentials, parts, write
 
 SMALL, LARGE = os.urandom(100_000), os.urandom(3 * MB + 17)
 IN_PARTS = os.urandom(2 * LEAST_PART + 17)
@@ -51,15 +52,6 @@ class Spoiled:
     def is_clean(self) -> bool:
         """Nothing is left that nobody sees."""
         return not parts(self.folder) and not self.bucket.uploads()
-
-
-@pytest.fixture(params=["obstore", "http"])
-def plane(request, monkeypatch) -> str:
-    """What brings small objects down; nothing else depends on it."""
-    if request.param == "obstore":
-        pytest.importorskip("obstore")
-    monkeypatch.setenv("MINDLIFT_DATA_PLANE", request.param)
-    return request.param
 
 
 @pytest.fixture

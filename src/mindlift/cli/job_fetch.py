@@ -1,0 +1,86 @@
+"""The command that downloads a job's results: fetch."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import TextIO
+
+import yaml
+
+from mindlift.cli.job_access import note, out, reached
+from mindlift.cloud.errors import JobError, NoAnswer, ServiceError
+from mindlift.cloud.handle import Handle
+from mindlift.cloud.providers.base import Provider
+from mindlift.cloud.retry import RetryPolicy
+
+
+def fetch(args: argparse.Namespace) -> int:
+    handle, provider = reached(args)
+    return fetch_from(provider, handle, args)
+
+
+def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> int:
+    from mindlift.cloud.follow import fetch as fetching
+
+    folder = Path(args.out or Path("output") / "cloud" / handle.id)
+    with provider.reach_store():
+        output = RetryPolicy(args.results_timeout, note).call(
+            lambda: provider.output(handle, folder / ".download")
+        )
+        if not output.url:
+            raise JobError(f"{handle} names no place for its results")
+        fetched = fetching.fetch_run(output.url, folder, args.which, note)
+        fetch_platform_logs(provider, handle, fetched.root)
+    shutil.rmtree(folder / ".download", ignore_errors=True)
+    out(str(fetched.root))
+    if args.which == "none":
+        return 0
+    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
+    note(
+        f"checkpoints: {names}; evaluate with: python eval.py {eval_options(fetched.root)} --pretrained {fetched.root}"
+    )
+    return 0
+
+
+def eval_options(root: Path) -> str:
+    """The network and the data set of a run, as eval.py takes them."""
+    path = root / "config.yaml"
+    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
+    options = {name: value for group in found.values() for name, value in group.items()}
+    return " ".join(f"--{name} {options[name]}" for name in ("net", "dataset") if name in options)
+
+
+def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:
+    """The platform's own log of each node, beside those of the ranks, as far as it can be read."""
+    from mindlift.cloud.follow.follow import Follower
+    from mindlift.cloud.follow.positions import Positions
+
+    try:
+        found = RetryPolicy(say=note).call(lambda: provider.show(handle))
+    except (ServiceError, NoAnswer) as err:
+        note(f"the platform's logs are not fetched: {err}")
+        return
+    for node in range(max(1, found.nodes)):
+        path = root / "logs" / f"platform_node_{node}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(path, "w", encoding="utf-8") as file:
+
+            def keep(line: str, file: TextIO = file) -> None:
+                file.write(line + "\n")
+
+            follower = Follower(
+                provider,
+                handle,
+                keep,
+                note,
+                Positions(None),
+                RetryPolicy(say=note),
+                [node],
+                names_nodes=False,
+            )
+            follower.follow_logs(found)
+            follower.close_logs(found)
+        if not path.stat().st_size:
+            path.unlink()

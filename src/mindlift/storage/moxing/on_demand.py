@@ -1,0 +1,50 @@
+"""What needs the network, imported when it is first called: `import moxing` itself is fast and loads no library for it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+THREADS = 16  # that copy at the same time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mindlift.storage.copying.copy import Report
+    from mindlift.storage.store import Store
+    from mindlift.storage.url import PathLike
+
+
+def locate(url: PathLike) -> tuple[Store, str]:
+    from mindlift.storage import places
+
+    return places.locate(url)
+
+
+def exists(url: PathLike) -> bool:
+    from mindlift.storage import places
+
+    return places.exists(url)
+
+
+def set_auth(**given: object) -> None:
+    from mindlift.storage import places
+
+    places.set_auth(**given)
+
+
+def copy_file(source: str, target: str) -> Report:
+    from mindlift.storage.copying import copy
+
+    return copy.copy_file(source, target)
+
+
+def copy_tree(
+    source: str,
+    target: str,
+    names: Sequence[str] | None = None,
+    threads: int = THREADS,
+    processes: bool | int = True,
+) -> Report:
+    from mindlift.storage.copying import copy
+
+    return copy.copy_tree(source, target, names, threads, processes)

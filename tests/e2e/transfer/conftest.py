@@ -1,0 +1,30 @@
+"""A bucket that copies reach by variables, on either data plane."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+
+import pytest
+
+from mindlift.storage.places import SERVICES, set_auth
+from tests.support.transfers import Bucket, credentials
+
+
+@pytest.fixture
+def store(minio, bucket, monkeypatch) -> Iterator[Bucket]:
+    """A bucket that URLs lead to, here and in worker processes."""
+    for name, value in credentials(minio).items():
+        monkeypatch.setenv(name, value)
+    set_auth(retry_wait=0.01)
+    yield Bucket(minio, bucket)
+    SERVICES.forget()
+
+
+@pytest.fixture(params=["obstore", "http"])
+def plane(request, monkeypatch) -> str:
+    """What brings small objects down; nothing else depends on it."""
+    if request.param == "obstore" and not importlib.util.find_spec("obstore"):
+        pytest.skip("obstore is not installed")
+    monkeypatch.setenv("MINDLIFT_DATA_PLANE", request.param)
+    return request.param
