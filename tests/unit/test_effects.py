@@ -33,6 +33,7 @@ BASES = {
 OTHER: dict[str, Any] = {  # another value than the default, and than a base's
     "provider": None,
     "allow_dirty": True,
+    "wheels": True,
     "name": "other",
     "description": "a line",
     "boot_file": "eval.py",
@@ -74,7 +75,16 @@ OTHER: dict[str, Any] = {  # another value than the default, and than a base's
 # what a key steers beside the request: where it goes, or what is checked before
 BESIDE_THE_REQUEST = {
     "local": {"platform", "secrets", "name", "allow_dirty", "provider", "max_cost", "restart"},
-    "modelarts": {"cards", "region", "endpoint", "project_id", "allow_dirty", "provider", "max_cost"},
+    "modelarts": {
+        "cards",
+        "region",
+        "endpoint",
+        "project_id",
+        "allow_dirty",
+        "wheels",
+        "provider",
+        "max_cost",
+    },
     "openi": {"repo", "endpoint", "allow_dirty", "provider", "max_cost"},
 }
 

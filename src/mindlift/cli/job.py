@@ -81,7 +81,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     device = device_adapter.choose_device(cfg.device_target)
     mindspore_build.check(cfg.any_mindspore)
     mindspore_build.check_ranks(ranks.size, devices.of(device), cfg.any_mindspore)
-    packages.ensure(packages.for_options(*needs(cfg)))
+    packages.ensure(packages.for_options(*cfg.package_needs()))
     if not cfg.enable_modelarts:
         check_files(cfg, trains)
     check_format(cfg, trains)
@@ -99,12 +99,6 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if cfg.backbone and ranks.is_main:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
-
-
-def needs(cfg: Config) -> tuple[bool, bool, str, bool]:
-    """What decides which packages a job imports: see packages.for_options."""
-    is_embedded = cfg.dataset in cfg.option("dataset").embedded
-    return cfg.dataset in layout.SEGMENTED, is_embedded, cfg.pretrained, cfg.tensorboard
 
 
 def check_refused(cfg: Config) -> None:

@@ -49,11 +49,15 @@ def plan(args: argparse.Namespace) -> int:
 
 
 def submit(args: argparse.Namespace) -> int:
+    from mindlift.cloud.prepare import images, wheels
     from mindlift.cloud.prepare import package as packages
+    from mindlift.cloud.prepare.effects import SENT
     from mindlift.cloud.prepare.submission import Submission
 
     job, provider = read_job(args)
     package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+    if job.wheels and provider.effects["wheels"] == SENT:
+        package = wheels.add(package, images.find(job.image or job.engine), images.wanted(job))
     job = packages.placed(job, package)
     submission = Submission(provider, RetryPolicy(say=note), note, args.queue, args.yes, args.timeout)
     handle = submission.run(job, package)

@@ -91,6 +91,9 @@ class Job:
         "mapping", {}, "ModelArts: metadata.annotations beside those of retries"
     )
     allow_dirty: bool = key("bool", False, "send uncommitted changes too")
+    wheels: bool = key(
+        "bool", False, "send the packages that the image lacks along, for machines without a network"
+    )
     # modelarts
     region: str = key("str", "", "ModelArts: region, such as cn-north-4")
     endpoint: str = key("str", "", "address of the service instead of the region's or OpenI's")

@@ -12,9 +12,10 @@ import yaml
 
 from mindlift.checkout import PACKAGE
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job
+from mindlift.cloud.job import Job, parameters
 from mindlift.cloud.providers.base import Check
 from mindlift.model_utils import mindspore_build, packages
+from mindlift.model_utils.config import config
 
 TABLE = PACKAGE / "cloud" / "images.yaml"
 OWN_TABLE = "MINDLIFT_IMAGES"
@@ -97,9 +98,10 @@ def added(image: Image, wanted: Sequence[str]) -> list[str]:
 
 
 def wanted(job: Job) -> list[str]:
-    """The packages that the job needs beside MindSpore."""
+    """The packages that the job needs beside MindSpore; ConfigError for options that its program would refuse."""
     needed, _ = packages.read()
-    return [*needed, *packages.for_options(*job.package_needs())]
+    cfg = config.load([f"--{name}={value}" for name, value in parameters(job)], prog=job.boot_file)
+    return [*needed, *packages.for_options(*cfg.package_needs())]
 
 
 def check(job: Job) -> Check | None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job, parameters, repeated, resolve_secrets
-from mindlift.cloud.prepare import bucket, effects
+from mindlift.cloud.prepare import bucket, effects, images
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Provider
 from mindlift.cloud.show import size
@@ -18,7 +18,11 @@ from mindlift.storage.url import is_remote
 def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
     """What the job alone shows to be wrong. Opens no connection."""
     yield code(package)
-    yield options(job)
+    taken = options(job)
+    yield taken
+    found = images.check(job) if taken.ok else None
+    if found:
+        yield found
     yield secrets(job)
     yield from key_checks(job, provider.effects, provider.name)
     yield from provider.offline_checks(job, package)

@@ -110,6 +110,13 @@ class Config(Options):
         """What tells a run from others: the values that must be equal for it to be continued."""
         return {option.name: self._values[option.name] for option in self.declared() if not option.free}
 
+    def package_needs(self) -> tuple[bool, bool, str, bool]:
+        """What decides which packages a job imports: see model_utils.packages.for_options."""
+        names = self.option("dataset")
+        dataset = str(self._values["dataset"])
+        weights, board = str(self._values["pretrained"]), bool(self._values["tensorboard"])
+        return dataset in names.segmented, dataset in names.embedded, weights, board
+
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""
         return dict(self._values)

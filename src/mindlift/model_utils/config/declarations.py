@@ -15,7 +15,7 @@ from mindlift.model_utils.config.yaml_nodes import pairs, plain
 SWITCHES = ("platform", "weights", "fixed", "free", "place", "crop_key")
 PROPERTIES = (
     *("value", "help", "type", "choices", "min", "max", "aliases", "spellings"),
-    *("for", "task", "refused", "embedded", *SWITCHES),
+    *("for", "task", "refused", "embedded", "segmented", *SWITCHES),
 )
 
 
@@ -79,7 +79,8 @@ def belonging(option: Option, given: dict[str, Any], place: str) -> Option:
         chosen("task", [task], TASKS, place, name)
     demand(isinstance(why, str), place, name, f"has refused {show(why)}; write why")
     embedded = chosen("embedded", given.get("embedded", []), option.choices, place, name)
-    return replace(option, programs=programs, task=task, refused=why, embedded=embedded)
+    segmented = chosen("segmented", given.get("segmented", []), option.choices, place, name)
+    return replace(option, programs=programs, task=task, refused=why, embedded=embedded, segmented=segmented)
 
 
 def chosen(key: str, words: object, known: Collection[Value], place: str, name: str) -> tuple[str, ...]:

@@ -76,6 +76,7 @@ class Option:
     crop_key: bool = False
     refused: str = ""
     embedded: tuple[str, ...] = ()
+    segmented: tuple[str, ...] = ()
 
     @property
     def is_list(self) -> bool:

@@ -54,6 +54,7 @@ EFFECTS = {
         ),
         OF_SERVICES,
     ),
+    "wheels": f"{NO_EFFECT}a rehearsal runs with this Python and its packages",
 }
 
 

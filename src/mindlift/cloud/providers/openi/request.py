@@ -49,6 +49,8 @@ EFFECTS = {
     "platform": NO_EFFECT + "only a rehearsal reads it",
     "restart": NO_EFFECT + "only a rehearsal reads it",
     "allow_dirty": NO_EFFECT + "OpenI trains what was pushed, without changes that are not committed",
+    "wheels": NO_EFFECT
+    + "OpenI trains what was pushed: push a folder wheels/ with what `pip download` brings",
     **{name: SENT for name in KEYS_SENT},
 }
 
