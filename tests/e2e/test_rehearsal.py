@@ -253,6 +253,8 @@ def test_secrets_reach_the_job_and_nothing_else(home, few_digits, tmp_path):
     words = [
         *SHORT,
         "max_steps=1",
+        "--cards",  # one rank shows it
+        "1",
         "--data_url",
         few_digits,
         "--secrets",
