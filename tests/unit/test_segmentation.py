@@ -117,8 +117,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def rows(samples, options, rank=0, size=1, first=0, last=4):
-    return collect(segmentation.train_batches(samples, options, BatchRange(first, last, rank, size)))
+def rows(samples, options, last):
+    return collect(segmentation.train_batches(samples, options, BatchRange(0, last)))
 
 
 def test_palette_and_grey_labels_are_their_numbers(folder):
@@ -127,39 +127,6 @@ def test_palette_and_grey_labels_are_their_numbers(folder):
     for i in range(9):
         np.testing.assert_array_equal(samples.label(i), noise((40 + 9 * i, 120 - 7 * i), i)[1])
         np.testing.assert_array_equal(samples.image(i), np.asarray(Image.open(folder / f"{i}.jpg")))
-
-
-def test_batches_do_not_depend_on_threads_and_start(folder):
-    samples = segmentation.open_split(OPTIONS, folder, train=True)
-    image, label = rows(samples, OPTIONS, last=6)
-    assert (image.shape, image.dtype, label.shape, label.dtype) == (
-        (24, 3, 65, 65),
-        np.float32,
-        (24, 65, 65),
-        np.int32,
-    )
-    other = rows(samples, replace(OPTIONS, workers=1), last=6)
-    np.testing.assert_array_equal(image, other[0])
-    np.testing.assert_array_equal(label, other[1])
-    rest = rows(samples, OPTIONS, first=3, last=6)
-    np.testing.assert_array_equal(image[12:], rest[0])
-    np.testing.assert_array_equal(label[12:], rest[1])
-    assert (rows(samples, replace(OPTIONS, seed=2), last=6)[1] != label).any()
-
-
-def test_two_ranks_see_the_pairs_of_one(folder):
-    samples = segmentation.open_split(OPTIONS, folder, train=True)
-    one = rows(samples, replace(OPTIONS, per_batch_size=8), last=2)
-    two = [rows(samples, OPTIONS, rank, 2, last=2) for rank in range(2)]
-    for step in range(2):
-        whole = {a.tobytes() + b.tobytes() for a, b in zip(*(each[8 * step : 8 * step + 8] for each in one))}
-        halves = {
-            a.tobytes() + b.tobytes()
-            for half in two
-            for a, b in zip(*(each[4 * step : 4 * step + 4] for each in half))
-        }
-        assert whole == halves
-        assert len(whole) == 8
 
 
 def test_epochs_differ(folder):
@@ -234,7 +201,7 @@ def test_a_bad_pair_is_named(folder, kind):
     damage(folder, kind)
     samples = segmentation.open_split(OPTIONS, folder, train=True)
     with pytest.raises(DataError, match={**CORRUPT, **WRONG}[kind]) as caught:
-        rows(samples, replace(OPTIONS, per_batch_size=9), last=1)
+        rows(samples, replace(OPTIONS, per_batch_size=9), 1)
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=r"/5\.(png|jpg)"):
         (samples.image(5), samples.label(5))
@@ -247,11 +214,11 @@ def test_a_corrupt_pair_is_skipped_on_demand_but_wrong_labels_are_not(folder, ki
     samples = segmentation.open_split(options, folder, train=True)
     if kind in WRONG:
         with pytest.raises(DataError, match=WRONG[kind]):
-            rows(samples, options, last=1)
+            rows(samples, options, 1)
         return
-    first = rows(samples, options, last=2)
+    first = rows(samples, options, 2)
     assert samples.skipped == 2
-    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), last=2)[0])
+    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), 2)[0])
 
 
 def test_all_corrupt_is_one_line(folder):
@@ -259,7 +226,7 @@ def test_all_corrupt_is_one_line(folder):
         (folder / f"{i}.jpg").write_bytes(b"none")
     options = replace(OPTIONS, skip_corrupt=True)
     with pytest.raises(DataError, match="none of the 9 images can be decoded"):
-        rows(segmentation.open_split(options, folder, train=True), options, last=1)
+        rows(segmentation.open_split(options, folder, train=True), options, 1)
 
 
 def test_the_queues_of_other_pipelines_stay_as_they_are(folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     import mindspore.nn as nn
@@ -22,14 +22,14 @@ class Family(Protocol):
     def __name__(self) -> str: ...
 
     @property
-    def VARIANTS(self) -> Mapping[str, Any]:
+    def VARIANTS(self) -> Mapping[str, object]:
         """By name; what a value means is the family's own business."""
 
     @property
     def OPTIONS(self) -> tuple[str, ...]:
         """The options of default_config.yaml that `build` takes."""
 
-    def build(self, variant: str, num_classes: int, on_cpu: bool, **options: Any) -> nn.Cell: ...
+    def build(self, variant: str, num_classes: int, on_cpu: bool, **options: object) -> nn.Cell: ...
 
     def least_side(self, variant: str) -> int:
         """The smallest height and width of an image."""
@@ -73,7 +73,7 @@ def options_of_others(net: str) -> list[str]:
     return sorted({name for module in families().values() for name in module.OPTIONS} - own)
 
 
-def build(net: str, num_classes: int, options: Mapping[str, Any], on_cpu: bool = False) -> nn.Cell:
+def build(net: str, num_classes: int, options: Mapping[str, object], on_cpu: bool = False) -> nn.Cell:
     """The network cell; of `options` it takes those that its family names in OPTIONS.
 
     `on_cpu` lets a family compute the same function in the way that is fast there.

@@ -1,6 +1,6 @@
 """What a network is trained for: the tasks, and `Task`, which says what the module of one has.
 
-What predict.py does with a task is in src/mindlift/inference/predict.py.
+What predict.py does with a task is in src/mindlift/tasks/predictor.py.
 """
 
 from __future__ import annotations
