@@ -9,11 +9,12 @@ from PIL import Image
 
 from mindlift.data import batches
 from mindlift.data.classification import augment, cifar10, pipeline, sources, split
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.embedded import digits as demo
 from mindlift.data.order import BatchRange, TrainOrder, sample_rng
 from mindlift.errors import DataError
 
-OPTIONS = split.DataOptions(
+OPTIONS = ClassificationOptions(
     dataset="digits",
     num_classes=10,
     image_size=(32, 32),

@@ -24,6 +24,7 @@ from mindlift.data.mindrecord import shards as convert_run
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
+from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.errors import DataError
 from tests.unit.test_segmentation import OPTIONS, noise, rows
 
@@ -105,7 +106,7 @@ def opened(options, path: Path = Path()) -> segmentation.Samples:
     return segmentation.open_split(options, path, train=True)
 
 
-def records(first: Path) -> segmentation.Options:
+def records(first: Path) -> SegmentationOptions:
     return replace(OPTIONS, data_file=str(first))
 
 

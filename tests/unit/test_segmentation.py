@@ -14,11 +14,12 @@ from PIL import Image
 from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
-from mindlift.data.segmentation import voc
+from mindlift.data.segmentation import transform, voc
+from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.errors import DataError
 from tests.unit.test_data import collect
 
-OPTIONS = segmentation.Options(
+OPTIONS = SegmentationOptions(
     dataset="voc",
     num_classes=11,
     image_size=(65, 65),
@@ -68,7 +69,7 @@ def test_pairs_are_those_of_the_originals_steps(size, crop):
     options = replace(OPTIONS, image_size=crop, min_scale=1.0 if size == (1, 1) else 0.5)
     for index in range(25):
         expected, expected_label = naive(image, label, sample_rng(1, 0, index), options)
-        pixels, classes = segmentation.train_pair(image, label, sample_rng(1, 0, index), options)
+        pixels, classes = transform.train_pair(image, label, sample_rng(1, 0, index), options)
         assert (pixels.shape, pixels.dtype, classes.dtype) == ((3, *crop), np.float32, np.int32)
         np.testing.assert_allclose(pixels, expected, rtol=0, atol=1e-6)
         np.testing.assert_array_equal(classes, expected_label)
@@ -77,8 +78,8 @@ def test_pairs_are_those_of_the_originals_steps(size, crop):
 def test_the_scale_mirroring_and_ignored_label_are_options():
     image, label = noise((40, 40))
     options = replace(OPTIONS, min_scale=1, max_scale=1, hflip=0, image_size=(50, 40), ignore_label=77)
-    plain = segmentation.train_pair(image, label, sample_rng(1, 0, 0), options)
-    mirrored = segmentation.train_pair(image, label, sample_rng(1, 0, 0), replace(options, hflip=1))
+    plain = transform.train_pair(image, label, sample_rng(1, 0, 0), options)
+    mirrored = transform.train_pair(image, label, sample_rng(1, 0, 0), replace(options, hflip=1))
     np.testing.assert_array_equal(plain[1][:40], label)
     assert (plain[1][40:] == 77).all()
     assert (plain[0][:, 40:] == 0).all()
@@ -91,7 +92,7 @@ def test_the_scale_mirroring_and_ignored_label_are_options():
 )
 def test_evaluation_resizes_the_long_side_and_pads_with_the_mean(size, fits):
     image, _ = noise(size)
-    pixels, valid = segmentation.scaled(image, 513)
+    pixels, valid = transform.scaled(image, 513)
     assert (valid, pixels.shape, pixels.dtype) == (fits, (513, 513, 3), np.float32)
     expected = cv2.resize(image[..., ::-1], fits[::-1])
     expected = (expected - np.array(BGR_MEAN)) / np.array(BGR_STD)
@@ -101,7 +102,7 @@ def test_evaluation_resizes_the_long_side_and_pads_with_the_mean(size, fits):
 
 
 def test_sides_of_the_scales():
-    assert [segmentation.side_of(s, 513) for s in (0.5, 0.75, 1.0, 1.25, 1.75)] == [257, 385, 513, 641, 897]
+    assert [transform.side_of(s, 513) for s in (0.5, 0.75, 1.0, 1.25, 1.75)] == [257, 385, 513, 641, 897]
 
 
 @pytest.fixture

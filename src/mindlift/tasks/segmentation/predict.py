@@ -11,7 +11,7 @@ import mindspore as ms
 import numpy as np
 
 from mindlift.data.segmentation.named_images import Pictures
-from mindlift.data.segmentation.pairs import side_of
+from mindlift.data.segmentation.transform import side_of
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
