@@ -9,7 +9,6 @@ import functools
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import mindspore.nn as nn
 import numpy as np
@@ -188,7 +187,7 @@ def final_figures(
 
 def details(
     cfg: Config, samples: split.Samples, outcome: Outcome, step: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[dict[str, object], dict[str, np.ndarray]]:
     """The content of evaluation.json, and the pictures of the most confident mistakes by file name."""
     there = np.flatnonzero(outcome.is_there)
     labels, predicted, confidences = (
@@ -200,11 +199,12 @@ def details(
     names = class_names.of_training(cfg.dataset, folder, cfg.num_classes) or class_names.numbered(
         cfg.num_classes
     )
-    content: dict[str, Any] = {
+    mistakes: list[dict[str, object]] = []
+    content: dict[str, object] = {
         "step": step,
         "classes": names,
         "calibration": evaluation_files.calibration(confidences, labels == predicted),
-        "mistakes": [],
+        "mistakes": mistakes,
     }
     if cfg.num_classes <= evaluation_files.MOST_CLASSES:
         content["confusion"] = evaluation_files.confusion(labels, predicted, cfg.num_classes)
@@ -212,7 +212,7 @@ def details(
     for number, image in enumerate(evaluation_files.worst(labels, predicted, confidences)):
         file, index = f"mistake_{number}.png", int(there[image])
         pictures[file] = samples.pixels(index)
-        content["mistakes"].append(
+        mistakes.append(
             {
                 "name": samples.files[index] if samples.files else f"image {index}",
                 "file": f"evaluation/{file}",

@@ -6,7 +6,6 @@ import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image as Picture
@@ -112,5 +111,5 @@ class Sheet:
             shares = ", ".join(f"{each.name} {100 * each.share:.1f} %" for each in prediction.top)
             self.drawn.add(Path(prediction.name).name, found.image, None, found.label, shares)
 
-    def __exit__(self, *error: Any) -> None:
-        self.drawn.__exit__(*error)
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.drawn.__exit__(kind, *rest)
