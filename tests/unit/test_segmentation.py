@@ -118,8 +118,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def rows(samples, options, last):
-    return collect(segmentation.train_batches(samples, options, BatchRange(0, last)))
+def rows(samples, options, part):
+    return collect(segmentation.train_batches(samples, options, part))
 
 
 def test_palette_and_grey_labels_are_their_numbers(folder):
@@ -202,7 +202,7 @@ def test_a_bad_pair_is_named(folder, kind):
     damage(folder, kind)
     samples = segmentation.open_split(OPTIONS, folder, train=True)
     with pytest.raises(DataError, match={**CORRUPT, **WRONG}[kind]) as caught:
-        rows(samples, replace(OPTIONS, per_batch_size=9), 1)
+        rows(samples, replace(OPTIONS, per_batch_size=9), BatchRange(0, 1))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=r"/5\.(png|jpg)"):
         (samples.image(5), samples.label(5))
@@ -215,11 +215,11 @@ def test_a_corrupt_pair_is_skipped_on_demand_but_wrong_labels_are_not(folder, ki
     samples = segmentation.open_split(options, folder, train=True)
     if kind in WRONG:
         with pytest.raises(DataError, match=WRONG[kind]):
-            rows(samples, options, 1)
+            rows(samples, options, BatchRange(0, 1))
         return
-    first = rows(samples, options, 2)
+    first = rows(samples, options, BatchRange(0, 2))
     assert samples.skipped == 2
-    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), 2)[0])
+    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), BatchRange(0, 2))[0])
 
 
 def test_all_corrupt_is_one_line(folder):
@@ -227,7 +227,7 @@ def test_all_corrupt_is_one_line(folder):
         (folder / f"{i}.jpg").write_bytes(b"none")
     options = replace(OPTIONS, skip_corrupt=True)
     with pytest.raises(DataError, match="none of the 9 images can be decoded"):
-        rows(segmentation.open_split(options, folder, train=True), options, 1)
+        rows(segmentation.open_split(options, folder, train=True), options, BatchRange(0, 1))
 
 
 def test_the_queues_of_other_pipelines_stay_as_they_are(folder):
