@@ -11,6 +11,7 @@ from PIL import UnidentifiedImageError
 from mindlift.data import image_folder
 from mindlift.data.batches import Batches
 from mindlift.data.classification import pipeline, sources, split
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.errors import DataError
 
 
@@ -22,7 +23,7 @@ class Pictures(split.Samples):
     and the digits, which are arrays, an image is brought to the evaluation's size here, by what resizes the arrays.
     """
 
-    def __init__(self, files: list[Path], options: split.DataOptions):
+    def __init__(self, files: list[Path], options: ClassificationOptions):
         super().__init__(np.arange(len(files), dtype=np.int32), files=[str(file) for file in files])
         self.encoded = options.dataset == "imagenet"
         self.options = replace(options, skip_corrupt=True, drop_remainder=False)

@@ -7,13 +7,14 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 
 from mindlift.data.classification.named_images import Pictures, batches
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
-from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.contact_sheet import ContactSheet
 from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction, Writer
@@ -38,12 +39,17 @@ def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], options)
 
 
-def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
-    return [ContactSheet(Path(cfg.contact_sheet), len(images), names, log)] if cfg.contact_sheet else []
+def writers(job: JobContext, images: Sequence[Image], names: list[str]) -> list[Writer]:
+    sheet = job.cfg.contact_sheet
+    return [ContactSheet(Path(sheet), len(images), names, job.log)] if sheet else []
 
 
 def predictions(
-    cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+    cfg: Config,
+    network: Callable[[ms.Tensor], ms.Tensor],
+    images: Sequence[Image],
+    names: list[str],
+    pictures: Pictures,
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
     with Deferred() as interrupts, contextlib.closing(iter(batches(pictures))) as source:

@@ -7,14 +7,15 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 
 from mindlift.data.segmentation.named_images import Pictures
-from mindlift.data.segmentation.pairs import side_of
+from mindlift.data.segmentation.transform import side_of
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
-from mindlift.runs.log import RunLog
 from mindlift.tasks.prediction_files import Class, Prediction, Segments, Writer
 from mindlift.tasks.segmentation.objective import probabilities
 from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files
@@ -39,15 +40,20 @@ def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], min(workers, cfg.num_parallel_workers))
 
 
-def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
-    found: list[Writer] = [MaskFolder(Path(cfg.output_dir), log)] if cfg.output_dir else []
+def writers(job: JobContext, images: Sequence[Image], names: list[str]) -> list[Writer]:
+    cfg = job.cfg
+    found: list[Writer] = [MaskFolder(Path(cfg.output_dir), job.log)] if cfg.output_dir else []
     if cfg.contact_sheet:
-        found.append(Sheet(Path(cfg.contact_sheet), names, log))
+        found.append(Sheet(Path(cfg.contact_sheet), names, job.log))
     return found
 
 
 def predictions(
-    cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+    cfg: Config,
+    network: Callable[[ms.Tensor], ms.Tensor],
+    images: Sequence[Image],
+    names: list[str],
+    pictures: Pictures,
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
     masks: Sequence[Path | None] = [None] * len(images)
