@@ -84,7 +84,7 @@ def predictions(
     predictor = predictors.of(cfg)
     pictures = predictor.opened(cfg, images, workers)
     found = list(predictor.predictions(cfg, network_of(rig, cfg), images, class_names(cfg), pictures))
-    return found, pictures.turned
+    return found, pictures.rotated
 
 
 def test_it_is_found_by_its_networks(rig):
@@ -138,7 +138,7 @@ def test_nothing_is_read_ahead_of_all_bounds(rig, images):
 
 def test_batches_and_words_are_the_tasks_own(rig, images):
     predictor = predictors.of(rig.cfg())
-    assert predictor.most_at_once(rig.cfg()) >= 1
+    assert predictor.max_batch_size(rig.cfg()) >= 1
     assert predictor.MEASURE
     predictor.check(rig.cfg(), images)
 

@@ -33,7 +33,7 @@ def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: 
     predictor = predictors.of(job.cfg)
     predictor.check(job.cfg, images)
     network = model(job.cfg) if checkpoint is None else trained(job, checkpoint)
-    most = min(predictor.most_at_once(job.cfg), len(images))
+    most = min(predictor.max_batch_size(job.cfg), len(images))
     job = replace(job, cfg=job.cfg.replace(per_batch_size=batch_size(job.cfg, most)))
     cfg, log = job.cfg, job.log
     started, failed = time.monotonic(), 0
@@ -57,9 +57,9 @@ def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: 
     seconds = time.monotonic() - started
     what = "1 image" if len(images) == 1 else f"{len(images)} images"
     print(f"{what} in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling")
-    if pictures.turned:
+    if pictures.rotated:
         print(
-            f"{pictures.turned} of them have an EXIF rotation, which is not applied: training does not apply it"
+            f"{pictures.rotated} of them have an EXIF rotation, which is not applied: training does not apply it"
         )
     if failed:
         raise PartialError(f"{failed} of {what} could not be read; they are named above")

@@ -19,12 +19,12 @@ Network = Callable[[ms.Tensor], ms.Tensor]  # a cell, or an exported model
 
 
 class Pictures(Protocol):
-    """The images to read: `failed` are reasons by number, `turned` counts those with an EXIF rotation."""
+    """The images to read: `failed` are reasons by number, `rotated` counts those with an EXIF rotation."""
 
     failed: dict[int, str]
 
     @property
-    def turned(self) -> int: ...
+    def rotated(self) -> int: ...
 
 
 P = TypeVar("P", bound=Pictures)
@@ -40,7 +40,7 @@ class Predictor(Protocol[P]):
     def check(self, cfg: Config, images: Sequence[Image]) -> None:
         """Raises ConfigError for what the task can't do."""
 
-    def most_at_once(self, cfg: Config) -> int:
+    def max_batch_size(self, cfg: Config) -> int:
         """Images per batch unless the user says otherwise, because a recipe's batch is meant for training."""
 
     def opened(self, cfg: Config, images: Sequence[Image], workers: int) -> P: ...

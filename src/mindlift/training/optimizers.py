@@ -122,7 +122,7 @@ def rmsprop(
     return RMSProp(groups, ms.Tensor(lr, ms.float32), options, has_kernel)
 
 
-def forget(optimizer: nn.Optimizer) -> None:
+def reset_state(optimizer: nn.Optimizer) -> None:
     """Set what the optimiser has gathered back to how it started. Its count of steps, which finds the rate, stays."""
     for name, parameter in optimizer.parameters_dict().items():
         start = next((value for prefix, value in STARTS.items() if name.startswith(prefix)), None)

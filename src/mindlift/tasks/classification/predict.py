@@ -20,16 +20,16 @@ from mindlift.tasks.classification.contact_sheet import ContactSheet
 from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction, Writer
 
 MEASURE = PROBABILITY
-MOST_AT_ONCE = 32
+MAX_BATCH = 32
 
 
 def check(cfg: Config, images: Sequence[Image]) -> None:
     """Nothing is wrong that mindlift.cli.inference_job does not find."""
 
 
-def most_at_once(cfg: Config) -> int:
+def max_batch_size(cfg: Config) -> int:
     """Images per batch unless the user says otherwise: a recipe's batch is meant for training."""
-    return MOST_AT_ONCE
+    return MAX_BATCH
 
 
 def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:

@@ -22,7 +22,7 @@ from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files
 from mindlift.tasks.segmentation.task import Segmenter
 
 MEASURE = "share"
-PIXELS_AT_ONCE = 4 * 513 * 513
+MAX_BATCH_PIXELS = 4 * 513 * 513
 
 
 def check(cfg: Config, images: Sequence[Image]) -> None:
@@ -31,9 +31,9 @@ def check(cfg: Config, images: Sequence[Image]) -> None:
         mask_files(Path(cfg.output_dir), images)
 
 
-def most_at_once(cfg: Config) -> int:
+def max_batch_size(cfg: Config) -> int:
     """Images per batch: of small ones more, because each batch has a time of its own; of large ones as memory allows."""
-    return max(1, PIXELS_AT_ONCE // side_of(max(cfg.scales), max(cfg.image_size)) ** 2)
+    return max(1, MAX_BATCH_PIXELS // side_of(max(cfg.scales), max(cfg.image_size)) ** 2)
 
 
 def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
