@@ -103,7 +103,7 @@ def test_each_image_has_one_prediction_in_order(rig, images):
 def test_shares_are_of_all_classes_and_sorted(rig, images):
     cfg = rig.cfg()
     names = class_names(cfg)
-    if "top_k" in rig.task.OWN:
+    if rig.task.OPTIONS_OF == "classification":  # --top_k is for it
         cfg = cfg.replace(top_k=cfg.num_classes)
     for each in predictions(rig, cfg, images)[0]:
         shares = [one.share for one in each.top]
