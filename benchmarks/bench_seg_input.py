@@ -132,8 +132,9 @@ def main() -> None:
 
     from mindlift.data.order import BatchRange
     from mindlift.data.segmentation import pairs as segmentation
+    from mindlift.data.segmentation.options import SegmentationOptions
 
-    options = segmentation.Options(
+    options = SegmentationOptions(
         dataset="voc",
         num_classes=CLASSES,
         image_size=(wanted.crop, wanted.crop),

@@ -74,10 +74,14 @@ def only_ours(done: Finished) -> None:
     assert [line for line in done.out.splitlines() if not line.startswith(OURS)] == []
 
 
+def printed(done: Finished) -> dict:
+    """What an evaluation found."""
+    return next(json.loads(line) for line in done.out.splitlines() if line.startswith('{"checkpoint"'))
+
+
 def figures(done: Finished) -> dict:
-    """What an evaluation printed, without the times."""
-    found = next(json.loads(line) for line in done.out.splitlines() if line.startswith('{"checkpoint"'))
-    return {key: found[key] for key in ("top1_correct", "top5_correct", "total", "skipped")}
+    """Of it, what does not depend on times or on the order of sums."""
+    return {key: printed(done)[key] for key in ("top1_correct", "top5_correct", "total", "skipped")}
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +171,7 @@ def test_evaluation_counts_every_image_once_on_any_number_of_ranks(evaluated):
         only_ours(done)
     assert figures(evaluated["one"])["total"] == 357
     assert figures(evaluated["ascend"]) == figures(evaluated["gpu"]) == figures(evaluated["one"])
+    assert printed(evaluated["ascend"])["loss"] == pytest.approx(printed(evaluated["one"])["loss"], rel=1e-4)
 
 
 def test_training_in_one_process(place, digits):

@@ -55,7 +55,7 @@ def modelarts(desk) -> Iterator[tuple[Desk, ModelArtsDouble, list[str]]]:
         desk.env.update(HUAWEICLOUD_SDK_AK=double.access_key, HUAWEICLOUD_SDK_SK=double.secret_key)
         job = desk.home / "job.yaml"
         job.write_text(
-            f"provider: modelarts\nendpoint: {double.endpoint}\nproject_id: {double.project_id}\nnet: densenet100\ndataset: digits\n"
+            f"provider: modelarts\nendpoint: {double.endpoint}\nproject_id: {double.project_id}\nnet: densenet22\ndataset: digits\n"
             f"cards: 2\nflavor: modelarts.kat1.2xlarge\nengine: {ENGINE}\ndata_url: {desk.url}/data/digits/\n"
             f"train_url: {desk.url}/run/\nallow_dirty: true\nrecipe: {{max_epoch: 1, log_interval: 1, run_eval: true}}\n"
         )
@@ -68,7 +68,7 @@ def evaluated_alike(run: Path, few_digits: Path, env: dict[str, str]) -> None:
     done = run_program(
         "eval.py",
         "--net",
-        "densenet100",
+        "densenet22",
         "--dataset",
         "digits",
         "--data_dir",
@@ -94,7 +94,7 @@ def reported_by_handle(handle: str, page: Path, env: dict[str, str]) -> None:
     assert done.stdout.strip() == str(page)
     text = page.read_text(encoding="utf-8")
     assert "ended after step" in text
-    assert "densenet100 on digits" in text
+    assert "densenet22 on digits" in text
 
 
 def test_the_whole_way_through_modelarts(modelarts, few_digits):
@@ -150,7 +150,7 @@ def test_the_whole_way_through_openi(desk, few_digits):
             "--cards",
             "2",
             "--net",
-            "densenet100",
+            "densenet22",
             "--dataset",
             "digits",
             "--datasets",

@@ -87,28 +87,6 @@ def test_eval_of_a_run_folder_takes_every_checkpoint_newest_first(trained, few_d
     assert files == [line.file for line in reversed(saved)]
 
 
-def test_two_ranks_count_the_same_as_one(trained, few_digits):
-    one = run_program(
-        "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"]
-    )
-    two = run_ranks(
-        2,
-        "eval.py",
-        *TINY,
-        "--data_dir",
-        few_digits,
-        "--pretrained",
-        trained.result["checkpoint"],
-        "--per_batch_size",
-        7,
-    )
-    assert two.code == 0, two.err + two.out
-    figures = next(json.loads(line) for line in two.out.splitlines() if line.startswith('{"checkpoint"'))
-    for key in ("top1_correct", "top5_correct", "total"):
-        assert figures[key] == one.result[key]
-    assert figures["loss"] == pytest.approx(one.result["loss"], rel=1e-4)
-
-
 def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     converted = subprocess.run(
         [

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from mindlift.data.classification import split
+from mindlift.data.classification.options import ClassificationOptions
 
-OPTIONS = split.DataOptions(
+OPTIONS = ClassificationOptions(
     dataset="digits",
     num_classes=10,
     image_size=(32, 32),

@@ -7,11 +7,11 @@ import zlib
 
 import numpy as np
 
-from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import pairs as segmentation
+from mindlift.data.segmentation.options import SegmentationOptions
 from tests.support.batches import collect
 
-OPTIONS = segmentation.Options(
+OPTIONS = SegmentationOptions(
     dataset="voc",
     num_classes=11,
     image_size=(65, 65),
@@ -35,8 +35,8 @@ def noise(size, seed=0):
     return rng.integers(0, 256, (*size, 3), dtype=np.uint8), label
 
 
-def rows(samples, options, rank=0, size=1, first=0, last=4):
-    return collect(segmentation.train_batches(samples, options, BatchRange(first, last, rank, size)))
+def rows(samples, options, part):
+    return collect(segmentation.train_batches(samples, options, part))
 
 
 def grey_png(values, bits):

@@ -12,7 +12,7 @@ from mindlift.data.embedded import digits as demo
 from mindlift.data.embedded import vocdigits as demo_voc
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import voc
-from mindlift.data.segmentation.pairs import scaled
+from mindlift.data.segmentation.transform import scaled
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build

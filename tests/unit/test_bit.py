@@ -9,13 +9,13 @@ import pytest
 from mindlift import models
 from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
-from mindlift.models.bit.network import BigTransfer
+from mindlift.models.bit.network import BigTransfer, Options
 
 
 def small(**options) -> BigTransfer:
     """A network of one block per stage; its head does not start at zero."""
     ms.set_seed(1)
-    net = BigTransfer((1, 1, 1, 1), 1, 4, **options)
+    net = BigTransfer((1, 1, 1, 1), 1, 4, Options(**options))
     net.classifier.weight.set_data(ms.Tensor(np.random.default_rng(0).normal(size=(4, 2048)), ms.float32))
     return net.set_train(False)
 
@@ -99,7 +99,7 @@ def test_a_folded_network_is_the_same_function():
 
 
 def test_the_head_starts_at_zero_whatever_its_size():
-    net = BigTransfer((1, 1, 1, 1), 1, 7)
+    net = BigTransfer((1, 1, 1, 1), 1, 7, Options())
     assert not net.classifier.weight.asnumpy().any()
     assert not net.classifier.bias.asnumpy().any()
     assert not net(images(1, 3, 32, 32)).asnumpy().any()
@@ -116,7 +116,7 @@ def test_the_stems_pool_takes_zeros_around_the_map():
 def test_strides_and_shortcuts():
     """Stride at the 3x3 convolution, projection from the normed input, in the first block of each stage only."""
     ms.set_seed(1)
-    net = BigTransfer((2, 2, 1, 1), 1, 4)
+    net = BigTransfer((2, 2, 1, 1), 1, 4, Options())
     strides = [[block.conv2.stride for block in stage] for stage in net.stages]
     assert strides == [[(1, 1), (1, 1)], [(2, 2), (1, 1)], [(2, 2)], [(2, 2)]]
     assert [[block.has_shortcut for block in stage] for stage in net.stages] == [

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data import layout
+from mindlift.data import folder_check
 from mindlift.data.embedded import digits
 from mindlift.data.embedded import vocdigits as demo_voc
 from mindlift.data.segmentation import lists as seg_lists
@@ -35,7 +35,7 @@ def test_it_has_the_folders_lists_and_palette_of_voc(vocdigits):
     ]
     cfg = config.load(["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits"])
     for train, split, count in ((True, "train", 480), (False, "val", 120)):
-        layout.check(cfg, vocdigits, train)
+        folder_check.check(cfg, vocdigits, train)
         pairs = seg_lists.pairs(vocdigits, train)
         assert len(set(pairs)) == count
         names = seg_lists.names(vocdigits / seg_lists.VOC / f"ImageSets/Segmentation/{split}.txt")

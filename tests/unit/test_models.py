@@ -11,12 +11,8 @@ import yaml
 
 from mindlift import models
 from mindlift.checkout import ROOT
-from mindlift.errors import ConfigError
-from mindlift.model_utils import devices
-from mindlift.model_utils.config import config
 from mindlift.models import layers
 from mindlift.models.densenet import network, weights
-from mindlift.tasks import network as build
 
 FACTS = {
     name: facts
@@ -116,22 +112,6 @@ def test_norms_and_dropout_are_options(net, eps, momentum):
     if net == "inception_v4":
         assert norms()[1] == 0.2, "the share that is dropped"
         assert norms(dropout=0.5)[1] == 0.5
-
-
-def test_an_option_of_another_network_is_refused():
-    cfg = config.load(["--net", "densenet22", "--dropout", "0.5"])
-    with pytest.raises(ConfigError, match=r"--dropout 0.5 \(from command line\) has no effect on densenet22"):
-        build.network(cfg, devices.of(devices.CPU))
-
-
-def all_tensors(network) -> dict[str, tuple]:
-    return {name: parameter.shape for name, parameter in network.parameters_dict().items()}
-
-
-@pytest.mark.parametrize("name", NETS)
-def test_on_a_cpu_the_parameters_are_the_same(name):
-    there, here = (models.build(name, 10, DEFAULTS, on_cpu=on_cpu) for on_cpu in (False, True))
-    assert all_tensors(there) == all_tensors(here)
 
 
 def test_the_narrowing_convolution_is_the_convolution_forward_and_backward():

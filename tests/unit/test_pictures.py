@@ -92,7 +92,7 @@ def test_files_become_the_tensors_of_the_evaluation(tree):
     np.testing.assert_array_equal(ours[0][: len(samples)], theirs[0][: len(samples)])
     np.testing.assert_array_equal(ours[1][: len(samples)], np.arange(len(samples)))
     assert ours[0].shape == (12, 3, 24, 32), "11 images in batches of 4"
-    assert pictures.turned == 1
+    assert pictures.rotated == 1
     assert not pictures.failed
 
 

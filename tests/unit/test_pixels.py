@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from mindlift.data.classification import pipeline, split
+from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import transform as seg_transform
 from mindlift.model_utils.config import config
@@ -27,7 +28,7 @@ class Same(nn.Cell):
         return x
 
 
-def digits(**changes) -> tuple[split.DataOptions, split.Samples]:
+def digits(**changes) -> tuple[ClassificationOptions, split.Samples]:
     cfg = config.load(["--net", "densenet22", "--dataset", "digits", "--per_batch_size", str(BATCH)])
     images, labels = RNG.integers(0, 256, (9, 8, 8, 3), np.uint8), np.arange(9, dtype=np.int32)
     return replace(classify.options(cfg, 1), **changes), split.Samples(labels, images)
@@ -45,7 +46,7 @@ def test_images_to_classify(train, normalize):
         else:
             batches = list(pipeline.eval_batches(samples, wanted, 0, 1))
         found.append([batch[0] for batch in batches])
-    cell = FromPixels(Same(), *split.statistics(options))
+    cell = FromPixels(Same(), *statistics(options))
     for host, pixels in zip(*found):
         assert (pixels.dtype, pixels.shape[-1]) == (ms.uint8, 3)
         np.testing.assert_allclose(cell(pixels).asnumpy(), host.asnumpy(), rtol=1e-5, atol=1e-6)

@@ -10,7 +10,7 @@ from mindlift import models
 from mindlift.model_utils.config import config
 from mindlift.models import layers, precision
 from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
-from mindlift.models.bit.network import BigTransfer
+from mindlift.models.bit.network import BigTransfer, Options
 from mindlift.models.layers import ConvNorm
 
 RNG = np.random.default_rng(5)
@@ -20,7 +20,7 @@ OF_BIT = 0.06  # group norms enlarge what differs in networks that were not trai
 
 
 def small_bit(on_cpu: bool) -> ms.nn.Cell:
-    network = BigTransfer((1, 1, 1, 1), 1, 5, on_cpu=on_cpu)
+    network = BigTransfer((1, 1, 1, 1), 1, 5, Options(), on_cpu)
     network.classifier.weight.set_data(
         ms.Tensor(RNG.normal(size=network.classifier.weight.shape), ms.float32)
     )

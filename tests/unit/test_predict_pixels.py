@@ -68,13 +68,13 @@ def test_pictures_come_in_order_with_what_can_not_be_read(tmp_path):
     assert [image for _, image in found[len(good) :]] == [None] * 3
     assert sorted(pictures.failed) == [len(good), len(good) + 1, len(good) + 2]
     assert pictures.failed[len(good) + 2] == "No such file or directory"
-    assert pictures.turned == 1
+    assert pictures.rotated == 1
 
 
 def test_small_images_go_in_larger_batches():
     def most(*words: object) -> int:
         argv = ["--net", "deeplab_v3_s16", "--ckpt_file", "x", *map(str, words), "a.png"]
-        return predict_pixels.most_at_once(config.load(argv, prog="predict.py"))
+        return predict_pixels.max_batch_size(config.load(argv, prog="predict.py"))
 
     assert most() == 4
     assert most("--scales", 0.5, "--scales", 1.75) == 1

@@ -13,7 +13,7 @@ import scipy.io
 from PIL import Image
 
 from mindlift.cli import data_voc
-from mindlift.data import layout
+from mindlift.data import folder_check
 from mindlift.data.segmentation import labels as voc_labels
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import voc, voc_lists
@@ -265,7 +265,7 @@ def test_splits_by_default(both):
 
 def check(root: Path, train: bool = True, data_lst: str = "", data_file: str = "") -> None:
     given = ["--net", "deeplab_v3_s16", "--dataset", "voc", "--data_lst", data_lst, "--data_file", data_file]
-    layout.check(config.load(given), root, train)
+    folder_check.check(config.load(given), root, train)
 
 
 def test_what_is_missing_is_found_without_images(both, tmp_path):

@@ -21,9 +21,11 @@ from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.mindrecord import segmentation as seg_convert
 from mindlift.data.mindrecord import shards as convert_run
+from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
+from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.errors import DataError
 from tests.support.pairs import OPTIONS, noise, rows
 
@@ -105,7 +107,7 @@ def opened(options, path: Path = Path()) -> segmentation.Samples:
     return segmentation.open_split(options, path, train=True)
 
 
-def records(first: Path) -> segmentation.Options:
+def records(first: Path) -> SegmentationOptions:
     return replace(OPTIONS, data_file=str(first))
 
 
@@ -121,7 +123,8 @@ def test_shards_are_the_files_in_the_same_batches(whose, tree, request):
     for i in range(COUNT):
         assert shards.source.image_bytes(i) == files.source.image_bytes(i)
         np.testing.assert_array_equal(shards.label(i), files.label(i))
-    for one, two in zip(rows(files, FILES, 1, 2, 0, 3), rows(shards, records(first), 1, 2, 0, 3)):
+    part = BatchRange(0, 3, rank=1, size=2)
+    for one, two in zip(rows(files, FILES, part), rows(shards, records(first), part)):
         np.testing.assert_array_equal(one, two)
 
 
@@ -255,7 +258,7 @@ def test_damage_is_found_and_named(copy):
         file.write(b"\0\0\0\0\0\1\0\0")
     samples = opened(records(copy))
     with pytest.raises(DataError, match=rf"{path.name}: {samples.names[4]}: its row is damaged"):
-        rows(samples, records(copy), last=3)
+        rows(samples, records(copy), BatchRange(0, 3))
     path, offset, length = place_of(copy, 7)
     os.truncate(path, offset + length // 2)
     with pytest.raises(DataError, match=rf"{path.name}: {samples.names[7]}: the shard is cut short"):

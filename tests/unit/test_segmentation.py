@@ -12,7 +12,7 @@ from PIL import Image
 from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
-from mindlift.data.segmentation import voc
+from mindlift.data.segmentation import transform, voc
 from mindlift.errors import DataError
 from tests.support.pairs import OPTIONS, grey_png, noise, rows
 
@@ -44,7 +44,7 @@ def test_pairs_are_those_of_the_originals_steps(size, crop):
     options = replace(OPTIONS, image_size=crop, min_scale=1.0 if size == (1, 1) else 0.5)
     for index in range(25):
         expected, expected_label = naive(image, label, sample_rng(1, 0, index), options)
-        pixels, classes = segmentation.train_pair(image, label, sample_rng(1, 0, index), options)
+        pixels, classes = transform.train_pair(image, label, sample_rng(1, 0, index), options)
         assert (pixels.shape, pixels.dtype, classes.dtype) == ((3, *crop), np.float32, np.int32)
         np.testing.assert_allclose(pixels, expected, rtol=0, atol=1e-6)
         np.testing.assert_array_equal(classes, expected_label)
@@ -53,8 +53,8 @@ def test_pairs_are_those_of_the_originals_steps(size, crop):
 def test_the_scale_mirroring_and_ignored_label_are_options():
     image, label = noise((40, 40))
     options = replace(OPTIONS, min_scale=1, max_scale=1, hflip=0, image_size=(50, 40), ignore_label=77)
-    plain = segmentation.train_pair(image, label, sample_rng(1, 0, 0), options)
-    mirrored = segmentation.train_pair(image, label, sample_rng(1, 0, 0), replace(options, hflip=1))
+    plain = transform.train_pair(image, label, sample_rng(1, 0, 0), options)
+    mirrored = transform.train_pair(image, label, sample_rng(1, 0, 0), replace(options, hflip=1))
     np.testing.assert_array_equal(plain[1][:40], label)
     assert (plain[1][40:] == 77).all()
     assert (plain[0][:, 40:] == 0).all()
@@ -67,7 +67,7 @@ def test_the_scale_mirroring_and_ignored_label_are_options():
 )
 def test_evaluation_resizes_the_long_side_and_pads_with_the_mean(size, fits):
     image, _ = noise(size)
-    pixels, valid = segmentation.scaled(image, 513)
+    pixels, valid = transform.scaled(image, 513)
     assert (valid, pixels.shape, pixels.dtype) == (fits, (513, 513, 3), np.float32)
     expected = cv2.resize(image[..., ::-1], fits[::-1])
     expected = (expected - np.array(BGR_MEAN)) / np.array(BGR_STD)
@@ -77,7 +77,7 @@ def test_evaluation_resizes_the_long_side_and_pads_with_the_mean(size, fits):
 
 
 def test_sides_of_the_scales():
-    assert [segmentation.side_of(s, 513) for s in (0.5, 0.75, 1.0, 1.25, 1.75)] == [257, 385, 513, 641, 897]
+    assert [transform.side_of(s, 513) for s in (0.5, 0.75, 1.0, 1.25, 1.75)] == [257, 385, 513, 641, 897]
 
 
 @pytest.fixture
@@ -99,39 +99,6 @@ def test_palette_and_grey_labels_are_their_numbers(folder):
     for i in range(9):
         np.testing.assert_array_equal(samples.label(i), noise((40 + 9 * i, 120 - 7 * i), i)[1])
         np.testing.assert_array_equal(samples.image(i), np.asarray(Image.open(folder / f"{i}.jpg")))
-
-
-def test_batches_do_not_depend_on_threads_and_start(folder):
-    samples = segmentation.open_split(OPTIONS, folder, train=True)
-    image, label = rows(samples, OPTIONS, last=6)
-    assert (image.shape, image.dtype, label.shape, label.dtype) == (
-        (24, 3, 65, 65),
-        np.float32,
-        (24, 65, 65),
-        np.int32,
-    )
-    other = rows(samples, replace(OPTIONS, workers=1), last=6)
-    np.testing.assert_array_equal(image, other[0])
-    np.testing.assert_array_equal(label, other[1])
-    rest = rows(samples, OPTIONS, first=3, last=6)
-    np.testing.assert_array_equal(image[12:], rest[0])
-    np.testing.assert_array_equal(label[12:], rest[1])
-    assert (rows(samples, replace(OPTIONS, seed=2), last=6)[1] != label).any()
-
-
-def test_two_ranks_see_the_pairs_of_one(folder):
-    samples = segmentation.open_split(OPTIONS, folder, train=True)
-    one = rows(samples, replace(OPTIONS, per_batch_size=8), last=2)
-    two = [rows(samples, OPTIONS, rank, 2, last=2) for rank in range(2)]
-    for step in range(2):
-        whole = {a.tobytes() + b.tobytes() for a, b in zip(*(each[8 * step : 8 * step + 8] for each in one))}
-        halves = {
-            a.tobytes() + b.tobytes()
-            for half in two
-            for a, b in zip(*(each[4 * step : 4 * step + 4] for each in half))
-        }
-        assert whole == halves
-        assert len(whole) == 8
 
 
 def test_epochs_differ(folder):
@@ -185,7 +152,7 @@ def test_a_bad_pair_is_named(folder, kind):
     damage(folder, kind)
     samples = segmentation.open_split(OPTIONS, folder, train=True)
     with pytest.raises(DataError, match={**CORRUPT, **WRONG}[kind]) as caught:
-        rows(samples, replace(OPTIONS, per_batch_size=9), last=1)
+        rows(samples, replace(OPTIONS, per_batch_size=9), BatchRange(0, 1))
     assert "\n" not in str(caught.value)
     with pytest.raises(DataError, match=r"/5\.(png|jpg)"):
         (samples.image(5), samples.label(5))
@@ -198,11 +165,11 @@ def test_a_corrupt_pair_is_skipped_on_demand_but_wrong_labels_are_not(folder, ki
     samples = segmentation.open_split(options, folder, train=True)
     if kind in WRONG:
         with pytest.raises(DataError, match=WRONG[kind]):
-            rows(samples, options, last=1)
+            rows(samples, options, BatchRange(0, 1))
         return
-    first = rows(samples, options, last=2)
+    first = rows(samples, options, BatchRange(0, 2))
     assert samples.skipped == 2
-    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), last=2)[0])
+    np.testing.assert_array_equal(first[0], rows(samples, replace(options, workers=1), BatchRange(0, 2))[0])
 
 
 def test_all_corrupt_is_one_line(folder):
@@ -210,7 +177,7 @@ def test_all_corrupt_is_one_line(folder):
         (folder / f"{i}.jpg").write_bytes(b"none")
     options = replace(OPTIONS, skip_corrupt=True)
     with pytest.raises(DataError, match="none of the 9 images can be decoded"):
-        rows(segmentation.open_split(options, folder, train=True), options, last=1)
+        rows(segmentation.open_split(options, folder, train=True), options, BatchRange(0, 1))
 
 
 def test_the_queues_of_other_pipelines_stay_as_they_are(folder):

@@ -111,7 +111,7 @@ def test_rmsprop_is_tensorflows_and_forgets_when_told(cell):
     squares = {name: np.ones_like(value) for name, value in hand.values.items()}
     for step_number, ((x, y), rate) in enumerate(zip(batches(4), RATES)):
         if step_number == 2:
-            one.forget()
+            one.reset_state()
             squares = {name: np.ones_like(value) for name, value in squares.items()}
             hand.speed = {name: np.zeros_like(value) for name, value in squares.items()}
         for name, gradient in hand.gradients(x, y)[1].items():

@@ -45,11 +45,12 @@ def build(args: argparse.Namespace) -> None:
     plan = segmentation.make_plan(root, args.data_lst, args.dst_path.expanduser(), settings)
     with RunLog(None, 0, args.progress) as log:
         convert_run.run(plan, args.workers, log)
-        index = plan.read_index()
-        skipped = sum(len(record["skipped"]) for record in index["shards"])
+        _, shards = plan.read_index()
+        skipped = sum(len(record["skipped"]) for record in shards)
         left_out = f", {skipped} corrupt ones left out" if skipped else ""
-        log.info(f"{index['count']} images in {len(index['shards'])} shards{left_out}")
-        log.info(f"train with: --data_file {plan.out / index['shards'][0]['file']}")
+        count = sum(record["rows"] for record in shards)
+        log.info(f"{count} images in {len(shards)} shards{left_out}")
+        log.info(f"train with: --data_file {plan.out / shards[0]['file']}")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

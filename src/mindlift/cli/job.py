@@ -12,7 +12,7 @@ from pathlib import Path
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
-from mindlift.data import layout
+from mindlift.data import folder_check
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
@@ -43,7 +43,7 @@ class Job:
     def stage_in(self) -> Path:
         """The folder with the data, of the right form as far as names and sizes show it."""
         path = self.adapter.stage_in()
-        layout.check(self.cfg, path, self.trains)
+        folder_check.check(self.cfg, path, self.trains)
         return path
 
     def output(self) -> Path:
@@ -119,7 +119,7 @@ def check_files(cfg: Config, train: bool) -> None:
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
-        layout.check(cfg, path, train)
+        folder_check.check(cfg, path, train)
     if train:
         runs.explicit_checkpoint(cfg.resume)
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):

@@ -14,8 +14,10 @@ def predict(argv: list[str]) -> None:
     checkpoint = None if here.cfg.model_file else here.to_evaluate()[0]
     here.connect()
     from mindlift.inference import predict as predictor
+    from mindlift.runs.log import RunLog
 
-    predictor.run(here.cfg, images, names, checkpoint, here.workers)
+    with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
+        predictor.run(here.context(log), images, names, checkpoint)
 
 
 def main(argv: list[str] | None = None) -> int:

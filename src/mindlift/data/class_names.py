@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from mindlift.data import layout
 from mindlift.data.segmentation import voc
@@ -52,12 +51,14 @@ def parsed(path: Path) -> dict[int, str]:
     return dict(enumerate(line.strip() for line in text.rstrip().splitlines()))
 
 
-def of_json(found: Any) -> dict[int, str]:
+def of_json(found: object) -> dict[int, str]:
+    if not isinstance(found, (list, dict)):
+        raise ValueError(f"{type(found).__name__} found")
     entries = enumerate(found) if isinstance(found, list) else found.items()
     return {int(number): name_of(entry) for number, entry in entries}
 
 
-def name_of(entry: Any) -> str:
+def name_of(entry: object) -> str:
     """A name, or the second part of [id, name]."""
     name = entry[1] if isinstance(entry, list) else entry
     if not isinstance(name, str):

@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 
 from mindlift.errors import DataError
-from mindlift.model_utils.config.config import Config
 
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
@@ -16,34 +15,6 @@ PIXELS = {
     "cifar10": "cifar10",
 }  # data sets that fit into memory, and the module here that loads each
 CIFAR_FOLDER = "cifar-10-batches-bin"
-
-
-def check(cfg: Config, path: Path, train: bool) -> None:
-    """Raise DataError for what can be seen without reading an image."""
-    dataset = cfg.dataset
-    if dataset in SEGMENTED:
-        from mindlift.data.mindrecord import pairs as seg_records
-        from mindlift.data.segmentation import lists as seg_lists
-
-        if train and cfg.data_file:
-            seg_records.shards_of(cfg.data_file, path)
-        else:
-            seg_lists.check(path, train, cfg.data_lst)
-        return
-    if cfg.data_format == "mindrecord":
-        from mindlift.data.mindrecord import index as record_index
-
-        record_index.check(dataset, path, train, cfg.num_classes, cfg.allow_unused_classes)
-        return
-    if dataset == "imagenet":
-        class_folders(split_folder(path, train), cfg.num_classes, cfg.allow_unused_classes)
-        return
-    if PIXELS[dataset] != "cifar10":  # what is wrong with its files, its load says
-        if not path.is_dir():
-            raise DataError(f"no such folder: {path}; --data_dir must hold the images of {dataset}")
-        return
-    for file in batch_files(path, train):
-        check_size(file, file.stat().st_size)
 
 
 def batch_files(path: Path, train: bool) -> list[Path]:

@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -147,7 +147,7 @@ def others(needs: Mapping[str, tuple]) -> dict[str, tuple]:
     return {name: values for name, values in needs.items() if name in plain and plain[name] not in values}
 
 
-def defaults() -> dict[str, Any]:
+def defaults() -> dict[str, object]:
     from mindlift.model_utils.config import config
 
     declared = config.own_schema().options.values()

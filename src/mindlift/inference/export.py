@@ -10,7 +10,6 @@ import platform
 import stat
 from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import Any
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -194,7 +193,7 @@ def onnx_outputs(path: Path, images: np.ndarray) -> np.ndarray | None:
         ) from err
 
 
-READ_BACK: dict[str, Callable[[Path, np.ndarray], Any]] = {
+READ_BACK: dict[str, Callable[[Path, np.ndarray], np.ndarray | None]] = {
     "MINDIR": mindir_outputs,
     "ONNX": onnx_outputs,
 }
@@ -236,7 +235,7 @@ def describe(
     written: Path,
     difference: float | None,
     class_names: list[str],
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """What somebody needs who has only this file, as JSON."""
     shape = input_shape(cfg)
     return {

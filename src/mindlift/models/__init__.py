@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     import mindspore.nn as nn
@@ -23,7 +23,7 @@ class Family(Protocol):
     def __name__(self) -> str: ...
 
     @property
-    def VARIANTS(self) -> Mapping[str, Any]:
+    def VARIANTS(self) -> Mapping[str, object]:
         """By name; what a value means is the family's own business."""
 
     @property
@@ -78,7 +78,7 @@ def options_of_others(net: str) -> list[str]:
     return sorted({name for module in families().values() for name in options_of(module)} - own)
 
 
-def build(net: str, num_classes: int, options: Mapping[str, Any], on_cpu: bool = False) -> nn.Cell:
+def build(net: str, num_classes: int, options: Mapping[str, object], on_cpu: bool = False) -> nn.Cell:
     """The network cell; of `options` it takes those that its family has.
 
     `on_cpu` lets a family compute the same function in the way that is fast there.

@@ -6,7 +6,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
@@ -22,8 +21,8 @@ ASKED = (COMMAND_LINE, config.PLATFORM, config.REPLACED)
 class Known:
     """What this checkout says of a run's options: the defaults, and the recipe that it used."""
 
-    defaults: Mapping[str, Any]
-    recipe: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, object]
+    recipe: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -31,9 +30,9 @@ class Change:
     """An option that is not as the default; `by` is who said so."""
 
     name: str
-    value: Any
-    recipe: Any
-    default: Any
+    value: object
+    recipe: object
+    default: object
     by: str
 
 
@@ -60,7 +59,7 @@ def changes(run: RunData, about: Known) -> list[Change]:
     return sorted(found, key=lambda change: not is_own(change))
 
 
-def is_as_expected(name: str, value: Any, run: RunData, about: Known) -> bool:
+def is_as_expected(name: str, value: object, run: RunData, about: Known) -> bool:
     """Whether somebody asked for what the recipe, or without one the defaults, would have given."""
     base = about.recipe if name in about.recipe else about.defaults
     is_own = not run.origins[name].endswith(".yaml")
@@ -72,7 +71,7 @@ def is_own(change: Change) -> bool:
     return not change.by.endswith(".yaml")
 
 
-def as_argument(value: Any) -> str:
+def as_argument(value: object) -> str:
     """A value as the command line takes it."""
     if isinstance(value, (list, tuple)):
         return ",".join(map(as_argument, value))
@@ -93,7 +92,7 @@ def command(run: RunData) -> str:
     return f"{start} {shlex.join(words)}"
 
 
-def differing(runs: Sequence[RunData]) -> list[tuple[str, list[Any]]]:
+def differing(runs: Sequence[RunData]) -> list[tuple[str, list[object]]]:
     """Options whose values differ, with the value of each run; those of places come last."""
     names = dict.fromkeys(name for run in runs for name in run.options)
     rows = [(name, [run.options.get(name) for run in runs]) for name in names]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -16,13 +15,13 @@ POINTS = 30_000  # of all curves of a page
 LEAST_BUCKETS, MOST_BUCKETS = 20, 1000
 MOST_TRANSFERS = 1200  # of a page
 FAST_RANKS, SLOW_RANKS = 4, 12  # that are drawn where there are more
-Series = dict[str, Any]
+Series = dict[str, object]
 Draft = tuple[int, str, Curve, str]  # run, label, points, style
 Drafts = Iterator[Draft]
 Drawn = Callable[[int, RunData, bool], Drafts]
 
 
-def build(runs: Sequence[RunData]) -> list[dict[str, Any]]:
+def build(runs: Sequence[RunData]) -> list[dict[str, object]]:
     """Charts that have something to show."""
     several = len(runs) > 1
     drawn = [
@@ -136,7 +135,7 @@ def of_records(records: Sequence[Record], name: str) -> Curve:
     )
 
 
-def timeline(runs: Sequence[RunData]) -> dict[str, Any] | None:
+def timeline(runs: Sequence[RunData]) -> dict[str, object] | None:
     """What was staged and published, as boxes in time that are as high as MB/s; the longest if there are many."""
     found = [
         {"run": at, "label": kind, "boxes": boxes(run, kind, MOST_TRANSFERS // (2 * len(runs)))}
@@ -166,7 +165,7 @@ def boxes(run: RunData, kind: str, most: int) -> list[list[float]]:
     return [[round(start, 2), round(end, 2), float(f"{rate:.4g}")] for start, end, rate in found]
 
 
-def marks(runs: Sequence[RunData]) -> list[dict[str, Any]]:
+def marks(runs: Sequence[RunData]) -> list[dict[str, object]]:
     """Where runs were started, stopped and continued."""
     return [
         {
@@ -181,7 +180,7 @@ def marks(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     ]
 
 
-def wanted() -> list[tuple[dict[str, Any], Drawn]]:
+def wanted() -> list[tuple[dict[str, object], Drawn]]:
     """Every chart: what page.js has to know of it, and its curves."""
     return [
         (about("loss", "Loss", log=True, smooth=True), plain("loss")),
@@ -198,5 +197,7 @@ def wanted() -> list[tuple[dict[str, Any], Drawn]]:
     ]
 
 
-def about(name: str, title: str, unit: str = "", log: bool = False, smooth: bool = False) -> dict[str, Any]:
+def about(
+    name: str, title: str, unit: str = "", log: bool = False, smooth: bool = False
+) -> dict[str, object]:
     return {"id": name, "title": title, "unit": unit, "log": log, "smooth": smooth}

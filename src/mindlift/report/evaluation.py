@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from mindlift.files import Record
 from mindlift.report import pictures
@@ -17,7 +16,7 @@ MOST_MISTAKES = 24
 SIDE = 220  # units of the calibration's drawing
 
 
-def confusions(runs: Sequence[RunData]) -> list[dict[str, Any]]:
+def confusions(runs: Sequence[RunData]) -> list[dict[str, object]]:
     """Confusion matrices for page.js, as long as there is room."""
     found, cells = [], 0
     for at, run in enumerate(runs):
@@ -28,7 +27,7 @@ def confusions(runs: Sequence[RunData]) -> list[dict[str, Any]]:
     return found
 
 
-def is_matrix(rows: Any) -> bool:
+def is_matrix(rows: object) -> bool:
     return (
         isinstance(rows, list)
         and 0 < len(rows) <= MOST_CLASSES
@@ -43,7 +42,7 @@ def names(run: RunData, count: int) -> list[str]:
     return [known[at] if at < len(known) else str(at) for at in range(count)]
 
 
-def confusion(at: int, found: Sequence[dict[str, Any]]) -> Html:
+def confusion(at: int, found: Sequence[dict[str, object]]) -> Html:
     """The place where page.js draws the matrix of run `at`."""
     place = next((number for number, each in enumerate(found) if each["run"] == at), None)
     if place is None:
@@ -95,7 +94,7 @@ def calibration(run: RunData) -> Html:
     )
 
 
-def is_bin(each: Any) -> bool:
+def is_bin(each: object) -> bool:
     keys = ("low", "high", "count", "confidence", "accuracy")
     return (
         isinstance(each, dict)
@@ -162,7 +161,7 @@ def ious(run: RunData) -> dict[str, float | None]:
     return {}
 
 
-def share(value: Any) -> float | None:
+def share(value: object) -> float | None:
     found = number(value)
     return found if found == found else None
 

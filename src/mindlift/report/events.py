@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 import numpy as np
 
@@ -27,6 +27,22 @@ EVENTS = "events.out.tfevents.*"
 SCORES = ("top1", "top5", "miou", "pixel_accuracy", "loss")
 MOST_PICTURES = 12
 FLUSH_S = 5.0  # a flush waits for the disk
+
+
+class Writer(Protocol):
+    """What tensorboardX's EventsWriter has."""
+
+    def write_event(self, event: object) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class GraphDef(Protocol):
+    """tensorboardX's message of a graph."""
+
+    def SerializeToString(self) -> bytes: ...
 
 
 class TensorBoard:
@@ -74,7 +90,7 @@ class TensorBoard:
             parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
             self.put(Summary(value=parts), step, number(record.get("time")))
 
-    def options(self, options: Mapping[str, Any]) -> None:
+    def options(self, options: Mapping[str, object]) -> None:
         """The hyper-parameters of the run, beside the figures by which TensorBoard sorts runs."""
         from tensorboardX.summary import hparams
 
@@ -102,7 +118,7 @@ class TensorBoard:
             if path and picture:
                 self.put(image(f"evaluation/{path.stem}", np.asarray(picture), dataformats="HWC"), step)
 
-    def graph(self, definition: Any) -> None:
+    def graph(self, definition: GraphDef) -> None:
         """A tensorboardX GraphDef, as mindlift.report.graph reads it from an exported model."""
         from tensorboardX.proto.event_pb2 import Event
 
@@ -120,7 +136,7 @@ class TensorBoard:
             log = SessionLog(status=SessionLog.START)
             self.writer.write_event(Event(step=first, wall_time=time.time(), session_log=log))
 
-    def put(self, summary: Any, step: int, at: float = float("nan")) -> None:
+    def put(self, summary: object, step: int, at: float = float("nan")) -> None:
         from tensorboardX.proto.event_pb2 import Event
 
         with self.writing():
@@ -147,7 +163,7 @@ def scalars(record: Record) -> dict[str, float]:
     return {name: value for name, value in found.items() if value == value}
 
 
-def need_writer() -> Any:
+def need_writer() -> Callable[[str, str], Writer]:
     """tensorboardX's class; ConfigError where it is not installed."""
     try:
         from tensorboardX.event_file_writer import EventsWriter

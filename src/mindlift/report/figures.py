@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.files import Record
 from mindlift.runs.folder import RunData
@@ -89,12 +88,11 @@ def stragglers(run: RunData) -> list[tuple[int, float, float, float]]:
 
 def traffic(transfers: Sequence[Record]) -> list[tuple[str, int, float, float]]:
     """(event, how many, bytes, seconds) of each kind of transfer."""
-    kinds: dict[str, list[Any]] = {}
+    kinds: dict[str, tuple[int, float, float]] = {}
     for each in transfers:
-        sums = kinds.setdefault(str(each.get("event")), [0, 0.0, 0.0])
-        sums[0] += 1
-        sums[1] += number(each["bytes"])
-        sums[2] += number(each["seconds"])
+        kind = str(each.get("event"))
+        count, moved, seconds = kinds.get(kind, (0, 0.0, 0.0))
+        kinds[kind] = count + 1, moved + number(each["bytes"]), seconds + number(each["seconds"])
     return [(kind, *sums) for kind, sums in kinds.items()]
 
 

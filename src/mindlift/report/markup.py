@@ -6,7 +6,6 @@ import html
 import json
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 LONG = 48  # letters from which a cell's text may be broken
 EMPTY = ("img", "input")  # elements without an end
@@ -16,11 +15,11 @@ class Html(str):
     """Text that is HTML."""
 
 
-def text(value: Any) -> Html:
+def text(value: object) -> Html:
     return value if isinstance(value, Html) else Html(html.escape(plain(value), quote=True))
 
 
-def plain(value: Any) -> str:
+def plain(value: object) -> str:
     """A value as a reader wants to see it."""
     if value is None:
         return "–"
@@ -33,11 +32,11 @@ def plain(value: Any) -> str:
     return str(value)
 
 
-def joined(parts: Iterable[Any]) -> Html:
+def joined(parts: Iterable[object]) -> Html:
     return Html("".join(map(text, parts)))
 
 
-def tag(element: str, /, *children: Any, **attributes: Any) -> Html:
+def tag(element: str, /, *children: object, **attributes: object) -> Html:
     """An element; `cls` is its class, attributes that are None are left out."""
     given = "".join(
         f' {"class" if key == "cls" else key.replace("_", "-")}="{text(value)}"'
@@ -48,21 +47,21 @@ def tag(element: str, /, *children: Any, **attributes: Any) -> Html:
     return Html(f"<{element}{given}>{end}")
 
 
-def table(heads: Sequence[Any], rows: Iterable[Sequence[Any]], cls: str | None = None) -> Html:
+def table(heads: Sequence[object], rows: Iterable[Sequence[object]], cls: str | None = None) -> Html:
     """In a box that scrolls sideways where the screen is narrow."""
     head = tag("thead", tag("tr", *(tag("th", each) for each in heads))) if heads else ""
     body = tag("tbody", *(tag("tr", *map(cell, row)) for row in rows))
     return tag("div", tag("table", head, body, cls=cls), cls="scroll")
 
 
-def cell(value: Any) -> Html:
+def cell(value: object) -> Html:
     if isinstance(value, int) and not isinstance(value, bool):
         return tag("td", f"{value:,}", cls="n")
     is_long = len(text(value)) > LONG and not isinstance(value, Html)
     return tag("td", value, cls="long" if is_long else None)
 
 
-def section(title: str, *children: Any, note: str = "", **attributes: Any) -> Html:
+def section(title: str, *children: object, note: str = "", **attributes: object) -> Html:
     """'' if there is nothing in it."""
     content = [child for child in children if child]
     if not content:
@@ -71,7 +70,7 @@ def section(title: str, *children: Any, note: str = "", **attributes: Any) -> Ht
     return tag("section", tag("h2", title), about, *content, **attributes)
 
 
-def as_json(value: Any) -> Html:
+def as_json(value: object) -> Html:
     """For a <script> element: no text in it can end the element."""
     found = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from mindlift.report import changes, figures
 from mindlift.report.changes import Change, Known
@@ -88,7 +87,7 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
     return section("Best figures", table(["run", "state", *names], rows))
 
 
-def top_marked(run: RunData, name: str, value: str, tops: dict[str, float | None]) -> Any:
+def top_marked(run: RunData, name: str, value: str, tops: dict[str, float | None]) -> object:
     for key, top in tops.items():
         best = figures.best(run, key) if name == f"best {NAMES[key]}" else None
         if best and best.value == top:
@@ -127,7 +126,7 @@ def changed_options(run: RunData, about: Known) -> Html:
     return section("What this run changed", *parts)
 
 
-def own_row(change: Change, about: Known) -> list[Any]:
+def own_row(change: Change, about: Known) -> list[object]:
     recipe = plain(change.recipe) if change.name in about.recipe else "as default"
     default = plain(change.default) if change.name in about.defaults else "unknown"
     return [tag("b", change.name), plain(change.value), recipe, default, change.by]

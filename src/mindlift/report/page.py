@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
@@ -63,7 +62,7 @@ def page(runs: Sequence[RunData], now: float) -> str:
     return document(title, [tag("header", tag("h1", title), content[0]), *content[1:], made], data)
 
 
-def one(run: RunData, confusions: list[dict[str, Any]], now: float) -> list[Html]:
+def one(run: RunData, confusions: list[dict[str, object]], now: float) -> list[Html]:
     """Header, then the sections of a single run."""
     return [
         joined([overview.headline(run, now), overview.tiles(run)]),
@@ -75,7 +74,7 @@ def one(run: RunData, confusions: list[dict[str, Any]], now: float) -> list[Html
     ]
 
 
-def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: float) -> list[Html]:
+def several(runs: Sequence[RunData], confusions: list[dict[str, object]], now: float) -> list[Html]:
     room = evaluated.PICTURES_BYTES // len(runs)
     parts = [
         tag(
@@ -97,7 +96,7 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, Any]], now: floa
     ]
 
 
-def details(at: int, run: RunData, confusions: list[dict[str, Any]], room: int) -> list[Html]:
+def details(at: int, run: RunData, confusions: list[dict[str, object]], room: int) -> list[Html]:
     """The sections that runs don't share."""
     wrong, used = evaluated.mistakes(run, room)
     return [
@@ -154,7 +153,7 @@ def radio(group: str, name: str, chosen: bool) -> Html:
     return tag("label", button, name)
 
 
-def document(title: str, body: Sequence[Html], data: dict[str, Any]) -> str:
+def document(title: str, body: Sequence[Html], data: dict[str, object]) -> str:
     style = source("vendor/uplot/uPlot.min.css") + source("page.css")
     programs = [source("vendor/uplot/uPlot.iife.min.js"), source("page.js")]
     head = joined(

@@ -1,6 +1,6 @@
 """What a network is trained for: the tasks, and `Task`, which says what the module of one has.
 
-What predict.py does with a task is in src/mindlift/inference/predict.py.
+What predict.py does with a task is in src/mindlift/tasks/predictor.py.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import mindspore.nn as nn
 from mindlift import models
 from mindlift.data import batches
 from mindlift.data.classification import split
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import pairs
+from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
@@ -85,8 +87,8 @@ class Task(Protocol[O, S, E]):
 
 
 AnyTask = Task[Any, Any, Any]  # whose options and samples go from one of its functions to another
-CLASSIFICATION: Task[split.DataOptions, split.Samples, classify.Evaluator] = classify
-SEGMENTATION: Task[pairs.Options, pairs.Samples, segment.Evaluator] = segment
+CLASSIFICATION: Task[ClassificationOptions, split.Samples, classify.Evaluator] = classify
+SEGMENTATION: Task[SegmentationOptions, pairs.Samples, segment.Evaluator] = segment
 TASKS: dict[str, AnyTask] = {"classification": CLASSIFICATION, "segmentation": SEGMENTATION}
 
 

@@ -6,10 +6,10 @@ import contextlib
 import csv
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, NamedTuple, Protocol
+from typing import IO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -137,7 +137,7 @@ class WholeFile:
 class JsonFile(WholeFile):
     """`{..facts, "images": [...]}` with an image per line."""
 
-    def __init__(self, path: Path, facts: dict[str, Any], measure: str = PROBABILITY):
+    def __init__(self, path: Path, facts: Mapping[str, object], measure: str = PROBABILITY):
         super().__init__(path)
         self.facts, self.measure, self.count = facts, measure, 0
 
@@ -145,7 +145,7 @@ class JsonFile(WholeFile):
         self.file.write(json.dumps(self.facts, ensure_ascii=False)[:-1] + ', "images": [')
 
     def write(self, prediction: Prediction) -> None:
-        record: dict[str, Any] = {"file": prediction.name}
+        record: dict[str, object] = {"file": prediction.name}
         if prediction.error:
             record["error"] = prediction.error
         else:

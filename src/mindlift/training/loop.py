@@ -39,7 +39,7 @@ def outcomes(job: JobContext, prepared: Prepared, status: Status) -> Generator[O
         run = runner(stack, job, prepared, status)
         for step in range(first, total):
             if step in prepared.steps.resets:
-                prepared.step.forget()
+                prepared.step.reset_state()
             with compile_cache.caching(prepared.graphs if step == first else None):
                 outcome = run()
             yield outcome

@@ -142,7 +142,7 @@ def rmsprop(
     return kind(groups, ms.Tensor(lr, ms.float32), options)
 
 
-def forget(optimizer: nn.Optimizer) -> None:
+def reset_state(optimizer: nn.Optimizer) -> None:
     """Set what the optimiser has gathered back to how it started. Its count of steps, which finds the rate, stays."""
     for name, parameter in optimizer.parameters_dict().items():
         start = next((value for prefix, value in STARTS.items() if name.startswith(prefix)), None)

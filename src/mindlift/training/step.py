@@ -10,7 +10,7 @@ import mindspore.ops as ops
 
 from mindlift.training.average import Average
 from mindlift.training.loss_scale import LossScale
-from mindlift.training.optimizers import forget
+from mindlift.training.optimizers import reset_state
 from mindlift.training.overflow import all_finite, sensor
 
 rescale = ops.MultitypeFuncGraph("rescale")
@@ -219,9 +219,9 @@ class TrainStep:
         losses = [float(self.accumulate(*batch).asnumpy()) for batch in batches]
         return sum(losses) / len(losses), bool(self.apply().asnumpy())
 
-    def forget(self) -> None:
+    def reset_state(self) -> None:
         """Begin again with the weights as they are, as a training does that starts from a checkpoint."""
-        forget(self.optimizer)
+        reset_state(self.optimizer)
 
 
 def read(outcome: tuple[ms.Tensor, ms.Tensor]) -> tuple[float, bool]:

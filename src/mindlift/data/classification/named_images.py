@@ -11,23 +11,24 @@ from PIL import UnidentifiedImageError
 from mindlift.data import image_folder
 from mindlift.data.batches import Batches
 from mindlift.data.classification import pipeline, sources, split
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.errors import DataError
 
 
 class Pictures(split.Samples):
     """Files as samples whose label is their own number. What can't be read is in `failed`: number -> reason.
-    `turned` counts the images with an EXIF rotation: it is not applied, because training does not apply it.
+    `rotated` counts the images with an EXIF rotation: it is not applied, because training does not apply it.
 
     The pixels go the way of `pipeline.eval_batches`. A data set of files is resized and cropped there; of CIFAR-10
     and the digits, which are arrays, an image is brought to the evaluation's size here, by what resizes the arrays.
     """
 
-    def __init__(self, files: list[Path], options: split.DataOptions):
+    def __init__(self, files: list[Path], options: ClassificationOptions):
         super().__init__(np.arange(len(files), dtype=np.int32), files=[str(file) for file in files])
         self.encoded = options.dataset == "imagenet"
         self.options = replace(options, skip_corrupt=True, drop_remainder=False)
         self.failed: dict[int, str] = {}
-        self.turned = 0
+        self.rotated = 0
 
     def decode(self, index: int) -> np.ndarray | None:
         """(H, W, 3) uint8, or None for a file that is no whole image."""
@@ -35,7 +36,7 @@ class Pictures(split.Samples):
         file = self.files[index]
         try:
             data = image_folder.read_bytes(file)
-            self.turned += image_folder.is_rotated(data)
+            self.rotated += image_folder.is_rotated(data)
             return image_folder.decode(data, file)
         except DataError as err:
             self.failed[index] = reason(err)

@@ -11,12 +11,13 @@ import mindspore.dataset.vision as vision
 import numpy as np
 
 from mindlift.data.batches import Batches, generator
+from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.classification.sources import EvalSource, TrainSource, fit, has_maps
-from mindlift.data.classification.split import DataOptions, Samples, statistics
+from mindlift.data.classification.split import Samples
 from mindlift.data.order import BatchRange, eval_shard
 
 
-def train_batches(samples: Samples, options: DataOptions, part: BatchRange) -> Batches:
+def train_batches(samples: Samples, options: ClassificationOptions, part: BatchRange) -> Batches:
     """The batches of `part`: (image (B, 3, H, W) float32, label (B,) int32).
 
     With options.as_pixels images are (B, H, W, 3) uint8, not normalised.
@@ -35,7 +36,7 @@ def train_batches(samples: Samples, options: DataOptions, part: BatchRange) -> B
     return Batches(dataset.batch(batch, drop_remainder=True), samples)
 
 
-def augmented(dataset: ds.Dataset, source: TrainSource, options: DataOptions) -> ds.Dataset:
+def augmented(dataset: ds.Dataset, source: TrainSource, options: ClassificationOptions) -> ds.Dataset:
     """Resize, crop, mirror, RandAugment, in this order; resized_crop resizes behind the crop."""
     encoded = source.samples.encoded
     if options.augment == "resize_crop":
@@ -53,7 +54,9 @@ def augmented(dataset: ds.Dataset, source: TrainSource, options: DataOptions) ->
     return python_map(dataset, source.chain(*stages, source.rand_augment), options.workers)
 
 
-def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: DataOptions) -> ds.Dataset:
+def resized(
+    dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: ClassificationOptions
+) -> ds.Dataset:
     """Images of `size`. Bicubic is Pillow's, exactly, in C++; bilinear is MindSpore's for files and Pillow's for others.
 
     MindSpore's bilinear differs from Pillow's by one grey value in a quarter of the pixels and is not moved here,
@@ -66,7 +69,7 @@ def resized(dataset: ds.Dataset, size: tuple[int, int], encoded: bool, options: 
     return c_map(dataset, [functools.partial(fit, size=size, interpolation=options.interpolation)], 1)
 
 
-def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -> Batches:
+def eval_batches(samples: Samples, options: ClassificationOptions, rank: int, size: int) -> Batches:
     """This rank's share: (image (B, 3, H, W) float32, label (B,) int32, weight (B,) int32); see train_batches."""
     indices, weights = eval_shard(len(samples), options.per_batch_size, rank, size)
     if options.drop_remainder:
@@ -81,7 +84,7 @@ def eval_batches(samples: Samples, options: DataOptions, rank: int, size: int) -
     return Batches(normalised(dataset, options).batch(options.per_batch_size), samples, indices)
 
 
-def resize_rule(options: DataOptions) -> str:
+def resize_rule(options: ClassificationOptions) -> str:
     """In words, how `eval_batches` brings an image to `image_size`."""
     height, width = options.eval_size
     if options.dataset != "imagenet":
@@ -94,7 +97,7 @@ def resize_rule(options: DataOptions) -> str:
     return f"resize to {size} (MindSpore's bilinear), then crop the centre {height} x {width}"
 
 
-def eval_resize(options: DataOptions) -> Callable:
+def eval_resize(options: ClassificationOptions) -> Callable:
     """The resizing before the centre crop: to the square eval_resize, or by crop_pct with the aspect kept.
 
     crop_pct is the rule of timm (data/transforms_factory.py, crop_mode "center"): the shorter side becomes
@@ -110,7 +113,7 @@ def eval_resize(options: DataOptions) -> Callable:
     return functools.partial(cover, box=(height, width), method=method)
 
 
-def resized_to(options: DataOptions) -> tuple[int, int]:
+def resized_to(options: ClassificationOptions) -> tuple[int, int]:
     """The (height, width) that crop_pct asks an image to cover."""
     assert options.crop_pct is not None
     height, width = (math.floor(side / options.crop_pct) for side in options.eval_size)
@@ -132,7 +135,7 @@ def python_map(dataset: ds.Dataset, function: Callable, workers: int = 1) -> ds.
     return dataset.map(function, ["image", "key"], ["image", "key"], num_parallel_workers=workers)
 
 
-def normalised(dataset: ds.Dataset, options: DataOptions) -> ds.Dataset:
+def normalised(dataset: ds.Dataset, options: ClassificationOptions) -> ds.Dataset:
     if options.as_pixels:
         return dataset
     mean, std = statistics(options)

@@ -13,14 +13,15 @@ from PIL import Image
 
 from mindlift.data.batches import Stream
 from mindlift.data.classification import augment
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.rand_augment import rand_augment
-from mindlift.data.classification.split import DataOptions, Samples
+from mindlift.data.classification.split import Samples
 from mindlift.data.order import sample_rng
 
 RAND_AUGMENT_STAGE, MIXUP_STAGE = 2, 3  # of order.sample_rng
 
 
-def has_maps(options: DataOptions) -> bool:
+def has_maps(options: ClassificationOptions) -> bool:
     """Whether the augmentation is worth threads of its own also with small images."""
     return options.augment == "resize_crop" or options.rand_augment_num_layers > 0
 
@@ -37,7 +38,7 @@ class TrainSource(Stream):
     """(image, label, key) by number, and with MixUp partner and share."""
 
     samples: Samples
-    options: DataOptions
+    options: ClassificationOptions
 
     def __getitem__(self, item: int):
         found = self.augmented(int(item))
@@ -117,7 +118,9 @@ class TrainSource(Stream):
 class EvalSource:
     """(image, label, weight) of one rank's shard, in order, filled up with rows of weight 0."""
 
-    def __init__(self, samples: Samples, indices: np.ndarray, weights: np.ndarray, options: DataOptions):
+    def __init__(
+        self, samples: Samples, indices: np.ndarray, weights: np.ndarray, options: ClassificationOptions
+    ):
         self.samples, self.indices, self.weights, self.options = samples, indices, weights, options
 
     def __len__(self) -> int:

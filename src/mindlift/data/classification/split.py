@@ -1,56 +1,21 @@
-"""Images with a class each: what decides their batches, and opening one split of a data set."""
+"""Images with a class each: opening one split of a data set."""
 
 from __future__ import annotations
 
 import importlib
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mindlift.data import image_folder, layout
-from mindlift.data.batches import STATISTICS, Failures, Options
+from mindlift.data.batches import Failures
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
 
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
-
-
-@dataclass(frozen=True)
-class DataOptions(Options):
-    """What of the configuration decides the batches of images with a class each.
-
-    With `as_pixels` images stay (H, W, 3) uint8, which the graph normalises (mindlift.tasks.pixels).
-    """
-
-    augment: str
-    color_jitter: float
-    eval_resize: int
-    allow_unused_classes: bool
-    drop_remainder: bool
-    crop_pct: float | None
-    normalize: str
-    data_format: str
-    train_resize: tuple[int, int] | None = None
-    eval_image_size: tuple[int, int] | None = None
-    interpolation: str = "bilinear"
-    rand_augment_num_layers: int = 0
-    rand_augment_magnitude: float = 20.0
-    mixup_alpha: float = 0.0
-    mixup_shares: str = "sample"
-    as_pixels: bool = False
-
-    @property
-    def eval_size(self) -> tuple[int, int]:
-        return self.eval_image_size or self.image_size
-
-
-def statistics(options: DataOptions) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation per channel that the network's input is normalised with, in steps of 0 - 255."""
-    wanted = options.dataset if options.normalize == "auto" else options.normalize
-    return STATISTICS.get(wanted, STATISTICS["half"])
 
 
 class Samples(Failures):
@@ -108,7 +73,7 @@ class Samples(Failures):
         return super().explain(err)
 
 
-def open_split(options: DataOptions, path: Path, train: bool) -> Samples:
+def open_split(options: ClassificationOptions, path: Path, train: bool) -> Samples:
     """Open the training or evaluation images below `path`; raises DataError."""
     if options.data_format == "mindrecord":
         shards = record_read.open_split(path, train, options)

@@ -23,7 +23,6 @@ LEAST, MOST, MARGIN = (
     3,
 )  # pixels: side of a digit's square, of which the margin is left free for the border
 MOST_DIGITS, TRIES = 4, 12
-NUM_CLASSES = 11
 
 
 def build_voc(root: Path) -> Path:

@@ -8,7 +8,6 @@ import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from mindlift.data.classification import cifar10
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import shards as convert_run
 from mindlift.data.mindrecord import write as record_write
+from mindlift.data.mindrecord.index import Index, ShardRecord
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
 from mindlift.model_utils import mindspore_build
@@ -52,7 +52,7 @@ class Plan(convert_run.Plan):
     out: Path
     classes: list[str]
     splits: list[Split]
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, ShardRecord] = field(default_factory=dict)
 
     option = "--out"
 
@@ -81,13 +81,12 @@ class Plan(convert_run.Plan):
     def tasks(self) -> list[record_write.Task]:
         return [task for split in self.splits for task in tasks_of(self, split)]
 
-    def read_index(self) -> dict[str, Any]:
-        return record_index.read(self.out)
-
-    def records_of(self, index: dict[str, Any]) -> list[dict[str, Any]]:
-        return [
+    def read_index(self) -> tuple[str, list[ShardRecord]]:
+        index = record_index.read(self.out)
+        records: list[ShardRecord] = [
             {**record, "split": name} for name, split in index["splits"].items() for record in split["shards"]
         ]
+        return index.get("fingerprint", ""), records
 
     def unknown_files(self) -> list[Path]:
         return sorted(self.out.glob("*.mindrecord*"))
@@ -177,14 +176,14 @@ def tasks_of(plan: Plan, split: Split) -> list[record_write.Task]:
     ]
 
 
-def run(plan: Plan, workers: int, log: RunLog) -> dict[str, Any]:
+def run(plan: Plan, workers: int, log: RunLog) -> Index:
     """Make the shards that are missing and the index, which is returned. Raises KeyboardInterrupt if stopped."""
     convert_run.run(plan, workers, log)
     return record_index.read(plan.out)
 
 
 def write_index(plan: Plan, tasks: list[record_write.Task]) -> None:
-    splits: dict[str, Any] = {}
+    splits: dict[str, record_index.Split] = {}
     for split in plan.splits:
         records = [plan.records[task.name] for task in tasks if task.split == split.name]
         skipped = {name for record in records for name in record["skipped"]}
@@ -192,14 +191,16 @@ def write_index(plan: Plan, tasks: list[record_write.Task]) -> None:
         if not kept:
             raise DataError(f"no image of {split.folder} can be decoded")
         counts = Counter(kept)
-        shards = [{key: value for key, value in record.items() if key != "split"} for record in records]
+        shards = [record.copy() for record in records]
+        for shard in shards:
+            del shard["split"]
         splits[split.name] = {
             "count": len(kept),
             "per_class": {name: counts[i] for i, name in enumerate(plan.classes)},
             "skipped": sorted(skipped),
             "shards": shards,
         }
-    index = {
+    index: Index = {
         "format": record_index.FORMAT,
         "dataset": plan.settings.dataset,
         "classes": plan.classes,

@@ -20,14 +20,15 @@ from mindlift.errors import DataError
 VERSION = "3.0"
 LENGTH_BYTES = 8
 MOST_HEADER = 1 << 30
+Header = dict[str, Any]  # the JSON that MindSpore writes at the beginning of a shard
 
 
-def header(path: Path) -> dict[str, Any]:
+def header(path: Path) -> Header:
     """The header of a shard; DataError if it is not a MindRecord file of version 3.0 without compression."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            found: dict[str, Any] = json.loads(file.read(length)) if length < MOST_HEADER else {}
+            found: Header = json.loads(file.read(length)) if length < MOST_HEADER else {}
         if found["version"] != VERSION or found["compression_size"]:
             raise DataError(
                 f"{path}: MindRecord version {found['version']}, compression {found['compression_size']};"
@@ -79,7 +80,7 @@ def query(path: Path, fields: Sequence[str]) -> list[tuple]:
     return found
 
 
-def indexed_fields(head: dict[str, Any]) -> list[str]:
+def indexed_fields(head: Header) -> list[str]:
     return [str(each["index_field"]) for each in head["index_fields"]]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 from mindlift.data import layout
 from mindlift.errors import DataError
@@ -21,7 +21,40 @@ FORMAT = 1
 MAKE = "mindlift data to_mindrecord"
 
 
-def read(folder: Path) -> dict[str, Any]:
+class ShardRecord(TypedDict, total=False):
+    """What is known of a finished shard; those without rows have no sums. `split` is left out in an index."""
+
+    file: str
+    split: str
+    rows: int
+    skipped: list[str]
+    bytes: int
+    sha256: str
+    index_bytes: int
+    index_sha256: str
+
+
+class Split(TypedDict):
+    count: int
+    per_class: dict[str, int]
+    skipped: list[str]
+    shards: list[ShardRecord]
+
+
+class Index(TypedDict):
+    """The content of index.json."""
+
+    format: int
+    dataset: str
+    classes: list[str]
+    splits: dict[str, Split]
+    source: str
+    fingerprint: str
+    options: dict[str, object]
+    versions: dict[str, str]
+
+
+def read(folder: Path) -> Index:
     """The index of `folder`; DataError if there is none or it is not of this format."""
     path = folder / INDEX
     if not path.is_file():
@@ -45,7 +78,7 @@ def read(folder: Path) -> dict[str, Any]:
     raise DataError(f"{path} has format {found}, but this version reads {FORMAT}; convert again with {MAKE}")
 
 
-def split_of(index: dict[str, Any], folder: Path, train: bool) -> tuple[str, dict[str, Any]]:
+def split_of(index: Index, folder: Path, train: bool) -> tuple[str, Split]:
     """Name and entry of the split to train or evaluate with; DataError if it was not converted."""
     name = "train" if train else "val"
     for found in (name, "all"):
@@ -73,7 +106,7 @@ def check(dataset: str, folder: Path, train: bool, num_classes: int, allow_unuse
         check_shard(folder, shard, name)
 
 
-def check_shard(folder: Path, shard: dict[str, Any], split: str) -> None:
+def check_shard(folder: Path, shard: ShardRecord, split: str) -> None:
     """DataError unless the shard and the .db beside it are there with the sizes that they were made with.
 
     A shard of which every image was corrupt has no rows and no files.
@@ -93,7 +126,7 @@ def check_shard(folder: Path, shard: dict[str, Any], split: str) -> None:
             )
 
 
-def is_whole(folder: Path, shard: dict[str, Any]) -> bool:
+def is_whole(folder: Path, shard: ShardRecord) -> bool:
     """Whether the files of a shard have the sizes that their record says."""
     try:
         check_shard(folder, shard, "")

@@ -9,17 +9,15 @@ from __future__ import annotations
 import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.layout import SIDE
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.errors import DataError
-
-if TYPE_CHECKING:
-    from mindlift.data.classification.split import DataOptions
 
 FIELDS = ["index", "label", "file", "crc"]
 
@@ -85,7 +83,7 @@ class Shards:
         return np.frombuffer(b"".join(map(self.read, range(len(self)))), np.uint8).reshape(-1, SIDE, SIDE, 3)
 
 
-def open_split(folder: Path, train: bool, options: DataOptions) -> Shards:
+def open_split(folder: Path, train: bool, options: ClassificationOptions) -> Shards:
     """The split that the options ask for, checked as far as names and sizes show it; raises DataError."""
     record_index.check(options.dataset, folder, train, options.num_classes, options.allow_unused_classes)
     return Shards(folder, train)

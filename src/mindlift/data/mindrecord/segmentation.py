@@ -9,11 +9,11 @@ import os
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePath
-from typing import Any
 
 import numpy as np
 
 from mindlift.data.mindrecord import file as record_file
+from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.mindrecord import shards as convert_run
 from mindlift.data.mindrecord import write as record_write
@@ -49,7 +49,7 @@ class PairTask(record_write.Task):
     SCHEMA = seg_records.SCHEMA
     FIELDS = [seg_records.NAME]  # noqa: RUF012 - a constant; the zoo's shards have this index as well
 
-    def contents(self, skipped: list[str]) -> Iterator[dict[str, Any]]:
+    def contents(self, skipped: list[str]) -> Iterator[record_write.Row]:
         files = segmentation.Files(self.root, self.rows)
         samples = segmentation.Samples(files, self.settings.num_classes, self.settings.ignore_label)
         for index, name in enumerate(files.names):
@@ -67,14 +67,14 @@ class PairTask(record_write.Task):
                 label = voc.as_png(classes, coloured=False)
             yield {"file_name": PurePath(name).name, "label": label, "data": data}
 
-    def proof(self, number: int, row: dict[str, Any]) -> tuple[int, tuple]:
+    def proof(self, number: int, row: record_write.Row) -> tuple[int, tuple]:
         label, data = (record_write.digest(bytes(row[key])) for key in ("label", "data"))
         return number, (str(row["file_name"]), label, data)
 
     def complete(self, path: Path) -> None:
         record_file.join(path, self.shards, self.number)
 
-    def read_back(self, path: Path) -> Iterator[dict[str, Any]]:
+    def read_back(self, path: Path) -> Iterator[record_write.Row]:
         order = record_file.header(path)["schema"][0]["blob_fields"]
         with open(path, "rb") as file:
             for name, offset, length in seg_records.rows_of(path):
@@ -91,7 +91,7 @@ class Plan(convert_run.Plan):
     dst_path: Path
     pairs: list[seg_lists.Pair]
     sizes: np.ndarray  # bytes of image and label, (N, 2)
-    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    records: dict[str, record_index.ShardRecord] = field(default_factory=dict)
 
     option = "--dst_path"
 
@@ -146,14 +146,12 @@ class Plan(convert_run.Plan):
             for number, part in enumerate(np.array_split(order, len(names)))
         ]
 
-    def read_index(self) -> dict[str, Any]:
+    def read_index(self) -> tuple[str, list[record_index.ShardRecord]]:
         try:
-            return json.loads(self.index.read_text(encoding="utf-8"))
+            index = json.loads(self.index.read_text(encoding="utf-8"))
+            return index.get("fingerprint", ""), list(index["shards"])
         except (ValueError, OSError) as err:
             raise DataError(f"{self.index} is damaged ({err}); remove {self.target} and run again") from err
-
-    def records_of(self, index: dict[str, Any]) -> list[dict[str, Any]]:
-        return list(index["shards"])
 
     def unknown_files(self) -> list[Path]:
         found = [Path(name) for name in glob.glob(glob.escape(str(self.dst_path)) + "*")]

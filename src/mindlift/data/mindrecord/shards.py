@@ -14,10 +14,11 @@ import shutil
 import signal
 from multiprocessing import connection
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, cast
 
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
+from mindlift.data.mindrecord.index import ShardRecord
 from mindlift.errors import ConfigError, MindLiftError, StorageError
 from mindlift.files import write_atomic
 from mindlift.interrupts import Deferred, leave_ctrl_c_to_parent
@@ -29,7 +30,7 @@ POLL_SECONDS = 0.2
 class Plan:
     """What a conversion has to do: shards in the folder `out`, and a file `index` that says that all are there."""
 
-    records: dict[str, dict[str, Any]]  # of the shards that are whole, by name
+    records: dict[str, ShardRecord]  # of the shards that are whole, by name
     option: str  # that names where shards go
 
     if (
@@ -63,12 +64,8 @@ class Plan:
     def tasks(self) -> list[record_write.Task]:
         raise NotImplementedError
 
-    def read_index(self) -> dict[str, Any]:
-        """The index, with the entry `fingerprint`; raises DataError."""
-        raise NotImplementedError
-
-    def records_of(self, index: dict[str, Any]) -> list[dict[str, Any]]:
-        """The records of all shards, as record_write.make gave them."""
+    def read_index(self) -> tuple[str, list[ShardRecord]]:
+        """The fingerprint of the index, and the records of all shards as record_write.make gave them; raises DataError."""
         raise NotImplementedError
 
     def unknown_files(self) -> list[Path]:
@@ -124,7 +121,7 @@ def prepare(plan: Plan) -> IO[str]:
         ) from err
     mark = plan.work / "fingerprint"
     known = mark.read_text(encoding="utf-8").strip() if mark.is_file() else ""
-    known = known or (plan.read_index().get("fingerprint", "") if plan.index.is_file() else "")
+    known = known or (plan.read_index()[0] if plan.index.is_file() else "")
     if known and known != plan.fingerprint():
         lock.close()
         raise ConfigError(
@@ -140,9 +137,9 @@ def prepare(plan: Plan) -> IO[str]:
     return lock
 
 
-def known_records(plan: Plan) -> dict[str, dict[str, Any]]:
+def known_records(plan: Plan) -> dict[str, ShardRecord]:
     """The records of shards that were finished, by name: of a whole conversion, or of one that was stopped."""
-    found = plan.records_of(plan.read_index()) if plan.index.is_file() else []
+    found = plan.read_index()[1] if plan.index.is_file() else []
     found += [json.loads(path.read_text(encoding="utf-8")) for path in plan.work.glob("*.json")]
     return {record["file"]: record for record in found}
 
@@ -243,7 +240,7 @@ class Pool:
             self.finished(value)
             self.give(pipe, process)
 
-    def finished(self, record: dict[str, Any]) -> None:
+    def finished(self, record: ShardRecord) -> None:
         write_atomic(self.plan.work / f"{record['file']}.json", json.dumps(record, ensure_ascii=False) + "\n")
         self.plan.records[record["file"]] = record
         for name in record["skipped"]:

@@ -17,12 +17,14 @@ import numpy as np
 from mindlift.data import image_folder
 from mindlift.data.classification import cifar10
 from mindlift.data.mindrecord import read as record_read
+from mindlift.data.mindrecord.index import ShardRecord
 from mindlift.errors import DataError, StorageError
 from mindlift.files import sync
 from mindlift.runs.manifest import file_sha256
 
 AT_ONCE = 64  # rows for one call of the writer
 LEAST_PAGE, USUAL_PAGE, MOST_PAGE = 1 << 16, 1 << 25, 1 << 28
+Row = dict[str, Any]  # of a shard, by the names and types of its SCHEMA: numbers, text, bytes
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,18 @@ class Task:
     header: int
     page: int
 
-    SCHEMA: ClassVar[dict[str, Any]]
+    SCHEMA: ClassVar[dict[str, dict[str, str]]]
     FIELDS: ClassVar[list[str]]  # that are indexed
 
-    def contents(self, skipped: list[str]) -> Iterator[dict[str, Any]]:
+    def contents(self, skipped: list[str]) -> Iterator[Row]:
         """The rows to write. A corrupt image raises DataError, or its name is added to `skipped`."""
         raise NotImplementedError
 
-    def proof(self, number: int, row: dict[str, Any]) -> tuple[int, tuple]:
+    def proof(self, number: int, row: Row) -> tuple[int, tuple]:
         """What tells the row apart from others, and what has to be read back; `number` is its place in the shard."""
         raise NotImplementedError
 
-    def read_back(self, path: Path) -> Iterator[dict[str, Any]]:
+    def read_back(self, path: Path) -> Iterator[Row]:
         """The rows as this project's reader finds them."""
         raise NotImplementedError
 
@@ -73,7 +75,7 @@ class ImageTask(Task):
         "image": {"type": "bytes"},
     }
 
-    def contents(self, skipped: list[str]) -> Iterator[dict[str, Any]]:
+    def contents(self, skipped: list[str]) -> Iterator[Row]:
         for index, label, name in self.rows:
             try:
                 data = image_bytes(self, index, name)
@@ -84,11 +86,11 @@ class ImageTask(Task):
                 continue
             yield {"index": index, "label": label, "file": name, "crc": zlib.crc32(data), "image": data}
 
-    def proof(self, number: int, row: dict[str, Any]) -> tuple[int, tuple]:
+    def proof(self, number: int, row: Row) -> tuple[int, tuple]:
         found = int(row["label"]), str(row["file"]), int(row["crc"]), digest(bytes(row["image"]))
         return int(row["index"]), found
 
-    def read_back(self, path: Path) -> Iterator[dict[str, Any]]:
+    def read_back(self, path: Path) -> Iterator[Row]:
         with open(path, "rb") as file:
             for row in record_read.rows_of(path):
                 yield {**row._asdict(), "image": os.pread(file.fileno(), row.length, row.offset)}
@@ -121,7 +123,7 @@ def pixels_of(source: Path, split: str) -> np.ndarray:
     return cifar10.load(source, split == "train", 256, allow_unused=True)[0]
 
 
-def make(task: Task, advance: Callable[[int], None]) -> dict[str, Any]:
+def make(task: Task, advance: Callable[[int], None]) -> ShardRecord:
     """Write, verify and rename one shard; returns its record for the index. `advance` hears of rows done."""
     part = task.work / f"{task.name}.{os.getpid()}.part"
     try:
@@ -141,10 +143,10 @@ def make(task: Task, advance: Callable[[int], None]) -> dict[str, Any]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def write(task: Task, path: Path, advance: Callable[[int], None]) -> dict[str, Any]:
+def write(task: Task, path: Path, advance: Callable[[int], None]) -> ShardRecord:
     skipped: list[str] = []
     written = write_rows(task, path, task.contents(skipped), advance)
-    record: dict[str, Any] = {
+    record: ShardRecord = {
         "file": task.name,
         "split": task.split,
         "rows": len(written),
@@ -154,20 +156,20 @@ def write(task: Task, path: Path, advance: Callable[[int], None]) -> dict[str, A
         return {**record, "bytes": 0, "index_bytes": 0}
     task.complete(path)
     verify(task, path, written)
-    for file, kind in ((path, ""), (path.with_name(path.name + ".db"), "index_")):
+    index = path.with_name(path.name + ".db")
+    for file in (path, index):
         os.chmod(file, 0o666 & ~umask())  # mindspore makes them readable for their owner only
         sync(file)
-        record[f"{kind}bytes"], record[f"{kind}sha256"] = file.stat().st_size, file_sha256(file)
+    record["bytes"], record["sha256"] = path.stat().st_size, file_sha256(path)
+    record["index_bytes"], record["index_sha256"] = index.stat().st_size, file_sha256(index)
     return record
 
 
-def write_rows(
-    task: Task, path: Path, rows: Iterator[dict[str, Any]], advance: Callable[[int], None]
-) -> dict:
+def write_rows(task: Task, path: Path, rows: Iterator[Row], advance: Callable[[int], None]) -> dict:
     """Writes the shard; returns what has to be in it, by the proofs of its rows."""
     from mindspore.mindrecord import FileWriter
 
-    batch: list[dict[str, Any]] = []
+    batch: list[Row] = []
     writer, written = None, {}
     try:
         for number, row in enumerate(rows):

@@ -25,7 +25,7 @@ class Pictures:
         self.is_rotated: set[int] = set()
 
     @property
-    def turned(self) -> int:
+    def rotated(self) -> int:
         """Images with an EXIF rotation, which is not applied, because training does not apply it."""
         return len(self.is_rotated)
 

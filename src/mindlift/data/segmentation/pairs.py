@@ -6,7 +6,6 @@ As in mindlift.data.classification.sources, item n of a rank is computed from (s
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Protocol
 
@@ -18,27 +17,12 @@ from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import voc
-from mindlift.data.segmentation.transform import scaled, side_of, train_pair
+from mindlift.data.segmentation.options import SegmentationOptions
+from mindlift.data.segmentation.transform import train_pair
 from mindlift.errors import DataError
 
-__all__ = ["Options", "Samples", "open_split", "scaled", "side_of", "train_batches", "train_pair"]
 AHEAD = 3  # batches of 32 crops of 513 x 513 take 135 MB each
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-
-
-@dataclass(frozen=True)
-class Options(batches.Options):
-    """What of the configuration decides the pairs; `image_size` is the crop's (height, width).
-
-    With `as_pixels` images to train on are (h, w, 4) uint8, which the graph normalises (mindlift.tasks.pixels).
-    """
-
-    min_scale: float
-    max_scale: float
-    ignore_label: int
-    data_lst: str
-    data_file: str
-    as_pixels: bool = False
 
 
 class Source(Protocol):
@@ -151,7 +135,7 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     return image_folder.decode(data, name)
 
 
-def open_split(options: Options, path: Path, train: bool) -> Samples:
+def open_split(options: SegmentationOptions, path: Path, train: bool) -> Samples:
     """The pairs to train on or to evaluate, checked as far as lists and names show it; raises DataError.
 
     Training reads the shards of `options.data_file` if that is set; else pairs come from mindlift.data.segmentation.lists.pairs.
@@ -160,7 +144,7 @@ def open_split(options: Options, path: Path, train: bool) -> Samples:
     return Samples(source_of(options, path, train), options.num_classes, options.ignore_label)
 
 
-def source_of(options: Options, path: Path, train: bool) -> Source:
+def source_of(options: SegmentationOptions, path: Path, train: bool) -> Source:
     """Training pairs are sorted by image name, so that files and shards give the same batches."""
     if train and options.data_file:
         return seg_records.Shards(options.data_file, path)
@@ -173,7 +157,7 @@ class PairSource(batches.Stream):
     """Keys (epoch, index) by number for the pipeline, pairs by key for its threads."""
 
     samples: Samples
-    options: Options
+    options: SegmentationOptions
 
     def __getitem__(self, item: int) -> tuple[np.ndarray]:
         return (np.array(self.order(self.start + int(item)), np.int64),)
@@ -187,7 +171,7 @@ class PairSource(batches.Stream):
         return train_pair(*pair, sample_rng(self.options.seed, epoch, index), self.options)
 
 
-def train_batches(samples: Samples, options: Options, part: BatchRange) -> batches.Batches:
+def train_batches(samples: Samples, options: SegmentationOptions, part: BatchRange) -> batches.Batches:
     """The batches of `part`: (image (B, 3, h, w) float32, label (B, h, w) int32).
 
     With options.as_pixels images are (B, h, w, 4) uint8, see train_pair.

@@ -7,15 +7,12 @@ values are the original's, but only the crop is normalised, by a table of 256 va
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from mindlift.data.batches import STATISTICS
-
-if TYPE_CHECKING:
-    from mindlift.data.segmentation.pairs import Options
+from mindlift.data.segmentation.options import SegmentationOptions
 
 
 @lru_cache(maxsize=1)
@@ -26,7 +23,7 @@ def table() -> np.ndarray:
 
 
 def train_pair(
-    image: np.ndarray, label: np.ndarray, rng: np.random.Generator, options: Options
+    image: np.ndarray, label: np.ndarray, rng: np.random.Generator, options: SegmentationOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """(3, h, w) float32, normalised, 0 beside the image, and (h, w) int32, ignore_label beside it.
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from mindlift.models.resnet import weights
 from mindlift.models.weights.layouts import MINDCV, OURS, ZOO, Layout, Shapes, count_of
@@ -39,11 +38,11 @@ LAST = re.compile(r"classifier\.([12])\.(\w+)")
 HEAD = re.compile(r"(?:classifier\.4|aspp\.conv2|conv)\.(weight|bias)")
 
 
-def rates_of(values: Mapping[str, Any]) -> str:
+def rates_of(values: Mapping[str, object]) -> str:
     """The option aspp_rates, also where it is not set; without blanks."""
     if values["aspp_rates"] is None:
-        return TORCHVISION_RATES if values["net"].endswith("_tv") else RATES
-    return "".join(values["aspp_rates"].split())
+        return TORCHVISION_RATES if str(values["net"]).endswith("_tv") else RATES
+    return "".join(str(values["aspp_rates"]).split())
 
 
 NETWORK = {"conv_pad": None, "stem_pool": None, "bn_eps": 1e-5, "aspp_rates": rates_of}  # see layouts.py

@@ -8,7 +8,7 @@ import reprlib
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def read_mindspore(path: Path) -> Stored:
         return as_stored(read_entries(link))
 
 
-def as_stored(entries: dict[str, Any]) -> Stored:
+def as_stored(entries: Mapping[str, ms.Tensor]) -> Stored:
     """Parameters as arrays; texts that somebody added are no tensors."""
     parameters = {
         name: value for name, value in entries.items() if hasattr(value, "asnumpy") and name != NETWORK

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -139,7 +138,7 @@ def rename(layout: Layout, tensors: Mapping[str, np.ndarray]) -> dict[str, np.nd
     return {ours: tensors[name] for ours, name in found.items()}
 
 
-def check_needs(needs: Mapping[str, tuple], values: Mapping[str, Any], where: str, source: str) -> None:
+def check_needs(needs: Mapping[str, tuple], values: Mapping[str, object], where: str, source: str) -> None:
     """ConfigError if the network that `values` describe is not the one that the weights were made with.
 
     Options that `values` lacks are not checked.
@@ -153,11 +152,11 @@ def check_needs(needs: Mapping[str, tuple], values: Mapping[str, Any], where: st
         )
 
 
-def as_argument(value: Any) -> str:
+def as_argument(value: object) -> str:
     return "null" if value is None else shown(value)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     return "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 

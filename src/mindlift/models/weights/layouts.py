@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -54,7 +54,7 @@ class WeightMap(Protocol):
     """What a family's weights.py has."""
 
     @property
-    def NETWORK(self) -> Mapping[str, Any]:
+    def NETWORK(self) -> Mapping[str, object]:
         """The options that decide what the same tensors compute, with the value that "not set" (None) means, or with a
         function that tells the value of the option from those of all options.
         """
@@ -64,7 +64,7 @@ class WeightMap(Protocol):
         MindSpore's already (see `with_mindspore_norms`).
         """
 
-    def variant_of(self, shapes: Shapes, variants: Mapping[str, Any]) -> str | None:
+    def variant_of(self, shapes: Shapes, variants: Mapping[str, object]) -> str | None:
         """Which of these variants this project's names and shapes are, the first that fits."""
 
 
@@ -89,12 +89,12 @@ def count_of(shapes: Shapes, pattern: str) -> int:
     return 1 + max((int(match[1]) for match in found if match), default=-1)
 
 
-def network_options(options: Mapping[str, object], values: Mapping[str, Any]) -> dict[str, object]:
+def network_options(options: Mapping[str, object], values: Mapping[str, object]) -> dict[str, object]:
     """What `values` say for the options of a weights.py's NETWORK."""
     return {name: settled(name, unset, values) for name, unset in options.items()}
 
 
-def settled(name: str, unset: Any, values: Mapping[str, Any]) -> object:
+def settled(name: str, unset: object, values: Mapping[str, object]) -> object:
     if callable(unset):
         return unset(values)
     return unset if values[name] is None else values[name]

@@ -43,7 +43,7 @@ class Mark:
     """Where a group of values begins on the stack."""
 
 
-def load(file: Bytes) -> tuple[Any, dict[str, Storage]]:
+def load(file: Bytes) -> tuple[object, dict[str, Storage]]:
     """The next pickle of `file`, and the storages that it refers to by their keys.
 
     It consists of dicts, lists, tuples and plain values, with a Placed for each tensor. CheckpointError if it is cut short, or asks for more than tensors.
@@ -105,24 +105,24 @@ class Machine:
         module, _, name = argument.partition(" ")
         self.stack.append(allowed(module, name))
 
-    def name_on_stack(self, _: Any) -> None:
+    def name_on_stack(self, _: object) -> None:
         module, name = self.pop(2)
         if not isinstance(module, str) or not isinstance(name, str):
             raise TypeError("a name that is no text")
         self.stack.append(allowed(module, name))
 
-    def refer(self, _: Any) -> None:
+    def refer(self, _: object) -> None:
         found = storage_of(*self.pop(1))
         self.storages.setdefault(found.key, found)
         self.stack.append(found)
 
-    def call(self, _: Any) -> None:
+    def call(self, _: object) -> None:
         function, arguments = self.pop(2)
         if not isinstance(function, Global) or str(function) not in CALLS:
             raise CheckpointError(f"its pickle calls {named(function)}, which no file of weights needs")
         self.stack.append(CALLS[str(function)](*arguments))
 
-    def new(self, _: Any) -> None:
+    def new(self, _: object) -> None:
         kind, arguments = self.pop(2)
         if isinstance(kind, Global) and str(kind) == OLD_PARAMETER:
             self.stack.append(Blank(arguments[0] if arguments else None))
@@ -130,7 +130,7 @@ class Machine:
             self.stack += [kind, arguments]
             self.call(None)
 
-    def build(self, _: Any) -> None:
+    def build(self, _: object) -> None:
         """Attributes of an OrderedDict (its `_metadata`) are left out; an old Parameter's first one is its tensor."""
         target, state = self.pop(2)
         if isinstance(target, Blank):
@@ -139,13 +139,13 @@ class Machine:
             raise CheckpointError(f"its pickle sets attributes of {reprlib.repr(target)}")
         self.stack.append(target)
 
-    def set_items(self, items: list[Any]) -> None:
+    def set_items(self, items: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, dict):
             raise TypeError("items of what is no dict")
         target.update(with_plain_keys(zip(items[::2], items[1::2])))
 
-    def append(self, items: list[Any]) -> None:
+    def append(self, items: list[object]) -> None:
         target = self.stack[-1]
         if not isinstance(target, list):
             raise TypeError("elements of what is no list")

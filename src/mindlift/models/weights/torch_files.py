@@ -14,7 +14,6 @@ import struct
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -109,7 +108,7 @@ def read_legacy(path: Path) -> Stored:
         return tensors_of(content, read)
 
 
-def storage_places(file: mmap.mmap, keys: Any, storages: Mapping[str, Storage]) -> dict[Storage, int]:
+def storage_places(file: mmap.mmap, keys: object, storages: Mapping[str, Storage]) -> dict[Storage, int]:
     """Where the numbers of each storage begin, from here to the end of a legacy file; CheckpointError if it is short."""
     places = {}
     for key in keys if isinstance(keys, list) else []:
@@ -124,7 +123,7 @@ def storage_places(file: mmap.mmap, keys: Any, storages: Mapping[str, Storage]) 
     return places
 
 
-def tensors_of(content: Any, read: Read) -> Stored:
+def tensors_of(content: object, read: Read) -> Stored:
     """The tensors of the state dict in `content`; each storage is read once."""
     numbers: dict[Storage, np.ndarray] = {}
     tensors, types = {}, {}
@@ -141,7 +140,7 @@ def tensors_of(content: Any, read: Read) -> Stored:
     return Stored("pytorch", tensors, types)
 
 
-def state_dict(content: Any, depth: int = 0) -> dict[str, Placed]:
+def state_dict(content: object, depth: int = 0) -> dict[str, Placed]:
     """Name -> tensor, also from inside what trainings wrap around it. CheckpointError if there is none."""
     if isinstance(content, dict) and depth < 4:
         for key in WRAPPERS:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from mindlift.errors import CheckpointError
 
@@ -48,14 +47,14 @@ DTYPES = {
 class Blank:
     """An object made without arguments, whose content a later instruction gives: PyTorch's old Parameter."""
 
-    content: Any = None
+    content: object = None
 
 
 @dataclass(frozen=True)
 class Placed:
     """A tensor that is still in its storage; offset and strides count elements."""
 
-    storage: Any
+    storage: object
     offset: int
     shape: tuple
     strides: tuple
@@ -82,7 +81,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-def placed(storage: Storage, offset: int, shape: Iterable, strides: Iterable, *_: Any) -> Placed:
+def placed(storage: Storage, offset: int, shape: Iterable, strides: Iterable, *_: object) -> Placed:
     return Placed(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -106,12 +105,12 @@ CALLS: dict[str, Callable] = {
 OLD_PARAMETER = "torch.nn.parameter.Parameter"
 
 
-def named(value: Any) -> str:
+def named(value: object) -> str:
     """For a message: the name of a Global, and never more than a little of anything else."""
     return str(value) if isinstance(value, Global) else reprlib.repr(value)
 
 
-def storage_of(reference: Any) -> Storage:
+def storage_of(reference: object) -> Storage:
     """The storage behind ('storage', type, key, device, count[, None or (view's key, offset, count)])."""
     if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
         what = reference[0] if isinstance(reference, tuple) and reference else reference

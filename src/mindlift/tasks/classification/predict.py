@@ -7,28 +7,29 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 
 from mindlift.data.classification.named_images import Pictures, batches
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
-from mindlift.runs.log import RunLog
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.contact_sheet import ContactSheet
 from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction, Writer
 
 MEASURE = PROBABILITY
-MOST_AT_ONCE = 32
+MAX_BATCH = 32
 
 
 def check(cfg: Config, images: Sequence[Image]) -> None:
     """Nothing is wrong that mindlift.cli.inference_job does not find."""
 
 
-def most_at_once(cfg: Config) -> int:
+def max_batch_size(cfg: Config) -> int:
     """Images per batch unless the user says otherwise: a recipe's batch is meant for training."""
-    return MOST_AT_ONCE
+    return MAX_BATCH
 
 
 def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
@@ -38,12 +39,17 @@ def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], options)
 
 
-def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
-    return [ContactSheet(Path(cfg.contact_sheet), len(images), names, log)] if cfg.contact_sheet else []
+def writers(job: JobContext, images: Sequence[Image], names: list[str]) -> list[Writer]:
+    sheet = job.cfg.contact_sheet
+    return [ContactSheet(Path(sheet), len(images), names, job.log)] if sheet else []
 
 
 def predictions(
-    cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+    cfg: Config,
+    network: Callable[[ms.Tensor], ms.Tensor],
+    images: Sequence[Image],
+    names: list[str],
+    pictures: Pictures,
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
     with Deferred() as interrupts, contextlib.closing(iter(batches(pictures))) as source:

@@ -9,15 +9,14 @@ import functools
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import mindspore.nn as nn
 import numpy as np
 
 from mindlift.data import class_names, layout
 from mindlift.data.classification import blacklist, pipeline, split
+from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.classification.pipeline import train_batches as train_batches
-from mindlift.data.classification.split import DataOptions
 from mindlift.data.classification.split import open_split as open_split
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
@@ -42,29 +41,31 @@ DATASETS = (*layout.PIXELS, "imagenet")
 OPTIONS_OF = "classification"
 
 
-def options(cfg: Config, workers: int) -> DataOptions:
+def options(cfg: Config, workers: int) -> ClassificationOptions:
     check_crop(cfg)
     own = ("workers", "as_pixels")
-    fields = {name: getattr(cfg, name) for name in DataOptions.__dataclass_fields__ if name not in own}
+    fields = {
+        name: getattr(cfg, name) for name in ClassificationOptions.__dataclass_fields__ if name not in own
+    }
     workers = min(cfg.num_parallel_workers, workers)
-    return DataOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
+    return ClassificationOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
-def train_options(cfg: Config, data: DataOptions, images: int) -> DataOptions:
+def train_options(cfg: Config, data: ClassificationOptions, images: int) -> ClassificationOptions:
     """For a training with so many images: few of them are not mixed."""
     return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
 
 
-def eval_options(data: DataOptions) -> DataOptions:
+def eval_options(data: ClassificationOptions) -> ClassificationOptions:
     return data
 
 
-def of_batches(net: nn.Cell, data: DataOptions) -> nn.Cell:
+def of_batches(net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
     """`net` as a function of the images of a batch of `data`."""
-    return FromPixels(net, *split.statistics(data)) if data.as_pixels else net
+    return FromPixels(net, *statistics(data)) if data.as_pixels else net
 
 
-def objective(cfg: Config, net: nn.Cell, data: DataOptions) -> nn.Cell:
+def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
     """The loss of the arrays of a batch of `data`, a scalar to minimise."""
     if cfg.label_smooth and cfg.label_smoothing:
         raise ConfigError(
@@ -87,7 +88,7 @@ def input_size(cfg: Config) -> tuple[int, int]:
 def describe(cfg: Config, batch: int) -> dict[str, object]:
     """What somebody has to know of an exported model's output and of its images, as JSON."""
     data = options(cfg, workers=1)
-    mean, std = split.statistics(data)
+    mean, std = statistics(data)
     return {
         "output": {"shape": [batch, cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
         "preprocessing": {"resize": pipeline.resize_rule(data), "mean": mean, "std": std, "range": "0 - 255"},
@@ -116,7 +117,7 @@ def progress(at: Progress) -> list[str]:
 class Evaluator:
     """What evaluates `network` again and again on batches of `data`; each of its cells is compiled once."""
 
-    def __init__(self, cfg: Config, network: nn.Cell, data: DataOptions):
+    def __init__(self, cfg: Config, network: nn.Cell, data: ClassificationOptions):
         self.network, self.data = network, data
 
     @functools.cached_property
@@ -126,7 +127,7 @@ class Evaluator:
 
     @functools.cached_property
     def crops(self) -> multi_crop.CropProbabilities:
-        return multi_crop.CropProbabilities(self.network, *split.statistics(self.data))
+        return multi_crop.CropProbabilities(self.network, *statistics(self.data))
 
 
 def evaluate(job: JobContext, evaluator: Evaluator, samples: split.Samples, path: Path) -> dict[str, object]:
@@ -162,7 +163,7 @@ def final_figures(
 
 def details(
     cfg: Config, samples: split.Samples, outcome: Outcome, step: int
-) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+) -> tuple[dict[str, object], dict[str, np.ndarray]]:
     """The content of evaluation.json, and the pictures of the most confident mistakes by file name."""
     there = np.flatnonzero(outcome.is_there)
     labels, predicted, confidences = (
@@ -174,11 +175,12 @@ def details(
     names = class_names.of_training(cfg.dataset, folder, cfg.num_classes) or class_names.numbered(
         cfg.num_classes
     )
-    content: dict[str, Any] = {
+    mistakes: list[dict[str, object]] = []
+    content: dict[str, object] = {
         "step": step,
         "classes": names,
         "calibration": evaluation_files.calibration(confidences, labels == predicted),
-        "mistakes": [],
+        "mistakes": mistakes,
     }
     if cfg.num_classes <= evaluation_files.MOST_CLASSES:
         content["confusion"] = evaluation_files.confusion(labels, predicted, cfg.num_classes)
@@ -186,7 +188,7 @@ def details(
     for number, image in enumerate(evaluation_files.worst(labels, predicted, confidences)):
         file, index = f"mistake_{number}.png", int(there[image])
         pictures[file] = samples.pixels(index)
-        content["mistakes"].append(
+        mistakes.append(
             {
                 "name": samples.files[index] if samples.files else f"image {index}",
                 "file": f"evaluation/{file}",

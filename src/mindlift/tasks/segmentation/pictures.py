@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image as Picture
@@ -100,5 +99,5 @@ class Sheet:
             shares = ", ".join(f"{each.name} {100 * each.share:.1f} %" for each in prediction.top)
             self.drawn.add(Path(prediction.name).name, found.image, None, found.label, shares)
 
-    def __exit__(self, *error: Any) -> None:
-        self.drawn.__exit__(*error)
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.drawn.__exit__(kind, *rest)

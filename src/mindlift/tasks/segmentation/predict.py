@@ -7,21 +7,22 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 
 from mindlift.data.segmentation.named_images import Pictures
-from mindlift.data.segmentation.pairs import side_of
+from mindlift.data.segmentation.transform import side_of
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
-from mindlift.runs.log import RunLog
 from mindlift.tasks.prediction_files import Class, Prediction, Segments, Writer
 from mindlift.tasks.segmentation.objective import probabilities
 from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files
 from mindlift.tasks.segmentation.task import Segmenter
 
 MEASURE = "share"
-PIXELS_AT_ONCE = 4 * 513 * 513
+MAX_BATCH_PIXELS = 4 * 513 * 513
 
 
 def check(cfg: Config, images: Sequence[Image]) -> None:
@@ -30,24 +31,29 @@ def check(cfg: Config, images: Sequence[Image]) -> None:
         mask_files(Path(cfg.output_dir), images)
 
 
-def most_at_once(cfg: Config) -> int:
+def max_batch_size(cfg: Config) -> int:
     """Images per batch: of small ones more, because each batch has a time of its own; of large ones as memory allows."""
-    return max(1, PIXELS_AT_ONCE // side_of(max(cfg.scales), max(cfg.image_size)) ** 2)
+    return max(1, MAX_BATCH_PIXELS // side_of(max(cfg.scales), max(cfg.image_size)) ** 2)
 
 
 def opened(cfg: Config, images: Sequence[Image], workers: int) -> Pictures:
     return Pictures([image.path for image in images], min(workers, cfg.num_parallel_workers))
 
 
-def writers(cfg: Config, images: Sequence[Image], names: list[str], log: RunLog) -> list[Writer]:
-    found: list[Writer] = [MaskFolder(Path(cfg.output_dir), log)] if cfg.output_dir else []
+def writers(job: JobContext, images: Sequence[Image], names: list[str]) -> list[Writer]:
+    cfg = job.cfg
+    found: list[Writer] = [MaskFolder(Path(cfg.output_dir), job.log)] if cfg.output_dir else []
     if cfg.contact_sheet:
-        found.append(Sheet(Path(cfg.contact_sheet), names, log))
+        found.append(Sheet(Path(cfg.contact_sheet), names, job.log))
     return found
 
 
 def predictions(
-    cfg: Config, network: Callable, images: Sequence[Image], names: list[str], pictures: Pictures
+    cfg: Config,
+    network: Callable[[ms.Tensor], ms.Tensor],
+    images: Sequence[Image],
+    names: list[str],
+    pictures: Pictures,
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
     masks: Sequence[Path | None] = [None] * len(images)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from mindlift.data.segmentation import lists as seg_lists
-from mindlift.data.segmentation.pairs import Files, Samples, scaled
+from mindlift.data.segmentation.pairs import Files, Samples
+from mindlift.data.segmentation.transform import scaled
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
 from mindlift.runs import provenance

@@ -20,9 +20,11 @@ import numpy as np
 from mindlift.data import layout
 from mindlift.data.batches import STATISTICS
 from mindlift.data.segmentation import voc
-from mindlift.data.segmentation.pairs import Options, Samples, scaled, side_of
+from mindlift.data.segmentation.options import SegmentationOptions
+from mindlift.data.segmentation.pairs import Samples
 from mindlift.data.segmentation.pairs import open_split as open_split
 from mindlift.data.segmentation.pairs import train_batches as train_batches
+from mindlift.data.segmentation.transform import scaled, side_of
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
@@ -40,23 +42,25 @@ DATASETS = layout.SEGMENTED
 OPTIONS_OF = "segmentation"
 
 
-def options(cfg: Config, workers: int) -> Options:
+def options(cfg: Config, workers: int) -> SegmentationOptions:
     own = ("workers", "as_pixels")
-    fields = {name: getattr(cfg, name) for name in Options.__dataclass_fields__ if name not in own}
+    fields = {
+        name: getattr(cfg, name) for name in SegmentationOptions.__dataclass_fields__ if name not in own
+    }
     workers = min(cfg.num_parallel_workers, workers)
-    return Options(workers=workers, as_pixels=devices.current().normalises, **fields)
+    return SegmentationOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
-def train_options(cfg: Config, data: Options, images: int) -> Options:
+def train_options(cfg: Config, data: SegmentationOptions, images: int) -> SegmentationOptions:
     return data
 
 
-def eval_options(data: Options) -> Options:
+def eval_options(data: SegmentationOptions) -> SegmentationOptions:
     """A list that a training was given is that of its own images; it evaluates those of the split's own list."""
     return replace(data, data_lst="")
 
 
-def objective(cfg: Config, net: nn.Cell, data: Options) -> nn.Cell:
+def objective(cfg: Config, net: nn.Cell, data: SegmentationOptions) -> nn.Cell:
     """The loss of the images and labels of a batch, a scalar to minimise."""
     if data.as_pixels:
         net = FromMaskedPixels(net, *STATISTICS["imagenet"])
@@ -107,7 +111,7 @@ def describe(cfg: Config, batch: int) -> dict[str, object]:
 class Evaluator:
     """What evaluates `network` again and again; it is compiled once for each size of image, with and without `flip`."""
 
-    def __init__(self, cfg: Config, network: nn.Cell, data: Options):
+    def __init__(self, cfg: Config, network: nn.Cell, data: SegmentationOptions):
         self.network, self.data = network, data
 
     @functools.cache  # noqa: B019 - an evaluator lives as long as the process
