@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import sys
 from typing import TYPE_CHECKING
 
@@ -18,18 +20,27 @@ if TYPE_CHECKING or sys.version_info >= (3, 8):
     from functools import cached_property
     from importlib.metadata import PackageNotFoundError as NoSuchPackage
     from importlib.metadata import version as package_version
+    from math import prod
     from typing import Protocol, TypedDict, runtime_checkable
 else:
     import pkg_resources
 
     NoSuchPackage = pkg_resources.DistributionNotFound
-    TypedDict = dict
+
+    class TypedDict(dict):
+        """A dict whose keys are checked elsewhere."""
+
+        def __init_subclass__(cls, total=True):
+            super().__init_subclass__()
 
     class Protocol:
         """Says nothing when a program runs; types are checked elsewhere."""
 
     def runtime_checkable(kind):
         return kind
+
+    def prod(numbers, *, start=1):
+        return functools.reduce(operator.mul, numbers, start)
 
     def package_version(name: str) -> str:
         return pkg_resources.get_distribution(name).version

@@ -8,12 +8,12 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO, TypeVar
+from typing import Any, BinaryIO, Dict, TextIO, TypeVar
 
 from mindlift.errors import MindLiftError, StorageError
 
 PART = ".part"  # how the names of unfinished files end
-Record = dict[str, Any]  # a JSON object
+Record = Dict[str, Any]  # a JSON object
 File = TypeVar("File", BinaryIO, TextIO)
 
 
@@ -28,6 +28,12 @@ def make_folder(folder: Path) -> None:
         raise StorageError(
             f"can't write to {folder}: {err.strerror}; pass another folder with --ckpt_path"
         ) from err
+
+
+def remove_file(path: Path) -> None:
+    """unlink, where there may be no such file."""
+    with suppress(FileNotFoundError):
+        path.unlink()
 
 
 def atomic_file(path: Path, *, durable: bool = True, advice: str = "") -> AbstractContextManager[BinaryIO]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import FrameType
-from typing import Optional, Union
+from typing import Callable, Optional, Union
 
 Handler = Union[Callable[[int, Optional[FrameType]], object], int, None]  # what signal.signal takes
 

@@ -7,10 +7,9 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Callable, TypedDict, cast
 
 from mindlift.ascend_check import machine
 from mindlift.ascend_check.work import (

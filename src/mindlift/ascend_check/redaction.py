@@ -6,8 +6,9 @@ import getpass
 import os
 import re
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Callable
 
 Redact = Callable[[str], str]
 

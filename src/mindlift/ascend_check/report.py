@@ -58,10 +58,8 @@ def write(results: Sequence[Result], place: Place, folder: Path, options: Mappin
         if result.log:
             files[f"logs/{result.name}.log"] = place.redact(result.log)[-LOG_CHARACTERS:]
     path = folder / f"{stem}.tar.gz"
-    with (
-        atomic_file(path, advice="; pass --output FOLDER") as file,
-        tarfile.open(fileobj=file, mode="w:gz") as archive,
-    ):
+    advice = "; pass --output FOLDER"
+    with atomic_file(path, advice=advice) as file, tarfile.open(fileobj=file, mode="w:gz") as archive:
         for name, text in files.items():
             add(archive, f"{stem}/{name}", text.encode())
     return path

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Union
+from typing import Mapping, Sequence, Union
 
 Scalar = Union[None, bool, int, float, str]
 Json = Union[Scalar, Sequence["Json"], Mapping[str, "Json"]]

@@ -8,8 +8,9 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Mapping
 from urllib.parse import urlsplit
 
 from mindlift.checkout import ROOT

@@ -72,7 +72,7 @@ def batch_size(cfg: Config) -> int:
 def input_shape(cfg: Config) -> tuple[int, ...]:
     """Of the model: (N, 3, H, W), or (N, H, W, 3)."""
     rest = (*cfg.image_size, 3) if cfg.input_format == "NHWC" else (3, *cfg.image_size)
-    return batch_size(cfg), *rest
+    return (batch_size(cfg), *rest)
 
 
 class ChannelsLast(nn.Cell):

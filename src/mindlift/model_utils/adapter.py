@@ -16,7 +16,8 @@ An adapter is used as a `with` block around the training:
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+
+from mindlift.backports import Protocol
 
 
 class Adapter(Protocol):

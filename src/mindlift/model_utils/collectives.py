@@ -6,13 +6,13 @@ import bisect
 import functools
 import itertools
 from collections.abc import Iterable, Sequence
-from typing import Protocol
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.backports import Protocol
 from mindlift.errors import ConfigError
 
 CHUNK = 1 << 24  # values per all-reduce: 64 MiB of float32

@@ -13,9 +13,8 @@ Values may be URLs, or local folders that the platform has filled before (ModelA
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Mapping
 
 from mindlift.errors import ConfigError
 

@@ -6,7 +6,9 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
+
+from mindlift.backports import Protocol
 
 if TYPE_CHECKING:
     import mindspore.nn as nn

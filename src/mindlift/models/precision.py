@@ -24,10 +24,10 @@ what it returns; it is asked instead of being cast.
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import mindspore as ms
 import mindspore.nn as nn
+
+from mindlift.backports import Protocol
 
 LEVELS = ("O0", "O1", "O2", "O3")
 NORMS = (nn.BatchNorm2d, nn.BatchNorm1d)

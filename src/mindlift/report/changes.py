@@ -89,7 +89,7 @@ def command(run: RunData) -> str:
         asked = {name: run.options.get(name), **asked}
     words = [word for name, value in asked.items() for word in (f"--{name}", as_argument(value))]
     start = f"bash scripts/local_ranks.sh {run.ranks} train.py" if run.ranks > 1 else "python train.py"
-    return f"{start} {shlex.join(words)}"
+    return " ".join([start, *map(shlex.quote, words)])
 
 
 def differing(runs: Sequence[RunData]) -> list[tuple[str, list[object]]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
+from typing import Callable, Dict, Iterator, Tuple
 
 import numpy as np
 
@@ -15,8 +16,8 @@ POINTS = 30_000  # of all curves of a page
 LEAST_BUCKETS, MOST_BUCKETS = 20, 1000
 MOST_TRANSFERS = 1200  # of a page
 FAST_RANKS, SLOW_RANKS = 4, 12  # that are drawn where there are more
-Series = dict[str, object]
-Draft = tuple[int, str, Curve, str]  # run, label, points, style
+Series = Dict[str, object]
+Draft = Tuple[int, str, Curve, str]  # run, label, points, style
 Drafts = Iterator[Draft]
 Drawn = Callable[[int, RunData, bool], Drafts]
 

@@ -11,10 +11,10 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
+from mindlift.backports import Protocol
 from mindlift.errors import ConfigError, StorageError
 from mindlift.files import Record
 from mindlift.report.pictures import inside, opened

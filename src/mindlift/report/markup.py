@@ -36,7 +36,7 @@ def joined(parts: Iterable[object]) -> Html:
     return Html("".join(map(text, parts)))
 
 
-def tag(element: str, /, *children: object, **attributes: object) -> Html:
+def tag(element: str, *children: object, **attributes: object) -> Html:
     """An element; `cls` is its class, attributes that are None are left out."""
     given = "".join(
         f' {"class" if key == "cls" else key.replace("_", "-")}="{text(value)}"'

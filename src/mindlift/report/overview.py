@@ -73,7 +73,7 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
     known = [dict(facts(run)) for run in runs]
     names = list(dict.fromkeys(name for each in known for name in each))
     tops = {
-        name: max((best.value for run in runs if (best := figures.best(run, name))), default=None)
+        name: max((best.value for best in (figures.best(run, name) for run in runs) if best), default=None)
         for name in SCORES
     }
     rows = [

@@ -23,6 +23,8 @@ from mindlift.storage.places import exists, names
 HANDLE = re.compile(r"(local|modelarts|openi)://")
 PICTURES = "evaluation"
 
+ERROR = "error: "  # how the one line of a program's mistake begins
+
 
 @contextlib.contextmanager
 def opened(names: Sequence[str]) -> Iterator[list[Path]]:
@@ -86,5 +88,5 @@ def of_job(handle: str, scratch: Path) -> Path:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         kind = ConfigError if done.returncode == 2 else StageError  # the user's mistake stays one
-        raise kind(f"can't fetch {handle}: {last.removeprefix('error: ')}")
+        raise kind(f"can't fetch {handle}: {last[len(ERROR) :] if last.startswith(ERROR) else last}")
     return run_folder.find(Path(done.stdout.strip().splitlines()[-1]))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from mindlift import models
 from mindlift.errors import CheckpointError
-from mindlift.files import append_line
+from mindlift.files import append_line, remove_file
 from mindlift.models.weights.mindspore_files import no_log, read
 from mindlift.runs.manifest import MANIFEST, SUFFIX, WEIGHTS, Saved, file_sha256, listed, plan_prune
 
@@ -85,7 +85,7 @@ def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: 
 
 def prune(folder: Path, keep: int) -> None:
     for saved in plan_prune(listed(folder), keep):
-        (folder / saved.file).unlink(missing_ok=True)
+        remove_file(folder / saved.file)
 
 
 def load_weights(

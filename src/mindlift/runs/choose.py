@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol, TextIO
+from typing import TextIO
 
+from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError
 from mindlift.files import make_folder, write_atomic
 from mindlift.runs import checkpoint

@@ -8,10 +8,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from tqdm import tqdm
 
+from mindlift.backports import Protocol
 from mindlift.errors import StorageError
 from mindlift.files import Record, append_line
 from mindlift.runs.paths import RunPaths

@@ -73,7 +73,7 @@ def read(path: Path) -> Metrics:
 def blocks(file: BinaryIO, size: int = BLOCK_BYTES, share: float = 1.0) -> Iterator[list[Record]]:
     """The records of a file of JSON lines, a megabyte at a time; below 1 only about that share of them."""
     rest = b""
-    while block := file.read(size):
+    for block in iter(lambda: file.read(size), b""):
         whole_lines, newline, tail = block.rpartition(b"\n")
         if not newline:
             rest += tail

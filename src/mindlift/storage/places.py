@@ -51,7 +51,8 @@ def set_auth(**given: object) -> None:
 def locate(url: PathLike) -> tuple[Store, str]:
     """The store of a URL or local path, and the key in it; a trailing '/' stays."""
     remote = parse(url)
-    if remote and (api := backend.platform_api()):
+    api = backend.platform_api() if remote else None
+    if remote and api:
         from mindlift.storage.platform_store import PlatformStore
 
         return PlatformStore(remote.bucket, api), remote.key

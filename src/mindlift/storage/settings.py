@@ -16,9 +16,9 @@ from __future__ import annotations
 import configparser
 import ipaddress
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Mapping
 from urllib.parse import urlsplit
 
 from mindlift.errors import ConfigError

@@ -14,10 +14,10 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
+from mindlift.backports import Protocol
 from mindlift.errors import TransferError
-from mindlift.files import PART, renamed
+from mindlift.files import PART, remove_file, renamed
 from mindlift.storage.url import as_file, as_folder
 
 
@@ -150,7 +150,7 @@ class LocalStore:
             with contextlib.suppress(OSError):  # on S3 the marker of a folder that is not empty is nothing
                 path.rmdir()
         else:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
     def remove_folder(self, folder: str) -> None:
         with contextlib.suppress(FileNotFoundError):

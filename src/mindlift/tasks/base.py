@@ -6,11 +6,12 @@ What predict.py does with a task is in src/mindlift/tasks/predictor.py.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import mindspore.nn as nn
 
 from mindlift import models
+from mindlift.backports import Protocol
 from mindlift.data import batches
 from mindlift.data.classification import split
 from mindlift.data.classification.options import ClassificationOptions

@@ -9,10 +9,11 @@ import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NamedTuple, Protocol
+from typing import IO, NamedTuple
 
 import numpy as np
 
+from mindlift.backports import Protocol
 from mindlift.files import atomic_text, unwritable
 from mindlift.runs.log import RunLog
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol, TypeVar
+from collections.abc import Generator, Sequence
+from typing import Any, Callable, TypeVar
 
 import mindspore as ms
 
+from mindlift.backports import Protocol
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Sequence
+from typing import Tuple
 
 from mindlift.data.order import BatchRange
 from mindlift.model_utils.job_context import JobContext
@@ -12,7 +13,7 @@ from mindlift.training.hooks import Hook, Status
 from mindlift.training.prepare import Prepared
 from mindlift.training.sink import Queue
 
-Outcome = tuple[float, bool]  # of a step: its loss, and whether nothing has overflowed
+Outcome = Tuple[float, bool]  # of a step: its loss, and whether nothing has overflowed
 
 
 def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypedDict
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import initializer
+
+from mindlift.backports import TypedDict
 
 # How the state that an optimiser gathers starts, by the names that MindSpore gives it.
 STARTS = {"moments.": "zeros", "mean_square.": "ones"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
 
+from mindlift.backports import Protocol
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import Board

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Tuple
 
-Sources = tuple[tuple[str, str], ...]  # (name, URL)
+Sources = Tuple[Tuple[str, str], ...]  # (name, URL)
 
 
 @dataclass(frozen=True)

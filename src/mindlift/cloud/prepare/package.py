@@ -90,7 +90,9 @@ def collect(root: Path, boot_file: str, allow_dirty: bool) -> Package:
 def from_installation(boot_file: str) -> Package:
     files = {path.relative_to(ROOT).as_posix(): path.read_bytes() for path in files_below(ROOT)}
     inside = (path for path in files_below(PACKAGE) if ROOT not in path.parents)
-    files |= {f"src/mindlift/{path.relative_to(PACKAGE).as_posix()}": path.read_bytes() for path in inside}
+    files.update(
+        (f"src/mindlift/{path.relative_to(PACKAGE).as_posix()}", path.read_bytes()) for path in inside
+    )
     files = {name: data for name, data in files.items() if not name.startswith(LEFT_OUT)}
     if boot_file not in files:
         raise JobError(f"this installation of mindlift {__version__} holds no {boot_file}")

@@ -13,14 +13,14 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Dict
 
 from mindlift.errors import DataError
 
 VERSION = "3.0"
 LENGTH_BYTES = 8
 MOST_HEADER = 1 << 30
-Header = dict[str, Any]  # the JSON that MindSpore writes at the beginning of a shard
+Header = Dict[str, Any]  # the JSON that MindSpore writes at the beginning of a shard
 
 
 def header(path: Path) -> Header:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TypedDict
 
+from mindlift.backports import TypedDict
 from mindlift.data import layout
 from mindlift.errors import DataError
 

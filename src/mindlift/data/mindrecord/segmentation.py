@@ -158,7 +158,7 @@ class Plan(convert_run.Plan):
         return sorted(
             path
             for path in found
-            if path.name[len(self.dst_path.name) :].removesuffix(".db").isdigit() or path == self.dst_path
+            if path.name[len(self.dst_path.name) :].partition(".db")[0].isdigit() or path == self.dst_path
         )
 
     def least_bytes(self, task: record_write.Task) -> int:

@@ -20,7 +20,7 @@ from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
 from mindlift.data.mindrecord.index import ShardRecord
 from mindlift.errors import ConfigError, MindLiftError, StorageError
-from mindlift.files import write_atomic
+from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import Deferred, leave_ctrl_c_to_parent
 from mindlift.runs.log import RunLog
 
@@ -95,7 +95,7 @@ def run(plan: Plan, workers: int, log: RunLog) -> None:
         if plan.records:
             log.info(f"{len(tasks) - len(missing)} of {len(tasks)} shards are whole already")
         if missing or not plan.index.is_file():
-            plan.index.unlink(missing_ok=True)
+            remove_file(plan.index)
             check_room(plan, missing)
             with Deferred() as interrupts:
                 Pool(plan, missing, min(workers, len(missing)), len(tasks), log, interrupts).run()

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Dict
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from mindlift.runs.manifest import file_sha256
 
 AT_ONCE = 64  # rows for one call of the writer
 LEAST_PAGE, USUAL_PAGE, MOST_PAGE = 1 << 16, 1 << 25, 1 << 28
-Row = dict[str, Any]  # of a shard, by the names and types of its SCHEMA: numbers, text, bytes
+Row = Dict[str, Any]  # of a shard, by the names and types of its SCHEMA: numbers, text, bytes
 
 
 @dataclass(frozen=True)

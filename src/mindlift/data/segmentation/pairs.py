@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path, PurePath
-from typing import Protocol
 
 import cv2
 import numpy as np
 
+from mindlift.backports import Protocol
 from mindlift.data import batches, image_folder
 from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.order import BatchRange, sample_rng

@@ -16,4 +16,4 @@ def uses_finished_weights(prog: str) -> bool:
 
 
 def has_use(prog: str, option: Option) -> bool:
-    return prog.removesuffix(".py") in option.programs
+    return prog.partition(".py")[0] in option.programs

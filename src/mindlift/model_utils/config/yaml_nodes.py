@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Union
+from typing import Tuple, Union
 
 import yaml
 
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import BOOLS, FLOAT, show
 
-Pair = tuple[str, str, yaml.Node]  # key, place such as "recipe.yaml:7", value node
+Pair = Tuple[str, str, yaml.Node]  # key, place such as "recipe.yaml:7", value node
 Plain = Union[str, int, float, bool, None, list, dict]
 
 

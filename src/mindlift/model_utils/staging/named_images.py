@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Callable, NamedTuple
 
 from mindlift.errors import DataError
 from mindlift.storage.url import is_remote, join

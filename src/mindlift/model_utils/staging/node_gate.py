@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.errors import MindLiftError, PeerError, StageError, StorageError
-from mindlift.files import write_atomic
+from mindlift.files import remove_file, write_atomic
 
 PROC = Path("/proc")
 JOB_VARIABLES = ("MA_VJ_NAME", "MA_CURRENT_INSTANCE_NAME", "BATCH_JOB_ID", "DLS_JOB_ID", "JOB_ID")
@@ -243,7 +243,7 @@ def _is_forgotten(folder: Path) -> bool:
 
 def _remove_markers(folder: Path) -> None:
     for path in [*folder.glob("*.json"), *folder.glob("*.json.part")]:
-        path.unlink(missing_ok=True)
+        remove_file(path)
 
 
 def _since_boot_s() -> float:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Tuple
 
 from mindlift.errors import MindLiftError
 from mindlift.files import append_line
@@ -23,7 +24,7 @@ from mindlift.storage.places import locate
 from mindlift.storage.url import join
 
 INTERVAL_S = 15.0  # between looks at files that grow
-Stamp = tuple[int, int]  # bytes, modification in ns
+Stamp = Tuple[int, int]  # bytes, modification in ns
 
 
 @dataclass

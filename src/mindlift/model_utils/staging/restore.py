@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
 from pathlib import Path
+from typing import Callable
 
 from mindlift.errors import MindLiftError
 from mindlift.files import append_line

@@ -6,12 +6,12 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Callable
 
 from mindlift.errors import CheckpointError, DataError, StageError
-from mindlift.files import Record, write_atomic
+from mindlift.files import Record, remove_file, write_atomic
 from mindlift.model_utils import inputs
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import unpack
@@ -113,7 +113,7 @@ class Stager:
         try:
             return self.unpacked(path, target, stamp)
         finally:
-            path.unlink(missing_ok=True)
+            remove_file(path)
 
     def unpacked(self, archive: Path, target: Path, stamp: list) -> Path:
         if read_stamp(target) != stamp or not target.is_dir():

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import IO
 
 from mindlift.errors import MindLiftError, StageError, StorageError
+from mindlift.files import remove_file
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 CHUNK_BYTES = 1 << 20
@@ -269,4 +270,4 @@ def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink(missing_ok=True)
+        remove_file(path)

@@ -57,14 +57,16 @@ def canonical(name: str) -> str:
     """This network's name of a tensor; names it does not know come back unchanged."""
     if name in OUTSIDE:
         return OUTSIDE[name]
-    if match := GOOGLE_UNIT.fullmatch(name):
+    match = GOOGLE_UNIT.fullmatch(name)
+    if match:
         stage, unit, letter, projection, kind, part = match.groups()
         block = f"stages.{int(stage) - 1}.{int(unit) - 1}"
         if kind == "group_norm":
             return f"{block}.norm{LETTERS[letter]}.{part}"
         return f"{block}.shortcut.weight" if projection else f"{block}.conv{LETTERS[letter]}.weight"
     for pattern, first_block in ((TIMM_BLOCK, 0), (MINDCV_BLOCK, 0), (PORT_BLOCK, 1)):
-        if match := pattern.fullmatch(name):
+        match = pattern.fullmatch(name)
+        if match:
             stage, unit, kind, number, part = match.groups()
             first_stage = 0 if pattern is TIMM_BLOCK else 1
             block = f"stages.{int(stage) - first_stage}.{int(unit) - first_block}"

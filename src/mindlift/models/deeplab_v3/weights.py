@@ -51,18 +51,23 @@ NETWORK = {"conv_pad": None, "stem_pool": None, "bn_eps": 1e-5, "aspp_rates": ra
 def canonical(name: str) -> str:
     """This network's name of a tensor; names it does not know come back unchanged."""
     name = re.sub(r"^(?:network\.|resnet\.(?=network\.))+", "", name)
-    if match := BRANCH.fullmatch(name):
+    match = BRANCH.fullmatch(name)
+    if match:
         here, in_zoo, in_mindcv, part, rest = match.groups()
         branch = int(in_zoo) - 1 if in_zoo else int(here or in_mindcv)
         return f"aspp.branches.{branch}.{PARTS[int(part)]}.{rest}"
-    if match := POOLED.fullmatch(name):
+    match = POOLED.fullmatch(name)
+    if match:
         part = int(match[1]) - 1 if match[1] else int(match[2])
         return f"aspp.pooled.{PARTS[part]}.{match[3]}"
-    if match := PROJECT.fullmatch(name):
+    match = PROJECT.fullmatch(name)
+    if match:
         return f"aspp.project.{'conv' if match[1] == '0' or match[2] == 'conv1' else 'norm'}.{match[3]}"
-    if match := HEAD.fullmatch(name):
+    match = HEAD.fullmatch(name)
+    if match:
         return f"classifier.{match[1]}"
-    if match := LAST.fullmatch(name):
+    match = LAST.fullmatch(name)
+    if match:
         return f"last.{PARTS[int(match[1]) - 1]}.{match[2]}"
     owner, _, rest = name.partition(".")
     return weights.canonical(re.sub(r"^net\.", "", rest)) if owner in ("backbone", "resnet") else name

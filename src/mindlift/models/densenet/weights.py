@@ -32,17 +32,22 @@ PAPER = {"transition_pool": ("avg",), "stem_pool": ("sym",)}
 def canonical(name: str) -> str:
     """This network's name of a tensor; names it does not know come back unchanged."""
     name = re.sub(r"^(?:backbone\.)?", "", name)
-    if match := BLOCK.fullmatch(name):
+    match = BLOCK.fullmatch(name)
+    if match:
         block, from_zero, from_one, kind, number, rest = match.groups()
         layer = int(from_zero) if from_zero is not None else int(from_one) - 1
         return f"stages.{2 * (int(block) - 1)}.layers.{layer}.{kind}{number}.{rest}"
-    if match := TRANSITION.fullmatch(name):
+    match = TRANSITION.fullmatch(name)
+    if match:
         return f"stages.{2 * int(match[1]) - 1}.{match[2]}.{match[3]}"
-    if match := STEM.fullmatch(name):
+    match = STEM.fullmatch(name)
+    if match:
         return f"stem.{match[1]}.{match[2]}"
-    if match := LAST_NORM.fullmatch(name):
+    match = LAST_NORM.fullmatch(name)
+    if match:
         return f"norm.{match[1]}"
-    if match := HEAD.fullmatch(name):
+    match = HEAD.fullmatch(name)
+    if match:
         return f"classifier.{match[1]}"
     return name
 

@@ -49,14 +49,16 @@ HEAD = re.compile(r"(?:last_linear|classifier|softmax\.dense)\.(weight|bias)")
 
 def of_timm(name: str) -> str:
     """This network's name of a tensor of timm; names it does not know come back unchanged."""
-    if match := HEAD.fullmatch(name):
+    match = HEAD.fullmatch(name)
+    if match:
         return f"classifier.{match[1]}"
     return re.sub(r"^(features\..+)\.bn\.(\w+)$", r"\1.norm.\2", name)
 
 
 def of_mindspore(name: str) -> str:
     """This network's name of a tensor of the zoo or mindcv; names it does not know come back unchanged."""
-    if match := HEAD.fullmatch(name):
+    match = HEAD.fullmatch(name)
+    if match:
         return f"classifier.{match[1]}"
     match = CONV.fullmatch(name)
     if not match:

@@ -28,14 +28,18 @@ HEAD = re.compile(r"(?:fc|end_point|classifier)\.(weight|bias)")
 
 def canonical(name: str) -> str:
     """This network's name of a tensor; names it does not know come back unchanged."""
-    if match := BLOCK.fullmatch(name):
+    match = BLOCK.fullmatch(name)
+    if match:
         layer, block, kind, number, rest = match.groups()
         return f"stages.{int(layer) - 1}.{block}.conv{number}.{'conv' if kind == 'conv' else 'norm'}.{rest}"
-    if match := SHORTCUT.fullmatch(name):
+    match = SHORTCUT.fullmatch(name)
+    if match:
         return f"stages.{int(match[1]) - 1}.{match[2]}.shortcut.{('conv', 'norm')[int(match[3])]}.{match[4]}"
-    if match := STEM.fullmatch(name):
+    match = STEM.fullmatch(name)
+    if match:
         return f"stem.{'conv' if match[1] == 'conv1' else 'norm'}.{match[2]}"
-    if match := HEAD.fullmatch(name):
+    match = HEAD.fullmatch(name)
+    if match:
         return f"classifier.{match[1]}"
     return name
 

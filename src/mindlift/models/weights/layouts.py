@@ -6,14 +6,16 @@ What such a file has is `WeightMap`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Dict, Mapping, Tuple
 
 import numpy as np
 
-Shapes = Mapping[str, tuple[int, ...]]
-Tensors = dict[str, np.ndarray]
+from mindlift.backports import Protocol
+
+Shapes = Mapping[str, Tuple[int, ...]]
+Tensors = Dict[str, np.ndarray]
 HEAD = ("classifier.weight", "classifier.bias")
 TORCH_NORM = {
     "weight": "gamma",

@@ -7,7 +7,6 @@ there is. Arrays of Python objects, which are pickles, are refused.
 from __future__ import annotations
 
 import io
-import math
 import tokenize
 import zipfile
 import zlib
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.lib import format as npy
 
+from mindlift.backports import prod
 from mindlift.errors import CheckpointError
 from mindlift.models.weights.stored import DEEPEST, WIDTHS, Stored
 
@@ -71,7 +71,7 @@ def array_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
         raise CheckpointError(
             f"{info.filename} is an array of {dtype.name}, {len(shape)} dimensions; known are {', '.join(WIDTHS)}"
         )
-    header, count = start.tell(), math.prod(shape)
+    header, count = start.tell(), prod(shape)
     if min(shape, default=0) < 0 or count * dtype.itemsize != info.file_size - header:
         raise CheckpointError(
             f"{info.filename} has {info.file_size - header} bytes for the shape {shape} of {dtype.name}"

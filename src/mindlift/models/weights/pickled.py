@@ -10,8 +10,9 @@ from __future__ import annotations
 import pickletools
 import reprlib
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
+from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError
 from mindlift.models.weights.vocabulary import (
     CALLS,
@@ -32,7 +33,7 @@ DAMAGE = (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowE
 class Bytes(Protocol):
     """What holds the pickle: a file in memory, which reads no more than it has."""
 
-    def read(self, count: int, /) -> bytes: ...
+    def read(self, __count: int) -> bytes: ...
 
     def readline(self) -> bytes: ...
 

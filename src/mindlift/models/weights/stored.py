@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import reprlib
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mindlift.backports import prod
 from mindlift.errors import CheckpointError
 
 BFLOAT16 = (
@@ -69,7 +69,7 @@ def view(numbers: np.ndarray, offset: int, shape: tuple[int, ...], strides: tupl
     if fits and 0 in shape:
         return np.empty(shape, numbers.dtype)
     last = offset + sum((n - 1) * stride for n, stride in zip(shape, strides)) if fits else 0
-    if not fits or last >= numbers.size or math.prod(shape) > numbers.size:
+    if not fits or last >= numbers.size or prod(shape) > numbers.size:
         raise CheckpointError(
             f"a tensor of shape {reprlib.repr(shape)} at {reprlib.repr(offset)} with strides {reprlib.repr(strides)} does not lie in its {numbers.size} numbers"
         )

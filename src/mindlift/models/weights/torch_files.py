@@ -12,8 +12,9 @@ import mmap
 import reprlib
 import struct
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Callable, Dict
 
 import numpy as np
 
@@ -37,7 +38,7 @@ WRAPPERS = (
     "state_dict_ema",
     "model_ema",
 )
-Tensors = dict[str, np.ndarray]
+Tensors = Dict[str, np.ndarray]
 Read = Callable[[Storage], bytes]
 
 

@@ -179,12 +179,16 @@ def run_workers(
     job: Job, entries: list[Entry], processes: int, threads: int, progress: Progress
 ) -> Iterator[Known | Failure]:
     """Outcomes of small files, copied by worker processes; what a dead worker left is done here."""
-    left, lost = entries[::-1], list[str]()
+    left: list[Entry] = entries[::-1]
+    lost: list[str] = []
     workers = [Worker(job, threads) for _ in range(processes)]
     try:
         for worker in workers:
             worker.feed(left)
-        while busy := {worker.pipe: worker for worker in workers if worker.waiting}:
+        while True:
+            busy = {worker.pipe: worker for worker in workers if worker.waiting}
+            if not busy:
+                break
             for pipe in wait(list(busy)):
                 worker = busy[pipe]  # type: ignore[index]
                 try:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Callable
 
+from mindlift.backports import Protocol
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.store import Entry, Store
 

@@ -131,10 +131,12 @@ def allocate(descriptor: int, size: int) -> None:
 
 def md5_of(descriptor: int) -> str:
     digest, at = hashlib.md5(), 0
-    while piece := os.pread(descriptor, 1 << 20, at):
+    while True:
+        piece = os.pread(descriptor, 1 << 20, at)
+        if not piece:
+            return digest.hexdigest()
         digest.update(piece)
         at += len(piece)
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -6,8 +6,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Callable
 
 LINE_EVERY_S = 10.0
 Say = Callable[[str], None]

@@ -5,6 +5,7 @@ Nothing half-written is visible: local files grow under a `.part` name, objects 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -85,12 +86,11 @@ class LocalCopy:
         part = self.target.part(path)
         with open_regular(source) as descriptor:
             found = local_entry(entry.key, descriptor)
-            with (
-                disk_errors(path),
-                removed_on_error(part),
-                open(part, "wb") as file,
-                open(descriptor, "rb", closefd=False) as origin,
-            ):
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(disk_errors(path))
+                stack.enter_context(removed_on_error(part))
+                file = stack.enter_context(open(part, "wb"))
+                origin = stack.enter_context(open(descriptor, "rb", closefd=False))
                 shutil.copyfileobj(origin, file, 1 << 20)
                 file.flush()
                 if os.fstat(file.fileno()).st_size != found.size:

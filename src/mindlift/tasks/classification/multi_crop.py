@@ -7,6 +7,7 @@ another number of ranks. See src/mindlift/data/classification/crops.py for the c
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import time
 from collections import deque
@@ -169,7 +170,7 @@ def prepared(
     with ThreadPoolExecutor(max(1, workers)) as pool:
         try:
             while True:
-                while len(waiting) <= workers and (image := next(source, None)) is not None:
+                for image in itertools.islice(source, workers + 1 - len(waiting)):
                     waiting.append((image, pool.submit(make, image)))
                 if not waiting:
                     return

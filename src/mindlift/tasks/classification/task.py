@@ -5,7 +5,6 @@ What every task has is listed in src/mindlift/tasks/base.py.
 
 from __future__ import annotations
 
-import functools
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import mindspore.nn as nn
 import numpy as np
 
+from mindlift.backports import cached_property
 from mindlift.data import class_names, layout
 from mindlift.data.classification import blacklist, pipeline, split
 from mindlift.data.classification.options import ClassificationOptions, statistics
@@ -120,12 +120,12 @@ class Evaluator:
     def __init__(self, cfg: Config, network: nn.Cell, data: ClassificationOptions):
         self.network, self.data = network, data
 
-    @functools.cached_property
+    @cached_property
     def places(self) -> Places:
         """Of one crop of each image."""
         return Places(of_batches(self.network, self.data), self.data.num_classes)
 
-    @functools.cached_property
+    @cached_property
     def crops(self) -> multi_crop.CropProbabilities:
         return multi_crop.CropProbabilities(self.network, *statistics(self.data))
 

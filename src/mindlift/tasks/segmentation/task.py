@@ -114,7 +114,7 @@ class Evaluator:
     def __init__(self, cfg: Config, network: nn.Cell, data: SegmentationOptions):
         self.network, self.data = network, data
 
-    @functools.cache  # noqa: B019 - an evaluator lives as long as the process
+    @functools.lru_cache(maxsize=None)  # noqa: B019 - an evaluator lives as long as the process
     def probabilities(self, flip: bool) -> Shares:
         return probabilities(self.network, flip)
 
