@@ -75,7 +75,7 @@ def test_a_mindspore_that_crashes_is_a_line(tmp_path: Path, code: str):
     assert line.startswith("problem  import: ")
     assert CRASHES[code] in line
     assert advice.startswith("         -> ")
-    assert summary == "This machine can't train as it is: look at import."
+    assert summary.startswith("Training does not work here: import (what to change stands behind ->).")
     assert "\033" not in done.stdout
 
 
@@ -83,7 +83,9 @@ def test_without_the_import():
     done = doctor("--quick", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert "import:" not in done.stdout
     assert "warning  encoding: " in done.stdout
-    assert done.stdout.endswith("This machine can train.\n")
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("Training works here, with warnings about ")
+    assert "encoding" in last
 
 
 def test_it_leaves_mindspore_and_numpy_to_others():

@@ -37,7 +37,7 @@ def test_paths_do_not_name_their_owner(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("version", "level"), [((3, 8), PROBLEM), ((3, 9), OK), ((3, 12), OK), ((3, 13), PROBLEM)]
+    ("version", "level"), [((3, 7), PROBLEM), ((3, 8), OK), ((3, 12), OK), ((3, 13), PROBLEM)]
 )
 def test_pythons(version, level):
     assert software.python(version).level == level
@@ -48,8 +48,9 @@ def test_pythons(version, level):
     [
         ("2.8.0", "_c_expression.abi3.so", OK, "2.8.0"),
         ("2.10.0", "_c_expression.abi3.so", OK, "2.10.0"),
-        ("2.6.1", "_c_expression.abi3.so", WARNING, "2.6.1"),
-        ("2.11.0", "_c_expression.abi3.so", WARNING, "2.11.0"),
+        ("2.0.0", "_c_expression.abi3.so", OK, "2.0.0"),
+        ("1.10.1", "_c_expression.abi3.so", PROBLEM, "1.10.1"),
+        ("2.11.0", "_c_expression.abi3.so", PROBLEM, "2.11.0"),
         ("2.8.0", "_c_expression.cpython-36m-x86_64-linux-gnu.so", PROBLEM, "built for Python 3.6"),
     ],
 )
@@ -113,6 +114,7 @@ def test_requirements_of_this_project_are_all_read():
     for name in ("requirements.txt", "container-requirements.txt"):
         text = (ROOT / name).read_text()
         lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+        lines = [line for line in lines if line.strip()]
         assert len(software.specifications(text)) == len(lines)
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from mindlift.doctor import access, machine, software, trial
+from mindlift.doctor import access, machine, software, summary, trial
 from mindlift.doctor.finding import PROBLEM, Finding, as_text
 from mindlift.model_utils import device_adapter
 
@@ -51,10 +51,8 @@ def examine(args: argparse.Namespace) -> bool:
     if args.json:
         report = {"can_train": not problems, "findings": [vars(item) for item in found]}
         print(json.dumps(report, indent=2, ensure_ascii=False))
-    elif problems:
-        print(f"\nThis machine can't train as it is: look at {', '.join(problems)}.")
     else:
-        print("\nThis machine can train.")
+        print(f"\n{summary.conclusion(found, summary.can_submit())}")
     return not problems
 
 

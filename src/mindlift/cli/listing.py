@@ -28,7 +28,9 @@ def networks() -> dict[str, list[str]]:
     found = {}
     for path in sorted(families.HERE.glob("*/network.py")):
         body = ast.parse(path.read_text(encoding="utf-8")).body
-        values = {ast.unparse(each.targets[0]): each.value for each in body if isinstance(each, ast.Assign)}
+        values = {
+            getattr(each.targets[0], "id", ""): each.value for each in body if isinstance(each, ast.Assign)
+        }
         variants = values["VARIANTS"]
         assert isinstance(variants, ast.Dict), path
         found[path.parent.name] = [ast.literal_eval(key) for key in variants.keys if key]

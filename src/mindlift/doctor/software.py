@@ -14,12 +14,14 @@ from pathlib import Path
 from mindlift.backports import NoSuchPackage, package_version
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
-from mindlift.model_utils import device_adapter, mindspore_build
+from mindlift.model_utils import device_adapter, mindspore_build, packages
 from mindlift.model_utils.ranks import Ranks
 from mindlift.runs.revision import code_revision
 
-PYTHONS = ((3, 9), (3, 12))
-MINDSPORES = ((2, 7), (2, 10))  # PyPI has wheels of these, and the tests were run with some
+PYTHONS = (
+    (3, 8),
+    (3, 12),
+)  # of a training here; there is no MindSpore for later ones, and containers may have 3.7
 ISA = "ONEDNN_MAX_CPU_ISA"
 NARROW = ("SSE41", "AVX", "AVX2", "AVX2_VNNI")  # values that keep oneDNN off AVX-512
 PYTHON = "make setup PYTHON=python3.11" if IS_CHECKOUT else "python3.11 -m venv NEW"
@@ -38,7 +40,7 @@ def all_findings() -> Iterator[Finding]:
     if version:
         yield onednn(os.environ, version)
     pins = (ROOT / "requirements.txt").read_text() if IS_CHECKOUT else ""  # of a set-up by `make`
-    yield requirements(pins, (ROOT / "container-requirements.txt").read_text(), installed())
+    yield requirements(pins, "\n".join(packages.read()[0]), installed())
     yield msrun()
 
 
@@ -97,13 +99,10 @@ def mindspore(version: str, folder: Path | None) -> Finding:
             f"{says}, built for Python 3.{built[0]}",
             f"reinstall it with this Python: {shown(sys.executable)} -m pip install --force-reinstall mindspore=={version}",
         )
-    least, most = MINDSPORES
-    return graded(
-        "mindspore",
-        least <= pair(version) <= most,
-        says,
-        f"this project was tried with {named(least)} - {named(most)}; in a container of a platform keep what it has",
+    problem = mindspore_build.problem(
+        version, mindspore_build.library("numpy"), mindspore_build.library("pillow")
     )
+    return graded("mindspore", not problem, says, problem, PROBLEM)
 
 
 def onednn(env: Mapping[str, str], version: str, cpu_flags: frozenset[str] | None = None) -> Finding:
@@ -153,8 +152,8 @@ def requirements(pins: str, ranges: str, there: Mapping[str, str]) -> Finding:
 
 
 def specifications(text: str) -> dict[str, str]:
-    """Name -> rule such as '==1.2' or '>=1.2,<2' of each line of a requirements file."""
-    found = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[\w+\])?\s*([<>=][^;#\s]*)", text, flags=re.MULTILINE)
+    """Name -> rule such as '==1.2' or '>=1.2,<2', or '', of each line of a requirements file."""
+    found = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[\w+\])?[ \t]*([<>=][^;#\s]*)?", text, flags=re.MULTILINE)
     return {name.lower(): rule for name, rule in found}
 
 
