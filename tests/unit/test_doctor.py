@@ -48,7 +48,7 @@ def test_pythons(version, level):
     [
         ("2.8.0", "_c_expression.abi3.so", OK, "2.8.0"),
         ("2.10.0", "_c_expression.abi3.so", OK, "2.10.0"),
-        ("2.0.0", "_c_expression.abi3.so", OK, "2.0.0"),
+        ("2.5.0.dev20250119", "_c_expression.abi3.so", OK, "2.5.0"),
         ("1.10.1", "_c_expression.abi3.so", PROBLEM, "1.10.1"),
         ("2.11.0", "_c_expression.abi3.so", PROBLEM, "2.11.0"),
         ("2.8.0", "_c_expression.cpython-36m-x86_64-linux-gnu.so", PROBLEM, "built for Python 3.6"),
