@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import operator
 import sys
+import typing
 from typing import TYPE_CHECKING
 
 __all__ = [
@@ -35,6 +36,9 @@ else:
 
     class Protocol:
         """Says nothing when a program runs; types are checked elsewhere."""
+
+        def __class_getitem__(cls, parameters):
+            return typing.Generic[parameters]
 
     def runtime_checkable(kind):
         return kind
