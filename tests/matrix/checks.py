@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.matrix.environments import ROOT, Environment
+from tests.support import servers
 
 TIMEOUT_S = 1500
 SMALL = ["--net", "densenet22", "--dataset", "digits", "--seed", "3", "--log_interval", "15"]
@@ -201,10 +202,28 @@ def families(programs: Programs, figures: Figures) -> None:
         figures[f"{family}, first loss"] = f"{result['loss']:.3f}"
 
 
+def storage(programs: Programs, figures: Figures) -> None:
+    """Copies there and back and the calls of moxing.file against a MinIO, with the boto3 that the image gets."""
+    folder = programs.folder / "storage"
+    folder.mkdir()
+    with servers.Minio() as store:
+        servers.s3_client(store).create_bucket(Bucket="matrix")
+        programs.env.update(
+            S3_ENDPOINT=store.endpoint,
+            AWS_ACCESS_KEY_ID=store.access_key,
+            AWS_SECRET_ACCESS_KEY=store.secret_key,
+            S3_VERIFY_SSL="0",
+        )
+        program = str(Path(__file__).with_name("storage_check.py"))
+        output = programs.run(program, str(ROOT / "compat"), str(folder), "obs://matrix/check/")
+    figures["storage"] = output.strip().splitlines()[-1].partition("calls, ")[2]
+
+
 CHECKS: dict[str, Callable[[Programs, Figures], None]] = {
     "training": training,
     "resume": resume,
     "export": export,
+    "storage": storage,
     "rmsprop": rmsprop,
     "two_ranks": two_ranks,
     "families": families,

@@ -16,6 +16,9 @@ from mindlift.storage.s3.http_plane import HttpPlane
 
 CONNECTIONS = 32
 
+# botocore 1.36 and later send checksums that other stores than AWS refuse; before, there was nothing to switch off
+CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
+
 
 class Service:
     """The store behind one Access, for all its buckets. Threads may share it, a forked child makes new clients."""
@@ -77,8 +80,7 @@ def make_client(access: Access) -> Any:
         connect_timeout=min(10, settings.timeout_s),
         read_timeout=settings.timeout_s,
         retries={"mode": "standard", "total_max_attempts": 1},
-        request_checksum_calculation="when_required",
-        response_checksum_validation="when_required",
+        **{name: "when_required" for name in CHECKSUMS if name in botocore.config.Config.OPTION_DEFAULTS},
         s3={
             "addressing_style": "path" if settings.path_style else "virtual",
             "payload_signing_enabled": False,
