@@ -6,7 +6,6 @@ Needs PyPI: for the build backend, and for what the commands import.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -20,8 +19,9 @@ import pytest
 from mindlift import __version__
 from mindlift.cli import listing
 from tests.support.programs import ROOT, environment
+from tests.support.pythons import find_python
 
-OLDEST, NEWEST, WITH_MINDSPORE = (3, 9), (3, 14), (3, 11)
+OLDEST, NEWEST, WITH_MINDSPORE = (3, 8), (3, 14), (3, 11)
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
 JOBS = {
     "local": {
@@ -69,16 +69,7 @@ print(json.dumps([found.revision, found.is_dirty, sorted(found.files)]))
 
 
 def python_of(version: tuple[int, int]) -> str:
-    """A Python of that version, on PATH or of pyenv; '' if there is none that can make environments."""
-    name = "python{}.{}".format(*version)
-    pyenv = Path(os.environ.get("PYENV_ROOT") or "~/.pyenv").expanduser() / "versions"
-    for path in (*sorted(pyenv.glob(f"{name[6:]}*/bin/{name}")), shutil.which(name)):
-        if (
-            path
-            and subprocess.run([path, "-c", "import venv"], capture_output=True, check=False).returncode == 0
-        ):
-            return str(path)
-    return ""
+    return find_python("{}.{}".format(*version))
 
 
 def oldest() -> str:
@@ -89,7 +80,7 @@ def oldest() -> str:
 
 def newest() -> str:
     found = (python_of((3, minor)) for minor in range(NEWEST[1], OLDEST[1], -1))
-    return next(filter(None, found), "") or pytest.skip("no Python newer than 3.9")
+    return next(filter(None, found), "") or pytest.skip("no Python newer than the oldest")
 
 
 @dataclass

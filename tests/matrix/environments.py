@@ -6,10 +6,11 @@ The registry (PyPI) has MindSpore 2.0.0 and 2.7.0 to 2.10.0 as `mindspore`, buil
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.support.pythons import find_python
 
 ROOT = Path(__file__).resolve().parents[2]
 HOME = Path(os.environ.get("MINDLIFT_MATRIX", Path.home() / ".cache" / "mindlift" / "matrix"))
@@ -55,23 +56,17 @@ class SetUpError(RuntimeError):
     """An environment could not be made."""
 
 
-def find_python(version: str) -> str:
-    """An interpreter of this version: on PATH, or one of pyenv's."""
-    found = shutil.which(f"python{version}")
-    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
-    kept = sorted(root.glob(f"versions/{version}.*/bin/python"))
-    for candidate in [*map(str, kept), *([found] if found else [])]:
-        if not subprocess.run([candidate, "-c", ""], capture_output=True, check=False).returncode:
-            return candidate
-    raise SetUpError(f"there is no Python {version}: install one, with pyenv or by your system")
-
-
 def set_up(environment: Environment) -> tuple[dict[str, str], dict[str, str]]:
     """Make the image if it is not there, add what a job adds; the packages (name: version) before and after."""
     before, ready = environment.folder / "image.txt", environment.folder / "ready"
     python = str(environment.interpreter)
     if not before.exists():
-        run([find_python(environment.python), "-m", "venv", "--clear", str(environment.folder)])
+        python_there = find_python(environment.python)
+        if not python_there:
+            raise SetUpError(
+                f"there is no Python {environment.python}: install one, with pyenv or by your system"
+            )
+        run([python_there, "-m", "venv", "--clear", str(environment.folder)])
         spec = f"{environment.package}=={environment.mindspore}"
         run([python, "-m", "pip", "install", "--quiet", "--pre", spec, *environment.libraries])
         before.write_text(frozen(python), encoding="utf-8")

@@ -103,6 +103,7 @@ EFFECTS = {
 # Shown by the test of this name below tests/.
 SHOWN_BY = {
     "config_path": "unit/test_config.py::test_every_recipe_loads_and_names_itself",
+    "any_mindspore": "unit/test_mindspore_build.py::test_any_mindspore_makes_a_warning_of_it",
     "debug": "e2e/bad_input/test_bad_input.py::test_the_traceback_is_there_with_debug",
     "resume": "e2e/test_resume.py::test_resume_from_a_step_inside_an_epoch",
     "is_save_on_master": "e2e/test_train.py::test_two_ranks_end_with_equal_weights",

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.programs import ROOT
+from tests.support.pythons import find_python
 
 PACKAGE = ROOT / "src" / "mindlift"
 ON_USERS_COMPUTERS = ("cloud", "doctor", "ascend_check")  # docs/versions.md: these need 3.8
@@ -75,18 +76,10 @@ def test_graph_code_has_no_annotated_assignment():
     assert found == []
 
 
-def interpreters(version: str) -> list[str]:
-    kept = sorted(
-        Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")).glob(f"versions/{version}.*/bin/python")
-    )
-    found = shutil.which(f"python{version}")
-    return [*map(str, kept), *([found] if found else [])]
-
-
 @pytest.mark.parametrize(("version", "left_out"), [("3.7", COMMANDS_OF_USERS), ("3.8", ())])
 def test_an_old_python_compiles_it_and_imports_what_needs_no_numpy(version, left_out, tmp_path):
-    python = next(iter(interpreters(version)), None)
-    if python is None:
+    python = find_python(version)
+    if not python:
         pytest.skip(f"there is no Python {version} on this machine; `make matrix` needs one, too")
     files = [
         path for place in IN_CONTAINERS for path in ([place] if place.is_file() else place.rglob("*.py"))

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
@@ -23,8 +24,10 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
-from mindlift.runs.log import RunLog
 from mindlift.storage.url import is_remote
+
+if TYPE_CHECKING:
+    from mindlift.runs.log import RunLog
 
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 

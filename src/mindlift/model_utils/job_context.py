@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
 from mindlift.model_utils.ranks import Ranks
-from mindlift.runs.log import RunLog
+
+if TYPE_CHECKING:  # it imports tqdm, which `train --help` does without
+    from mindlift.runs.log import RunLog
 
 
 @dataclass(frozen=True)
