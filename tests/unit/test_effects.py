@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import Any
 
 import pytest
@@ -51,6 +52,7 @@ OTHER: dict[str, Any] = {  # another value than the default, and than a base's
     "access": "env",
     "retries": 2,
     "restart": "reschedule",
+    "python": sys.executable,
     "max_hours": 3.0,
     "max_cost": 5.0,
     "environment": {"A": "1"},

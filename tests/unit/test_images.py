@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mindlift.cloud.errors import JobError
+from mindlift.cloud.job import Job
 from mindlift.cloud.prepare import images
 
 
@@ -87,3 +88,29 @@ def test_a_table_with_a_mistake_is_one_line(tmp_path, text):
         images.find("x", {"MINDLIFT_IMAGES": str(table)})
     assert str(table) in str(info.value)
     assert "\n" not in str(info.value)
+
+
+@pytest.mark.parametrize(
+    ("engine", "ok", "says"),
+    [
+        (
+            "Ascend-Powered-Engine/mindspore_2.3.0-cann_8.0.rc1-py_3.9-euler_2.10.7-aarch64",
+            True,
+            "may lack boto3",
+        ),
+        (
+            "Ascend-Powered-Engine/mindspore_1.7.0-cann_5.1.0-py_3.7-euler_2.8.3-aarch64",
+            False,
+            "is older than",
+        ),
+        ("Ascend-Powered-Engine/mindspore_9", None, "does not say what is inside"),
+    ],
+)
+def test_plan_says_what_a_job_adds(engine, ok, says):
+    found = images.check(Job(provider="modelarts", engine=engine, net="densenet121", dataset="imagenet"))
+    assert (found.ok, says in found.says) == (ok, True)
+
+
+def test_segmentation_needs_opencv_and_other_jobs_do_not():
+    assert "opencv-python-headless<5" in images.wanted(Job(net="deeplab_v3_s16", dataset="voc"))
+    assert "opencv-python-headless<5" not in images.wanted(Job(net="densenet121", dataset="imagenet"))

@@ -79,6 +79,11 @@ class Job:
     restart: str = key(
         "str", "in_place", "rehearsal: a retry keeps the container's disk or not", ("in_place", "reschedule")
     )
+    python: str = key(
+        "str",
+        "",
+        "rehearsal: Python that plays the container's, such as ~/venvs/ms20/bin/python; '': this one",
+    )
     max_hours: float = key("float", 0.0, "the platform ends the job after this; 0: never", low=0)
     max_cost: float = key(
         "float", 0.0, "submit nothing that may cost more, in the service's unit; 0: no limit", low=0

@@ -33,6 +33,7 @@ class Request:
     unconditional_retry: bool = False
     restart: str = "in_place"
     max_hours: float = 0.0
+    python: str = ""  # of a rehearsal's containers; '': the one that rehearses
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -114,6 +115,15 @@ class Local:
                 f"{job.data_url} " + (f"goes to {data_url(job)}" if there else "does not exist here"),
                 "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store",
             )
+        if job.python:
+            python = Path(job.python).expanduser()
+            is_there = python.is_file() and os.access(python, os.X_OK)
+            says = (
+                f"{job.python} plays the container's Python"
+                if is_there
+                else f"{job.python} is not a program here"
+            )
+            yield Check("python", is_there, says, "name the bin/python of a virtual environment")
         if job.platform.startswith("openi") and job.retries:
             yield Check(
                 "retries",
@@ -260,6 +270,7 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
         unconditional_retry=bool(job.retries),
         restart=job.restart,
         max_hours=job.max_hours,
+        python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
     )
 
 

@@ -70,6 +70,7 @@ class Launcher:
 
     def __init__(self, request: Request, job_id: str, nodes: list[Node], private: Mapping[str, str]):
         self.request, self.job_id, self.nodes, self.private = request, job_id, nodes, private
+        self.python = request.python or sys.executable
         self.processes: dict[str, subprocess.Popen] = {}
         self.scheduler: subprocess.Popen | None = None
         self.readers: list[threading.Thread] = []
@@ -141,7 +142,7 @@ class Launcher:
         )
         folder = node.path(working_directory(node.container, rank))
         log = node.path(node.container.logs) / log_name(self.job_id, rank)
-        process = self.popen(node, [sys.executable, *self.program(node)], folder, own)
+        process = self.popen(node, [self.python, *self.program(node)], folder, own)
         self.processes[f"rank {rank.rank}"] = process
         self.read(process, node, log)
 
@@ -154,14 +155,14 @@ class Launcher:
             "MS_SCHED_PORT": str(self.port),
         }
         folder = node.path(f"{node.container.workspace}/scheduler")
-        self.scheduler = self.popen(node, [sys.executable, *self.program(node)], folder, own)
+        self.scheduler = self.popen(node, [self.python, *self.program(node)], folder, own)
         self.read(self.scheduler, node, node.path(node.container.logs) / "scheduler.log", shows=False)
 
     def start_msrun(self, node: Node) -> None:
         folder, logs = node.path(f"{node.container.workspace}"), node.path(f"{node.container.logs}/msrun")
         logs.mkdir(parents=True, exist_ok=True)
         command = [
-            str(Path(sys.executable).with_name("msrun")),
+            str(Path(self.python).with_name("msrun")),
             f"--worker_num={self.size}",
             f"--local_worker_num={self.request.cards}",
             f"--master_addr={LISTEN}",
@@ -183,7 +184,7 @@ class Launcher:
         return subprocess.Popen(
             command,
             cwd=folder,
-            env={**environment(node), **self.private, **own},
+            env={**environment(node, self.python), **self.private, **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -202,13 +203,13 @@ class Launcher:
         self.readers.append(thread)
 
 
-def environment(node: Node) -> dict[str, str]:
+def environment(node: Node, python: str) -> dict[str, str]:
     """What a process of the job sees: the platform's and the user's variables, nothing of this computer's."""
     kept = {
         name: os.environ[name] for name in ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ") if name in os.environ
     }
     platform = {name: node.text(value) for name, value in node.container.environment.items()}
-    path = f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
+    path = f"{Path(python).parent}:/usr/local/bin:/usr/bin:/bin"
     return {
         **kept,
         "PATH": path,

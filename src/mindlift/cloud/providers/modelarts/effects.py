@@ -9,6 +9,7 @@ OPENI = f"{NO_EFFECT}only OpenI has it"
 EFFECTS = {
     **dict.fromkeys(FIELDS, SENT),
     "platform": f"{NO_EFFECT}the engine decides",
+    "python": f"{NO_EFFECT}only a rehearsal reads it",
     "restart": f"{NO_EFFECT}ModelArts chooses where a job starts again",
     "repo": f"{NO_EFFECT}the commit that is checked out is sent",
     "branch": f"{NO_EFFECT}the commit that is checked out is sent",

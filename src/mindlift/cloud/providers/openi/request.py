@@ -47,6 +47,7 @@ EFFECTS = {
     "pool_id": NO_EFFECT + "ModelArts' dedicated pool; OpenI chooses a queue by the machine",
     "engine": NO_EFFECT + "ModelArts' engine; OpenI's image is set by image",
     "platform": NO_EFFECT + "only a rehearsal reads it",
+    "python": NO_EFFECT + "only a rehearsal reads it",
     "restart": NO_EFFECT + "only a rehearsal reads it",
     "allow_dirty": NO_EFFECT + "OpenI trains what was pushed, without changes that are not committed",
     "wheels": NO_EFFECT
