@@ -29,6 +29,8 @@ GIVEN = {
     "access": "env",
     "retries": 1,
     "restart": "reschedule",
+    "python": "python3",
+    "wheels": True,
     "max_hours": 1.0,
     "environment": {"A": "1"},
     "secrets": {"B": "env:B"},
