@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,6 +61,20 @@ def test_vermin_sees_what_is_newer(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("if (n := len('x')) > 1:\n    print(n)\n")
     assert "named expressions require !2, 3.8" in too_new("3.7", [program])
+
+
+def test_graph_code_makes_no_constant_of_a_variables_type():
+    """MindSpore 2.0 compiles `ms.Tensor(1.0, x.dtype)` to a float64 of garbage: one_hot gave 5e-315 for 1."""
+    graphs = [
+        path for part in ("models", "tasks", "training") for path in sorted((PACKAGE / part).rglob("*.py"))
+    ]
+    found = [
+        path
+        for path in graphs
+        if re.search(r"ms\.Tensor\([-\d.]+, *\w+\.dtype\)", path.read_text(encoding="utf-8"))
+    ]
+    assert graphs
+    assert found == []
 
 
 def test_graph_code_has_no_annotated_assignment():
