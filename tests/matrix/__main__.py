@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,7 @@ from tests.matrix.environments import ENVIRONMENTS, ROOT, Environment, SetUpErro
 PAGE = ROOT / "docs" / "versions.md"
 BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
 NOT_MEASURED = "not measured"
+FIGURES = "figures.json"  # of earlier runs in this environment: checks can be run one by one
 
 
 def parsed() -> argparse.Namespace:
@@ -32,17 +34,22 @@ def measured(environment: Environment, checks: list[str]) -> tuple[Figures, list
         return figures, [f"{environment.name}: {err}"]
     changed = moved(before, after)
     failures = [f"{environment.name}: a job moved {', '.join(changed)}"] if changed else []
+    kept = environment.folder / FIGURES
+    figures.update(json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else {})
     figures["packages added, moved"] = f"{len(after) - len(before)}, {len(changed)}"
     programs = Programs(environment)
     for name in checks:
         started = time.monotonic()
         try:
+            figures.pop(name, None)
             CHECKS[name](programs, figures)
             verdict = "passed"
         except CheckError as err:
             failures.append(f"{environment.name}, {name}: {err}")
             verdict = f"FAILED: {str(err).splitlines()[0][:300]}"
+            figures = {**figures, name: "FAILED"}
         print(f"{environment.name} {name}: {verdict} ({time.monotonic() - started:.0f} s)", flush=True)
+        kept.write_text(json.dumps(figures, ensure_ascii=False), encoding="utf-8")
     return figures, failures
 
 

@@ -68,7 +68,19 @@ def set_up(environment: Environment) -> tuple[dict[str, str], dict[str, str]]:
             )
         run([python_there, "-m", "venv", "--clear", str(environment.folder)])
         spec = f"{environment.package}=={environment.mindspore}"
-        run([python, "-m", "pip", "install", "--quiet", "--pre", spec, *environment.libraries])
+        run(
+            [
+                python,
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--no-cache-dir",
+                "--pre",
+                spec,
+                *environment.libraries,
+            ]
+        )
         before.write_text(frozen(python), encoding="utf-8")
     if not ready.exists():
         run([python, "-m", "mindlift.model_utils.packages"])
