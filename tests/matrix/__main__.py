@@ -54,14 +54,13 @@ def measured(environment: Environment, checks: list[str]) -> tuple[Figures, list
 
 
 def table(found: dict[Environment, Figures]) -> str:
+    """A column for each environment, a row for each figure."""
     names = list(dict.fromkeys(name for figures in found.values() for name in figures))
-    lines = [
-        "| MindSpore, Python | " + " | ".join(names) + " |",
-        "|---" * (1 + len(names)) + "|",
-    ]
-    for environment, figures in found.items():
-        cells = [figures.get(name, NOT_MEASURED) for name in names]
-        lines.append(f"| {environment.mindspore}, {environment.python} | " + " | ".join(cells) + " |")
+    heads = [f"{environment.mindspore.partition('.dev')[0]}, {environment.python}" for environment in found]
+    lines = [f"| MindSpore, Python | {' | '.join(heads)} |", "|---" * (1 + len(heads)) + "|"]
+    for name in names:
+        cells = [figures.get(name, NOT_MEASURED) for figures in found.values()]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
