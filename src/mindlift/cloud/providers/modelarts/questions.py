@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import List, Protocol
+from typing import Protocol
 
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
@@ -40,7 +40,8 @@ def questions(client: Client, job: Job, handle: Handle | None) -> Iterator[tuple
     yield "a job", lambda: client.show(handle)
     yield "its events", lambda: client.newest_event(handle)
     yield "preview of its log", lambda: logs.preview(client.at(handle), handle.id, 0)
-    session, seen = client.at(handle), List[Log]()
+    session = client.at(handle)
+    seen: list[Log] = []
 
     def page(**values: object) -> Callable[[], object]:
         def ask() -> None:
