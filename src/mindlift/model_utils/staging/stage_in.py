@@ -17,6 +17,7 @@ from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.runs.manifest import MANIFEST, WEIGHTS
+from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress
@@ -150,7 +151,18 @@ class Stager:
         path = self.cache / "checkpoints" / (entry.etag or str(entry.modified_ns)) / Path(key).name
         if not path.is_file() or path.stat().st_size != entry.size:
             self.fetch(url, path)
+        self.class_names(url, path)
         return path
+
+    def class_names(self, url: str, path: Path) -> None:
+        """Beside the checkpoint, the names of the classes that its run has, if there are any."""
+        folder, _, name = url.rpartition("/checkpoints/")
+        target = path.with_name(CLASSES)
+        if not folder or target.is_file():
+            return
+        store, key = locate(join(folder, CLASSES))
+        if store.stat(key) is not None:
+            self.fetch(join(folder, CLASSES), target)
 
     def fetch(self, url: str, path: Path) -> None:
         report = transfer.copy_file(url, str(path))
