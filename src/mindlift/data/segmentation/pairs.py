@@ -132,7 +132,10 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values (of CMYK to 1) in two thirds
     of the time."""
     if data[:2] == image_folder.JPEG_START and image_folder.JPEG_END in data[-image_folder.TAIL_BYTES :]:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+        except cv2.error:  # larger than its limit; what Pillow says of it names the file
+            image = None
         if image is not None:
             return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return image_folder.decode(data, name)
