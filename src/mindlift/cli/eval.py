@@ -10,7 +10,8 @@ def evaluate(argv: list[str]) -> None:
 
     here = job.start(argv, "eval.py")
     with here.adapter:
-        data_path, checkpoints = here.stage_in(), here.to_evaluate()
+        checkpoints = here.to_evaluate()
+        data_path = here.stage_in(checkpoints)
         here.connect()
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog

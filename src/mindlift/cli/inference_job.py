@@ -114,5 +114,13 @@ def class_names(cfg: Config) -> list[str]:
     known = provenance.find(cfg.to_dict())
     if isinstance(known, provenance.Model):
         return [str(name) for name in known.facts["class_names"]]
+    trained = provenance.class_names(known.root) if known else remote_names(cfg)
+    if len(trained) == cfg.num_classes:
+        return trained
     folder = provenance.data_folder(known.config) if known else None
     return names.of_training(cfg.dataset, folder, cfg.num_classes) or names.numbered(cfg.num_classes)
+
+
+def remote_names(cfg: Config) -> list[str]:
+    """Those of weights at a URL, which are fetched by now or brought here now."""
+    return provenance.class_names(fetch(cfg, cfg.pretrained)[0]) if is_remote(cfg.pretrained) else []

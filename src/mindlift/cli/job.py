@@ -43,10 +43,12 @@ class Job:
     adapter: Adapter
     trains: bool
 
-    def stage_in(self) -> Path:
-        """The folder with the data, of the right form as far as names and sizes show it."""
+    def stage_in(self, weights: Sequence[Path] = ()) -> Path:
+        """The folder with the data, of the right form as far as names and sizes show it; to evaluate, for `weights`."""
+        from mindlift.runs import provenance
+
         path = self.adapter.stage_in()
-        folder_check.check(self.cfg, path, self.trains)
+        folder_check.check(self.cfg, path, self.trains, provenance.common_class_names(weights))
         return path
 
     def output(self) -> Path:
@@ -116,18 +118,23 @@ def check_files(cfg: Config, train: bool) -> None:
     """Find out in no time, and on every process of a job, what is wrong with the files that options name."""
     from mindlift.models.weights import forms
     from mindlift.runs import choose as runs
+    from mindlift.runs import provenance
 
     folder = data_folder(cfg, train)
+    weights: list[Path] = []
+    if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
+        named = [Path(cfg.pretrained)] if cfg.pretrained else []
+        weights = runs.to_evaluate(named, Path(cfg.ckpt_path))
     if train and cfg.data_file and not cfg.data_dir and not Path(folder).is_dir():
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
-        folder_check.check(cfg, path, train)
+        if train or not is_remote(cfg.pretrained):  # else the names of the classes are with the weights
+            folder_check.check(cfg, path, train, [] if train else provenance.common_class_names(weights))
     if train:
         runs.explicit_checkpoint(cfg.resume)
-    if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
-        named = [Path(cfg.pretrained)] if cfg.pretrained else []
-        forms.form_of(runs.to_evaluate(named, Path(cfg.ckpt_path))[0])
+    if weights:
+        forms.form_of(weights[0])
 
 
 def check_evaluation(cfg: Config) -> None:

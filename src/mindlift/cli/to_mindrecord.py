@@ -50,12 +50,15 @@ def convert(args: argparse.Namespace) -> None:
     )
     plan = classification.make_plan(source, args.out.expanduser(), settings, args.num_classes)
     with RunLog(None, 0, args.progress) as log:
+        for split in plan.splits:
+            if split.note:
+                log.info(split.note)
         index = classification.run(plan, args.workers, log)
-        for name, split in index["splits"].items():
-            left_out = f", {len(split['skipped'])} corrupt ones left out" if split["skipped"] else ""
+        for name, made in index["splits"].items():
+            left_out = f", {len(made['skipped'])} corrupt ones left out" if made["skipped"] else ""
             log.info(
-                f"{name}: {split['count']} images of {len(index['classes'])} classes in"
-                f" {len(split['shards'])} shards{left_out}"
+                f"{name}: {made['count']} images of {len(index['classes'])} classes in"
+                f" {len(made['shards'])} shards{left_out}"
             )
         log.info(
             f"train with: python train.py --data_format mindrecord --dataset {args.dataset} --data_dir {args.out}"

@@ -23,7 +23,7 @@ def load(path: Path, num_classes: int, allow_unused: bool) -> list[str]:
     """
     if path.is_dir():
         found = dict(
-            enumerate(layout.class_folders(layout.split_folder(path, False), num_classes, allow_unused))
+            enumerate(layout.class_folders(layout.split_folder(path, True), num_classes, allow_unused))
         )
     else:
         found = parsed(path)
@@ -74,9 +74,16 @@ def of_training(dataset: str, folder: Path | None, num_classes: int) -> list[str
     if dataset != "imagenet" or folder is None or not folder.is_dir():
         return None
     try:
-        return layout.class_folders(layout.split_folder(folder, False), num_classes, False)
+        return layout.class_folders(layout.split_folder(folder, True), num_classes, False)
     except DataError:  # another data set by now
         return None
+
+
+def of_samples(classes: list[str], dataset: str, num_classes: int) -> list[str]:
+    """The names of opened samples, `class 7` for classes without images, else those of a well-known data set."""
+    if classes:
+        return [*classes, *numbered(num_classes)[len(classes) :]]
+    return of_training(dataset, None, num_classes) or numbered(num_classes)
 
 
 def numbered(num_classes: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.data import layout
@@ -9,8 +10,11 @@ from mindlift.errors import DataError
 from mindlift.model_utils.config.config import Config
 
 
-def check(cfg: Config, path: Path, train: bool) -> None:
-    """Raise DataError for what can be seen without reading an image."""
+def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> None:
+    """Raise DataError for what can be seen without reading an image.
+
+    Classes to evaluate with are compared with those `known` from the training by name.
+    """
     dataset = cfg.dataset
     if dataset in layout.SEGMENTED:
         from mindlift.data.mindrecord import pairs as seg_records
@@ -19,15 +23,15 @@ def check(cfg: Config, path: Path, train: bool) -> None:
         if train and cfg.data_file:
             seg_records.shards_of(cfg.data_file, path)
         else:
-            seg_lists.check(path, train, cfg.data_lst)
+            seg_lists.check(path, train, cfg.data_lst, cfg.skip_corrupt)
         return
     if cfg.data_format == "mindrecord":
         from mindlift.data.mindrecord import index as record_index
 
-        record_index.check(dataset, path, train, cfg.num_classes, cfg.allow_unused_classes)
+        record_index.check(dataset, path, train, cfg.num_classes, cfg.allow_unused_classes, known)
         return
     if dataset == "imagenet":
-        layout.class_folders(layout.split_folder(path, train), cfg.num_classes, cfg.allow_unused_classes)
+        check_folders(cfg, path, train, known)
         return
     if layout.PIXELS[dataset] != "cifar10":  # what is wrong with its files, its load says
         if not path.is_dir():
@@ -35,3 +39,15 @@ def check(cfg: Config, path: Path, train: bool) -> None:
         return
     for file in layout.batch_files(path, train):
         layout.check_size(file, file.stat().st_size)
+
+
+def check_folders(cfg: Config, path: Path, train: bool, known: Sequence[str]) -> None:
+    """The class folders of the split, and of the one that a training evaluates."""
+    known = layout.known_classes(path, train, known)
+    folder = layout.split_folder(path, train)
+    classes = layout.class_folders(folder, cfg.num_classes, cfg.allow_unused_classes, known)
+    if not train or not (cfg.run_eval or cfg.eval_interval):
+        return
+    evaluated = layout.split_folder(Path(cfg.eval_data_dir) if cfg.eval_data_dir else path, False)
+    if evaluated.is_dir():
+        layout.class_folders(evaluated, cfg.num_classes, cfg.allow_unused_classes, classes)

@@ -3,47 +3,71 @@
 from __future__ import annotations
 
 import io
-import os
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
 
 from mindlift.data import layout
 from mindlift.errors import DataError
+from mindlift.model_utils import image_files
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
-WEBP = b"WEBP"  # at byte 8, behind RIFF and the length
+AS_THEY_ARE = (JPEG_START, b"\x89PNG", b"BM")  # how files begin that MindSpore decodes as Pillow does
 TAIL_BYTES = 1024
 ORIENTATION, UPRIGHT = 0x0112, 1  # the EXIF tag and its value for "as stored"
 
 
-def scan(path: Path, num_classes: int, allow_unused: bool) -> tuple[list[str], np.ndarray]:
-    """Files in sorted order and their labels (N,) int32; the class is the rank of its folder's name.
+class Scan(NamedTuple):
+    """Files in sorted order, their labels (N,) int32, and the classes that these number; `note` says what was left out."""
 
-    Raises DataError for a missing or empty folder, and for another number of class folders than
-    `num_classes` (fewer are accepted with `allow_unused`).
+    files: list[str]
+    labels: np.ndarray
+    classes: list[str]
+    note: str
+
+
+def scan(
+    path: Path, num_classes: int, allow_unused: bool, known: Sequence[str] = (), may_be_empty: bool = False
+) -> Scan:
+    """The images of class folders: labels number the `known` classes of the training, else the folders here by name.
+
+    Raises DataError for a missing or empty folder, a class without images unless it may be empty, a class that is not
+    known, and without known ones for another number of class folders than `num_classes` (see layout.class_folders).
     """
-    classes = layout.class_folders(path, num_classes, allow_unused)
+    classes = layout.class_folders(path, num_classes, allow_unused, known)
+    numbers = {name: number for number, name in enumerate(known or classes)}
     files: list[str] = []
     labels: list[int] = []
-    for label, name in enumerate(classes):
-        found = sorted(
-            os.path.join(folder, file)
-            for folder, _, names in os.walk(path / name)
-            for file in names
-            if file.lower().endswith(SUFFIXES)
-        )
-        files += found
-        labels += [label] * len(found)
+    empty: list[str] = []
+    left_out: Counter[str] = Counter()
+    for name in classes:
+        found = image_files.find(path / name)
+        left_out += found.left_out
+        files += found.files
+        labels += [numbers[name]] * len(found.files)
+        empty += [] if found.files else [name]
+    note = image_files.line(path, left_out)
     if not files:
-        raise DataError(f"no images ({', '.join(SUFFIXES)}) in the {len(classes)} class folders of {path}")
-    return files, np.array(labels, np.int32)
+        raise DataError(
+            f"no images ({', '.join(image_files.SUFFIXES)}) in the {len(classes)} class folders of {path}"
+            + (f"; {note}" if note else "")
+        )
+    if empty and not may_be_empty:
+        raise DataError(
+            f"no images of class {layout.some(empty)} in {path}; add or convert them, or remove the folder"
+            + (f"; {note}" if note else "")
+        )
+    note = image_files.line(path, left_out, empty)
+    return Scan(files, np.array(labels, np.int32), list(known or classes), note)
 
 
 def read_bytes(file: str) -> bytes:
-    """The encoded image, of WebP as PNG, because MindSpore's decoder has no WebP.
+    """The encoded image, as PNG unless it begins as JPEG, PNG or BMP do, because MindSpore's decoder knows only some
+    formats, and of a GIF leaves a file in the working folder.
 
     Raises DataError that names the file if it is empty or its end is missing.
     """
@@ -54,7 +78,7 @@ def read_bytes(file: str) -> bytes:
     cut = data[:2] == JPEG_START and JPEG_END not in data[-TAIL_BYTES:]
     if not data or cut:
         decode(data, file)
-    return as_png(decode(data, file)) if data[8:12] == WEBP else data
+    return data if data.startswith(AS_THEY_ARE) else as_png(decode(data, file))
 
 
 def as_png(image: np.ndarray) -> bytes:
@@ -69,7 +93,13 @@ def decode(data: bytes, file: str) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return as_rgb(picture)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as err:
+    except Image.DecompressionBombError as err:
+        raise DataError(
+            f"image {file} is too large: {err}; make it smaller, or pass --skip_corrupt true"
+        ) from err
+    except (
+        Exception
+    ) as err:  # Pillow's decoders raise a dozen classes, struct.error and IndexError among them
         raise DataError(
             f"corrupt image {file}: {err}; remove or replace it, or pass --skip_corrupt true"
         ) from err
@@ -92,5 +122,5 @@ def is_rotated(data: bytes) -> bool:
     try:
         with Image.open(io.BytesIO(data)) as picture:
             return picture.getexif().get(ORIENTATION, UPRIGHT) != UPRIGHT
-    except (OSError, SyntaxError, ValueError):  # no image, which decode tells, or damaged EXIF data
+    except Exception:  # no image, which decode tells, or damaged EXIF data
         return False

@@ -10,6 +10,7 @@ from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
+from mindlift.runs import provenance
 from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
@@ -24,7 +25,10 @@ def run(job: JobContext, data_path: Path, paths: list[Path]) -> None:
     cfg, log = job.cfg, job.log
     kind = task.of(cfg)
     options = kind.options(cfg, job.workers)
-    samples = kind.open_split(options, data_path, train=False)
+    known = provenance.common_class_names(paths)
+    samples = kind.open_split(options, data_path, train=False, known=known)
+    if samples.note:
+        log.info(samples.note)
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)

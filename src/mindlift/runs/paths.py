@@ -1,6 +1,6 @@
 """Every path of a run, in one class.
 
-<ckpt_path>/<time>/config.yaml  versions.json  metrics.jsonl  result.json (when it ended well)
+<ckpt_path>/<time>/config.yaml  classes.json (names in order of label)  versions.json  metrics.jsonl  result.json (when it ended well)
                    transfers.jsonl (what was copied from and to a bucket)
                    evaluation.json  evaluation/*.png (of the newest evaluation)  report.html
                    logs/rank_<r>.log
@@ -15,7 +15,16 @@ from pathlib import Path
 from mindlift.files import make_folder
 
 # The one list of a run's small files: what is published, restored, fetched and reported beside logs and checkpoints.
-RECORDS = ("run.json", "config.yaml", "versions.json", "metrics.jsonl", "transfers.jsonl", "evaluation.json")
+RECORDS = (
+    "run.json",
+    "config.yaml",
+    "classes.json",
+    "versions.json",
+    "metrics.jsonl",
+    "transfers.jsonl",
+    "evaluation.json",
+)
+CLASSES = "classes.json"
 RESULT = "result.json"  # says that the run has ended, so it comes last
 
 
@@ -31,6 +40,10 @@ class RunPaths:
     @property
     def config(self) -> Path:
         return self.root / "config.yaml"
+
+    @property
+    def classes(self) -> Path:
+        return self.root / CLASSES
 
     @property
     def versions(self) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import yaml
 
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.runs.manifest import file_sha256
+from mindlift.runs.paths import CLASSES
 from mindlift.storage.url import is_remote
 
 MODEL_SUFFIX = ".mindir"
@@ -80,6 +81,34 @@ def run_of(path: Path) -> Run | None:
     """The run that a checkpoint, or a folder of them, belongs to."""
     folders = [path, *path.absolute().parents][:4]  # <run>/checkpoints/rank_1/<file>
     return next((Run(each) for each in folders if (each / CONFIG).is_file()), None)
+
+
+def class_names(weights: Path) -> list[str]:
+    """The names in order of label that a checkpoint was trained with, of its run or of a copy beside it; empty if it is
+    not known, as of runs of earlier versions and of weights from elsewhere.
+    """
+    folders = [weights, *weights.absolute().parents][:4]
+    file = next((each / CLASSES for each in folders if (each / CLASSES).is_file()), None)
+    if file is None:
+        return []
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as err:
+        raise CheckpointError(f"can't read {file}: {err}") from err
+    if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        raise CheckpointError(f"{file} is not a list of names of classes")
+    return found
+
+
+def common_class_names(weights: Sequence[Path]) -> list[str]:
+    """Those of several checkpoints; CheckpointError if they differ."""
+    first, *others = [class_names(path) for path in weights] or [[]]
+    for path, names in zip(weights[1:], others):
+        if names != first:
+            raise CheckpointError(
+                f"{path} was trained with other classes than {weights[0]}; evaluate them one after the other"
+            )
+    return first
 
 
 def data_folder(config: Path) -> Path | None:

@@ -5,6 +5,7 @@ What predict.py does with a task is in src/mindlift/tasks/predictor.py.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,9 +28,17 @@ from mindlift.tasks.segmentation import task as segment
 
 
 class Samples(Protocol):
-    """The images of a split; `skipped` counts those that could not be read."""
+    """The images of a split. `skipped` counts those that could not be read, `classes` are the names that labels number
+    (empty where the data has none), `note` says which files are no images of it.
+    """
 
     skipped: int
+    classes: list[str]
+    note: str
+
+    @property
+    def names(self) -> list[str]:
+        """Of the images' files; empty where there are none."""
 
     def __len__(self) -> int: ...
 
@@ -59,7 +68,8 @@ class Task(Protocol[O, S, E]):
     def eval_options(self, data: O) -> O:
         """What a training's options mean for its own evaluations."""
 
-    def open_split(self, options: O, path: Path, train: bool) -> S: ...
+    def open_split(self, options: O, path: Path, train: bool, known: Sequence[str] = ()) -> S:
+        """To evaluate, labels number the classes that are `known` from the training, where names are known."""
 
     def train_batches(self, samples: S, options: O, part: BatchRange) -> batches.Batches: ...
 

@@ -29,7 +29,16 @@ class Monitor:
         self.path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
         self.samples: Samples | None = None
         if cfg.run_eval or cfg.eval_interval:  # what is wrong with the images is said before the training
-            self.samples = task.open_split(task.eval_options(options), self.path, train=False)
+            trained = prepared.samples
+            self.samples = task.open_split(
+                task.eval_options(options), self.path, train=False, known=trained.classes
+            )
+            if self.samples.note and self.samples.note != trained.note:
+                self.log.info(self.samples.note)
+            if self.samples.names and self.samples.names == trained.names:
+                self.log.warning(
+                    "there is no other split to evaluate: evaluations read the images of the training"
+                )
         self.inference: nn.Cell | None = None
         self.evaluator: object = None
 

@@ -10,12 +10,13 @@ import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
 
+from mindlift.data import layout
 from mindlift.data.batches import Options, train_steps_per_epoch
 from mindlift.errors import ConfigError
 from mindlift.model_utils import collectives, devices
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.cache_place import cache_folder
-from mindlift.runs import checkpoint
+from mindlift.runs import checkpoint, provenance
 from mindlift.runs.choose import Run
 from mindlift.tasks import base as tasks
 from mindlift.tasks import network as networks
@@ -74,6 +75,9 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     task = tasks.of(cfg)
     options = task.options(cfg, job.workers)
     samples = task.open_split(options, inputs.data_path, train=True)
+    check_classes(samples.classes, inputs.run)
+    if samples.note:
+        job.log.info(samples.note)
     options = task.train_options(cfg, options, len(samples))
     per_epoch = train_steps_per_epoch(len(samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps)
     network = networks.network(cfg, device)
@@ -90,6 +94,13 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     uses_queue = takes_queue(job)
     graphs = graph_folder(job, options, len(steps.rates), uses_queue)
     return Prepared(task, options, samples, network, step, steps, state, done, uses_queue, graphs)
+
+
+def check_classes(classes: Sequence[str], run: Run) -> None:
+    """DataError if the run to continue was trained with other classes, as far as that is known here."""
+    began = provenance.class_names(run.resume_from or run.paths.root)
+    if classes and began:
+        layout.check_same(classes, began, run.resume_from or run.paths.root)
 
 
 def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> None:

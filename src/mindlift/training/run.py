@@ -66,6 +66,8 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
         write_atomic(paths.config, cfg.to_yaml(origins=True))
         write_atomic(paths.versions, versions(job))
     prepared = prepare(job, inputs)
+    if job.ranks.rank == 0 and prepared.samples.classes:
+        write_atomic(paths.classes, json.dumps(prepared.samples.classes, ensure_ascii=False, indent=0) + "\n")
     monitor = Monitor(job, prepared, inputs.data_path)
     log.info(
         f"{len(prepared.samples)} images, {prepared.steps.per_epoch} steps per epoch, {prepared.steps.total} steps in"

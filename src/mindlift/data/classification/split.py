@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ RECENT = 4096  # rows to search for the image that the C++ decoder refused
 class Samples(Failures):
     """The images of one split. `encoded` ones are bytes of files, the others (H, W, 3) uint8.
 
-    `fetch(index)` gives the bytes of image `index`, called `files[index]`; without it, that file is read.
+    `fetch(index)` gives the bytes of image `index`, called `files[index]`; without it, that file is read. `classes` are
+    the names that labels number, where the data has names; `note` says what is no image.
     """
 
     def __init__(
@@ -30,14 +31,22 @@ class Samples(Failures):
         images: np.ndarray | None = None,
         files: list[str] | None = None,
         fetch: Callable[[int], bytes] | None = None,
+        classes: Sequence[str] = (),
+        note: str = "",
     ):
         super().__init__()
+        self.classes, self.note = list(classes), note
         self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
         self.encoded = files is not None
         self.recent: deque[int] = deque(maxlen=RECENT)
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the files, empty where there are none."""
+        return self.files or []
 
     def encoded_bytes(self, index: int) -> bytes:
         assert self.files is not None
@@ -48,7 +57,8 @@ class Samples(Failures):
         if self.images is not None:
             return self.images[index]
         assert self.files is not None
-        self.recent.append(index)
+        with self._lock:
+            self.recent.append(index)
         return np.frombuffer(self.remembered(self.encoded_bytes, index), np.uint8)
 
     def pixels(self, index: int) -> np.ndarray:
@@ -62,28 +72,50 @@ class Samples(Failures):
         assert self.files is not None
         return self.attempted(self.pixels, index)
 
+    def refused(self, index: int) -> None:
+        """DataError that names the file if MindSpore can't decode what Pillow can."""
+        import mindspore.dataset.vision as vision
+
+        assert self.files is not None
+        try:
+            vision.Decode()(np.frombuffer(self.encoded_bytes(index), np.uint8))
+        except (RuntimeError, TypeError, ValueError) as err:
+            raise DataError(
+                f"MindSpore can't decode image {self.files[index]}; save it again, or pass --skip_corrupt true"
+            ) from err
+
     def explain(self, err: RuntimeError) -> Exception:
         """The error to show for a failed pipeline: the image that can't be read, if there is one."""
         if self.failure is None and self.files is not None:
-            for index in list(self.recent):  # the pipeline's threads may still read on
-                try:
-                    image_folder.decode(self.encoded_bytes(index), self.files[index])
-                except DataError as found:
-                    return found
+            with self._lock:  # the pipeline's threads may still read on
+                recent = list(self.recent)
+            for check in (self.pixels, self.refused):
+                for index in recent:
+                    try:
+                        check(index)
+                    except DataError as found:
+                        return found
         return super().explain(err)
 
 
-def open_split(options: ClassificationOptions, path: Path, train: bool) -> Samples:
-    """Open the training or evaluation images below `path`; raises DataError."""
+def open_split(options: ClassificationOptions, path: Path, train: bool, known: Sequence[str] = ()) -> Samples:
+    """Open the training or evaluation images below `path`; raises DataError.
+
+    To evaluate, `known` are the classes of the training, which labels number; see layout.known_classes.
+    """
     if options.data_format == "mindrecord":
-        shards = record_read.open_split(path, train, options)
+        shards = record_read.open_split(path, train, options, known)
         if options.dataset == "imagenet":
-            return Samples(shards.labels, files=shards.names, fetch=shards.read)
+            classes = list(known) or shards.classes
+            return Samples(shards.labels, files=shards.names, fetch=shards.read, classes=classes)
         return Samples(shards.labels, images=shards.pixels())
     if options.dataset == "imagenet":
-        folder = layout.split_folder(path, train)
-        files, labels = image_folder.scan(folder, options.num_classes, options.allow_unused_classes)
-        return Samples(labels, files=files)
+        known, folder = layout.known_classes(path, train, known), layout.split_folder(path, train)
+        may_be_empty = not train or options.allow_unused_classes
+        found = image_folder.scan(
+            folder, options.num_classes, options.allow_unused_classes, known, may_be_empty
+        )
+        return Samples(found.labels, files=found.files, classes=found.classes, note=found.note)
     reader = importlib.import_module(f"mindlift.data.classification.{layout.PIXELS[options.dataset]}")
     images, labels = reader.load(path, train, options.num_classes, options.allow_unused_classes)
     return Samples(labels, images=images)

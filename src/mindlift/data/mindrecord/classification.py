@@ -36,13 +36,14 @@ class Settings:
 
 @dataclass
 class Split:
-    """The images of one split in the order of their numbers; `files` are names below `folder`."""
+    """The images of one split in the order of their numbers; `files` are names below `folder`, `note` says what was left out."""
 
     name: str
     folder: Path
     labels: np.ndarray
     files: list[str]
     sizes: np.ndarray
+    note: str = ""
 
 
 @dataclass
@@ -116,21 +117,15 @@ def folder_splits(source: Path) -> tuple[list[str], list[Split]]:
     folders = {"train": layout.split_folder(source, True), "val": layout.split_folder(source, False)}
     if folders["train"] == folders["val"]:
         folders = {"all": source}
-    known: dict[str, list[str]] = {}
+    classes: list[str] = []
     splits: list[Split] = []
     for name, folder in folders.items():
-        known[name] = layout.class_folders(folder, 1 << 30, allow_unused=True)
-        paths, labels = image_folder.scan(folder, 1 << 30, allow_unused=True)
-        sizes = np.array([os.stat(path).st_size for path in paths], np.int64)
-        splits.append(Split(name, folder, labels, [os.path.relpath(path, folder) for path in paths], sizes))
-    first, *others = known.values()
-    for other in others:
-        if other != first:
-            raise DataError(
-                f"{source}: train has {len(first)} classes, val {len(other)}, not the same ones, such as"
-                f" {min(set(first) ^ set(other))}; each class needs its folder in both"
-            )
-    return first, splits
+        found = image_folder.scan(folder, 1 << 30, True, classes, may_be_empty=name == "val")
+        classes = found.classes
+        sizes = np.array([os.stat(path).st_size for path in found.files], np.int64)
+        names = [os.path.relpath(path, folder) for path in found.files]
+        splits.append(Split(name, folder, found.labels, names, sizes, found.note))
+    return classes, splits
 
 
 def cifar_splits(source: Path) -> tuple[list[str], list[Split]]:

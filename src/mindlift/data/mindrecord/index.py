@@ -10,6 +10,7 @@ A folder of images without train and val has the one split "all". Needs neither 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.backports import TypedDict
@@ -90,7 +91,14 @@ def split_of(index: Index, folder: Path, train: bool) -> tuple[str, Split]:
     )
 
 
-def check(dataset: str, folder: Path, train: bool, num_classes: int, allow_unused: bool) -> None:
+def check(
+    dataset: str,
+    folder: Path,
+    train: bool,
+    num_classes: int,
+    allow_unused: bool,
+    known: Sequence[str] = (),
+) -> None:
     """Raise DataError for what is wrong with the index, the classes, or the sizes of the shards' files."""
     index = read(folder)
     if (dataset == "imagenet") != (index["dataset"] == "imagenet"):
@@ -100,7 +108,9 @@ def check(dataset: str, folder: Path, train: bool, num_classes: int, allow_unuse
         )
     name, split = split_of(index, folder, train)
     classes = len(index["classes"])
-    if dataset == "imagenet" or train or classes > num_classes:
+    if known and dataset == "imagenet":
+        layout.check_known(str(folder), index["classes"], known)
+    elif dataset == "imagenet" or train or classes > num_classes:
         layout.check_classes(f"{folder} has {classes} classes", classes, num_classes, allow_unused)
     for shard in split["shards"]:
         check_shard(folder, shard, name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,11 +42,12 @@ def rows_of(path: Path) -> list[Row]:
 class Shards:
     """The rows of a split in the order of the source's images, whatever order the shards have them in.
 
-    `names` (N,) say shard and source file, `labels` are (N,) int32. Threads may read at once.
+    `names` (N,) say shard and source file, `labels` are (N,) int32, numbers in `classes`. Threads may read at once.
     """
 
     def __init__(self, folder: Path, train: bool):
         index = record_index.read(folder)
+        self.classes = index["classes"]
         _, split = record_index.split_of(index, folder, train)
         self.paths = [folder / shard["file"] for shard in split["shards"] if shard["rows"]]
         found = [(row, number) for number, path in enumerate(self.paths) for row in rows_of(path)]
@@ -83,7 +85,18 @@ class Shards:
         return np.frombuffer(b"".join(map(self.read, range(len(self)))), np.uint8).reshape(-1, SIDE, SIDE, 3)
 
 
-def open_split(folder: Path, train: bool, options: ClassificationOptions) -> Shards:
-    """The split that the options ask for, checked as far as names and sizes show it; raises DataError."""
-    record_index.check(options.dataset, folder, train, options.num_classes, options.allow_unused_classes)
-    return Shards(folder, train)
+def open_split(
+    folder: Path, train: bool, options: ClassificationOptions, known: Sequence[str] = ()
+) -> Shards:
+    """The split that the options ask for, checked as far as names and sizes show it; raises DataError.
+
+    Labels number the `known` classes of the training, where there are any.
+    """
+    record_index.check(
+        options.dataset, folder, train, options.num_classes, options.allow_unused_classes, known
+    )
+    shards = Shards(folder, train)
+    if known and options.dataset == "imagenet":
+        numbers = np.array([known.index(name) for name in shards.classes], np.int32)
+        shards.labels = numbers[shards.labels]
+    return shards

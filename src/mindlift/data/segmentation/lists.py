@@ -6,6 +6,7 @@ get_dataset_lst.py are read as they are. Needs neither numpy nor mindspore.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +17,6 @@ TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 LABEL_FOLDERS = ("SegmentationClassGray", "SegmentationClass")
 MAKE = "mindlift data get_dataset_lst --data_root"
-LOOKED_AT = 3  # pairs whose files are looked for before a job starts
 
 
 class Pair(NamedTuple):
@@ -151,12 +151,15 @@ def label_folder(folder: Path, found: list[str]) -> Path:
     raise DataError(f"no label {found[0]}.png in {' or '.join(LABEL_FOLDERS)} of {folder}")
 
 
-def check(root: Path, train: bool, data_lst: str = "") -> None:
-    """Raise DataError for what is wrong with lists and folders, and if files of the first pairs are missing."""
-    for pair in pairs(root, train, data_lst)[:LOOKED_AT]:
-        for name in pair:
-            if not (root / name).is_file():
-                raise DataError(
-                    f"{root / name} is missing, which the list of the {'training' if train else 'validation'} images names;"
-                    " paths in a list are below --data_dir"
-                )
+def check(root: Path, train: bool, data_lst: str = "", may_lack: bool = False) -> None:
+    """Raise DataError for what is wrong with lists and folders, and if a file of any pair is missing; all files if pairs
+    that can't be read are skipped anyway.
+    """
+    names = dict.fromkeys(name for pair in pairs(root, train, data_lst) for name in pair)
+    missing = [name for name in names if not os.path.isfile(os.path.join(root, name))]
+    if missing and (not may_lack or len(missing) == len(names)):
+        more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""
+        raise DataError(
+            f"{root / missing[0]} is missing, which the list of the {'training' if train else 'validation'} images names"
+            f"{more}; paths in a list are below --data_dir"
+        )

@@ -6,6 +6,7 @@ As in mindlift.data.classification.sources, item n of a rank is computed from (s
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from pathlib import Path, PurePath
 
 import cv2
@@ -15,8 +16,8 @@ from mindlift.backports import Protocol
 from mindlift.data import batches, image_folder
 from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.order import BatchRange, sample_rng
+from mindlift.data.segmentation import label_check, voc
 from mindlift.data.segmentation import lists as seg_lists
-from mindlift.data.segmentation import voc
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.segmentation.transform import train_pair
 from mindlift.errors import DataError
@@ -72,6 +73,8 @@ class Samples(batches.Failures):
     def __init__(self, source: Source, num_classes: int, ignore_label: int):
         super().__init__()
         self.source, self.num_classes, self.ignore_label = source, num_classes, ignore_label
+        self.classes: list[str] = []  # labels are numbers here
+        self.note = ""
 
     def __len__(self) -> int:
         return len(self.source.names)
@@ -129,26 +132,32 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values (of CMYK to 1) in two thirds
     of the time."""
     if data[:2] == image_folder.JPEG_START and image_folder.JPEG_END in data[-image_folder.TAIL_BYTES :]:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
+        except cv2.error:  # larger than its limit; what Pillow says of it names the file
+            image = None
         if image is not None:
             return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
     return image_folder.decode(data, name)
 
 
-def open_split(options: SegmentationOptions, path: Path, train: bool) -> Samples:
+def open_split(options: SegmentationOptions, path: Path, train: bool, known: Sequence[str] = ()) -> Samples:
     """The pairs to train on or to evaluate, checked as far as lists and names show it; raises DataError.
 
     Training reads the shards of `options.data_file` if that is set; else pairs come from mindlift.data.segmentation.lists.pairs.
     """
     cv2.setNumThreads(1)  # our own threads are as many as the CPUs
-    return Samples(source_of(options, path, train), options.num_classes, options.ignore_label)
+    samples = Samples(source_of(options, path, train), options.num_classes, options.ignore_label)
+    if train:
+        label_check.check(samples)
+    return samples
 
 
 def source_of(options: SegmentationOptions, path: Path, train: bool) -> Source:
     """Training pairs are sorted by image name, so that files and shards give the same batches."""
     if train and options.data_file:
         return seg_records.Shards(options.data_file, path)
-    seg_lists.check(path, train, options.data_lst)
+    seg_lists.check(path, train, options.data_lst, options.skip_corrupt)
     pairs = seg_lists.pairs(path, train, options.data_lst)
     return Files(path, sorted(pairs, key=lambda pair: PurePath(pair.image).name) if train else pairs)
 

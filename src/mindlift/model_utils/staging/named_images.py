@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 from typing import Callable, NamedTuple
 
 from mindlift.errors import DataError
+from mindlift.model_utils import image_files
 from mindlift.storage.url import is_remote, join
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff")
 Say = Callable[[str], None]
 
 
@@ -36,33 +35,23 @@ def find_images(words: Iterable[str], cache: Path, say: Say, show_bar: bool | No
         if is_remote(word):
             found += remote_images(word, cache / "images", say, show_bar)
         else:
-            found += local_images(word)
+            found += local_images(word, say)
     return found
 
 
-def local_images(word: str) -> list[Image]:
+def local_images(word: str, say: Say) -> list[Image]:
     path = Path(word).expanduser()
     if not path.is_dir():
         return [Image(word, path)]
-    files = sorted(
-        os.path.join(folder, name)
-        for folder, folders, names in os.walk(path)
-        for name in visible(folders, names)
-    )
-    if not files:
-        raise DataError(f"no images ({', '.join(SUFFIXES)}) in {path}")
-    return [Image(file, Path(file)) for file in files]
-
-
-def visible(folders: list[str], names: list[str]) -> list[str]:
-    """The images among `names`; hidden folders are taken out of `folders`, so that os.walk leaves them out."""
-    folders[:] = [name for name in folders if not name.startswith(".")]
-    return [name for name in names if is_image(name)]
-
-
-def is_image(name: str) -> bool:
-    base = name.rpartition("/")[2]
-    return base.lower().endswith(SUFFIXES) and not base.startswith(".")
+    found = image_files.find(path)
+    left_out = image_files.line(path, found.left_out)
+    if not found.files:
+        raise DataError(
+            f"no images ({', '.join(image_files.SUFFIXES)}) in {path}" + (f"; {left_out}" if left_out else "")
+        )
+    if left_out:
+        say(left_out)
+    return [Image(file, Path(file)) for file in found.files]
 
 
 def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> list[Image]:
@@ -79,9 +68,13 @@ def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> lis
         file = target / Path(entry.key).name
         say(transfer.copy_file(url, str(file)).as_line())
         return [Image(url, file)]
-    names = sorted(each.key[len(entry.key) :] for each in store.walk(entry.key) if is_image(each.key))
+    names = sorted(
+        each.key[len(entry.key) :]
+        for each in store.walk(entry.key)
+        if image_files.is_image(each.key[len(entry.key) :])
+    )
     if not names:
-        raise DataError(f"no images ({', '.join(SUFFIXES)}) at {url}")
+        raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {url}")
     sync = target.with_name(f".{target.name}.sync")  # what has been copied before stays
     report = transfer.copy_tree(url, str(target), names, manifest=sync, say=say, show_bar=show_bar)
     say(report.as_line())

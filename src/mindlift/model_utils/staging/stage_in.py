@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import time
 from hashlib import sha256
@@ -14,9 +13,10 @@ from mindlift.errors import CheckpointError, DataError, StageError
 from mindlift.files import Record, remove_file, write_atomic
 from mindlift.model_utils import inputs
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import unpack
+from mindlift.model_utils.staging import archives, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.runs.manifest import MANIFEST, WEIGHTS
+from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress
@@ -95,12 +95,21 @@ class Stager:
         return mine
 
     def opened(self, folder: Path) -> Path:
-        """`folder` itself, or what its lone archive holds."""
-        inside = [entry for entry in os.scandir(folder) if not entry.name.startswith(".")]
-        if len(inside) == 1 and inside[0].is_file() and unpack.is_archive(inside[0].name):
-            path = Path(inside[0].path)
-            return self.unpacked(path, self.place("data", Source(str(path))), fact(path))
-        return folder
+        """`folder` itself, or what its archives hold: of a lone one that, of several a folder of links, named as they are."""
+        inside = archives.inside(folder)
+        unpacked = {name: self.beside_others(folder / name) for name in inside.archives}
+        if len(unpacked) == 1:
+            return unpacked.popitem()[1]
+        if not unpacked:
+            return folder
+        links = {unpack.stem(name): target for name, target in unpacked.items()}
+        links.update((name, folder / name) for name in inside.others)
+        target = self.place("data", Source(str(folder / "archives")))
+        archives.link(target, links)
+        return target
+
+    def beside_others(self, path: Path) -> Path:
+        return self.unpacked(path, self.place("data", Source(str(path))), fact(path))
 
     def archive(self, source: Source, entry: Entry, target: Path) -> Path:
         """Fetch and unpack an object, unless that has been done; the archive itself is not kept."""
@@ -150,7 +159,18 @@ class Stager:
         path = self.cache / "checkpoints" / (entry.etag or str(entry.modified_ns)) / Path(key).name
         if not path.is_file() or path.stat().st_size != entry.size:
             self.fetch(url, path)
+        self.class_names(url, path)
         return path
+
+    def class_names(self, url: str, path: Path) -> None:
+        """Beside the checkpoint, the names of the classes that its run has, if there are any."""
+        folder, _, name = url.rpartition("/checkpoints/")
+        target = path.with_name(CLASSES)
+        if not folder or target.is_file():
+            return
+        store, key = locate(join(folder, CLASSES))
+        if store.stat(key) is not None:
+            self.fetch(join(folder, CLASSES), target)
 
     def fetch(self, url: str, path: Path) -> None:
         report = transfer.copy_file(url, str(path))

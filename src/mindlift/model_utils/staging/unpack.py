@@ -19,10 +19,10 @@ from typing import IO
 
 from mindlift.errors import MindLiftError, StageError, StorageError
 from mindlift.files import remove_file
+from mindlift.model_utils import image_files
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 CHUNK_BYTES = 1 << 20
-JUNK = {"__MACOSX", ".DS_Store", "Thumbs.db"}  # what desktops leave in archives and folders
 TAR_BLOCK_BYTES = 512
 UTF8_FLAG, ENCRYPTED_FLAG = 0x800, 0x1
 CHINESE = re.compile("[\u4e00-\u9fff]")
@@ -86,7 +86,7 @@ def single_root(folder: Path) -> Path:
 
     Only one level: what is further down may be a data set of one class.
     """
-    inside = [path for path in folder.iterdir() if path.name not in JUNK]
+    inside = [path for path in folder.iterdir() if image_files.is_data(path.name)]
     is_lone = len(inside) == 1 and inside[0].is_dir() and not inside[0].is_symlink()
     return inside[0] if is_lone else folder
 

@@ -171,10 +171,7 @@ def details(
         outcome.predicted[there],
         outcome.confidences[there],
     )
-    folder = Path(cfg.data_dir) if cfg.data_dir else None
-    names = class_names.of_training(cfg.dataset, folder, cfg.num_classes) or class_names.numbered(
-        cfg.num_classes
-    )
+    names = class_names.of_samples(samples.classes, cfg.dataset, cfg.num_classes)
     mistakes: list[dict[str, object]] = []
     content: dict[str, object] = {
         "step": step,

@@ -19,7 +19,7 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.data.batches import STATISTICS
-from mindlift.data.segmentation import voc
+from mindlift.data.segmentation import label_check, voc
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.segmentation.pairs import Samples
 from mindlift.data.segmentation.pairs import open_split as open_split
@@ -32,6 +32,7 @@ from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
+from mindlift.runs.log import RunLog
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
 from mindlift.tasks.progress import Progress
@@ -226,6 +227,14 @@ def count(
     return Overlap(sums[:-2].reshape(matrix.shape)), total
 
 
+def show(log: RunLog, overlap: Overlap, names: list[str]) -> None:
+    for line in overlap.lines(names):
+        log.info(line)
+    absent = label_check.absent(overlap.matrix.sum(1), names)
+    if absent:
+        log.warning(absent)
+
+
 def evaluate(job: JobContext, evaluator: Evaluator, samples: Samples, path: Path) -> dict[str, object]:
     """As eval.py's options ask for, of the checkpoint at `path`; logs the table and returns the figures."""
     cfg, log = job.cfg, job.log
@@ -233,8 +242,7 @@ def evaluate(job: JobContext, evaluator: Evaluator, samples: Samples, path: Path
     with Kept(job, path, names) as kept:
         overlap, total = count(job, evaluator, samples, Views(cfg.scales, cfg.flip), kept.add)
         log.info(f"checkpoint {path}")
-        for line in overlap.lines(names):
-            log.info(line)
+        show(log, overlap, names)
         figures = {
             "checkpoint": str(path),
             "net": cfg.net,
@@ -257,8 +265,7 @@ def final_figures(job: JobContext, evaluator: Evaluator, samples: Samples, step:
     names = voc.class_names(job.cfg.dataset, job.cfg.num_classes)
     with InRun(job, names, len(range(0, len(samples), job.ranks.size))) as kept:
         overlap, total = count(job, evaluator, samples, Views(), kept.add)
-        for line in overlap.lines(names):
-            job.log.info(line)
+        show(job.log, overlap, names)
         kept.write(step, overlap)
     return {
         "miou": round(overlap.miou, 6),

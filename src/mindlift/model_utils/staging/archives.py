@@ -1,0 +1,74 @@
+"""Folders that hold a data set as archives: which of them are unpacked, and what comes out of several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from mindlift.errors import DataError, StorageError
+from mindlift.files import remove_file
+from mindlift.model_utils import image_files
+from mindlift.model_utils.staging import unpack
+
+NOT_UNPACKED = (".7z", ".rar", ".zst", ".tzst", ".lz4", ".zipx", ".z01", ".001")
+WORDS = (
+    "",
+    ".txt",
+    ".md",
+    ".rst",
+    ".pdf",
+    ".html",
+    ".json",
+    ".csv",
+    ".md5",
+    ".sha1",
+    ".sha256",
+)  # beside archives
+
+
+class Inside(NamedTuple):
+    """Names of the archives to unpack, and of the other files, as READMEs and lists."""
+
+    archives: list[str]
+    others: list[str]
+
+
+def inside(folder: Path) -> Inside:
+    """The archives of a folder that holds nothing else but words; none if other data is beside them.
+
+    DataError that names archives of kinds that are not unpacked.
+    """
+    with os.scandir(folder) as entries:
+        found = sorted((each.name, each.is_dir()) for each in entries if image_files.is_data(each.name))
+    names = [name for name, is_folder in found if not is_folder]
+    archives = [name for name in names if unpack.is_archive(name)]
+    foreign = [name for name in names if name.lower().endswith(NOT_UNPACKED)]
+    others = [name for name in names if name not in archives and name not in foreign]
+    if len(names) < len(found) or any(Path(name).suffix.lower() not in WORDS for name in others):
+        return Inside([], others)
+    if foreign:
+        raise DataError(
+            f"{folder} holds {', '.join(foreign[:5])}, of a kind that is not unpacked; pack again as one of"
+            f" {', '.join(unpack.SUFFIXES)}, or upload the folder itself"
+        )
+    stems = [unpack.stem(name) for name in archives]
+    twice = [name for name, stem in zip(archives, stems) if stems.count(stem) > 1]
+    if twice:
+        raise DataError(f"{folder} holds {' and '.join(twice)}, which unpack to one name; keep one of them")
+    return Inside(archives, others)
+
+
+def link(folder: Path, links: Mapping[str, Path]) -> None:
+    """Make `folder` hold links with these names and targets, and nothing else."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            if path.name not in links or os.readlink(path) != str(links[path.name].absolute()):
+                remove_file(path)
+        for name, target in links.items():
+            if not os.path.lexists(folder / name):
+                (folder / name).symlink_to(target.absolute())
+    except OSError as err:
+        raise StorageError(f"can't write {folder}: {err.strerror}") from err
