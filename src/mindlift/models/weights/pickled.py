@@ -46,7 +46,7 @@ class Mark:
     """Where a group of values begins on the stack."""
 
 
-def load(file: Bytes) -> tuple[object, dict[str, Storage]]:
+def load(file: Bytes) -> tuple[object, dict[str, Storage | Inert]]:
     """The next pickle of `file`, and the storages that it refers to by their keys.
 
     It consists of dicts, lists, tuples and plain values, with a Placed for each tensor and an Inert for each other
@@ -71,7 +71,7 @@ class Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.storages: dict[str, Storage] = {}
+        self.storages: dict[str, Storage | Inert] = {}
 
     def do(self, name: str, argument: Any) -> None:
         if name in VALUES:
@@ -116,9 +116,11 @@ class Machine:
         self.stack.append(allowed(module, name))
 
     def refer(self, _: object) -> None:
-        found = storage_of(*self.pop(1))
-        if isinstance(found, Storage):
-            self.storages.setdefault(found.key, found)
+        (reference,) = self.pop(1)
+        found = storage_of(reference)
+        key = found.key if isinstance(found, Storage) else reference[2]
+        if isinstance(key, str):
+            self.storages.setdefault(key, found)
         self.stack.append(found)
 
     def call(self, _: object) -> None:

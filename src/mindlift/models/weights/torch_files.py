@@ -118,11 +118,15 @@ def read_legacy(path: Path) -> Stored:
         return tensors_of(content, read)
 
 
-def storage_places(file: mmap.mmap, keys: object, storages: Mapping[str, Storage]) -> dict[Storage, int]:
+def storage_places(
+    file: mmap.mmap, keys: object, storages: Mapping[str, Storage | Inert]
+) -> dict[Storage, int]:
     """Where the numbers of each storage begin, from here to the end of a legacy file; CheckpointError if it is short."""
     places = {}
     for key in keys if isinstance(keys, list) else []:
         storage, count = storages.get(key) if isinstance(key, str) else None, file.read(8)
+        if isinstance(storage, Inert):
+            raise CheckpointError(unknown_storage("it", storage))
         if storage is None or len(count) < 8 or struct.unpack("<q", count)[0] != storage.count:
             raise CheckpointError(f"it is damaged or cut short at storage {reprlib.repr(key)}")
         places[Storage(storage.key, storage.kind, storage.count)] = file.tell()
@@ -141,9 +145,7 @@ def tensors_of(content: object, read: Read) -> Stored:
     for name, tensor in state.items():
         storage = tensor.storage
         if isinstance(storage, Inert):
-            raise CheckpointError(
-                f"tensor {name} has a storage of {storage.of}; known are {', '.join(STORAGE_TYPES)} of torch"
-            )
+            raise CheckpointError(unknown_storage(f"tensor {name}", storage))
         if not isinstance(storage, Storage) or type(tensor.offset) is not int:
             raise CheckpointError(f"tensor {name} has no storage")
         root = Storage(storage.key, storage.kind, storage.count)
@@ -153,6 +155,10 @@ def tensors_of(content: object, read: Read) -> Stored:
         if storage.kind == BFLOAT16:
             types[name] = BFLOAT16
     return Stored("pytorch", tensors, types, said=tuple(path))
+
+
+def unknown_storage(who: str, storage: Inert) -> str:
+    return f"{who} has a storage of {storage.of}; known are {', '.join(STORAGE_TYPES)} of torch"
 
 
 def state_dict(content: object, depth: int = 0) -> State:

@@ -6,6 +6,7 @@ import configparser
 from collections.abc import Mapping
 from pathlib import Path
 
+from mindlift import files
 from mindlift.cloud.errors import JobError
 from mindlift.storage import settings
 from mindlift.storage.settings import Keys
@@ -40,7 +41,7 @@ def read_project(env: Mapping[str, str]) -> str:
 
 
 def profile_path(env: Mapping[str, str]) -> Path:
-    home = Path(env.get("HOME") or Path.home())
+    home = Path(env.get("HOME") or files.home())
     return Path(env.get(FILE) or home / ".huaweicloud" / "credentials").expanduser()
 
 

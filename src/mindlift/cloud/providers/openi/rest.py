@@ -24,6 +24,7 @@ from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.probe import Exchange, Probe
 from mindlift.cloud.providers.openi.answers import Nothing, Route
 from mindlift.cloud.providers.openi.codes import CODES, NO_SUCH_JOB, UNKNOWN
+from mindlift.files import home
 from mindlift.storage.settings import key_text
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ HINTS = {
 
 def read_token(env: Mapping[str, str]) -> tuple[str, str, str]:
     """(token, endpoint or '', where it is from); JobError without one."""
-    path = Path(env.get("HOME") or Path.home()) / ".openi" / "token.json"
+    path = Path(env.get("HOME") or home()) / ".openi" / "token.json"
     known: dict[str, str] = {}
     if path.is_file():
         try:
