@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -15,6 +16,25 @@ from mindlift.errors import MindLiftError, StorageError
 PART = ".part"  # how the names of unfinished files end
 Record = Dict[str, Any]  # a JSON object
 File = TypeVar("File", BinaryIO, TextIO)
+
+
+def home() -> str:
+    """The user's folder; for a user without HOME and without an entry in passwd, as in containers, one that may go."""
+    found = os.path.expanduser("~")
+    return os.path.join(tempfile.gettempdir(), f"home-{os.getuid()}") if found.startswith("~") else found
+
+
+def expanded(path: str | os.PathLike[str]) -> str:
+    """`path` with a `~` at its beginning resolved; a file whose name begins with one is that file."""
+    text = os.fspath(path)
+    if text == "~" or text.startswith("~/"):
+        return home() + text[1:]
+    return text if not text.startswith("~") or os.path.lexists(text) else os.path.expanduser(text)
+
+
+def utf8(text: str) -> bytes:
+    """UTF-8, with escapes for the bytes of file names that are none: `\\udcb9`, which JSON reads back as the name."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def make_folder(folder: Path) -> None:
@@ -47,7 +67,12 @@ def atomic_file(path: Path, *, durable: bool = True, advice: str = "") -> Abstra
 
 def atomic_text(path: Path, *, durable: bool = True, advice: str = "") -> AbstractContextManager[TextIO]:
     """The same for text in UTF-8, whose line ends stay as they are written."""
-    return _written(path, lambda part: open(part, "w", encoding="utf-8", newline=""), durable, advice)
+    return _written(
+        path,
+        lambda part: open(part, "w", encoding="utf-8", errors="backslashreplace", newline=""),
+        durable,
+        advice,
+    )
 
 
 @contextmanager
@@ -110,7 +135,7 @@ def unwritable(fails: str, err: OSError, advice: str = "") -> StorageError:
 
 def write_atomic(path: Path, content: str | bytes, *, durable: bool = True) -> None:
     """Replace `path` by `content`, whole or not at all; raises StorageError. See atomic_file."""
-    data = content.encode() if isinstance(content, str) else content
+    data = utf8(content) if isinstance(content, str) else content
     with atomic_file(path, durable=durable) as file:
         file.write(data)
 
@@ -130,7 +155,7 @@ def append_line(path: Path, record: Record) -> None:
         with open(path, "ab+") as file:
             if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
                 file.write(b"\n")
-            file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+            file.write(utf8(json.dumps(record, ensure_ascii=False)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as err:

@@ -18,7 +18,6 @@ from PIL import Image
 from mindlift.data.classification import pipeline, split
 from mindlift.data.order import BatchRange
 from mindlift.errors import CheckpointError, DataError
-from mindlift.inference import evaluate
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
@@ -258,9 +257,7 @@ def test_training_starts_from_pretrained_weights(trained, few_digits, tmp_path):
 def test_how_a_run_began_does_not_hold_for_its_own_weights(tmp_path):
     file = tmp_path / "run.yaml"
     file.write_text("net: densenet22\nfilter_head: true\nweights_channels: bgr\n")
-    cfg = evaluate.without_initial_options(config.load(["--config_path", str(file)]))
+    cfg = config.load(["--config_path", str(file)]).of_finished_weights()
     assert (cfg.filter_head, cfg.weights_channels) == (False, "auto")
-    typed = evaluate.without_initial_options(
-        config.load(["--config_path", str(file), "--weights_channels", "rgb"])
-    )
+    typed = config.load(["--config_path", str(file), "--weights_channels", "rgb"]).of_finished_weights()
     assert (typed.filter_head, typed.weights_channels) == (False, "rgb")

@@ -136,7 +136,7 @@ HOSTILE = {
     "changes a function": (REBUILD + b"}b", ["sets attributes"]),
     "another reference": (write.items(write.text("module"), write.text("x")) + b"Q", ["'module'"]),
     "a reference to nothing": (b"NQ", ["None"]),
-    "a tuple that doubles forever, as a key": (b"}(" + DOUBLING + b"N" + b"u", ["keys of type tuple"]),
+    "a tuple that doubles forever, as a key": (b"}(" + DOUBLING + b"N" + b"u", ["no dict of named tensors"]),
     "as a reference": (DOUBLING + b"Q", ["refers to"]),
     "as a function": (DOUBLING + write.items() + b"R", ["calls"]),
     "as a target": (DOUBLING + b"}b", ["sets attributes"]),
@@ -163,7 +163,7 @@ HOSTILE = {
     "a list": (b"]", ["list"]),
     "itself": (b"}q\x00(" + write.text("state_dict") + b"h\x00u", ["no dict of named tensors"]),
     "a type that is not read": (
-        write.tensor(ONE, "0", kind="ComplexFloatStorage"),
+        write.mapping({"w": write.tensor(ONE, "0", kind="ComplexFloatStorage")}),
         ["torch.ComplexFloatStorage"],
     ),
     "beyond its storage": (write.mapping({"w": write.tensor(ONE, "0", offset=1)}), ["does not lie"]),
@@ -200,10 +200,12 @@ def test_the_calls_of_a_pickle_are_functions_that_only_arrange():
     """The whole list of what a file can have called, so that a longer one is noticed."""
     assert set(vocabulary.CALLS) == {
         "collections.OrderedDict",
+        "collections.defaultdict",
         "torch.Size",
         "torch._utils._rebuild_tensor",
         "torch._utils._rebuild_tensor_v2",
         "torch._utils._rebuild_parameter",
+        "torch._utils._rebuild_parameter_with_state",
     }
 
 

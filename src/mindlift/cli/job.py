@@ -15,6 +15,7 @@ from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
 from mindlift.data import folder_check
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
+from mindlift.files import expanded
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config
@@ -207,7 +208,7 @@ def data_home() -> Path:
     """Where data sets that come with the project are written: data/ of the checkout, else the user's cache."""
     if IS_CHECKOUT:
         return ROOT / "data"
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "mindlift" / "data"
+    return Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "mindlift" / "data"
 
 
 def embedded(cfg: Config) -> Path:
@@ -227,6 +228,7 @@ def embedded(cfg: Config) -> Path:
 
 def main(body: Callable[[], None], debug: bool) -> int:
     """Run `body`; an expected error becomes one line on stderr and its exit code."""
+    show_any_name()
     try:
         body()
         return 0
@@ -247,6 +249,13 @@ def main(body: Callable[[], None], debug: bool) -> int:
             return 1
         print("error: interrupted", file=sys.stderr)
         return 130
+
+
+def show_any_name() -> None:
+    """Names of files that are not UTF-8, or that the locale has no letters for, are printed with escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # pytest's and others' are not
+            stream.reconfigure(errors="backslashreplace")
 
 
 def wants_debug(arguments: Sequence[str]) -> bool:

@@ -23,11 +23,15 @@ from mindlift.cloud.platforms import PLATFORMS
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option, nearest, single_line
-from mindlift.model_utils.config.yaml_nodes import pairs, plain
+from mindlift.model_utils.config.yaml_nodes import pairs, plain, text_of
 from mindlift.storage.url import as_folder, is_remote, parse
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+TEXTS = (
+    "environment",
+    "secrets",
+)  # keys whose values are texts: what YAML makes of `on` is not what was meant
 SECRET_NAME = re.compile(r"token|secret|passw|credential|(^|_)key($|_id$)|access_?key|^[as]k$", re.IGNORECASE)
 REFERENCE = re.compile(r"(env|file):(.+)")
 
@@ -88,7 +92,7 @@ class Job:
     max_cost: float = key(
         "float", 0.0, "submit nothing that may cost more, in the service's unit; 0: no limit", low=0
     )
-    environment: Mapping[str, Json] = key("mapping", {}, "variables of the job, NAME=VALUE")
+    environment: Mapping[str, str] = key("mapping", {}, "variables of the job, NAME=VALUE")
     secrets: Mapping[str, str] = key(
         "mapping", {}, "variables by reference, NAME=env:VARIABLE or NAME=file:PATH"
     )
@@ -162,7 +166,7 @@ def read_file(path: str) -> list[tuple[str, str, Json, bool]]:
     try:
         root = config.read_yaml(file)
         entries = (
-            [(place, name, value_of(node, place)) for name, place, node in pairs(root, file.name)]
+            [(place, name, value_of(name, node, place)) for name, place, node in pairs(root, file.name)]
             if root
             else []
         )
@@ -176,17 +180,18 @@ def read_file(path: str) -> list[tuple[str, str, Json, bool]]:
     return [(place, name, raw, False) for place, name, raw in entries]
 
 
-def value_of(node: yaml.Node, place: str) -> Json:
+def value_of(key: str, node: yaml.Node, place: str) -> Json:
     """The value of a key, one mapping deep."""
     if not isinstance(node, yaml.MappingNode):
         return plain(node)
-    return {name: plain(value) for name, _, value in pairs(node, place.partition(":")[0])}
+    read = text_of if key in TEXTS else plain
+    return {name: read(value) for name, _, value in pairs(node, place.partition(":")[0])}
 
 
 def parse_value(name: str, raw: Json, place: str, is_text: bool) -> Json:
     about = FIELDS[name].metadata
     if about["kind"] == "mapping":
-        return parse_mapping(raw, f"{place}: {name}" if not is_text else place)
+        return parse_mapping(name, raw, f"{place}: {name}" if not is_text else place)
     if about["kind"] == "names":
         items = [raw] if isinstance(raw, str) else raw
         if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
@@ -200,18 +205,20 @@ def parse_value(name: str, raw: Json, place: str, is_text: bool) -> Json:
         raise JobError(str(err)) from err
 
 
-def parse_mapping(raw: Json, place: str) -> dict[str, Json]:
-    """A mapping of YAML, or a list of KEY=VALUE, whose values are read as YAML."""
+def parse_mapping(key: str, raw: Json, place: str) -> dict[str, Json]:
+    """A mapping of YAML, or a list of KEY=VALUE, whose values are read as YAML where they are not texts."""
+    read = str if key in TEXTS else scalar
     if isinstance(raw, dict):
         items = list(raw.items())
     elif isinstance(raw, list) and all(isinstance(item, str) and "=" in item for item in raw):
-        items = [(item.partition("=")[0], scalar(item.partition("=")[2])) for item in raw]
+        items = [(item.partition("=")[0], read(item.partition("=")[2])) for item in raw]
     else:
         raise JobError(
             f"{place} is {single_line(str(raw))[:60]!r}, expected KEY=VALUE, or a mapping in a job file"
         )
     for name, value in items:
-        if not isinstance(name, str) or isinstance(value, dict):
+        is_one = isinstance(value, str) if key in TEXTS else not isinstance(value, dict)
+        if not isinstance(name, str) or not is_one:
             raise JobError(f"{place}: {name!r} has to be one name with one value")
     return dict(items)
 
@@ -254,19 +261,19 @@ def check_variables(job: Job) -> None:
             raise JobError(
                 f"environment.{name} looks like a secret: write it as secrets.{name}: env:{name}, and export {name}"
             )
-        if "$" in str(value):
+        if "$" in value:
             raise JobError(f"environment.{name} is {value!r}, but platforms expand no $: write the value out")
     for name, value in job.secrets.items():
         if not isinstance(value, str) or not REFERENCE.fullmatch(value):
             raise JobError(
                 f"secrets.{name} has to be a reference: env:VARIABLE or file:PATH, never the secret itself"
             )
-    for name, value in job.recipe.items():
+    for name, given in job.recipe.items():
         if SECRET_NAME.search(name):
             raise JobError(
                 f"recipe.{name} looks like a secret, and arguments are shown to everybody; use secrets"
             )
-        if isinstance(value, str) and single_line(value) != value:
+        if isinstance(given, str) and single_line(given) != given:
             raise JobError(f"recipe.{name} holds a line break or another control character")
 
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from mindlift.checkout import ROOT
 from mindlift.doctor.finding import OK, WARNING, Finding, graded, shown
 from mindlift.errors import ConfigError
+from mindlift.files import home as user_home
 from mindlift.storage import settings
 
 Env = Mapping[str, str]
@@ -27,7 +28,7 @@ ANSWERS_WITHIN_S = 0.5
 
 
 def all_findings() -> Iterator[Finding]:
-    home = Path.home()
+    home = Path(user_home())
     yield minio(os.environ)
     yield store_address(os.environ)
     yield store_keys(os.environ, home)
@@ -62,7 +63,7 @@ def minio(env: Env) -> Finding:
 def installed_minio(env: Env) -> Path:
     """Where scripts/minio.sh puts it."""
     version = re.search(r"^version=.*-(\w+)$", INSTALLER.read_text(), re.MULTILINE)
-    cache = Path(env.get("MINDLIFT_CACHE") or Path.home() / ".cache/mindlift")
+    cache = Path(env.get("MINDLIFT_CACHE") or Path(user_home()) / ".cache/mindlift")
     return cache / "bin" / f"minio-{version[1] if version else ''}"
 
 

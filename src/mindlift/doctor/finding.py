@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+
+from mindlift import files
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"  # a problem: this machine can't train as it is
 COLOURS = {OK: "32", WARNING: "33", PROBLEM: "31"}
@@ -38,5 +39,5 @@ def as_text(found: Iterable[Finding], is_coloured: bool) -> str:
 
 def shown(path: str | os.PathLike[str]) -> str:
     """A path without the name of who pastes it."""
-    text, home = os.fspath(path), str(Path.home())
+    text, home = os.fspath(path), files.home()
     return "~" + text[len(home) :] if text == home or (text.startswith(home + "/") and home != "/") else text

@@ -31,6 +31,8 @@ def convert(args: argparse.Namespace) -> None:
     write(target, tensors, {name: values[0] for name, values in known.needs.items()})
     numbers = sum(array.size for array in tensors.values())
     how = ", the moving average" * known.is_average + ", BGR made RGB" * known.is_reversed
+    how += "".join(f", {said}" for said in known.said)
+    how += ", without its head" * bool(args.filter_head and head(True)[0] in known.tensors)
     print(
         f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{how}"
     )
@@ -160,7 +162,7 @@ def show(args: argparse.Namespace) -> None:
 
     path = fetch(args.source)
     stored = files.read(path)
-    known = fit.recognised(stored, models.weight_maps(), args.ema == "true")
+    known = fit.identified(stored, (models.weight_maps(),), args.ema == "true")
     source = (
         f"{known.family} of {known.layout.source}{options(known.needs) and '; needs' + options(known.needs)}"
         if known

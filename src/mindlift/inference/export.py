@@ -7,7 +7,10 @@ import importlib.util
 import json
 import os
 import platform
+import re
+import shutil
 import stat
+import tempfile
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -28,6 +31,7 @@ from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 SEED = 0
+PLAIN = re.compile(r"[0-9a-zA-Z@_.:/\\-]+")
 TOLERANCE = {
     "MINDIR": 1e-5,
     "ONNX": 1e-4,
@@ -55,7 +59,7 @@ def run(cfg: Config, weights: Path, class_names: list[str]) -> Path:
     with atomic_path(target) as part:
         written = write(network, images, part, cfg.file_format)
         difference = compared(written, cfg.file_format, images, expected)
-        print(verdict(cfg.file_format, difference))
+        print(verdict(cfg.file_format, difference, expected))
         facts = describe(cfg, weights, written, difference, class_names)
     write_atomic(side_file_of(target), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     print(f"exported {target} ({target.stat().st_size:,} bytes) and {side_file_of(target)}")
@@ -88,6 +92,7 @@ class ChannelsLast(nn.Cell):
 
 def loaded(cfg: Config, weights: Path) -> nn.Cell:
     """The network in the form that evaluates, with norms inside the convolutions and weights standardised."""
+    cfg = cfg.of_finished_weights()
     device = devices.of(devices.ANY)
     source = build.network(cfg, device)
     load(cfg, source, weights)
@@ -122,9 +127,9 @@ def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) ->
     if file_format == "ONNX":
         layers.for_onnx(network)
     try:
-        with checkpoint.no_log(), in_one_file():
+        with plain_path(path) as file, checkpoint.no_log(), in_one_file():
             ms.export(
-                network, ms.Tensor(images), file_name=str(path.with_suffix("")), file_format=file_format
+                network, ms.Tensor(images), file_name=str(file.with_suffix("")), file_format=file_format
             )
         os.chmod(path, stat.S_IRUSR | stat.S_IWUSR | stat.S_IRGRP | stat.S_IROTH)
     except (RuntimeError, ValueError, TypeError, NotImplementedError) as err:
@@ -132,6 +137,20 @@ def write(network: nn.Cell, images: np.ndarray, path: Path, file_format: str) ->
             f"mindspore {ms.__version__} can't export to {file_format}: {first_line(err)}"
         ) from err
     return path
+
+
+@contextlib.contextmanager
+def plain_path(path: Path) -> Generator[Path, None, None]:
+    """`path`, or a file that becomes it: MindSpore writes to no path with a blank or a letter that is not English."""
+    if PLAIN.fullmatch(str(path)):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(
+        prefix="mindlift-", dir=None if PLAIN.fullmatch(tempfile.gettempdir()) else "/tmp"
+    ) as folder:
+        file = Path(folder) / f"model{path.suffix}"
+        yield file
+        shutil.copyfile(file, path)
 
 
 def check_size(network: nn.Cell, file_format: str) -> None:
@@ -204,6 +223,7 @@ def compared(path: Path, file_format: str, images: np.ndarray, expected: np.ndar
 
     ExportError if it is above what the format is allowed, or the outputs are no numbers.
     """
+    is_proof = says_something(expected)
     found = READ_BACK[file_format](path, images) if file_format in READ_BACK else None
     if found is None:
         return None
@@ -213,7 +233,14 @@ def compared(path: Path, file_format: str, images: np.ndarray, expected: np.ndar
             f"the exported {file_format} does not compute what the network does: the largest difference is"
             f" {difference:.3g} of the largest output, and {TOLERANCE[file_format]:g} is allowed; nothing is written"
         )
-    return difference
+    return difference if is_proof else None
+
+
+def says_something(expected: np.ndarray) -> bool:
+    """Whether a comparison with these outputs proves something. ExportError for outputs that are no numbers."""
+    if not np.isfinite(expected).all():
+        raise ExportError("the network's outputs on a random batch are not finite; nothing is written")
+    return bool(expected.any())
 
 
 def relative(expected: np.ndarray, found: np.ndarray) -> float:
@@ -223,7 +250,12 @@ def relative(expected: np.ndarray, found: np.ndarray) -> float:
     return float(np.abs(found - expected).max() / max(np.abs(expected).max(), np.finfo(np.float32).tiny))
 
 
-def verdict(file_format: str, difference: float | None) -> str:
+def verdict(file_format: str, difference: float | None, expected: np.ndarray) -> str:
+    if not expected.any():
+        return (
+            "warning: not verified: all outputs of the network on a random batch are zero, as those of a classifier that"
+            " was never trained"
+        )
     if difference is None:
         return NOT_COMPARED[file_format]
     return f"compared with the network on a random batch: largest difference {difference:.3g} of the largest output"

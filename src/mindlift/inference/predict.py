@@ -72,7 +72,7 @@ def model(cfg: Config) -> exporter.Exported:
 def trained(job: JobContext, checkpoint: Path) -> nn.Cell:
     """The network as evaluation runs it."""
     network = build.network(job.cfg, job.device)
-    exporter.load(job.cfg, network, checkpoint)
+    exporter.load(job.cfg.of_finished_weights(), network, checkpoint)
     inference = build.inference_network(job.cfg, network, job.device)
     layers.refill(inference, network)
     return inference.set_train(False)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mindlift.errors import DataError
+from mindlift.files import expanded
 
 
 class LocalAdapter:
@@ -56,7 +57,7 @@ class LocalAdapter:
 
 def existing_folder(data_dir: str) -> Path:
     """`data_dir` as the path of a folder that is there; DataError in one line otherwise."""
-    path = Path(data_dir).expanduser()
+    path = Path(expanded(data_dir))
     if path.is_dir():
         return path
     if "://" in data_dir:

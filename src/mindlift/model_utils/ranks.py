@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Mapping
 
 from mindlift.errors import RankError
 from mindlift.model_utils import rank_table
+from mindlift.model_utils.rank_variables import Env, agree, has, number, pair
 
-Env = Mapping[str, str]
 REHEARSAL = "MINDLIFT_PEERS_AT"  # host:port of a scheduler: ranks of a rank table meet there, on CPUs
 START_HINT = "scripts/local_ranks.sh {n} train.py ..., scripts/run_distribute_train.sh {n} ... or msrun"
 
@@ -51,34 +50,43 @@ def read_ranks(env: Env | None = None) -> Ranks:
     | 3 OpenMPI                       | OMPI_COMM_WORLD_RANK or _SIZE | also _LOCAL_RANK, _LOCAL_SIZE |
     | 4 ModelArts v2 container        | MA_NUM_HOSTS, MA_NUM_GPUS or VC_* | node VC_TASK_INDEX of MA_NUM_HOSTS, MA_NUM_GPUS cards; rank = node * cards + ASCEND_DEVICE_ID |
     | 5 ModelArts v1 container        | DLS_TASK_NUMBER or DLS_TASK_INDEX | DLS_TASK_INDEX of DLS_TASK_NUMBER, BATCH_*_HOSTS |
-    | 6 none of them                  |            | one process; a lone DEVICE_ID chooses the device |
+    | 6 torchrun                      | RANK, WORLD_SIZE or LOCAL_RANK | one process only: see `_read_torchrun` |
+    | 7 SLURM's srun                  | SLURM_PROCID | SLURM_STEP_NUM_TASKS, else SLURM_NTASKS; one process only |
+    | 8 none of them                  |            | one process; a lone DEVICE_ID chooses the device |
 
     VC_TASK_INDEX means nothing on one node and is ignored there. Empty variables count as not set.
     """
     env = os.environ if env is None else env
-    if _has(env, "MS_ROLE", "MS_WORKER_NUM", "MS_NODE_ID"):
+    if has(env, "MS_ROLE", "MS_WORKER_NUM", "MS_NODE_ID"):
         ranks = _read_msrun(env)
-    elif _has(env, "RANK_ID") or (_has(env, "RANK_SIZE") and not _has_openmpi(env)):
+    elif has(env, "RANK_ID") or (has(env, "RANK_SIZE") and not _has_openmpi(env)):
         ranks = _read_per_card(env)
     elif _has_openmpi(env):
         ranks = _read_openmpi(env)
-    elif _has(env, "RANK_TABLE_FILE"):
+    elif has(env, "RANK_TABLE_FILE"):
         ranks = _read_lone_table(env)
-    elif _has(env, "MA_NUM_HOSTS", "MA_NUM_GPUS", "VC_TASK_INDEX", "VC_WORKER_HOSTS"):
+    elif has(env, "MA_NUM_HOSTS", "MA_NUM_GPUS", "VC_TASK_INDEX", "VC_WORKER_HOSTS"):
         ranks = _read_modelarts_v2(env)
-    elif _has(env, "DLS_TASK_NUMBER", "DLS_TASK_INDEX"):
+    elif has(env, "DLS_TASK_NUMBER", "DLS_TASK_INDEX"):
         ranks = _read_modelarts_v1(env)
+    elif has(env, "RANK", "WORLD_SIZE", "LOCAL_RANK"):
+        ranks = _read_torchrun(env)
+    elif has(env, "SLURM_PROCID"):
+        ranks = _read_slurm(env)
     else:
         ranks = Ranks(device=_device(env) or 0)
+    if has(env, "LOCAL_RANK") and not ranks.is_scheduler:  # without it, RANK may be the number of a node
+        agree(env, "RANK", ranks.rank, f"the rank of {ranks.source}")
+        agree(env, "WORLD_SIZE", ranks.size, f"the number of ranks of {ranks.source}")
     if ranks.rank >= ranks.size:
-        raise RankError(f"rank {ranks.rank} of {ranks.size} ranks does not exist: {_show(env)}")
+        raise RankError(f"rank {ranks.rank} of {ranks.size} ranks does not exist: {show(env)}")
     return ranks
 
 
 def in_cloud_job(env: Env | None = None) -> bool:
     """True inside a ModelArts container (v2, v1) or one of OpenI / C2NET."""
     env = os.environ if env is None else env
-    return _has(env, "MA_JOB_DIR", "MA_VJ_NAME", "DLS_TASK_NUMBER", "BATCH_JOB_ID", "DATA_DOWNLOAD_METHOD")
+    return has(env, "MA_JOB_DIR", "MA_VJ_NAME", "DLS_TASK_NUMBER", "BATCH_JOB_ID", "DATA_DOWNLOAD_METHOD")
 
 
 def check_ranks(
@@ -112,11 +120,11 @@ def check_ranks(
 
 
 def _read_per_card(env: Env) -> Ranks:
-    rank, size = _pair(env, "RANK_ID", "RANK_SIZE")
-    _agree(env, "OMPI_COMM_WORLD_RANK", rank, "RANK_ID")
-    _agree(env, "OMPI_COMM_WORLD_SIZE", size, "RANK_SIZE")
+    rank, size = pair(env, "RANK_ID", "RANK_SIZE")
+    agree(env, "OMPI_COMM_WORLD_RANK", rank, "RANK_ID")
+    agree(env, "OMPI_COMM_WORLD_SIZE", size, "RANK_SIZE")
     peers = env.get(REHEARSAL, "")
-    if not _has(env, "RANK_TABLE_FILE"):
+    if not has(env, "RANK_TABLE_FILE"):
         device = _device(env)
         per_node = _per_node(env, size)
         return Ranks(
@@ -154,21 +162,21 @@ def _read_msrun(env: Env) -> Ranks:
     role = env.get("MS_ROLE", "")
     if role not in ("MS_WORKER", "MS_SCHED"):
         shown = f"MS_ROLE={role}" if role else "MS_ROLE is not set"
-        raise RankError(f"{shown}, expected MS_WORKER or MS_SCHED: start with msrun, or unset {_show(env)}")
-    size = _number(env, "MS_WORKER_NUM", least=1)
+        raise RankError(f"{shown}, expected MS_WORKER or MS_SCHED: start with msrun, or unset {show(env)}")
+    size = number(env, "MS_WORKER_NUM", least=1)
     if size is None:
         raise RankError(f"MS_ROLE={role}, but MS_WORKER_NUM is not set: start with msrun, which sets both")
-    missing = [name for name in ("MS_SCHED_HOST", "MS_SCHED_PORT") if not _has(env, name)]
+    missing = [name for name in ("MS_SCHED_HOST", "MS_SCHED_PORT") if not has(env, name)]
     if missing:
         raise RankError(f"MS_ROLE={role}, but {' and '.join(missing)} not set: start with msrun")
-    _agree(env, "RANK_SIZE", size, "MS_WORKER_NUM")
-    peers_at = f"{env['MS_SCHED_HOST']}:{_number(env, 'MS_SCHED_PORT', least=1)}"
+    agree(env, "RANK_SIZE", size, "MS_WORKER_NUM")
+    peers_at = f"{env['MS_SCHED_HOST']}:{number(env, 'MS_SCHED_PORT', least=1)}"
     if role == "MS_SCHED":
         return Ranks(0, size, 0, size, "msrun", is_scheduler=True, peers_at=peers_at)
-    rank = _number(env, "MS_NODE_ID")
+    rank = number(env, "MS_NODE_ID")
     if rank is None:
         raise RankError("MS_NODE_ID is not set: on several machines give msrun --node_rank 0, 1, ...")
-    _agree(env, "RANK_ID", rank, "MS_NODE_ID")
+    agree(env, "RANK_ID", rank, "MS_NODE_ID")
     device, per_node = _device(env), _per_node(env, size)
     if device is not None and rank < size and device != rank % per_node:
         raise RankError(
@@ -179,28 +187,28 @@ def _read_msrun(env: Env) -> Ranks:
 
 
 def _read_openmpi(env: Env) -> Ranks:
-    rank, size = _pair(env, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")
-    _agree(env, "RANK_SIZE", size, "OMPI_COMM_WORLD_SIZE")
-    per_node = _number(env, "OMPI_COMM_WORLD_LOCAL_SIZE", least=1) or size
-    local = _number(env, "OMPI_COMM_WORLD_LOCAL_RANK")
+    rank, size = pair(env, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")
+    agree(env, "RANK_SIZE", size, "OMPI_COMM_WORLD_SIZE")
+    per_node = number(env, "OMPI_COMM_WORLD_LOCAL_SIZE", least=1) or size
+    local = number(env, "OMPI_COMM_WORLD_LOCAL_RANK")
     local = rank % per_node if local is None else local
     if per_node > size or local >= per_node:
-        raise RankError(f"OpenMPI's variables contradict each other: {_show(env)}")
+        raise RankError(f"OpenMPI's variables contradict each other: {show(env)}")
     return Ranks(rank, size, local, per_node, "openmpi")
 
 
 def _read_modelarts_v2(env: Env) -> Ranks:
     listed = [host for host in env.get("VC_WORKER_HOSTS", "").split(",") if host.strip()]
-    hosts = _number(env, "MA_NUM_HOSTS", least=1)
+    hosts = number(env, "MA_NUM_HOSTS", least=1)
     if hosts is not None and listed and len(listed) != hosts:
         raise RankError(
             f"MA_NUM_HOSTS={hosts}, but VC_WORKER_HOSTS={env['VC_WORKER_HOSTS']} names {len(listed)}"
         )
     hosts = hosts or len(listed) or 1
-    node = _number(env, "VC_TASK_INDEX") if hosts > 1 else 0
+    node = number(env, "VC_TASK_INDEX") if hosts > 1 else 0
     if node is None:
         raise RankError(f"MA_NUM_HOSTS={hosts}, but VC_TASK_INDEX is not set: which of the nodes is this?")
-    cards, device = _number(env, "MA_NUM_GPUS") or 0, _device(env)
+    cards, device = number(env, "MA_NUM_GPUS") or 0, _device(env)
     if cards <= 1:
         return Ranks(node, hosts, device or 0, 1, "modelarts_v2")
     if device is None:
@@ -209,21 +217,55 @@ def _read_modelarts_v2(env: Env) -> Ranks:
             "card (MA_RUN_METHOD=msrun in the job's environment), or pass --is_distributed 0 to use one card"
         )
     if device >= cards:
-        raise RankError(f"device {device} of MA_NUM_GPUS={cards} does not exist: {_show(env)}")
+        raise RankError(f"device {device} of MA_NUM_GPUS={cards} does not exist: {show(env)}")
     return Ranks(node * cards + device, hosts * cards, device, cards, "modelarts_v2")
 
 
 def _read_modelarts_v1(env: Env) -> Ranks:
     named = [name for name in env if name.startswith("BATCH_") and name.endswith("_HOSTS") and env[name]]
-    size = _number(env, "DLS_TASK_NUMBER", least=1)
+    size = number(env, "DLS_TASK_NUMBER", least=1)
     if size is None:
-        raise RankError(f"DLS_TASK_NUMBER is not set, but {_show(env)}")
+        raise RankError(f"DLS_TASK_NUMBER is not set, but {show(env)}")
     if named and len(named) != size:
         raise RankError(f"DLS_TASK_NUMBER={size}, but {', '.join(sorted(named))} name {len(named)}")
-    node = _number(env, "DLS_TASK_INDEX") if size > 1 else 0
+    node = number(env, "DLS_TASK_INDEX") if size > 1 else 0
     if node is None:
         raise RankError(f"DLS_TASK_NUMBER={size}, but DLS_TASK_INDEX is not set: which of them is this?")
     return Ranks(node, size, _device(env) or 0, 1, "modelarts_v1")
+
+
+def _read_torchrun(env: Env) -> Ranks:
+    """MindSpore has no way to meet through torchrun: N processes would train N times, each alone."""
+    local = number(env, "LOCAL_RANK") or 0
+    if not has(env, "RANK", "WORLD_SIZE"):
+        if local:
+            raise RankError(
+                f"LOCAL_RANK={local}, but RANK and WORLD_SIZE are not set: unset it, or set all three"
+            )
+        return Ranks(device=_device(env) or 0)
+    rank, size = pair(env, "RANK", "WORLD_SIZE")
+    if size == 1 and rank == 0 and local == 0:
+        return Ranks(device=_device(env) or 0)
+    raise RankError(_cannot_meet("torchrun", rank, size, env))
+
+
+def _read_slurm(env: Env) -> Ranks:
+    """The same for srun. In a batch script SLURM_NTASKS is what was asked for, and srun starts as many."""
+    rank = number(env, "SLURM_PROCID") or 0
+    size = number(env, "SLURM_STEP_NUM_TASKS", least=1) or number(env, "SLURM_NTASKS", least=1) or 1
+    if size == 1 and rank == 0:
+        return Ranks(device=_device(env) or 0)
+    raise RankError(_cannot_meet("SLURM", rank, size, env))
+
+
+def _cannot_meet(launcher: str, rank: int, size: int, env: Env) -> str:
+    if rank >= size:
+        return f"rank {rank} of {size} ranks does not exist: {show(env)}"
+    return (
+        f"{launcher} started this as rank {rank} of {size} ({show(env)}), but MindSpore's ranks can't meet through it:"
+        f" start with msrun --worker_num {size} --local_worker_num {size} train.py ..., mpirun -n {size} or"
+        f" scripts/local_ranks.sh {size}; for one process alone pass --is_distributed 0"
+    )
 
 
 def _table(env: Env) -> tuple[rank_table.RankTable, Path]:
@@ -241,9 +283,9 @@ def _table(env: Env) -> tuple[rank_table.RankTable, Path]:
 
 def _per_node(env: Env, size: int) -> int:
     """Processes on a machine, where the launcher does not say: all of them but on several hosts."""
-    hosts = _number(env, "MA_NUM_HOSTS", least=1) or _number(env, "DLS_TASK_NUMBER", least=1) or 1
+    hosts = number(env, "MA_NUM_HOSTS", least=1) or number(env, "DLS_TASK_NUMBER", least=1) or 1
     if size % hosts:
-        raise RankError(f"{size} ranks can't be shared equally by {hosts} hosts: {_show(env)}")
+        raise RankError(f"{size} ranks can't be shared equally by {hosts} hosts: {show(env)}")
     return size // hosts
 
 
@@ -255,49 +297,31 @@ def _card(env: Env, mine: rank_table.Device) -> int:
     logical). Elsewhere DEVICE_ID is what some script has counted, and the table knows better.
     """
     given = _device(env)
-    is_logical = in_cloud_job(env) or _has(env, "ASCEND_DEVICE_ID")
+    is_logical = in_cloud_job(env) or has(env, "ASCEND_DEVICE_ID")
     return given if is_logical and given is not None else mine.device
 
 
 def _device(env: Env) -> int | None:
-    logical, device = _number(env, "ASCEND_DEVICE_ID"), _number(env, "DEVICE_ID")
+    logical, device = number(env, "ASCEND_DEVICE_ID"), number(env, "DEVICE_ID")
     if logical is not None and device is not None and logical != device:
         raise RankError(f"ASCEND_DEVICE_ID={logical} but DEVICE_ID={device}: unset the wrong one")
     return device if logical is None else logical
 
 
-def _pair(env: Env, rank_name: str, size_name: str) -> tuple[int, int]:
-    rank, size = _number(env, rank_name), _number(env, size_name, least=1)
-    if rank is None or size is None:
-        have, lack = (rank_name, size_name) if size is None else (size_name, rank_name)
-        raise RankError(f"{have}={env[have]}, but {lack} is not set: set both, or neither for one process")
-    return rank, size
-
-
-def _agree(env: Env, name: str, value: int, other: str) -> None:
-    found = _number(env, name)
-    if found is not None and found != value:
-        raise RankError(f"{name}={found} contradicts {other}={value}: unset what an earlier job left behind")
-
-
-def _number(env: Env, name: str, least: int = 0) -> int | None:
-    text = env.get(name, "").strip()
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit()) or int(text) < least:
-        raise RankError(f"{name}={text}: expected a whole number from {least} on")
-    return int(text)
-
-
-def _has(env: Env, *names: str) -> bool:
-    return any(env.get(name, "").strip() for name in names)
-
-
 def _has_openmpi(env: Env) -> bool:
-    return _has(env, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")
+    return has(env, "OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")
 
 
-def _show(env: Env) -> str:
-    kinds = ("RANK_", "MS_ROLE", "MS_WORKER", "MS_NODE", "OMPI_COMM_WORLD_", "MA_NUM_", "VC_TASK", "DLS_TASK")
-    names = [name for name in sorted(env) if name.startswith(kinds) or name.endswith("DEVICE_ID")]
-    return " ".join(f"{name}={env[name]}" for name in names if _has(env, name))
+def show(env: Env) -> str:
+    kinds = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MS_ROLE", "MS_WORKER", "MS_NODE")
+    others = (
+        "OMPI_COMM_WORLD_",
+        "SLURM_PROCID",
+        "SLURM_NTASKS",
+        "SLURM_STEP_NUM",
+        "MA_NUM_",
+        "VC_TASK",
+        "DLS_TASK",
+    )
+    names = [name for name in sorted(env) if name.startswith(kinds + others) or name.endswith("DEVICE_ID")]
+    return " ".join(f"{name}={env[name]}" for name in names if has(env, name))

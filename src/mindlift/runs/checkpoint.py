@@ -127,7 +127,7 @@ def known_weights(path: Path, family: str = "", average: bool = True, channels: 
     stored = files.read(path)
     try:
         own = {family: maps[family]} if family else maps
-        known = fit.recognised(stored, own, average) or fit.recognised(stored, maps, average)
+        known = fit.identified(stored, (own, maps), average)
     except CheckpointError as err:
         raise CheckpointError(f"{path}: {err}") from err
     if known is None:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from mindlift.errors import CheckpointError, ConfigError
+from mindlift.files import expanded
 from mindlift.runs.manifest import file_sha256
 from mindlift.runs.paths import CLASSES
 from mindlift.storage.url import is_remote
@@ -118,7 +119,7 @@ def data_folder(config: Path) -> Path | None:
     except (OSError, yaml.YAMLError, AttributeError) as err:
         raise ConfigError(f"can't read {config}: {err}") from err
     folder = found.get("data_dir") if isinstance(found, dict) else ""
-    return Path(folder).expanduser() if folder else None
+    return Path(expanded(folder)) if folder else None
 
 
 def read_model(path: Path) -> Model:

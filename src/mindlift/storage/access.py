@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from mindlift.errors import AccessError
-from mindlift.storage.settings import Keys, Settings, read_keys, read_settings
+from mindlift.storage.settings import Keys, Settings, key_text, read_keys, read_settings
 
 SAFE = "/~-._"
 NO_KEYS = (
@@ -54,7 +54,11 @@ class Access:
         if chain is None:
             raise AccessError(NO_KEYS)
         frozen = chain.get_frozen_credentials()
-        return Keys(frozen.access_key, frozen.secret_key, frozen.token or "", chain.method)
+        found_at = f"a key that boto3 has found ({chain.method})"
+        access, secret, token = (
+            key_text(found_at, text) for text in (frozen.access_key, frozen.secret_key, frozen.token)
+        )
+        return Keys(access, secret, token, chain.method)
 
     def address(self, bucket: str, key: str) -> tuple[str, str]:
         """Host header and path of an object, percent-encoded as SigV4 wants it."""

@@ -18,7 +18,7 @@ import ipaddress
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Mapping
+from typing import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from mindlift.errors import ConfigError
@@ -103,8 +103,8 @@ def read_endpoint(env: Env, given: Mapping[str, object]) -> str:
         secure = env["S3_USE_HTTPS"].lower() not in OFF
     if not text:
         return ""
-    scheme, _, rest = text.rpartition("://")
-    host = rest.strip("/ ")
+    scheme, _, rest = text.strip().rpartition("://")
+    host = rest.strip("/ \t\r\n")
     if secure is None:
         secure = scheme.lower() != "http"
     if given.get("port") and not re.search(r":\d+$", host):
@@ -156,19 +156,43 @@ def number(given: Mapping[str, object], name: str, default: float, least: float 
     return value
 
 
+def key_text(name: str, text: object) -> str:
+    """A key or token without the blanks and line ends that copying brings along.
+
+    ConfigError, with the name of its variable and no part of it, for what can't be in a header of HTTP: Python's own
+    error would show the key.
+    """
+    found = str(text or "").strip()
+    if not all("!" <= letter <= "~" for letter in found):
+        raise ConfigError(
+            f"{name} holds a blank, a line end or another character that no key has: set it again"
+        )
+    return found
+
+
 def read_keys(env: Env, given: Mapping[str, object]) -> Keys | None:
     """The keys, read again at every call; None if only boto3's own chain can have some."""
-    access, secret, token = (str(given.get(name) or "") for name in ("ak", "sk", "security_token"))
+    access, secret, token = (
+        key_text(f"set_auth({name})", given.get(name)) for name in ("ak", "sk", "security_token")
+    )
     if access and secret:
         return Keys(access, secret, token, "set_auth")
-    for access, secret, token in KEY_FAMILIES:
-        if env.get(access) and env.get(secret):
-            return Keys(env[access], env[secret], env.get(token, ""), access)
-        if env.get(access) or env.get(secret):
-            missing = secret if env.get(access) else access
+    for names in KEY_FAMILIES:
+        found = keys_in(env, names)
+        if found.access_key and found.secret_key:
+            return found
+        if found.access_key or found.secret_key:
+            access, secret, _ = names
+            missing = secret if found.access_key else access
             raise ConfigError(f"{missing} is not set, but its partner is; set both {access} and {secret}")
     name = env.get("CREDENTIAL_PROFILES_FILE")
     return read_profile(Path(name), env.get("AWS_PROFILE", "default")) if name else None
+
+
+def keys_in(env: Env, names: Sequence[str]) -> Keys:
+    """The access key, the secret key and the token of three variables, '' where there is none."""
+    access, secret, token = (key_text(name, env.get(name)) for name in names)
+    return Keys(access, secret, token, names[0])
 
 
 def read_profile(path: Path, profile: str) -> Keys | None:
@@ -181,7 +205,10 @@ def read_profile(path: Path, profile: str) -> Keys | None:
     except (configparser.Error, UnicodeDecodeError):
         raise ConfigError(f"{path} is no credential file; expected [default] and lines key = value") from None
     section = dict(parser.items(profile)) if parser.has_section(profile) else {}
-    found = [next((section[key] for key in keys if key in section), "") for keys in PROFILE_KEYS]
+    found = [
+        next((key_text(f"{key} of {path}", section[key]) for key in keys if key in section), "")
+        for keys in PROFILE_KEYS
+    ]
     if not found[0] or not found[1]:
         raise ConfigError(f"{path} has no access key and secret key in section [{profile}]")
     return Keys(found[0], found[1], found[2], str(path))

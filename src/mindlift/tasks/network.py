@@ -84,12 +84,16 @@ def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = Fals
             f"{path} ({known.layout.source}) has the backbone only; train {cfg.net} with it first"
         )
     said = describe_loaded(known, cfg.enable_ema)
+    dropped = [name for name in layouts.HEAD if cfg.filter_head and name in known.tensors]
+    if dropped:
+        rows = len(known.tensors[dropped[0]])
+        said.append(f"without its head of {rows} classes (--filter_head true), so that a new one starts")
     return f"{path}: {', '.join(said)}" if said else ""
 
 
 def describe_loaded(known: Known, wants_average: bool) -> list[str]:
     """What a user should know of the weights that were taken."""
-    said = []
+    said = list(known.said)
     if known.is_average:
         said.append("its moving average of the weights")
     elif wants_average:

@@ -11,7 +11,7 @@ from typing import TypedDict
 
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.providers.base import Status
-from mindlift.files import write_atomic
+from mindlift.files import expanded, write_atomic
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class PositionsOfJob(TypedDict):
 
 
 def default_folder() -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    cache = Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
     return cache / "mindlift" / "followed"
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config import programs
+from mindlift.model_utils.config import places, programs
 from mindlift.model_utils.config.command_line import (
     COMMAND_LINE,
     Argument,
@@ -131,6 +131,17 @@ class Config(Options):
                 lines.append(f"  {option.name}: {as_yaml(self._values[option.name])}{comment}")
         return "\n".join(lines) + "\n"
 
+    def of_finished_weights(self) -> Config:
+        """The configuration for weights that are not trained further.
+
+        Of a recipe or a run's configuration, what says how it began with other weights does not hold for its own: they
+        have their classifier (filter_head) and see RGB (weights_channels). Only the command line's values do.
+        """
+        foreign = {"filter_head": False, "weights_channels": "auto"}
+        return self.replace(
+            **{name: own for name, own in foreign.items() if self.origin(name) != COMMAND_LINE}
+        )
+
     def replace(self, **changes: object) -> Config:
         """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
         layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
@@ -186,7 +197,7 @@ def check_use(line: Line, schema: Schema, prog: str) -> None:
 
 def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> Config:
     """Lay the recipe, or for inference what the weights were made with, and the command line over the defaults."""
-    typed = merge(schema, line.given)
+    typed = places.settled(merge(schema, line.given))
     values = {name: option.default for name, option in schema.options.items()}
     origins = dict.fromkeys(values, DEFAULTS)
     place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
@@ -197,6 +208,7 @@ def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> C
         by_platform = line.in_cloud and is_platform(schema.options[name])
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
     settle_sizes(values, origins, planned)
+    values = places.settled(values)
     return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
 
 

@@ -39,6 +39,11 @@ def kind_of_node(node: yaml.Node) -> str:
     return type(node).__name__.replace("Node", "").lower()
 
 
+def text_of(node: yaml.Node) -> Plain:
+    """The words of a scalar as the file has them: `on`, `1.50` and `null` stay what they are. Others as `plain` does."""
+    return node.value if isinstance(node, yaml.ScalarNode) else plain(node)
+
+
 def plain(node: yaml.Node) -> Plain:
     """A YAML node as str, int, float, bool, None, a list of these, or {} for any mapping.
 

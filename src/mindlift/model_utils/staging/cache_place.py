@@ -6,12 +6,14 @@ import os
 import tempfile
 from pathlib import Path
 
+from mindlift.files import expanded
+
 
 def cache_folder(wanted: str) -> Path:
     """`wanted`, else MINDLIFT_CACHE, else /cache where a platform provides it, else below the user's cache."""
     if wanted or os.environ.get("MINDLIFT_CACHE"):
-        return Path(wanted or os.environ["MINDLIFT_CACHE"]).expanduser()
+        return Path(expanded(wanted or os.environ["MINDLIFT_CACHE"]))
     if os.access("/cache", os.W_OK):
         return Path("/cache")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    home = Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
     return home / "mindlift" if os.access(home.parent, os.W_OK) else Path(tempfile.gettempdir()) / "mindlift"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Callable, NamedTuple
 
 from mindlift.errors import DataError
+from mindlift.files import expanded
 from mindlift.model_utils import image_files
 from mindlift.storage.url import is_remote, join
 
@@ -28,7 +29,7 @@ def find_images(words: Iterable[str], cache: Path, say: Say, show_bar: bool | No
     """
     local = [word for word in words if not is_remote(word)]
     for word in local:  # before anything is copied
-        if not Path(word).expanduser().exists():
+        if not Path(expanded(word)).exists():
             raise DataError(f"no such image or folder: {word}")
     found: list[Image] = []
     for word in words:
@@ -40,7 +41,7 @@ def find_images(words: Iterable[str], cache: Path, say: Say, show_bar: bool | No
 
 
 def local_images(word: str, say: Say) -> list[Image]:
-    path = Path(word).expanduser()
+    path = Path(expanded(word))
     if not path.is_dir():
         return [Image(word, path)]
     found = image_files.find(path)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mindlift.errors import CheckpointError, ConfigError
+from mindlift.models.weights import prefixes
 from mindlift.models.weights.layouts import (
     HEAD,
     OURS,
@@ -29,9 +30,9 @@ NOT_WEIGHTS = {
     "seed",
     "current_iterator_step",
     "last_overflow_iterator_step",
+    "n_averaged",  # of PyTorch's AveragedModel
 }
 AVERAGE = "ema."  # of the names of a moving average
-PREFIXES = ("module.", "_orig_mod.", "network.")  # of wrappers: data parallel, torch.compile, training cells
 
 
 @dataclass(frozen=True)
@@ -50,19 +51,42 @@ class Known:
     is_average: bool = False
     is_reversed: bool = False
     unused: tuple[str, ...] = ()
+    said: tuple[str, ...] = ()
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         return {name: array.shape for name, array in self.tensors.items()}
 
 
+def identified(
+    stored: Stored, choices: Sequence[Mapping[str, WeightMap]], average: bool = True
+) -> Known | None:
+    """The first of `choices` that recognises the weights, by the names that they have without what wraps them."""
+    origins, removed = plain_names(stored, average), prefixes_of(stored, average)
+    while True:
+        for families in choices:
+            known = named_by(stored, families, origins)
+            if known:
+                said = [f"without the prefix '{prefix}'" for prefix in removed]
+                return replace(known, said=(*stored.said, *said))
+        prefix = prefixes.another(origins)
+        if not prefix:
+            return None
+        removed = [*removed, prefix]
+        origins = prefixes.without(origins, prefix)
+
+
 def recognised(stored: Stored, families: Mapping[str, WeightMap], average: bool = True) -> Known | None:
+    """`identified` by names as they are, but for the prefixes that wrappers give to all."""
+    return named_by(stored, families, plain_names(stored, average))
+
+
+def named_by(stored: Stored, families: Mapping[str, WeightMap], origins: Mapping[str, str]) -> Known | None:
     """Who wrote these weights, of which family; None if no weights.py of `families` knows them.
 
-    A family whose whole network it is comes before one of which it is a part. Of a file with the moving average beside
-    the weights, `average` says which of them. CheckpointError if two tensors would be the same one here.
+    A family whose whole network it is comes before one of which it is a part. `origins`: the name that is looked at ->
+    the name in the file. CheckpointError if two tensors would be the same one here.
     """
-    origins = plain_names(stored, average)
     is_average = any(origin.startswith(AVERAGE) for origin in origins.values())
     tensors = {name: stored.tensors[origin] for name, origin in origins.items()}
     shapes = {name: array.shape for name, array in tensors.items()}
@@ -112,19 +136,26 @@ def plain_names(stored: Stored, average: bool = True) -> dict[str, str]:
 
     Of the moving average if there is one and it is wanted, or if there is nothing else.
     """
+    names = chosen_names(stored, average)
+    for prefix in prefixes_of(stored, average):
+        names = prefixes.without(names, prefix)
+    return names
+
+
+def prefixes_of(stored: Stored, average: bool = True) -> list[str]:
+    """What wrappers have put before the names of all tensors, outermost first."""
+    return prefixes.of_wrappers(chosen_names(stored, average))
+
+
+def chosen_names(stored: Stored, average: bool) -> dict[str, str]:
+    """As plain_names, with prefixes."""
     names = with_mindspore_norms(stored.tensors)
-    if stored.form != "pytorch":
-        names = {
-            name: ours
-            for name, ours in names.items()
-            if name not in NOT_WEIGHTS and not name.startswith(OPTIMISER_STATE)
-        }
+    others = NOT_WEIGHTS if stored.form != "pytorch" else {"n_averaged"}
+    states = OPTIMISER_STATE if stored.form != "pytorch" else ()
+    names = {name: ours for name, ours in names.items() if name not in others and not name.startswith(states)}
     of_average = {name: ours[len(AVERAGE) :] for name, ours in names.items() if ours.startswith(AVERAGE)}
     raw = {name: ours for name, ours in names.items() if name not in of_average}
     names = of_average if of_average and (average or not raw) else raw
-    for prefix in PREFIXES:
-        if names and all(ours.startswith(prefix) for ours in names.values()):
-            names = {name: ours[len(prefix) :] for name, ours in names.items()}
     return {ours: name for name, ours in names.items()}
 
 
@@ -178,7 +209,20 @@ def fitted(
         raise CheckpointError(
             f"{where} ({known.layout.source}) does not fit this network: {other_head(given, wanted) or problem}"
         )
+    check_finite(given, known.origins, where)
     return given
+
+
+def check_finite(tensors: Mapping[str, np.ndarray], origins: Mapping[str, str], where: str) -> None:
+    """CheckpointError for weights that are no numbers: a ReLU on a CPU makes zeros of them, and figures look fine."""
+    odd = [
+        origins.get(name, name)
+        for name, array in tensors.items()
+        if array.dtype.kind == "f" and not np.isfinite(array).all()
+    ]
+    if odd:
+        what = "1 tensor holds" if len(odd) == 1 else f"{len(odd)} tensors hold"
+        raise CheckpointError(f"{where}: {what} NaN or infinity ({shortened(odd)})")
 
 
 def other_head(given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> str:
@@ -225,4 +269,4 @@ def mismatch(wanted: Mapping[str, tuple], given: Mapping[str, tuple]) -> str:
 
 
 def shortened(names: list[str], most: int = 3) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
+    return ", ".join(sorted(names)[:most]) + (", ..." if len(names) > most else "")

@@ -2,7 +2,7 @@
 
 A pickle is a program for a small stack machine (Python's pickletools.py describes its instructions). `pickle.load`
 imports and calls whatever the program says; here only the instructions that torch.save writes are known, and the
-only "calls" are those of vocabulary.CALLS. Everything else is refused by name.
+only "calls" are those of vocabulary.CALLS. What another call would give is an Inert, which holds nothing.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ from mindlift.models.weights.vocabulary import (
     OLD_PARAMETER,
     Blank,
     Global,
+    Inert,
     Placed,
     Storage,
     allowed,
+    is_part_of_tensors,
     named,
     storage_of,
     with_plain_keys,
@@ -44,10 +46,11 @@ class Mark:
     """Where a group of values begins on the stack."""
 
 
-def load(file: Bytes) -> tuple[object, dict[str, Storage]]:
+def load(file: Bytes) -> tuple[object, dict[str, Storage | Inert]]:
     """The next pickle of `file`, and the storages that it refers to by their keys.
 
-    It consists of dicts, lists, tuples and plain values, with a Placed for each tensor. CheckpointError if it is cut short, or asks for more than tensors.
+    It consists of dicts, lists, tuples and plain values, with a Placed for each tensor and an Inert for each other
+    object. CheckpointError if it is cut short, or has what no training writes.
     """
     machine = Machine()
     try:
@@ -68,7 +71,7 @@ class Machine:
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
-        self.storages: dict[str, Storage] = {}
+        self.storages: dict[str, Storage | Inert] = {}
 
     def do(self, name: str, argument: Any) -> None:
         if name in VALUES:
@@ -113,15 +116,23 @@ class Machine:
         self.stack.append(allowed(module, name))
 
     def refer(self, _: object) -> None:
-        found = storage_of(*self.pop(1))
-        self.storages.setdefault(found.key, found)
+        (reference,) = self.pop(1)
+        found = storage_of(reference)
+        key = found.key if isinstance(found, Storage) else reference[2]
+        if isinstance(key, str):
+            self.storages.setdefault(key, found)
         self.stack.append(found)
 
     def call(self, _: object) -> None:
         function, arguments = self.pop(2)
-        if not isinstance(function, Global) or str(function) not in CALLS:
+        if isinstance(function, Global) and str(function) in CALLS:
+            self.stack.append(CALLS[str(function)](*arguments))
+        elif isinstance(function, Inert) or (
+            isinstance(function, Global) and not is_part_of_tensors(function)
+        ):
+            self.stack.append(Inert(function.of if isinstance(function, Inert) else str(function)))
+        else:
             raise CheckpointError(f"its pickle calls {named(function)}, which no file of weights needs")
-        self.stack.append(CALLS[str(function)](*arguments))
 
     def new(self, _: object) -> None:
         kind, arguments = self.pop(2)
@@ -131,23 +142,42 @@ class Machine:
             self.stack += [kind, arguments]
             self.call(None)
 
+    def new_by_keywords(self, _: object) -> None:
+        self.pop(1)
+        self.new(None)
+
+    def drop(self, _: object) -> None:
+        self.pop(1)
+
+    def drop_to_mark(self, _: object) -> None:
+        self.from_mark()
+
+    def collect(self, _: object) -> None:
+        """A set, whose elements can't be weights."""
+        self.from_mark()
+        self.stack.append(Inert("builtins.set"))
+
     def build(self, _: object) -> None:
         """Attributes of an OrderedDict (its `_metadata`) are left out; an old Parameter's first one is its tensor."""
         target, state = self.pop(2)
         if isinstance(target, Blank):
             target.content = state[0]
-        elif not isinstance(target, (dict, Placed)):
+        elif not isinstance(target, (dict, Placed, Inert)):
             raise CheckpointError(f"its pickle sets attributes of {reprlib.repr(target)}")
         self.stack.append(target)
 
     def set_items(self, items: list[object]) -> None:
         target = self.stack[-1]
+        if isinstance(target, Inert):
+            return
         if not isinstance(target, dict):
             raise TypeError("items of what is no dict")
         target.update(with_plain_keys(zip(items[::2], items[1::2])))
 
     def append(self, items: list[object]) -> None:
         target = self.stack[-1]
+        if isinstance(target, Inert):
+            return
         if not isinstance(target, list):
             raise TypeError("elements of what is no list")
         target += items
@@ -171,6 +201,9 @@ VALUES = {
     "STRING",
     "BINBYTES",
     "SHORT_BINBYTES",
+    "BINBYTES8",
+    "BYTEARRAY8",
+    "BINUNICODE8",
 }
 CONSTANTS: dict[str, Callable] = {
     "NONE": lambda: None,
@@ -180,12 +213,18 @@ CONSTANTS: dict[str, Callable] = {
     "EMPTY_LIST": list,
     "EMPTY_TUPLE": tuple,
     "MARK": lambda: Mark,
+    "EMPTY_SET": lambda: Inert("builtins.set"),
 }
 ACTIONS: dict[str, Callable[[Machine, Any], None]] = {
     "GLOBAL": Machine.name,
     "STACK_GLOBAL": Machine.name_on_stack,
     "REDUCE": Machine.call,
     "NEWOBJ": Machine.new,
+    "NEWOBJ_EX": Machine.new_by_keywords,
+    "FROZENSET": Machine.collect,
+    "ADDITEMS": lambda machine, _: machine.append(machine.from_mark()),
+    "POP": Machine.drop,
+    "POP_MARK": Machine.drop_to_mark,
     "BUILD": Machine.build,
     "BINPERSID": Machine.refer,
     "TUPLE": lambda machine, _: machine.stack.append(tuple(machine.from_mark())),

@@ -37,13 +37,15 @@ class Stored:
     """The tensors of one file by the names it gives them.
 
     `form` is "pytorch", "safetensors" or "mindspore"; `types` names the type in the file where it is not the
-    array's; `network` holds the options of the network that the weights were made with, if the file says them.
+    array's; `network` holds the options of the network that the weights were made with, if the file says them;
+    `said` is what somebody should know of where in the file they were.
     """
 
     form: str
     tensors: dict[str, np.ndarray]
     types: Mapping[str, str] = field(default_factory=dict)
     network: Mapping[str, object] = field(default_factory=dict)
+    said: tuple[str, ...] = ()
 
     def type_of(self, name: str) -> str:
         return self.types.get(name, self.tensors[name].dtype.name)

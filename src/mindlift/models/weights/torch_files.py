@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import io
 import mmap
+import re
 import reprlib
 import struct
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Callable, Dict
+from typing import Callable, Dict, List, Tuple
 
 import numpy as np
 
 from mindlift.errors import CheckpointError
 from mindlift.models.weights import pickled
 from mindlift.models.weights.stored import BFLOAT16, WIDTHS, Stored, flat, view
-from mindlift.models.weights.vocabulary import Blank, Placed, Storage
+from mindlift.models.weights.vocabulary import STORAGE_TYPES, Blank, Global, Inert, Placed, Storage, needless
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 LEGACY_VERSION = 1001
@@ -35,11 +36,19 @@ WRAPPERS = (
     "module",
     "weights",
     "params",
+    "model_state",
+    "checkpoint",
     "state_dict_ema",
     "model_ema",
+    "ema",
+    "ema_state_dict",
+    "params_ema",
 )
+# Under keys of other names: the dict with the most tensors, unless the key says that it is something else.
+BESIDE = re.compile(r"optim|sched|scaler|loss|criterion|metric|rng|amp", re.IGNORECASE)
 Tensors = Dict[str, np.ndarray]
 Read = Callable[[Storage], bytes]
+State = Tuple[List[str], Dict[str, Placed]]
 
 
 def read_zip(path: Path) -> Stored:
@@ -109,11 +118,15 @@ def read_legacy(path: Path) -> Stored:
         return tensors_of(content, read)
 
 
-def storage_places(file: mmap.mmap, keys: object, storages: Mapping[str, Storage]) -> dict[Storage, int]:
+def storage_places(
+    file: mmap.mmap, keys: object, storages: Mapping[str, Storage | Inert]
+) -> dict[Storage, int]:
     """Where the numbers of each storage begin, from here to the end of a legacy file; CheckpointError if it is short."""
     places = {}
     for key in keys if isinstance(keys, list) else []:
         storage, count = storages.get(key) if isinstance(key, str) else None, file.read(8)
+        if isinstance(storage, Inert):
+            raise CheckpointError(unknown_storage("it", storage))
         if storage is None or len(count) < 8 or struct.unpack("<q", count)[0] != storage.count:
             raise CheckpointError(f"it is damaged or cut short at storage {reprlib.repr(key)}")
         places[Storage(storage.key, storage.kind, storage.count)] = file.tell()
@@ -128,8 +141,11 @@ def tensors_of(content: object, read: Read) -> Stored:
     """The tensors of the state dict in `content`; each storage is read once."""
     numbers: dict[Storage, np.ndarray] = {}
     tensors, types = {}, {}
-    for name, tensor in state_dict(content).items():
+    path, state = state_dict(content)
+    for name, tensor in state.items():
         storage = tensor.storage
+        if isinstance(storage, Inert):
+            raise CheckpointError(unknown_storage(f"tensor {name}", storage))
         if not isinstance(storage, Storage) or type(tensor.offset) is not int:
             raise CheckpointError(f"tensor {name} has no storage")
         root = Storage(storage.key, storage.kind, storage.count)
@@ -138,19 +154,27 @@ def tensors_of(content: object, read: Read) -> Stored:
         tensors[name] = view(numbers[root], storage.offset + tensor.offset, tensor.shape, tensor.strides)
         if storage.kind == BFLOAT16:
             types[name] = BFLOAT16
-    return Stored("pytorch", tensors, types)
+    return Stored("pytorch", tensors, types, said=tuple(path))
 
 
-def state_dict(content: object, depth: int = 0) -> dict[str, Placed]:
-    """Name -> tensor, also from inside what trainings wrap around it. CheckpointError if there is none."""
+def unknown_storage(who: str, storage: Inert) -> str:
+    return f"{who} has a storage of {storage.of}; known are {', '.join(STORAGE_TYPES)} of torch"
+
+
+def state_dict(content: object, depth: int = 0) -> State:
+    """Name -> tensor, also from inside what trainings wrap around it, and what to say of that. CheckpointError for none."""
     if isinstance(content, dict) and depth < 4:
-        for key in WRAPPERS:
-            if isinstance(content.get(key), dict) and has_tensors(content[key], depth + 1):
-                return state_dict(content[key], depth + 1)
-        opened = {key: value.content if isinstance(value, Blank) else value for key, value in content.items()}
-        found = {str(key): value for key, value in opened.items() if isinstance(value, Placed)}
+        chosen, others = wrapped(content, depth)
+        if chosen is not None:
+            said, found = state_dict(content[chosen], depth + 1)
+            beside = f", not from {', '.join(map(repr, others))}" if others else ""
+            return [f"taken from '{chosen}'{beside}", *said], found
+        found = own_tensors(content)
+        check_made(content)
         if found:
-            return found
+            return [], found
+    if isinstance(content, (Inert, Global)):
+        raise CheckpointError(needless(content.of if isinstance(content, Inert) else content))
     held = (
         f"a dict of {', '.join(map(str, list(content)[:5]))}"
         if isinstance(content, dict)
@@ -159,6 +183,39 @@ def state_dict(content: object, depth: int = 0) -> dict[str, Placed]:
     raise CheckpointError(
         f"it holds {held:.200} and no dict of named tensors; save the state_dict() of the network"
     )
+
+
+def wrapped(content: dict, depth: int) -> tuple[str | None, list[str]]:
+    """The key of the dict in `content` to take, None for `content` itself, and the keys of others that would do."""
+    known = [
+        key for key in WRAPPERS if isinstance(content.get(key), dict) and has_tensors(content[key], depth + 1)
+    ]
+    if known:
+        return known[0], known[1:]
+    if any("." in name for name in own_tensors(content)):
+        return None, []
+    sizes = {
+        key: len(own_tensors(value))
+        for key, value in content.items()
+        if isinstance(key, str) and isinstance(value, dict) and not BESIDE.search(key)
+    }
+    other = sorted((key for key, size in sizes.items() if size), key=lambda key: (-sizes[key], key))
+    return (other[0], other[1:]) if other else (None, [])
+
+
+def own_tensors(content: dict) -> dict[str, Placed]:
+    """Those that a dict holds itself."""
+    opened = {key: value.content if isinstance(value, Blank) else value for key, value in content.items()}
+    return {str(key): value for key, value in opened.items() if isinstance(value, Placed)}
+
+
+def check_made(content: dict) -> None:
+    """CheckpointError for a tensor that is made in a way that is not known here, such as a quantised one."""
+    for name, value in content.items():
+        if isinstance(value, Inert) and value.of.startswith("torch.") and "._rebuild_" in value.of:
+            raise CheckpointError(
+                f"tensor {name} is made by {value.of}, which is not read; save plain tensors"
+            )
 
 
 def has_tensors(content: dict, depth: int) -> bool:

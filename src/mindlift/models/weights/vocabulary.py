@@ -1,6 +1,7 @@
 """What the pickles of torch.save may name: storages, tensors in them, and the few calls that put them together.
 
-Each of these is a class or a function of this file, which arranges what it is given and does nothing else.
+Each of these is a class or a function of this file, which arranges what it is given and does nothing else. What a
+training keeps beside its weights (an argparse.Namespace, numbers of NumPy, dates, paths) becomes an Inert.
 """
 
 from __future__ import annotations
@@ -81,27 +82,53 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
+@dataclass(frozen=True)
+class Inert:
+    """In place of an object of a class that is no part of any tensor: nothing of it is made, and only its class kept."""
+
+    of: str
+
+
 def placed(storage: Storage, offset: int, shape: Iterable, strides: Iterable, *_: object) -> Placed:
     return Placed(storage, offset, tuple(shape), tuple(strides))
 
 
 def with_plain_keys(items: Iterable[tuple] = ()) -> dict:
-    """A dict of texts and numbers: to hash a tuple that holds one tuple twice, and so on, would take for ever."""
-    found = {}
-    for key, value in items:
-        if not isinstance(key, (str, int, float, type(None))):
-            raise CheckpointError(f"its pickle has a dict with keys of type {type(key).__name__}")
-        found[key] = value
-    return found
+    """A dict of texts and numbers. Under other keys there are no weights, and to hash a tuple that holds one tuple
+    twice, and so on, would take for ever.
+    """
+    return {key: value for key, value in items if isinstance(key, (str, int, float, type(None)))}
+
+
+def with_default(factory: object = None, items: Iterable[tuple] = ()) -> dict:
+    """collections.defaultdict; what it would call for keys that it lacks is left out."""
+    return with_plain_keys(items)
 
 
 CALLS: dict[str, Callable] = {
     "collections.OrderedDict": with_plain_keys,
+    "collections.defaultdict": with_default,
     "torch.Size": tuple,
     "torch._utils._rebuild_tensor": placed,
     "torch._utils._rebuild_tensor_v2": placed,
     "torch._utils._rebuild_parameter": lambda data, *_: data,
+    "torch._utils._rebuild_parameter_with_state": lambda data, *_: data,
 }
+# Nothing of a pickle is run; a file with one of these was made to do harm, and is refused as a whole.
+HARMFUL_MODULES = (
+    "os",
+    "posix",
+    "nt",
+    "sys",
+    "subprocess",
+    "runpy",
+    "shutil",
+    "socket",
+    "pty",
+    "importlib",
+    "ctypes",
+)
+HARMFUL = {f"builtins.{name}" for name in ("eval", "exec", "compile", "open", "__import__", "breakpoint")}
 OLD_PARAMETER = "torch.nn.parameter.Parameter"
 
 
@@ -110,8 +137,11 @@ def named(value: object) -> str:
     return str(value) if isinstance(value, Global) else reprlib.repr(value)
 
 
-def storage_of(reference: object) -> Storage:
-    """The storage behind ('storage', type, key, device, count[, None or (view's key, offset, count)])."""
+def storage_of(reference: object) -> Storage | Inert:
+    """The storage behind ('storage', type, key, device, count[, None or (view's key, offset, count)]).
+
+    An Inert for numbers of a type that is not known: only a tensor that is to be read needs them.
+    """
     if not isinstance(reference, tuple) or len(reference) < 5 or reference[0] != "storage":
         what = reference[0] if isinstance(reference, tuple) and reference else reference
         raise CheckpointError(
@@ -122,6 +152,8 @@ def storage_of(reference: object) -> Storage:
         raise CheckpointError(
             f"it has a storage of {named(kind)}; known are {', '.join(STORAGE_TYPES)} of torch"
         )
+    if kind.name not in STORAGE_TYPES:
+        return Inert(str(kind))
     offset = part[0][1] if part and part[0] else 0
     if not isinstance(key, str):
         raise CheckpointError(f"it has a storage filed under {reprlib.repr(key)}")
@@ -130,17 +162,20 @@ def storage_of(reference: object) -> Storage:
     return Storage(key, STORAGE_TYPES[kind.name], count, offset)
 
 
+def is_part_of_tensors(name: Global) -> bool:
+    """Whether it is a name that tensors are made with; all others are of what lies beside them."""
+    is_type = name.module in ("torch", "torch.storage") and name.name in STORAGE_TYPES
+    return is_type or str(name) in CALLS or (name.module == "torch" and name.name in DTYPES)
+
+
 def allowed(module: str, name: str) -> Global:
-    """CheckpointError for a name that no file of weights needs."""
+    """CheckpointError for a name that only an attack needs."""
     found = Global(module, name)
-    is_storage = module in ("torch", "torch.storage") and name in STORAGE_TYPES
-    if not (
-        is_storage
-        or str(found) in CALLS
-        or str(found) == OLD_PARAMETER
-        or (module == "torch" and name in DTYPES)
-    ):
-        raise CheckpointError(
-            f"it would run or make {found}, which a file of weights does not need; save the state_dict() alone"
-        )
+    harmless = str(found).replace("__builtin__.", "builtins.", 1)
+    if module.partition(".")[0] in HARMFUL_MODULES or harmless in HARMFUL:
+        raise CheckpointError(needless(found))
     return found
+
+
+def needless(what: object) -> str:
+    return f"it would run or make {what}, which a file of weights does not need; save the state_dict() alone"

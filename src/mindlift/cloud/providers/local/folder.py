@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mindlift.cloud.platforms.request import Request, State, from_json
-from mindlift.files import write_atomic
+from mindlift.files import expanded, write_atomic
 from mindlift.model_utils.staging.node_gate import Process
 
 
 def home() -> Path:
     """Where rehearsals live: $MINDLIFT_REHEARSALS, else below the user's cache."""
     named = os.environ.get("MINDLIFT_REHEARSALS")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser()
+    cache = Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
     return Path(named).expanduser() if named else cache / "mindlift" / "rehearsals"
 
 

@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from mindlift.checkout import ROOT
 from mindlift.errors import StorageError
+from mindlift.files import home
 
 INSTALLER = ROOT / "scripts/minio.sh"
 READY_WITHIN_S = 30.0
@@ -161,7 +162,7 @@ def find_minio() -> Path | None:
         return Path(named)
     version = re.search(r"^version=.*-(\w+)$", INSTALLER.read_text(), re.MULTILINE)
     assert version, f"no version in {INSTALLER}"
-    cache = Path(os.environ.get("MINDLIFT_CACHE") or Path.home() / ".cache/mindlift")
+    cache = Path(os.environ.get("MINDLIFT_CACHE") or Path(home()) / ".cache/mindlift")
     installed = cache / "bin" / f"minio-{version[1]}"
     return installed if installed.exists() else None
 

@@ -6,6 +6,7 @@ import configparser
 from collections.abc import Mapping
 from pathlib import Path
 
+from mindlift import files
 from mindlift.cloud.errors import JobError
 from mindlift.storage import settings
 from mindlift.storage.settings import Keys
@@ -17,26 +18,30 @@ FILE = "HUAWEICLOUD_SDK_CREDENTIALS_FILE"
 
 def read_keys(env: Mapping[str, str]) -> Keys:
     """The variables of the SDK, its profile file, then what the storage layer reads; JobError for none."""
-    if env.get(AK) or env.get(SK):
-        if not (env.get(AK) and env.get(SK)):
-            raise JobError(f"of {AK} and {SK} only one is set; set both")
-        return Keys(env[AK], env[SK], env.get(TOKEN, ""), AK)
-    profile = read_profile(env)
-    if profile.get("ak") and profile.get("sk"):
-        source = str(profile_path(env))
-        return Keys(profile["ak"], profile["sk"], profile.get("security_token", ""), source)
-    if found := settings.read_keys(env, {}):
+    found = settings.keys_in(env, (AK, SK, TOKEN))
+    if found.access_key and found.secret_key:
         return found
+    if found.access_key or found.secret_key:
+        raise JobError(f"of {AK} and {SK} only one is set; set both")
+    profile, source = read_profile(env), str(profile_path(env))
+    if profile.get("ak") and profile.get("sk"):
+        access, secret, token = (
+            settings.key_text(f"{name} of {source}", profile.get(name))
+            for name in ("ak", "sk", "security_token")
+        )
+        return Keys(access, secret, token, source)
+    if known := settings.read_keys(env, {}):
+        return known
     raise JobError(f"no keys for ModelArts: export {AK} and {SK}, or write them to {profile_path(env)}")
 
 
 def read_project(env: Mapping[str, str]) -> str:
     """The project that the user has named; '' for none."""
-    return env.get(PROJECT) or read_profile(env).get("project_id", "")
+    return env.get(PROJECT, "").strip() or read_profile(env).get("project_id", "")
 
 
 def profile_path(env: Mapping[str, str]) -> Path:
-    home = Path(env.get("HOME") or Path.home())
+    home = Path(env.get("HOME") or files.home())
     return Path(env.get(FILE) or home / ".huaweicloud" / "credentials").expanduser()
 
 

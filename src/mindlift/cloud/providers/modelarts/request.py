@@ -131,7 +131,7 @@ def channels(name: str, url: str, access: str) -> list[JsonObject]:
 
 def variables(job: Job, secrets: Mapping[str, str]) -> dict[str, str]:
     method = {SWITCH: "msrun"} if job.run_method == "msrun" and not has_own_start(job) else {}
-    return {**method, **{name: str(value) for name, value in job.environment.items()}, **secrets}
+    return {**method, **job.environment, **secrets}
 
 
 def retry_notes(job: Job) -> dict[str, str]:

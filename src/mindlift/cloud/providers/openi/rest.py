@@ -24,6 +24,8 @@ from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.probe import Exchange, Probe
 from mindlift.cloud.providers.openi.answers import Nothing, Route
 from mindlift.cloud.providers.openi.codes import CODES, NO_SUCH_JOB, UNKNOWN
+from mindlift.files import home
+from mindlift.storage.settings import key_text
 
 if TYPE_CHECKING:
     import requests
@@ -45,19 +47,25 @@ HINTS = {
 
 def read_token(env: Mapping[str, str]) -> tuple[str, str, str]:
     """(token, endpoint or '', where it is from); JobError without one."""
-    path = Path(env.get("HOME") or Path.home()) / ".openi" / "token.json"
+    path = Path(env.get("HOME") or home()) / ".openi" / "token.json"
     known: dict[str, str] = {}
     if path.is_file():
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, UnicodeDecodeError):
             raise JobError(f"{path} can't be read; expected JSON with endpoint and token") from None
-    token = env.get("OPENI_TOKEN") or known.get("token", "")
+    token = key_text("OPENI_TOKEN", env.get("OPENI_TOKEN")) or key_text(
+        f"token of {path}", known.get("token")
+    )
     if not token:
         raise JobError(
             "no token for OpenI: export OPENI_TOKEN (its page: Settings, Applications), or run `openi login`"
         )
-    return token, known.get("endpoint", ""), "OPENI_TOKEN" if env.get("OPENI_TOKEN") else str(path)
+    return (
+        token,
+        known.get("endpoint", ""),
+        "OPENI_TOKEN" if env.get("OPENI_TOKEN", "").strip() else str(path),
+    )
 
 
 @dataclass(frozen=True)
