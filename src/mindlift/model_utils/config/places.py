@@ -54,7 +54,7 @@ def settled(values: Mapping[str, Value]) -> dict[str, Value]:
             continue
         if URL.match(text):
             raise ConfigError(f"--{name} {text} is a URL; {advice}")
-        found[name] = text if name in COUNTS else expanded(text)
+        found[name] = text if name in COUNTS or text == "~" else expanded(text)
     for name in (*ANYWHERE, *BY_PLATFORMS):
         text = values.get(name)
         if not isinstance(text, str) or not text:
@@ -64,5 +64,5 @@ def settled(values: Mapping[str, Value]) -> dict[str, Value]:
             raise ConfigError(
                 f"--{name} {show(text)}: {scheme}:// is not understood; write {IN_BUCKET}, s3://bucket/folder/ or a path"
             )
-        found[name] = text if is_remote(text) or URL.match(text) else expanded(text)
+        found[name] = text if is_remote(text) or URL.match(text) or text == "~" else expanded(text)
     return found
