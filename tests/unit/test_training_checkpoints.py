@@ -69,7 +69,13 @@ BY_HAND = {
 def test_what_lies_beside_the_weights_does_not_matter(tmp_path, case, form):
     body = beside(BESIDE[case]) if case in BESIDE else BY_HAND[case]
     whole = write.mapping({"args": body, "model": write.mapping({"a.w": write.tensor(ONE, "0")})})
-    stored = files.read(form(tmp_path / "x.pth", whole, {"0": ONE}))
+    path = form(tmp_path / "x.pth", whole, {"0": ONE})
+    if case == "numbers of an unknown type" and form is write.write_legacy:
+        # its storages follow one another, so one whose size is not known hides those behind it
+        with pytest.raises(CheckpointError, match="storage of torch.ComplexFloatStorage"):
+            files.read(path)
+        return
+    stored = files.read(path)
     np.testing.assert_array_equal(stored.tensors["a.w"], ONE)
 
 

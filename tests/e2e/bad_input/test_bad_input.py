@@ -107,7 +107,7 @@ CASES = {
         EVAL,
         "--data_dir {}/good --net densenet100 --image_size 8 --pretrained {}/run",
         2,
-        ["missing (stages.0.layers.3", "of other shape", "instead of"],
+        ["missing (stages.0.layers.10", "of other shape", "instead of"],
     ),
     "pretrained with another tensor": (
         EVAL,

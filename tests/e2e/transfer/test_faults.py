@@ -160,7 +160,7 @@ def test_copies_in_the_store_survive(spoiled, name):
 @pytest.mark.parametrize("path", ["/p/k/small", "/p/k/large"])
 def test_a_server_that_is_silent_is_asked_again(spoiled, plane, path):
     spoiled.bucket.put(DOWN, "p/")
-    set_auth(client_timeout=0.5)
+    set_auth(client_timeout=2)
     fault = spoiled.proxy.add(Fault("stall", path=path, after=5000, seconds=60))
     assert spoiled.down() == DOWN
     assert fault.used == 1
