@@ -147,7 +147,8 @@ def export(programs: Programs, figures: Figures) -> None:
             classes.append([list(row.values())[:3] for row in csv.DictReader(file)])
     if not classes[0] or classes[0] != classes[1]:
         raise CheckError(f"network and MINDIR see other classes: {classes[0][:3]} {classes[1][:3]}")
-    figures["export, predict"] = f"{len(classes[0])} images alike"
+    images = {row[0] for row in classes[0]}
+    figures["export, predict"] = f"{len(images)} images alike"
 
 
 def two_ranks(programs: Programs, figures: Figures) -> None:
