@@ -117,9 +117,9 @@ class Option:
             words = [str(choice) for choice in self.choices]
             return f"; choose one of {', '.join(words)}{nearest(str(item), words)}"
         if self.low is not None and isinstance(item, (int, float)) and item < self.low:
-            return f", but must be at least {self.low:g}"
+            return f", but must be at least {self.low:.10g}"
         if self.high is not None and isinstance(item, (int, float)) and item > self.high:
-            return f", but must be at most {self.high:g}"
+            return f", but must be at most {self.high:.10g}"
         return ""
 
     def wanted(self, raw: object) -> str:
