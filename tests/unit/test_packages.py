@@ -118,6 +118,18 @@ def test_one_process_at_a_time(tmp_path, monkeypatch):
         os.close(descriptor)
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_a_lock_that_somebody_put_there_is_one_line(tmp_path, monkeypatch, is_link):
+    monkeypatch.setattr(packages.tempfile, "tempdir", str(tmp_path))
+    path, victim = tmp_path / f"mindlift-packages-{os.getuid()}.lock", tmp_path / "victim"
+    path.symlink_to(victim) if is_link else path.mkdir()
+    with pytest.raises(
+        packages.PackageError, match="can't lock .*; remove it, or set TMPDIR"
+    ), packages.only_process():
+        pytest.fail("there is no lock")
+    assert not victim.exists()
+
+
 def test_each_requirement_is_imported_by_the_name_that_is_looked_for():
     needed, optional = packages.read()
     assert "boto3" in needed

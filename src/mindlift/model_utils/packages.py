@@ -185,7 +185,12 @@ def forget_missing() -> None:
 def only_process() -> Iterator[None]:
     """One process of this user on this machine at a time; raises PackageError after LOCK_TIMEOUT_S."""
     path = Path(tempfile.gettempdir(), f"mindlift-packages-{os.getuid()}.lock")
-    descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as err:
+        raise PackageError(
+            f"can't lock {path}: {err.strerror}; remove it, or set TMPDIR to another folder"
+        ) from err
     deadline = time.monotonic() + LOCK_TIMEOUT_S
     try:
         while not locked(descriptor):
