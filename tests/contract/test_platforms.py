@@ -28,18 +28,24 @@ REQUEST = Request(
     name="job",
     code_url="obs://b/code/abc/mindlift/",
     boot_file="train.py",
-    parameters=(("net", "densenet100"), ("enable_modelarts", "True")),
-    data_url="obs://b/data/",
-    train_url="obs://b/run/",
-    datasets=(("digits", "obs://b/data/"),),
+    arguments=("--net=densenet100", "--enable_modelarts=True"),
+    inputs=(("data_url", "obs://b/data/"),),
+    outputs=(("train_url", "obs://b/run/"),),
     models=(("m.ckpt", "obs://b/m.ckpt"),),
     cards=2,
 )
 
 
+DATASETS = (("digits", "obs://b/data/"),)  # OpenI's have a name
+
+
 def of(platform: str, node: int = 0, **changes: object) -> platforms.Container:
-    request = Request(**{**vars(REQUEST), **changes, "platform": platform})
-    return platforms.container(request, "job-1", node)
+    return platforms.container(Request(**given(platform, **changes)), "job-1", node)
+
+
+def given(platform: str, **changes: object) -> dict:
+    datasets = {"inputs": DATASETS} if platform.startswith("openi") else {}
+    return {**vars(REQUEST), **datasets, **changes, "platform": platform}
 
 
 MODELARTS = "/home/ma-user/modelarts"
@@ -130,7 +136,7 @@ def test_every_platform_is_one(name):
 
 @on_all
 def test_variables(name):
-    request = Request(**{**vars(REQUEST), "platform": name, "nodes": 2})
+    request = Request(**given(name, nodes=2))
     found = platforms.PLATFORMS[name].variables(request, "job-1", 1)
     assert {variable: found.get(variable) for variable in VARIABLES[name]} == VARIABLES[name]
     container = platforms.container(request, "job-1", 1)
@@ -161,16 +167,16 @@ def test_what_the_platform_copies(name):
     assert {item.path: item.url for item in container.inputs} == before
     assert {item.path: (item.url, item.is_periodic) for item in container.outputs} == after
     assert set(after) <= set(container.folders)
-    assert set(container.read_only) == ({"/cache/dataset"} if name == "openi-c2net" else set())
+    # C2NET: prepare() writes its marker into LOCAL_DATASET_PATH itself, so only what is mounted below it is protected
+    assert set(container.read_only) == ({"/cache/dataset/digits"} if name == "openi-c2net" else set())
 
 
 @on_all
 def test_parameters_arrive_but_for_those_that_are_dropped(name):
-    own = (("alpha", "1"), ("train_url", "mine"), ("data_url", "mine"))
-    found = of(name, parameters=own).arguments
-    assert {word for word, value in own if f"--{word}={value}" not in found} == DROPPED.get(name, set())
-    request = Request(**{**vars(REQUEST), "platform": name})
-    assert platforms.PLATFORMS[name].arguments(request) == of(name).arguments
+    own = ("--alpha=1", "--train_url=mine", "--data_url=mine")
+    found = of(name, arguments=own).arguments
+    assert {word[2:-5] for word in own[1:] if word not in found} == DROPPED.get(name, set())
+    assert own[0] in found
 
 
 QIZHI = [
@@ -192,32 +198,25 @@ ARGUMENTS = {
             "--enable_modelarts=True",
             f"--data_url={MODELARTS}/inputs/data_url_0",
             f"--train_url={MODELARTS}/outputs/train_url_0",
-            "--resume_url=obs://b/run/",
         ],
     ),
     "v2 by variable": (
         "modelarts-v2",
         {"access": "env"},
-        ["--net=densenet100", "--enable_modelarts=True", "--resume_url=obs://b/run/"],
+        ["--net=densenet100", "--enable_modelarts=True"],
     ),
     "v2, the job copies": (
         "modelarts-v2",
         {"access": "direct"},
-        [
-            "--net=densenet100",
-            "--enable_modelarts=True",
-            "--data_url=obs://b/data/",
-            "--train_url=obs://b/run/",
-        ],
+        ["--net=densenet100", "--enable_modelarts=True"],
     ),
     "v2 without data": (
         "modelarts-v2",
-        {"data_url": ""},
+        {"inputs": ()},
         [
             "--net=densenet100",
             "--enable_modelarts=True",
             f"--train_url={MODELARTS}/outputs/train_url_0",
-            "--resume_url=obs://b/run/",
         ],
     ),
     "v1": (
@@ -233,7 +232,7 @@ ARGUMENTS = {
     "qizhi": ("openi-qizhi", {}, [*QIZHI, "--device_target=Ascend"]),
     "qizhi with a device of the user's": (
         "openi-qizhi",
-        {"parameters": (*REQUEST.parameters, ("device_target", "CPU"), ("train_url", "mine"))},
+        {"arguments": (*REQUEST.arguments, "--device_target=CPU", "--train_url=mine")},
         [*QIZHI, "--device_target=CPU"],
     ),
     "c2net": ("openi-c2net", {}, ["--net=densenet100", "--enable_modelarts=True"]),

@@ -81,33 +81,33 @@ def matches(job: dict[str, Any], item: dict[str, Any]) -> bool:
 def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
     """What the machines are told of a job. Cards are CPUs there, so the device is named."""
     algorithm, notes = body["algorithm"], body["metadata"].get("annotations") or {}
-    channels = {item["name"]: item for kind in ("inputs", "outputs") for item in algorithm.get(kind) or []}
-    urls = {name: "obs:/" + item["remote"]["obs"]["obs_url"] for name, item in channels.items()}
+
+    def sources(kind: str) -> tuple[tuple[str, str], ...]:
+        channels = algorithm.get(kind) or []
+        return tuple((item["name"], "obs:/" + item["remote"]["obs"]["obs_url"]) for item in channels)
+
     given = {item["name"]: item["value"] for item in algorithm.get("parameters") or []}
     boot_file = algorithm.get("boot_file", "").rpartition("/")[2]
     if command := algorithm.get("command", ""):
         given = arguments_of(command)
         boot_file = next(word for word in shlex.split(command) if word.endswith(".py"))
-    resume = given.pop("resume_url", "")
-    access = next((item["access_method"] for item in channels.values()), "direct")
-    if access == "direct":
-        urls = {name: given.pop(name) for name in ("data_url", "train_url") if name in given}
+    channels = [*(algorithm.get("inputs") or []), *(algorithm.get("outputs") or [])]
+    access = next((item["access_method"] for item in channels), "direct")
     log = body["spec"].get("log_export_path", {}).get("obs_url", "")
     variables = dict(algorithm.get("environments") or {})
     method = variables.pop("MA_RUN_METHOD", "rank_table")
-    assert not resume or resume == urls["train_url"]
     return Request(
         platform="modelarts-v2",
         name=body["metadata"]["name"],
         code_url="obs:/" + algorithm["code_dir"],
         boot_file=boot_file,
-        parameters=(*given.items(), ("device_target", "CPU")),
-        data_url=urls.get("data_url", ""),
-        train_url=urls.get("train_url", ""),
+        arguments=tuple(f"--{name}={value}" for name, value in {**given, "device_target": "CPU"}.items()),
+        inputs=sources("inputs"),
+        outputs=sources("outputs"),
         log_url="obs:/" + log if log else "",
         nodes=body["spec"]["resource"]["node_count"],
         cards=double.cards(body["spec"]["resource"]),
-        run_method=method,
+        launcher=method,
         access=access,
         environment=variables,
         retries=int(notes.get("fault-tolerance/job-retry-num", 0)),

@@ -264,9 +264,9 @@ class OpenIDouble(LogsAndResults, Double):
             name=body["display_job_name"],
             code_url=self.code_url,
             boot_file=body["boot_file"],
-            parameters=(*given, ("device_target", "CPU")),
-            train_url=join(self.results_url, task_id, ""),
-            datasets=tuple((item[5:].rpartition("/")[2], self.datasets[item[5:]]) for item in selected),
+            arguments=tuple(f"--{name}={value}" for name, value in (*given, ("device_target", "CPU"))),
+            outputs=(("train_url", join(self.results_url, task_id, "")),),
+            inputs=tuple((item[5:].rpartition("/")[2], self.datasets[item[5:]]) for item in selected),
             models=tuple((item[5:].rpartition("/")[2], self.models[item[5:]]) for item in models),
             cards=spec["acc_cards_num"],
         )

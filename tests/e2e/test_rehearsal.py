@@ -90,7 +90,7 @@ def test_a_job_on_each_platform(home, few_digits, platform):
 @pytest.mark.parametrize(
     "more",
     [
-        ["--run_method", "msrun"],
+        ["--launcher", "msrun"],
         ["--nodes", "2", "--cards", "1"],
         ["--access", "env"],
         ["--access", "direct"],

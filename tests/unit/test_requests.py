@@ -52,7 +52,7 @@ BODIES = {
     "modelarts_own_image": {"engine": "", "image": "me/mindlift:1", "recipe": ["ckpt_path=it's"]},
     "modelarts_2_nodes_msrun": {
         "nodes": "2",
-        "run_method": "msrun",
+        "launcher": "msrun",
         "pool_id": "pool-1",
         "flavor": "modelarts.pool.visual.8xlarge",
     },

@@ -71,7 +71,13 @@ class Job:
     )
     cards: int = key("int", 1, "cards of each node", low=1)
     nodes: int = key("int", 1, "nodes", low=1)
-    run_method: str = key("str", "rank_table", "how ranks are started", ("rank_table", "msrun"))
+    launcher: str = key(
+        "str",
+        "rank_table",
+        "how ranks are started: a process per card by the platform (rank_table), by MindSpore's msrun or "
+        "PyTorch's torchrun on each node, or one process per node (none)",
+        ("rank_table", "msrun", "torchrun", "none"),
+    )
     access: str = key(
         "str",
         "parameter",
@@ -87,6 +93,13 @@ class Job:
         "str",
         "",
         "rehearsal: Python that plays the container's, such as ~/venvs/ms20/bin/python; '': this one",
+    )
+    isolation: str = key(
+        "str",
+        "auto",
+        "rehearsal: a file system of its own for each node (namespace), or platform paths mapped in variables "
+        "and arguments (mapping); auto: namespace where this computer allows it",
+        ("auto", "namespace", "mapping"),
     )
     max_hours: float = key("float", 0.0, "the platform ends the job after this; 0: never", low=0)
     max_cost: float = key(

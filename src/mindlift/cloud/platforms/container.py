@@ -40,12 +40,19 @@ class Container:
     read_only: tuple[str, ...] = ()
     outputs: tuple[Transfer, ...] = ()  # after the end, and meanwhile where that is so
     folders: tuple[str, ...] = ()
+    command: str = ""  # a line for a shell, in place of the boot file
     table: str = ""  # the scheduler's rank table, v0.1
     rank_table: str = ""  # the launcher's, v1.0
 
     @property
     def program(self) -> str:
         return f"{self.code}/{self.boot_file}"
+
+    def words(self, python: str) -> list[str]:
+        """What is started: the boot file by an interpreter, or a command of the user's by a shell."""
+        if self.command:
+            return ["/bin/sh", "-c", self.command]
+        return [python, self.program, *self.arguments]
 
 
 @dataclass(frozen=True)

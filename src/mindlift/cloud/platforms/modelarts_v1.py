@@ -15,6 +15,7 @@ def container(request: Request, job_id: str, node: int) -> Container:
     return Container(
         code=f"{JOB_DIR}/{last_folder(request.code_url)}",
         boot_file=request.boot_file,
+        command=request.command,
         arguments=arguments(request),
         environment=with_user(variables(request, job_id, node), request),
         workspace="/home/ma-user/workspace",
@@ -27,10 +28,8 @@ def container(request: Request, job_id: str, node: int) -> Container:
 
 
 def arguments(request: Request) -> tuple[str, ...]:
-    """The places first, as URLs; then the user's parameters."""
-    places = [("data_url", request.data_url)] if request.data_url else []
-    places += [("train_url", request.train_url)] if request.train_url else []
-    return as_arguments(*places, *request.parameters)
+    """The places first, as URLs; then the user's own."""
+    return (*as_arguments(*request.inputs, *request.outputs), *request.arguments)
 
 
 def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
@@ -44,7 +43,7 @@ def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
         "DLS_TASK_INDEX": str(node),
         "DLS_TASK_NUMBER": str(request.nodes),
         "DLS_APP_URL": request.code_url,
-        "DLS_DATA_URL": request.data_url,
+        "DLS_DATA_URL": request.inputs[0][1] if request.inputs else "",
         "DLS_TRAIN_URL": request.train_url,
         "BATCH_JOB_ID": job_id,
         "BATCH_TASK_CURRENT_INSTANCE": f"{job_id}-worker-{node}",

@@ -5,64 +5,51 @@ from __future__ import annotations
 import json
 
 from mindlift.cloud.platforms.container import Container, Transfer, as_arguments, last_folder, with_user
-from mindlift.cloud.platforms.request import Request
+from mindlift.cloud.platforms.request import Request, Sources
 
 HOME = "/home/ma-user"
 MOUNT = f"{HOME}/modelarts"
 JOB_DIR = f"{MOUNT}/user-job-dir"
 LOGS = f"{MOUNT}/log"
-DATA, TRAIN = f"{MOUNT}/inputs/data_url_0", f"{MOUNT}/outputs/train_url_0"
 SERVICE = "ModelArts"
 DROPPED: frozenset[str] = frozenset()
 
 
 def container(request: Request, job_id: str, node: int) -> Container:
-    inputs = (Transfer(request.data_url, DATA),) if has_data(request) else ()
-    outputs = (Transfer(request.train_url, TRAIN, is_periodic=True),) if has_output(request) else ()
+    inputs, outputs = local_folders("inputs", request), local_folders("outputs", request)
     return Container(
         code=f"{JOB_DIR}/{last_folder(request.code_url)}",
         boot_file=request.boot_file,
+        command=request.command,
         arguments=arguments(request),
         environment=with_user(variables(request, job_id, node), request),
         workspace=f"{MOUNT}/workspace",
         logs=LOGS,
         home=HOME,
-        inputs=inputs,
-        outputs=outputs,
-        folders=("/cache", "/tmp", DATA, TRAIN),
+        inputs=tuple(Transfer(url, inputs[name]) for name, url in request.inputs if inputs),
+        outputs=tuple(
+            Transfer(url, outputs[name], is_periodic=True) for name, url in request.outputs if outputs
+        ),
+        folders=("/cache", "/tmp", *inputs.values(), *outputs.values()),
         table="/user/config/jobstart_hccl.json",
         rank_table=f"{HOME}/rank_table/jobstart_hccl.json",
     )
 
 
-def has_data(request: Request) -> bool:
-    """Whether the platform copies an input channel; with `direct` the job does by itself."""
-    return request.access != "direct" and bool(request.data_url)
-
-
-def has_output(request: Request) -> bool:
-    return request.access != "direct" and bool(request.train_url)
-
-
 def arguments(request: Request) -> tuple[str, ...]:
-    """The user's parameters, and behind them the channels of access method `parameter`."""
-    places: list[tuple[str, str]] = []
-    if request.access == "parameter":
-        places += local_folders(request).items()
-    elif request.access == "direct":
-        places += [("data_url", request.data_url)] if request.data_url else []
-        places += [("train_url", request.train_url)] if request.train_url else []
-    if has_output(request):
-        places.append(("resume_url", request.train_url))
-    return as_arguments(*request.parameters, *places)
+    """The user's own, and behind them the channels of access method `parameter`."""
+    if request.access != "parameter":
+        return request.arguments
+    channels = {**local_folders("inputs", request), **local_folders("outputs", request)}
+    return (*request.arguments, *as_arguments(*channels.items()))
 
 
-def local_folders(request: Request) -> dict[str, str]:
-    """The folder of each channel that the platform copies, by its name."""
-    return {
-        **({"data_url": DATA} if has_data(request) else {}),
-        **({"train_url": TRAIN} if has_output(request) else {}),
-    }
+def local_folders(kind: str, request: Request) -> dict[str, str]:
+    """The folder of each channel of `kind`, inputs or outputs, by its name; with `direct` the job copies by itself."""
+    if request.access == "direct":
+        return {}
+    sources = request.inputs if kind == "inputs" else request.outputs
+    return {name: f"{MOUNT}/{kind}/{name}_0" for name, _ in sources}
 
 
 def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
@@ -86,22 +73,21 @@ def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
         "VC_WORKER_NUM": str(request.nodes),
         "VC_WORKER_HOSTS": hosts,
         "PYTHONPATH": JOB_DIR,
-        **channels(request),
-        **(local_folders(request) if request.access == "env" else {}),
+        "MA_INPUTS": channels("inputs", request.inputs, request),
+        "MA_OUTPUTS": channels("outputs", request.outputs, request),
+        **(
+            {**local_folders("inputs", request), **local_folders("outputs", request)}
+            if request.access == "env"
+            else {}
+        ),
     }
 
 
-def channels(request: Request) -> dict[str, str]:
-    """MA_INPUTS and MA_OUTPUTS: the channels as JSON."""
-    found = {}
-    for name, key, path, url, is_there in (
-        ("MA_INPUTS", "inputs", DATA, request.data_url, has_data(request)),
-        ("MA_OUTPUTS", "outputs", TRAIN, request.train_url, has_output(request)),
-    ):
-        channel = {
-            "name": path.rpartition("/")[2][:-2],
-            "local_dir": path,
-            "remote": {"obs": {"obs_url": url}},
-        }
-        found[name] = json.dumps({key: [channel] if is_there else []})
-    return found
+def channels(kind: str, sources: Sources, request: Request) -> str:
+    """MA_INPUTS or MA_OUTPUTS: the channels as JSON."""
+    folders, urls = local_folders(kind, request), dict(sources)
+    found = [
+        {"name": name, "local_dir": path, "remote": {"obs": {"obs_url": urls[name]}}}
+        for name, path in folders.items()
+    ]
+    return json.dumps({kind: found})

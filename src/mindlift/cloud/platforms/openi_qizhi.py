@@ -18,6 +18,7 @@ def container(request: Request, job_id: str, node: int) -> Container:
     return Container(
         code=f"{JOB_DIR}/{VERSION}",
         boot_file=request.boot_file,
+        command=request.command,
         arguments=arguments(request),
         environment=with_user(variables(request, job_id, node), request),
         workspace="/home/ma-user/workspace",
@@ -37,18 +38,17 @@ def variables(request: Request, job_id: str, node: int) -> dict[str, str]:
 def arguments(request: Request) -> tuple[str, ...]:
     """In the order in which the service writes them."""
     output = three_slashes(request.train_url)
-    found = [("data_url", three_slashes(request.datasets[0][1]))] if request.datasets else []
+    found = [("data_url", three_slashes(request.inputs[0][1]))] if request.inputs else []
     found.append(("train_url", output))
-    if request.datasets:
-        found.append(("multi_data_url", as_json("dataset", request.datasets)))
+    if request.inputs:
+        found.append(("multi_data_url", as_json("dataset", request.inputs)))
     if request.models:
         found.append(("pretrain_url", as_json("model", request.models)))
         found.append(("ckpt_url", three_slashes(request.models[0][1])))
     found.append(("result_url", output))
-    found += [(name, value) for name, value in request.parameters if name not in DROPPED]
-    if "device_target" not in dict(request.parameters):
-        found.append(("device_target", "Ascend"))
-    return as_arguments(*found)
+    own = tuple(word for word in request.arguments if word.partition("=")[0][2:] not in DROPPED)
+    device = () if request.has("device_target") else (("device_target", "Ascend"),)
+    return (*as_arguments(*found), *own, *as_arguments(*device))
 
 
 def three_slashes(url: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Tuple
 
 Sources = Tuple[Tuple[str, str], ...]  # (name, URL)
@@ -18,31 +18,44 @@ class Request:
     name: str
     code_url: str
     boot_file: str
-    parameters: Sources = ()
-    data_url: str = ""
-    train_url: str = ""
+    command: str = ""  # a line for a shell, in place of the boot file
+    arguments: Tuple[str, ...] = ()  # the user's own words
+    inputs: Sources = ()
+    outputs: Sources = ()
+    models: Sources = ()  # OpenI: selected models
     log_url: str = ""
-    datasets: Sources = ()  # OpenI: selected data sets and models
-    models: Sources = ()
     nodes: int = 1
     cards: int = 1
-    run_method: str = "rank_table"
+    launcher: str = "rank_table"
     access: str = "parameter"
     environment: Mapping[str, str] = field(default_factory=dict)  # with secrets in it
     retries: int = 0
     unconditional_retry: bool = False
     restart: str = "in_place"
     max_hours: float = 0.0
+    isolation: str = "auto"
     python: str = ""  # of a rehearsal's containers; '': the one that rehearses
+
+    @property
+    def train_url(self) -> str:
+        """Where the first output goes; '' for none."""
+        return self.outputs[0][1] if self.outputs else ""
+
+    def has(self, option: str) -> bool:
+        """Whether the user's own words set this option."""
+        return any(word == f"--{option}" or word.startswith(f"--{option}=") for word in self.arguments)
 
     def as_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
 
 
 def from_json(text: str) -> Request:
-    values = json.loads(text)
-    for name in ("parameters", "datasets", "models"):
-        values[name] = tuple((first, second) for first, second in values[name])
+    """The request of a rehearsal's folder; what a later or earlier version wrote beside it is left out."""
+    known = {item.name for item in fields(Request)}
+    values = {name: value for name, value in json.loads(text).items() if name in known}
+    values["arguments"] = tuple(values.get("arguments", ()))
+    for name in ("inputs", "outputs", "models"):
+        values[name] = tuple((first, second) for first, second in values.get(name, ()))
     return Request(**values)
 
 

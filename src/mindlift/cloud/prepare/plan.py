@@ -85,12 +85,12 @@ def node_view(job: Job, platform: str, node: int) -> NodeView:
     )
     container = platforms.container(request, job.name, node)
     view: NodeView = {
-        "command": ["python", container.program, *container.arguments],
+        "command": container.words("python"),
         "environment": dict(container.environment),
         "copied_before": {item.path: item.url for item in container.inputs},
         "copied_after": {item.path: item.url for item in container.outputs},
     }
-    if job.run_method == "msrun":
+    if job.launcher == "msrun":
         view["command"] = [
             "msrun",
             f"--worker_num={job.ranks}",

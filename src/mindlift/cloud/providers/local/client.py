@@ -13,6 +13,7 @@ from mindlift.cloud.errors import Answer, JobError, NoSuchJob
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS, Job, parameters, resolve_secrets
+from mindlift.cloud.platforms.container import as_arguments
 from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
@@ -104,7 +105,7 @@ class Local:
 
     def plan(self, job: Job, package: Package, asks: bool = True) -> Plan:
         request = to_request(job, dict.fromkeys(job.secrets, "***"))
-        return Plan({**vars(request), "parameters": dict(request.parameters)}, job.platform)
+        return Plan(vars(request), job.platform)
 
     def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
         if job.data_url and not is_remote(job.data_url):
@@ -249,29 +250,37 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
     if is_rehearsal:
         given.setdefault("device_target", "CPU")
     named = (given.pop("pretrained"),) if is_openi and "pretrained" in given else ()
-    data = (data_url(job),) if is_openi and job.data_url else ()
+    inputs = {"data_url": data_url(job)} if job.data_url else {}
+    outputs = {"train_url": job.train_url} if job.train_url else {}
+    if job.platform == "modelarts-v2":
+        given.update({**inputs, **outputs} if job.access == "direct" else resume_url(job))
     return Request(
         platform=job.platform,
         name=job.name,
         code_url=job.code_url,
         boot_file=job.boot_file,
-        parameters=tuple(given.items()),
-        data_url=data_url(job),
-        train_url=job.train_url,
-        log_url=job.log_url,
-        datasets=tuple((last_part(url), url) for url in data),
+        arguments=as_arguments(*given.items()),
+        inputs=tuple((last_part(url) if is_openi else name, url) for name, url in inputs.items()),
+        outputs=tuple(outputs.items()),
         models=tuple((last_part(url), url) for url in named),
+        log_url=job.log_url,
         nodes=job.nodes,
         cards=job.cards,
-        run_method=job.run_method,
+        launcher=job.launcher,
         access=job.access,
         environment={**job.environment, **secrets},
         retries=job.retries,
         unconditional_retry=bool(job.retries),
         restart=job.restart,
         max_hours=job.max_hours,
+        isolation=job.isolation,
         python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
     )
+
+
+def resume_url(job: Job) -> dict[str, str]:
+    """ModelArts can't be asked to bring earlier results: the job brings them itself."""
+    return {"resume_url": job.train_url} if job.train_url else {}
 
 
 def last_part(url: str) -> str:

@@ -79,7 +79,7 @@ class Launcher:
         self.leaving = tempfile.TemporaryDirectory(prefix="leaving-")
 
     def start(self) -> None:
-        if self.request.run_method == "msrun":
+        if self.request.launcher == "msrun":
             for node in self.nodes:
                 self.start_msrun(node)
             return
@@ -142,7 +142,7 @@ class Launcher:
         )
         folder = node.path(working_directory(node.container, rank))
         log = node.path(node.container.logs) / log_name(self.job_id, rank)
-        process = self.popen(node, [self.python, *self.program(node)], folder, own)
+        process = self.popen(node, self.words(node), folder, own)
         self.processes[f"rank {rank.rank}"] = process
         self.read(process, node, log)
 
@@ -155,7 +155,7 @@ class Launcher:
             "MS_SCHED_PORT": str(self.port),
         }
         folder = node.path(f"{node.container.workspace}/scheduler")
-        self.scheduler = self.popen(node, [self.python, *self.program(node)], folder, own)
+        self.scheduler = self.popen(node, self.words(node), folder, own)
         self.read(self.scheduler, node, node.path(node.container.logs) / "scheduler.log", shows=False)
 
     def start_msrun(self, node: Node) -> None:
@@ -170,14 +170,14 @@ class Launcher:
             f"--node_rank={node.number}",
             f"--log_dir={logs}",
             "--join=True",
-            *self.program(node),
+            *self.words(node)[1:],
         ]
         process = self.popen(node, command, folder, {})
         self.processes[f"msrun on node {node.number}"] = process
         self.read(process, node, logs / "msrun.log")
 
-    def program(self, node: Node) -> list[str]:
-        return [str(node.path(node.container.program)), *map(node.text, node.container.arguments)]
+    def words(self, node: Node) -> list[str]:
+        return [self.python, *map(node.text, node.container.words(self.python)[1:])]
 
     def popen(self, node: Node, command: list[str], folder: Path, own: Mapping[str, str]) -> subprocess.Popen:
         folder.mkdir(parents=True, exist_ok=True)

@@ -64,9 +64,7 @@ class ModelArts:
         job = job.replace(region=self.session.region)
         if not request.has_own_start(job):
             return job
-        return job.replace(
-            access=request.access_of(job), run_method="msrun" if job.ranks > 1 else job.run_method
-        )
+        return job.replace(access=request.access_of(job), launcher="msrun" if job.ranks > 1 else job.launcher)
 
     @contextlib.contextmanager
     def reach_store(self) -> Iterator[None]:

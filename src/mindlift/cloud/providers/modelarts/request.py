@@ -130,7 +130,7 @@ def channels(name: str, url: str, access: str) -> list[JsonObject]:
 
 
 def variables(job: Job, secrets: Mapping[str, str]) -> dict[str, str]:
-    method = {SWITCH: "msrun"} if job.run_method == "msrun" and not has_own_start(job) else {}
+    method = {SWITCH: "msrun"} if job.launcher == "msrun" and not has_own_start(job) else {}
     return {**method, **job.environment, **secrets}
 
 

@@ -37,7 +37,7 @@ EFFECTS = {
     "log_url": REFUSED + "OpenI keeps logs itself; leave it out; logs brings them",
     "max_hours": REFUSED + "OpenI ends no training job by time, so that it would run on and take points; "
     "leave it out, limit epochs in recipe, or watch it and cancel",
-    "run_method": REFUSED + "OpenI starts the ranks itself, by a rank table; leave it out",
+    "launcher": REFUSED + "OpenI starts the ranks itself, by a rank table; leave it out",
     "access": NO_EFFECT + "OpenI says where data and results are in its own way",
     "annotations": MODELARTS_ONLY,
     "region": MODELARTS_ONLY,
@@ -48,6 +48,7 @@ EFFECTS = {
     "engine": NO_EFFECT + "ModelArts' engine; OpenI's image is set by image",
     "platform": NO_EFFECT + "only a rehearsal reads it",
     "python": NO_EFFECT + "only a rehearsal reads it",
+    "isolation": NO_EFFECT + "only a rehearsal reads it",
     "restart": NO_EFFECT + "only a rehearsal reads it",
     "allow_dirty": NO_EFFECT + "OpenI trains what was pushed, without changes that are not committed",
     "wheels": NO_EFFECT
