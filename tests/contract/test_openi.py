@@ -67,7 +67,7 @@ def test_openis_results_come_when_they_are_moved(rig, tmp_path):
     with pytest.raises(Overloaded, match="they (wait to be|are being) moved"):
         rig.provider.output(handle, tmp_path / "out")
     out = RetryPolicy(30, sleep=lambda s: None).call(lambda: rig.provider.output(handle, tmp_path / "out"))
-    assert (Path(out.url) / "run/d/数据.txt").read_bytes() == b"result"
+    assert (Path(out.urls["output"]) / "run/d/数据.txt").read_bytes() == b"result"
 
 
 @on_openi
@@ -128,7 +128,7 @@ def test_openis_files_come_from_another_host_without_the_token(rig, tmp_path):
         store, key = places.locate(f"{rig.double.results_url}{handle.id}/{name}")
         store.write(key, data)
     out = RetryPolicy(30, sleep=lambda s: None).call(lambda: rig.provider.output(handle, tmp_path / "out"))
-    assert {name: (Path(out.url) / name).read_bytes() for name in files} == files
+    assert {name: (Path(out.urls["output"]) / name).read_bytes() for name in files} == files
     assert rig.double.store.requests
     assert rig.double.store.leaks == 0
 

@@ -185,7 +185,7 @@ def test_results_are_at_a_url_or_in_the_folder(rig, tmp_path):
         ask = rig.provider.output
         found = RetryPolicy(30, sleep=lambda s: None).call(lambda: ask(handle, tmp_path / "out"))
     expected = f"{rig.job.train_url}job-one" if rig.job.train_url else str(tmp_path / "out")
-    assert found.url.rstrip("/") == expected
+    assert [url.rstrip("/") for url in found.urls.values()] == [expected]
 
 
 @on_all

@@ -6,7 +6,8 @@ import re
 from typing import Any
 
 from mindlift.cloud.handle import Handle
-from mindlift.cloud.job import Job, finished
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_rules import finished
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.modelarts.client import ModelArts
 from mindlift.cloud.providers.modelarts.session import Session

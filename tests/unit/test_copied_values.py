@@ -2,7 +2,7 @@
 
 import pytest
 
-from mindlift.cloud import job as jobs
+from mindlift.cloud import job_file as jobs
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.providers.modelarts import keys as modelarts
 from mindlift.cloud.providers.openi.rest import read_token

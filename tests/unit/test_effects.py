@@ -54,6 +54,16 @@ OTHER: dict[str, Any] = {  # another value than the default, and than a base's
     "restart": "reschedule",
     "python": sys.executable,
     "isolation": "mapping",
+    "rehearsal_args": ("--device_target=CPU",),
+    "code": "/program",
+    "exclude": ("*.log",),
+    "command": "python other.py",
+    "args": ("--epochs=3",),
+    "requirements": "needs.txt",
+    "inputs": {"data": "obs://bucket/data/"},
+    "outputs": {"out": "obs://bucket/out/"},
+    "resume": {"earlier": "out"},
+    "keep": True,
     "max_hours": 3.0,
     "max_cost": 5.0,
     "environment": {"A": "1"},
@@ -77,7 +87,17 @@ OTHER: dict[str, Any] = {  # another value than the default, and than a base's
 }
 # what a key steers beside the request: where it goes, or what is checked before
 BESIDE_THE_REQUEST = {
-    "local": {"platform", "secrets", "name", "allow_dirty", "provider", "max_cost", "restart"},
+    "local": {
+        "platform",
+        "secrets",
+        "name",
+        "allow_dirty",
+        "provider",
+        "max_cost",
+        "restart",
+        "exclude",
+        "requirements",
+    },
     "modelarts": {
         "cards",
         "region",
@@ -87,8 +107,19 @@ BESIDE_THE_REQUEST = {
         "wheels",
         "provider",
         "max_cost",
+        "exclude",
+        "requirements",
     },
     "openi": {"repo", "endpoint", "allow_dirty", "provider", "max_cost"},
+}
+
+
+OF_PROGRAMS = {"exclude", "command", "args", "requirements", "inputs", "outputs", "resume", "keep"}
+ITS_PLACES = {"code": "/program", "outputs": {"out": "obs://bucket/run/"}}
+PROGRAM: dict[str, dict[str, Any]] = {
+    "local": ITS_PLACES,
+    "modelarts": ITS_PLACES,
+    "openi": {"code": "/program"},  # places are refused there
 }
 
 
@@ -120,6 +151,8 @@ def test_the_table_has_every_key(provider):
 @pytest.mark.parametrize("provider", BASES)
 def test_each_key_does_what_the_table_says(provider, name):
     base = BASES[provider]
+    if name in OF_PROGRAMS:
+        base = base.replace(**PROGRAM[provider])
     job = base.replace(**{name: OTHER[name]})
     service: Provider = providers.load(job)
     effect = service.effects[name]

@@ -11,7 +11,7 @@ import sys
 import pytest
 
 from mindlift.cli import job_arguments
-from mindlift.cloud import job
+from mindlift.cloud import job_file
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config import help as config_help
 from mindlift.runs.manifest import file_sha256
@@ -72,7 +72,7 @@ def test_examples_of_submit_are_read_by_it(monkeypatch):
     for python, program, *words in commands:
         assert (python, program) == ("python", "cloud/submit.py")
         args = job_arguments.parse(words)
-        assert job.read(args.config, job_arguments.flags(args), "now").net
+        assert job_file.read(args.config, job_arguments.flags(args), "now").net
     assert job_arguments.main_parser().format_help().endswith(job_arguments.EXAMPLES + "\n")
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from mindlift.cli import job_arguments
-from mindlift.cloud import handle, job
+from mindlift.cloud import arguments, handle
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job, read, resolve_secrets
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_file import read
+from mindlift.cloud.job_rules import resolve_secrets
 from mindlift.cloud.prepare import preflight
 from mindlift.model_utils.config import config
 
@@ -32,7 +34,7 @@ def test_places_that_nobody_names_are_in_the_bucket_of_train_url():
 @pytest.mark.parametrize("file", sorted(path.name for path in (ROOT / "cloud/jobs").glob("*.yaml")))
 def test_the_example_files_are_jobs_that_train_py_takes(file):
     found = read(f"cloud/jobs/{file}", {}, "1123-101500")
-    argv = [word for name, value in job.parameters(found) for word in (f"--{name}", value)]
+    argv = [word for name, value in arguments.own_options(found) for word in (f"--{name}", value)]
     cfg = config.load(argv, in_cloud=True)
     assert (cfg.net, cfg.dataset, cfg.extra) == (found.net, found.dataset, ())
 
@@ -45,7 +47,7 @@ def test_flags_win_over_the_file_and_mappings_are_merged(tmp_path):
     found = read(str(file), {"cards": "2", "recipe": ["lr=0.2", "hflip=0"]}, "now")
     assert (found.cards, found.net) == (2, "densenet121")
     assert found.recipe == {"lr": 0.2, "lr_epochs": [30, 60], "hflip": 0}
-    assert job.parameters(found)[2:] == [
+    assert arguments.own_options(found)[2:] == [
         ("enable_modelarts", "True"),
         ("lr", "0.2"),
         ("lr_epochs", "30,60"),
@@ -141,7 +143,7 @@ def test_what_is_no_handle(text):
 )
 def test_without_a_command_it_submits(words, command):
     args = job_arguments.parse(words)
-    assert args.command == command
+    assert args.subcommand == command
     assert job_arguments.flags(args) == ({"cards": "8"} if "--cards" in words else {})
 
 

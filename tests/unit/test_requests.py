@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job, read
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_file import read
 from mindlift.cloud.prepare import effects
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.modelarts import request as modelarts
@@ -96,7 +97,7 @@ REFUSED = {
     "no machine": ({"flavor": ""}, "neither flavor nor pool_id is set"),
     "no engine": ({"engine": ""}, "engine: not set; set engine: NAME/VERSION"),
     "half an engine": ({"engine": "Ascend-Powered-Engine"}, "set engine: NAME/VERSION"),
-    "no bucket": ({"train_url": "/tmp/x", "code_url": "/tmp/c"}, "ModelArts needs obs://bucket/folder/"),
+    "no bucket": ({"code_url": "/tmp/c"}, "ModelArts needs obs://bucket/folder/"),
     "a variable of the platform": (
         {"environment": ["MA_X=1"]},
         "variable MA_X: names that begin with MA_ are the platform's",

@@ -8,8 +8,7 @@ import time
 
 from mindlift.cli.job_arguments import flags
 from mindlift.cloud import handle as handles
-from mindlift.cloud import job as jobs
-from mindlift.cloud import providers
+from mindlift.cloud import job_file, providers
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Provider
@@ -25,7 +24,7 @@ def out(line: str) -> None:
 
 
 def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:
-    job = jobs.read(args.config, flags(args), time.strftime("%m%d-%H%M%S"))
+    job = job_file.read(args.config, flags(args), time.strftime("%m%d-%H%M%S"))
     provider = providers.load(job)
     return provider.complete(job), provider
 
@@ -33,5 +32,5 @@ def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:
 def reached(args: argparse.Namespace) -> tuple[Handle, Provider]:
     """The job that a handle names, and its provider; `--region` and the like come from flags."""
     handle = handles.parse(args.handle)
-    job = jobs.read(args.config, {**flags(args), "provider": handle.provider}, "job")
+    job = job_file.read(args.config, {**flags(args), "provider": handle.provider}, "job")
     return handle, providers.load(job)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -24,12 +25,14 @@ ABOUT = {
     "probe": "send a service every request of this client that changes nothing, and record its answers without names",
 }
 ALIASES = {"watch": "top"}
-MANY = {"mapping": "KEY=VALUE", "names": "NAME"}
+MANY = {"mapping": "KEY=VALUE", "names": "NAME", "words": "WORD"}
+ON_A_PROGRAM = ("plan", "submit")
 ON_A_JOB = ("status", "logs", "wait", "cancel", "fetch")
 EXAMPLES = """examples:
   python cloud/submit.py plan --config cloud/jobs/densenet121_8p.yaml
   python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml --wait
   python cloud/submit.py --provider local --platform openi-c2net --cards 2 --wait
+  python cloud/submit.py mindcv/train.py --inputs data_dir=obs://bucket/imagenet/ -- --model=resnet50
   python cloud/submit.py logs -f modelarts://cn-north-4/PROJECT/JOB"""
 
 
@@ -45,12 +48,37 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     words = list(argv)
     if words and words[0] in ("-h", "--help"):
         main_parser().parse_args(words)
-    if not words or words[0].startswith("-"):
+    if not words or words[0].startswith("-") or words[0].endswith(".py"):
         words.insert(0, "submit")
     words[0] = ALIASES.get(words[0], words[0])
     if words[0] not in ABOUT:
         raise JobError(f"{words[0]!r} is not a command; choose one of {', '.join(ABOUT)}")
-    return parser_of(words[0]).parse_args(words[1:], argparse.Namespace(command=words[0]))
+    if words[0] not in ON_A_PROGRAM:
+        return parser_of(words[0]).parse_args(words[1:], argparse.Namespace(subcommand=words[0]))
+    words, args = split(words)
+    program = words.pop(1) if len(words) > 1 and not words[1].startswith("-") else ""
+    found = parser_of(words[0]).parse_args(words[1:], argparse.Namespace(subcommand=words[0]))
+    return named(found, program, args)
+
+
+def split(words: list[str]) -> tuple[list[str], list[str] | None]:
+    """The words before `--`, and those behind it; None where there is no `--`."""
+    if "--" not in words:
+        return words, None
+    at = words.index("--")
+    return words[:at], words[at + 1 :]
+
+
+def named(found: argparse.Namespace, program: str, args: list[str] | None) -> argparse.Namespace:
+    """`PROGRAM -- ARGS` as keys of the job file."""
+    if program and found.code is None:
+        found.code, found.boot_file = os.path.split(program)
+        found.code = found.code or "."
+    elif program:
+        found.boot_file = program
+    if args is not None:
+        found.args = args
+    return found
 
 
 def main_parser() -> argparse.ArgumentParser:
@@ -67,8 +95,21 @@ def main_parser() -> argparse.ArgumentParser:
 
 def parser_of(command: str) -> argparse.ArgumentParser:
     parser = Parser(
-        prog=f"submit.py {command}", description=ABOUT[command], allow_abbrev=False, argument_default=None
+        prog=f"submit.py {command}",
+        usage=f"submit.py {command} [PROGRAM] [options] [-- arguments of PROGRAM]"
+        if command in ON_A_PROGRAM
+        else None,
+        description=ABOUT[command],
+        allow_abbrev=False,
+        argument_default=None,
     )
+    if command in ON_A_PROGRAM:
+        parser.add_argument(
+            "program",
+            nargs="?",
+            default="",
+            help="your own program, such as mindcv/train.py; its arguments follow --",
+        )
     if command in ON_A_JOB:
         parser.add_argument(
             "handle", help="as submit and list print it, such as local://densenet100-digits-1123-101500"

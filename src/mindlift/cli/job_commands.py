@@ -15,6 +15,8 @@ from mindlift.cli.job_follow import follow_to_end, logs, wait
 from mindlift.cloud import handle as handles
 from mindlift.cloud import show
 from mindlift.cloud.errors import JobError, NoAnswer
+from mindlift.cloud.job import Job
+from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase, known_phases
@@ -29,9 +31,9 @@ def plan(args: argparse.Namespace) -> int:
     job, provider = read_job(args)
     changes = []
     try:
-        package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+        package = code_of(job, job.allow_dirty)
     except JobError as err:  # the plan of what would be sent without them, and all that is wrong with it
-        package = packages.collect(ROOT, job.boot_file, True)
+        package = code_of(job, True)
         changes = [Check("changes", False, str(err))]
     job = packages.placed(job, package)
     asks = not args.offline
@@ -48,6 +50,16 @@ def plan(args: argparse.Namespace) -> int:
     return 2 if preflight.failed(checks) else 0
 
 
+def code_of(job: Job, allow_dirty: bool) -> Package:
+    """The files of the job: of the user's program, or of MindLift."""
+    from mindlift.cloud.prepare import package as packages
+    from mindlift.cloud.prepare import program
+
+    if job.is_program:
+        return program.collect(job)
+    return packages.collect(ROOT, job.boot_file, allow_dirty)
+
+
 def submit(args: argparse.Namespace) -> int:
     from mindlift.cloud.prepare import images, wheels
     from mindlift.cloud.prepare import package as packages
@@ -55,7 +67,7 @@ def submit(args: argparse.Namespace) -> int:
     from mindlift.cloud.prepare.submission import Submission
 
     job, provider = read_job(args)
-    package = packages.collect(ROOT, job.boot_file, job.allow_dirty)
+    package = code_of(job, job.allow_dirty)
     if job.wheels and provider.effects["wheels"] == SENT:
         package = wheels.add(package, images.find(job.image or job.engine), images.wanted(job))
     job = packages.placed(job, package)

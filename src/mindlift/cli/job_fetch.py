@@ -11,6 +11,7 @@ import yaml
 
 from mindlift.cli.job_access import note, out, reached
 from mindlift.cloud.errors import JobError, NoAnswer, ServiceError
+from mindlift.cloud.follow.fetch import Fetched
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider
 from mindlift.cloud.retry import RetryPolicy
@@ -29,19 +30,33 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
         output = RetryPolicy(args.results_timeout, note).call(
             lambda: provider.output(handle, folder / ".download")
         )
-        if not output.url:
+        if not output.urls:
             raise JobError(f"{handle} names no place for its results")
-        fetched = fetching.fetch_run(output.url, folder, args.which, note)
-        fetch_platform_logs(provider, handle, fetched.root)
+        found = [
+            fetching.fetch(url, folder, name if len(output.urls) > 1 else "", args.which, note)
+            for name, url in output.urls.items()
+        ]
+        if not any(item.root for item in found):
+            places = ", ".join(output.urls.values())
+            raise JobError(f"there is nothing in {places} yet; `logs` tells how far the job is")
+        root = next(item.root for item in found if item.root)
+        fetch_platform_logs(provider, handle, root if found[0].is_run else folder)
     shutil.rmtree(folder / ".download", ignore_errors=True)
+    for item in found:
+        if item.root:
+            tell(item, args.which)
+    return 0
+
+
+def tell(fetched: Fetched, which: str) -> None:
     out(str(fetched.root))
-    if args.which == "none":
-        return 0
+    if not fetched.is_run or which == "none":
+        return
+    assert fetched.root
     names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
     note(
         f"checkpoints: {names}; evaluate with: python eval.py {eval_options(fetched.root)} --pretrained {fetched.root}"
     )
-    return 0
 
 
 def eval_options(root: Path) -> str:

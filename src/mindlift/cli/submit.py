@@ -19,4 +19,4 @@ def run(words: list[str]) -> int:
     args = job_arguments.parse(words)
     from mindlift.cli.job_commands import COMMANDS
 
-    return COMMANDS[args.command](args)
+    return COMMANDS[args.subcommand](args)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mindlift.cloud.job import Job, repeated
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_rules import repeated
 from mindlift.cloud.prepare import preflight
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.providers.modelarts import request

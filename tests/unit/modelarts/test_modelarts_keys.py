@@ -141,5 +141,5 @@ def test_a_handle_tells_where_the_store_is(double, env):
     handle = provider(job).create(job, PACKAGE)
     later = provider(Job(provider="modelarts"))
     with later.reach_store():
-        assert later.output(handle, Path()).url == "obs://bucket/run/"
+        assert later.output(handle, Path()).urls == {"train_url": "obs://bucket/run/"}
         assert SERVICES.given["server"] == "https://obs.cn-north-4.myhuaweicloud.com"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mindlift.cloud.job import Job, finished
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_rules import finished
 from mindlift.cloud.providers.modelarts import request, view
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from mindlift.cloud.job import Job, finished
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_rules import finished
 from mindlift.cloud.prepare import bucket as buckets
 from mindlift.cloud.prepare.bucket import Needs, Traits
 from mindlift.storage import places

@@ -13,7 +13,7 @@ from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256
 from mindlift.runs.paths import RECORDS, RESULT
 from mindlift.runs.remote import published, run_names
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.places import exists, names
+from mindlift.storage.places import exists, locate, names
 from mindlift.storage.url import join
 
 FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
@@ -22,21 +22,35 @@ MEASURES = ("top1", "accuracy", "miou")
 
 @dataclass(frozen=True)
 class Fetched:
-    """A run on this disk, and the checkpoints of it that are there now."""
+    """An output on this disk: a run with the checkpoints of it that are there now, or any files. No root: nothing yet."""
 
-    root: Path
-    checkpoints: tuple[Saved, ...]
+    root: Path | None
+    checkpoints: tuple[Saved, ...] = ()
+    is_run: bool = False
+
+
+def fetch(url: str, folder: Path, name: str, which: str, say: Callable[[str], None]) -> Fetched:
+    """What is below `url`: its newest run, as a folder below `folder`; else all of its files, in `folder`/`name`.
+
+    Files are compared with the store's own sums, and a later fetch brings what is new.
+    """
+    if next(run_names(url), None) is not None:
+        return fetch_run(url, folder / name, which, say)
+    store, key = locate(url)
+    if not any(not entry.is_folder for entry in store.walk(key)):
+        say(f"{url} holds nothing yet")
+        return Fetched(None)
+    say(transfer.copy_tree(url, str(folder / name)).as_line())
+    return Fetched(folder / name)
 
 
 def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) -> Fetched:
     """The newest run below `url`, as a folder below `folder`. `which`: latest, best, all or none of the checkpoints.
 
-    JobError if there is no run, or no figure to tell the best by; TransferError for a file that is not what
+    JobError if there is no figure to tell the best by; TransferError for a file that is not what
     the manifest says.
     """
     found = list(run_names(url))
-    if not found:
-        raise JobError(f"{url} holds no run: has the job come to its first checkpoint? `logs` tells")
     run, root = join(url, found[0]), folder / found[0]
     if len(found) > 1:
         say(f"{len(found)} runs in {url}; fetching the newest, {found[0]}")
@@ -54,7 +68,7 @@ def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) ->
         record for record in saved if record in chosen or is_whole(root / "checkpoints" / record.file, record)
     ]
     write_atomic(root / "checkpoints" / MANIFEST, as_text(kept))
-    return Fetched(root, tuple(kept))
+    return Fetched(root, tuple(kept), is_run=True)
 
 
 def choose(saved: list[Saved], which: str, root: Path) -> list[Saved]:

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 from mindlift.cloud.platforms.request import Request
 
+KEEP = (
+    "keep"  # access of a job whose data `mindlift run` brings: the platform copies nothing and names no place
+)
 CONNECT_TIMEOUT_S = "1800"  # what Ascend's launcher sets where the user has not
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindlift.cloud.platforms.container import Container, as_arguments, last_folder, with_user
+from mindlift.cloud.platforms.container import KEEP, Container, as_arguments, last_folder, with_user
 from mindlift.cloud.platforms.request import Request
 
 HOME = "/home/work"
@@ -29,7 +29,8 @@ def container(request: Request, job_id: str, node: int) -> Container:
 
 def arguments(request: Request) -> tuple[str, ...]:
     """The places first, as URLs; then the user's own."""
-    return (*as_arguments(*request.inputs, *request.outputs), *request.arguments)
+    places = () if request.access in ("none", KEEP) else (*request.inputs, *request.outputs)
+    return (*as_arguments(*places), *request.arguments)
 
 
 def variables(request: Request, job_id: str, node: int) -> dict[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from mindlift.cloud.platforms.container import Container, Transfer, as_arguments, last_folder, with_user
+from mindlift.cloud.platforms.container import KEEP, Container, Transfer, as_arguments, last_folder, with_user
 from mindlift.cloud.platforms.request import Request, Sources
 
 HOME = "/home/ma-user"
@@ -46,7 +46,7 @@ def arguments(request: Request) -> tuple[str, ...]:
 
 def local_folders(kind: str, request: Request) -> dict[str, str]:
     """The folder of each channel of `kind`, inputs or outputs, by its name; with `direct` the job copies by itself."""
-    if request.access == "direct":
+    if request.access in ("direct", KEEP):
         return {}
     sources = request.inputs if kind == "inputs" else request.outputs
     return {name: f"{MOUNT}/{kind}/{name}_0" for name, _ in sources}

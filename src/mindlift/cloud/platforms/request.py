@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Tuple
 
+Words = Tuple[str, ...]
 Sources = Tuple[Tuple[str, str], ...]  # (name, URL)
 
 
@@ -19,7 +20,7 @@ class Request:
     code_url: str
     boot_file: str
     command: str = ""  # a line for a shell, in place of the boot file
-    arguments: Tuple[str, ...] = ()  # the user's own words
+    arguments: Words = ()  # the user's own words
     inputs: Sources = ()
     outputs: Sources = ()
     models: Sources = ()  # OpenI: selected models

@@ -43,8 +43,8 @@ def check(job: Job, needs: Needs | None = None) -> Iterator[Check]:
     Writes nothing.
     """
     names: dict[str, str] = {}
-    for key in ("train_url", "code_url", "log_url", "data_url"):
-        place = parse(getattr(job, key)) if is_remote(getattr(job, key)) else None
+    for key, url in {**job.results, "code_url": job.code_url, "log_url": job.log_url, **job.sources}.items():
+        place = parse(url) if is_remote(url) else None
         if place:
             names.setdefault(place.bucket, key)
     for bucket, key in names.items():
@@ -54,8 +54,9 @@ def check(job: Job, needs: Needs | None = None) -> Iterator[Check]:
             yield from bucket_checks(bucket, traits(bucket, needs), needs)
     if needs and needs.wants_empty_logs and is_remote(job.log_url):
         yield check_empty("log_url", job.log_url)
-    if is_remote(job.data_url):
-        yield check_there("data_url", job.data_url)
+    for key, url in job.sources.items():
+        if is_remote(url) and key not in job.resume:  # nothing there yet is a first start
+            yield check_there(key, url)
     if is_remote(job.pretrained):
         yield check_there("pretrained", job.pretrained)
 
@@ -161,7 +162,7 @@ def check_empty(key: str, url: str) -> Check:
 
 def make_folders(job: Job) -> None:
     """Folders that a service expects to be there: a marker of no bytes, unless something is there."""
-    for url in (job.train_url, job.log_url):
+    for url in (*job.results.values(), job.log_url):
         if is_remote(url):
             store, name = locate(as_folder(url))
             store.make_folder(name)

@@ -11,8 +11,9 @@ from pathlib import Path
 import yaml
 
 from mindlift.checkout import PACKAGE
+from mindlift.cloud.arguments import own_options
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job, parameters
+from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Check
 from mindlift.model_utils import mindspore_build, packages
 from mindlift.model_utils.config import config
@@ -100,7 +101,7 @@ def added(image: Image, wanted: Sequence[str]) -> list[str]:
 def wanted(job: Job) -> list[str]:
     """The packages that the job needs beside MindSpore; ConfigError for options that its program would refuse."""
     needed, _ = packages.read()
-    cfg = config.load([f"--{name}={value}" for name, value in parameters(job)], prog=job.boot_file)
+    cfg = config.load([f"--{name}={value}" for name, value in own_options(job)], prog=job.boot_file)
     return [*needed, *packages.for_options(*cfg.package_needs())]
 
 

@@ -31,10 +31,17 @@ class Package:
     revision: str
     is_dirty: bool
     files: dict[str, bytes] = field(repr=False)
+    folder: str = "mindlift"  # the name of the folder that a job finds them in
+    left_out: tuple[str, ...] = ()  # what was found beside them and is not sent, in words
 
     @property
     def size_bytes(self) -> int:
         return sum(map(len, self.files.values()))
+
+    def largest(self, count: int) -> list[tuple[str, int]]:
+        """The `count` largest files with their sizes in bytes."""
+        sizes = sorted(((len(data), name) for name, data in self.files.items()), reverse=True)
+        return [(name, size_bytes) for size_bytes, name in sizes[:count]]
 
     @cached_property
     def sha256(self) -> str:
@@ -142,7 +149,7 @@ def placed(job: Job, package: Package) -> Job:
     """`job` with the folder that this very code has below its code_url: a job that waits keeps its version."""
     if not job.code_url:
         return job
-    return job.replace(code_url=join(job.code_url, package.sha256[:12], "mindlift", ""))
+    return job.replace(code_url=join(job.code_url, package.sha256[:12], package.folder, ""))
 
 
 def sync(package: Package, url: str) -> Sync:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TypedDict
 
 from mindlift.cloud import platforms
@@ -16,6 +16,7 @@ from mindlift.cloud.providers.local.client import to_request
 from mindlift.cloud.show import check_line, size
 
 HIDDEN = "***"
+LARGEST = 5  # files that are shown
 
 
 class CodeView(TypedDict):
@@ -25,6 +26,8 @@ class CodeView(TypedDict):
     revision: str
     dirty: bool
     sha256: str
+    largest: list[str]  # files with their sizes
+    left_out: list[str]
 
 
 class RankView(TypedDict):
@@ -47,7 +50,7 @@ class Described(TypedDict):
 
     provider: str
     name: str
-    train_url: str
+    outputs: dict[str, str]
     code: CodeView
     request: JsonObject
     platform: str
@@ -60,7 +63,7 @@ def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) ->
     return {
         "provider": job.provider,
         "name": job.name,
-        "train_url": job.train_url,
+        "outputs": job.results,
         "code": {
             "url": job.code_url,
             "files": len(package.files),
@@ -68,6 +71,10 @@ def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) ->
             "revision": package.revision,
             "dirty": package.is_dirty,
             "sha256": package.sha256,
+            "largest": [f"{name} {size(count)}" for name, count in package.largest(LARGEST)]
+            if job.is_program
+            else [],
+            "left_out": list(package.left_out),
         },
         "request": plan.request,
         "platform": plan.platform,
@@ -116,7 +123,9 @@ def as_text(plan: Described, checks: Sequence[Check]) -> str:
         f"code      {code['files']} files, {size(code['bytes'])}, revision {code['revision'][:12]}"
         + (" with uncommitted changes" if code["dirty"] else "")
         + (f" -> {code['url']}" if code["url"] else ""),
-        f"results   {plan['train_url'] or 'kept by the service'}",
+        *(f"          {line}" for line in code["largest"]),
+        *(f"          left out: {line}" for line in code["left_out"]),
+        *results(plan["outputs"]),
         "",
         "request",
         *indented(json.dumps(plan["request"], indent=2, ensure_ascii=False, default=str)),
@@ -134,6 +143,14 @@ def as_text(plan: Described, checks: Sequence[Check]) -> str:
         for rank in view.get("ranks", ()):
             lines.append(f"  node {node}: {place(rank['environment'])} in {rank['working_directory']}")
     return "\n".join([*lines, "", "checks", *(f"  {check_line(check)}" for check in checks)])
+
+
+def results(outputs: Mapping[str, str]) -> list[str]:
+    if len(outputs) == 1:
+        return [f"results   {next(iter(outputs.values()))}"]
+    return [f"results   {name} -> {url}" for name, url in outputs.items()] or [
+        "results   kept by the service"
+    ]
 
 
 def indented(text: str) -> list[str]:

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from mindlift.cloud.arguments import own_options
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job, parameters, repeated, resolve_secrets
-from mindlift.cloud.prepare import bucket, effects, images
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_rules import repeated, resolve_secrets
+from mindlift.cloud.prepare import bucket, effects, images, inputs, program
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.providers.base import Check, Provider
+from mindlift.cloud.providers.base import Check, Provider, Status
 from mindlift.cloud.show import size
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.config import config
-from mindlift.storage.url import is_remote
 
 
 def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
     """What the job alone shows to be wrong. Opens no connection."""
     yield code(package)
-    taken = options(job)
+    taken = program.check(job, package) if job.is_program else options(job)
     yield taken
     found = images.check(job) if taken.ok else None
     if found:
         yield found
+    yield from inputs.checks(job)
     yield secrets(job)
     yield from key_checks(job, provider.effects, provider.name)
     yield from provider.offline_checks(job, package)
@@ -37,7 +39,7 @@ def key_checks(job: Job, table: Mapping[str, str], provider: str) -> Iterator[Ch
 
 def online_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
     """What the store and the service say."""
-    if is_remote(job.train_url):
+    if job.bucket:
         with provider.reach_store():
             yield from bucket.check(job, provider.bucket_needs(job))
     yield from provider.check(job, package)
@@ -58,16 +60,14 @@ def all_checks(job: Job, package: Package, provider: Provider, asks: bool) -> It
 
 def code(package: Package) -> Check:
     dirty = " with uncommitted changes" if package.is_dirty else ""
-    return Check(
-        "code",
-        True,
-        f"{len(package.files)} files, {size(package.size_bytes)}, revision {package.revision[:12]}{dirty}",
-    )
+    says = f"{len(package.files)} files, {size(package.size_bytes)}, revision {package.revision[:12]}{dirty}"
+    left_out = f"; left out: {'; '.join(package.left_out)}" if package.left_out else ""
+    return Check("code", True, says + left_out)
 
 
 def options(job: Job) -> Check:
     """Whether train.py would take the job's options."""
-    arguments = [f"--{name}={value}" for name, value in parameters(job)]
+    arguments = [f"--{name}={value}" for name, value in own_options(job)]
     try:
         cfg = config.load(arguments, prog=job.boot_file)
     except MindLiftError as err:
@@ -93,6 +93,15 @@ def options(job: Job) -> Check:
             "set pretrained (OpenI: models)",
         )
     return Check("options", True, f"{job.boot_file} takes them: {cfg.net} on {cfg.dataset}")
+
+
+def in_use(job: Job, running: Iterable[Status]) -> Iterator[Check]:
+    """Whether another job writes where this one would; `running` are those that have not ended."""
+    users = {url.rstrip("/"): status.handle for status in running for url in status.outputs.values()}
+    for name, url in job.results.items():
+        user = users.get(url.rstrip("/"))
+        says = f"{url} is in use by {user or 'no other job'}"
+        yield Check(name, not user, says, f"wait for that job, cancel it, or choose another {name}")
 
 
 def secrets(job: Job) -> Check:

@@ -10,7 +10,7 @@ from mindlift.cloud import show
 from mindlift.cloud.errors import Refused
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
-from mindlift.cloud.prepare import bucket, cost, preflight
+from mindlift.cloud.prepare import bucket, cost, inputs, preflight
 from mindlift.cloud.prepare import package as packages
 from mindlift.cloud.prepare.creation import create_once
 from mindlift.cloud.prepare.package import Package
@@ -73,6 +73,7 @@ class Submission:
                 done = packages.sync(package, job.code_url)
                 sent = f"{done.sent} files sent ({show.size(done.sent_bytes)}), {done.kept} there already"
                 self.say(f"code: {sent} -> {job.code_url}")
+                inputs.upload(job, self.say)
             if self.provider.bucket_needs(job):
                 bucket.make_folders(job)
             return create_once(self.provider, job, package, self.retry)

@@ -54,12 +54,17 @@ class Status:
     nodes: int = 1
     cards: int = 1
     restarts: int = 0
-    train_url: str = ""
+    outputs: Mapping[str, str] = field(default_factory=dict)  # where results go, by the name of the channel
+
+    @property
+    def train_url(self) -> str:
+        """Where the first output goes; '' where the service keeps results itself."""
+        return next(iter(self.outputs.values()), "")
 
     def as_dict(self) -> dict[str, Json]:
         """What `--json` prints."""
         kept = {key: value for key, value in vars(self).items() if key not in ("handle", "phase")}
-        return {"handle": str(self.handle), "phase": self.phase.value, **kept}
+        return {"handle": str(self.handle), "phase": self.phase.value, **kept, "train_url": self.train_url}
 
 
 @dataclass(frozen=True)
@@ -86,9 +91,9 @@ class Price:
 
 @dataclass(frozen=True)
 class Output:
-    """Where the files of a job are: a URL of the store, or a folder that `download` has filled."""
+    """Where the files of a job are: URLs of the store by the name of the channel, or folders that were filled."""
 
-    url: str = ""
+    urls: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mindlift.cloud.arguments import places, start
 from mindlift.cloud.errors import Answer, JobError, NoSuchJob
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
-from mindlift.cloud.job import FIELDS, Job, parameters, resolve_secrets
+from mindlift.cloud.job import FIELDS, Job
+from mindlift.cloud.job_rules import resolve_secrets, with_folders
 from mindlift.cloud.platforms.container import as_arguments
 from mindlift.cloud.platforms.request import Request
+from mindlift.cloud.prepare import inputs, preflight
 from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
@@ -25,7 +27,6 @@ from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.servers import find_minio
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
-from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.url import is_remote, parse
 
@@ -78,15 +79,13 @@ class Local:
         self.buckets = {BUCKET}
 
     def complete(self, job: Job) -> Job:
-        """`job` with places in the rehearsal's bucket where it names none; a local data_url goes there too."""
-        train_url = job.train_url or f"obs://{BUCKET}/runs/{job.name}/"
-        job = job.replace(train_url=train_url)
-        job = job.replace(
-            code_url=job.code_url or job.in_bucket("code"),
-            log_url=job.log_url or job.in_bucket(f"logs/{job.name}"),
-        )
-        places = [parse(url) for url in (job.train_url, job.code_url, job.log_url)]
-        self.buckets |= {place.bucket for place in places if place}
+        """`job` with places in the rehearsal's bucket where it names none; local inputs go there too."""
+        runs = f"obs://{BUCKET}/runs/{job.name}/"
+        if not job.is_program:
+            job = job.replace(train_url=job.train_url or runs)
+        job = with_folders(job, BUCKET)
+        named = [*job.results.values(), *job.sources.values(), job.code_url, job.log_url]
+        self.buckets |= {place.bucket for place in map(parse, filter(is_remote, named)) if place}
         return job
 
     @contextlib.contextmanager
@@ -108,14 +107,6 @@ class Local:
         return Plan(vars(request), job.platform)
 
     def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
-        if job.data_url and not is_remote(job.data_url):
-            there = Path(job.data_url).exists()
-            yield Check(
-                "data_url",
-                there,
-                f"{job.data_url} " + (f"goes to {data_url(job)}" if there else "does not exist here"),
-                "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store",
-            )
         if job.python:
             python = Path(job.python).expanduser()
             is_there = python.is_file() and os.access(python, os.X_OK)
@@ -125,13 +116,22 @@ class Local:
                 else f"{job.python} is not a program here"
             )
             yield Check("python", is_there, says, "name the bin/python of a virtual environment")
-        if job.platform.startswith("openi") and job.retries:
-            yield Check(
-                "retries",
-                False,
-                "OpenI does not start a failed job again",
-                "leave retries out; submitted again, the job continues",
-            )
+        if job.platform.startswith("openi"):
+            yield from self.openi_checks(job)
+
+    def openi_checks(self, job: Job) -> Iterator[Check]:
+        """What OpenI would refuse."""
+        if job.retries:
+            says = "OpenI does not start a failed job again"
+            yield Check("retries", False, says, "leave retries out; submitted again, the job continues")
+        if job.keep:
+            yield Check("keep", False, "OpenI gives jobs no store of the user's", "leave keep out")
+        if len(job.results) > 1:
+            says = f"OpenI keeps one folder, and the job has {len(job.results)} outputs"
+            yield Check("outputs", False, says, "write all results below one output")
+        if job.launcher != "rank_table":
+            says = f"OpenI starts the ranks itself, and knows no {job.launcher}"
+            yield Check("launcher", False, says, "leave launcher out")
 
     def bucket_needs(self, job: Job) -> None:
         """A store of its own takes every bucket."""
@@ -148,17 +148,7 @@ class Local:
             "choose another name, or leave it out",
         )
         yield self.check_disk()
-        used = [
-            str(status.handle)
-            for status in self.list(())
-            if not status.phase.is_final and status.train_url == job.train_url
-        ]
-        yield Check(
-            "train_url",
-            not used,
-            f"{job.train_url} is " + (f"in use by {used[0]}" if used else "in use by no other job"),
-            "wait for that job, cancel it, or choose another train_url",
-        )
+        yield from preflight.in_use(job, (status for status in self.list(()) if not status.phase.is_final))
 
     def check_disk(self) -> Check:
         self.home.mkdir(parents=True, exist_ok=True)
@@ -183,8 +173,6 @@ class Local:
 
     def create(self, job: Job, package: Package) -> Handle:
         assert self.store, "inside reach_store()"
-        if job.data_url and not is_remote(job.data_url):
-            upload_data(Path(job.data_url), data_url(job))
         machine.start(self.home, job.name, to_request(job, {}), self.store, resolve_secrets(job))
         return Handle(self.name, (job.name,))
 
@@ -217,7 +205,7 @@ class Local:
             request.nodes,
             request.cards,
             state.restarts,
-            request.train_url,
+            dict(request.outputs),
         )
 
     def logs(self, handle: Handle, node: int, place: Place, has_ended: bool) -> LogPage:
@@ -240,34 +228,32 @@ class Local:
         return iter(())
 
     def output(self, handle: Handle, folder: Path) -> Output:
-        return Output(self.folder(handle).request().train_url)
+        return Output(dict(self.folder(handle).request().outputs))
 
 
 def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> Request:
-    """The job as the platform would be told. In a rehearsal cards are CPUs, so the device is named."""
+    """The job as the platform would be told."""
     is_openi = job.platform.startswith("openi")
-    given = dict(parameters(job))
-    if is_rehearsal:
-        given.setdefault("device_target", "CPU")
-    named = (given.pop("pretrained"),) if is_openi and "pretrained" in given else ()
-    inputs = {"data_url": data_url(job)} if job.data_url else {}
-    outputs = {"train_url": job.train_url} if job.train_url else {}
-    if job.platform == "modelarts-v2":
-        given.update({**inputs, **outputs} if job.access == "direct" else resume_url(job))
+    sources = inputs.urls(job)
+    if is_openi and not job.is_program:  # OpenI's data sets have names, and models are told apart from data
+        sources = {last_part(url): url for url in sources.values()}
+    begins = start(job)
+    models = [job.pretrained] if is_openi and job.pretrained else []
     return Request(
         platform=job.platform,
         name=job.name,
         code_url=job.code_url,
-        boot_file=job.boot_file,
-        arguments=as_arguments(*given.items()),
-        inputs=tuple((last_part(url) if is_openi else name, url) for name, url in inputs.items()),
-        outputs=tuple(outputs.items()),
-        models=tuple((last_part(url), url) for url in named),
+        boot_file=begins.boot_file,
+        command=begins.command,
+        arguments=arguments_of(job, is_rehearsal),
+        inputs=tuple(sources.items()),
+        outputs=tuple(job.results.items()),
+        models=tuple((last_part(url), url) for url in models),
         log_url=job.log_url,
         nodes=job.nodes,
         cards=job.cards,
         launcher=job.launcher,
-        access=job.access,
+        access=begins.access,
         environment={**job.environment, **secrets},
         retries=job.retries,
         unconditional_retry=bool(job.retries),
@@ -278,30 +264,19 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
     )
 
 
-def resume_url(job: Job) -> dict[str, str]:
-    """ModelArts can't be asked to bring earlier results: the job brings them itself."""
-    return {"resume_url": job.train_url} if job.train_url else {}
+def arguments_of(job: Job, is_rehearsal: bool) -> tuple[str, ...]:
+    """The job's own words. In a rehearsal cards are CPUs, so MindLift's programs are told the device."""
+    is_openi = job.platform.startswith("openi")
+    found = list(start(job.replace(pretrained="") if is_openi else job).words)
+    if is_rehearsal and not job.is_program and "device_target" not in job.recipe:
+        found.append("--device_target=CPU")
+    if job.platform == "modelarts-v2":
+        found += as_arguments(*places(job))
+    return (*found, *(job.rehearsal_args if is_rehearsal else ()))
 
 
 def last_part(url: str) -> str:
     return url.rstrip("/").rpartition("/")[2]
-
-
-def data_url(job: Job) -> str:
-    """Where the data is in the store: a local folder goes beside the results, under its name and whose it is."""
-    if not job.data_url or is_remote(job.data_url):
-        return job.data_url
-    path = Path(job.data_url).resolve()
-    mark = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
-    return job.in_bucket(f"data-{mark}") + path.name + ("/" if path.is_dir() else "")
-
-
-def upload_data(source: Path, url: str) -> None:
-    """Make `url` what the local folder or archive is."""
-    if source.is_dir():
-        transfer.copy_tree(str(source.resolve()), url, delete=True)
-    else:
-        transfer.copy_file(str(source.resolve()), url)
 
 
 def make_buckets(names: set[str]) -> None:

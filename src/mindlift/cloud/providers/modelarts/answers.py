@@ -124,6 +124,7 @@ class Parameter(TypedDict, total=False):
 class Algorithm(TypedDict, total=False):
     outputs: list[Channel]
     parameters: list[Parameter]
+    environments: dict[str, str]
     command: str
 
 

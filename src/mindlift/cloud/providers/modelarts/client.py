@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from mindlift.cloud.errors import JobError, NoAnswer, Refused, ServiceError
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
-from mindlift.cloud.job import Job, resolve_secrets
+from mindlift.cloud.job import Job
+from mindlift.cloud.job_rules import resolve_secrets
 from mindlift.cloud.json_types import JsonObject
-from mindlift.cloud.prepare import bucket
+from mindlift.cloud.prepare import bucket, preflight
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
 from mindlift.cloud.providers.base import (
@@ -129,19 +130,22 @@ class ModelArts:
         return None
 
     def check(self, job: Job, package: Package) -> Iterator[Check]:
-        yield from self.of_service(job, self.check_name, self.check_train_url)
+        yield from self.of_service(job, lambda job: [self.check_name(job)], self.check_outputs)
 
     def selfcheck(self, job: Job) -> Iterator[Check]:
         yield from self.of_service(job)
 
-    def of_service(self, job: Job, *others: Callable[[Job], Check]) -> Iterator[Check]:
+    def check_outputs(self, job: Job) -> Iterator[Check]:
+        yield from preflight.in_use(job, self.list(ACTIVE))
+
+    def of_service(self, job: Job, *others: Callable[[Job], Iterable[Check]]) -> Iterator[Check]:
         """Checks that ask the service, up to the first that it does not answer: the ones behind it need that too."""
         try:
             yield Check("keys", True, f"found in {read_keys(self.session.env).source}")
             yield Check("project", True, f"{self.session.project} at {self.session.place}")
             yield from account_checks(self.session, job)
-            for check in others:
-                yield check(job)
+            for checks in others:
+                yield from checks(job)
         except (ServiceError, NoAnswer, JobError) as err:
             yield Check("service", False, str(err))
 
@@ -161,17 +165,6 @@ class ModelArts:
         taken = bool(answer.get("is_duplicate"))
         text = f"{job.name} is " + (f"the name of {self.find(job) or 'another job'}" if taken else "free")
         return Check("name", not taken, text, "choose another name, or leave it out")
-
-    def check_train_url(self, job: Job) -> Check:
-        for status in self.list(ACTIVE):
-            if status.train_url and status.train_url.rstrip("/") == job.train_url.rstrip("/"):
-                return Check(
-                    "train_url",
-                    False,
-                    f"{job.train_url} is in use by {status.handle}",
-                    "wait for that job, cancel it, or choose another train_url",
-                )
-        return Check("train_url", True, f"{job.train_url} is in use by no other job")
 
     def create(self, job: Job, package: Package) -> Handle:
         secrets = resolve_secrets(job)
@@ -271,4 +264,4 @@ class ModelArts:
     def output(self, handle: Handle, folder: Path) -> Output:
         if self.reaches_store:
             self.point_at_obs(self.at(handle).region)
-        return Output(view.train_url_of(self.details(handle).get("algorithm") or {}))
+        return Output(view.outputs_of(self.details(handle).get("algorithm") or {}))

@@ -10,6 +10,7 @@ EFFECTS = {
     **dict.fromkeys(FIELDS, SENT),
     "platform": f"{NO_EFFECT}the engine decides",
     "python": f"{NO_EFFECT}only a rehearsal reads it",
+    "rehearsal_args": f"{NO_EFFECT}only a rehearsal reads it",
     "isolation": f"{NO_EFFECT}only a rehearsal reads it",
     "restart": f"{NO_EFFECT}ModelArts chooses where a job starts again",
     "repo": f"{NO_EFFECT}the commit that is checked out is sent",

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
-from mindlift.cloud.job import Job, parameters
+from mindlift.cloud.arguments import places as places_told
+from mindlift.cloud.arguments import start
+from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json, JsonObject
+from mindlift.cloud.platforms.container import KEEP, as_arguments
+from mindlift.cloud.prepare import inputs
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check
 from mindlift.storage.url import is_remote, parse
@@ -44,18 +49,18 @@ ANNOTATIONS: dict[str, tuple[str, ...]] = {  # of the SDK's JobMetadata; (): any
     "performance_diagnosis_enabled": SWITCHES,
     "record/code-dir": (),
 }
+OUTPUTS = "MINDLIFT_OUTPUTS"  # where a job without output channels puts its results, for those who fetch them
 SWITCH = "MA_RUN_METHOD"  # the one variable of this prefix that users set
 
 
 def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Json]:
     """The request for `job`, its code at `job.code_url`; `secrets` are variables beside the job's own."""
-    copies, access = job.access != "direct", access_of(job)
     algorithm: dict[str, Json] = {
         **program(job),
         "engine": engine(job),
-        "parameters": [] if has_own_start(job) else arguments(job, copies),
-        "inputs": channels("data_url", job.data_url, access) if copies else [],
-        "outputs": channels("train_url", job.train_url, access) if copies else [],
+        "parameters": [] if has_own_start(job) else parameters(job),
+        "inputs": channels(inputs.urls(job), access_of(job)),
+        "outputs": channels(job.results, access_of(job)),
         "environments": variables(job, secrets),
     }
     metadata: dict[str, Json] = {
@@ -71,7 +76,7 @@ def program(job: Job) -> dict[str, str]:
     """Preset engines start the boot file; an own image alone gets a command."""
     if has_own_start(job):
         return {"code_dir": job_path(job.code_url), "command": command(job)}
-    return {"code_dir": job_path(job.code_url), "boot_file": job_path(job.code_url) + job.boot_file}
+    return {"code_dir": job_path(job.code_url), "boot_file": job_path(job.code_url) + start(job).boot_file}
 
 
 def has_own_start(job: Job) -> bool:
@@ -79,18 +84,33 @@ def has_own_start(job: Job) -> bool:
 
 
 def command(job: Job) -> str:
-    """Without a preset engine nobody starts a process per card: msrun does, or there is one process.
+    """Without a preset engine nobody starts a process per card: a launcher does, or there is one process.
 
     ModelArts runs it in a shell, so its variables may stand in it; the arguments are quoted.
     """
-    start = "python"
-    if job.ranks > 1:
-        start = f"msrun --worker_num={job.ranks} --local_worker_num={job.cards} --join=True"
+    folder = "cd ${MA_JOB_DIR}/" + last_folder(job)
+    if job.requirements:
+        folder += " && pip install -r pip-requirements.txt"
+    if start(job).command:
+        return f"{folder} && {job.command}"
+    return " ".join([folder, "&&", launched(job), start(job).boot_file, *map(quoted, arguments(job))])
+
+
+def launched(job: Job) -> str:
+    """What stands before the boot file."""
+    if job.launcher == "none" or (job.ranks == 1 and job.launcher != "torchrun"):
+        return "python"
+    if job.launcher == "torchrun":  # PyTorch documentation, torchrun: single-node and multi-node
+        if job.nodes == 1:
+            return f"torchrun --standalone --nproc_per_node={job.cards}"
+        start = f"torchrun --nnodes={job.nodes} --nproc_per_node={job.cards}"
+        return (
+            start + " --node_rank=${VC_TASK_INDEX} --master_addr=${VC_WORKER_HOSTS%%,*} --master_port=29500"
+        )
+    start = f"msrun --worker_num={job.ranks} --local_worker_num={job.cards} --join=True"
     if job.nodes > 1:
         start += " --master_addr=${VC_WORKER_HOSTS%%,*} --node_rank=${VC_TASK_INDEX}"
-    folder = "${MA_JOB_DIR}/" + last_folder(job)
-    words = [quoted(f"--{item['name']}={item['value']}") for item in arguments(job, job.access != "direct")]
-    return " ".join([f"cd {folder} && {start}", job.boot_file, *words])
+    return start
 
 
 def last_folder(job: Job) -> str:
@@ -104,7 +124,10 @@ def quoted(word: str) -> str:
 
 def access_of(job: Job) -> str:
     """By variable for an own image: whether the service appends arguments to a command is not documented."""
-    return "env" if has_own_start(job) and job.access == "parameter" else job.access
+    if start(job).access == "none":
+        return "env"  # the service knows no other way to pass nothing
+    access = start(job).access
+    return "env" if has_own_start(job) and access == "parameter" else access
 
 
 def engine(job: Job) -> dict[str, str]:
@@ -112,26 +135,31 @@ def engine(job: Job) -> dict[str, str]:
     return filled({"engine_name": name, "engine_version": version, "image_url": job.image})
 
 
-def arguments(job: Job, copies: bool) -> list[dict[str, str]]:
-    found = parameters(job)
-    if copies and job.train_url:
-        found.append(("resume_url", job.train_url))
-    elif not copies:
-        found += [
-            (name, url) for name, url in (("data_url", job.data_url), ("train_url", job.train_url)) if url
-        ]
-    return [{"name": name, "value": value} for name, value in found]
+def arguments(job: Job) -> list[str]:
+    """The words behind the boot file, but for those of the channels."""
+    return [*start(job).words, *as_arguments(*places_told(job))]
 
 
-def channels(name: str, url: str, access: str) -> list[JsonObject]:
-    if not url:
-        return []
-    return [{"name": name, "access_method": access, "remote": {"obs": {"obs_url": job_path(url)}}}]
+def parameters(job: Job) -> list[dict[str, str]]:
+    """The same as the service takes them: the program gets --name=value of each."""
+    pairs = (word[2:].partition("=") for word in arguments(job))
+    return [{"name": name, "value": value} for name, _, value in pairs]
+
+
+def channels(urls: Mapping[str, str], access: str) -> list[JsonObject]:
+    """None where the job copies by itself."""
+    return [
+        {"name": name, "access_method": access, "remote": {"obs": {"obs_url": job_path(url)}}}
+        for name, url in urls.items()
+        if access not in ("direct", KEEP)
+    ]
 
 
 def variables(job: Job, secrets: Mapping[str, str]) -> dict[str, str]:
     method = {SWITCH: "msrun"} if job.launcher == "msrun" and not has_own_start(job) else {}
-    return {**method, **job.environment, **secrets}
+    has_channels = not job.is_program or start(job).access not in ("direct", KEEP)
+    noted = {} if has_channels or not job.results else {OUTPUTS: json.dumps(job.results)}
+    return {**method, **noted, **job.environment, **secrets}
 
 
 def retry_notes(job: Job) -> dict[str, str]:
@@ -195,12 +223,13 @@ def checks(job: Job, package: Package) -> Iterator[Check]:
     yield from places(job)
     yield machine(job)
     yield code(package)
+    yield from launchers(job)
     yield from texts(job)
 
 
 def places(job: Job) -> Iterator[Check]:
-    for name in ("train_url", "code_url", *(["data_url"] if job.data_url else [])):
-        url = getattr(job, name)
+    named = job.results if job.is_program else {"train_url": job.train_url}
+    for name, url in {**named, "code_url": job.code_url, **inputs.urls(job)}.items():
         yield Check(name, is_remote(url), f"{url or 'not set'}", "ModelArts needs obs://bucket/folder/")
     engine_ok = "/" in job.engine and all(job.engine.split("/", 1))
     advice = "set engine: NAME/VERSION (selfcheck lists them), or image: organisation/name:tag"
@@ -242,8 +271,9 @@ def code(package: Package) -> Check:
         return Check(
             "code size",
             False,
-            f"{says}, but ModelArts takes {MOST_FILES} files and {MOST_BYTES >> 20} MB",
-            "keep data and weights out of the repository",
+            f"{says}, but ModelArts takes {MOST_FILES} files and {MOST_BYTES >> 20} MB; the largest are "
+            + ", ".join(f"{name} ({count / 1e6:.1f} MB)" for name, count in package.largest(3)),
+            "keep data and weights out of the code, or name them in .mindliftignore",
         )
     big = (
         f"; ModelArts advises below {MANY_FILES} files and {MANY_BYTES >> 20} MB"
@@ -251,6 +281,15 @@ def code(package: Package) -> Check:
         else ""
     )
     return Check("code size", bool(count), says + big, "there is no file to send")
+
+
+def launchers(job: Job) -> Iterator[Check]:
+    """Preset engines start a process per card, and can be switched to msrun; other launchers need a command."""
+    if job.launcher in ("torchrun", "none") and not has_own_start(job) and job.ranks > 1:
+        says = f"a preset engine starts its processes itself, and knows no {job.launcher}"
+        yield Check(
+            "launcher", False, says, "name an image without an engine, or launcher rank_table or msrun"
+        )
 
 
 def texts(job: Job) -> Iterator[Check]:
@@ -287,8 +326,7 @@ def restarts(job: Job) -> Iterator[Check]:
 def text_problems(job: Job) -> Iterator[str]:
     if len(job.description) > MOST_DESCRIPTION:
         yield f"description has {len(job.description)} letters of {MOST_DESCRIPTION}"
-    names = [item["name"] for item in arguments(job, job.access != "direct")]
-    for name in names:
+    for name in [item["name"] for item in parameters(job)] if not has_own_start(job) else []:
         if not PARAMETER.fullmatch(name):
             yield f"parameter {name!r}: expected 1 to 64 letters, digits, - and _"
 

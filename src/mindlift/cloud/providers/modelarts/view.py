@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 
 from mindlift.cloud.handle import Handle
@@ -15,7 +16,7 @@ from mindlift.cloud.providers.modelarts.answers import (
     RunningRecord,
     TrainingJob,
 )
-from mindlift.cloud.providers.modelarts.request import cards_of, url_of
+from mindlift.cloud.providers.modelarts.request import OUTPUTS, cards_of, url_of
 from mindlift.cloud.providers.modelarts.states import phase_of
 
 
@@ -39,7 +40,7 @@ def status_of(found: TrainingJob, handle: Handle, now: float) -> Status:
         resource.get("node_count") or 1,
         cards_in(resource),
         max(0, len(records) - 1),
-        train_url_of(found.get("algorithm") or {}),
+        outputs_of(found.get("algorithm") or {}),
     )
 
 
@@ -78,11 +79,29 @@ def event_text(events: list[Event]) -> str:
     return " ".join(str((bad or events)[0].get("message") or "").split()) if events else ""
 
 
-def train_url_of(algorithm: Algorithm) -> str:
-    """Where a job's results go: its output channel, or the parameter of a job that copies by itself."""
-    for channel in algorithm.get("outputs") or []:
-        if channel.get("name") == "train_url":
-            return url_of(((channel.get("remote") or {}).get("obs") or {}).get("obs_url") or "")
+def outputs_of(algorithm: Algorithm) -> dict[str, str]:
+    """Where a job's results go: its output channels, or what a job that copies by itself was told of them."""
+    found = {
+        str(channel.get("name")): url_of(
+            ((channel.get("remote") or {}).get("obs") or {}).get("obs_url") or ""
+        )
+        for channel in algorithm.get("outputs") or []
+    }
+    if found:
+        return found
+    noted = (algorithm.get("environments") or {}).get(OUTPUTS, "")
+    if noted:
+        return outputs_in(noted)
     values = {item.get("name"): item.get("value") for item in algorithm.get("parameters") or []}
     words = [word for word in shlex.split(algorithm.get("command") or "") if word.startswith("--train_url=")]
-    return values.get("train_url") or (words[-1].partition("=")[2] if words else "")
+    url = values.get("train_url") or (words[-1].partition("=")[2] if words else "")
+    return {"train_url": url} if url else {}
+
+
+def outputs_in(text: str) -> dict[str, str]:
+    """The variable of a program's job; empty for one that somebody else has set."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): str(url) for name, url in found.items()} if isinstance(found, dict) else {}

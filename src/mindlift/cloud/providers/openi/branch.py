@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import quote
 
-from mindlift.checkout import IS_CHECKOUT, ROOT
-from mindlift.cloud.errors import Refused
+from mindlift.checkout import ROOT
+from mindlift.cloud.errors import JobError, Refused
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package, git
 from mindlift.cloud.providers.base import Check
@@ -14,10 +15,17 @@ from mindlift.cloud.providers.openi.answers import BRANCH, BRANCHES
 from mindlift.cloud.providers.openi.rest import Rest
 
 
-def current_branch() -> str:
-    if not IS_CHECKOUT:
+def code_folder(job: Job) -> Path:
+    """The checkout of what the job runs."""
+    return Path(job.code) if job.is_program else ROOT
+
+
+def current_branch(folder: Path) -> str:
+    """'' where no branch is checked out, or no repository."""
+    try:
+        found = git(folder, "rev-parse", "--abbrev-ref", "HEAD").decode().strip()
+    except JobError:
         return ""
-    found = git(ROOT, "rev-parse", "--abbrev-ref", "HEAD").decode().strip()
     return "" if found == "HEAD" else found
 
 

@@ -7,7 +7,6 @@ import html
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindlift.checkout import ROOT
 from mindlift.cloud.errors import Answer, JobError, NoAnswer, Overloaded, Refused, ServiceError
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
@@ -27,7 +26,7 @@ from mindlift.cloud.providers.base import (
 )
 from mindlift.cloud.providers.openi import answers, logs, questions, request
 from mindlift.cloud.providers.openi.account import account_checks, chosen_for, machines, price_of, required
-from mindlift.cloud.providers.openi.branch import branch_check, current_branch
+from mindlift.cloud.providers.openi.branch import branch_check, code_folder, current_branch
 from mindlift.cloud.providers.openi.codes import QUEUE_CODES
 from mindlift.cloud.providers.openi.output import download
 from mindlift.cloud.providers.openi.rest import SERVICE, Rest, read_token
@@ -58,7 +57,8 @@ class OpenI:
         """The branch that is checked out, and no places in a bucket of their own: those that were only derived go."""
         code_url = "" if job.code_url == job.in_bucket("code") else job.code_url
         log_url = "" if job.log_url == job.in_bucket(f"logs/{job.name}") else job.log_url
-        return job.replace(branch=job.branch or current_branch(), code_url=code_url, log_url=log_url)
+        branch = job.branch or current_branch(code_folder(job))
+        return job.replace(branch=branch, code_url=code_url, log_url=log_url)
 
     def reach_store(self) -> contextlib.AbstractContextManager[None]:
         return contextlib.nullcontext()
@@ -135,8 +135,9 @@ class OpenI:
             yield from account_checks(needs, job, None)
             yield machines(needs, job)
             if job.repo:
-                head = git(ROOT, "rev-parse", "HEAD").decode().strip()
-                branch = job.branch or current_branch()
+                folder = code_folder(job)
+                head = git(folder, "rev-parse", "HEAD").decode().strip()
+                branch = job.branch or current_branch(folder)
                 yield self.check_branch(job.replace(branch=branch), Package(head, False, {}))
         except (ServiceError, NoAnswer, JobError) as err:
             yield Check("service", False, str(err))
@@ -249,4 +250,4 @@ class OpenI:
             says = f"they {MOVING.get(status, 'are not there yet')}"
             raise Overloaded(Answer(SERVICE, what, str(status), says))
         download(self.rest, handle, folder)
-        return Output(str(folder))
+        return Output({"output": str(folder)})

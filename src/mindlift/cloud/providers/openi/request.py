@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from mindlift.cloud.arguments import start, starts_by_boot_file
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job, parameters
+from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json
 from mindlift.cloud.prepare.effects import NO_EFFECT, REFUSED, SENT
 from mindlift.cloud.providers.base import Check
@@ -23,7 +24,7 @@ NO_VARIABLES = REFUSED + "OpenI gives jobs no variables of the user's"
 MODELARTS_ONLY = NO_EFFECT + "ModelArts reads it, OpenI has no place for it"
 KEYS_SENT = (
     "provider name description boot_file net dataset recipe cards nodes endpoint image repo branch cluster spec "
-    "datasets models max_cost"
+    "datasets models max_cost code args"
 ).split()
 # What becomes of each key of a job. A refused one is an error where it is given, with what to do after the `;`.
 EFFECTS = {
@@ -38,6 +39,15 @@ EFFECTS = {
     "max_hours": REFUSED + "OpenI ends no training job by time, so that it would run on and take points; "
     "leave it out, limit epochs in recipe, or watch it and cancel",
     "launcher": REFUSED + "OpenI starts the ranks itself, by a rank table; leave it out",
+    "command": REFUSED + "OpenI starts a Python file; set boot_file",
+    "requirements": REFUSED
+    + "OpenI installs nothing; install it in the program, or choose an image that has it",
+    "exclude": NO_EFFECT + "OpenI trains what was pushed",
+    "inputs": REFUSED + "OpenI brings data by name; set datasets: [owner/name]",
+    "outputs": REFUSED + "OpenI keeps what is in /cache/output (启智: train_url) itself; leave it out",
+    "resume": REFUSED + "OpenI gives no job the output of another; leave it out",
+    "keep": REFUSED + "OpenI gives jobs no store of the user's; leave it out",
+    "rehearsal_args": NO_EFFECT + "only a rehearsal reads it",
     "access": NO_EFFECT + "OpenI says where data and results are in its own way",
     "annotations": MODELARTS_ONLY,
     "region": MODELARTS_ONLY,
@@ -69,7 +79,8 @@ class Chosen:
 
 def body(job: Job, chosen: Chosen) -> dict[str, Json]:
     """The fields that the server reads, and no others: it would ignore them without a word."""
-    labels = [{"label": name, "value": value.strip()} for name, value in parameters(job)]
+    pairs = [word[2:].partition("=") for word in start(job).words]
+    labels = [{"label": name, "value": value.strip()} for name, _, value in pairs]
     return {
         "job_type": "TRAIN",
         "display_job_name": job.name,
@@ -78,7 +89,7 @@ def body(job: Job, chosen: Chosen) -> dict[str, Json]:
         "cluster": job.cluster,
         "work_server_number": job.nodes,
         "branch_name": job.branch,
-        "boot_file": job.boot_file,
+        "boot_file": start(job).boot_file,
         "image_id": str(chosen.image.get("image_id", "")),
         "image_url": chosen.image.get("image_url", ""),
         "image_name": chosen.image.get("image_name", ""),
@@ -164,6 +175,9 @@ def checks(job: Job) -> Iterator[Check]:
     if length > DESCRIPTION_BYTES:
         says = f"{length} bytes, but OpenI takes {DESCRIPTION_BYTES}"
         yield Check("description", False, says, "a shorter one; a Chinese character takes 3")
+    if starts_by_boot_file(job):
+        says = "OpenI passes on only arguments of the form --name=value, each name once"
+        yield Check("args", False, says, "write them so, or set them in the program")
     for label in job.recipe:
         if " " in label:
             yield Check("recipe", False, f"{label!r} has a space, which OpenI drops", "rename it")
