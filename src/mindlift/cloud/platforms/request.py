@@ -19,7 +19,7 @@ class Request:
     code_url: str
     boot_file: str
     command: str = ""  # a line for a shell, in place of the boot file
-    arguments: Tuple[str, ...] = ()  # the user's own words
+    arguments: tuple[str, ...] = ()  # the user's own words
     inputs: Sources = ()
     outputs: Sources = ()
     models: Sources = ()  # OpenI: selected models
