@@ -103,7 +103,7 @@ ORDER = (
     {"report"},
     {"training", "inference"},
     {"tasks", "cloud", "doctor"},
-    {"data"},
+    {"data", "program"},
     {"model_utils"},
     {"runs"},
     {"models", "storage"},
