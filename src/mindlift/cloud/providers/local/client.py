@@ -260,6 +260,7 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
         restart=job.restart,
         max_hours=job.max_hours,
         isolation=job.isolation,
+        is_own=not job.is_program,
         python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
     )
 
