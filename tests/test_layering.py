@@ -110,7 +110,12 @@ ORDER = (
     {"files", "interrupts"},
     {"errors", "checkout", "backports", "__init__"},
 )
-CLOUD_REACHES = {"program", "model_utils", "runs", "storage"}  # of what is below it: it submits, and trains nothing
+CLOUD_REACHES = {
+    "program",
+    "model_utils",
+    "runs",
+    "storage",
+}  # of what is below it: it submits, and trains nothing
 
 
 def package_of(module: str) -> str:

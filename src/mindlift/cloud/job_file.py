@@ -40,7 +40,15 @@ TEXTS = (
 )
 PROGRAM = [name for name in FIELDS if FIELDS[name].metadata["section"] == "program"]
 SHARED = ("boot_file", "launcher")  # keys of a program that MindLift's own jobs have too
-OWN = ("net", "dataset", "recipe", "pretrained", "data_url", "train_url", "wheels")  # keys that only those have
+OWN = (
+    "net",
+    "dataset",
+    "recipe",
+    "pretrained",
+    "data_url",
+    "train_url",
+    "wheels",
+)  # keys that only those have
 
 
 class Entry(NamedTuple):

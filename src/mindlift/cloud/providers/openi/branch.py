@@ -28,7 +28,9 @@ def folder_checks(job: Job) -> Iterator[Check]:
     try:
         top = git(Path(job.code), "rev-parse", "--show-toplevel").decode().strip()
     except JobError as err:
-        yield Check("code", False, str(err), "OpenI trains what was pushed: commit and push it as a repository")
+        yield Check(
+            "code", False, str(err), "OpenI trains what was pushed: commit and push it as a repository"
+        )
         return
     if Path(top).resolve() != Path(job.code).resolve():
         boot_file = (Path(job.code) / job.boot_file).resolve().relative_to(Path(top).resolve())
