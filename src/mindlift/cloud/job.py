@@ -198,6 +198,11 @@ class Job:
         return bool(self.code)
 
     @property
+    def is_openi(self) -> bool:
+        """Whether OpenI runs it, or a rehearsal of OpenI."""
+        return self.provider == "openi" or (self.provider == "local" and self.platform.startswith("openi"))
+
+    @property
     def sources(self) -> dict[str, str]:
         """Where each input is, by the name of its channel."""
         if not self.is_program:
