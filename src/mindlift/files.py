@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -149,13 +150,29 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def as_json(value: object, indent: int | None = None) -> str:
+    """JSON that everybody can read: it has no word for nan and inf, which become null. On one line without `indent`."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
 def append_line(path: Path, record: Record) -> None:
     """Append one JSON line and fsync; a line cut short by an earlier kill is ended first."""
     try:
         with open(path, "ab+") as file:
             if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
                 file.write(b"\n")
-            file.write(utf8(json.dumps(record, ensure_ascii=False)) + b"\n")
+            file.write(utf8(as_json(record)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as err:

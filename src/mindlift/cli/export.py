@@ -9,7 +9,7 @@ def export(argv: list[str]) -> None:
     from mindlift.cli import inference_job
 
     here = inference_job.start(argv, "export.py")
-    checkpoint = here.to_evaluate()[0]
+    checkpoint = here.weights().files[0]
     here.connect()
     from mindlift.inference import export as exporter
 

@@ -11,7 +11,7 @@ def predict(argv: list[str]) -> None:
     here = inference_job.start(argv, "predict.py")
     images = inference_job.images(here.cfg)
     names = inference_job.class_names(here.cfg)
-    checkpoint = None if here.cfg.model_file else here.to_evaluate()[0]
+    checkpoint = None if here.cfg.model_file else here.weights().files[0]
     here.connect()
     from mindlift.inference import predict as predictor
     from mindlift.runs.log import RunLog

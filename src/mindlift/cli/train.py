@@ -16,15 +16,17 @@ def train(argv: list[str], started: float) -> None:
         from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
         from mindlift.runs.log import RunLog
+        from mindlift.training.images import open_data
         from mindlift.training.prepare import Inputs
         from mindlift.training.run import Callbacks
         from mindlift.training.run import run as run_training
 
+        data = open_data(here.cfg, here.ranks, here.workers, data_path)
         opened = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
         adapter.follow(opened.paths.root)
         callbacks = Callbacks(adapter.publish, RunReport())
         with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
-            result = run_training(here.context(log), Inputs(opened, data_path, weights), callbacks, started)
+            result = run_training(here.context(log), Inputs(opened, data, weights), callbacks, started)
     if here.ranks.is_main:
         print(result.as_json_line())
 

@@ -63,7 +63,7 @@ class PairTask(record_write.Task):
                 skipped.append(name)
                 continue
             samples.check(index, pixels, classes)
-            if not voc.is_grey(label):
+            if not voc.is_plain(label):
                 label = voc.as_png(classes, coloured=False)
             yield {"file_name": PurePath(name).name, "label": label, "data": data}
 
