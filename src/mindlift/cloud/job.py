@@ -21,6 +21,7 @@ from mindlift.cloud.handle import PARTS
 from mindlift.cloud.json_types import Json
 from mindlift.cloud.platforms import PLATFORMS
 from mindlift.errors import ConfigError
+from mindlift.files import expanded
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option, nearest, single_line
 from mindlift.model_utils.config.yaml_nodes import pairs, plain, text_of
@@ -307,7 +308,7 @@ def resolve_secrets(job: Job, env: Mapping[str, str] | None = None) -> dict[str,
             found[name] = env[what]
         else:
             try:
-                found[name] = Path(what).expanduser().read_text(encoding="utf-8").strip()
+                found[name] = Path(expanded(what)).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as err:
                 raise JobError(f"secrets.{name} refers to {what}, which can't be read: {err}") from err
     return found

@@ -24,6 +24,7 @@ from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.servers import find_minio
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
+from mindlift.files import expanded
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.url import is_remote, parse
@@ -116,7 +117,7 @@ class Local:
                 "name a local folder or archive, or obs://bucket/folder/ in the rehearsal's store",
             )
         if job.python:
-            python = Path(job.python).expanduser()
+            python = Path(expanded(job.python))
             is_there = python.is_file() and os.access(python, os.X_OK)
             says = (
                 f"{job.python} plays the container's Python"
@@ -270,7 +271,7 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
         unconditional_retry=bool(job.retries),
         restart=job.restart,
         max_hours=job.max_hours,
-        python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
+        python=expanded(job.python) if job.python and is_rehearsal else "",
     )
 
 
