@@ -38,6 +38,11 @@ def utf8(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
+def printable(name: str) -> str:
+    """A file's name as text that any library takes: the bytes that are no UTF-8 as escapes."""
+    return utf8(name).decode("utf-8")
+
+
 def make_folder(folder: Path) -> None:
     """`mkdir -p` that also tries to write; raises StorageError in one line."""
     probe = folder / f".probe-{os.getpid()}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from mindlift.cli.words import words
 
 
 def evaluate(argv: list[str]) -> None:
@@ -27,5 +27,5 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from mindlift.cli.words import words
 
 
 def predict(argv: list[str]) -> None:
@@ -23,5 +23,5 @@ def predict(argv: list[str]) -> None:
 def main(argv: list[str] | None = None) -> int:
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: predict(arguments), debug=job.wants_debug(arguments))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
+
+from mindlift.cli.words import words
 
 
 def train(argv: list[str], started: float) -> None:
@@ -39,5 +40,5 @@ def main(argv: list[str] | None = None, started: float = 0.0) -> int:
         return 1
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: train(arguments, started or time.time()), debug=job.wants_debug(arguments))

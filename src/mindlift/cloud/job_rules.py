@@ -10,6 +10,7 @@ from pathlib import Path
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS, OWN_PROGRAMS, Job
 from mindlift.errors import ConfigError
+from mindlift.files import expanded
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import single_line
 from mindlift.storage.url import as_folder, is_remote, parse
@@ -154,7 +155,7 @@ def resolve_secrets(job: Job, env: Mapping[str, str] | None = None) -> dict[str,
             found[name] = env[what]
         else:
             try:
-                found[name] = Path(what).expanduser().read_text(encoding="utf-8").strip()
+                found[name] = Path(expanded(what)).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as err:
                 raise JobError(f"secrets.{name} refers to {what}, which can't be read: {err}") from err
     return found

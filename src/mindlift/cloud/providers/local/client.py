@@ -27,6 +27,7 @@ from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.servers import find_minio
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
+from mindlift.files import expanded
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.url import is_remote, parse
 
@@ -108,7 +109,7 @@ class Local:
 
     def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
         if job.python:
-            python = Path(job.python).expanduser()
+            python = Path(expanded(job.python))
             is_there = python.is_file() and os.access(python, os.X_OK)
             says = (
                 f"{job.python} plays the container's Python"
@@ -281,7 +282,7 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
         max_hours=job.max_hours,
         isolation=job.isolation,
         is_own=not job.is_program,
-        python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
+        python=expanded(job.python) if job.python and is_rehearsal else "",
     )
 
 
