@@ -39,8 +39,15 @@ def rehearse(home: Path, program: str, job: str = "job", **changes: object) -> R
     code = home / "code" / job
     code.mkdir(parents=True, exist_ok=True)
     (code / "main.py").write_text(textwrap.dedent(program))
-    given = {"platform": "modelarts-v2", "launcher": "none", "is_own": False, "access": "direct", **changes}
-    request = Request(name=job, code_url=f"{code}/", boot_file="main.py", python=sys.executable, **given)  # type: ignore[arg-type]
+    given = {
+        "platform": "modelarts-v2",
+        "launcher": "none",
+        "is_own": False,
+        "access": "direct",
+        "python": sys.executable,
+        **changes,
+    }
+    request = Request(name=job, code_url=f"{code}/", boot_file="main.py", **given)  # type: ignore[arg-type]
     folder = JobFolder(home / "jobs" / job)
     folder.root.mkdir(parents=True)
     folder.request_file.write_text(request.as_json())
