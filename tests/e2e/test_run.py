@@ -12,7 +12,7 @@ import time
 import pytest
 
 from tests.support.home import wait_for
-from tests.support.running import LEASE, Machine, Reader, last_line
+from tests.support.running import Machine, Reader, last_line
 
 SHOW = "import sys, os; print(sys.argv[1:])"
 
