@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import stat
 import threading
 from collections.abc import Iterator, Mapping
 from types import FrameType
@@ -39,10 +40,25 @@ def leave_ctrl_c_to_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-class SignalFlag:
-    """A `with` block that only notes SIGTERM and SIGINT; the second of one kind does what it did before the block.
+def asking_to_end() -> list[int]:
+    """The signals that a user or a platform asks a program to end with."""
+    is_kept = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN  # by nohup
+    return [signal.SIGTERM, signal.SIGINT, *([] if is_kept else [signal.SIGHUP])]
 
-    `number` is the signal that came last, 0 if none did.
+
+def leave_terminal() -> None:
+    """Write to nowhere what would go to a terminal that is gone: it would fail with EIO."""
+    for stream in (1, 2):
+        with contextlib.suppress(OSError):
+            if stat.S_ISCHR(os.fstat(stream).st_mode) and not os.isatty(stream):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
+
+
+class SignalFlag:
+    """A `with` block that only notes signals that ask for an end; the second of one kind does what it did before.
+
+    These are SIGTERM, SIGINT, and SIGHUP of a closed terminal unless nohup has it ignored. `number` is the signal that
+    came first, 0 if none did: a launcher that is interrupted sends SIGTERM after the terminal's SIGINT.
     """
 
     def __init__(self, says: str = "stops after this step"):
@@ -52,14 +68,16 @@ class SignalFlag:
         self.previous: dict[int, Handler] = {}
 
     def __enter__(self) -> SignalFlag:
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in asking_to_end():
             self.previous[number] = signal.signal(number, self.note)
         ENTERED.append(self)
         return self
 
     def note(self, number: int, _frame: FrameType | None) -> None:
-        self.number = number
+        self.number = self.number or number
         self.restore(number)
+        if number == signal.SIGHUP:
+            leave_terminal()
 
     def renew(self) -> None:
         """Take Ctrl-C back from mindspore, which makes a SIGTERM of it once it has compiled a graph."""
@@ -76,10 +94,10 @@ class SignalFlag:
 
 
 class Deferred(SignalFlag):
-    """A `with` block in which SIGINT and SIGTERM wait for `check` or for the end of the block.
+    """A `with` block in which these signals wait for `check` or for the end of the block.
 
-    Then KeyboardInterrupt is raised. A second signal does what it did before the block. Both are held
-    because mindspore turns SIGINT into SIGTERM once it has compiled a graph.
+    Then KeyboardInterrupt is raised. A second signal does what it did before the block. SIGTERM
+    is held because mindspore turns SIGINT into SIGTERM once it has compiled a graph.
     """
 
     def __init__(self, says: str = "stops after these images"):
@@ -89,8 +107,8 @@ class Deferred(SignalFlag):
         super().__enter__()
         return self
 
-    def note(self, number: int, _frame: FrameType | None) -> None:
-        self.number = number
+    def note(self, number: int, frame: FrameType | None) -> None:
+        super().note(number, frame)
         self.restore(*self.previous)
 
     def check(self) -> None:

@@ -92,9 +92,14 @@ HEAVY = [
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
     ("bit_r50x1", "digits", ("--image_size", 32), "LayerNormGrad"),
-    ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "ApplyRMSProp"),
+    ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "Floor"),
     ("densenet121", "digits", ("--image_size", 32, "--config_path", DENSENET), "MaxPoolGrad"),
-    ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 65, "--accumulation_steps", 2), "MaxPoolGrad"),
+    (
+        "deeplab_v3_r26_s16",
+        "vocdigits",
+        ("--image_size", 65, "--accumulation_steps", 2, "--dropout", 0.7),
+        "Floor",
+    ),
     (
         "deeplab_v3_r50_tv",
         "vocdigits",

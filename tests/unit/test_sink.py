@@ -82,7 +82,7 @@ def test_each_batch_once_and_in_order():
 def losses(of_rows: Batches, steps: int) -> list[float]:
     pace = Pace()
     with contextlib.closing(sink.Queue(Sums(), of_rows)) as queue:
-        return [queue.step(pace.waiting)[0] for _ in range(steps)]
+        return [float(queue.step(pace.waiting)[0].asnumpy()) for _ in range(steps)]
 
 
 def test_a_failure_of_the_data_is_raised_by_its_own_name_before_its_step():

@@ -32,6 +32,7 @@ __all__ = [
     "cpus_per_rank",
     "in_cloud_job",
     "leave",
+    "part",
     "prepare_environment",
     "read_ranks",
     "serve_scheduler",
@@ -39,6 +40,7 @@ __all__ = [
 
 LAUNCHER = "MINDLIFT_LAUNCHER"  # of the ranks of the launch scripts and of rehearsals: their number, a colon, an empty folder
 LEAVING_S = 60.0
+PARTING_S = 10.0  # of the 15 s that platforms give to a job that they stop
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 _SLOW_ONEDNN_FROM = (2, 9)  # ships oneDNN 3.10: reference convolutions on AVX-512 CPUs, 30-80 times too slow
 
@@ -186,14 +188,29 @@ def leave(code: int) -> None:
     of 69 jobs on a loaded machine), and a finished job would count as failed. Ranks that have not failed go
     together.
     """
-    size, _, folder = os.environ.get(LAUNCHER, "").partition(":")
-    if not folder:
+    folder, size = launched()
+    if folder is None:
         sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
     if code == 0 or code > 128:
-        await_others(Path(folder), int(size), LEAVING_S)
+        await_others(folder, size, LEAVING_S)
     os._exit(code)
+
+
+def launched() -> tuple[Path | None, int]:
+    """The folder in which ranks of the project's launch scripts wait for each other, and their number."""
+    size, _, folder = os.environ.get(LAUNCHER, "").partition(":")
+    return (Path(folder), int(size)) if folder else (None, 1)
+
+
+def part(ranks: Ranks) -> None:
+    """Wait until all ranks have done what they had to do before they end; they must all call this."""
+    folder, size = launched()
+    if folder is not None:
+        await_others(folder, size, PARTING_S)
+    elif ranks.size > 1:
+        agree(ranks, [0])
 
 
 def await_others(folder: Path, size: int, timeout_s: float) -> None:

@@ -6,15 +6,13 @@ checkpoint before an evaluation may fail.
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindlift.errors import MindLiftError
-from mindlift.interrupts import SignalFlag
-from mindlift.model_utils import collectives
+from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import checkpoint
 from mindlift.runs.log import Pace, Reading, memory_mb
@@ -23,6 +21,7 @@ from mindlift.tasks.progress import Progress
 from mindlift.training.divergence import Divergence, TrainingError
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Prepared
+from mindlift.training.stop import Stop
 
 
 class Stopped(MindLiftError, InterruptedError):
@@ -163,7 +162,7 @@ class SaveCheckpoints(Hook):
         job: JobContext,
         prepared: Prepared,
         folder: Path,
-        stop: SignalFlag,
+        stop: Stop,
         on_saved: Callable[[Path], None],
     ):
         cfg, per_epoch = job.cfg, prepared.steps.per_epoch
@@ -175,7 +174,7 @@ class SaveCheckpoints(Hook):
 
     def on_step(self, status: Status) -> None:
         is_last = status.step == self.prepared.steps.total
-        if status.step % self.interval == 0 or is_last or self.stop.number:
+        if status.step % self.interval == 0 or is_last or self.stop.is_agreed:
             self.save(status)
 
     def on_end(self, status: Status) -> None:
@@ -207,19 +206,25 @@ class Evaluate(Hook):
 
 
 class StopOnSignal(Hook):
-    """Ends the training after the step in which a signal came; SaveCheckpoints has saved by then."""
+    """Ends the training after the step in which the ranks agreed to stop; SaveCheckpoints has saved by then."""
 
-    def __init__(self, job: JobContext, prepared: Prepared, stop: SignalFlag):
+    def __init__(self, job: JobContext, prepared: Prepared, stop: Stop):
         self.job, self.prepared, self.stop = job, prepared, stop
 
+    def on_start(self, status: Status) -> None:
+        self.stop.tell()
+
     def on_step(self, status: Status) -> None:
-        self.stop.renew()
-        if self.stop.number:
-            log_event("stopped", self.job, self.prepared, status)
-            raise Stopped(
-                f"stopped by {signal.Signals(self.stop.number).name} after step {status.step}; the same command"
-                f" continues from {status.last_saved}"
-            )
+        if not self.stop.is_agreed:
+            self.stop.tell()
+            return
+        log_event("stopped", self.job, self.prepared, status)
+        device_adapter.part(self.job.ranks)  # a launcher may kill all ranks as soon as one has ended
+        saved = f": {status.last_saved}" if status.last_saved else ""
+        raise Stopped(
+            f"stopped by {self.stop.reason()} after step {status.step}; the same command continues from step"
+            f" {status.step}{saved}"
+        )
 
 
 def log_event(name: str, job: JobContext, prepared: Prepared, status: Status) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Tuple
 
 from mindlift.data.order import BatchRange
@@ -54,9 +54,22 @@ def runner(
     part = BatchRange(
         status.step * group, prepared.steps.total * group, job.ranks.rank, job.ranks.size, group
     )
-    batches = prepared.task.train_batches(prepared.samples, prepared.options, part)
+    batches, masks = prepared.task.train_batches(prepared.samples, prepared.options, part), prepared.masks
+    masks.begin_at(part.first)
     if prepared.uses_queue:
         queue = stack.enter_context(contextlib.closing(Queue(prepared.step.whole, batches)))
-        return lambda: queue.step(status.pace.waiting)
+
+        def from_queue() -> Outcome:
+            masks.draw()
+            return prepared.step.read(queue.step(status.pace.waiting))
+
+        return from_queue
     source = stack.enter_context(contextlib.closing(iter(batches)))
-    return lambda: prepared.step([status.pace.waiting(source) for _ in range(group)])
+
+    def drawn() -> Iterator[tuple]:
+        for _ in range(group):
+            batch = status.pace.waiting(source)
+            masks.draw()
+            yield batch
+
+    return lambda: prepared.step(drawn())

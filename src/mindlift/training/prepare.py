@@ -20,6 +20,7 @@ from mindlift.tasks import base as tasks
 from mindlift.tasks import network as networks
 from mindlift.training import build, compile_cache
 from mindlift.training.images import Opened, Steps, check_classes, check_step
+from mindlift.training.masks import Masks
 from mindlift.training.step import TrainStep
 
 
@@ -44,6 +45,7 @@ class Prepared:
     samples: tasks.Samples
     network: nn.Cell
     step: TrainStep
+    masks: Masks
     steps: Steps
     state: Sequence[ms.Parameter]
     done: int
@@ -71,13 +73,14 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     collectives.fuse_all_reduces(network.trainable_params(), cfg.all_reduce_fusion, device.fuses_all_reduces)
     optimizer = build.optimizer(cfg, network, steps.rates, device)
     objective = task.objective(cfg, network, options)
+    masks = Masks(objective, cfg.seed, ranks)
     step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size, device.saturates))
     state = unique([*network.get_parameters(), *step.state])
     done = restore(job, inputs.run, state, steps.total)
     collectives.copy_from_rank0(state, ranks.rank, ranks.size)
     uses_queue = takes_queue(job)
     graphs = graph_folder(job, options, len(steps.rates), uses_queue)
-    return Prepared(task, options, samples, network, step, steps, state, done, uses_queue, graphs)
+    return Prepared(task, options, samples, network, step, masks, steps, state, done, uses_queue, graphs)
 
 
 def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> None:

@@ -25,6 +25,7 @@ from mindlift.training.divergence import Divergence
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Inputs, Prepared, prepare
 from mindlift.training.report import Report, draw
+from mindlift.training.stop import Stop
 
 
 @dataclass
@@ -80,7 +81,8 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     status = hooks.Status(prepared.done, started, inputs.run.resume_from if prepared.done else None)
     show = functools.partial(draw, job, callbacks.report, paths)
     with shown_on_board(job, inputs, callbacks.report, prepared.done):
-        with SignalFlag() as stop:
+        with SignalFlag() as flag:
+            stop = Stop(flag, prepared.step, job.ranks)
             between = [
                 hooks.StopOnDivergence(prepared, divergence_of(job)),
                 hooks.LogProgress(job, prepared),

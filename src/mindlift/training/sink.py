@@ -21,7 +21,6 @@ import mindspore.nn as nn
 import numpy as np
 
 from mindlift.data.batches import Batches
-from mindlift.training.step import read
 
 AHEAD = 3  # batches handed over before the step that needs them
 
@@ -81,13 +80,13 @@ class Queue:
             raise
         self.lead = 1
 
-    def step(self, waiting: Callable[[Iterator[Any]], Any]) -> tuple[float, bool]:
-        """The loss of the next batch and whether nothing has overflowed; `waiting(source)` takes and times a batch."""
+    def step(self, waiting: Callable[[Iterator[Any]], Any]) -> Any:
+        """What the cell gives for the next batch; `waiting(source)` takes and times a batch."""
         while self.left and self.lead < AHEAD:
             self.handover.put(waiting(self.source))
             self.left, self.lead = self.left - 1, self.lead + 1
         self.lead -= 1
-        return read(self.cell())
+        return self.cell()
 
     def close(self) -> None:
         """End both pipelines and free the queue, at the end as after a failure or a signal."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
+import numpy as np
 
 from mindlift.training.average import Average
 from mindlift.training.loss_scale import LossScale
@@ -99,9 +101,11 @@ def clip_factor(gradients, largest):
 
 
 class Backward(nn.Cell):
-    """A batch -> loss (scalar float32, mean over the ranks), gradients of loss * scale, and this rank's overflows.
+    """A batch -> loss, `signals` of all ranks, gradients of loss * scale, and this rank's overflows.
 
-    `overflow` counts them, see mindlift.training.overflow.
+    The loss is a scalar float32, the mean over the ranks. `signals` (size,) float32 travels with it in one all-reduce,
+    which takes no longer for that: each rank sets its own number and gets everybody's (training/stop.py). `overflow`
+    counts this rank's overflows, see mindlift.training.overflow.
     """
 
     def __init__(
@@ -110,6 +114,9 @@ class Backward(nn.Cell):
         super().__init__(auto_prefix=False)
         self.objective, self.scale, self.overflow = objective, scale, overflow
         self.size = size
+        self.signals = ms.Parameter(
+            ms.Tensor(np.zeros(size), ms.float32), "stop_signals", requires_grad=False
+        )
         self.gradient = ms.value_and_grad(self.forward, None, optimizer.parameters, has_aux=True)
         if size > 1:
             self.all_reduce = ops.AllReduce()
@@ -121,21 +128,23 @@ class Backward(nn.Cell):
     def construct(self, *batch):
         (_, loss), gradients = self.gradient(*self.overflow.clear(batch))
         overflows = self.overflow(gradients)
+        signals = self.signals.value()
         if self.size > 1:
-            loss = self.all_reduce(loss) / self.size
-        return loss, gradients, overflows
+            sums = self.all_reduce(ops.concat((loss.reshape(1), signals)))
+            loss, signals = sums[0] / self.size, sums[1:]
+        return loss, signals, gradients, overflows
 
 
 class WholeStep(nn.Cell):
-    """A batch -> (loss, whether nothing has overflowed): a step of one batch."""
+    """A batch -> (loss, whether nothing has overflowed, signals): a step of one batch."""
 
     def __init__(self, backward: Backward, update: Update):
         super().__init__(auto_prefix=False)
         self.backward, self.update = backward, update
 
     def construct(self, *batch):
-        loss, gradients, overflows = self.backward(*batch)
-        return loss, self.update(gradients, overflows)
+        loss, signals, gradients, overflows = self.backward(*batch)
+        return loss, self.update(gradients, overflows), signals
 
 
 class Sums:
@@ -147,7 +156,7 @@ class Sums:
 
 
 class Accumulate(nn.Cell):
-    """A batch -> loss; adds the batch's gradients and overflows to `sums`."""
+    """A batch -> (loss, signals); adds the batch's gradients and overflows to `sums`."""
 
     def __init__(self, backward: Backward, sums: Sums):
         super().__init__(auto_prefix=False)
@@ -155,9 +164,9 @@ class Accumulate(nn.Cell):
         self.map = ops.HyperMap()
 
     def construct(self, *batch):
-        loss, gradients, overflows = self.backward(*batch)
+        loss, signals, gradients, overflows = self.backward(*batch)
         loss = ops.depend(loss, ops.assign_add(self.overflows, overflows))
-        return ops.depend(loss, self.map(ops.assign_add, self.gradients, gradients))
+        return ops.depend(loss, self.map(ops.assign_add, self.gradients, gradients)), signals
 
 
 class ApplySums(nn.Cell):
@@ -184,6 +193,7 @@ def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions
 class TrainStep:
     """Callable on the batches of one optimiser step; `state` is what a checkpoint needs of it.
 
+    `signals` is what this rank tells the others in a step, `heard` what all ranks told in the last one; see Backward.
     `objective` computes a scalar loss of the arrays of a batch; `optimizer` has parameters of it. `overflow` is that of
     the device unless a test has another one.
     """
@@ -202,6 +212,7 @@ class TrainStep:
         backward = Backward(objective, optimizer, scale, options.size, sensed)
         update = Update(optimizer, scale, self.average, options)
         self.optimizer, self.scale, self.options = optimizer, scale, options
+        self.signals, self.heard = backward.signals, [0] * options.size
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())
@@ -212,19 +223,28 @@ class TrainStep:
             sums = Sums(optimizer.parameters)
             self.accumulate, self.apply = Accumulate(backward, sums), ApplySums(update, sums)
 
-    def __call__(self, batches: list[tuple]) -> tuple[float, bool]:
+    def __call__(self, batches: Iterable[tuple]) -> tuple[float, bool]:
         """Train on `accumulation` batches; returns the mean loss and whether nothing has overflowed."""
         if self.whole is not None:
-            return read(self.whole(*batches[0]))
-        losses = [float(self.accumulate(*batch).asnumpy()) for batch in batches]
+            (batch,) = batches
+            return self.read(self.whole(*batch))
+        losses = []
+        for batch in batches:
+            loss, signals = self.accumulate(*batch)
+            losses.append(float(loss.asnumpy()))
+            self.hear(signals)
         return sum(losses) / len(losses), bool(self.apply().asnumpy())
+
+    def read(self, outcome: tuple[ms.Tensor, ms.Tensor, ms.Tensor]) -> tuple[float, bool]:
+        """Of what `whole` gives: the loss, and whether nothing has overflowed."""
+        loss, finite, signals = outcome
+        self.hear(signals)
+        return float(loss.asnumpy()), bool(finite.asnumpy())
+
+    def hear(self, signals: ms.Tensor) -> None:
+        if self.options.size > 1:
+            self.heard = [int(number) for number in signals.asnumpy()]
 
     def reset_state(self) -> None:
         """Begin again with the weights as they are, as a training does that starts from a checkpoint."""
         reset_state(self.optimizer)
-
-
-def read(outcome: tuple[ms.Tensor, ms.Tensor]) -> tuple[float, bool]:
-    """Of a step: the loss, and whether nothing has overflowed."""
-    loss, finite = outcome
-    return float(loss.asnumpy()), bool(finite.asnumpy())

@@ -24,6 +24,7 @@ import numpy as np
 from mindspore.common.initializer import Uniform, XavierUniform, initializer
 
 from mindlift.models.deeplab_v3.weights import RATES, TORCHVISION_RATES
+from mindlift.models.dropout import Dropout
 from mindlift.models.layers import ConvNorm
 from mindlift.models.resnet.network import EXPANSION, WIDTHS, Trunk, TrunkOptions
 
@@ -217,7 +218,7 @@ class DeepLabV3(Trunk):
         rates = rates_of(options.aspp_rates, variant)
         self.aspp = Pyramid(EXPANSION * widths[-1], channels, rates, self.block, on_cpu)
         share = 0.5 if variant.is_torchvision else 0.7
-        self.dropout = nn.Dropout(p=share if options.dropout is None else options.dropout)
+        self.dropout = Dropout(share if options.dropout is None else options.dropout)
         self.last = ConvNorm(channels, channels, 3, **self.block) if variant.is_torchvision else nn.Identity()
         spread = Uniform(1 / math.sqrt(channels)) if options.weight_init == "he" else XavierUniform()
         self.classifier = nn.Conv2d(channels, num_classes, 1, has_bias=True, weight_init=spread)

@@ -17,6 +17,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 from mindspore.common.initializer import XavierUniform, initializer
 
+from mindlift.models.dropout import Dropout
 from mindlift.models.layers import ConvNorm
 
 BN_EPS = 1e-3
@@ -200,7 +201,7 @@ class InceptionV4(nn.Cell):
         cells += [block_b(conv, pooled) for _ in range(7)] + [reduction_b(conv)]
         cells += [BlockC(conv, pooled) for _ in range(3)]
         self.features = nn.SequentialCell(cells)
-        self.dropout = nn.Dropout(p=DROPOUT if dropout is None else dropout)
+        self.dropout = Dropout(DROPOUT if dropout is None else dropout)
         self.classifier = nn.Dense(FEATURES, num_classes)
         self.classifier.weight.set_data(initializer(XavierUniform(), self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))

@@ -1,0 +1,48 @@
+"""A signal to one rank: all save the same step and leave in the time that platforms give."""
+
+from __future__ import annotations
+
+import re
+import signal
+import time
+
+import pytest
+
+from mindlift.runs import manifest
+from tests.support.lone_ranks import lone_ranks
+from tests.support.programs import TINY
+
+ENDLESS = [*TINY, "--max_epoch", 400, "--ckpt_interval", 9999, "--log_interval", 1, "--per_batch_size", 4]
+GRACE_S = 15  # docs of ModelArts: between SIGTERM and SIGKILL
+SAID = r"^error: stopped by {} after step (\d+); the same command continues from step \1"
+
+
+@pytest.mark.parametrize(
+    ("signals", "says"),
+    [
+        ({1: signal.SIGTERM}, ["SIGTERM to rank 1", "SIGTERM"]),
+        ({0: signal.SIGHUP, 1: signal.SIGTERM}, ["SIGHUP", "SIGTERM"]),
+    ],
+    ids=["one rank", "two ranks in different steps"],
+)
+def test_all_ranks_save_the_same_step_and_leave(few_digits, tmp_path, signals, says):
+    runs = tmp_path / "runs"
+    command = ["train.py", *ENDLESS, "--data_dir", few_digits, "--ckpt_path", runs]
+    with lone_ranks(tmp_path, 2, command) as ranks:
+        ranks[0].await_text("epoch[")
+        began = time.monotonic()
+        for rank, number in signals.items():
+            ranks[rank].process.send_signal(number)
+            time.sleep(0.3)
+        codes = [rank.process.wait(GRACE_S + 30) for rank in ranks]
+        took = time.monotonic() - began
+        errors = [rank.errors() for rank in ranks]
+    assert codes == [1, 1], [rank.text for rank in ranks]
+    assert took < GRACE_S
+    steps = []
+    for lines, reason in zip(errors, says):
+        assert len(lines) == 1, lines
+        steps.append(int(re.match(SAID.format(reason), lines[0])[1]))
+    saved = manifest.listed(next(runs.iterdir()) / "checkpoints")[-1]
+    assert steps == [saved.step, saved.step]
+    assert saved.file in errors[0][0]
