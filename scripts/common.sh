@@ -123,7 +123,7 @@ run_ranks() {
     export RANK_TABLE_FILE
   else
     MS_SCHED_PORT="$("$PYTHON" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')"
-    export MS_SCHED_PORT MS_SCHED_HOST=127.0.0.1 MS_WORKER_NUM="$count" MS_TOPO_TIMEOUT="${MS_TOPO_TIMEOUT:-600}"
+    export MS_SCHED_PORT MS_SCHED_HOST=127.0.0.1 MS_WORKER_NUM="$count"
     MS_ROLE=MS_SCHED "$PYTHON" "$@" > "$LOGS/scheduler.log" 2>&1 3<&- 4>&- &
     SCHEDULER=$!
   fi

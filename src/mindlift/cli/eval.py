@@ -9,7 +9,7 @@ def evaluate(argv: list[str]) -> None:
     from mindlift.cli import job
 
     here = job.start(argv, "eval.py")
-    with here.adapter:
+    with here.naming_lost_peers(), here.adapter:
         named = here.weights().to_evaluate(here.cfg.all)
         data_path = here.stage_in(named.files)
         here.connect()

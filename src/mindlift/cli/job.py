@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ContextManager
 
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
@@ -71,6 +71,10 @@ class Job:
         mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
 
+    def naming_lost_peers(self) -> ContextManager[None]:
+        """Says in a line that another rank has ended."""
+        return device_adapter.naming_lost_peers(self.ranks)
+
     def context(self, log: RunLog) -> JobContext:
         """What the job's parts are given, once it is connected."""
         return JobContext(self.cfg, self.ranks, devices.current(), self.workers, log)
@@ -102,7 +106,9 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if prog == "eval.py":
         check_evaluation(cfg)
     adapter = choose_adapter(cfg, ranks, trains)
-    device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
+    device_adapter.prepare_environment(
+        ranks, threads=cfg.threads, target=device, join_timeout=cfg.join_timeout
+    )
     if ranks.is_main:
         say_what_is_odd(cfg)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)

@@ -11,7 +11,7 @@ def train(argv: list[str], started: float) -> None:
     from mindlift.cli import job
 
     here = job.start(argv, "train.py")
-    with here.adapter as adapter:
+    with here.naming_lost_peers(), here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         here.connect()
         from mindlift.report.run_report import RunReport

@@ -15,11 +15,11 @@ import re
 import sys
 import tempfile
 import time
-from collections.abc import Callable, MutableMapping, Sequence
+from collections.abc import Callable, Generator, MutableMapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from mindlift.errors import DeviceError, PeerError, RankError
+from mindlift.errors import DeviceError, MindLiftError, PeerError, RankError
 from mindlift.model_utils import devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
 
@@ -32,6 +32,7 @@ __all__ = [
     "cpus_per_rank",
     "in_cloud_job",
     "leave",
+    "naming_lost_peers",
     "part",
     "prepare_environment",
     "read_ranks",
@@ -39,6 +40,11 @@ __all__ = [
 ]
 
 LAUNCHER = "MINDLIFT_LAUNCHER"  # of the ranks of the launch scripts and of rehearsals: their number, a colon, an empty folder
+TOPOLOGY_TIMEOUT = (
+    "MS_TOPO_TIMEOUT"  # how long MindSpore lets ranks look for their scheduler and each other, in seconds
+)
+JOIN_S = 300.0
+LOST_PEER = re.compile(r"Launch kernel failed: \S*AllReduce")
 LEAVING_S = 60.0
 PARTING_S = 10.0  # of the 15 s that platforms give to a job that they stop
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -52,10 +58,12 @@ def prepare_environment(
     mindspore_version: str | None = None,
     threads: int | None = None,
     target: str = devices.CPU,
+    join_timeout: float | None = None,
 ) -> None:
     """Set what mindspore reads once, at import. Call it before the first `import mindspore`.
 
-    `target` is the device that `connect` will be called with. Values that the user has set stay, unless `threads`
+    `target` is the device that `connect` will be called with. Ranks that meet through a scheduler wait `join_timeout`
+    seconds for each other; None: as long as the launcher says, else JOIN_S. Values that the user has set stay, unless `threads`
     says otherwise. In msrun's scheduler process this
     call does not return: it serves the cluster until the job ends (see `serve_scheduler`).
     """
@@ -74,6 +82,8 @@ def prepare_environment(
     if ranks.source == "rank_table" and ranks.peers_at:
         meet_on_cpus(ranks, env)
     if ranks.size > 1:
+        if join_timeout is not None or not env.get(TOPOLOGY_TIMEOUT):
+            env[TOPOLOGY_TIMEOUT] = str(round(JOIN_S if join_timeout is None else join_timeout))
         wait_longer(ranks, env, devices.of(target).peer_timeouts)
     # a compile cache (src/mindlift/training/compile_cache.py) that is empty, or used, is no warning
     env.setdefault("MS_SUBMODULE_LOG_v", "{PIPELINE:3}")
@@ -293,14 +303,31 @@ def _limit_threads(ms: ModuleType, threads: int) -> None:
 def _join(ranks: Ranks) -> None:
     from mindspore.communication import init
 
+    began = time.monotonic()
     try:
         init()
     except (RuntimeError, ValueError) as err:
         at = f" at {ranks.peers_at}" if ranks.peers_at else ""
         who = "the scheduler" if ranks.is_scheduler else f"rank {ranks.rank} of {ranks.size}"
         raise PeerError(
-            f"{who} could not join the other ranks{at} ({ranks.source}): {_first_line(err)}; "
-            "look whether all ranks were started and whether another job has taken the port, then start again"
+            f"{who} could not join the other ranks{at} ({ranks.source}) within {time.monotonic() - began:.0f} s:"
+            f" {_first_line(err)}; look whether all ranks were started, whether another job has taken the port, and"
+            " whether MS_ROLE and MS_SCHED_HOST are left over from an earlier job (unset them), then start again;"
+            " --join_timeout sets how long ranks wait"
+        ) from err
+
+
+@contextlib.contextmanager
+def naming_lost_peers(ranks: Ranks) -> Generator[None, None, None]:
+    """PeerError for what MindSpore raises in an all-reduce after a peer has ended: a failed kernel, without a reason."""
+    try:
+        yield
+    except RuntimeError as err:
+        if isinstance(err, MindLiftError) or ranks.size == 1 or not LOST_PEER.search(str(err)):
+            raise
+        raise PeerError(
+            f"rank {ranks.rank} of {ranks.size} got no answer in a sum over all ranks: another rank has ended or can't be"
+            " reached; its log says why. The same command continues from the last checkpoint"
         ) from err
 
 

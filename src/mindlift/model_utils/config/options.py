@@ -74,7 +74,6 @@ class Option:
     of_run: bool = False
     free: bool = False
     place: bool = False
-    crop_key: bool = False
     refused: str = ""
     embedded: tuple[str, ...] = ()
     segmented: tuple[str, ...] = ()

@@ -161,6 +161,7 @@ class Options:
     cache_path: str
     stage_mode: str
     stage_timeout: float
+    join_timeout: float | None
     publish_timeout: float
     grampus_code_file_name: str
     log_path: str

@@ -27,7 +27,7 @@ from mindlift.model_utils.collectives import Peers, all_sum
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import RunLog
-from mindlift.runs.manifest import file_sha256
+from mindlift.tasks.function_key import function_key
 from mindlift.tasks.pixels import FromPixels
 
 LINE_SECONDS = 60.0  # between two lines of a log
@@ -76,12 +76,18 @@ class Journal:
         )
 
 
-def journal_folder(cfg: Config, checkpoint: Path, samples: split.Samples) -> Path:
-    """The same for the same weights, images and options, and another one otherwise."""
+def journal_folder(cfg: Config, cell: nn.Cell, checkpoint: Path, samples: split.Samples) -> Path:
+    """The same for what computes the same of the same images, and another one otherwise.
+
+    `cell` holds the weights as they are evaluated and the statistics of the images; crops depend on two options.
+    """
     assert samples.files is not None
-    facts = {option.name: getattr(cfg, option.name) for option in cfg.declared() if option.crop_key}
     names = ["/".join(Path(file).parts[-2:]) for file in samples.files]
-    facts.update(weights=file_sha256(checkpoint), images=names, statistics=cfg.to_dict().get("normalize"))
+    facts = {
+        "function": function_key(cell),
+        "crops": [cfg.crops, cfg.image_size, cfg.crop_scales],
+        "images": [names, np.asarray(samples.labels).tolist()],
+    }
     mark = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
     return Path(cfg.eval_path or cfg.ckpt_path) / f"eval-{cfg.crops}-{checkpoint.stem}-{mark}"
 
@@ -91,7 +97,8 @@ def evaluate(
 ) -> tuple[np.ndarray, np.ndarray]:
     """(places (N,), evaluated (N,) bool) of all images, the same on every rank, by the checkpoint at `path`."""
     cfg, ranks, log = job.cfg, job.ranks, job.log
-    folder = journal_folder(cfg, path, samples)
+    cell.set_train(False)
+    folder = journal_folder(cfg, cell, path, samples)
     make_folder(folder)
     journal = Journal(folder, ranks, len(samples))
     _, seen = journal.read()
@@ -99,7 +106,6 @@ def evaluate(
     if len(left) < len(samples):
         log.info(f"continuing: {len(samples) - len(left)} of {len(samples)} images are in {folder}")
     own = left[ranks.rank :: ranks.size]
-    cell.set_train(False)
     progress = Progress(log, len(samples), len(samples) - len(left), ranks.size)
     classes = np.arange(cfg.num_classes)
     with Deferred() as interrupts:
