@@ -50,7 +50,10 @@ def start(job: Job) -> Start:
 
 def starts_by_boot_file(job: Job) -> bool:
     """For words or a command that the platform does not pass on as they are, and to keep outputs."""
-    has_own_image = bool(job.image) and not job.engine
+    is_openi = (job.platform if job.provider == "local" else job.provider).startswith("openi")
+    has_own_image = (
+        bool(job.image) and not job.engine and not is_openi
+    )  # OpenI starts the boot file of any image
     return job.is_program and (
         job.keep or (not has_own_image and (bool(job.command) or not is_passed_on(job.args)))
     )

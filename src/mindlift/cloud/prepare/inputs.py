@@ -34,7 +34,9 @@ def local(job: Job) -> dict[str, Path]:
 def checks(job: Job) -> Iterator[Check]:
     """Whether local inputs are there, and how much of them there is to send."""
     for name, path in local(job).items():
-        if path.exists():
+        if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
+            yield Check(name, False, f"{path} holds no file", "put the data there, or name another place")
+        elif path.exists():
             says = f"{path}, {size(size_bytes(path))}, goes to {url_of(job, str(path))}"
             yield Check(name, True, says)
         else:
