@@ -103,14 +103,19 @@ ORDER = (
     {"report"},
     {"training", "inference"},
     {"tasks", "cloud", "doctor"},
-    {"data"},
+    {"data", "program"},
     {"model_utils"},
     {"runs"},
     {"models", "storage"},
     {"files", "interrupts"},
     {"errors", "checkout", "backports", "__init__"},
 )
-CLOUD_REACHES = {"model_utils", "runs", "storage"}  # of what is below it: it submits, and trains nothing
+CLOUD_REACHES = {
+    "program",
+    "model_utils",
+    "runs",
+    "storage",
+}  # of what is below it: it submits, and trains nothing
 
 
 def package_of(module: str) -> str:

@@ -1,14 +1,24 @@
-"""Signals: Ctrl-C and SIGTERM at a place where they do no harm, and handlers that are given back."""
+"""Signals: Ctrl-C and SIGTERM at a place where they do no harm, and handlers that are given back.
+
+A handler in Python runs once the main thread is back from C++, which a read from a dead mount never is. So the second
+Ctrl-C is also seen by a thread of its own: see SecondInterrupt.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Callable, Optional, Union
 
 Handler = Union[Callable[[int, Optional[FrameType]], object], int, None]  # what signal.signal takes
+ENTERED: list[SignalFlag] = []  # the blocks that hold signals back, the innermost last
+PATIENCE_S = 1.0  # how long a program may take to end by itself before it is spoken of, or ended
+INTERRUPTED = 130
 
 
 @contextlib.contextmanager
@@ -35,24 +45,33 @@ class SignalFlag:
     `number` is the signal that came last, 0 if none did.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, says: str = "stops after this step"):
+        """`says` is what somebody waits for who has pressed Ctrl-C; '' if that is not worth a line."""
+        self.says = says
         self.number = 0
         self.previous: dict[int, Handler] = {}
 
     def __enter__(self) -> SignalFlag:
         for number in (signal.SIGTERM, signal.SIGINT):
             self.previous[number] = signal.signal(number, self.note)
+        ENTERED.append(self)
         return self
 
     def note(self, number: int, _frame: FrameType | None) -> None:
         self.number = number
         self.restore(number)
 
+    def renew(self) -> None:
+        """Take Ctrl-C back from mindspore, which makes a SIGTERM of it once it has compiled a graph."""
+        if not self.number:
+            signal.signal(signal.SIGINT, self.note)
+
     def restore(self, *numbers: int) -> None:
         for number in numbers:
             signal.signal(number, self.previous[number])
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        ENTERED.remove(self)
         self.restore(*self.previous)
 
 
@@ -62,6 +81,9 @@ class Deferred(SignalFlag):
     Then KeyboardInterrupt is raised. A second signal does what it did before the block. Both are held
     because mindspore turns SIGINT into SIGTERM once it has compiled a graph.
     """
+
+    def __init__(self, says: str = "stops after these images"):
+        super().__init__(says)
 
     def __enter__(self) -> Deferred:
         super().__enter__()
@@ -74,8 +96,81 @@ class Deferred(SignalFlag):
     def check(self) -> None:
         if self.number:
             raise KeyboardInterrupt
+        self.renew()
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         super().__exit__(kind, *error)
         if kind is None:
             self.check()
+
+
+class SecondInterrupt:
+    """A `with` block, in the main thread, in which the second Ctrl-C ends the process whatever its threads do.
+
+    Python's handler in C writes each signal to a socket at once, and a thread reads it. SIGTERM is not counted: who
+    sends that sends SIGKILL later, and a launcher may send it beside the terminal's SIGINT. After a first Ctrl-C
+    the thread stays for the end of the process, which may hang just as well.
+    """
+
+    def __init__(self, end: Callable[[int], object] = os._exit):
+        self.end = end
+        self.count = 0
+        self.is_over = False
+        self.theirs, self.ours = socket.socketpair()
+        self.former: int | None = None
+
+    def __enter__(self) -> SecondInterrupt:
+        if threading.current_thread() is not threading.main_thread():
+            return self  # signals are not its business
+        self.ours.setblocking(False)
+        self.former = signal.set_wakeup_fd(self.ours.fileno(), warn_on_full_buffer=False)
+        os.register_at_fork(after_in_child=self.leave)  # a child has the socket too, and would be counted
+        threading.Thread(target=self.watch, name="ctrl-c", daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self.is_over = True
+        if not self.count and kind is not KeyboardInterrupt:
+            self.leave()
+
+    def leave(self) -> None:
+        if self.former is not None:
+            signal.set_wakeup_fd(self.former)
+            self.former = None
+            self.ours.close()
+
+    def watch(self) -> None:
+        """Say after the first Ctrl-C what is waited for, if that takes a while; end the process after the second."""
+        with self.theirs:
+            is_told = False
+            while self.count < 2:
+                heard = self.hear(PATIENCE_S if self.count and not is_told else None)
+                if heard == b"":
+                    return
+                if heard is None:
+                    self.tell_first()
+                    is_told = True
+                else:
+                    self.count += heard.count(signal.SIGINT)
+            if self.hear(PATIENCE_S) != b"":
+                tell("ended by the second Ctrl-C")
+                self.end(INTERRUPTED)
+
+    def tell_first(self) -> None:
+        says = ENTERED[-1].says if ENTERED else "interrupted"
+        if says and not self.is_over:
+            tell(f"{says}; press Ctrl-C again to end at once")
+
+    def hear(self, seconds: float | None) -> bytes | None:
+        """The numbers of signals that came within `seconds`, None if none did, b'' at the end of the block."""
+        self.theirs.settimeout(seconds)
+        try:
+            return self.theirs.recv(64)
+        except socket.timeout:
+            return None
+
+
+def tell(text: str) -> None:
+    """A line on stderr, not by way of a stream that the main thread may be holding."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"\n{text}\n".encode())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -11,9 +12,12 @@ import pytest
 
 from mindlift.cloud import platforms
 from mindlift.cloud.platforms.request import Request
-from mindlift.cloud.providers.local import launcher
-from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node
+from mindlift.cloud.providers.local import interpreter, launcher
+from mindlift.cloud.providers.local.launcher import Ended, Launcher
+from mindlift.cloud.providers.local.node import Node
 from mindlift.model_utils.staging.node_gate import start_ticks
+
+PYTHON = interpreter.ask(sys.executable)
 
 
 @pytest.fixture
@@ -32,7 +36,7 @@ def run(tmp_path, monkeypatch) -> Callable[..., tuple[Ended, list[str], Path]]:
             "import os, signal, sys, time\nrank = os.environ['RANK_ID'] if 'RANK_ID' in os.environ else 'sched'\n"
             "if rank == 'sched': time.sleep(600)\n" + textwrap.dedent(program)
         )
-        found = Launcher(request, "job", [node], {})
+        found = Launcher(request, "job", [node], PYTHON, {})
         found.start()
         pids, until = found.pids(), time.monotonic() + stop_after
         ended = found.wait(lambda: time.monotonic() > until, time.monotonic() + hours * 3600)

@@ -14,7 +14,7 @@ from mindlift.cloud.follow.metrics import Metrics
 from mindlift.cloud.follow.progress import Progress, progress_of, records
 from mindlift.cloud.follow.top_table import COLUMNS, Row, cells, fitted
 from mindlift.cloud.handle import Handle
-from mindlift.cloud.providers.base import Status
+from mindlift.cloud.providers.base import LogPage, Status
 from mindlift.cloud.states import Phase
 
 NOW = 1_000_000.0
@@ -201,9 +201,13 @@ class Provider:
     def __init__(self, *jobs: Status):
         self.jobs = jobs
         self.reached = 0
+        self.lines = 0
 
     def list(self, phases):
         return iter(self.jobs)
+
+    def logs(self, handle, node, place, has_ended):
+        return LogPage([f"line {number}" for number in range(self.lines)], {"lines": self.lines})
 
     def reach_store(self):
         self.reached += 1
@@ -212,7 +216,9 @@ class Provider:
 
 def test_a_store_that_is_away_leaves_the_phases():
     provider = Provider(
-        status("a", train_url="obs://b/run/"), status("b", train_url="obs://b/other/"), status("c")
+        status("a", outputs={"train_url": "obs://b/run/"}),
+        status("b", outputs={"train_url": "obs://b/other/"}),
+        status("c"),
     )
     jobs = top.Jobs(provider, [], 10)
     assert [row.progress for row in jobs.look()] == [None] * 3
@@ -222,7 +228,7 @@ def test_a_store_that_is_away_leaves_the_phases():
 
 
 def test_jobs_without_a_bucket_need_no_store():
-    provider = Provider(status("a"), status("b", train_url="/local/folder"))
+    provider = Provider(status("a"), status("b", outputs={"train_url": "/local/folder"}))
     jobs = top.Jobs(provider, [], 10)
     jobs.look()
     assert (provider.reached, jobs.problem) == (0, "")
@@ -236,3 +242,15 @@ def test_a_run_that_went_on_after_a_jobs_end_is_of_another_job():
     assert not top.is_of_another(status("newer"), Progress(at=NOW + 600))
     assert not top.is_of_another(ended, None)
     assert not top.is_of_another(status("never began", Phase.FAILED, started_at=0.0), Progress(at=NOW))
+
+
+def test_a_job_without_figures_shows_the_newest_line_of_its_log():
+    provider = Provider(status("a", outputs={}))
+    jobs = top.Jobs(provider, [], 10)
+    provider.lines = 3
+    (row,) = jobs.look()
+    assert row.line == "line 2"
+    assert row.as_dict(NOW)["line"] == "line 2"
+    wide = fitted([row], NOW, 200, 10)
+    assert [line[-1] for line in wide] == ["NEWEST LINE", "line 2"]
+    assert "line 2" not in fitted([row], NOW, 30, 10)[1], "where there is no room"

@@ -31,7 +31,6 @@ ON_A_JOB = ("status", "logs", "wait", "cancel", "fetch")
 EXAMPLES = """examples:
   python cloud/submit.py plan --config cloud/jobs/densenet121_8p.yaml
   python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml --wait
-  python cloud/submit.py --provider local --platform openi-c2net --cards 2 --wait
   python cloud/submit.py mindcv/train.py --inputs data_dir=obs://bucket/imagenet/ -- --model=resnet50
   python cloud/submit.py logs -f modelarts://cn-north-4/PROJECT/JOB"""
 
@@ -107,13 +106,6 @@ def parser_of(command: str) -> argparse.ArgumentParser:
         allow_abbrev=False,
         argument_default=None,
     )
-    if command in ON_A_PROGRAM:
-        parser.add_argument(
-            "program",
-            nargs="?",
-            default="",
-            help="your own program, such as mindcv/train.py; its arguments follow --",
-        )
     if command in ON_A_JOB:
         parser.add_argument(
             "handle", help="as submit and list print it, such as local://densenet100-digits-1123-101500"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +18,12 @@ from mindlift.cloud import show
 from mindlift.cloud.errors import JobError, NoAnswer
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.package import Package
-from mindlift.cloud.providers.base import Check
+from mindlift.cloud.providers.base import Check, Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
+
+LAST_LINES = 10
 
 
 def plan(args: argparse.Namespace) -> int:
@@ -86,8 +89,23 @@ def submit(args: argparse.Namespace) -> int:
 def status(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
     found = RetryPolicy(say=note).call(lambda: provider.show(handle))
-    out(json.dumps(found.as_dict(), indent=2, ensure_ascii=False) if args.json else show.statuses([found]))
+    lines = last_lines(provider, found) if found.phase is Phase.FAILED else []
+    if args.json:
+        out(json.dumps({**found.as_dict(), "last_lines": lines}, indent=2, ensure_ascii=False))
+    else:
+        out(show.statuses([found]))
+        out("".join(f"\n  {line}" for line in lines)[1:]) if lines else None
     return 0
+
+
+def last_lines(provider: Provider, found: Status) -> list[str]:
+    """What a job that failed said last, on the node that failed first."""
+    from mindlift.cloud.follow.newest_lines import LogTail
+
+    node, rank = (re.search(rf"\b{word}(\d+)\b", found.reason) for word in ("(?:worker-|node )", "rank "))
+    first = int(node[1]) if node else int(rank[1]) // max(1, found.cards) if rank else 0
+    tail = LogTail(provider, found.handle, first, LAST_LINES)
+    return RetryPolicy(say=note).call(lambda: tail.read(has_ended=True))
 
 
 def cancel(args: argparse.Namespace) -> int:

@@ -18,6 +18,7 @@ COMMANDS = {
         "convert:main",
         "convert other libraries' weights to MindLift's files, or list the tensors of a file",
     ),
+    "run": ("run:main", "run any program with its data and results in a bucket"),
     "report": ("report:main", "show runs as one page, as TensorBoard events or as CSV"),
     "doctor": ("doctor:main", "check whether this machine can train"),
     "models": ("listing:models", "list the networks that --net takes"),

@@ -38,9 +38,17 @@ TEXTS = (
     "rehearsal_args",
     "command",
 )
-PROGRAM = [name for name, field in FIELDS.items() if field.metadata["section"] == "program"]
+PROGRAM = [name for name in FIELDS if FIELDS[name].metadata["section"] == "program"]
 SHARED = ("boot_file", "launcher")  # keys of a program that MindLift's own jobs have too
-OWN = ("net", "dataset", "recipe", "pretrained", "data_url", "train_url")  # keys that only those have
+OWN = (
+    "net",
+    "dataset",
+    "recipe",
+    "pretrained",
+    "data_url",
+    "train_url",
+    "wheels",
+)  # keys that only those have
 
 
 class Entry(NamedTuple):

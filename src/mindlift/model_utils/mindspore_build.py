@@ -118,7 +118,7 @@ def refuse(found: str, any_version: bool) -> None:
 
 def load() -> None:
     """`import mindspore`. ImportError if there is none; DeviceError in one line if it is there and can't be imported."""
-    with Deferred():  # a process that has imported half of mindspore crashes when it ends
+    with Deferred(says=""):  # a process that has imported half of mindspore crashes when it ends
         try:
             importlib.import_module("mindspore")
         except ModuleNotFoundError as err:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,6 +82,30 @@ def read_ranks(env: Env | None = None) -> Ranks:
     if ranks.rank >= ranks.size:
         raise RankError(f"rank {ranks.rank} of {ranks.size} ranks does not exist: {show(env)}")
     return ranks
+
+
+def read_node(env: Env | None = None) -> Ranks:
+    """Where this process is among those of its machine, for programs whose ranks meet in their own way.
+
+    As read_ranks, but torchrun's and SLURM's ranks count as they are, and a launcher that is started once for all cards
+    of a machine (a container without a card's number; a rank table without a rank) is one rank of that machine.
+    """
+    env = os.environ if env is None else env
+    of_card = has(env, "MS_ROLE", "RANK_ID", "RANK_SIZE") or _has_openmpi(env)
+    if of_card:
+        return read_ranks(env)
+    if has(env, "LOCAL_RANK") and has(env, "RANK", "WORLD_SIZE"):
+        rank, size = pair(env, "RANK", "WORLD_SIZE")
+        return Ranks(rank, size, 0, number(env, "LOCAL_WORLD_SIZE", least=1) or size, "torchrun")
+    if has(env, "SLURM_PROCID"):
+        rank = number(env, "SLURM_PROCID") or 0
+        size = number(env, "SLURM_STEP_NUM_TASKS", least=1) or number(env, "SLURM_NTASKS", least=1) or 1
+        per_node = re.match(r"\d+", env.get("SLURM_STEP_TASKS_PER_NODE", ""))
+        return Ranks(rank, size, 0, int(per_node.group()) if per_node else size, "slurm")
+    whole = {name: value for name, value in env.items() if name != "RANK_TABLE_FILE"}
+    if _device(whole) is None:
+        whole.pop("MA_NUM_GPUS", None)
+    return read_ranks(whole)
 
 
 def in_cloud_job(env: Env | None = None) -> bool:

@@ -15,19 +15,37 @@ NO_KEYS = (
     "no access key for the store: set ACCESS_KEY_ID and SECRET_ACCESS_KEY (or AWS_ACCESS_KEY_ID and"
     " AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials), and S3_ENDPOINT if it is not AWS"
 )
+# host -> whether it has answered, False once it was said to be silent; keys of one store may change as a program runs
+ANSWERS: dict[str, bool] = {}
 
 
 class Access:
     """Settings and keys of a store; `given` are the keywords of `set_auth`. Threads may share one."""
 
-    def __init__(self, given: Mapping[str, object] | None = None):
+    def __init__(self, given: Mapping[str, object] | None = None, has_answered: bool = False):
         self.given = dict(given or {})
         self.settings: Settings = read_settings(os.environ, self.given)
+        if has_answered:
+            self.note_answer()
         self.lock = threading.Lock()
         self.known: Keys | None = None
 
     def __reduce__(self) -> tuple:
-        return Access, (self.given,)
+        return Access, (self.given, self.has_answered)
+
+    @property
+    def has_answered(self) -> bool:
+        """Whether the store has ever answered this process, or the one that this Access comes from."""
+        return ANSWERS.get(self.settings.host, False)
+
+    def note_answer(self) -> None:
+        ANSWERS[self.settings.host] = True
+
+    def note_silence(self) -> bool:
+        """Whether this is the first time that the store is said to be silent."""
+        is_news = self.settings.host not in ANSWERS
+        ANSWERS.setdefault(self.settings.host, False)
+        return is_news
 
     def keys(self) -> Keys:
         """The keys in use; AccessError if there are none."""

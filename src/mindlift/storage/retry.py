@@ -20,6 +20,7 @@ from mindlift.storage.errors import (
     MoxFileRespException,
     Response,
 )
+from mindlift.storage.first_answer import AGAIN_S, Unreached
 from mindlift.storage.settings import Keys
 
 Result = TypeVar("Result")
@@ -71,7 +72,7 @@ class Changed(Exception):
     """The object is another one than the one that was listed."""
 
 
-BREAKS = (Broken, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+BREAKS = (Broken, Unreached, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
 
 def is_break(err: BaseException) -> bool:
@@ -137,7 +138,8 @@ class Retries:
         """`request()`; raises the translated last error once attempts or the time budget are used up.
 
         Waits double from `retry_wait_s` to 20 s, half of each random. Keys that the store refuses are
-        read again, at most three times. Changed passes through.
+        read again, at most three times. A store that has never answered is given up after AGAIN_S.
+        Changed passes through.
         """
         started, renewals, attempt = time.monotonic(), 0, 0
         while True:
@@ -156,11 +158,17 @@ class Retries:
                 problem = err
             attempt += 1
             wait = self.wait_s(problem, attempt)
-            if attempt >= self.access.settings.attempts or time.monotonic() + wait - started > self.budget_s:
-                raise exhausted(what, problem, attempt, time.monotonic() - started) from problem
+            is_last = attempt >= self.access.settings.attempts
+            if is_last or time.monotonic() + wait - started > self.budget_of(problem):
+                raise self.exhausted(what, problem, attempt, time.monotonic() - started) from problem
             with self.lock:
                 self.count += 1
             time.sleep(wait)
+
+    def budget_of(self, problem: Exception) -> float:
+        if isinstance(problem, Unreached):
+            return 0.0 if problem.hopeless else min(AGAIN_S, self.budget_s)
+        return self.budget_s
 
     def wait_s(self, problem: Exception, attempt: int) -> float:
         longest = min(self.access.settings.retry_wait_s * 2**attempt, LONGEST_WAIT_S)
@@ -173,6 +181,17 @@ class Retries:
     def renewed(self, err: Refused, used: Keys) -> bool:
         """Whether there are other keys to try with, or hope that a token file is being replaced just now."""
         return may_be_keys(err) and (self.access.renew(used) or err.response.errorCode == "ExpiredToken")
+
+    def exhausted(self, what: str, problem: Exception, attempts: int, seconds: float) -> TransferError:
+        known = (Refused, Broken, Unreached)
+        text = str(problem) if isinstance(problem, known) else f"{what}: {describe(problem)}"
+        text = f"{text} (given up after {attempts} attempts in {seconds:.0f} s)"
+        if isinstance(problem, Refused):
+            kind = AccessError if may_be_keys(problem) else partial(MoxFileRespException, problem.response)
+            return kind(text)
+        if not isinstance(problem, Unreached):
+            text += f"; the store is {self.access.settings.named_endpoint}"
+        return MoxFileReadException(None, text)
 
 
 def may_be_keys(err: Refused) -> bool:
@@ -192,15 +211,6 @@ def translated(err: Refused, access: Access) -> Exception:
         source = access.known.source if access.known else "none"
         return AccessError(f"{err}; the keys come from {source}: do they belong to this store and bucket?")
     return MoxFileRespException(err.response, str(err))
-
-
-def exhausted(what: str, problem: Exception, attempts: int, seconds: float) -> TransferError:
-    text = str(problem) if isinstance(problem, (Refused, Broken)) else f"{what}: {describe(problem)}"
-    text = f"{text} (given up after {attempts} attempts in {seconds:.0f} s)"
-    if isinstance(problem, Refused):
-        kind = AccessError if may_be_keys(problem) else partial(MoxFileRespException, problem.response)
-        return kind(text)
-    return MoxFileReadException(None, text)
 
 
 def describe(err: BaseException) -> str:

@@ -64,11 +64,20 @@ class Settings:
     retry_wait_s: float = 0.1
     list_max_keys: int = 1000
     long_connections: bool = True
+    endpoint_name: str = ""  # the variable that the endpoint is from, or `server`
 
     @property
     def host(self) -> str:
         amazon = "amazonaws.com.cn" if self.region.startswith("cn-") else "amazonaws.com"
         return urlsplit(self.endpoint).netloc or f"s3.{self.region}.{amazon}"
+
+    @property
+    def named_endpoint(self) -> str:
+        """The store with the variable that names it, without a password that stands in it."""
+        if not self.endpoint_name:
+            return f"{self.host} (AWS, because {ENDPOINTS[0]} is not set)"
+        scheme, _, place = self.endpoint.partition("://")
+        return f"{self.endpoint_name}={scheme}://{place.rpartition('@')[2]}"
 
     @property
     def is_secure(self) -> bool:
@@ -90,14 +99,13 @@ def read_settings(env: Env, given: Mapping[str, object]) -> Settings:
         retry_wait_s=number(given, "retry_wait", 0.1),
         list_max_keys=int(number(given, "list_max_keys", 1000, least=1)),
         long_connections=given.get("long_conn_mode") is not False,
+        endpoint_name=endpoint_name(env, given),
     )
 
 
 def read_endpoint(env: Env, given: Mapping[str, object]) -> str:
-    name, text = "server", str(given.get("server") or "")
-    for variable in ENDPOINTS:
-        if not text and env.get(variable):
-            name, text = variable, env[variable]
+    name = endpoint_name(env, given)
+    text = str(given["server"]) if name == "server" else env.get(name, "")
     secure = given.get("is_secure")
     if secure is None and env.get("S3_USE_HTTPS"):
         secure = env["S3_USE_HTTPS"].lower() not in OFF
@@ -114,6 +122,13 @@ def read_endpoint(env: Env, given: Mapping[str, object]) -> str:
             f"{name} is {text!r}: expected host, host:port or http(s)://host:port of the store, without a bucket"
         )
     return f"{'https' if secure else 'http'}://{host}"
+
+
+def endpoint_name(env: Env, given: Mapping[str, object]) -> str:
+    """The variable that the endpoint is read from, `server` for the keyword of `set_auth`, '' for none."""
+    if given.get("server"):
+        return "server"
+    return next((variable for variable in ENDPOINTS if env.get(variable)), "")
 
 
 def read_path_style(env: Env, given: Mapping[str, object], host: str) -> bool:

@@ -213,6 +213,7 @@ class StopOnSignal(Hook):
         self.job, self.prepared, self.stop = job, prepared, stop
 
     def on_step(self, status: Status) -> None:
+        self.stop.renew()
         if self.stop.number:
             log_event("stopped", self.job, self.prepared, status)
             raise Stopped(

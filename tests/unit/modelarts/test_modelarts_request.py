@@ -34,7 +34,7 @@ def test_an_own_image_starts_a_process_per_card_itself():
 
 def test_where_an_own_image_writes_is_found_again():
     job = finished(Job(name="n", image="me/image:1", train_url="obs://bucket/run/", access="direct"))
-    assert view.train_url_of(request.body(job, {})["algorithm"]) == "obs://bucket/run/"
+    assert view.outputs_of(request.body(job, {})["algorithm"]) == {"train_url": "obs://bucket/run/"}
 
 
 @pytest.mark.parametrize(

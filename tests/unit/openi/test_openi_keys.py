@@ -32,10 +32,8 @@ GIVEN = {
     "python": "python3",
     "isolation": "mapping",
     "rehearsal_args": ("--device_target=CPU",),
-    "code": "/program",
     "exclude": ("*.log",),
     "command": "python other.py",
-    "args": ("--epochs=3",),
     "requirements": "needs.txt",
     "inputs": {"data": "obs://bucket/data/"},
     "outputs": {"out": "obs://bucket/out/"},
@@ -93,6 +91,7 @@ def test_keys_that_are_sent_change_the_request():
         "nodes": 2,
         "branch": "work",
         "cluster": QIZHI,
+        "code": "/program",
     }
     plain = request.body(job, chosen)
     assert [

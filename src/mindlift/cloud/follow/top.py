@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from mindlift.cloud import show
 from mindlift.cloud.errors import NoAnswer, Overloaded
 from mindlift.cloud.follow.metrics import Metrics
+from mindlift.cloud.follow.newest_lines import LogTail
 from mindlift.cloud.follow.progress import Progress
 from mindlift.cloud.follow.screen import Screen, is_screen
 from mindlift.cloud.follow.top_table import Row, fitted
@@ -35,6 +36,8 @@ class Jobs:
         self.provider, self.phases, self.limit = provider, phases, limit
         self.metrics = Metrics()
         self.known: dict[str, Progress | None] = {}
+        self.tails: dict[str, LogTail] = {}
+        self.read_to_the_end: set[str] = set()
         self.settled: set[str] = set()  # jobs that had ended when they were read
         self.store = contextlib.ExitStack()
         self.is_reached = False
@@ -48,7 +51,19 @@ class Jobs:
             is_known = str(status.handle) in self.settled
             if is_remote(status.train_url) and not is_known and not self.problem:
                 self.renew(status)
-        return [Row(status, self.known.get(str(status.handle))) for status in found]
+        return [Row(status, self.known.get(str(status.handle)), self.newest_line(status)) for status in found]
+
+    def newest_line(self, status: Status) -> str:
+        """What a job without figures says last: a program of the user's has a log, and no metrics that we know."""
+        name = str(status.handle)
+        if self.known.get(name) or not status.started_at:
+            return ""
+        tail = self.tails.setdefault(name, LogTail(self.provider, status.handle))
+        if name not in self.read_to_the_end:
+            tail.read(status.phase.is_final)
+        if status.phase.is_final:
+            self.read_to_the_end.add(name)
+        return " ".join("".join(tail.lines).split())
 
     def renew(self, status: Status) -> None:
         try:

@@ -14,6 +14,8 @@ from mindlift.cloud.states import Phase
 COLUMNS = ("JOB", "PHASE", "EPOCH", "STEP", "LOSS", "ACCURACY", "IMAGES/S", "ETA", "SINCE")
 DROPPED = ("IMAGES/S", "EPOCH", "SINCE", "ACCURACY", "ETA", "LOSS", "STEP")  # the first ones first
 SHORT_JOB = 24  # letters of a handle that are worth a column
+LINE = "NEWEST LINE"  # the last column, in the room that is left
+SHORT_LINE = 16  # letters of a line that are worth a column
 GAP = 2
 NOTHING = "-"
 
@@ -24,6 +26,7 @@ class Row:
 
     status: Status
     progress: Progress | None = None
+    line: str = ""  # of its log, the newest, where there are no figures
 
     def eta_s(self, now: float) -> float | None:
         running = self.progress if self.status.phase is Phase.RUNNING else None
@@ -33,7 +36,7 @@ class Row:
         """What --json prints: without a run's figures the status alone."""
         found = self.status.as_dict()
         if self.progress is None:
-            return found
+            return {**found, "line": self.line} if self.line else found
         figures = {key: value for key, value in vars(self.progress).items() if key != "figure"}
         name, value = self.progress.figure or ("figure", None)
         return {**found, **figures, name: value, "eta_s": self.eta_s(now)}
@@ -73,7 +76,8 @@ def since(status: Status, now: float) -> float:
 def fitted(rows: Sequence[Row], now: float, width: int, height: int) -> list[tuple[str, ...]]:
     """COLUMNS and a line for each of the first rows, in `height` lines of `width` letters.
 
-    Long handles lose their beginning first, then columns go; the job and its phase stay.
+    Long handles lose their beginning first, then columns go; the job and its phase stay. Jobs without figures show
+    the newest line of their log where there is room.
     """
     full = [COLUMNS, *(cells(row, now) for row in rows[: max(1, height - 1)])]
     longest = max(len(line[0]) for line in full)
@@ -82,7 +86,12 @@ def fitted(rows: Sequence[Row], now: float, width: int, height: int) -> list[tup
         room = width - width_of([[line[i] for i in kept] for line in full]) - GAP
         if room >= min(SHORT_JOB, longest):
             break
-    return [(shortened(line[0], max(room, 1)), *(line[i] for i in kept)) for line in full]
+    table = [(shortened(line[0], max(room, 1)), *(line[i] for i in kept)) for line in full]
+    room = width - width_of(table) - GAP
+    if room < SHORT_LINE or not any(row.line for row in rows):
+        return table
+    lines = [LINE, *(row.line[:room] or NOTHING for row in rows)]
+    return [(*cells, line) for cells, line in zip(table, lines)]
 
 
 def width_of(lines: Sequence[Sequence[str]]) -> int:

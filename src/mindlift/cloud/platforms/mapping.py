@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 
+FOLDERS = ("/cache", "/home/ma-user", "/home/work", "/tmp", "/user/config")
 # not inside another path (/data/cache) and not in a URL (obs://bucket/cache, s3:///cache)
-PATH = re.compile(
-    r"(?<![\w./-])(?<!:/)(?<!//)(/cache|/home/ma-user|/home/work|/tmp|/user/config)(?=/|$|[\s\"',:;\]}])"
-)
+PATH = re.compile(rf"(?<![\w./-])(?<!:/)(?<!//)({'|'.join(FOLDERS)})(?=/|$|[\s\"',:;\]}}])")
 
 
 def mapped(root: str, text: str) -> str:

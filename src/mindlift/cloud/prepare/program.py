@@ -22,6 +22,7 @@ from mindlift.cloud.show import size
 from mindlift.model_utils.config.options import nearest
 
 NOTE = "mindlift_boot.json"
+WAYS = {"env": "env", "none": "none"}  # access, as `mindlift run` calls it
 REQUIREMENTS = "pip-requirements.txt"  # ModelArts installs it before the start
 MOST_BYTES = 2 << 30  # code that is read at once
 PIP_TIMEOUT_S = 120
@@ -230,4 +231,4 @@ def keep_words(job: Job) -> list[str]:
     """The options of `mindlift run`."""
     words = [f"--input={name}={url}" for name, url in inputs.urls(job).items()]
     words += [f"--output={name}={url}" for name, url in job.results.items()]
-    return [*words, f"--as={'argument' if job.access == 'parameter' else job.access}"]
+    return [*words, f"--as={WAYS.get(job.access, 'args')}"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import sys
 import threading
@@ -21,7 +22,7 @@ class Progress:
 
     def __init__(self, what: str, say: Say | None = None, show_bar: bool | None = None, clock=time.monotonic):
         self.what, self.say, self.clock = what, say or log_line, clock
-        self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
+        self.show_bar = sys.stderr.isatty() and has_bars() if show_bar is None else show_bar
         self.lock = threading.Lock()
         self.files = self.size = self.listed = 0
         self.total_files = self.total_size = self.retries = 0
@@ -78,6 +79,11 @@ class Progress:
             return False
         self.spoken = now
         return True
+
+
+def has_bars() -> bool:
+    """Not where this package travels with a program of others, as few of its requirements are there."""
+    return importlib.util.find_spec("tqdm") is not None
 
 
 def as_bytes(size: float) -> str:

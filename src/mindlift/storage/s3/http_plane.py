@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 from urllib.parse import quote, urlencode, urlsplit
 
+from mindlift.storage import first_answer
 from mindlift.storage.access import Access
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
 
@@ -168,8 +169,15 @@ class HttpPlane:
         if not self.access.settings.is_secure and self.proxy(host):
             target = f"http://{host}{target}"
         try:
+            if is_new:
+                first_answer.connect(connection, self.access)
             response = exchange(connection, method, target, signed, body, is_new)
+            first_answer.note_answer(self.access, connection)
             yield response
+        except socket.timeout:
+            connection.close()
+            first_answer.say_silent(self.access)
+            raise
         except BaseException:
             connection.close()
             raise
@@ -198,7 +206,7 @@ class HttpPlane:
         return self.config
 
     def connection(self, host: str) -> tuple[http.client.HTTPConnection, bool]:
-        """This thread's connection to `host`, and whether it is a new one."""
+        """This thread's connection to `host`, and whether it has yet to be connected."""
         pool: dict[str, http.client.HTTPConnection] = self.local.__dict__.setdefault("pool", {})
         if self.local.__dict__.get("pid") != os.getpid():
             pool.clear()

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mindlift.storage.access import Access
+from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
 from mindlift.storage.retry import Broken, Refused, Retries
 from mindlift.storage.s3.http_plane import HttpPlane
 
@@ -41,8 +42,11 @@ class Service:
         import botocore.exceptions
 
         try:
-            return getattr(self.client(), operation)(**arguments)
+            found = getattr(self.client(), operation)(**arguments)
+            note_answer(self.access)
+            return found
         except botocore.exceptions.ClientError as err:
+            note_answer(self.access)
             answer, error = err.response.get("ResponseMetadata", {}), err.response.get("Error", {})
             after = answer.get("HTTPHeaders", {}).get("retry-after", "")
             status = int(answer.get("HTTPStatusCode") or 500)
@@ -56,7 +60,10 @@ class Service:
         except botocore.exceptions.ParamValidationError as err:
             raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
-            raise Broken(f"{what}: {' '.join(str(err).split())}") from err
+            text = " ".join(str(err).split())
+            if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
+                raise Unreached(f"{self.access.settings.named_endpoint}: {text}") from err
+            raise Broken(f"{what}: {text}") from err
 
     def client(self) -> Any:
         mark = (os.getpid(), self.access.keys())
@@ -77,7 +84,7 @@ def make_client(access: Access) -> Any:
         signature_version="s3v4",
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
-        connect_timeout=min(10, settings.timeout_s),
+        connect_timeout=min(CONNECT_S, settings.timeout_s),
         read_timeout=settings.timeout_s,
         retries={"mode": "standard", "total_max_attempts": 1},
         **{name: "when_required" for name in CHECKSUMS if name in botocore.config.Config.OPTION_DEFAULTS},

@@ -21,7 +21,7 @@ from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
 from mindlift.cloud.providers.base import Check, LogPage, Output, Plan, Price, Provider, Question, Status
-from mindlift.cloud.providers.local import machine
+from mindlift.cloud.providers.local import isolation, machine
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.servers import find_minio
@@ -116,6 +116,7 @@ class Local:
                 else f"{job.python} is not a program here"
             )
             yield Check("python", is_there, says, "name the bin/python of a virtual environment")
+        yield isolated(job)
         if job.platform.startswith("openi"):
             yield from self.openi_checks(job)
 
@@ -162,6 +163,7 @@ class Local:
 
     def selfcheck(self, job: Job) -> Iterator[Check]:
         yield self.check_disk()
+        yield isolated(job)
         kind = "MINIO_ENDPOINT" if not find_minio() else "MinIO"
         try:
             with self.reach_store():
@@ -231,6 +233,15 @@ class Local:
         return Output(dict(self.folder(handle).request().outputs))
 
 
+def isolated(job: Job) -> Check:
+    """How the nodes of a rehearsal see their files."""
+    try:
+        is_isolated = isolation.is_isolated(job.isolation)
+    except JobError as err:
+        return Check("isolation", False, str(err))
+    return Check("isolation", True if is_isolated else None, isolation.describe(job.isolation))
+
+
 def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> Request:
     """The job as the platform would be told."""
     is_openi = job.platform.startswith("openi")
@@ -260,6 +271,7 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
         restart=job.restart,
         max_hours=job.max_hours,
         isolation=job.isolation,
+        is_own=not job.is_program,
         python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
     )
 

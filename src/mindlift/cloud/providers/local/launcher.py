@@ -1,4 +1,4 @@
-"""Starts the processes of a job as Ascend's launcher does, or MindSpore's msrun, and ends them by its rule.
+"""Starts the processes of a job as Ascend's launcher does, or msrun, torchrun or the user, and ends them by its rule.
 
 The rule (davincirun of ModelArts' preset images): when the first process ends with another code than 0, or
 the job is stopped, all others get SIGTERM, and after 15 s SIGKILL.
@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -20,39 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from mindlift.cloud import platforms
 from mindlift.cloud.platforms.container import (
-    Container,
     Rank,
     log_name,
     rank_environment,
     ranks_of,
     working_directory,
 )
-from mindlift.cloud.platforms.mapping import mapped
 from mindlift.cloud.platforms.request import Request
+from mindlift.cloud.providers.local import commands, file_system, isolation
+from mindlift.cloud.providers.local.file_system import Mount
+from mindlift.cloud.providers.local.interpreter import Interpreter
+from mindlift.cloud.providers.local.node import Node, environment, write_hosts, write_tables
 from mindlift.cloud.providers.local.servers import free_port
-from mindlift.model_utils import rank_table
 
 GRACE_S = 15.0
 POLL_S = 0.1
-LISTEN = "127.0.0.1"
-
-
-@dataclass(frozen=True)
-class Node:
-    """A container with the folder that stands for its file system, and what its log is written with."""
-
-    number: int
-    root: Path
-    container: Container
-    write: Callable[[bytes], None]
-
-    def path(self, platform_path: str) -> Path:
-        return Path(f"{self.root}{platform_path}")
-
-    def text(self, platform_text: str) -> str:
-        return mapped(str(self.root), platform_text)
 
 
 @dataclass(frozen=True)
@@ -68,24 +49,45 @@ class Ended:
 class Launcher:
     """The processes of one attempt."""
 
-    def __init__(self, request: Request, job_id: str, nodes: list[Node], private: Mapping[str, str]):
+    def __init__(
+        self,
+        request: Request,
+        job_id: str,
+        nodes: list[Node],
+        interpreter: Interpreter,
+        private: Mapping[str, str],
+    ):
         self.request, self.job_id, self.nodes, self.private = request, job_id, nodes, private
-        self.python = request.python or sys.executable
+        self.interpreter = interpreter
         self.processes: dict[str, subprocess.Popen] = {}
         self.scheduler: subprocess.Popen | None = None
         self.readers: list[threading.Thread] = []
         self.port = free_port()
         self.size = len(nodes) * request.cards
         self.leaving = tempfile.TemporaryDirectory(prefix="leaving-")
+        self.mounts = {node.number: self.prepare(node) for node in nodes}
+
+    def prepare(self, node: Node) -> list[Mount]:
+        """The node's tables and names, and where its processes will see its files."""
+        write_tables(node, self.request, self.job_id)
+        if not node.is_isolated:
+            return []
+        write_hosts(node)
+        libraries = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
+        environments = [*self.interpreter.places, *libraries]
+        mounts = file_system.mounts(str(node.root), node.container, environments, [self.leaving.name])
+        for mount in mounts:
+            if mount.source.startswith(f"{os.path.realpath(node.root)}/") and mount.is_writable:
+                os.makedirs(mount.source, exist_ok=True)
+        return mounts
 
     def start(self) -> None:
-        if self.request.launcher == "msrun":
+        if self.request.launcher != "rank_table":
             for node in self.nodes:
-                self.start_msrun(node)
+                self.start_node(node)
             return
-        for node in self.nodes:
-            write_tables(node, self.request, self.job_id)
-        if self.size > 1:
+        has_mindspore = "mindspore" in self.interpreter.has
+        if (self.request.is_own and self.size > 1) or (not self.request.is_own and has_mindspore):
             self.start_scheduler(self.nodes[0])
         for node in self.nodes:
             for rank in ranks_of(self.request, node.number):
@@ -137,54 +139,51 @@ class Launcher:
     def start_rank(self, node: Node, rank: Rank) -> None:
         own = rank_environment(node.container, rank, self.job_id)
         own = {name: node.text(value) for name, value in own.items()}
-        own.update(
-            MINDLIFT_LAUNCHER=f"{self.size}:{self.leaving.name}", MINDLIFT_PEERS_AT=f"{LISTEN}:{self.port}"
-        )
-        folder = node.path(working_directory(node.container, rank))
+        if self.request.is_own:
+            own["MINDLIFT_LAUNCHER"] = f"{self.size}:{self.leaving.name}"
+            own["MINDLIFT_PEERS_AT"] = f"{commands.HOST}:{self.port}"
+        elif self.scheduler:
+            own.update(commands.worker(rank.rank, self.size, self.port))
         log = node.path(node.container.logs) / log_name(self.job_id, rank)
-        process = self.popen(node, self.words(node), folder, own)
+        process = self.popen(node, self.words(node), working_directory(node.container, rank), own)
         self.processes[f"rank {rank.rank}"] = process
         self.read(process, node, log)
 
     def start_scheduler(self, node: Node) -> None:
         """What stands in for the cards' own network: the place where ranks on CPUs meet."""
-        own = {
-            "MS_ROLE": "MS_SCHED",
-            "MS_WORKER_NUM": str(self.size),
-            "MS_SCHED_HOST": LISTEN,
-            "MS_SCHED_PORT": str(self.port),
-        }
-        folder = node.path(f"{node.container.workspace}/scheduler")
-        self.scheduler = self.popen(node, self.words(node), folder, own)
+        words = self.words(node) if self.request.is_own else [self.interpreter.python, "-c", commands.MEET]
+        own = commands.scheduler(self.size, self.port)
+        self.scheduler = self.popen(node, words, f"{node.container.workspace}/scheduler", own)
         self.read(self.scheduler, node, node.path(node.container.logs) / "scheduler.log", shows=False)
 
-    def start_msrun(self, node: Node) -> None:
-        folder, logs = node.path(f"{node.container.workspace}"), node.path(f"{node.container.logs}/msrun")
+    def start_node(self, node: Node) -> None:
+        """One process, which starts the node's ranks; a command of the user's does so by itself."""
+        way = "none" if self.request.command else self.request.launcher
+        logs = node.path(f"{node.container.logs}/{way}")
         logs.mkdir(parents=True, exist_ok=True)
-        command = [
-            str(Path(self.python).with_name("msrun")),
-            f"--worker_num={self.size}",
-            f"--local_worker_num={self.request.cards}",
-            f"--master_addr={LISTEN}",
-            f"--master_port={self.port}",
-            f"--node_rank={node.number}",
-            f"--log_dir={logs}",
-            "--join=True",
-            *self.words(node)[1:],
-        ]
-        process = self.popen(node, command, folder, {})
-        self.processes[f"msrun on node {node.number}"] = process
-        self.read(process, node, logs / "msrun.log")
+        seen = node.text(f"{node.container.logs}/{way}")
+        before = commands.on_node(way, self.request, self.interpreter, node.number, self.port, seen)
+        words = self.words(node)
+        process = self.popen(node, [*before, *(words[1:] if before else words)], node.container.workspace, {})
+        self.processes[f"{way} on node {node.number}" if before else f"node {node.number}"] = process
+        self.read(process, node, logs / f"{way if before else 'node'}.log")
 
     def words(self, node: Node) -> list[str]:
-        return [self.python, *map(node.text, node.container.words(self.python)[1:])]
+        python = self.interpreter.python
+        return [word if word == python else node.text(word) for word in node.container.words(python)]
 
-    def popen(self, node: Node, command: list[str], folder: Path, own: Mapping[str, str]) -> subprocess.Popen:
-        folder.mkdir(parents=True, exist_ok=True)
+    def popen(self, node: Node, command: list[str], folder: str, own: Mapping[str, str]) -> subprocess.Popen:
+        """A process that sees the node's files; `folder` is the platform's name of where it starts."""
+        node.path(folder).mkdir(parents=True, exist_ok=True)
+        variables = {**environment(node, self.interpreter.commands), **self.private, **own}
+        if node.is_isolated:
+            libraries = {name: variables.pop(name) for name in [*variables] if name.startswith("LD_")}
+            command = isolation.inside(str(node.root), self.mounts[node.number], folder, command, libraries)
+            variables.update((name, os.environ[name]) for name in ("LD_LIBRARY_PATH",) if name in os.environ)
         return subprocess.Popen(
             command,
-            cwd=folder,
-            env={**environment(node, self.python), **self.private, **own},
+            cwd=node.path(folder),
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -201,37 +200,6 @@ class Launcher:
         thread = threading.Thread(target=target, args=arguments, daemon=True)
         thread.start()
         self.readers.append(thread)
-
-
-def environment(node: Node, python: str) -> dict[str, str]:
-    """What a process of the job sees: the platform's and the user's variables, nothing of this computer's."""
-    kept = {
-        name: os.environ[name] for name in ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "TZ") if name in os.environ
-    }
-    platform = {name: node.text(value) for name, value in node.container.environment.items()}
-    path = f"{Path(python).parent}:/usr/local/bin:/usr/bin:/bin"
-    return {
-        **kept,
-        "PATH": path,
-        "HOME": str(node.path(node.container.home)),
-        "TMPDIR": str(node.path("/tmp")),
-        "PYTHONUNBUFFERED": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "GLOG_v": "3",
-        "MINDLIFT_CACHE": str(node.path("/cache")),
-        **platform,
-    }
-
-
-def write_tables(node: Node, request: Request, job_id: str) -> None:
-    """The scheduler's table, and what the launcher makes of it."""
-    text = platforms.scheduler_table(request, job_id)
-    for path, content in (
-        (node.container.table, text),
-        (node.container.rank_table, rank_table.to_v1(rank_table.parse(text, "the scheduler's rank table"))),
-    ):
-        node.path(path).parent.mkdir(parents=True, exist_ok=True)
-        node.path(path).write_text(content, encoding="utf-8")
 
 
 def describe(name: str, code: int) -> Ended:
@@ -253,10 +221,3 @@ def tee(source: IO[bytes], log: Path, write: Callable[[bytes], None] | None) -> 
             file.flush()
             if write:
                 write(line)
-
-
-def clear(folder: Path) -> None:
-    """Remove a container's files, also where the platform had made them read-only."""
-    for path, _, _ in os.walk(folder):
-        os.chmod(path, 0o755)
-    shutil.rmtree(folder, ignore_errors=False) if folder.exists() else None

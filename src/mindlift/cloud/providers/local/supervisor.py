@@ -20,9 +20,12 @@ from pathlib import Path
 from mindlift.cloud import platforms
 from mindlift.cloud.platforms.container import Transfer
 from mindlift.cloud.platforms.request import State
+from mindlift.cloud.providers.local import interpreter, isolation, layer
 from mindlift.cloud.providers.local.folder import JobFolder
+from mindlift.cloud.providers.local.interpreter import Interpreter
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
-from mindlift.cloud.providers.local.launcher import Ended, Launcher, Node, clear
+from mindlift.cloud.providers.local.launcher import Ended, Launcher
+from mindlift.cloud.providers.local.node import CREDENTIALS, Node, clear
 from mindlift.errors import MindLiftError
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.model_utils.staging.node_gate import Process
@@ -42,6 +45,7 @@ class Supervisor:
         self.state = folder.state()
         self.stop = threading.Event()
         self.lock = threading.Lock()
+        self.is_isolated = self.request.isolation != "mapping" and not isolation.obstacle()
         self.nodes = [self.make_node(number) for number in range(self.request.nodes)]
 
     def make_node(self, number: int) -> Node:
@@ -51,7 +55,7 @@ class Supervisor:
 
         self.folder.log(number).parent.mkdir(parents=True, exist_ok=True)
         container = platforms.container(self.request, self.folder.id, number)
-        return Node(number, self.folder.node(number), container, write)
+        return Node(number, self.folder.node(number), container, write, self.is_isolated)
 
     def say(self, text: str) -> None:
         """A line of the platform's in the logs of all nodes."""
@@ -67,6 +71,8 @@ class Supervisor:
     def run(self) -> None:
         """The whole job; its end is in the state, whatever happens."""
         try:
+            if not isolation.is_isolated(self.request.isolation):
+                self.say(isolation.describe(self.request.isolation))
             ended = self.attempts()
         except (MindLiftError, OSError) as err:
             ended = Ended(1, str(err))
@@ -87,7 +93,8 @@ class Supervisor:
             self.note(phase="starting")
             if is_new:
                 self.make_containers()
-            ended = self.attempt(deadline)
+                python = self.prepare_python()
+            ended = self.attempt(python, deadline)
             if not self.may_retry(ended):
                 return ended
             is_new = self.request.restart == "reschedule"
@@ -113,9 +120,19 @@ class Supervisor:
             self.bring(node, Transfer(self.request.code_url, container.code))
             for item in container.inputs:
                 self.bring(node, item)
-            for path in container.read_only:
+            for path in () if node.is_isolated else container.read_only:
                 protect(node.path(path))
             self.write_profile(node)
+
+    def prepare_python(self) -> Interpreter:
+        """The container's Python. Programs of others get `moxing` and their requirements as on the platform."""
+        found = interpreter.ask(self.request.python or sys.executable)
+        if self.request.is_own:
+            return found
+        requirements = self.nodes[0].path(self.nodes[0].container.code) / layer.REQUIREMENTS
+        if requirements.is_file():
+            self.say(f"install {layer.REQUIREMENTS}")
+        return layer.layered(found, requirements, self.folder.root.parent / "environments")
 
     def bring(self, node: Node, item: Transfer) -> None:
         self.say(f"copy {item.url} to {item.path}")
@@ -130,17 +147,14 @@ class Supervisor:
 
     def write_profile(self, node: Node) -> None:
         """The job's temporary credentials, in a file as on ModelArts."""
-        path = node.path(f"{node.container.home}/.credentials")
+        path = node.path(f"{node.container.home}/{CREDENTIALS}")
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(
                 f"[default]\naccess_key_id = {self.store.access_key}\nsecret_access_key = {self.store.secret_key}\n"
             )
 
-    def attempt(self, deadline: float) -> Ended:
+    def attempt(self, python: Interpreter, deadline: float) -> Ended:
         private = {
-            "CREDENTIAL_PROFILES_FILE": str(
-                self.nodes[0].path(f"{self.nodes[0].container.home}/.credentials")
-            ),
             "S3_ENDPOINT": self.store.endpoint,
             "S3_USE_HTTPS": "0",
             "S3_VERIFY_SSL": "0",
@@ -148,7 +162,7 @@ class Supervisor:
         }
         if self.store.endpoint.startswith("https"):
             private["S3_USE_HTTPS"] = "1"
-        launcher = Launcher(self.request, self.folder.id, self.nodes, private)
+        launcher = Launcher(self.request, self.folder.id, self.nodes, python, private)
         with self.uploads():
             launcher.start()
             me = Process.of(os.getpid())

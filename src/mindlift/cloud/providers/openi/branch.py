@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,6 +19,23 @@ from mindlift.cloud.providers.openi.rest import Rest
 def code_folder(job: Job) -> Path:
     """The checkout of what the job runs."""
     return Path(job.code) if job.is_program else ROOT
+
+
+def folder_checks(job: Job) -> Iterator[Check]:
+    """OpenI runs a file of the repository, by its path from the top."""
+    if not job.is_program:
+        return
+    try:
+        top = git(Path(job.code), "rev-parse", "--show-toplevel").decode().strip()
+    except JobError as err:
+        yield Check(
+            "code", False, str(err), "OpenI trains what was pushed: commit and push it as a repository"
+        )
+        return
+    if Path(top).resolve() != Path(job.code).resolve():
+        boot_file = (Path(job.code) / job.boot_file).resolve().relative_to(Path(top).resolve())
+        says = f"{job.code} is below {top}, and OpenI starts files by their path in the repository"
+        yield Check("code", False, says, f"set code: {top} and boot_file: {boot_file.as_posix()}")
 
 
 def current_branch(folder: Path) -> str:

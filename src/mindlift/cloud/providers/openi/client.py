@@ -26,7 +26,7 @@ from mindlift.cloud.providers.base import (
 )
 from mindlift.cloud.providers.openi import answers, logs, questions, request
 from mindlift.cloud.providers.openi.account import account_checks, chosen_for, machines, price_of, required
-from mindlift.cloud.providers.openi.branch import branch_check, code_folder, current_branch
+from mindlift.cloud.providers.openi.branch import branch_check, code_folder, current_branch, folder_checks
 from mindlift.cloud.providers.openi.codes import QUEUE_CODES
 from mindlift.cloud.providers.openi.output import download
 from mindlift.cloud.providers.openi.rest import SERVICE, Rest, read_token
@@ -88,6 +88,7 @@ class OpenI:
         """All that can be found wrong without the service."""
         yield from request.checks(job)
         yield from request.forms(job)
+        yield from folder_checks(job)
 
     def bucket_needs(self, job: Job) -> None:
         """OpenI keeps data and results itself."""

@@ -1,0 +1,112 @@
+"""A program's inputs on this machine: staged once, kept in the cache, fetched again where they have changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from mindlift.errors import ConfigError, StageError
+from mindlift.model_utils.inputs import Source
+from mindlift.model_utils.staging import unpack
+from mindlift.model_utils.staging.stage_in import Stager, beside, fact
+from mindlift.program import web
+from mindlift.program.channels import Channel, is_web
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
+from mindlift.storage.url import is_remote
+
+
+def check_exists(channel: Channel) -> None:
+    """ConfigError for an input that is not there; a web server is asked when it is fetched."""
+    if is_web(channel.place):
+        return
+    store, key = locate(channel.place)
+    if store.stat(key) is None:
+        where = "in the bucket" if is_remote(channel.place) else "on this machine"
+        raise ConfigError(f"{channel.option}: {channel.place} does not exist {where}")
+
+
+class InputStager:
+    """Stages below the cache of `stager`; with `unpacks`, archives are unpacked."""
+
+    def __init__(self, stager: Stager, unpacks: bool):
+        self.stager, self.unpacks = stager, unpacks
+
+    def stage(self, channel: Channel) -> Path:
+        """Where the program finds the input: a folder or a file. A local one is used in place."""
+        path = self.staged(channel)
+        if channel.local and os.path.realpath(path) != os.path.realpath(channel.local):
+            link(Path(channel.local), path, channel)
+            return Path(channel.local)
+        return path
+
+    def staged(self, channel: Channel) -> Path:
+        source = Source(channel.place, channel.name if is_web(channel.place) else "")
+        opens = self.unpacks and unpack.is_archive(web.file_name(channel.place))
+        target = self.stager.place("data" if opens else "inputs", source)
+        if not channel.is_stored and not is_web(channel.place):
+            path = Path(channel.place)
+            if not opens or path.is_dir():
+                return path
+            with locked(target):
+                return self.stager.unpacked(path, target, fact(path))
+        with locked(target):
+            if is_web(channel.place):
+                path = web.fetch(
+                    channel.place,
+                    target.with_name(f"{target.name}-file") / web.file_name(channel.place),
+                    self.stager.say,
+                )
+                return self.stager.unpacked(path, target, fact(path)) if opens else path
+            return self.from_bucket(channel, source, target, opens)
+
+    def from_bucket(self, channel: Channel, source: Source, target: Path, opens: bool) -> Path:
+        store, key = locate(channel.place)
+        entry = store.stat(key)
+        if entry is None:
+            raise StageError(f"{channel.option}: {channel.place} does not exist any more")
+        if not entry.is_folder and opens:
+            return self.stager.archive(source, entry, target)
+        folder, _, name = channel.place.rstrip("/").rpartition("/")
+        is_file = not entry.is_folder
+        report = transfer.copy_tree(
+            folder if is_file else channel.place,
+            str(target),
+            [name] if is_file else None,
+            manifest=beside(target, "sync"),
+            delete=not is_file,
+            say=self.stager.say,
+            show_bar=self.stager.show_bar,
+        )
+        if not report.expected + report.unchanged:
+            raise StageError(f"{channel.option}: {channel.place} is empty")
+        return target / name if is_file else target
+
+
+@contextlib.contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """No other job of this machine stages the same thing in the block."""
+    import fcntl
+
+    path = beside(target, "lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "a", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def link(path: Path, target: Path, channel: Channel) -> None:
+    """Make `path` a link to `target`, in place of an earlier link or an empty folder."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_symlink():
+            path.unlink()
+        elif path.is_dir():
+            path.rmdir()
+        path.symlink_to(target)
+    except OSError as err:
+        raise ConfigError(
+            f"--local {channel.name}={path} can't be made a link to the data: {err.strerror}"
+        ) from err
