@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-FOLDERS = ("/cache", "/home/ma-user", "/home/work", "/tmp", "/user/config")
+NAMES = "/cache|/home/ma-user|/home/work|/tmp|/user/config"
+FOLDERS = NAMES.split("|")
 # not inside another path (/data/cache) and not in a URL (obs://bucket/cache, s3:///cache)
-PATH = re.compile(rf"(?<![\w./-])(?<!:/)(?<!//)({'|'.join(FOLDERS)})(?=/|$|[\s\"',:;\]}}])")
+PATH = re.compile(rf"(?<![\w./-])(?<!:/)(?<!//)({NAMES})(?=/|$|[\s\"',:;\]}}])")
 
 
 def mapped(root: str, text: str) -> str:

@@ -14,6 +14,7 @@ See mount_namespaces(7), user_namespaces(7), pivot_root(2), mount_setattr(2).
 from __future__ import annotations
 
 import ctypes
+import functools
 import json
 import os
 import re
@@ -49,7 +50,10 @@ AT_FDCWD, AT_RECURSIVE, MOUNT_ATTR_RDONLY = -100, 0x8000, 1
 BEFORE = "/.before"  # where the old root stands meanwhile
 IMPOSSIBLE, NOT_FOUND = 125, 127
 
-libc = ctypes.CDLL(None, use_errno=True)
+
+@functools.lru_cache(maxsize=None)
+def libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
 
 
 class MountAttributes(ctypes.Structure):
@@ -65,17 +69,17 @@ def call(what: str, function: object, *arguments: object) -> None:
 
 def mount(source: str, target: str, kind: str = "", flags: int = 0, data: str = "") -> None:
     texts = [os.fsencode(text) or None for text in (source, target, kind)]
-    call(f"mount {target}", libc.mount, *texts, ctypes.c_ulong(flags), os.fsencode(data) or None)
+    call(f"mount {target}", libc().mount, *texts, ctypes.c_ulong(flags), os.fsencode(data) or None)
 
 
 def unshare() -> None:
     """A mount namespace; where only that of a user's own namespace is allowed, with the same user id in it."""
     try:
-        call("unshare", libc.unshare, CLONE_NEWNS)
+        call("unshare", libc().unshare, CLONE_NEWNS)
         return
     except PermissionError:
         uid, gid = os.geteuid(), os.getegid()
-    call("unshare", libc.unshare, CLONE_NEWUSER | CLONE_NEWNS)
+    call("unshare", libc().unshare, CLONE_NEWUSER | CLONE_NEWNS)
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{uid} {uid} 1"),
@@ -92,7 +96,7 @@ def change_root(folder: str) -> None:
     os.mkdir(folder + BEFORE)
     os.chdir(folder)
     number = SYS_PIVOT_ROOT[os.uname().machine]
-    call("pivot_root", libc.syscall, number, b".", os.fsencode(BEFORE[1:]))
+    call("pivot_root", libc().syscall, number, b".", os.fsencode(BEFORE[1:]))
     os.chdir("/")
 
 
@@ -122,7 +126,7 @@ def make_read_only(target: str) -> None:
     size = ctypes.c_size_t(ctypes.sizeof(wanted))
     try:
         arguments = (AT_FDCWD, os.fsencode(target), AT_RECURSIVE, ctypes.byref(wanted), size)
-        call("mount_setattr", libc.syscall, SYS_MOUNT_SETATTR, *arguments)
+        call("mount_setattr", libc().syscall, SYS_MOUNT_SETATTR, *arguments)
     except OSError:  # before Linux 5.12, or an old seccomp filter
         with open(f"{BEFORE}/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
             remount_read_only(target, file.read())
@@ -151,7 +155,7 @@ def drop_capabilities() -> None:
         with open("/proc/sys/kernel/cap_last_cap") as file:
             last = int(file.read())
         for number in set(range(last + 1)) - CAPABILITIES:
-            libc.prctl(PR_CAPBSET_DROP, number, 0, 0, 0)  # fails where it is not there to be dropped
+            libc().prctl(PR_CAPBSET_DROP, number, 0, 0, 0)  # fails where it is not there to be dropped
 
 
 def enter(plan: dict) -> None:
@@ -160,7 +164,7 @@ def enter(plan: dict) -> None:
     change_root(plan["root"])
     for kind, target, source, is_writable in plan["mounts"]:
         place(kind, target, source, is_writable)
-    call("umount", libc.umount2, os.fsencode(BEFORE), MNT_DETACH)
+    call("umount", libc().umount2, os.fsencode(BEFORE), MNT_DETACH)
     os.rmdir(BEFORE)
     mount("", "/", flags=MS_BIND | MS_REMOUNT | MS_RDONLY | MS_NOSUID | MS_NODEV)
     os.makedirs(plan["folder"], exist_ok=True)

@@ -1,7 +1,7 @@
 """What a rehearsed container shows: the plan of its mounts, which enter.py carries out. Looks, changes nothing.
 
 /cache, /home/ma-user, ...   folders of the node, as far as the platform has them; what it mounts read-only is that
-/bin /lib* /usr /etc /opt    this computer's, read-only; of /etc not what only root may read
+/bin /lib* /usr /etc /opt    this computer's, read-only; of /etc only what everybody may read
 /proc                        this computer's; /proc/sys and the like read-only
 /dev                         null, zero, random, tty and an empty shm
 the Python environments      where they are, read-only
@@ -61,9 +61,7 @@ def mounts(
 def system() -> list[Mount]:
     """This computer's programs and libraries, and a /dev and /proc of a container."""
     names = sorted({*SYSTEM, *(f"/{name}" for name in os.listdir("/") if name.startswith("lib"))})
-    found = [top(path) for path in names if os.path.isdir(path)]
-    if os.geteuid() == 0:
-        found += hidden("/etc")
+    found = [*(top(path) for path in names if os.path.isdir(path)), *hidden("/etc")]
     behind = {os.path.realpath(path) for path in BEHIND_LINKS if os.path.exists(path)}
     found += [Mount("bind", path, path) for path in sorted(behind) if not is_of_system(path)]
     found.append(Mount("bind", "/proc", "/proc", True))

@@ -18,7 +18,7 @@ from mindlift.cloud.errors import JobError
 from mindlift.cloud.providers.local import file_system
 from mindlift.cloud.providers.local.file_system import Mount
 
-ENTER = Path(__file__).with_name("enter.py")
+ENTER = Path(__file__).parent / "enter.py"
 WITHIN_S = 30.0
 REACHES_OUT = "platform paths are mapped; a path written into code, such as /cache, is this computer's"
 

@@ -26,6 +26,7 @@ from mindlift.cloud.providers.local.interpreter import Interpreter, ask
 FORM = "1"  # of what is below; another one makes new environments
 REQUIREMENTS = "pip-requirements.txt"  # in the code's folder: what ModelArts installs before the start
 COMPAT = ROOT / "compat"
+OURS = (COMPAT, PACKAGE, ROOT / "default_config.yaml")  # the last by which checkout.py knows where it is
 FOR_MOXING = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "urllib3", "six")
 NO_SUCH = "No matching distribution found for "
 
@@ -41,7 +42,7 @@ def layered(parent: Interpreter, requirements: Path, home: Path) -> Interpreter:
             make(folder, parent, requirements)
     found = ask(str(folder / "bin/python"))
     links = (os.path.realpath(path) for path in (folder / "moxing-needs").iterdir())
-    places = (*found.places, *parent.places, str(COMPAT), str(PACKAGE), *links)
+    places = (*found.places, *parent.places, *map(str, OURS), *links)
     return replace(found, places=places, commands=(*found.commands, *parent.commands))
 
 
@@ -127,7 +128,7 @@ def bring_boto3(folder: Path, parent: Interpreter, needs: Path) -> None:
         if spec and spec.origin:
             found = Path(spec.origin)
             found = found.parent if found.name == "__init__.py" else found
-            (needs / found.name).symlink_to(found)
+            (needs / found.name).symlink_to(os.path.realpath(found))
     if run([str(folder / "bin/python"), "-I", "-c", "import boto3"]).returncode:
         shutil.rmtree(needs)
         needs.mkdir()
