@@ -84,6 +84,7 @@ class Job:
         nodes = Nodes(ranks.node, -(-ranks.size // ranks.devices_per_node))
         self.outputs = Outputs(self.stager, nodes, Rules(request.settle_s, request.growing), self.say)
         self.ends_at = float("inf")
+        self.heard: list[int] = []
 
     def run(self, child: Child) -> int:
         request = self.request
@@ -114,7 +115,8 @@ class Job:
 
     def hear(self, number: int) -> None:
         """A signal has come, and the program has got it."""
-        if number == signal.SIGINT and self.ends_at < float("inf"):
+        self.heard.append(number)
+        if self.heard.count(signal.SIGINT) > 1:
             self.ends_at = time.monotonic()  # the second Ctrl-C: wait for nothing
         elif number in ENDING:
             grace_s = self.request.publish_timeout_s if number == signal.SIGINT else self.request.grace_s

@@ -76,6 +76,15 @@ class Completeness:
             seen[name] = found
         self.seen = seen
 
+    def note_closed(self, name: str, stamp: Stamp, is_alive: bool) -> None:
+        """A file has been closed after writing; what is open when the program is killed is closed by its death."""
+        before = self.seen.get(name)
+        found = before if before and before.stamp == stamp else Seen(stamp, self.clock())
+        if before:
+            found.is_open, found.writers = before.is_open, before.writers
+        found.was_closed = is_alive
+        self.seen[name] = found
+
     def is_complete(self, name: str) -> bool:
         found = self.seen.get(name)
         if found is None or self.unfinished.get(name) == found.stamp.content:

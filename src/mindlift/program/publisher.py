@@ -7,14 +7,17 @@ at that moment is published: a checkpoint goes after the one that replaces it ha
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
 from mindlift.errors import MindLiftError
+from mindlift.program.closes import Closes
 from mindlift.program.completeness import GROWING, Completeness, grows
 from mindlift.program.folder import Stamp, runs, scan, stamp, writers
 from mindlift.program.lease import Lease
@@ -83,6 +86,8 @@ class Publisher:
         self.problem: Exception | None = None
         self.lock = threading.RLock()
         self.wake, self.ending, self.stop = threading.Event(), threading.Event(), threading.Event()
+        self.look_soon = threading.Event()
+        self.closes = Closes(root, self.note_closed)
         self.is_quick = False
         self.is_alive: Callable[[], bool] = lambda: False
         self.program = 0
@@ -97,6 +102,7 @@ class Publisher:
 
     def start(self, program: int, is_alive: Callable[[], bool]) -> None:
         self.program, self.is_alive = program, is_alive
+        self.closes.start()
         for work in (self.watch, self.upload, self.upload):
             thread = threading.Thread(target=work, name=work.__name__, daemon=True)
             thread.start()
@@ -105,10 +111,11 @@ class Publisher:
     def hurry(self) -> None:
         """The platform is about to end this; every moment counts."""
         self.is_quick = True
-        self.wake.set()
+        self.look_soon.set()
 
     def end(self, ended_well: bool) -> None:
         """The program has ended: what is complete now will stay so."""
+        self.closes.drain()
         with self.lock:
             self.complete.end = "well" if ended_well else "badly"
             self.is_quick = True
@@ -123,6 +130,7 @@ class Publisher:
             time.sleep(0.05)
         self.stop.set()
         self.wake.set()
+        self.look_soon.set()
         for thread in self.threads:
             thread.join(min(max(ends_at() - time.monotonic(), 0.1), 5.0))
         with self.lock:
@@ -156,8 +164,19 @@ class Publisher:
             self.say_so()
             took = time.monotonic() - began
             self.wake.set()
-            often_s = min(max(self.rules.settle_s / 4, QUICK_LOOK_EVERY_S), LOOK_EVERY_S)
-            self.stop.wait(max(QUICK_LOOK_EVERY_S if self.is_quick else often_s, 5 * took))
+            self.stop.wait(max(QUICK_LOOK_EVERY_S, 5 * took))
+            if not self.is_quick:
+                self.look_soon.wait(min(self.rules.settle_s / 4, LOOK_EVERY_S))
+            self.look_soon.clear()
+
+    def note_closed(self, path: str) -> None:
+        """Called at once, in the order in which files are closed: a moment later the program may be dead."""
+        alive = self.is_alive()
+        with suppress(OSError):
+            found = stamp(os.stat(path))
+            with self.lock:
+                self.complete.note_closed(os.path.relpath(path, self.root), found, alive)
+        self.look_soon.set()
 
     def look(self) -> None:
         files = scan(self.root)
