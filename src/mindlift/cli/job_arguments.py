@@ -56,12 +56,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         return parser_of(words[0]).parse_args(words[1:], argparse.Namespace(subcommand=words[0]))
     words, args = split(words)
     program = words.pop(1) if len(words) > 1 and not words[1].startswith("-") else ""
-    parser = parser_of(words[0])
-    found, unknown = parser.parse_known_args(words[1:], argparse.Namespace(subcommand=words[0]))
-    if unknown or (program and found.program):
-        rest = [found.program] if found.program and (program or not found.program.endswith(".py")) else []
-        parser.error(f"unrecognized arguments: {' '.join([*unknown, *rest])}")
-    return named(found, program or found.program, args)
+    found = parser_of(words[0]).parse_args(words[1:], argparse.Namespace(subcommand=words[0]))
+    return named(found, program, args)
 
 
 def split(words: list[str]) -> tuple[list[str], list[str] | None]:
