@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -35,6 +36,11 @@ def expanded(path: str | os.PathLike[str]) -> str:
 def utf8(text: str) -> bytes:
     """UTF-8, with escapes for the bytes of file names that are none: `\\udcb9`, which JSON reads back as the name."""
     return text.encode("utf-8", "backslashreplace")
+
+
+def printable(name: str) -> str:
+    """A file's name as text that any library takes: the bytes that are no UTF-8 as escapes."""
+    return utf8(name).decode("utf-8")
 
 
 def make_folder(folder: Path) -> None:
@@ -149,13 +155,29 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def as_json(value: object, indent: int | None = None) -> str:
+    """JSON that everybody can read: it has no word for nan and inf, which become null. On one line without `indent`."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, (list, tuple)) else value
+
+
 def append_line(path: Path, record: Record) -> None:
     """Append one JSON line and fsync; a line cut short by an earlier kill is ended first."""
     try:
         with open(path, "ab+") as file:
             if file.tell() and file.seek(-1, os.SEEK_END) >= 0 and file.read(1) != b"\n":
                 file.write(b"\n")
-            file.write(utf8(json.dumps(record, ensure_ascii=False)) + b"\n")
+            file.write(utf8(as_json(record)) + b"\n")
             file.flush()
             os.fsync(file.fileno())
     except OSError as err:

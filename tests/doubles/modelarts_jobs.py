@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from typing import TYPE_CHECKING, Any
 
 from mindlift.cloud.platforms.request import Request, State
@@ -79,7 +78,7 @@ def matches(job: dict[str, Any], item: dict[str, Any]) -> bool:
 
 
 def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
-    """What the machines are told of a job. Cards are CPUs there, so the device is named."""
+    """What the machines are told of a job. Cards are CPUs there, so MindLift's programs are told the device."""
     algorithm, notes = body["algorithm"], body["metadata"].get("annotations") or {}
 
     def sources(kind: str) -> tuple[tuple[str, str], ...]:
@@ -87,10 +86,13 @@ def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
         return tuple((item["name"], "obs:/" + item["remote"]["obs"]["obs_url"]) for item in channels)
 
     given = {item["name"]: item["value"] for item in algorithm.get("parameters") or []}
-    boot_file = algorithm.get("boot_file", "").rpartition("/")[2]
-    if command := algorithm.get("command", ""):
-        given = arguments_of(command)
-        boot_file = next(word for word in shlex.split(command) if word.endswith(".py"))
+    boot_file = algorithm.get("boot_file", "")[len(algorithm["code_dir"]) :]
+    command = algorithm.get("command", "")
+    is_own = "enable_modelarts" in given or "--enable_modelarts" in command
+    if is_own:
+        given["device_target"] = "CPU"
+    if is_own and command:
+        command += " --device_target=CPU"
     channels = [*(algorithm.get("inputs") or []), *(algorithm.get("outputs") or [])]
     access = next((item["access_method"] for item in channels), "direct")
     log = body["spec"].get("log_export_path", {}).get("obs_url", "")
@@ -101,22 +103,17 @@ def request_of(body: dict[str, Any], double: ModelArtsDouble) -> Request:
         name=body["metadata"]["name"],
         code_url="obs:/" + algorithm["code_dir"],
         boot_file=boot_file,
-        arguments=tuple(f"--{name}={value}" for name, value in {**given, "device_target": "CPU"}.items()),
+        command=command,  # GUIDE: a custom image's command is run by a shell, once on each node
+        is_own=is_own,
+        arguments=tuple(f"--{name}={value}" for name, value in given.items()),
         inputs=sources("inputs"),
         outputs=sources("outputs"),
         log_url="obs:/" + log if log else "",
         nodes=body["spec"]["resource"]["node_count"],
         cards=double.cards(body["spec"]["resource"]),
-        launcher=method,
+        launcher="none" if command else method,
         access=access,
         environment=variables,
         retries=int(notes.get("fault-tolerance/job-retry-num", 0)),
         unconditional_retry=notes.get("fault-tolerance/job-unconditional-retry") == "true",
     )
-
-
-def arguments_of(command: str) -> dict[str, str]:
-    """What a command of one's own gives to the boot file."""
-    words = shlex.split(command)
-    behind = words[next(at for at, word in enumerate(words) if word.endswith(".py")) + 1 :]
-    return {name: value for name, _, value in (word[2:].partition("=") for word in behind)}

@@ -259,12 +259,15 @@ class OpenIDouble(LogsAndResults, Double):
 
     def request_of(self, body, spec, given, selected, models, task_id) -> Request:
         is_qizhi = body["cluster"] == QIZHI
+        is_own = "enable_modelarts" in dict(given)
+        device = (("device_target", "CPU"),) if is_own else ()
         return Request(
             platform="openi-qizhi" if is_qizhi else "openi-c2net",
             name=body["display_job_name"],
             code_url=self.code_url,
             boot_file=body["boot_file"],
-            arguments=tuple(f"--{name}={value}" for name, value in (*given, ("device_target", "CPU"))),
+            is_own=is_own,
+            arguments=tuple(f"--{name}={value}" for name, value in (*given, *device)),
             outputs=(("train_url", join(self.results_url, task_id, "")),),
             inputs=tuple((item[5:].rpartition("/")[2], self.datasets[item[5:]]) for item in selected),
             models=tuple((item[5:].rpartition("/")[2], self.models[item[5:]]) for item in models),

@@ -8,6 +8,11 @@ from pathlib import Path
 import pytest
 
 from mindlift.cloud.providers.local.folder import JobFolder
+from mindlift.cloud.providers.local.keeper import StoreAccess
+from mindlift.storage import places
+from mindlift.storage.copying import copy as transfer
+from tests.doubles.runner import LocalRunner
+from tests.support.desks import Desk
 from tests.support.home import Home, wait_for
 from tests.support.programs import TRAINED, Finished, run_program
 
@@ -28,3 +33,18 @@ def home(minio, bucket, tmp_path) -> Iterator[Home]:
     for state in tmp_path.glob("rehearsals/*/state.json"):
         found.run("cancel", f"local://{state.parent.name}")
         wait_for(lambda state=state: JobFolder(state.parent).state().is_final, 30)
+
+
+@pytest.fixture
+def desk(minio, bucket, few_digits, tmp_path, monkeypatch) -> Iterator[Desk]:
+    access = StoreAccess(minio.endpoint, minio.access_key, minio.secret_key, "given")
+    for name, value in access.variables().items():
+        monkeypatch.setenv(name, value)
+    transfer.copy_tree(str(few_digits), f"obs://{bucket}/data/digits/")
+    yield Desk(
+        f"obs://{bucket}",
+        tmp_path,
+        {"HOME": str(tmp_path), **access.variables()},
+        LocalRunner(tmp_path / "machines", access),
+    )
+    places.SERVICES.forget()

@@ -33,7 +33,7 @@ def recipe(net: str) -> list:
 
     path = ROOT / f"src/mindlift/models/{FAMILIES.get(net, net)}/recipes/{net}_digits.yaml"
     plain = [] if net == "bit_r50x1" else ["--augment", "none"]
-    return ["--config_path", path, "--net", net, *plain]
+    return ["--config_path", path, "--net", net, plain]
 
 
 def evaluated(done: Finished) -> tuple[int, int]:
@@ -51,8 +51,9 @@ def evaluated(done: Finished) -> tuple[int, int]:
 )
 def test_a_short_run(net, side, folder, tmp_path):
     """Three steps, and eval.py counts of the checkpoint what the training counted."""
-    common = [*recipe(net), *FILES, "--data_dir", folder, "--eval_resize", side, "--per_batch_size", 16]
-    done = run_program("train.py", *common, "--max_steps", 3, "--ckpt_path", tmp_path)
+    (*names, plain), others = recipe(net), [*FILES, "--data_dir", folder, "--eval_resize", side]
+    common = [*names, *others, "--per_batch_size", 16]
+    done = run_program("train.py", *common, *plain, "--max_steps", 3, "--ckpt_path", tmp_path)
     top1, total = evaluated(done)
     assert total == 357
     again = run_program("eval.py", *common, "--pretrained", done.result["run"])
@@ -67,8 +68,10 @@ def test_a_short_run(net, side, folder, tmp_path):
     ("net", "side", "least"), [("resnet50", 32, 93.0), ("inception_v4", 75, 85.0), ("bit_r50x1", 32, 90.0)]
 )
 def test_a_whole_training_reaches_its_accuracy(net, side, least, ranks, folder, tmp_path):
+    *names, plain = recipe(net)
     words = [
-        *recipe(net),
+        *names,
+        *plain,
         *FILES,
         "--data_dir",
         folder,

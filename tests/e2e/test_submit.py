@@ -6,47 +6,15 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from mindlift.cloud.providers.local.keeper import StoreAccess
-from mindlift.storage import places
-from mindlift.storage.copying import copy as transfer
 from mindlift.storage.moxing import file
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
-from tests.doubles.runner import LocalRunner
-from tests.support.programs import ROOT, Finished, environment, run_program
-
-
-@dataclass
-class Desk:
-    """A user's computer, a bucket with the digits in data/, and services that run jobs here."""
-
-    url: str
-    home: Path
-    env: dict[str, str]
-    runner: LocalRunner
-
-    def run(self, *words: object, **extra: str) -> Finished:
-        return run_program("cloud/submit.py", *words, **{**self.env, **extra})
-
-
-@pytest.fixture
-def desk(minio, bucket, few_digits, tmp_path, monkeypatch) -> Iterator[Desk]:
-    access = StoreAccess(minio.endpoint, minio.access_key, minio.secret_key, "given")
-    for name, value in access.variables().items():
-        monkeypatch.setenv(name, value)
-    transfer.copy_tree(str(few_digits), f"obs://{bucket}/data/digits/")
-    yield Desk(
-        f"obs://{bucket}",
-        tmp_path,
-        {"HOME": str(tmp_path), **access.variables()},
-        LocalRunner(tmp_path / "machines", access),
-    )
-    places.SERVICES.forget()
+from tests.support.desks import Desk
+from tests.support.programs import ROOT, environment, run_program
 
 
 @pytest.fixture

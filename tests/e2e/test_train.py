@@ -71,7 +71,7 @@ def test_log_lines_are_the_originals_from_the_first_epoch_on(trained):
 
 def test_eval_agrees_with_the_evaluation_in_training(trained, few_digits):
     done = run_program(
-        "eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"]
+        "eval.py", *TINY[:4], "--data_dir", few_digits, "--pretrained", trained.result["checkpoint"]
     )
     assert done.code == 0, done.err
     correct = round(trained.result["top1"] * 83 / 100)
@@ -80,11 +80,33 @@ def test_eval_agrees_with_the_evaluation_in_training(trained, few_digits):
     assert done.result["top1"] == trained.result["top1"]
 
 
-def test_eval_of_a_run_folder_takes_every_checkpoint_newest_first(trained, few_digits):
-    done = run_program("eval.py", *TINY, "--data_dir", few_digits, "--pretrained", trained.result["run"])
-    files = [Path(line.split()[1]).name for line in done.out.splitlines() if line.startswith("checkpoint ")]
-    saved = checkpoint_manifest.listed(Path(trained.result["run"]) / "checkpoints")
-    assert files == [line.file for line in reversed(saved)]
+def evaluated_files(done) -> list[str]:
+    assert done.code == 0, done.err
+    return [Path(line.split()[1]).name for line in done.out.splitlines() if line.startswith("checkpoint /")]
+
+
+def test_a_run_says_how_it_is_evaluated(trained, few_digits):
+    """Network, classes, size and images are the run's; of its checkpoints the newest is taken, or --all."""
+    run = Path(trained.result["run"])
+    saved = [line.file for line in reversed(checkpoint_manifest.listed(run / "checkpoints"))]
+    newest = run_program("eval.py", "--pretrained", run)
+    assert evaluated_files(newest) == saved[:1]
+    assert f"has {len(saved)} checkpoints: {saved[0]}, the newest, is evaluated; --all true" in newest.out
+    assert (newest.result["top1"], newest.result["total"]) == (trained.result["top1"], 83)
+
+    every = run_program("eval.py", "--pretrained", run.parent, "--all")
+    assert evaluated_files(every) == saved
+    assert f"{run.parent} has a run: {run.name} is taken" in every.out
+    figures = {
+        Path(found["checkpoint"]).name: found["top1"]
+        for found in (json.loads(line) for line in every.out.splitlines() if line.startswith("{"))
+    }
+    *table, best = every.out.splitlines()[-len(saved) - 2 :]
+    assert table[0].split() == ["checkpoint", "top1", "top5", "loss"]
+    assert {row.split()[0]: float(row.split()[1]) for row in table[1:]} == figures
+    assert best.startswith(
+        f"best by top1: {run / 'checkpoints'}/{max(figures, key=lambda name: figures[name])} ("
+    )
 
 
 def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):

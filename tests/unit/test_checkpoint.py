@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mindlift.errors import CheckpointError, ConfigError, StorageError
-from mindlift.runs import checkpoint
+from mindlift.runs import checkpoint, named_weights
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT
 
@@ -82,13 +82,13 @@ def test_prune_keeps_the_newest(tmp_path):
 
 def test_candidates_are_newest_first(tmp_path):
     files = [save(tmp_path / "checkpoints", step) for step in (10, 20, 100)]
-    assert checkpoint.candidates(tmp_path) == files[::-1]
-    assert checkpoint.candidates(tmp_path / "checkpoints") == files[::-1]
-    assert checkpoint.candidates(files[0]) == [files[0]]
+    assert named_weights.candidates(tmp_path) == files[::-1]
+    assert named_weights.candidates(tmp_path / "checkpoints") == files[::-1]
+    assert named_weights.candidates(files[0]) == [files[0]]
     (tmp_path / "checkpoints" / checkpoint_manifest.MANIFEST).unlink()
     for age, file in enumerate(files[::-1]):
         os.utime(file, (1e9 - age, 1e9 - age))
-    assert checkpoint.candidates(tmp_path) == files[::-1]
+    assert named_weights.candidates(tmp_path) == files[::-1]
 
 
 def test_weights_load_without_the_optimiser(tmp_path):
@@ -136,7 +136,7 @@ def test_missing_checkpoint_is_named(tmp_path):
     with pytest.raises(CheckpointError, match=r"no such checkpoint: .*gone\.ckpt"):
         checkpoint.read(tmp_path / "gone.ckpt")
     with pytest.raises(CheckpointError, match=r"no \.ckpt, \.pth, \.pt, \.safetensors, \.npz files in"):
-        checkpoint.candidates(tmp_path)
+        named_weights.candidates(tmp_path)
 
 
 def test_weights_alone_are_no_state_to_resume_from(tmp_path):

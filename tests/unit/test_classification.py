@@ -47,8 +47,19 @@ def test_cross_entropies_are_those_of_each_row():
 
 
 def test_accuracy_counts_what_is_asked_for():
-    found = Accuracy.of(np.array([0, 4, 5, 0, 9]), np.array([True, True, True, False, True]))
+    places, counted = np.array([0, 4, 5, 0, 9]), np.array([True, True, True, False, True])
+    found = Accuracy.of(places, counted, 10)
     assert (found.top1_correct, found.top5_correct, found.total) == (1, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("num_classes", "top5"), [(1, None), (2, None), (3, None), (5, None), (6, 3), (10, 3)]
+)
+def test_no_top_5_where_there_are_no_more_classes(num_classes, top5):
+    found = Accuracy.of(np.array([0, 0, 1]), np.array([True, True, True]), num_classes)
+    assert (found.top1_correct, found.top5_correct) == (2, top5)
+    assert found.top5 == (None if top5 is None else 100)
+    assert len(found.lines()) == (1 if top5 is None else 2)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

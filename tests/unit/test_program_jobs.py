@@ -94,6 +94,18 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["{prog}/train.py", "--requirements", "lib/own.txt"],
         "lib/own.txt would stand in for pip-requirements.txt",
     ),
+    "paths of nothing": (
+        ["{prog}/train.py", "--keep", "true", "--paths", "out=/cache/out"],
+        "paths.out is no input or output; there are none",
+    ),
+    "a relative one": (
+        ["{prog}/train.py", "--keep", "true", "--outputs", "out=", "--paths", "out=out"],
+        "paths.out is 'out'; expected a path from the root, such as /cache/out",
+    ),
+    "paths without keep": (
+        ["{prog}/train.py", "--outputs", "out=", "--paths", "out=/cache/out"],
+        "paths says where `mindlift run` puts inputs and outputs: set keep: true",
+    ),
     "a command and args": (
         ["--code", "{prog}", "--command", "sh run.sh", "--", "--lr=1"],
         "command and args are both given",

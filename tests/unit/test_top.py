@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 
 import pytest
@@ -87,7 +88,9 @@ def test_one_line_is_paced_by_what_the_job_timed(timed, pace):
 def test_lines_without_what_is_wanted():
     assert progress_of([]) == Progress()
     found = progress_of([step(7, NOW, loss=None, images_per_second=None)])
-    assert (found.step, found.total, found.loss, found.eta_s(NOW)) == (7, 0, None, None)
+    assert (found.step, found.total, found.images_per_second, found.eta_s(NOW)) == (7, 0, None, None)
+    assert found.loss is not None
+    assert math.isnan(found.loss), "how JSON says that a loss is not finite"
     assert progress_of([START, {"event": "evaluation", "step": 5, "miou": 0.5}]).figure == ("miou", 0.5)
 
 

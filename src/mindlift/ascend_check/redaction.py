@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Callable
 
+from mindlift.files import home
+
 Redact = Callable[[str], str]
 
 PRIVATE = re.compile(r"KEY|SECRET|TOKEN|PASSW|CREDENTIAL|ENDPOINT|PROXY|(?:^|_)[AS]K$", re.IGNORECASE)
@@ -36,10 +38,10 @@ def of_this_machine(folders: Mapping[str, Path]) -> Redact:
     except (KeyError, OSError):  # a container's user need not have a name
         user = ""
     host = socket.gethostname()
-    users, hosts = {user, Path.home().name}, {host, host.partition(".")[0]}
+    users, hosts = {user, Path(home()).name}, {host, host.partition(".")[0]}
     secrets = [value for name, value in os.environ.items() if PRIVATE.search(name)]
     return redactor(
-        users, hosts, {**{name: str(path) for name, path in folders.items()}, "~": str(Path.home())}, secrets
+        users, hosts, {**{name: str(path) for name, path in folders.items()}, "~": home()}, secrets
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.cli import data_options
+from mindlift.cli.words import words
+from mindlift.files import expanded
 
 
 def parser() -> argparse.ArgumentParser:
@@ -42,7 +44,7 @@ def build(args: argparse.Namespace) -> None:
         args.num_shards, args.shuffle, args.seed, args.num_classes, args.ignore_label, args.skip_corrupt
     )
     root = existing_folder(args.data_root)
-    plan = segmentation.make_plan(root, args.data_lst, args.dst_path.expanduser(), settings)
+    plan = segmentation.make_plan(root, args.data_lst, Path(expanded(args.dst_path)), settings)
     with RunLog(None, 0, args.progress) as log:
         convert_run.run(plan, args.workers, log)
         _, shards = plan.read_index()
@@ -54,7 +56,7 @@ def build(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    args = parser().parse_args(words(argv))
     from mindlift.cli import job
 
     return job.main(lambda: build(args), debug=args.debug)

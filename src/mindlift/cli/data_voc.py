@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindlift.cli import data_options
+from mindlift.cli.words import words
 from mindlift.data.segmentation import labels, voc_lists
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.voc_lists import AUG_LIST, TRAIN_LIST, VAL_LIST
@@ -44,7 +45,7 @@ def convert_all(args: argparse.Namespace, root: Path, log: RunLog) -> None:
 
 
 def voc_labels(argv: Sequence[str] | None = None) -> int:
-    args = labels_parser().parse_args(argv)
+    args = labels_parser().parse_args(words(argv))
     from mindlift.cli import job
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
@@ -79,7 +80,7 @@ def lists_parser() -> argparse.ArgumentParser:
 
 
 def get_dataset_lst(argv: Sequence[str] | None = None) -> int:
-    args = lists_parser().parse_args(argv)
+    args = lists_parser().parse_args(words(argv))
     from mindlift.cli import job
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from mindlift.cli.words import words
 
 
 def evaluate(argv: list[str]) -> None:
@@ -10,14 +10,14 @@ def evaluate(argv: list[str]) -> None:
 
     here = job.start(argv, "eval.py")
     with here.adapter:
-        checkpoints = here.to_evaluate()
-        data_path = here.stage_in(checkpoints)
+        named = here.weights().to_evaluate(here.cfg.all)
+        data_path = here.stage_in(named.files)
         here.connect()
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog
 
         with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-            evaluation.run(here.context(log), data_path, checkpoints)
+            evaluation.run(here.context(log), data_path, named)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,5 +27,5 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import sys
+from mindlift.cli.words import words
 
 
 def export(argv: list[str]) -> None:
     from mindlift.cli import inference_job
 
     here = inference_job.start(argv, "export.py")
-    checkpoint = here.to_evaluate()[0]
+    checkpoint = here.weights().files[0]
     here.connect()
     from mindlift.inference import export as exporter
 
@@ -19,5 +19,5 @@ def export(argv: list[str]) -> None:
 def main(argv: list[str] | None = None) -> int:
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: export(arguments), debug=job.wants_debug(arguments))

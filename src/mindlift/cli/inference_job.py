@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.cli.job import Job, fetch
+from mindlift.cli.job import Job, fetch, say_what_is_odd
 from mindlift.errors import ConfigError, DeviceError
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.config import config
@@ -43,7 +43,11 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     if not cfg.model_file and not is_remote(cfg.pretrained):
         from mindlift.models.weights import forms
 
-        forms.form_of(here.to_evaluate()[0])
+        named = here.weights()
+        if named.note:
+            print(named.note)
+        forms.form_of(named.files[0])
+    say_what_is_odd(cfg)
     device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
     return here
 

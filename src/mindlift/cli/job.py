@@ -19,13 +19,15 @@ from mindlift.files import expanded
 from mindlift.interrupts import SecondInterrupt
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import config, sizes
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
+from mindlift.runs import named_weights
+from mindlift.runs.named_weights import Named
 from mindlift.storage.url import is_remote
 
 if TYPE_CHECKING:
@@ -60,11 +62,9 @@ class Job:
         mark = runs.fingerprint(self.cfg.identity(), self.ranks.size)
         return self.adapter.output(self.cfg.resume == "auto", mark)
 
-    def to_evaluate(self) -> list[Path]:
-        """The checkpoints to evaluate, newest first."""
-        from mindlift.runs import choose as runs
-
-        return runs.to_evaluate(self.adapter.weights(), Path(self.cfg.ckpt_path))
+    def weights(self) -> Named:
+        """The checkpoints that the options name, newest first."""
+        return named_weights.find(self.adapter.weights(), Path(self.cfg.ckpt_path))
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
@@ -103,9 +103,17 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         check_evaluation(cfg)
     adapter = choose_adapter(cfg, ranks, trains)
     device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
-    if cfg.backbone and ranks.is_main:
-        print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
+    if ranks.is_main:
+        say_what_is_odd(cfg)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
+
+
+def say_what_is_odd(cfg: Config) -> None:
+    if cfg.backbone:
+        print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
+    odd = sizes.mismatch(cfg.to_dict())
+    if odd:
+        print(f"warning: {odd}", file=sys.stderr)
 
 
 def check_refused(cfg: Config) -> None:
@@ -126,7 +134,8 @@ def check_files(cfg: Config, train: bool) -> None:
     weights: list[Path] = []
     if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
         named = [Path(cfg.pretrained)] if cfg.pretrained else []
-        weights = runs.to_evaluate(named, Path(cfg.ckpt_path))
+        found = named_weights.find(named, Path(cfg.ckpt_path))
+        weights = found.files if train else found.to_evaluate(cfg.all).files
     if train and cfg.data_file and not cfg.data_dir and not Path(folder).is_dir():
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
@@ -202,7 +211,7 @@ def fetch(cfg: Config, url: str) -> list[Path]:
         return [Path(url)]
     from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 
-    return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url)
+    return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url, cfg.all)
 
 
 def data_home() -> Path:

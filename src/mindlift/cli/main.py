@@ -7,6 +7,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from mindlift.cli.words import words as command_line
+
 # name -> (module:function, below mindlift.cli unless it is named in full; what it does)
 COMMANDS = {
     "train": ("train:main", "train a network; --help lists the options"),
@@ -63,7 +65,7 @@ PROBLEM = "{} is not a command; `mindlift --help` lists them"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The exit code of a command: 2 for the user's mistakes, 1 for failures."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = command_line(argv)
     if not words or words[0] in ("-h", "--help"):
         print(help_text(), end="")
         return 0

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from mindlift.cli.words import words
+
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
@@ -40,5 +42,5 @@ def evaluate(args: argparse.Namespace) -> None:
 def main(argv: list[str] | None = None) -> int:
     from mindlift.cli import job
 
-    args = parsed(argv)
+    args = parsed(words(argv))
     return job.main(lambda: evaluate(args), debug=False)

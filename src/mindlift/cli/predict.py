@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+from mindlift.cli.words import words
 
 
 def predict(argv: list[str]) -> None:
@@ -11,7 +11,7 @@ def predict(argv: list[str]) -> None:
     here = inference_job.start(argv, "predict.py")
     images = inference_job.images(here.cfg)
     names = inference_job.class_names(here.cfg)
-    checkpoint = None if here.cfg.model_file else here.to_evaluate()[0]
+    checkpoint = None if here.cfg.model_file else here.weights().files[0]
     here.connect()
     from mindlift.inference import predict as predictor
     from mindlift.runs.log import RunLog
@@ -23,5 +23,5 @@ def predict(argv: list[str]) -> None:
 def main(argv: list[str] | None = None) -> int:
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: predict(arguments), debug=job.wants_debug(arguments))

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
+
+from mindlift.cli.words import words as command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     from mindlift.cli.errors import one_line_errors
 
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = command_line(argv)
     return one_line_errors(lambda: run(words), debug="--debug" in words)
 
 

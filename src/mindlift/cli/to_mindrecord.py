@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mindlift.cli import data_options
 from mindlift.cli.data_options import positive
+from mindlift.cli.words import words
+from mindlift.files import expanded
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +50,7 @@ def convert(args: argparse.Namespace) -> None:
     settings = classification.Settings(
         args.dataset, args.num_shards, args.shuffle, args.seed, args.skip_corrupt
     )
-    plan = classification.make_plan(source, args.out.expanduser(), settings, args.num_classes)
+    plan = classification.make_plan(source, Path(expanded(args.out)), settings, args.num_classes)
     with RunLog(None, 0, args.progress) as log:
         for split in plan.splits:
             if split.note:
@@ -67,7 +69,7 @@ def convert(args: argparse.Namespace) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    args = parser().parse_args(argv)
+    args = parser().parse_args(words(argv))
     from mindlift.cli import job
 
     return job.main(lambda: convert(args), debug=args.debug)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
+
+from mindlift.cli.words import words
 
 
 def train(argv: list[str], started: float) -> None:
@@ -16,15 +17,17 @@ def train(argv: list[str], started: float) -> None:
         from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
         from mindlift.runs.log import RunLog
+        from mindlift.training.images import open_data
         from mindlift.training.prepare import Inputs
         from mindlift.training.run import Callbacks
         from mindlift.training.run import run as run_training
 
+        data = open_data(here.cfg, here.ranks, here.workers, data_path)
         opened = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
         adapter.follow(opened.paths.root)
         callbacks = Callbacks(adapter.publish, RunReport())
         with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
-            result = run_training(here.context(log), Inputs(opened, data_path, weights), callbacks, started)
+            result = run_training(here.context(log), Inputs(opened, data, weights), callbacks, started)
     if here.ranks.is_main:
         print(result.as_json_line())
 
@@ -37,5 +40,5 @@ def main(argv: list[str] | None = None, started: float = 0.0) -> int:
         return 1
     from mindlift.cli import job
 
-    arguments = sys.argv[1:] if argv is None else argv
+    arguments = words(argv)
     return job.main(lambda: train(arguments, started or time.time()), debug=job.wants_debug(arguments))

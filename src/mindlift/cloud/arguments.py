@@ -10,6 +10,8 @@ from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json
 from mindlift.cloud.platforms.container import KEEP, as_arguments
 
+WORDS = "OpenI passes on only arguments of the form --name=value, each name once"
+WRITTEN_SO = "write them so, or set them in the program"
 BOOT = "mindlift_boot.py"  # cloud/prepare/boot_file.py, beside the program
 PARAMETER = re.compile(r"--([A-Za-z0-9_-]{1,64})=(.+)", re.DOTALL)  # what services take as a name and a value
 
@@ -50,10 +52,7 @@ def start(job: Job) -> Start:
 
 def starts_by_boot_file(job: Job) -> bool:
     """For words or a command that the platform does not pass on as they are, and to keep outputs."""
-    is_openi = (job.platform if job.provider == "local" else job.provider).startswith("openi")
-    has_own_image = (
-        bool(job.image) and not job.engine and not is_openi
-    )  # OpenI starts the boot file of any image
+    has_own_image = bool(job.image) and not job.engine and not job.is_openi
     return job.is_program and (
         job.keep or (not has_own_image and (bool(job.command) or not is_passed_on(job.args)))
     )

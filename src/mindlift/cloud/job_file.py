@@ -33,6 +33,7 @@ TEXTS = (
     "inputs",
     "outputs",
     "resume",
+    "paths",
     "args",
     "exclude",
     "rehearsal_args",
@@ -170,7 +171,7 @@ def parse_value(entry: Entry) -> Json:
 def parse_words(key: str, raw: Json, place: str) -> tuple[str, ...]:
     """A list of words, each as it is, or a line that a shell would split into them."""
     if isinstance(raw, (list, tuple)) and all(isinstance(item, str) for item in raw):
-        return tuple(str(item) for item in raw)
+        return () if list(raw) == [""] else tuple(str(item) for item in raw)  # --args "": none of the file's
     if not isinstance(raw, str):
         raise JobError(f"{place}: {key} is {raw!r}, expected a list of words, or one line")
     try:

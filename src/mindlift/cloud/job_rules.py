@@ -12,6 +12,7 @@ from mindlift.cloud import secret_words
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS, OWN_PROGRAMS, Job
 from mindlift.errors import ConfigError
+from mindlift.files import expanded
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import single_line
 from mindlift.storage.url import as_folder, is_remote, parse
@@ -77,6 +78,13 @@ def check_program(job: Job) -> None:
         if output not in job.outputs:
             there = ", ".join(job.outputs) or "none"
             raise JobError(f"resume.{name} is {output!r}, which is no output; outputs are {there}")
+    for name, path in job.paths.items():
+        if name not in names:
+            raise JobError(f"paths.{name} is no input or output; there are {', '.join(names) or 'none'}")
+        if not path.startswith("/"):
+            raise JobError(f"paths.{name} is {path!r}; expected a path from the root, such as /cache/{name}")
+    if job.paths and not job.keep:
+        raise JobError("paths says where `mindlift run` puts inputs and outputs: set keep: true")
     for word in job.args:
         option = word.lstrip("-").partition("=")[0]
         if word.startswith("--") and option.replace("-", "_") in names and job.access != "none":
@@ -190,7 +198,7 @@ def resolve_secrets(job: Job, env: Mapping[str, str] | None = None) -> dict[str,
             found[name] = env[what]
         else:
             try:
-                found[name] = Path(what).expanduser().read_text(encoding="utf-8").strip()
+                found[name] = Path(expanded(what)).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as err:
                 raise JobError(f"secrets.{name} refers to {what}, which can't be read: {err}") from err
     return found

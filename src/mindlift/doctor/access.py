@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from mindlift.checkout import ROOT
 from mindlift.doctor.finding import OK, WARNING, Finding, graded, shown
 from mindlift.errors import ConfigError
+from mindlift.files import expanded
 from mindlift.files import home as user_home
 from mindlift.storage import settings
 
@@ -134,9 +135,8 @@ def modelarts(env: Env, home: Path) -> Finding:
         )
     if given:
         return Finding("modelarts keys", OK, f"set, by {HUAWEI_KEYS[0]}")
-    file = Path(
-        env.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE") or home / ".huaweicloud" / "credentials"
-    ).expanduser()
+    named = env.get("HUAWEICLOUD_SDK_CREDENTIALS_FILE")
+    file = Path(expanded(named)) if named else home / ".huaweicloud" / "credentials"
     if has_keys(file):
         return Finding("modelarts keys", OK, f"set, by {shown(file)}")
     return Finding("modelarts keys", OK, "none set, needed only to submit jobs there")

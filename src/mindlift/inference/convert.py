@@ -67,12 +67,12 @@ def target_of(args: argparse.Namespace) -> str:
 def fetch(source: str) -> Path:
     """The local file of SOURCE; of a folder the newest one."""
     from mindlift.model_utils.staging.stage_in import Stager, cache_folder
-    from mindlift.runs import checkpoint
+    from mindlift.runs import named_weights
     from mindlift.storage.url import is_remote
 
     if is_remote(source):
         return Stager(cache_folder(""), lambda line: print(line, file=sys.stderr)).weights(source)[0]
-    return checkpoint.candidates(Path(source))[0]
+    return named_weights.of_path(Path(source)).files[0]
 
 
 def net_of(known: Known, wanted: str | None, path: Path) -> str:

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
+from mindlift.data import layout
+from mindlift.files import as_json
+from mindlift.inference import summary
+from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
 from mindlift.runs import provenance
+from mindlift.runs.named_weights import Named
 from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(job: JobContext, data_path: Path, paths: list[Path]) -> None:
-    """Evaluate each checkpoint that `--pretrained` names, newest first; logs the figures."""
+def run(job: JobContext, data_path: Path, weights: Named) -> None:
+    """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best."""
     job = replace(job, cfg=job.cfg.of_finished_weights())
-    cfg, log = job.cfg, job.log
+    cfg, log, paths = job.cfg, job.log, weights.files
     kind = task.of(cfg)
     options = kind.options(cfg, job.workers)
     known = provenance.common_class_names(paths)
     samples = kind.open_split(options, data_path, train=False, known=known)
-    if samples.note:
-        log.info(samples.note)
+    for note in filter(None, (weights.note, of_run(cfg, data_path), samples.note)):
+        log.info(note)
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)
+    found = []
     for path in paths:
         samples.skipped = 0
         which = build.load_pretrained(cfg, network, path)
         if which:
             log.info(which)
         layers.refill(inference, network)
-        log.info(json.dumps(kind.evaluate(job, evaluator, samples, path), ensure_ascii=False))
+        found.append(kind.evaluate(job, evaluator, samples, path))
+        log.info(as_json(found[-1]))
+    for line in summary.lines(found, kind.FIGURES) if len(found) > 1 else ():
+        log.info(line)
+
+
+def of_run(cfg: Config, data_path: Path) -> str:
+    """Where images are from that the command line does not name; '' if it does, or if they come with the project."""
+    if COMMAND_LINE in (cfg.origin("data_dir"), cfg.origin("eval_data_dir")) or cfg.enable_modelarts:
+        return ""
+    if not (cfg.eval_data_dir or cfg.data_dir):
+        return ""
+    has_split = cfg.dataset != "imagenet" or layout.split_folder(data_path, True) != data_path
+    is_other = has_split or cfg.eval_data_dir
+    return f"images of {data_path}, as of the run" + (
+        "" if is_other else ": it has no other split, so that they are those of the training"
+    )

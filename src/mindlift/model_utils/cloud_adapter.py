@@ -35,6 +35,7 @@ class Place:
     data_url: str
     publish_timeout_s: float
     shares_shards: bool
+    every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
 
 
 class CloudAdapter:
@@ -93,8 +94,11 @@ class CloudAdapter:
         url = self.inputs.weights
         if not url:
             return []
-        found = self.gate.run(f"copy {url}", lambda: [str(path) for path in self.stager.weights(url)])
+        found = self.gate.run(f"copy {url}", lambda: self.fetched(url))
         return [Path(path) for path in found]
+
+    def fetched(self, url: str) -> list[str]:
+        return [str(path) for path in self.stager.weights(url, self.place.every_checkpoint)]
 
     def output(self, may_continue: bool, mark: str) -> Path:
         base = self.local_output()
@@ -189,5 +193,6 @@ def make(
         cfg.data_url,
         cfg.publish_timeout,
         cfg.stage_mode == "node_shards",
+        cfg.all,
     )
     return CloudAdapter(inputs, ranks, place, gate, Stager(cache, say, cfg.progress), default)

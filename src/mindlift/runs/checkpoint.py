@@ -17,7 +17,7 @@ from mindlift import models
 from mindlift.errors import CheckpointError
 from mindlift.files import append_line, remove_file
 from mindlift.models.weights.mindspore_files import no_log, read
-from mindlift.runs.manifest import MANIFEST, SUFFIX, WEIGHTS, Saved, file_sha256, listed, plan_prune
+from mindlift.runs.manifest import MANIFEST, SUFFIX, Saved, file_sha256, listed, plan_prune
 
 if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
     import mindspore as ms
@@ -172,17 +172,3 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     for name, parameter in wanted.items():
         parameter.set_data(ms.Tensor(given[name].asnumpy(), parameter.dtype))
     return step
-
-
-def candidates(path: Path) -> list[Path]:
-    """The checkpoints that `--pretrained` names: a file, or all of a folder or run folder, newest first."""
-    if not path.is_dir():
-        return [path]
-    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    files = [folder / saved.file for saved in reversed(listed(folder))]
-    if not files:
-        weights = [file for file in folder.iterdir() if file.suffix in WEIGHTS and file.is_file()]
-        files = sorted(weights, key=lambda file: file.stat().st_mtime, reverse=True)
-    if not files:
-        raise CheckpointError(f"no {', '.join(WEIGHTS)} files in {path}")
-    return files

@@ -14,9 +14,8 @@ from typing import TextIO
 from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError
 from mindlift.files import make_folder, write_atomic
-from mindlift.runs import checkpoint
 from mindlift.runs.manifest import latest, listed
-from mindlift.runs.paths import RunPaths
+from mindlift.runs.paths import RUNS, RunPaths
 from mindlift.storage.url import is_remote
 
 
@@ -79,7 +78,7 @@ def open_run(cfg: Settings, base: Path, rank: int, size: int, agree: Callable[[l
 
 def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], TextIO | None]:
     """[day, second, suffix, step to continue from or 0] of the run folder, and the held lock."""
-    for root in sorted(base.glob("????????-??????*"), reverse=True) if may_continue else []:
+    for root in sorted(base.glob(RUNS), reverse=True) if may_continue else []:
         saved = latest(root / "checkpoints") if unfinished(root, mark) else None
         lock = hold(RunPaths(root).lock) if saved else None
         if saved and lock:
@@ -146,29 +145,3 @@ def explicit_checkpoint(resume: str) -> Path | None:
 
 def at_step(folder: Path, step: int) -> Path:
     return next(folder / saved.file for saved in listed(folder) if saved.step == step)
-
-
-def newest_checkpoint(base: Path) -> Path | None:
-    """The newest complete checkpoint of the newest run below `base` that has one; `base` may be a run itself."""
-    for root in [*sorted(base.glob("????????-??????*"), reverse=True), base]:
-        saved = latest(root / "checkpoints")
-        if saved:
-            return root / "checkpoints" / saved.file
-    return None
-
-
-def to_evaluate(weights: list[Path], base: Path) -> list[Path]:
-    """The checkpoints that eval.py counts with; without any named, the newest one below `base`.
-
-    `base` may also be a checkpoint itself, as DeepLabV3's documents have it.
-    """
-    if not weights and base.is_file():
-        return [base]
-    if len(weights) == 1:
-        return checkpoint.candidates(weights[0])
-    newest = newest_checkpoint(base)
-    if not weights and newest is None:
-        raise CheckpointError(
-            f"no checkpoint at {base} or below it; name one, or a run folder, with --pretrained"
-        )
-    return weights or [newest]  # type: ignore[list-item]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from mindlift.files import Record, atomic_file, make_folder, write_atomic
+from mindlift.files import Record, as_json, atomic_file, make_folder, write_atomic
 from mindlift.runs.paths import RunPaths
 
 MOST_CLASSES = 200  # of a confusion matrix: larger ones can't be looked at
@@ -23,7 +22,7 @@ def write(paths: RunPaths, content: Mapping[str, object], pictures: Mapping[str,
     for name, pixels in pictures.items():
         make_folder(paths.pictures)
         save(pixels, paths.pictures / name)
-    write_atomic(paths.evaluation, json.dumps(content, ensure_ascii=False) + "\n")
+    write_atomic(paths.evaluation, as_json(content) + "\n")
 
 
 def save(pixels: np.ndarray, path: Path) -> None:

@@ -15,11 +15,10 @@ from mindlift.files import Record, read_lines
 from mindlift.runs import metrics
 from mindlift.runs.manifest import MANIFEST
 from mindlift.runs.metrics import Metrics, whole
-from mindlift.runs.paths import RunPaths
+from mindlift.runs.paths import RUNS, RunPaths
 from mindlift.runs.series import number
 
 ORIGIN = re.compile(r"^\s+([A-Za-z_]\w*):.*?\s\s# from (.+)$")
-RUNS = "????????-??????*"
 MAIN_FILES = ("metrics.jsonl", "config.yaml", "run.json")
 
 

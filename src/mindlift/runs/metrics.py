@@ -21,6 +21,7 @@ from mindlift.runs.series import Curve, Recorder, extremes, number, numbers
 BLOCK_BYTES = 1 << 20
 WHOLE_BYTES = 64 << 20
 LOSS = re.compile(rb'"loss": ?([-+.\w]+)')
+NO_NUMBER = {b"null": b"nan"}  # of a loss that was not finite; earlier versions wrote NaN and Infinity
 PLAIN = ("loss", "lr", "images_per_second", "data_wait", "loss_scale", "skipped")
 PER_RANK = ("step_seconds", "memory_mb")
 
@@ -94,7 +95,7 @@ def parsed(text: bytes, share: float) -> list[Record]:
 def telling(lines: list[bytes], share: float) -> list[bytes]:
     """Events and about `share` of the other lines; all, if one has no loss that can be read without decoding it."""
     places = [at for at, line in enumerate(lines) if b'"event"' not in line]
-    losses = LOSS.findall(b"\n".join([lines[at] for at in places]))
+    losses = [NO_NUMBER.get(loss, loss) for loss in LOSS.findall(b"\n".join([lines[at] for at in places]))]
     try:
         values = np.array(losses, "S32").astype(np.float64)
     except ValueError:

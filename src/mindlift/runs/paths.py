@@ -24,6 +24,7 @@ RECORDS = (
     "transfers.jsonl",
     "evaluation.json",
 )
+RUNS = "????????-??????*"  # a pattern of the names of runs
 CLASSES = "classes.json"
 RESULT = "result.json"  # says that the run has ended, so it comes last
 

@@ -12,6 +12,7 @@ import yaml
 
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.files import expanded
+from mindlift.runs import named_weights
 from mindlift.runs.manifest import file_sha256
 from mindlift.runs.paths import CLASSES
 from mindlift.storage.url import is_remote
@@ -66,16 +67,13 @@ def find(values: Mapping[str, Any]) -> Run | Model | None:
         if values["pretrained"]:
             raise ConfigError("--model_file and --pretrained both name weights; give one of them")
         return read_model(Path(values["model_file"]))
-    if is_remote(values["pretrained"]):
+    if is_remote(values["pretrained"]) or (values.get("enable_modelarts") and not values["pretrained"]):
         return None
-    path = Path(values["pretrained"]) if values["pretrained"] else newest(Path(values["ckpt_path"]))
-    return run_of(path) if path else None
-
-
-def newest(base: Path) -> Path | None:
-    from mindlift.runs import choose
-
-    return choose.newest_checkpoint(base)
+    named = [Path(values["pretrained"])] if values["pretrained"] else []
+    try:
+        return run_of(named_weights.find(named, Path(values["ckpt_path"])).files[0])
+    except CheckpointError:  # of a run without a checkpoint, or of nothing, which is said later
+        return run_of(named[0]) if named else None
 
 
 def run_of(path: Path) -> Run | None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Union
 
 from mindlift.errors import ConfigError
+from mindlift.files import expanded
 
 SCHEME = re.compile(r"(obs|s3):/+", re.IGNORECASE)
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
@@ -67,7 +68,7 @@ def from_job_path(path: str) -> str:
 def local_path(url: PathLike) -> str:
     """A local path as the file system wants it: `file://` taken off, `~` resolved."""
     text = os.fspath(url)
-    return os.path.expanduser(text[7:] if text.startswith("file:///") else text)
+    return expanded(text[7:] if text.startswith("file:///") else text)
 
 
 def join(url: PathLike, *names: str) -> str:

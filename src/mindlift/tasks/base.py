@@ -59,6 +59,10 @@ class Task(Protocol[O, S, E]):
     def OPTIONS_OF(self) -> str:
         """Which `task` of default_config.yaml has the options that this one uses."""
 
+    @property
+    def FIGURES(self) -> tuple[str, ...]:
+        """What `evaluate` gives that tells checkpoints apart; by the first, of which more is better, the best is named."""
+
     def options(self, cfg: Config, workers: int) -> O:
         """What of the configuration decides the batches."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from mindlift.backports import Protocol
-from mindlift.files import atomic_text, unwritable
+from mindlift.files import as_json, atomic_text, unwritable
 from mindlift.runs.log import RunLog
 
 WIDEST_NAME = 48
@@ -143,7 +142,7 @@ class JsonFile(WholeFile):
         self.facts, self.measure, self.count = facts, measure, 0
 
     def begin(self) -> None:
-        self.file.write(json.dumps(self.facts, ensure_ascii=False)[:-1] + ', "images": [')
+        self.file.write(as_json(self.facts)[:-1] + ', "images": [')
 
     def write(self, prediction: Prediction) -> None:
         record: dict[str, object] = {"file": prediction.name}
@@ -155,7 +154,7 @@ class JsonFile(WholeFile):
             ]
         if prediction.segments and prediction.segments.mask:
             record["mask"] = str(prediction.segments.mask)
-        self.file.write(("," if self.count else "") + "\n" + json.dumps(record, ensure_ascii=False))
+        self.file.write(("," if self.count else "") + "\n" + as_json(record))
         self.count += 1
 
     def end(self) -> None:

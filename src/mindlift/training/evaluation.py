@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -22,23 +21,9 @@ class Monitor:
     Ranks differ in the moving statistics of batch norms; rank 0's count, because they are what is saved.
     """
 
-    def __init__(self, job: JobContext, prepared: Prepared, data_path: Path):
-        cfg, task, options = job.cfg, prepared.task, prepared.options
-        self.job, self.task, self.options, self.log = job, task, options, job.log
-        self.network, self.average = prepared.network, prepared.step.average
-        self.path = Path(cfg.eval_data_dir) if cfg.eval_data_dir else data_path
-        self.samples: Samples | None = None
-        if cfg.run_eval or cfg.eval_interval:  # what is wrong with the images is said before the training
-            trained = prepared.samples
-            self.samples = task.open_split(
-                task.eval_options(options), self.path, train=False, known=trained.classes
-            )
-            if self.samples.note and self.samples.note != trained.note:
-                self.log.info(self.samples.note)
-            if self.samples.names and self.samples.names == trained.names:
-                self.log.warning(
-                    "there is no other split to evaluate: evaluations read the images of the training"
-                )
+    def __init__(self, job: JobContext, prepared: Prepared, samples: Samples | None):
+        self.job, self.task, self.options, self.log = job, prepared.task, prepared.options, job.log
+        self.network, self.average, self.samples = prepared.network, prepared.step.average, samples
         self.inference: nn.Cell | None = None
         self.evaluator: object = None
 

@@ -8,42 +8,28 @@ from pathlib import Path
 
 import mindspore as ms
 import mindspore.nn as nn
-import numpy as np
 
-from mindlift.data import layout
-from mindlift.data.batches import Options, train_steps_per_epoch
+from mindlift.data.batches import Options
 from mindlift.errors import ConfigError
 from mindlift.model_utils import collectives, devices
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.cache_place import cache_folder
-from mindlift.runs import checkpoint, provenance
+from mindlift.runs import checkpoint, named_weights
 from mindlift.runs.choose import Run
 from mindlift.tasks import base as tasks
 from mindlift.tasks import network as networks
 from mindlift.training import build, compile_cache
-from mindlift.training.schedules import from_config, lr_table, phase_starts
+from mindlift.training.images import Opened, Steps, check_classes, check_step
 from mindlift.training.step import TrainStep
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a training begins with: its opened run, the folder of its images, and weights to start from, if any."""
+    """What a training begins with: its opened run, its images, and weights to start from, if any."""
 
     run: Run
-    data_path: Path
+    data: Opened
     weights: Sequence[Path]
-
-
-@dataclass(frozen=True)
-class Steps:
-    """The steps of the whole training: `rates` is the learning rate of each that the schedule plans, `total` of them are
-    trained, and before those in `resets` the optimiser's state is reset.
-    """
-
-    rates: np.ndarray
-    resets: frozenset[int]
-    per_epoch: int
-    total: int
 
 
 @dataclass(frozen=True)
@@ -70,54 +56,38 @@ class Prepared:
 
 
 def prepare(job: JobContext, inputs: Inputs) -> Prepared:
-    """Open the images, build the network and its optimiser, and fill them; afterwards all ranks hold the same values."""
+    """Build the network and its optimiser, and fill them; afterwards all ranks hold the same values."""
     cfg, ranks, device = job.cfg, job.ranks, job.device
-    task = tasks.of(cfg)
-    options = task.options(cfg, job.workers)
-    samples = task.open_split(options, inputs.data_path, train=True)
-    check_classes(samples.classes, inputs.run)
-    if samples.note:
-        job.log.info(samples.note)
-    options = task.train_options(cfg, options, len(samples))
-    per_epoch = train_steps_per_epoch(len(samples), cfg.per_batch_size, ranks.size, cfg.accumulation_steps)
+    task, options, samples, steps = (
+        inputs.data.task,
+        inputs.data.options,
+        inputs.data.samples,
+        inputs.data.steps,
+    )
+    check_classes(samples.classes, inputs.run.resume_from or inputs.run.paths.root)
     network = networks.network(cfg, device)
     load_initial(job, network, inputs.weights)
-    steps = steps_of(job, len(samples), per_epoch)
     check_phase(job, inputs)
     collectives.fuse_all_reduces(network.trainable_params(), cfg.all_reduce_fusion, device.fuses_all_reduces)
     optimizer = build.optimizer(cfg, network, steps.rates, device)
     objective = task.objective(cfg, network, options)
     step = TrainStep(objective, optimizer, build.step_options(cfg, ranks.size, device.saturates))
     state = unique([*network.get_parameters(), *step.state])
-    done = restore(job, inputs.run, state)
+    done = restore(job, inputs.run, state, steps.total)
     collectives.copy_from_rank0(state, ranks.rank, ranks.size)
     uses_queue = takes_queue(job)
     graphs = graph_folder(job, options, len(steps.rates), uses_queue)
     return Prepared(task, options, samples, network, step, steps, state, done, uses_queue, graphs)
 
 
-def check_classes(classes: Sequence[str], run: Run) -> None:
-    """DataError if the run to continue was trained with other classes, as far as that is known here."""
-    began = provenance.class_names(run.resume_from or run.paths.root)
-    if classes and began:
-        layout.check_same(classes, began, run.resume_from or run.paths.root)
-
-
 def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> None:
     """Fill `network` from --pretrained, if that names any weights."""
     if not weights:
         return
-    file = checkpoint.candidates(weights[0])[0]
-    which = networks.load_pretrained(job.cfg, network, file, to_train=True)
-    if which:
-        job.log.info(which)
-
-
-def steps_of(job: JobContext, images: int, per_epoch: int) -> Steps:
-    schedule = from_config(job.cfg, job.ranks.size, images)
-    rates = lr_table(per_epoch, schedule)
-    total = min(len(rates), job.cfg.max_steps or len(rates))
-    return Steps(rates, frozenset(phase_starts(per_epoch, schedule)), per_epoch, total)
+    named = named_weights.find(weights, Path(job.cfg.ckpt_path))
+    which = networks.load_pretrained(job.cfg, network, named.files[0], to_train=True)
+    for said in filter(None, (named.note, which)):
+        job.log.info(said)
 
 
 def check_phase(job: JobContext, inputs: Inputs) -> None:
@@ -127,11 +97,13 @@ def check_phase(job: JobContext, inputs: Inputs) -> None:
         raise ConfigError(f"--phase {phase} goes on with the weights of phase {phase - 1}: pass --pretrained")
 
 
-def restore(job: JobContext, run: Run, state: Iterable[ms.Parameter]) -> int:
+def restore(job: JobContext, run: Run, state: Iterable[ms.Parameter], total: int) -> int:
     """Fill `state` from the checkpoint to continue from, on the rank that has it; returns the steps done."""
     if run.resume_from is None:
+        check_step(run.paths.root, run.step, total)
         return run.step
     done = checkpoint.restore(run.resume_from, state)
+    check_step(run.resume_from, done, total)
     job.log.info(f"continuing from {run.resume_from} after step {done}")
     return done
 

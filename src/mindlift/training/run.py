@@ -16,7 +16,7 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
-from mindlift.files import write_atomic
+from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.revision import code_revision
@@ -47,7 +47,7 @@ class Result:
     total: int | None = None
 
     def as_json_line(self) -> str:
-        return json.dumps(asdict(self), ensure_ascii=False)
+        return as_json(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,14 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     if job.ranks.rank == 0:
         write_atomic(paths.config, cfg.to_yaml(origins=True))
         write_atomic(paths.versions, versions(job))
+    for note in inputs.data.notes():
+        log.info(note)
+    if inputs.data.evaluates_itself:
+        log.warning("there is no other split to evaluate: evaluations read the images of the training")
     prepared = prepare(job, inputs)
     if job.ranks.rank == 0 and prepared.samples.classes:
         write_atomic(paths.classes, json.dumps(prepared.samples.classes, ensure_ascii=False, indent=0) + "\n")
-    monitor = Monitor(job, prepared, inputs.data_path)
+    monitor = Monitor(job, prepared, inputs.data.evaluated)
     log.info(
         f"{len(prepared.samples)} images, {prepared.steps.per_epoch} steps per epoch, {prepared.steps.total} steps in"
         f" all; the first step {'finds its graph in the cache' if prepared.has_graphs else 'compiles the graph'}"

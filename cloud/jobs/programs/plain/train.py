@@ -13,7 +13,11 @@ from PIL import Image
 def read(folder):
     """Images as rows of numbers between 0 and 1, and the numbers of their classes."""
     names = sorted(os.listdir(folder))
-    files = [(os.path.join(folder, name, file), n) for n, name in enumerate(names) for file in sorted(os.listdir(os.path.join(folder, name)))]
+    files = [
+        (os.path.join(folder, name, file), n)
+        for n, name in enumerate(names)
+        for file in sorted(os.listdir(os.path.join(folder, name)))
+    ]
     images = np.stack([np.asarray(Image.open(path), np.float32).ravel() / 255 for path, _ in files])
     return images, np.array([n for _, n in files], np.int32)
 
@@ -35,7 +39,7 @@ def main():
     parser.add_argument("--data_dir", required=True)
     parser.add_argument("--out", required=True)
     parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--lr", type=float, default=0.05)
+    parser.add_argument("--lr", type=float, default=0.005)
     parser.add_argument("--pause", type=float, default=0.0, help="seconds of nothing in each epoch")
     args = parser.parse_args()
     os.makedirs(args.out, exist_ok=True)
@@ -45,7 +49,7 @@ def main():
     net = nn.Dense(images.shape[1], int(labels.max()) + 1)
     done = newest(args.out)
     if done:
-        ms.load_param_into_net(net, ms.load_checkpoint(os.path.join(args.out, "epoch-%d.ckpt" % done)))
+        ms.load_param_into_net(net, ms.load_checkpoint(os.path.join(args.out, f"epoch-{done}.ckpt")))
         print("continuing after epoch", done, flush=True)
     loss_of = nn.CrossEntropyLoss()
     optimizer = nn.SGD(net.trainable_params(), args.lr)
@@ -54,8 +58,8 @@ def main():
         loss, gradients = step(ms.Tensor(images), ms.Tensor(labels))
         optimizer(gradients)
         time.sleep(args.pause)
-        save(net, os.path.join(args.out, "epoch-%d.ckpt" % epoch))
-        print("epoch %d loss %.4f" % (epoch, float(loss.asnumpy())), flush=True)
+        save(net, os.path.join(args.out, f"epoch-{epoch}.ckpt"))
+        print(f"epoch {epoch} loss {float(loss.asnumpy()):.4f}", flush=True)
 
 
 if __name__ == "__main__":

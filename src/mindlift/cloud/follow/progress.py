@@ -64,12 +64,18 @@ def progress_of(lines: Sequence[Record]) -> Progress:
         step=int(newest.get("step", 0)),
         total=int(begun.get("total") or 0),
         steps_per_epoch=int(begun.get("steps_per_epoch") or 0),
-        loss=number(last.get("loss")),
+        loss=loss_in(last),
         images_per_second=number(last.get("images_per_second")),
         figure=figure_in(lines),
         step_seconds=pace([line for line in steps if line.get("time", 0) >= begun.get("time", 0)]),
         at=max((number(line.get("time")) or 0.0 for line in lines), default=0.0),
     )
+
+
+def loss_in(line: Record) -> float | None:
+    """A loss that is not finite is null in JSON, and not a number here."""
+    is_null = "loss" in line and line["loss"] is None
+    return math.nan if is_null else number(line.get("loss"))
 
 
 def figure_in(lines: Sequence[Record]) -> tuple[str, float] | None:

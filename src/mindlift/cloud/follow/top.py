@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import math
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
 
+from mindlift import files
 from mindlift.cloud import show
 from mindlift.cloud.errors import NoAnswer, Overloaded
 from mindlift.cloud.follow.metrics import Metrics
@@ -115,7 +115,7 @@ def tell(jobs: Jobs) -> None:
 def as_text(rows: Sequence[Row], as_json: bool, indent: int | None = None) -> str:
     now = time.time()
     if as_json:
-        return json.dumps([row.as_dict(now) for row in rows], indent=indent, ensure_ascii=False)
+        return files.as_json([row.as_dict(now) for row in rows], indent=indent)
     return show.table(fitted(rows, now, UNLIMITED, UNLIMITED)) if rows else "no jobs"
 
 

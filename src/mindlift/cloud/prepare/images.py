@@ -15,6 +15,7 @@ from mindlift.cloud.arguments import own_options
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Check
+from mindlift.files import expanded
 from mindlift.model_utils import mindspore_build, packages
 from mindlift.model_utils.config import config
 
@@ -71,7 +72,7 @@ def installed(tables: Sequence[Mapping[str, list]], name: str) -> dict[str, str]
 def tables_of(env: Mapping[str, str]) -> Iterator[Path]:
     """The user's table, if there is one, and the one that comes with the package."""
     home = env.get("XDG_CONFIG_HOME") or "~/.config"
-    own = Path(env.get(OWN_TABLE) or Path(home) / "mindlift" / "images.yaml").expanduser()
+    own = Path(expanded(env.get(OWN_TABLE) or Path(home) / "mindlift" / "images.yaml"))
     if env.get(OWN_TABLE) or own.is_file():
         yield own
     yield TABLE

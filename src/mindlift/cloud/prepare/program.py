@@ -231,4 +231,5 @@ def keep_words(job: Job) -> list[str]:
     """The options of `mindlift run`."""
     words = [f"--input={name}={url}" for name, url in inputs.urls(job).items()]
     words += [f"--output={name}={url}" for name, url in job.results.items()]
+    words += [f"--local={name}={path}" for name, path in job.paths.items()]
     return [*words, f"--as={WAYS.get(job.access, 'args')}"]

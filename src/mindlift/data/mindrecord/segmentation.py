@@ -21,7 +21,7 @@ from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
-from mindlift.files import write_atomic
+from mindlift.files import printable, write_atomic
 from mindlift.model_utils import mindspore_build
 
 
@@ -63,9 +63,9 @@ class PairTask(record_write.Task):
                 skipped.append(name)
                 continue
             samples.check(index, pixels, classes)
-            if not voc.is_grey(label):
+            if not voc.is_plain(label):
                 label = voc.as_png(classes, coloured=False)
-            yield {"file_name": PurePath(name).name, "label": label, "data": data}
+            yield {"file_name": printable(PurePath(name).name), "label": label, "data": data}
 
     def proof(self, number: int, row: record_write.Row) -> tuple[int, tuple]:
         label, data = (record_write.digest(bytes(row[key])) for key in ("label", "data"))

@@ -20,7 +20,7 @@ from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
 from mindlift.data.mindrecord.index import ShardRecord
 from mindlift.errors import ConfigError, MindLiftError, StorageError
-from mindlift.files import remove_file, write_atomic
+from mindlift.files import printable, remove_file, write_atomic
 from mindlift.interrupts import Deferred, leave_ctrl_c_to_parent
 from mindlift.runs.log import RunLog
 
@@ -107,6 +107,10 @@ def run(plan: Plan, workers: int, log: RunLog) -> None:
 
 def prepare(plan: Plan) -> IO[str]:
     """Make the folders, take the lock, remove what a killed conversion has left; returns the held lock."""
+    if printable(plan.target) != plan.target:
+        raise ConfigError(
+            f"{plan.option} {printable(plan.target)}: mindspore writes to names in UTF-8 only; pass another one"
+        )
     try:
         plan.work.mkdir(parents=True, exist_ok=True)
         lock = open(plan.work / "lock", "a")  # noqa: SIM115 - held until the conversion ends

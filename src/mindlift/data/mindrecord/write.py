@@ -19,7 +19,7 @@ from mindlift.data.classification import cifar10
 from mindlift.data.mindrecord import read as record_read
 from mindlift.data.mindrecord.index import ShardRecord
 from mindlift.errors import DataError, StorageError
-from mindlift.files import sync
+from mindlift.files import printable, sync
 from mindlift.runs.manifest import file_sha256
 
 AT_ONCE = 64  # rows for one call of the writer
@@ -84,7 +84,13 @@ class ImageTask(Task):
                     raise
                 skipped.append(name)
                 continue
-            yield {"index": index, "label": label, "file": name, "crc": zlib.crc32(data), "image": data}
+            yield {
+                "index": index,
+                "label": label,
+                "file": printable(name),
+                "crc": zlib.crc32(data),
+                "image": data,
+            }
 
     def proof(self, number: int, row: Row) -> tuple[int, tuple]:
         found = int(row["label"]), str(row["file"]), int(row["crc"]), digest(bytes(row["image"]))
@@ -138,6 +144,8 @@ def make(task: Task, advance: Callable[[int], None]) -> ShardRecord:
     except OSError as err:
         if isinstance(err, StorageError):
             raise
+        if err.filename is not None and not str(err.filename).startswith((str(task.work), str(task.out))):
+            raise DataError(f"can't read {err.filename}: {err.strerror}") from err
         raise StorageError(f"can't write {task.name} to {task.out}: {err.strerror}{room(task.out)}") from err
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -70,7 +70,7 @@ def convert(source: Path, target: Path, checks: Checks) -> None:
     except OSError as err:
         raise DataError(f"can't read label {source}: {err.strerror}") from err
     label = of_mat(data, source) if source.suffix == ".mat" else of_png(data, source)
-    voc.check_values(label, str(source), checks.num_classes, checks.ignore_label)
+    voc.check_values(label, str(source), checks.num_classes, checks.ignore_label, "see --num_classes")
     write_atomic(target, voc.as_png(label, coloured=False), durable=False)
 
 

@@ -6,12 +6,13 @@ get_dataset_lst.py are read as they are. Needs neither numpy nor mindspore.
 
 from __future__ import annotations
 
+import codecs
 import os
 from pathlib import Path
 from typing import NamedTuple
 
 from mindlift.errors import DataError
-from mindlift.files import write_atomic
+from mindlift.files import expanded, write_atomic
 
 TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
@@ -56,7 +57,7 @@ def find(root: Path, name: str, ends: tuple[str, ...] = ("",)) -> Path | None:
 
     So /cache/data/voc/list.txt, which the documents write for jobs, is found wherever the job's data was copied to.
     """
-    path = Path(name).expanduser()
+    path = Path(expanded(name))
     parts = path.parts[1:] if path.is_absolute() else path.parts
     below = [root.joinpath(*parts[i:]) for i in range(len(parts))]
     found = (each.with_name(each.name + end) for each in (path, *below) for end in ends)
@@ -64,10 +65,14 @@ def find(root: Path, name: str, ends: tuple[str, ...] = ("",)) -> Path | None:
 
 
 def text_of(path: Path) -> str:
+    """The text of a list, in which names that are not UTF-8 are those of files, as Python has them."""
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as err:
-        raise DataError(f"can't read the list {path}: {getattr(err, 'strerror', None) or err}") from err
+        data = path.read_bytes()
+    except OSError as err:
+        raise DataError(f"can't read the list {path}: {err.strerror}") from err
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"can't read the list {path}: it is in utf-16; save it as utf-8")
+    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def read(path: Path) -> list[Pair]:

@@ -47,6 +47,9 @@ DIGITS = (
 )
 IGNORED = 255
 MAKE = "mindlift data voc_labels --data_root DIR"
+SEE_CLASSES = f"if its classes are colours, convert the labels with {MAKE}; else see --num_classes"
+MOST = 255  # the largest number that 8 bits hold
+MODES = ("P", "L", "1", "I;16", "I")  # Pillow's of PNGs with a palette, and of grey ones of 8, 1 and 16 bits
 DEPTH_AT, KIND_AT = 24, 25  # bytes of a PNG file that tell the bits of a sample, and whether it is grey
 
 
@@ -81,17 +84,18 @@ def as_png(label: np.ndarray, coloured: bool) -> bytes:
     return buffer.getvalue()
 
 
-def is_grey(png: bytes) -> bool:
-    return png[KIND_AT] == 0
+def is_plain(png: bytes) -> bool:
+    """Whether it is grey with 8 bits, as every reader takes its values."""
+    return png[KIND_AT] == 0 and png[DEPTH_AT] == 8
 
 
 def decode_label(data: bytes, name: str) -> np.ndarray:
-    """(H, W) uint8: the indices of a palette PNG, the values of a grey one. DataError if it is damaged, LabelKindError if it
-    is anything else."""
+    """(H, W) uint8: the indices of a palette PNG, the values of a grey one of 1, 8 or 16 bits. DataError if it is damaged,
+    LabelKindError if it is anything else."""
     try:
         with Image.open(io.BytesIO(data)) as picture:
-            kind, mode = picture.format, picture.mode
-            label = np.asarray(picture) if kind == "PNG" and mode in ("P", "L") else None
+            kind, mode = str(picture.format), picture.mode
+            label = np.asarray(picture) if kind == "PNG" and mode in MODES else None
     except (
         Exception
     ) as err:  # Pillow's decoders raise a dozen classes, struct.error and IndexError among them
@@ -100,21 +104,36 @@ def decode_label(data: bytes, name: str) -> np.ndarray:
         ) from err
     if label is None:
         raise LabelKindError(
-            f"{name} is {kind} of mode {mode}, but a label is a PNG of class numbers (grey or with a palette); convert labels"
-            f" with {MAKE}"
+            f"{name} is {kind} of mode {mode}, but a label is a PNG of class numbers (grey or with a palette);"
+            f" {advice(kind, mode)}"
         )
     if mode == "L" and data[DEPTH_AT] < 8:
         raise LabelKindError(
             f"{name} is a grey PNG of {data[DEPTH_AT]} bits, whose values readers stretch; save its numbers with 8 bits"
         )
-    return label
+    if label.max(initial=0) > MOST:
+        raise LabelKindError(
+            f"{name} is a grey PNG of 16 bits with the value {label.max()}, and classes are numbers up to {MOST};"
+            f" {advice(kind, mode)}"
+        )
+    return label.astype(np.uint8)
 
 
-def check_values(label: np.ndarray, name: str, num_classes: int, ignore_label: int) -> None:
+def advice(kind: str, mode: str) -> str:
+    """What to do about a label that holds no class numbers."""
+    if kind == "PNG" and mode in ("RGB", "RGBA"):
+        return f"if its colours are VOC's, convert labels with {MAKE}, else replace each colour by the number of its class"
+    lossy = ", for JPEG changes them" if kind == "JPEG" else ""
+    return f"save the number of each pixel's class as a grey PNG of 8 bits{lossy}"
+
+
+def check_values(
+    label: np.ndarray, name: str, num_classes: int, ignore_label: int, advice: str = SEE_CLASSES
+) -> None:
     """DataError unless all of (H, W) uint8 `label` are classes or `ignore_label`."""
     wrong = (label >= num_classes) & (label != ignore_label)
     if wrong.any():
         raise DataError(
             f"{name}: value {label[wrong].min()} is neither a class (0 - {num_classes - 1}) nor --ignore_label {ignore_label};"
-            f" if its classes are colours, convert the labels with {MAKE}; else see --num_classes"
+            f" {advice}"
         )

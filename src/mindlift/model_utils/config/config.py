@@ -7,15 +7,17 @@ option, the value and what is allowed. Nothing here imports mindspore.
 from __future__ import annotations
 
 import functools
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config import places, programs
+from mindlift.files import expanded
+from mindlift.model_utils.config import places, programs, sizes
 from mindlift.model_utils.config.command_line import (
     COMMAND_LINE,
     Argument,
@@ -28,7 +30,7 @@ from mindlift.model_utils.config.declarations import declare
 from mindlift.model_utils.config.help import help_text
 from mindlift.model_utils.config.options import Option, Value, as_yaml, nearest, show, single_line
 from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
-from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
+from mindlift.model_utils.config.schema import DEFAULTS, SWITCHES, Given, Schema, hint, is_platform
 from mindlift.model_utils.config.yaml_nodes import pairs
 from mindlift.runs import provenance
 
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 else:
     Options = object
 
-DEFAULTS = "default_config.yaml"
 PLATFORM, REPLACED = "platform", "replaced"
 
 
@@ -203,32 +204,13 @@ def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> C
     place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
     values.update(recipe)
     origins.update(dict.fromkeys(recipe, place))
-    planned = values.get("image_size")
+    planned = dict(values)
     for name, value in typed.items():
         by_platform = line.in_cloud and is_platform(schema.options[name])
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
-    settle_sizes(values, origins, planned)
+    sizes.settle(values, origins, planned)
     values = places.settled(values)
     return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
-
-
-def settle_sizes(values: dict[str, Value], origins: dict[str, str], planned: Value) -> None:
-    """Put height and width into image_size; a size that is not the recipe's, `planned`, is also the evaluation's."""
-    size, given = values.get("image_size"), [values.get(name) for name in ("height", "width")]
-    if any(given) and isinstance(size, tuple):
-        wanted = tuple(side or old for side, old in zip(given, size))
-        if wanted != size and origins["image_size"] == COMMAND_LINE:
-            raise ConfigError(
-                f"--image_size {size[0]},{size[1]} contradicts --height and --width; give one of them"
-            )
-        values["image_size"], origins["image_size"] = wanted, "height and width"
-    typed = [name for name in ("image_size", "height", "width") if origins.get(name) == COMMAND_LINE]
-    if (
-        typed
-        and values.get("image_size") != planned
-        and origins.get("eval_image_size") not in (None, DEFAULTS, COMMAND_LINE)
-    ):
-        values["eval_image_size"], origins["eval_image_size"] = None, f"--{typed[0]}"
 
 
 def base_of(
@@ -240,7 +222,7 @@ def base_of(
         if isinstance(known, provenance.Model):
             return str(known.side_file), options_of_model(schema, known, typed)
         if isinstance(known, provenance.Run):
-            return str(known.config), options_of_run(schema, known)
+            return str(known.config), options_of_run(schema, known, typed, prog)
         if wanted["pretrained"] and "net" not in typed:
             raise ConfigError(
                 f"{wanted['pretrained']} does not say which network it is of; name it with --net, and its data set"
@@ -254,10 +236,23 @@ def base_of(
     return path.name, recipe
 
 
-def options_of_run(schema: Schema, run: provenance.Run) -> dict[str, Value]:
-    """What a run's configuration says of its weights."""
+def options_of_run(
+    schema: Schema, run: provenance.Run, typed: Mapping[str, Value], prog: str
+) -> dict[str, Value]:
+    """What a run's configuration says of its weights, and to evaluate where its images were, if they are still there."""
     found = merge(schema, read_recipe(run.config, schema))
-    return {name: value for name, value in found.items() if schema.options[name].weights}
+    taken = {
+        name: value for name, value in found.items() if programs.takes_of_run(prog, schema.options[name])
+    }
+    return {name: value for name, value in taken.items() if name not in gone_folders(taken, typed)}
+
+
+def gone_folders(found: Mapping[str, Value], typed: Mapping[str, Value]) -> tuple[str, ...]:
+    """Which folders of a run's images don't count: they are not there, or the command line says where images are."""
+    names = ("data_dir", "eval_data_dir")
+    if any(typed.get(name) for name in (*names, "enable_modelarts")):
+        return names
+    return tuple(name for name in names if not os.path.isdir(expanded(str(found.get(name) or ""))))
 
 
 def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, Value]) -> dict[str, Value]:

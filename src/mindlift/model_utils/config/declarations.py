@@ -12,7 +12,7 @@ from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import EXPECTED, PROGRAMS, TASKS, Option, Value, nearest, show
 from mindlift.model_utils.config.yaml_nodes import pairs, plain
 
-SWITCHES = ("platform", "weights", "fixed", "free", "place", "crop_key")
+SWITCHES = ("platform", "weights", "fixed", "of_run", "free", "place", "crop_key")
 PROPERTIES = (
     *("value", "help", "type", "choices", "min", "max", "aliases", "spellings"),
     *("for", "task", "refused", "embedded", "segmented", *SWITCHES),

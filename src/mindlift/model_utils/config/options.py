@@ -71,6 +71,7 @@ class Option:
     task: str = ""
     weights: bool = False
     fixed: bool = False
+    of_run: bool = False
     free: bool = False
     place: bool = False
     crop_key: bool = False

@@ -49,6 +49,7 @@ class Options:
     seed: int
 
     # evaluation
+    all: bool
     blacklist: str
     crops: int
     crop_scales: tuple[int, ...]

@@ -12,7 +12,12 @@ def takes_inputs(prog: str) -> bool:
 
 def uses_finished_weights(prog: str) -> bool:
     """Whether the program's options are laid over those that the weights were made with, not over a recipe."""
-    return prog in ("export.py", "predict.py")
+    return prog in ("eval.py", "export.py", "predict.py")
+
+
+def takes_of_run(prog: str, option: Option) -> bool:
+    """Whether the program takes the option's value from the run that the weights are of."""
+    return option.weights or (prog == "eval.py" and option.of_run)
 
 
 def has_use(prog: str, option: Option) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from mindlift.model_utils.config.options import Option, nearest
 
+DEFAULTS = "default_config.yaml"
 SWITCHES = {
     "h": "help",
     "help": "print this help, with the defaults of the chosen recipe, and exit",

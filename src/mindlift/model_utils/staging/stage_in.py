@@ -142,14 +142,18 @@ class Stager:
             / f"{name.split('.')[0]}-{sha256(source.url.rstrip('/').encode()).hexdigest()[:8]}"
         )
 
-    def weights(self, url: str) -> list[Path]:
-        """The checkpoint `url`, or those of the run or folder that it names, newest first; local paths stay.
+    def weights(self, url: str, every: bool = False) -> list[Path]:
+        """The checkpoint `url`, or the newest of the run or folder that it names, or every one, newest first; local paths
+        stay.
 
         Kept by ETag: what is here already is not fetched again. CheckpointError if there is none.
         """
         if not is_remote(url):
             return [Path(local_path(url))]
-        return [self.checkpoint(found) for found in checkpoints_at(url)]
+        found = checkpoints_at(url)
+        if len(found) > 1 and not every:
+            self.say(f"{url} has {len(found)} checkpoints: {found[0]}, the newest, is taken")
+        return [self.checkpoint(each) for each in (found if every else found[:1])]
 
     def checkpoint(self, url: str) -> Path:
         store, key = locate(url)

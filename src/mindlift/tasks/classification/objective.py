@@ -9,6 +9,8 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+TOP = 5  # the first five count as right in the other figure that ImageNet's evaluations give
+
 
 class Smoothing(nn.Cell):
     """What cross entropies with smoothed labels have in common.
@@ -109,27 +111,38 @@ class Places(nn.Cell):
 
 @dataclass
 class Accuracy:
-    """Counts of a whole evaluation; `loss_sum` adds up the cross entropies without smoothing."""
+    """Counts of a whole evaluation; `loss_sum` adds up the cross entropies without smoothing.
+
+    There is no top-5 among five classes or fewer, which would always be right.
+    """
 
     top1_correct: int = 0
-    top5_correct: int = 0
+    top5_correct: int | None = 0
     total: int = 0
     skipped: int = 0
     loss_sum: float = 0.0
 
     @classmethod
-    def of(cls, places: np.ndarray, counted: np.ndarray, skipped: int = 0, loss_sum: float = 0.0) -> Accuracy:
+    def of(
+        cls,
+        places: np.ndarray,
+        counted: np.ndarray,
+        num_classes: int,
+        skipped: int = 0,
+        loss_sum: float = 0.0,
+    ) -> Accuracy:
         """From the place of the true class of every image (N,) and which of them count (N,) bool."""
         found = places[counted]
-        return cls(int((found < 1).sum()), int((found < 5).sum()), len(found), skipped, loss_sum)
+        top5 = int((found < TOP).sum()) if num_classes > TOP else None
+        return cls(int((found < 1).sum()), top5, len(found), skipped, loss_sum)
 
     @property
     def top1(self) -> float:
         return 100 * self.top1_correct / max(1, self.total)
 
     @property
-    def top5(self) -> float:
-        return 100 * self.top5_correct / max(1, self.total)
+    def top5(self) -> float | None:
+        return None if self.top5_correct is None else 100 * self.top5_correct / max(1, self.total)
 
     @property
     def loss(self) -> float:
@@ -137,7 +150,9 @@ class Accuracy:
 
     def lines(self) -> list[str]:
         """The original's result lines."""
+        counts = {"top1": (self.top1_correct, self.top1), "top5": (self.top5_correct, self.top5)}
         return [
-            f"after allreduce eval: top1_correct={self.top1_correct}, tot={self.total}, acc={self.top1:.2f}%",
-            f"after allreduce eval: top5_correct={self.top5_correct}, tot={self.total}, acc={self.top5:.2f}%",
+            f"after allreduce eval: {name}_correct={correct}, tot={self.total}, acc={share:.2f}%"
+            for name, (correct, share) in counts.items()
+            if share is not None
         ]

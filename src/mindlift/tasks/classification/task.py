@@ -39,10 +39,10 @@ from mindlift.tasks.progress import Progress
 
 DATASETS = (*layout.PIXELS, "imagenet")
 OPTIONS_OF = "classification"
+FIGURES = ("top1", "top5", "loss")
 
 
 def options(cfg: Config, workers: int) -> ClassificationOptions:
-    check_crop(cfg)
     own = ("workers", "as_pixels")
     fields = {
         name: getattr(cfg, name) for name in ClassificationOptions.__dataclass_fields__ if name not in own
@@ -52,7 +52,8 @@ def options(cfg: Config, workers: int) -> ClassificationOptions:
 
 
 def train_options(cfg: Config, data: ClassificationOptions, images: int) -> ClassificationOptions:
-    """For a training with so many images: few of them are not mixed."""
+    """For a training with so many images: few of them are not mixed. ConfigError for sizes that can't be cropped."""
+    check_crop(cfg)
     return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
 
 
@@ -148,14 +149,14 @@ def final_figures(
 ) -> dict[str, object]:
     """What a training's result says of its weights after `step`: one crop of each image."""
     outcome = count(job, evaluator, samples)
-    accuracy = outcome.accuracy()
+    accuracy = outcome.accuracy(job.cfg.num_classes)
     for line in accuracy.lines():
         job.log.info(line)
     if job.ranks.is_main and job.log.paths is not None:
         evaluation_files.write(job.log.paths, *details(job.cfg, samples, outcome, step))
     return {
         "top1": round(accuracy.top1, 4),
-        "top5": round(accuracy.top5, 4),
+        "top5": rounded(accuracy.top5),
         "total": accuracy.total,
         "loss": round(accuracy.loss, 6),
     }
@@ -209,10 +210,10 @@ class Outcome:
     predicted: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     confidences: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
 
-    def accuracy(self, counts: np.ndarray | bool = True) -> Accuracy:
+    def accuracy(self, num_classes: int, counts: np.ndarray | bool = True) -> Accuracy:
         """Of the images where `counts` is true."""
         skipped = int((~self.is_there & counts).sum())
-        return Accuracy.of(self.places, self.is_there & counts, skipped, self.loss_sum)
+        return Accuracy.of(self.places, self.is_there & counts, num_classes, skipped, self.loss_sum)
 
 
 def count(job: JobContext, evaluator: Evaluator, samples: split.Samples) -> Outcome:
@@ -257,12 +258,12 @@ def report(
     job: JobContext, path: Path, outcome: Outcome, counts: np.ndarray | None, seconds: float
 ) -> dict[str, object]:
     """The result lines, and the figures of one checkpoint."""
-    accuracy, log = outcome.accuracy(), job.log
+    accuracy, log = outcome.accuracy(job.cfg.num_classes), job.log
     for line in accuracy.lines():
         log.info(line)
     found = figures(job.cfg, path, accuracy, seconds)
     if counts is not None:
-        without = outcome.accuracy(counts)
+        without = outcome.accuracy(job.cfg.num_classes, counts)
         log.info(f"without {len(counts) - int(counts.sum())} blacklisted images:")
         for line in without.lines():
             log.info(line)
@@ -271,9 +272,13 @@ def report(
             "top5_correct": without.top5_correct,
             "total": without.total,
             "top1": round(without.top1, 4),
-            "top5": round(without.top5, 4),
+            "top5": rounded(without.top5),
         }
     return found
+
+
+def rounded(share: float | None) -> float | None:
+    return None if share is None else round(share, 4)
 
 
 def figures(cfg: Config, path: Path, accuracy: Accuracy, seconds: float) -> dict[str, object]:
@@ -287,7 +292,7 @@ def figures(cfg: Config, path: Path, accuracy: Accuracy, seconds: float) -> dict
         "total": accuracy.total,
         "skipped": accuracy.skipped,
         "top1": round(accuracy.top1, 4),
-        "top5": round(accuracy.top5, 4),
+        "top5": rounded(accuracy.top5),
         "loss": round(accuracy.loss, 6) if cfg.crops == 1 else None,
         "seconds": round(seconds, 2),
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from mindlift.files import make_folder, write_atomic
+from mindlift.files import as_json, make_folder, write_atomic
 from mindlift.model_utils.job_context import JobContext
 from mindlift.tasks.segmentation.objective import Overlap, confusion
 from mindlift.tasks.segmentation.sheet import MOST, SegmentationSheet
@@ -64,9 +63,7 @@ class Kept:
     def write(self, figures: dict[str, object], matrix: np.ndarray) -> None:
         if self.wanted:
             content = {**figures, "confusion": matrix.tolist()}
-            write_atomic(
-                self.stem.with_name(f"{self.stem.name}.json"), json.dumps(content, ensure_ascii=False) + "\n"
-            )
+            write_atomic(self.stem.with_name(f"{self.stem.name}.json"), as_json(content) + "\n")
             self.log.info(f"figures and pictures in {self.stem.parent}")
 
 
@@ -103,4 +100,4 @@ class InRun:
                 "confusion": overlap.matrix.tolist(),
                 "overlays": f"{self.paths.pictures.name}/{OVERLAYS}",
             }
-            write_atomic(self.paths.evaluation, json.dumps(content, ensure_ascii=False) + "\n")
+            write_atomic(self.paths.evaluation, as_json(content) + "\n")

@@ -41,6 +41,7 @@ from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Sh
 
 DATASETS = layout.SEGMENTED
 OPTIONS_OF = "segmentation"
+FIGURES = ("miou", "pixel_accuracy")
 
 
 def options(cfg: Config, workers: int) -> SegmentationOptions:

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindlift.cloud.arguments import places, start
+from mindlift.cloud.arguments import WORDS, WRITTEN_SO, places, start, starts_by_boot_file
 from mindlift.cloud.errors import Answer, JobError, NoSuchJob
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
@@ -27,6 +27,7 @@ from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.servers import find_minio
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
+from mindlift.files import expanded
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.url import is_remote, parse
 
@@ -108,7 +109,7 @@ class Local:
 
     def offline_checks(self, job: Job, package: Package) -> Iterator[Check]:
         if job.python:
-            python = Path(job.python).expanduser()
+            python = Path(expanded(job.python))
             is_there = python.is_file() and os.access(python, os.X_OK)
             says = (
                 f"{job.python} plays the container's Python"
@@ -117,22 +118,8 @@ class Local:
             )
             yield Check("python", is_there, says, "name the bin/python of a virtual environment")
         yield isolated(job)
-        if job.platform.startswith("openi"):
-            yield from self.openi_checks(job)
-
-    def openi_checks(self, job: Job) -> Iterator[Check]:
-        """What OpenI would refuse."""
-        if job.retries:
-            says = "OpenI does not start a failed job again"
-            yield Check("retries", False, says, "leave retries out; submitted again, the job continues")
-        if job.keep:
-            yield Check("keep", False, "OpenI gives jobs no store of the user's", "leave keep out")
-        if len(job.results) > 1:
-            says = f"OpenI keeps one folder, and the job has {len(job.results)} outputs"
-            yield Check("outputs", False, says, "write all results below one output")
-        if job.launcher != "rank_table":
-            says = f"OpenI starts the ranks itself, and knows no {job.launcher}"
-            yield Check("launcher", False, says, "leave launcher out")
+        if job.is_openi:
+            yield from openi_checks(job)
 
     def bucket_needs(self, job: Job) -> None:
         """A store of its own takes every bucket."""
@@ -233,6 +220,29 @@ class Local:
         return Output(dict(self.folder(handle).request().outputs))
 
 
+def openi_checks(job: Job) -> Iterator[Check]:
+    """What OpenI would refuse."""
+    given = {
+        "retries": (
+            job.retries,
+            "OpenI does not start a failed job again; submitted again, the job continues",
+        ),
+        "keep": (job.keep, "OpenI gives jobs no store of the user's"),
+        "command": (job.command, "OpenI starts a Python file"),
+        "requirements": (job.requirements, "OpenI installs nothing"),
+        "outputs": (len(job.results) > 1, "OpenI keeps one folder; write all results below one output"),
+        "launcher": (
+            job.launcher != "rank_table",
+            f"OpenI starts the ranks itself, and knows no {job.launcher}",
+        ),
+    }
+    for name, (is_given, says) in given.items():
+        if is_given:
+            yield Check(name, False, says, f"leave {name} out" if name != "outputs" else "name one")
+    if not job.command and starts_by_boot_file(job):
+        yield Check("args", False, WORDS, WRITTEN_SO)
+
+
 def isolated(job: Job) -> Check:
     """How the nodes of a rehearsal see their files."""
     try:
@@ -272,7 +282,7 @@ def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> 
         max_hours=job.max_hours,
         isolation=job.isolation,
         is_own=not job.is_program,
-        python=str(Path(job.python).expanduser()) if job.python and is_rehearsal else "",
+        python=expanded(job.python) if job.python and is_rehearsal else "",
     )
 
 

@@ -19,7 +19,7 @@ def home() -> Path:
     """Where rehearsals live: $MINDLIFT_REHEARSALS, else below the user's cache."""
     named = os.environ.get("MINDLIFT_REHEARSALS")
     cache = Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
-    return Path(named).expanduser() if named else cache / "mindlift" / "rehearsals"
+    return Path(expanded(named)) if named else cache / "mindlift" / "rehearsals"
 
 
 @dataclass(frozen=True)

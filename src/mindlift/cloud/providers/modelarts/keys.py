@@ -42,7 +42,7 @@ def read_project(env: Mapping[str, str]) -> str:
 
 def profile_path(env: Mapping[str, str]) -> Path:
     home = Path(env.get("HOME") or files.home())
-    return Path(env.get(FILE) or home / ".huaweicloud" / "credentials").expanduser()
+    return Path(files.expanded(env[FILE])) if env.get(FILE) else home / ".huaweicloud" / "credentials"
 
 
 def read_profile(env: Mapping[str, str]) -> dict[str, str]:

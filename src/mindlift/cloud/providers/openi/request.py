@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from mindlift.cloud.arguments import start, starts_by_boot_file
+from mindlift.cloud.arguments import WORDS, WRITTEN_SO, start, starts_by_boot_file
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json
@@ -47,6 +47,7 @@ EFFECTS = {
     "outputs": REFUSED + "OpenI keeps what is in /cache/output (启智: train_url) itself; leave it out",
     "resume": REFUSED + "OpenI gives no job the output of another; leave it out",
     "keep": REFUSED + "OpenI gives jobs no store of the user's; leave it out",
+    "paths": REFUSED + "it is of keep, which OpenI does not have; leave it out",
     "rehearsal_args": NO_EFFECT + "only a rehearsal reads it",
     "access": NO_EFFECT + "OpenI says where data and results are in its own way",
     "annotations": MODELARTS_ONLY,
@@ -176,8 +177,7 @@ def checks(job: Job) -> Iterator[Check]:
         says = f"{length} bytes, but OpenI takes {DESCRIPTION_BYTES}"
         yield Check("description", False, says, "a shorter one; a Chinese character takes 3")
     if starts_by_boot_file(job):
-        says = "OpenI passes on only arguments of the form --name=value, each name once"
-        yield Check("args", False, says, "write them so, or set them in the program")
+        yield Check("args", False, WORDS, WRITTEN_SO)
     for label in job.recipe:
         if " " in label:
             yield Check("recipe", False, f"{label!r} has a space, which OpenI drops", "rename it")
