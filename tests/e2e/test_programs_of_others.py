@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.cloud.platforms.request import Request
-from mindlift.cloud.providers.local import isolation, machine
+from mindlift.cloud.providers.local import interpreter, isolation, machine
 from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess
 from tests.support.home import wait_for
@@ -27,6 +28,18 @@ init()
 met = ops.AllReduce()(Tensor([get_rank() + 1.0], mindspore.float32)).asnumpy()[0]
 print("rank", get_rank(), "of", get_group_size(), "met", int(met), flush=True)
 """
+
+TORCH_MEETS = """
+import os
+import torch
+import torch.distributed as dist
+dist.init_process_group("gloo")
+number = torch.tensor([dist.get_rank() + 1.0])
+dist.all_reduce(number)
+open("/cache/met" if os.environ["HOME"] == "/home/ma-user" else os.environ["HOME"] + "/met", "a").close()
+print("rank", dist.get_rank(), "of", dist.get_world_size(), "met", int(number), flush=True)
+"""
+TORCH_PYTHON = os.environ.get("MINDLIFT_TORCH_PYTHON") or sys.executable  # one with the extra `bench`
 
 
 class Jobs:
@@ -122,6 +135,34 @@ def test_ranks_of_mindspore_meet(jobs, launcher, nodes, cards, how):
     logs = log + "\n".join("\n".join(folder.log_lines(node)) for node in range(1, nodes))
     for rank in range(size):
         assert f"rank {rank} of {size} met {size * (size + 1) // 2}" in logs
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("how", ["auto", "mapping"])
+@pytest.mark.parametrize(("nodes", "cards"), [(1, 1), (1, 2), (2, 2)])
+def test_ranks_of_pytorch_meet(jobs, nodes, cards, how):
+    if "torch" not in interpreter.ask(TORCH_PYTHON).has:
+        pytest.skip(f"no PyTorch in {TORCH_PYTHON}")
+    jobs.put("code/torch-meets/train.py", TORCH_MEETS)
+    folder, log = jobs.run(
+        "meets",
+        "torch-meets",
+        platform="modelarts-v2",
+        launcher="torchrun",
+        nodes=nodes,
+        cards=cards,
+        isolation=how,
+        python=TORCH_PYTHON,
+    )
+    assert folder.state().phase == "succeeded", log
+    size = nodes * cards
+    logs = "\n".join("\n".join(folder.log_lines(node)) for node in range(nodes))
+    for rank in range(size):
+        assert f"rank {rank} of {size} met {size * (size + 1) // 2}" in logs
+    kept = [
+        path for path in (folder.root / "logs").rglob("torchrun/**/stdout.log") if "met" in path.read_text()
+    ]
+    assert len(kept) == size, "a log of each rank"
 
 
 def test_a_command_of_the_users_runs_once_on_each_node(jobs):
