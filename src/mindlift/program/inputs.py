@@ -15,7 +15,7 @@ from mindlift.program import web
 from mindlift.program.channels import Channel, is_web
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
-from mindlift.storage.url import is_remote
+from mindlift.storage.url import is_remote, join
 
 
 def check_exists(channel: Channel) -> None:
@@ -72,7 +72,7 @@ class InputStager:
         folder, _, name = channel.place.rstrip("/").rpartition("/")
         is_file = not entry.is_folder
         report = transfer.copy_tree(
-            folder if is_file else channel.place,
+            folder if is_file else join(channel.place, ""),
             str(target),
             [name] if is_file else None,
             manifest=beside(target, "sync"),

@@ -91,7 +91,7 @@ class Publisher:
         self.is_quick = False
         self.is_alive: Callable[[], bool] = lambda: False
         self.program = 0
-        self.said_at = time.monotonic()
+        self.said_at = self.saved_at = time.monotonic()
         self.threads: list[threading.Thread] = []
 
     def prepare(self) -> None:
@@ -152,14 +152,12 @@ class Publisher:
     # what is there
 
     def watch(self) -> None:
-        saved_at = 0.0
         while not self.stop.is_set():
             began = time.monotonic()
-            with self.lock:
-                self.look()
-                if began - saved_at > 2 * LOOK_EVERY_S:
-                    self.save()
-                    saved_at = time.monotonic()
+            try:
+                self.look_and_save()
+            except (MindLiftError, OSError) as err:
+                self.note(err)
             self.delete()
             self.say_so()
             took = time.monotonic() - began
@@ -168,6 +166,13 @@ class Publisher:
             if not self.is_quick:
                 self.look_soon.wait(min(self.rules.settle_s / 4, LOOK_EVERY_S))
             self.look_soon.clear()
+
+    def look_and_save(self) -> None:
+        with self.lock:
+            self.look()
+            if time.monotonic() - self.saved_at > 2 * LOOK_EVERY_S:
+                self.save()
+                self.saved_at = time.monotonic()
 
     def note_closed(self, path: str) -> None:
         """Called at once, in the order in which files are closed: a moment later the program may be dead."""
@@ -233,7 +238,7 @@ class Publisher:
                 uploads = Uploads(job_of(self.root, store, as_folder(key)), self.grows)
                 for outcome in uploads.run(self.next(taken)):
                     self.take(outcome)
-            except (MindLiftError, OSError, ValueError) as err:  # of the store, and not of one file
+            except Exception as err:  # of the store, and not of one file: a platform's moxing raises anything
                 self.note(err)
                 self.stop.wait(1.0 if self.is_quick else AGAIN_AFTER_S)
             finally:
@@ -317,7 +322,7 @@ class Publisher:
                     self.published.pop(name, None)
                     self.mine.discard(name)
                     self.tally.deleted += 1
-        except (MindLiftError, OSError) as err:
+        except Exception as err:  # as above
             self.note(err)
         finally:
             with self.lock:
