@@ -109,9 +109,8 @@ class Publisher:
             self.threads.append(thread)
 
     def hurry(self) -> None:
-        """The platform is about to end this; every moment counts."""
+        """The platform is about to end this; every moment counts. For signal handlers: no lock is taken."""
         self.is_quick = True
-        self.look_soon.set()
 
     def end(self, ended_well: bool) -> None:
         """The program has ended: what is complete now will stay so."""
@@ -163,8 +162,10 @@ class Publisher:
             took = time.monotonic() - began
             self.wake.set()
             self.stop.wait(max(QUICK_LOOK_EVERY_S, 5 * took))
-            if not self.is_quick:
-                self.look_soon.wait(min(self.rules.settle_s / 4, LOOK_EVERY_S))
+            again_s = time.monotonic() + min(self.rules.settle_s / 4, LOOK_EVERY_S)
+            while not self.is_quick and time.monotonic() < again_s:
+                if self.look_soon.wait(QUICK_LOOK_EVERY_S):
+                    break
             self.look_soon.clear()
 
     def look_and_save(self) -> None:
