@@ -17,6 +17,9 @@ from mindlift.model_utils.staging.stage_in import Stager
 from mindlift.program import web
 from mindlift.program.channels import read_channels
 from mindlift.program.inputs import InputStager, check_exists
+from mindlift.program.outputs import Outputs
+from mindlift.program.publisher import Rules
+from mindlift.program.restore import Nodes
 from tests.support.transfers import Bucket, content
 
 
@@ -96,6 +99,15 @@ def test_an_input_that_does_not_exist(store):
     (channel,) = read_channels([f"d={store.url('missing/')}"], [])
     with pytest.raises(ConfigError, match="--input d: .*missing/ does not exist in the bucket"):
         check_exists(channel)
+
+
+def test_a_bucket_that_does_not_exist(store, tmp_path):
+    channels = read_channels(["d=obs://no-such-bucket/x/"], ["o=obs://no-such-bucket/y/"])
+    with pytest.raises(ConfigError, match="--input d: obs://no-such-bucket/x/: there is no such bucket"):
+        check_exists(channels[0])
+    outputs = Outputs(Stager(tmp_path, print), Nodes(), Rules(), print)
+    with pytest.raises(ConfigError, match="--output o: obs://no-such-bucket/y/: there is no such bucket"):
+        outputs.lease(channels[1:])
 
 
 # web servers
