@@ -152,7 +152,7 @@ def check_command(command: str) -> None:
     elif program == "cloud/submit.py" and "--help" not in words:
         job_arguments.parse(words)
     elif is_here(program):
-        for name in FLAG.findall(command):
+        for name in FLAG.findall(command.partition(" -- ")[0]):  # behind it are a program's own
             assert f"--{name}" in help_of(program), f"{program} has no --{name}"
 
 
