@@ -214,7 +214,7 @@ def test_only_storage_talks_to_stores(path):
     assert not uses(path, "boto3", "botocore", "obstore")
 
 
-@pytest.mark.parametrize("path", below("report", "cloud", "storage", "doctor"), ids=str)
+@pytest.mark.parametrize("path", below("report", "cloud", "storage", "doctor", "program"), ids=str)
 def test_what_runs_without_mindspore(path):
     """The graph of a model is read with mindspore's own protobuf, and the doctor's probe tries it."""
     assert path.name in ("graph.py", "probe.py") or not uses(path, "mindspore")

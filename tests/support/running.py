@@ -97,3 +97,11 @@ class Reader:
                 if not is_whole(data):
                     self.torn.append(key)
             self.rounds += 1
+
+
+def children(pid: int) -> list[int]:
+    """Those that are the program, and not a copy's worker process."""
+    done = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(line.split()[0]) for line in done.stdout.splitlines() if "saves_numbers" in line]

@@ -11,10 +11,10 @@ is held back until the program ends well, and one that an earlier run left unfin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from typing import Optional, Sequence, Tuple
+from typing import Mapping, Optional, Sequence, Tuple
 
 from mindlift.program.folder import Stamp
 

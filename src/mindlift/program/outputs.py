@@ -12,6 +12,7 @@ from mindlift.errors import ConfigError, StorageError
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging.stage_in import Stager
 from mindlift.program.channels import Channel
+from mindlift.program.inputs import bucket_of
 from mindlift.program.lease import Lease
 from mindlift.program.publisher import Publisher, Rules
 from mindlift.program.restore import Nodes, restore
@@ -49,7 +50,8 @@ class Outputs:
             if channel.is_stored:
                 lease = Lease(self.nodes.url(channel.place), self.say)
                 self.wait_for_earlier(State(self.stager.cache, root, lease.url), root)
-                lease.take()
+                with bucket_of(channel):
+                    lease.take()
                 output.lease = lease
 
     def root(self, channel: Channel) -> Path:

@@ -91,7 +91,7 @@ class Publisher:
         self.is_quick = False
         self.is_alive: Callable[[], bool] = lambda: False
         self.program = 0
-        self.said_at = time.monotonic()
+        self.said_at = self.saved_at = time.monotonic()
         self.threads: list[threading.Thread] = []
 
     def prepare(self) -> None:
@@ -109,9 +109,8 @@ class Publisher:
             self.threads.append(thread)
 
     def hurry(self) -> None:
-        """The platform is about to end this; every moment counts."""
+        """The platform is about to end this; every moment counts. For signal handlers: no lock is taken."""
         self.is_quick = True
-        self.look_soon.set()
 
     def end(self, ended_well: bool) -> None:
         """The program has ended: what is complete now will stay so."""
@@ -152,22 +151,29 @@ class Publisher:
     # what is there
 
     def watch(self) -> None:
-        saved_at = 0.0
         while not self.stop.is_set():
             began = time.monotonic()
-            with self.lock:
-                self.look()
-                if began - saved_at > 2 * LOOK_EVERY_S:
-                    self.save()
-                    saved_at = time.monotonic()
+            try:
+                self.look_and_save()
+            except (MindLiftError, OSError) as err:
+                self.note(err)
             self.delete()
             self.say_so()
             took = time.monotonic() - began
             self.wake.set()
             self.stop.wait(max(QUICK_LOOK_EVERY_S, 5 * took))
-            if not self.is_quick:
-                self.look_soon.wait(min(self.rules.settle_s / 4, LOOK_EVERY_S))
+            again_s = time.monotonic() + min(self.rules.settle_s / 4, LOOK_EVERY_S)
+            while not self.is_quick and time.monotonic() < again_s:
+                if self.look_soon.wait(QUICK_LOOK_EVERY_S):
+                    break
             self.look_soon.clear()
+
+    def look_and_save(self) -> None:
+        with self.lock:
+            self.look()
+            if time.monotonic() - self.saved_at > 2 * LOOK_EVERY_S:
+                self.save()
+                self.saved_at = time.monotonic()
 
     def note_closed(self, path: str) -> None:
         """Called at once, in the order in which files are closed: a moment later the program may be dead."""
@@ -233,7 +239,7 @@ class Publisher:
                 uploads = Uploads(job_of(self.root, store, as_folder(key)), self.grows)
                 for outcome in uploads.run(self.next(taken)):
                     self.take(outcome)
-            except (MindLiftError, OSError, ValueError) as err:  # of the store, and not of one file
+            except Exception as err:  # of the store, and not of one file: a platform's moxing raises anything
                 self.note(err)
                 self.stop.wait(1.0 if self.is_quick else AGAIN_AFTER_S)
             finally:
@@ -317,7 +323,7 @@ class Publisher:
                     self.published.pop(name, None)
                     self.mine.discard(name)
                     self.tally.deleted += 1
-        except (MindLiftError, OSError) as err:
+        except Exception as err:  # as above
             self.note(err)
         finally:
             with self.lock:

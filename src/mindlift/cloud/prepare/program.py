@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mindlift.checkout import PACKAGE
-from mindlift.cloud.arguments import BOOT, starts_by_boot_file
+from mindlift.cloud.arguments import BOOT, input_urls, starts_by_boot_file
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare import code_files, code_size, inputs
@@ -229,7 +229,7 @@ def note(job: Job) -> dict[str, object]:
 
 def keep_words(job: Job) -> list[str]:
     """The options of `mindlift run`."""
-    words = [f"--input={name}={url}" for name, url in inputs.urls(job).items()]
+    words = [f"--input={name}={url}" for name, url in input_urls(job).items()]
     words += [f"--output={name}={url}" for name, url in job.results.items()]
     words += [f"--local={name}={path}" for name, path in job.paths.items()]
     return [*words, f"--as={WAYS.get(job.access, 'args')}"]

@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+from mindlift.cloud.arguments import input_urls, start
 from mindlift.cloud.arguments import places as places_told
-from mindlift.cloud.arguments import start
 from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.platforms.container import KEEP, as_arguments
-from mindlift.cloud.prepare import code_size, inputs
+from mindlift.cloud.prepare import code_size
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check
 from mindlift.storage.url import is_remote, parse
@@ -57,7 +57,7 @@ def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Json]:
         **program(job),
         "engine": engine(job),
         "parameters": [] if has_own_start(job) else parameters(job),
-        "inputs": channels(inputs.urls(job), access_of(job)),
+        "inputs": channels(input_urls(job), access_of(job)),
         "outputs": channels(job.results, access_of(job)),
         "environments": variables(job, secrets),
     }
@@ -227,7 +227,7 @@ def checks(job: Job, package: Package) -> Iterator[Check]:
 
 def places(job: Job) -> Iterator[Check]:
     named = job.results if job.is_program else {"train_url": job.train_url}
-    for name, url in {**named, "code_url": job.code_url, **inputs.urls(job)}.items():
+    for name, url in {**named, "code_url": job.code_url, **input_urls(job)}.items():
         yield Check(name, is_remote(url), f"{url or 'not set'}", "ModelArts needs obs://bucket/folder/")
     engine_ok = "/" in job.engine and all(job.engine.split("/", 1))
     advice = "set engine: NAME/VERSION (selfcheck lists them), or image: organisation/name:tag"
