@@ -95,6 +95,9 @@ def test_requirements_are_installed_once(tmp_path):
     make_wheel(tmp_path / "wheels", "wanted", "1.5")
     for job in ("first", "second"):
         require(tmp_path, job, "wanted>=1")
+        (tmp_path / "code" / job / "logging.py").write_text(
+            "raise SystemExit('pip takes the program for a library')"
+        )
         found = rehearse(tmp_path, program, job=job)
         assert (found.state.phase, found.lines) == ("succeeded", ["1.5"]), found.state.reason
         assert "install pip-requirements.txt" in found.platform

@@ -83,6 +83,13 @@ class Launcher:
         return mounts
 
     def start(self) -> None:
+        try:
+            self.start_all()
+        except BaseException:
+            self.end(Ended(1))
+            raise
+
+    def start_all(self) -> None:
         # a command of the user's starts its ranks by itself
         is_whole = self.request.command and self.request.launcher != "rank_table"
         way = "none" if is_whole else self.request.launcher
