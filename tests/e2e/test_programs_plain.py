@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.gallery import Rehearsal, images, names
+from tests.support.gallery import PROGRAMS, Rehearsal, images, names
+
+SECOND = ["--code", PROGRAMS / "plain", "--boot_file", "train.py"]
+
+
+def test_an_input_that_is_not_in_the_bucket(home):
+    done = home.run("submit", *SECOND, "--inputs", f"data_dir=obs://{home.bucket}/none/", "--outputs", "out=")
+    assert done.code == 2
+    assert f"data_dir: there is nothing at obs://{home.bucket}/none/" in done.error
+    assert home.keys("") == []
 
 
 @pytest.mark.parametrize("platform", ["modelarts-v2", pytest.param("modelarts-v1", marks=pytest.mark.heavy)])
@@ -12,6 +21,9 @@ def test_a_plain_script_is_killed_and_continues(home, tmp_path, platform):
     data = f"data_dir={images(tmp_path / 'images')}"
     args = ["--platform", platform, "--", "--epochs=4", "--pause=1.5"]
     job = Rehearsal(home, "plain/job.yaml", "out", "--inputs", data, *args)
+    refused = home.run("submit", *SECOND, "--outputs", f"result=obs://{home.bucket}/run/")
+    assert refused.code == 2
+    assert f"result: obs://{home.bucket}/run/ is in use by {job.handle}" in refused.error
     job.kill_when("epoch 2 loss", stored="epoch-1.ckpt")
     assert job.end() == "succeeded", job.log()
     assert home.status(job.handle)["restarts"] == 1

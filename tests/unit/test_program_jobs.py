@@ -163,6 +163,22 @@ def test_modelarts_says_the_launchers_of_its_engines(places, capsys):
     assert "a preset engine starts its processes itself, and knows no torchrun" in told
 
 
+def test_an_own_image_is_started_by_the_launcher_that_the_job_names(places, capsys):
+    image = [
+        "--engine",
+        "",
+        "--image",
+        "me/torch:2",
+        "--code_url",
+        "obs://bkt/code/",
+        "--launcher",
+        "torchrun",
+    ]
+    code, told = plan_of([f"{places['prog']}/train.py", *MODELARTS, *image], capsys)
+    assert code == 0, told
+    assert "torchrun --standalone --nproc_per_node=8 train.py" in told
+
+
 @pytest.mark.parametrize("where", [["--platform", "modelarts-v2"], MODELARTS], ids=["rehearsed", "sent"])
 def test_code_over_modelarts_limits_names_the_largest_files(places, capsys, monkeypatch, where):
     monkeypatch.setattr(code_size, "MOST_BYTES", 1 << 20)
