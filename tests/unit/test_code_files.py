@@ -108,7 +108,10 @@ def test_data_and_checkpoints_stay_here_and_are_named(tmp_path):
         {},
     )
     assert found(tmp_path) == ["train.py", "x/b.PTH"]  # as git: names differ by their case
-    assert left_out(tmp_path) == ("checkpoints (2 files, 2 B)", "data (3 files, 3 B)")
+    assert left_out(tmp_path) == (
+        "checkpoints (2 files, 2 B: a.ckpt, x/b.pth)",
+        "data (3 files, 3 B: d.mindrecord, d.mindrecord.db, i.tar.gz)",
+    )
     assert found(tmp_path, "!a.ckpt", "!d.*") == [
         "a.ckpt",
         "d.mindrecord",
@@ -135,14 +138,14 @@ def test_links_to_files_are_sent_and_those_to_folders_are_not(tmp_path):
     (code / "round").symlink_to(code)
     (code / "gone").symlink_to(tmp_path / "nothing")
     assert found(code) == ["shared.py", "train.py"]
-    assert left_out(code) == ("big/", "round/", "broken links (1 file, 0 B)")
+    assert left_out(code) == ("big/", "round/", "broken links (1 file, 0 B: gone)")
 
 
 def test_a_folder_of_many_images_is_data(tmp_path):
     plant(tmp_path, [f"imgs/{n}.JPG" for n in range(code_files.MANY_IMAGES)], {})
     plant(tmp_path, ["imgs/labels.csv", "docs/figure.png", "train.py"], {})
     assert found(tmp_path) == ["docs/figure.png", "imgs/labels.csv", "train.py"]
-    assert left_out(tmp_path) == ("images (50 files, 50 B)",)
+    assert left_out(tmp_path) == ("images (50 files, 50 B: imgs/0.JPG, imgs/1.JPG, imgs/10.JPG, ...)",)
     assert len(found(tmp_path, "!imgs/")) == 53
 
 

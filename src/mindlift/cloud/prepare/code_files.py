@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +33,7 @@ KINDS = {
     ),
 }  # fmt: off
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+NAMED = 3  # files of a kind that are left out
 MANY_IMAGES = 50  # of a folder: then they are no figures of a README
 
 
@@ -82,7 +83,7 @@ class Search:
         self.last = Level("", GitIgnoreSpec.from_lines(exclude))
         self.files: dict[str, int] = {}
         self.folders: Counter[str] = Counter()
-        self.gone: defaultdict[str, list[int]] = defaultdict(list)
+        self.gone: defaultdict[str, dict[str, int]] = defaultdict(dict)  # sizes by name, by why
         self.wanted: set[str] = set()  # folders that a line with ! brings back
 
     def run(self) -> Found:
@@ -90,10 +91,8 @@ class Search:
         self.walk("", [Level("", GitIgnoreSpec.from_lines([*kinds, "*.pyc"]))])
         for folder in crowded(self.files) - self.wanted:
             inside = [name for name in self.files if os.path.dirname(name) == folder and is_image(name)]
-            self.gone["images"] += [self.files.pop(name) for name in inside]
-        told = [
-            f"{kind} ({counted(len(sizes))}, {size(sum(sizes))})" for kind, sizes in sorted(self.gone.items())
-        ]
+            self.gone["images"].update((name, self.files.pop(name)) for name in inside)
+        told = [described(kind, sizes) for kind, sizes in sorted(self.gone.items())]
         return Found(self.files, (*(f"{name}/" for name in sorted(self.folders)), *told))
 
     def walk(self, prefix: str, above: list[Level]) -> None:
@@ -122,11 +121,11 @@ class Search:
         """Links to files are sent as what they point to."""
         if not entry.is_file():
             if entry.is_symlink():
-                self.gone["broken links"].append(0)
+                self.gone["broken links"][name] = 0
             return
         count = entry.stat().st_size
         if self.leaves_out(name, levels):
-            self.gone[kind_of(name)].append(count)
+            self.gone[kind_of(name)][name] = count
         else:
             self.files[name] = count
 
@@ -135,8 +134,11 @@ class Search:
         return next((found for found in decisions if found is not None), None)
 
 
-def counted(files: int) -> str:
-    return f"{files} file" + ("s" if files != 1 else "")
+def described(kind: str, sizes: Mapping[str, int]) -> str:
+    """Files that were left out, the largest by name: one of them may be wanted."""
+    largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:NAMED]
+    names = ", ".join(largest) + (", ..." if len(sizes) > NAMED else "")
+    return f"{kind} ({len(sizes)} file{'s' if len(sizes) != 1 else ''}, {size(sum(sizes.values()))}: {names})"
 
 
 def is_environment(path: str) -> bool:
