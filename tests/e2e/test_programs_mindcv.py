@@ -38,6 +38,6 @@ def test_on_c2net(home, tmp_path):
 
 def test_on_qizhi(home, tmp_path):
     flags = ["--platform", "openi-qizhi", "--inputs", f"images={images(tmp_path / 'images')}"]
-    job = Rehearsal(home, "mindcv/openi.yaml", "train", *flags, "--", "--config=small.yaml")
+    job = Rehearsal(home, "mindcv/openi.yaml", "result", *flags, "--", "--config=small.yaml")
     assert job.end() == "succeeded", job.log()
     assert names(job.fetch(), "mobilenet_v1_025-*.ckpt") == CHECKPOINTS
