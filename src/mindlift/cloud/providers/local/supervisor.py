@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mindlift.cloud import platforms
+from mindlift.cloud.errors import JobError
 from mindlift.cloud.platforms.container import Transfer
 from mindlift.cloud.platforms.request import State
 from mindlift.cloud.providers.local import interpreter, isolation, layer
@@ -44,6 +45,7 @@ class Supervisor:
         self.folder, self.request, self.store, self.secrets = folder, folder.request(), store, secrets
         self.state = folder.state()
         self.stop = threading.Event()
+        self.is_installing = False
         self.lock = threading.Lock()
         self.is_isolated = self.request.isolation != "mapping" and not isolation.obstacle()
         self.nodes = [self.make_node(number) for number in range(self.request.nodes)]
@@ -84,6 +86,13 @@ class Supervisor:
             clear(node.root)
         self.note(phase=phase, reason=ended.reason, exit_code=ended.code, ended_at=time.time())
 
+    def on_stop(self) -> None:
+        """For SIGTERM: also ends a pip that is at work."""
+        self.stop.set()
+        if self.is_installing and os.getpgrp() == os.getpid():
+            self.is_installing = False
+            os.killpg(os.getpgrp(), signal.SIGTERM)
+
     def attempts(self) -> Ended:
         deadline = (
             time.monotonic() + self.request.max_hours * 3600 if self.request.max_hours else float("inf")
@@ -93,7 +102,12 @@ class Supervisor:
             self.note(phase="starting")
             if is_new:
                 self.make_containers()
-                python = self.prepare_python()
+                try:
+                    python = self.prepare_python()
+                except JobError:
+                    if not self.stop.is_set():
+                        raise
+                    return Ended.on_request()
             ended = self.attempt(python, deadline)
             if not self.may_retry(ended):
                 return ended
@@ -132,7 +146,11 @@ class Supervisor:
         requirements = self.nodes[0].path(self.nodes[0].container.code) / layer.REQUIREMENTS
         if requirements.is_file():
             self.say(f"install {layer.REQUIREMENTS}")
-        return layer.layered(found, requirements, self.folder.root.parent / "environments")
+        self.is_installing = True
+        try:
+            return layer.layered(found, requirements, self.folder.root.parent / "environments")
+        finally:
+            self.is_installing = False
 
     def bring(self, node: Node, item: Transfer) -> None:
         self.say(f"copy {item.url} to {item.path}")
@@ -226,7 +244,7 @@ def main(root: str) -> None:
     store = StoreAccess(**json.loads(os.environ.pop(STORE)))
     os.environ.update(store.variables())
     supervisor = Supervisor(folder, store, json.loads(os.environ.pop(SECRETS, "{}")))
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.on_stop())
     leave_ctrl_c_to_parent()
     folder.write_processes([Process.of(os.getpid())])
     folder.write_state(State(created_at=time.time()))
