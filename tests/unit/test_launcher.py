@@ -6,10 +6,12 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from mindlift.cloud import platforms
+from mindlift.cloud.errors import JobError
 from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.providers.local import interpreter, isolation, launcher
 from mindlift.cloud.providers.local.launcher import Ended, Launcher
@@ -123,3 +125,21 @@ def test_nothing_of_this_computers_variables(run, monkeypatch):
     assert f"('MINE', '{before}/cache/x')" in lines[0]
     assert f"('HOME', '{before}/home/ma-user')" in lines[0]
     assert "('RANK_ID', '0')" in lines[0]
+
+
+def test_a_start_that_fails_leaves_nothing_running(tmp_path):
+    """The place where ranks meet is there before msrun is missed."""
+    request = Request(
+        "modelarts-v2", "job", "obs://b/code/x/", "train.py", nodes=2, launcher="msrun", is_own=False
+    )
+    nodes = [
+        Node(number, tmp_path / f"node-{number}", platforms.container(request, "job", number), print)
+        for number in range(2)
+    ]
+    bare = replace(PYTHON, python=f"{tmp_path}/python", has=frozenset())
+    (tmp_path / "python").symlink_to("/bin/sleep")
+    found = Launcher(request, "job", nodes, bare, {})
+    with pytest.raises(JobError, match="^launcher: msrun is not there"):
+        found.start()
+    assert found.pids()
+    assert [pid for pid in found.pids() if start_ticks(pid) is not None] == []
