@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -55,8 +56,10 @@ class Machine:
         return [*output, "--", sys.executable, str(PROGRAM), *words]
 
     def content(self) -> dict[str, bytes]:
-        """What the output has in the bucket, without the lease."""
-        return {name: data for name, data in self.bucket.content("run/").items() if name != LEASE}
+        """What the output has in the bucket, without the lease; again if something is deleted meanwhile."""
+        while True:
+            with contextlib.suppress(self.bucket.client.exceptions.NoSuchKey):
+                return {name: data for name, data in self.bucket.content("run/").items() if name != LEASE}
 
 
 def last_line(steps: int) -> str:

@@ -14,7 +14,7 @@ from types import FrameType
 
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Handler, handling
-from mindlift.program.folder import runs
+from mindlift.program.publishing.folder import runs
 
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -18,8 +18,8 @@ from mindlift.program import web
 from mindlift.program.channels import read_channels
 from mindlift.program.inputs import InputStager, check_exists
 from mindlift.program.outputs import Outputs
-from mindlift.program.publisher import Rules
-from mindlift.program.restore import Nodes
+from mindlift.program.publishing.publisher import Rules
+from mindlift.program.publishing.restore import Nodes
 from tests.support.transfers import Bucket, content
 
 

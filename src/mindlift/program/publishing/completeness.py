@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Mapping, Optional, Sequence, Tuple
 
-from mindlift.program.folder import Stamp
+from mindlift.program.publishing.folder import Stamp
 
 Content = Tuple[int, int]  # size and time of modification in ns
 Writers = Optional[Mapping[Tuple[int, int], "set[int]"]]
