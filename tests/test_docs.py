@@ -27,7 +27,10 @@ TESTS = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("test
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 FLAG = re.compile(r"(?<![\w-])--([A-Za-z]\w*(?:-\w+)*)")
 OF_CONFIG = ("train.py", "eval.py", "export.py", "predict.py")
-OF_OTHERS = {"fast-list", "s3-no-head", "s3-no-check-bucket", "size-only"}  # of rclone
+OF_OTHERS = {
+    *("fast-list", "s3-no-head", "s3-no-check-bucket", "size-only"),  # of rclone
+    *("dryrun", "local-code-dir"),  # of SkyPilot and TorchX, of ma-cli
+}
 PLACEHOLDERS = {
     "NET",
     "DATASET",

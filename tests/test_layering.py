@@ -64,8 +64,9 @@ PURE = {
 }
 PACKAGE = "src/mindlift/"
 MOST_LINES = 400  # of a file of tests; a longer one has more than one subject
+# cloud/jobs/ holds other people's programs, and the style of some is what they are there for
 SOURCES = sorted(
-    p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/**/*.py")]
+    p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/*.py")]
 )
 
 

@@ -20,8 +20,11 @@ def local(job: Job) -> dict[str, Path]:
 def checks(job: Job) -> Iterator[Check]:
     """Whether local inputs are there, and how much of them there is to send."""
     for name, path in local(job).items():
-        if path.exists():
-            says = f"{path}, {size(size_bytes(path))}, goes to {place_in_store(job, str(path))}"
+        if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
+            yield Check(name, False, f"{path} holds no file", "put the data there, or name another place")
+        elif path.exists():
+            place = place_in_store(job, str(path))
+            says = f"{path}, {size(size_bytes(path))}" + (f", goes to {place}" if is_remote(place) else "")
             yield Check(name, True, says)
         else:
             advice = "name a local folder or archive, or obs://bucket/folder/"
