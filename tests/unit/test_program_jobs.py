@@ -102,6 +102,10 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         ["{prog}/train.py", "--keep", "true", "--outputs", "out=", "--paths", "out=out"],
         "paths.out is 'out'; expected a path from the root, such as /cache/out",
     ),
+    "paths where they are mapped": (
+        "{prog}/train.py --isolation mapping --keep true --outputs out= --paths out=/cache/out".split(),
+        "paths: /cache/out would be this computer's own: no file system of its own",
+    ),
     "paths without keep": (
         ["{prog}/train.py", "--outputs", "out=", "--paths", "out=/cache/out"],
         "paths says where `mindlift run` puts inputs and outputs: set keep: true",

@@ -249,6 +249,10 @@ def isolated(job: Job) -> Check:
         is_isolated = isolation.is_isolated(job.isolation)
     except JobError as err:
         return Check("isolation", False, str(err))
+    if job.paths and not is_isolated:
+        places, why = ", ".join(job.paths.values()), isolation.describe(job.isolation)
+        says = f"{places} would be this computer's own: {why}"
+        return Check("paths", False, says, "leave isolation out, or paths")
     return Check("isolation", True if is_isolated else None, isolation.describe(job.isolation))
 
 
