@@ -138,12 +138,13 @@ def test_what_pip_says_is_one_line(said, expected):
     assert reason(said) == expected
 
 
-def test_the_commands_of_the_environment_below_use_the_one_above(tmp_path, bare):
+@pytest.mark.parametrize("folder", ["environments", "with a space", "long" * 30])
+def test_the_commands_of_the_environment_below_use_the_one_above(tmp_path, bare, folder):
     script = Path(bare).parent / "tool"
     script.write_text(f"#!{bare}\nimport sys\nprint(sys.prefix)\n")
     script.chmod(0o755)
     (Path(bare).parent / "binary").write_bytes(b"\x7fELF")
-    found = layered(ask(bare), tmp_path / "none", tmp_path / "environments")
+    found = layered(ask(bare), tmp_path / "none", tmp_path / folder)
     above = Path(found.python).parents[1]
     done = subprocess.run([str(above / "bin/tool")], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(above)

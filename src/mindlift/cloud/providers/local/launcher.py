@@ -45,6 +45,10 @@ class Ended:
     was_stopped: bool = False
     by_signal: bool = False
 
+    @staticmethod
+    def on_request() -> Ended:
+        return Ended(128 + signal.SIGTERM, "stopped on request", was_stopped=True)
+
 
 class Launcher:
     """The processes of one attempt."""
@@ -118,7 +122,7 @@ class Launcher:
             if None not in codes.values():
                 return self.end(Ended(0))
             if is_stopped():
-                return self.end(Ended(128 + signal.SIGTERM, "stopped on request", was_stopped=True))
+                return self.end(Ended.on_request())
             if time.monotonic() > deadline:
                 return self.end(
                     Ended(
@@ -167,14 +171,14 @@ class Launcher:
 
     def start_node(self, node: Node, way: str) -> None:
         """One process, which starts the node's ranks."""
-        logs = node.path(f"{node.container.logs}/{way}")
-        logs.mkdir(parents=True, exist_ok=True)
-        seen = node.text(f"{node.container.logs}/{way}")
+        logs = f"{node.container.logs}/{way}" if way != "none" else node.container.logs
+        node.path(logs).mkdir(parents=True, exist_ok=True)
+        seen = node.text(logs)
         before = commands.on_node(way, self.request, self.interpreter, node.number, self.port, seen)
         words = self.words(node)
         process = self.popen(node, [*before, *(words[1:] if before else words)], node.container.workspace, {})
         self.processes[f"{way} on node {node.number}" if before else f"node {node.number}"] = process
-        self.read(process, node, logs / f"{way if before else 'node'}.log")
+        self.read(process, node, node.path(logs) / f"{way if before else 'node'}.log")
 
     def words(self, node: Node) -> list[str]:
         python = self.interpreter.python

@@ -96,8 +96,16 @@ def copy_scripts(source: Path, target: Path) -> None:
             with open(path, "rb") as file:
                 first = file.readline(200)
                 if first.startswith(b"#!") and b"python" in first:
-                    (target / path.name).write_bytes(f"#!{target}/python\n".encode() + file.read())
+                    (target / path.name).write_bytes(first_line(f"{target}/python") + file.read())
                     (target / path.name).chmod(0o755)
+
+
+def first_line(python: str) -> bytes:
+    """Of a script. The kernel knows no spaces there and no more than 127 bytes: a shell does, as in pip's scripts."""
+    line = f"#!{python}\n"
+    if " " in python or len(os.fsencode(line)) > 127:
+        line = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
+    return os.fsencode(line)
 
 
 def install(folder: Path, parent: Interpreter, what: list[str], named: Path) -> None:
