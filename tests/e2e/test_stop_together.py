@@ -21,9 +21,11 @@ SAID = r"^error: stopped by {} after step (\d+); the same command continues from
     ("signals", "says"),
     [
         ({1: signal.SIGTERM}, ["SIGTERM to rank 1", "SIGTERM"]),
-        ({0: signal.SIGHUP, 1: signal.SIGTERM}, ["SIGHUP", "SIGTERM"]),
+        pytest.param({0: signal.SIGTERM}, ["SIGTERM", "SIGTERM to rank 0"], marks=pytest.mark.heavy),
+        pytest.param({1: signal.SIGINT}, ["SIGINT to rank 1", "SIGINT"], marks=pytest.mark.heavy),
+        pytest.param({0: signal.SIGHUP, 1: signal.SIGTERM}, ["SIGHUP", "SIGTERM"], marks=pytest.mark.heavy),
     ],
-    ids=["one rank", "two ranks in different steps"],
+    ids=["rank 1", "rank 0", "Ctrl-C to rank 1", "two ranks in different steps"],
 )
 def test_all_ranks_save_the_same_step_and_leave(few_digits, tmp_path, signals, says):
     runs = tmp_path / "runs"

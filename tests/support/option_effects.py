@@ -149,6 +149,7 @@ SHOWN_BY = {
     "aspp_rates": "unit/test_deeplab_v3.py::test_the_share_that_is_dropped_and_the_rates_are_options",
     "freeze_bn": "unit/test_deeplab_v3.py::test_frozen_norms_use_their_statistics_and_do_not_move_them",
     "output_dir": "e2e/test_segment_inference.py::test_masks_are_what_eval_counts",
+    "allow_nan": "e2e/test_damaged_weights.py::test_every_program_refuses_them_unless_asked",
     "weights_channels": "unit/test_weight_maps.py::test_colours_are_turned_round_once_and_only_where_they_have_to_be",
     "input_format": "unit/test_predict_pixels.py::test_a_model_of_either_layout_is_the_network",
     "all_reduce_fusion": "e2e/test_ranks_equal.py::test_grouped_gradients_are_the_same",

@@ -62,14 +62,21 @@ def deviations(successes: np.ndarray, draws: int, share: float) -> np.ndarray:
     return (successes - draws * share) / np.sqrt(draws * share * (1 - share))
 
 
-@pytest.mark.parametrize("shape", [(2, 6, 7, 5), (16, 40)])
-@pytest.mark.parametrize("p", [0.2, 0.7])
+@pytest.mark.parametrize(
+    ("p", "shape"),
+    [
+        pytest.param(0.2, (2, 6, 7, 5), marks=pytest.mark.heavy),
+        pytest.param(0.7, (2, 6, 7, 5), marks=pytest.mark.heavy),
+        pytest.param(0.2, (16, 40), marks=pytest.mark.heavy),
+        (0.7, (8, 30)),
+    ],
+)
 def test_shares_are_those_of_independent_draws(p, shape):
     """Of every place, batch, pair of places and pair of batches: what is kept is binomially distributed.
 
     The bound of 5.5 is for a few 100,000 pairs (two-sided 4e-8 each), that of the mean square for dependent ones.
     """
-    count, kept = 400, round((1 - p) * P) / P
+    count, kept = 300, round((1 - p) * P) / P
     found = masks(p, shape, count).reshape(count, -1)
     places = found.shape[1]
     together = found.T.astype(np.float32) @ found.astype(np.float32)

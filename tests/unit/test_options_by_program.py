@@ -32,7 +32,8 @@ OF_EVAL = {
         "crops",
         "crop_scales",
     ),
-    *("crop_batch", "scales", "flip", "overlays", "eval_path", "pretrained", "weights_channels", "freeze_bn"),
+    *("crop_batch", "scales", "flip", "overlays", "eval_path", "pretrained", "weights_channels"),
+    *("allow_nan", "join_timeout", "freeze_bn"),
     *("freeze_layer", "backbone", "ckpt_path", "config_path", "device_target", "is_distributed", "rank"),
     *(
         "group_size",

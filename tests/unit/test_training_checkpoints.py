@@ -180,16 +180,23 @@ def test_names_that_nobody_knows():
     assert fit.identified(Stored("pytorch", {"a.b.c": ONE, "a.b.d": ONE}), (MAPS,)) is None
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_weights_that_are_no_numbers_are_refused_by_name(bad):
+@pytest.mark.parametrize(
+    ("bad", "what"),
+    [
+        (np.float32(np.nan), "NaN or infinity"),
+        (np.float16(np.inf), "NaN or infinity"),
+        (np.float64(-np.inf), "NaN or infinity"),
+        (np.int8(3), "integers, not floating point numbers"),
+    ],
+)
+def test_values_that_are_no_weights_are_refused_by_name(bad, what):
     known = fit.recognised(SOURCES["torchvision resnet50"][0], MAPS)
-    wanted = known.shapes
-    odd = {**known.tensors}
-    for name in ("classifier.bias", "stages.0.0.conv1.norm.gamma"):
-        odd[name] = np.full(odd[name].shape, bad, np.float32)
-    broken = fit.replace(known, tensors=odd)
-    with pytest.raises(CheckpointError, match=r"f: 2 tensors hold NaN or infinity \(fc.bias, layer1"):
-        fit.fitted(broken, wanted, (), "f")
-    one = "f: 1 tensor holds NaN or infinity"
-    with pytest.raises(CheckpointError, match=one):
-        fit.fitted(broken, wanted, ("classifier.weight", "classifier.bias"), "f")
+    odd = {
+        name: np.full(known.shapes[name], bad) for name in ("classifier.bias", "stages.0.0.conv1.norm.gamma")
+    }
+    broken = fit.replace(known, tensors={**known.tensors, **odd})
+    with pytest.raises(CheckpointError, match=rf"f: 2 tensors hold {what} \(fc.bias, layer1"):
+        fit.check_values(fit.fitted(broken, known.shapes, (), "f"), known.origins, "f")
+    headless = fit.fitted(broken, known.shapes, ("classifier.weight", "classifier.bias"), "f")
+    with pytest.raises(CheckpointError, match=f"f: 1 tensor holds {what}"):
+        fit.check_values(headless, known.origins, "f")

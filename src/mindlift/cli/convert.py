@@ -42,6 +42,12 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="order of the colours that they were trained on; what is written sees RGB; auto: what is known of the source",
     )
+    found.add_argument(
+        "--allow_nan",
+        choices=("true", "false"),
+        default="false",
+        help="write weights with NaN, infinity or integers all the same",
+    )
     found.add_argument("--filter_head", action="store_true", help="leave the head out")
     found.add_argument(
         "--list", action="store_true", help="print every tensor and what it becomes; write nothing"

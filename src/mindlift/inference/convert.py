@@ -19,7 +19,7 @@ FORMS = ("ckpt", "safetensors")
 
 
 def convert(args: argparse.Namespace) -> None:
-    from mindlift.models.weights.fit import fitted
+    from mindlift.models.weights.fit import check_values, fitted
     from mindlift.runs import checkpoint
 
     target = target_of(args)
@@ -28,6 +28,8 @@ def convert(args: argparse.Namespace) -> None:
     net = net_of(known, args.net, path)
     classes = args.num_classes or rows_of(known)
     tensors = fitted(known, shapes_of(net, classes, known.needs), head(args.filter_head), str(path))
+    if args.allow_nan != "true":
+        check_values(tensors, known.origins, str(path))
     write(target, tensors, {name: values[0] for name, values in known.needs.items()})
     numbers = sum(array.size for array in tensors.values())
     how = ", the moving average" * known.is_average + ", BGR made RGB" * known.is_reversed
@@ -158,10 +160,11 @@ def defaults() -> dict[str, object]:
 
 def show(args: argparse.Namespace) -> None:
     from mindlift import models
-    from mindlift.models.weights import files, fit
+    from mindlift.models.weights import fit
+    from mindlift.runs import checkpoint
 
     path = fetch(args.source)
-    stored = files.read(path)
+    stored = checkpoint.read_stored(path)
     known = fit.identified(stored, (models.weight_maps(),), args.ema == "true")
     source = (
         f"{known.family} of {known.layout.source}{options(known.needs) and '; needs' + options(known.needs)}"

@@ -58,7 +58,7 @@ def run(cfg: Config, weights: Path, class_names: list[str]) -> Path:
     target = target_of(cfg)
     with atomic_path(target) as part:
         written = write(network, images, part, cfg.file_format)
-        difference = compared(written, cfg.file_format, images, expected)
+        difference = compared(written, cfg.file_format, images, expected, cfg.allow_nan)
         print(verdict(cfg.file_format, difference, expected))
         facts = describe(cfg, weights, written, difference, class_names)
     write_atomic(side_file_of(target), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
@@ -218,11 +218,15 @@ READ_BACK: dict[str, Callable[[Path, np.ndarray], np.ndarray | None]] = {
 }
 
 
-def compared(path: Path, file_format: str, images: np.ndarray, expected: np.ndarray) -> float | None:
-    """The largest difference of the file's outputs relative to the largest output; None if it can't be run here.
+def compared(
+    path: Path, file_format: str, images: np.ndarray, expected: np.ndarray, allow_nan: bool = False
+) -> float | None:
+    """The largest difference of the file's outputs relative to the largest output; None if it can't be known here.
 
-    ExportError if it is above what the format is allowed, or the outputs are no numbers.
+    ExportError if it is above what the format is allowed, or the outputs are no numbers, which may be allowed.
     """
+    if allow_nan and not np.isfinite(expected).all():
+        return None
     is_proof = says_something(expected)
     found = READ_BACK[file_format](path, images) if file_format in READ_BACK else None
     if found is None:
@@ -251,6 +255,10 @@ def relative(expected: np.ndarray, found: np.ndarray) -> float:
 
 
 def verdict(file_format: str, difference: float | None, expected: np.ndarray) -> str:
+    if not np.isfinite(expected).all():
+        return (
+            "warning: not verified: the network's outputs on a random batch are not finite (--allow_nan true)"
+        )
     if not expected.any():
         return (
             "warning: not verified: all outputs of the network on a random batch are zero, as those of a classifier that"

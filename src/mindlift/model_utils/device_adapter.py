@@ -40,11 +40,10 @@ __all__ = [
 ]
 
 LAUNCHER = "MINDLIFT_LAUNCHER"  # of the ranks of the launch scripts and of rehearsals: their number, a colon, an empty folder
-TOPOLOGY_TIMEOUT = (
-    "MS_TOPO_TIMEOUT"  # how long MindSpore lets ranks look for their scheduler and each other, in seconds
-)
+TOPOLOGY_TIMEOUT = "MS_TOPO_TIMEOUT"  # seconds that ranks look for their scheduler and each other
 JOIN_S = 300.0
-LOST_PEER = re.compile(r"Launch kernel failed: \S*AllReduce")
+# What a rank hears of a peer that has ended: from the sum, or from the cluster's heartbeat.
+LOST_PEER = re.compile(r"Launch kernel failed: \S*AllReduce|state of the cluster is error")
 LEAVING_S = 60.0
 PARTING_S = 10.0  # of the 15 s that platforms give to a job that they stop
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")

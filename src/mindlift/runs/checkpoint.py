@@ -18,11 +18,13 @@ from mindlift.errors import CheckpointError
 from mindlift.files import append_line, remove_file
 from mindlift.models.weights.mindspore_files import no_log, read
 from mindlift.runs.manifest import MANIFEST, SUFFIX, Saved, file_sha256, listed, plan_prune
+from mindlift.runs.sums import check_sum
 
 if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
     import mindspore as ms
 
     from mindlift.models.weights.fit import Known
+    from mindlift.models.weights.stored import Stored
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,15 @@ class TrainingInfo:
 
 @dataclass(frozen=True)
 class LoadOptions:
-    """What to take of a file of weights: for `average` and `channels` see known_weights; nothing for `without`."""
+    """What to take of a file of weights: for `average` and `channels` see known_weights; nothing for `without`.
+
+    `allow_nan`: values that are no weights are taken too, see fit.check_values.
+    """
 
     without: Collection[str] = ()
     average: bool = True
     channels: str = "auto"
+    allow_nan: bool = False
 
 
 def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: TrainingInfo) -> Path:
@@ -110,6 +116,8 @@ def load_weights(
     known = known_weights(path, family, options.average, options.channels)
     fit.check_needs(known.needs, values, str(path), known.layout.source)
     given = fit.fitted(known, {name: p.shape for name, p in parameters.items()}, options.without, str(path))
+    if not options.allow_nan:
+        fit.check_values(given, known.origins, str(path))
     for name, array in given.items():
         parameters[name].set_data(ms.Tensor(array, parameters[name].dtype))
     return known
@@ -121,10 +129,10 @@ def known_weights(path: Path, family: str = "", average: bool = True, channels: 
     Of a file with a moving average and the weights, `average` says which. `channels` is the order of the colours that
     they were trained on: rgb, bgr, or auto for what is known of the source; here they are for rgb.
     """
-    from mindlift.models.weights import files, fit
+    from mindlift.models.weights import fit
 
     maps = models.weight_maps()
-    stored = files.read(path)
+    stored = read_stored(path)
     try:
         own = {family: maps[family]} if family else maps
         known = fit.identified(stored, (own, maps), average)
@@ -145,6 +153,15 @@ def known_weights(path: Path, family: str = "", average: bool = True, channels: 
         raise CheckpointError(f"{path}: {err}") from err
 
 
+def read_stored(path: Path) -> Stored:
+    """All tensors of a file; CheckpointError if it is damaged, as far as it or a manifest beside it shows that."""
+    from mindlift.models.weights import files, forms
+
+    forms.form_of(path)  # says what it is instead
+    check_sum(path)
+    return files.read(path)
+
+
 def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
     import mindspore as ms
@@ -152,6 +169,8 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     from mindlift.models.weights.fit import mismatch
     from mindlift.models.weights.stored import NETWORK
 
+    if path.is_file():
+        check_sum(path)
     tensors = read(path)
     if "step_num" not in tensors:
         raise CheckpointError(

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
+import os
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ from mindlift.files import Record, parse_lines, read_lines
 
 MANIFEST = "manifest.jsonl"
 SUFFIX = ".ckpt"
+SETTLED_S = 2.0  # more than the step of any file system's times
 WEIGHTS = (
     SUFFIX,
     ".pth",
@@ -37,6 +41,20 @@ class Saved:
 
 
 def file_sha256(path: Path) -> str:
+    """Of the content. What has not been written to for SETTLED_S is hashed once in a process."""
+    found = os.stat(path)
+    written = max(found.st_mtime_ns, found.st_ctime_ns)
+    if time.time() - written / 1e9 < SETTLED_S:  # another write could leave the same times
+        return _content_sha256(path)
+    return _settled_sha256(path, found.st_dev, found.st_ino, found.st_size, written)
+
+
+@functools.lru_cache(maxsize=None)
+def _settled_sha256(path: Path, *_facts: int) -> str:
+    return _content_sha256(path)
+
+
+def _content_sha256(path: Path) -> str:
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         for block in iter(lambda: file.read(1 << 20), b""):

@@ -75,7 +75,7 @@ def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = Fals
     a part of the network are enough only `to_train`.
     """
     options = checkpoint.LoadOptions(
-        layouts.HEAD if cfg.filter_head else (), cfg.enable_ema, cfg.weights_channels
+        layouts.HEAD if cfg.filter_head else (), cfg.enable_ema, cfg.weights_channels, cfg.allow_nan
     )
     values = {**cfg.to_dict(), **network_options(cfg)}
     known = checkpoint.load_weights(path, net, family_name(cfg.net), values, options)

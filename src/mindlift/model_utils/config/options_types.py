@@ -64,6 +64,7 @@ class Options:
     pretrained: str
     filter_head: bool
     weights_channels: str
+    allow_nan: bool
     transition_pool: str
     stem_pool: str
     stem_norm: bool

@@ -15,9 +15,10 @@ from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archives, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
-from mindlift.runs.manifest import MANIFEST, WEIGHTS
+from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text
 from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published
+from mindlift.runs.sums import is_intact, record_of
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.places import locate, names
@@ -171,8 +172,18 @@ class Stager:
         path = self.cache / "checkpoints" / (entry.etag or str(entry.modified_ns)) / Path(key).name
         if not path.is_file() or path.stat().st_size != entry.size:
             self.fetch(url, path)
+        self.sum_of(url, path)
         self.class_names(url, path)
         return path
+
+    def sum_of(self, url: str, path: Path) -> None:
+        """Beside the checkpoint, what its run's manifest says of it; a copy here that was damaged is fetched again."""
+        saved = record_of(url.rpartition("/")[0], path.name)
+        if saved is None:
+            return
+        if not is_intact(path, saved):
+            self.fetch(url, path)
+        write_atomic(path.with_name(MANIFEST), as_text([saved]))
 
     def class_names(self, url: str, path: Path) -> None:
         """Beside the checkpoint, the names of the classes that its run has, if there are any."""

@@ -209,20 +209,23 @@ def fitted(
         raise CheckpointError(
             f"{where} ({known.layout.source}) does not fit this network: {other_head(given, wanted) or problem}"
         )
-    check_finite(given, known.origins, where)
     return given
 
 
-def check_finite(tensors: Mapping[str, np.ndarray], origins: Mapping[str, str], where: str) -> None:
-    """CheckpointError for weights that are no numbers: a ReLU on a CPU makes zeros of them, and figures look fine."""
-    odd = [
-        origins.get(name, name)
-        for name, array in tensors.items()
-        if array.dtype.kind == "f" and not np.isfinite(array).all()
-    ]
-    if odd:
-        what = "1 tensor holds" if len(odd) == 1 else f"{len(odd)} tensors hold"
-        raise CheckpointError(f"{where}: {what} NaN or infinity ({shortened(odd)})")
+def check_values(tensors: Mapping[str, np.ndarray], origins: Mapping[str, str], where: str) -> None:
+    """CheckpointError for values that no training leaves behind.
+
+    Of NaN a ReLU on a CPU makes zeros, and figures look fine; integers are what a quantised file has without its scales.
+    """
+    integers = [name for name, array in tensors.items() if array.dtype.kind != "f"]
+    endless = [name for name in tensors if name not in integers and not np.isfinite(tensors[name]).all()]
+    for odd, what in ((endless, "NaN or infinity"), (integers, "integers, not floating point numbers")):
+        if odd:
+            holds = "1 tensor holds" if len(odd) == 1 else f"{len(odd)} tensors hold"
+            names = shortened([origins.get(name, name) for name in odd])
+            raise CheckpointError(
+                f"{where}: {holds} {what} ({names}); --allow_nan true takes them all the same"
+            )
 
 
 def other_head(given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> str:
