@@ -311,7 +311,7 @@ def _join(ranks: Ranks) -> None:
         raise PeerError(
             f"{who} could not join the other ranks{at} ({ranks.source}) within {time.monotonic() - began:.0f} s:"
             f" {_first_line(err)}; look whether all ranks were started, whether another job has taken the port, and"
-            " whether MS_ROLE and MS_SCHED_HOST are left over from an earlier job (unset them), then start again;"
+            " whether MS_ROLE, MS_SCHED_HOST or RANK_TABLE_FILE is left over from an earlier job (unset them), then start again;"
             " --join_timeout sets how long ranks wait"
         ) from err
 
