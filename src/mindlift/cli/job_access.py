@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from mindlift import sanitize
 from mindlift.checkout import ROOT
 from mindlift.cli.job_arguments import ON_A_PROGRAM, flags
 from mindlift.cloud import handle as handles
@@ -19,7 +20,7 @@ from mindlift.cloud.providers.base import Provider
 
 def note(line: str) -> None:
     """What happens, beside the output proper."""
-    print(line, file=sys.stderr, flush=True)
+    print(sanitize.lines(line), file=sys.stderr, flush=True)
 
 
 def out(line: str) -> None:

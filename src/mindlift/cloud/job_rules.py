@@ -14,7 +14,7 @@ from mindlift.cloud.job import FIELDS, OWN_PROGRAMS, Job
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.options import single_line
+from mindlift.sanitize import single_line
 from mindlift.storage.url import as_folder, is_remote, parse
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
