@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from mindlift.cloud.providers.base import Check
 from mindlift.runs.log import RunLog
 from mindlift.tasks.prediction_files import Class, CsvFile, Prediction
 from tests.support.programs import ROOT
+from tests.support.terminal import Terminal
 
 # xterm's control sequences (invisible-island.net/xterm/ctlseqs): each of them does something to a terminal
 ATTACKS = {
@@ -60,7 +62,16 @@ def test_an_error_shows_what_it_quotes(tmp_path):
     """A folder of classes whose name holds a sequence, in a real program."""
     (tmp_path / "\x1b]0;owned\x07").mkdir()
     folder = tmp_path / "\x1b]0;owned\x07"
-    command = [sys.executable, ROOT / "train.py", "--net", "densenet121", "--dataset", "imagenet", "--data_dir", folder]
+    command = [
+        sys.executable,
+        ROOT / "train.py",
+        "--net",
+        "densenet121",
+        "--dataset",
+        "imagenet",
+        "--data_dir",
+        folder,
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "\\x1b]0;owned\\x07" in done.stderr
@@ -97,3 +108,15 @@ def test_loggers_of_a_run_keep_lines(capsys):
     with RunLog(None, 0, False) as log:
         log.info("a\nb\tc")
     assert capsys.readouterr().out == "a\nb\tc\n"
+
+
+def test_a_log_steers_no_terminal_and_goes_whole_into_a_file():
+    text = "\x1b[32mok\x1b[0m\x1b]0;owned\x07 5%\rdone"
+    program = f"from mindlift.cli.job_access import out; out({text!r})"
+    command = [sys.executable, "-c", program]
+    env = {"PYTHONPATH": str(ROOT / "src")}
+    with Terminal(command, env, 80, 24) as screen:
+        screen.process.wait(30)
+        assert screen.read() == "\x1b[32mok\x1b[0m\\x1b]0;owned\\x07 5%\rdone\x1b[0m\r\n"
+    done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, check=True)
+    assert done.stdout.decode() == f"{text}\n"

@@ -23,8 +23,11 @@ def note(line: str) -> None:
     print(sanitize.lines(line), file=sys.stderr, flush=True)
 
 
-def out(line: str) -> None:
-    print(line, flush=True)
+def out(text: str) -> None:
+    """What was asked for. Lines of logs go into files as they are, and to a terminal without what would steer it."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(sanitize.log_line, text.split("\n")))
+    print(text, flush=True)
 
 
 def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:

@@ -13,7 +13,6 @@ from mindlift.cloud.providers.base import LogPage, Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.show import duration
 from mindlift.cloud.states import Phase
-from mindlift.sanitize import log_line
 
 SHORTEST_S = 0.5
 UNKNOWN_S = 900.0  # a phase that we have no word for may be an end
@@ -136,7 +135,7 @@ class Follower:
         """The page's lines; those that Ctrl-C cuts off come with the next look."""
         done = position.shown
         try:
-            for line in map(log_line, page.lines[done:]):
+            for line in page.lines[done:]:
                 self.out(f"node {node}: {line}" if self.names_nodes and status.nodes > 1 else line)
                 done += 1
         finally:

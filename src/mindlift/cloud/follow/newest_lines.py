@@ -9,7 +9,6 @@ from mindlift.cloud.errors import Refused
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider
-from mindlift.sanitize import log_line
 
 MOST_PAGES = 50  # of one look
 
@@ -36,7 +35,7 @@ class LogTail:
             except Refused:
                 break
             self.place = page.place
-            self.lines.extend(log_line(line) for line in page.lines if line.strip())
+            self.lines.extend(line for line in page.lines if line.strip())
             if not page.has_more:
                 break
         return list(self.lines)

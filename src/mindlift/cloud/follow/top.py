@@ -63,7 +63,7 @@ class Jobs:
             tail.read(status.phase.is_final)
         if status.phase.is_final:
             self.read_to_the_end.add(name)
-        return " ".join("".join(tail.lines).split())
+        return sanitize.single_line(" ".join("".join(tail.lines).split()))
 
     def renew(self, status: Status) -> None:
         try:
