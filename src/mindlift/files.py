@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Dict, TextIO, TypeVar
 
 from mindlift.errors import MindLiftError, StorageError
 
+NOBODY = 65534
 PART = ".part"  # how the names of unfinished files end
 Record = Dict[str, Any]  # a JSON object
 File = TypeVar("File", BinaryIO, TextIO)
@@ -22,7 +24,36 @@ File = TypeVar("File", BinaryIO, TextIO)
 def home() -> str:
     """The user's folder; for a user without HOME and without an entry in passwd, as in containers, one that may go."""
     found = os.path.expanduser("~")
-    return os.path.join(tempfile.gettempdir(), f"home-{os.getuid()}") if found.startswith("~") else found
+    return str(private_folder(f"home-{os.getuid()}")) if found.startswith("~") else found
+
+
+def private_folder(name: str) -> Path:
+    """A folder below the temporary one that is this user's alone; StorageError if another user has made one of this name.
+
+    All users write there: whoever comes first could put links and files into it.
+    """
+    path = Path(tempfile.gettempdir(), name)
+    try:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = os.lstat(path)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            path.chmod(0o700)
+            return path
+    except OSError as err:
+        raise StorageError(f"can't write to {path}: {err.strerror}; set TMPDIR to another folder") from err
+    raise StorageError(
+        f"{path} belongs to another user, or is no folder; remove it, or set TMPDIR to another folder"
+    )
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file was written by this user, and not by another one of this machine; on NFS root's may be nobody's."""
+    try:
+        owner = os.lstat(path).st_uid
+    except OSError:
+        return False
+    return owner == os.getuid() or (owner == NOBODY and os.getuid() == 0)
 
 
 def expanded(path: str | os.PathLike[str]) -> str:
