@@ -10,9 +10,9 @@ from typing import Callable
 
 from mindlift.errors import ConfigError, StorageError
 from mindlift.model_utils.inputs import Source
+from mindlift.model_utils.staging.lease import Lease
 from mindlift.model_utils.staging.stage_in import Stager
 from mindlift.program.channels import Channel
-from mindlift.program.lease import Lease
 from mindlift.program.publisher import Publisher, Rules
 from mindlift.program.restore import Nodes, restore
 from mindlift.program.state import State, here

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Callable
 
 from mindlift.errors import MindLiftError
+from mindlift.model_utils.staging.lease import Lease
 from mindlift.program.closes import Closes
 from mindlift.program.completeness import GROWING, Completeness, grows
 from mindlift.program.folder import Stamp, runs, scan, stamp, writers
-from mindlift.program.lease import Lease
 from mindlift.program.restore import Restored
 from mindlift.program.state import State
 from mindlift.program.uploads import Uploads, job_of

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
 
-from mindlift.program import lease
+from mindlift.model_utils.staging import lease
 from mindlift.program.completeness import Content
 from mindlift.program.folder import Stamp, scan
 from mindlift.program.state import State
