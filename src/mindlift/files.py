@@ -110,6 +110,50 @@ def atomic_path(path: Path, fails: str = "", advice: str = "") -> Iterator[Path]
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def sweep_parts(folder: Path, is_proven: bool) -> None:
+    """Remove what killed processes have left half-written directly in `folder`.
+
+    All of it where it `is_proven` that nobody writes there; else what names a process that has ended on this machine.
+    """
+    for path in folder.glob(f"*{PART}") if folder.is_dir() else ():
+        owner = path.name[: -len(PART)].rpartition(".")[2]
+        if is_proven or (owner.isdigit() and is_gone(int(owner))):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def temporary_prefix(kind: str) -> str:
+    """How the name of a temporary folder begins that tells whose it is."""
+    return f"mindlift-{kind}-{_namespace()}-{os.getpid()}-"
+
+
+def sweep_temporary(kind: str) -> None:
+    """Remove temporary folders that processes of this machine, and of this container, had made and have not removed."""
+    for path in Path(tempfile.gettempdir()).glob(f"mindlift-{kind}-{_namespace()}-*"):
+        owner = path.name.split("-")[3]
+        if owner.isdigit() and is_gone(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _namespace() -> str:
+    """The number of the namespace in which the numbers of processes mean something here; 0 where there is none."""
+    try:
+        return "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    except OSError:
+        return "0"
+
+
+def is_gone(pid: int) -> bool:
+    """Whether there is no process of this number here."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def renamed(part: Path, path: Path) -> Iterator[None]:
     """`part` gets the name `path` when the block ends well, and is removed otherwise."""

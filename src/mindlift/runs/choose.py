@@ -17,7 +17,7 @@ from typing import NamedTuple, TextIO
 
 from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError, ConfigError, PeerError, StorageError
-from mindlift.files import make_folder, write_atomic
+from mindlift.files import make_folder, sweep_parts, write_atomic
 from mindlift.runs.manifest import has_sum, latest, listed
 from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
 from mindlift.runs.records import read_object, warn
@@ -119,9 +119,11 @@ def choose(
         if found is None:
             break
         root, step, is_over = found
+        is_here = holder(root).endswith(f" on {platform.node()}")
         lock = hold(RunPaths(root).lock)
         if lock is None:
             raise in_use(root)
+        sweep(root, is_here)
         if RunPaths(root).result.exists() == is_over:  # else it has ended meanwhile
             return Choice(*named(root), step, is_over), lock
         lock.close()
@@ -218,13 +220,29 @@ def hold(path: Path) -> TextIO | None:
     return file
 
 
-def in_use(root: Path) -> ConfigError:
+def holder(root: Path) -> str:
+    """Who holds the lock of a run, or did."""
     try:
-        who = RunPaths(root).lock.read_text(encoding="utf-8", errors="replace").strip()
+        return RunPaths(root).lock.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
-        who = ""
+        return ""
+
+
+def sweep(root: Path, is_here: bool) -> None:
+    """Remove the half-written files of a run that was killed: its rank 0, which alone writes most of them, held the lock.
+
+    Those of other ranks go where the run was on this machine (`is_here`) and their process has ended.
+    """
+    paths = RunPaths(root)
+    for folder in (root, paths.checkpoints, paths.pictures, paths.events):
+        sweep_parts(folder, is_proven=True)
+    for folder in paths.checkpoints.glob("rank_*") if is_here else ():
+        sweep_parts(folder, is_proven=False)
+
+
+def in_use(root: Path) -> ConfigError:
     return ConfigError(
-        f"{root} is in use by {who or 'another process'}, which trains with these settings; end that process, or begin"
+        f"{root} is in use by {holder(root) or 'another process'}, which trains with these settings; end that process, or begin"
         " another run with --resume none"
     )
 
