@@ -90,20 +90,8 @@ def main() -> None:
     from mindlift.tasks import network as build
     from mindlift.tasks.classification import multi_crop
 
-    cfg = config.load(
-        [
-            "--net",
-            options.net,
-            "--dataset",
-            "imagenet",
-            "--image_size",
-            str(options.size),
-            "--crop_scales",
-            options.scales,
-            "--crop_batch",
-            str(options.batch),
-        ]
-    )
+    trained = config.load(["--net", options.net, "--dataset", "imagenet", "--image_size", str(options.size)])
+    cfg = trained.replace(crop_scales=options.scales, crop_batch=options.batch)
     scales, (mean, std) = list(cfg.crop_scales), ([127.5] * 3, [127.5] * 3)
     source = build.network(cfg, devices.of(devices.CPU))
     network = build.inference_network(cfg, source, devices.of(devices.CPU))

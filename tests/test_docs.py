@@ -27,7 +27,10 @@ TESTS = {path.name: path.read_text(encoding="utf-8") for path in ROOT.glob("test
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 FLAG = re.compile(r"(?<![\w-])--([A-Za-z]\w*(?:-\w+)*)")
 OF_CONFIG = ("train.py", "eval.py", "export.py", "predict.py")
-OF_OTHERS = {"fast-list", "s3-no-head", "s3-no-check-bucket", "size-only"}  # of rclone
+OF_OTHERS = {
+    *("fast-list", "s3-no-head", "s3-no-check-bucket", "size-only"),  # of rclone
+    *("dryrun", "local-code-dir"),  # of SkyPilot and TorchX, of ma-cli
+}
 PLACEHOLDERS = {
     "NET",
     "DATASET",
@@ -147,12 +150,14 @@ def check_command(command: str) -> None:
         flags = words_and_inputs(words, SCHEMA)[0] if takes else list(arguments(words))
         config.check_use(read_line(flags, SCHEMA, False), SCHEMA, program)
         is_whole = program in ("train.py", "eval.py") and command.startswith("python")
+        if program == "eval.py" and "RUN" in words:
+            is_whole = "--net" in words  # else the run says which network it is of
         if is_whole and not (PLACEHOLDERS | ADDED) & set(words):
             config.load(words, prog=program)
     elif program == "cloud/submit.py" and "--help" not in words:
         job_arguments.parse(words)
     elif is_here(program):
-        for name in FLAG.findall(command):
+        for name in FLAG.findall(command.partition(" -- ")[0]):  # behind it are a program's own
             assert f"--{name}" in help_of(program), f"{program} has no --{name}"
 
 

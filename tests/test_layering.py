@@ -64,8 +64,9 @@ PURE = {
 }
 PACKAGE = "src/mindlift/"
 MOST_LINES = 400  # of a file of tests; a longer one has more than one subject
+# cloud/jobs/ holds other people's programs, and the style of some is what they are there for
 SOURCES = sorted(
-    p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/**/*.py")]
+    p.relative_to(ROOT) for p in [*ROOT.glob("*.py"), *ROOT.glob("src/**/*.py"), *ROOT.glob("cloud/*.py")]
 )
 
 
@@ -214,7 +215,7 @@ def test_only_storage_talks_to_stores(path):
     assert not uses(path, "boto3", "botocore", "obstore")
 
 
-@pytest.mark.parametrize("path", below("report", "cloud", "storage", "doctor"), ids=str)
+@pytest.mark.parametrize("path", below("report", "cloud", "storage", "doctor", "program"), ids=str)
 def test_what_runs_without_mindspore(path):
     """The graph of a model is read with mindspore's own protobuf, and the doctor's probe tries it."""
     assert path.name in ("graph.py", "probe.py") or not uses(path, "mindspore")

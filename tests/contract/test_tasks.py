@@ -70,9 +70,9 @@ def test_what_is_another_tasks_is_refused(rig):
     for other in tasks.TASKS.values():
         for option in own(other) if other.OPTIONS_OF != rig.task.OPTIONS_OF else ():
             if SCHEMA.options[option].kind == "bool":
-                value = "false" if SCHEMA.options[option].default else "true"
+                other_value = {option: not SCHEMA.options[option].default}
                 with pytest.raises(ConfigError, match=rf"--{option} .* has no effect on {rig.name}"):
-                    tasks.of(rig.cfg(f"--{option}", value))
+                    tasks.of(rig.cfg().replace(**other_value))
         for dataset in sorted(set(other.DATASETS) - set(rig.task.DATASETS)):
             with pytest.raises(ConfigError, match=f"--dataset {dataset} is not for {rig.name}"):
                 tasks.of(rig.cfg().replace(dataset=dataset))

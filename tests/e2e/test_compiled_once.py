@@ -102,13 +102,15 @@ def test_two_epochs_with_evaluation_and_moving_average(tmp_path):
 
 
 def test_three_checkpoints(photos, several, tmp_path):
-    found = compiled(tmp_path, "eval.py", *SMALL, "--data_dir", photos, "--pretrained", several)
+    found = compiled(tmp_path, "eval.py", *SMALL, "--data_dir", photos, "--pretrained", several, "--all")
     assert found == {"Places": 1}
 
 
 def test_the_144_crops_of_three_checkpoints(photos, several, tmp_path):
     crops = ("--crops", 144, "--crop_scales", "18,20", "--crop_batch", 64, "--eval_path", tmp_path / "eval")
-    found = compiled(tmp_path, "eval.py", *SMALL, "--data_dir", photos, "--pretrained", several, *crops)
+    found = compiled(
+        tmp_path, "eval.py", *SMALL, "--data_dir", photos, "--pretrained", several, "--all", *crops
+    )
     assert found == {"CropProbabilities": 1}
 
 
@@ -129,6 +131,7 @@ def test_each_size_of_a_multi_scale_evaluation_once(tmp_path):
         tmp_path / "data/lst.txt",
         "--pretrained",
         tmp_path / "weights",
+        "--all",
         "--scales",
         "0.5,1.0,1.0",
         "--flip",

@@ -14,7 +14,8 @@ from tests.e2e.test_scripts import Script
 from tests.support.programs import ROOT, run_program, run_ranks
 from tests.support.weights import assert_same
 
-NET = ["--model", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--crop_size", 65, "--log_interval", 1]
+EVALUATED = ["--model", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--crop_size", 65]
+NET = [*EVALUATED, "--log_interval", 1]
 NO_DROPOUT = ["--dropout", 0]  # MindSpore draws it from a stream of the process
 TRAIN, VAL = 14, 7
 
@@ -80,7 +81,7 @@ def test_a_training_tells_what_the_documents_say(trained):
 def test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures(
     trained, images, tmp_path
 ):
-    words = [*NET, "--data_root", images, "--ckpt_path", trained.result["checkpoint"], "--freeze_bn"]
+    words = [*EVALUATED, "--data_root", images, "--ckpt_path", trained.result["checkpoint"], "--freeze_bn"]
     one = figures(run_program("eval.py", *words, "--batch_size", 3, "--eval_path", tmp_path, "--overlays", 4))
     two = figures(run_ranks(2, "eval.py", *words, "--batch_size", 2))
     assert one["miou"] == two["miou"] == trained.result["miou"]
@@ -100,7 +101,15 @@ def test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictu
 
 
 def test_scales_and_mirror_are_options_of_the_evaluation(trained, images):
-    words = [*NET, "--data_root", images, "--pretrained", trained.result["checkpoint"], "--batch_size", 4]
+    words = [
+        *EVALUATED,
+        "--data_root",
+        images,
+        "--pretrained",
+        trained.result["checkpoint"],
+        "--batch_size",
+        4,
+    ]
     found = figures(run_program("eval.py", *words, "--scales=0.5", "--scales=1.0", "--flip"))
     assert (found["scales"], found["flip"], found["total"]) == ([0.5, 1.0], True, VAL)
 

@@ -94,6 +94,7 @@ def test_a_job_on_each_platform(home, few_digits, platform):
         ["--nodes", "2", "--cards", "1"],
         ["--access", "env"],
         ["--access", "direct"],
+        ["--isolation", "mapping"],
     ],
 )
 def test_other_ways_to_run(home, few_digits, more):

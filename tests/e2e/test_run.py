@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
 
 import pytest
 
 from tests.support.home import wait_for
-from tests.support.running import Machine, Reader, last_line
+from tests.support.running import Machine, Reader, children, last_line
 
+OTHERS = [("both", 0), ("program", 1), ("supervisor", 0), ("supervisor", 1)]
 SHOW = "import sys, os; print(sys.argv[1:])"
 
 
@@ -40,8 +40,14 @@ def test_a_program_gets_its_inputs_and_its_results_are_published(machine):
     assert "2 unchanged" in again.err
 
 
-@pytest.mark.parametrize("renames", [0, 1])
-@pytest.mark.parametrize("who", ["both", "program", "supervisor"])
+@pytest.mark.parametrize(
+    ("who", "renames"),
+    [
+        ("both", 1),
+        ("program", 0),
+        *(pytest.param(who, renames, marks=pytest.mark.heavy) for who, renames in OTHERS),
+    ],
+)
 def test_a_killed_program_continues_on_an_empty_disk(machine, renames, who):
     words = machine.training(renames=renames, pause_ms=250)
     with Reader(machine) as reader:
@@ -65,11 +71,3 @@ def test_a_killed_program_continues_on_an_empty_disk(machine, renames, who):
     assert reader.rounds > 3
     last = {"net-0010.ckpt", "net-0011.ckpt", "net-0012.ckpt"}
     assert last <= set(machine.content()) <= last | names  # what an earlier run published stays
-
-
-def children(pid: int) -> list[int]:
-    """Those that are the program, and not a copy's worker process."""
-    done = subprocess.run(
-        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
-    )
-    return [int(line.split()[0]) for line in done.stdout.splitlines() if "saves_numbers" in line]

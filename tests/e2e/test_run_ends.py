@@ -160,6 +160,26 @@ def test_a_store_that_is_away_loses_nothing(tmp_path):
         assert {"net-0006.ckpt", "net-0007.ckpt", "net-0008.ckpt"} <= set(machine.content())
 
 
+def test_a_store_that_is_away_when_the_platform_ends_the_job(tmp_path):
+    """The grace is kept to, and what the program saved in it is published by the next run on this disk."""
+    with Minio() as store:
+        s3_client(store).create_bucket(Bucket="away")
+        machine = Machine(store, "away", tmp_path)
+        words = ["--output", f"out={machine.url}", "--grace_seconds", "4"]
+        process = machine.start(*words, *program(HEARS))
+        assert process.stdout.readline() == "ready\n"
+        os.kill(store.pid, signal.SIGSTOP)
+        try:
+            process.send_signal(signal.SIGTERM)
+            done = machine.end(process)
+        finally:
+            os.kill(store.pid, signal.SIGCONT)
+        assert done.code == 3
+        assert "error: not published to obs://away/run/: last.ckpt" in done.err
+        assert machine.run(*words, *program("")).code == 0
+        assert machine.content() == {"last.ckpt": b"saved"}
+
+
 @pytest.mark.parametrize("launcher", ["card", "torchrun"])
 def test_ranks_of_a_node_share_what_one_has_staged(machine, launcher):
     machine.bucket.put({"a": b"data"}, "data/")

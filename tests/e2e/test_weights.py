@@ -55,7 +55,7 @@ def folder(tmp_path_factory):
 
 
 def test_a_folder_of_weights_of_every_form_is_evaluated(folder, few_digits):
-    done = run_program("eval.py", *TINY[:4], "--data_dir", few_digits, "--pretrained", folder)
+    done = run_program("eval.py", *TINY[:4], "--data_dir", few_digits, "--pretrained", folder, "--all")
     assert done.code == 0, done.err
     results = [json.loads(line) for line in done.out.splitlines() if line.startswith("{")]
     assert {result["checkpoint"].rpartition(".")[2] for result in results} == {"ckpt", "pth", "safetensors"}

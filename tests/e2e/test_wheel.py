@@ -17,7 +17,6 @@ from pathlib import Path
 import pytest
 
 from mindlift import __version__
-from mindlift.cli import listing
 from tests.support.programs import ROOT, environment
 from tests.support.pythons import find_python
 
@@ -248,7 +247,7 @@ def test_a_job_gets_the_files_of_the_installation(user):
 def test_networks_are_listed_as_they_are():
     from mindlift import models
 
-    assert {name: set(nets) for name, nets in listing.networks().items()} == {
+    assert {name: set(nets) for name, nets in models.networks().items()} == {
         name: set(module.VARIANTS) for name, module in models.families().items()
     }
 

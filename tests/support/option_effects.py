@@ -126,6 +126,7 @@ SHOWN_BY = {
         ("eval_interval", "eval_start_epoch", "tensorboard"),
         "e2e/test_train.py::test_a_run_leaves_what_the_documents_promise",
     ),
+    "all": "e2e/test_train.py::test_a_run_says_how_it_is_evaluated",
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",

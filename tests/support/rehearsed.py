@@ -35,7 +35,7 @@ class Rehearsed:
 
 
 def rehearse(home: Path, program: str, job: str = "job", **changes: object) -> Rehearsed:
-    """Runs `program`, the text of main.py, in a job of its own; it fails on purpose to keep its files."""
+    """Runs `program`, the text of main.py, in a job of its own. Only a job that fails keeps its containers."""
     code = home / "code" / job
     code.mkdir(parents=True, exist_ok=True)
     (code / "main.py").write_text(textwrap.dedent(program))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 import threading
@@ -55,8 +56,10 @@ class Machine:
         return [*output, "--", sys.executable, str(PROGRAM), *words]
 
     def content(self) -> dict[str, bytes]:
-        """What the output has in the bucket, without the lease."""
-        return {name: data for name, data in self.bucket.content("run/").items() if name != LEASE}
+        """What the output has in the bucket, without the lease; again if something is deleted meanwhile."""
+        while True:
+            with contextlib.suppress(self.bucket.client.exceptions.NoSuchKey):
+                return {name: data for name, data in self.bucket.content("run/").items() if name != LEASE}
 
 
 def last_line(steps: int) -> str:
@@ -97,3 +100,11 @@ class Reader:
                 if not is_whole(data):
                     self.torn.append(key)
             self.rounds += 1
+
+
+def children(pid: int) -> list[int]:
+    """Those that are the program, and not a copy's worker process."""
+    done = subprocess.run(
+        ["ps", "-o", "pid=,args=", "--ppid", str(pid)], capture_output=True, text=True, check=False
+    )
+    return [int(line.split()[0]) for line in done.stdout.splitlines() if "saves_numbers" in line]

@@ -109,17 +109,8 @@ def by_the_text(image: np.ndarray) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("batch", [5, 72])
 def test_the_mean_is_that_of_144_single_crops(batch):
-    words = [
-        "--net",
-        "densenet22",
-        "--image_size",
-        "12",
-        "--crop_scales",
-        "14,17",
-        "--crop_batch",
-        str(batch),
-    ]
-    cfg, samples = config.load(words), Few()
+    trained = config.load(["--net", "densenet22", "--image_size", "12"])
+    cfg, samples = trained.replace(crop_scales=(14, 17), crop_batch=batch), Few()
     network = build.network(cfg, devices.of(devices.CPU)).set_train(False)
     mean, std = [120.0, 110.0, 100.0], [60.0, 61.0, 62.0]
     cell = multi_crop.CropProbabilities(network, mean, std).set_train(False)

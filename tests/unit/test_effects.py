@@ -64,6 +64,7 @@ OTHER: dict[str, Any] = {  # another value than the default, and than a base's
     "outputs": {"out": "obs://bucket/out/"},
     "resume": {"earlier": "out"},
     "keep": True,
+    "paths": {"out": "/cache/out"},
     "max_hours": 3.0,
     "max_cost": 5.0,
     "environment": {"A": "1"},
@@ -97,6 +98,7 @@ BESIDE_THE_REQUEST = {
         "restart",
         "exclude",
         "requirements",
+        "paths",  # in the note of the boot file
     },
     "modelarts": {
         "cards",
@@ -109,12 +111,13 @@ BESIDE_THE_REQUEST = {
         "max_cost",
         "exclude",
         "requirements",
+        "paths",  # in the note of the boot file
     },
     "openi": {"repo", "endpoint", "allow_dirty", "provider", "max_cost"},
 }
 
 
-OF_PROGRAMS = {"exclude", "command", "args", "requirements", "inputs", "outputs", "resume", "keep"}
+OF_PROGRAMS = {"exclude", "command", "args", "requirements", "inputs", "outputs", "resume", "keep", "paths"}
 ITS_PLACES = {"code": "/program", "outputs": {"out": "obs://bucket/run/"}}
 PROGRAM: dict[str, dict[str, Any]] = {
     "local": ITS_PLACES,

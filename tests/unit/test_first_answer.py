@@ -8,6 +8,7 @@ import pickle
 import socket
 import ssl
 import threading
+import time
 
 import pytest
 
@@ -53,8 +54,8 @@ def store_at(endpoint: str, **given: object) -> S3Store:
 
 
 @contextlib.contextmanager
-def listening(answer: bytes = b""):
-    """A server's port that says `answer` to each connection and closes it."""
+def listening(answer: bytes = b"", after_s: float = 0.0):
+    """A server's port that says `answer` to each connection and closes it, one after the other."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -63,7 +64,9 @@ def listening(answer: bytes = b""):
                     connection, _ = server.accept()
                     with connection:
                         connection.recv(65536)
-                        connection.sendall(answer)
+                        time.sleep(after_s)
+                        with contextlib.suppress(OSError):  # the client has gone
+                            connection.sendall(answer)
 
         threading.Thread(target=serve, daemon=True).start()
         yield server.getsockname()[1]
@@ -174,6 +177,17 @@ def test_a_store_that_says_nothing_is_named_while_it_is_waited_for(monkeypatch, 
         with pytest.raises(TransferError, match=f"given up after 3 attempts.*server={endpoint}"):
             list(store.walk(""))
     assert capsys.readouterr().err == f"server={endpoint}: no answer for 0 s; waiting\n"
+
+
+def test_a_store_whose_first_answer_takes_long_is_waited_for(monkeypatch, capsys):
+    """The second attempt has the whole time limit."""
+    monkeypatch.setattr(first_answer, "SILENT_S", 0.05)
+    body = b"<ListBucketResult></ListBucketResult>"
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
+    with listening(answer, after_s=0.5) as port:
+        store = store_at(f"http://127.0.0.1:{port}", client_timeout=30.0, retry=2, retry_wait=0.001)
+        assert list(store.walk("")) == []
+    assert capsys.readouterr().err.count("waiting") == 1
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 
 import pytest
 
 from mindlift.cloud import platforms
+from mindlift.cloud.errors import JobError
 from mindlift.cloud.platforms.request import Request
-from mindlift.cloud.providers.local import interpreter, launcher
+from mindlift.cloud.providers.local import interpreter, isolation, launcher
 from mindlift.cloud.providers.local.launcher import Ended, Launcher
 from mindlift.cloud.providers.local.node import Node
 from mindlift.model_utils.staging.node_gate import start_ticks
@@ -20,16 +21,25 @@ from mindlift.model_utils.staging.node_gate import start_ticks
 PYTHON = interpreter.ask(sys.executable)
 
 
-@pytest.fixture
-def run(tmp_path, monkeypatch) -> Callable[..., tuple[Ended, list[str], Path]]:
-    """Runs a program as the ranks of one node: how it ended, the node's log, the container's folder."""
+@pytest.fixture(params=[False, True], ids=["mapped", "isolated"])
+def run(request, tmp_path, monkeypatch) -> Callable[..., tuple[Ended, list[str], str]]:
+    """Runs a program as the ranks of one node: how it ended, the node's log, what stands before its paths."""
+    if request.param and isolation.obstacle():
+        pytest.skip(isolation.obstacle())
+    is_isolated = request.param
     monkeypatch.setattr(launcher, "GRACE_S", 1.0)
 
     def start(program: str, cards: int = 2, stop_after: float = 60, hours: float = 1, **changes: object):
         request = Request("modelarts-v2", "job", "obs://b/code/x/", "train.py", cards=cards, **changes)  # type: ignore[arg-type]
         lines: list[str] = []
         container = platforms.container(request, "job", 0)
-        node = Node(0, tmp_path / "node", container, lambda line: lines.append(line.decode().rstrip("\n")))
+        node = Node(
+            0,
+            tmp_path / "node",
+            container,
+            lambda line: lines.append(line.decode().rstrip("\n")),
+            is_isolated,
+        )
         path = node.path(container.program)
         path.parent.mkdir(parents=True)
         path.write_text(
@@ -41,18 +51,18 @@ def run(tmp_path, monkeypatch) -> Callable[..., tuple[Ended, list[str], Path]]:
         pids, until = found.pids(), time.monotonic() + stop_after
         ended = found.wait(lambda: time.monotonic() > until, time.monotonic() + hours * 3600)
         assert [pid for pid in pids if start_ticks(pid) is not None] == [], "nothing runs on"
-        return ended, lines, node.root
+        return ended, lines, "" if is_isolated else str(node.root)
 
     return start
 
 
-def test_all_end_well(run):
-    ended, lines, root = run("print('hello from', rank, os.getcwd())")
+def test_all_end_well(run, tmp_path):
+    ended, lines, before = run("print('hello from', rank, os.getcwd())")
     assert ended == Ended(0)
     assert sorted(lines) == [
-        f"hello from {n} {root}/home/ma-user/modelarts/workspace/device{n}" for n in "01"
+        f"hello from {n} {before}/home/ma-user/modelarts/workspace/device{n}" for n in "01"
     ]
-    logs = root / "home/ma-user/modelarts/log"
+    logs = tmp_path / "node/home/ma-user/modelarts/log"
     assert "hello from 1" in (logs / "job-proc-rank-1-device-1.txt").read_text()
 
 
@@ -109,9 +119,27 @@ def test_children_of_a_rank_end_with_it(run, tmp_path):
 def test_nothing_of_this_computers_variables(run, monkeypatch):
     monkeypatch.setenv("SECRET_ACCESS_KEY", "hush")
     monkeypatch.setenv("RANK_ID", "7")
-    ended, lines, root = run("print(sorted(os.environ.items()))", cards=1, environment={"MINE": "/cache/x"})
+    ended, lines, before = run("print(sorted(os.environ.items()))", cards=1, environment={"MINE": "/cache/x"})
     assert ended.code == 0
     assert "hush" not in lines[0]
-    assert f"('MINE', '{root}/cache/x')" in lines[0]
-    assert f"('HOME', '{root}/home/ma-user')" in lines[0]
+    assert f"('MINE', '{before}/cache/x')" in lines[0]
+    assert f"('HOME', '{before}/home/ma-user')" in lines[0]
     assert "('RANK_ID', '0')" in lines[0]
+
+
+def test_a_start_that_fails_leaves_nothing_running(tmp_path):
+    """The place where ranks meet is there before msrun is missed."""
+    request = Request(
+        "modelarts-v2", "job", "obs://b/code/x/", "train.py", nodes=2, launcher="msrun", is_own=False
+    )
+    nodes = [
+        Node(number, tmp_path / f"node-{number}", platforms.container(request, "job", number), print)
+        for number in range(2)
+    ]
+    bare = replace(PYTHON, python=f"{tmp_path}/python", has=frozenset())
+    (tmp_path / "python").symlink_to("/bin/sleep")
+    found = Launcher(request, "job", nodes, bare, {})
+    with pytest.raises(JobError, match="^launcher: msrun is not there"):
+        found.start()
+    assert found.pids()
+    assert [pid for pid in found.pids() if start_ticks(pid) is not None] == []

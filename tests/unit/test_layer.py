@@ -95,6 +95,9 @@ def test_requirements_are_installed_once(tmp_path):
     make_wheel(tmp_path / "wheels", "wanted", "1.5")
     for job in ("first", "second"):
         require(tmp_path, job, "wanted>=1")
+        (tmp_path / "code" / job / "logging.py").write_text(
+            "raise SystemExit('pip takes the program for a library')"
+        )
         found = rehearse(tmp_path, program, job=job)
         assert (found.state.phase, found.lines) == ("succeeded", ["1.5"]), found.state.reason
         assert "install pip-requirements.txt" in found.platform
@@ -135,12 +138,13 @@ def test_what_pip_says_is_one_line(said, expected):
     assert reason(said) == expected
 
 
-def test_the_commands_of_the_environment_below_use_the_one_above(tmp_path, bare):
+@pytest.mark.parametrize("folder", ["environments", "with a space", "long" * 30])
+def test_the_commands_of_the_environment_below_use_the_one_above(tmp_path, bare, folder):
     script = Path(bare).parent / "tool"
     script.write_text(f"#!{bare}\nimport sys\nprint(sys.prefix)\n")
     script.chmod(0o755)
     (Path(bare).parent / "binary").write_bytes(b"\x7fELF")
-    found = layered(ask(bare), tmp_path / "none", tmp_path / "environments")
+    found = layered(ask(bare), tmp_path / "none", tmp_path / folder)
     above = Path(found.python).parents[1]
     done = subprocess.run([str(above / "bin/tool")], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(above)

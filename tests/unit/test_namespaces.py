@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from mindlift.cloud.platforms.mapping import FOLDERS
-from mindlift.cloud.providers.local import enter, isolation
+from mindlift.cloud.providers.local import enter, file_system, isolation
 from tests.support.rehearsed import rehearse
 
 pytestmark = pytest.mark.skipif(bool(isolation.obstacle()), reason=isolation.obstacle())
@@ -175,3 +176,28 @@ def test_mounts_are_read_from_the_kernels_table():
         ("/usr", ["rw", "nosuid", "nodev"]),
         ("/usr/share it", ["ro", "noexec"]),
     ]
+
+
+def test_read_only_on_a_kernel_without_mount_setattr(tmp_path):
+    """Before Linux 5.12: every mount by itself, those below /sys too."""
+    old = isolation.ENTER.read_text(encoding="utf-8").replace(
+        "SYS_MOUNT_SETATTR = 442", "SYS_MOUNT_SETATTR = 9999"
+    )
+    assert "9999" in old
+    plan = {"root": str(tmp_path), "mounts": file_system.system(), "folder": "/", "environment": {}}
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        old,
+        json.dumps(plan),
+        "--",
+        "/bin/sh",
+        "-c",
+        "grep -v ' ro,' /proc/self/mountinfo",
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    writable = {line.split()[4] for line in done.stdout.splitlines()}
+    assert not done.stderr
+    assert {path for path in writable if not path.startswith(("/dev/", "/proc"))} == {"/var/tmp", "/run/lock"}

@@ -11,7 +11,7 @@ import pytest
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.cloud.job_file import read
-from mindlift.cloud.prepare import effects
+from mindlift.cloud.prepare import code_size, effects
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.modelarts import request as modelarts
 from mindlift.cloud.providers.openi import request as openi
@@ -132,14 +132,14 @@ def test_what_modelarts_would_refuse(case):
     ids=["empty", "many", "big"],
 )
 def test_code_that_is_too_large(package, expected):
-    found = modelarts.code(package)
+    found = code_size.check(package)
     assert found.ok is False
     assert expected in f"{found.says} {found.advice}"
 
 
 def test_a_job_that_modelarts_would_take():
     assert [check for check in modelarts.checks(of(), PACKAGE) if check.ok is False] == []
-    assert "advises below" in modelarts.code(Package("r", False, {str(n): b"" for n in range(1001)})).says
+    assert "advises below" in code_size.check(Package("r", False, {str(n): b"" for n in range(1001)})).says
 
 
 SPECS = [

@@ -325,6 +325,12 @@ def test_checkpoints_by_url(url, tmp_path, stager, said):
     for place in (url, run, f"{run}/", f"{run}/checkpoints"):
         assert [path.rpartition("/")[2] for path in checkpoints_at(place)] == names, place
     assert [path.name for path in stager.weights(f"{run}/checkpoints/net-1_9.ckpt")] == names[1:]
+    assert [path.name for path in stager.weights(run)] == names[:1], "of a run the newest"
+    assert any(
+        f"{run} has 2 checkpoints: {run}/checkpoints/{names[0]}, the newest, is taken" in line
+        for line in said
+    )
+    assert [path.name for path in stager.weights(run, every=True)] == names
     copied = len(said)
     paths = stager.weights(f"{run}/checkpoints/net-1_9.ckpt")
     assert len(said) == copied, "kept by ETag"

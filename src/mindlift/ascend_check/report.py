@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 import time
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from mindlift.ascend_check import redaction
 from mindlift.ascend_check.work import Command, Place
-from mindlift.files import atomic_file
+from mindlift.files import as_json, atomic_file
 
 OK, FAILED, SKIPPED = "ok", "failed", "skipped"
 LAST_LINES = 20  # of a log, in the result itself
@@ -53,7 +52,7 @@ def write(results: Sequence[Result], place: Place, folder: Path, options: Mappin
         **options,
         "parts": [as_record(result, place.redact) for result in results],
     }
-    files = {"result.json": json.dumps(report, indent=1, ensure_ascii=False) + "\n"}
+    files = {"result.json": as_json(report, indent=1) + "\n"}
     for result in results:
         if result.log:
             files[f"logs/{result.name}.log"] = place.redact(result.log)[-LOG_CHARACTERS:]

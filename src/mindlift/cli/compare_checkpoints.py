@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.cli import job
 from mindlift.errors import CheckpointError
+from mindlift.files import as_json
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -48,4 +48,4 @@ def shape(tensors: dict, name: str) -> tuple[int, ...] | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parsed(argv)
-    return job.main(lambda: print(json.dumps(compare(args.first, args.second))), debug=False)
+    return job.main(lambda: print(as_json(compare(args.first, args.second))), debug=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import ast
 from collections.abc import Sequence
 
 from mindlift import __version__
@@ -16,25 +15,11 @@ def parsed(name: str, about: str, argv: Sequence[str] | None) -> argparse.Namesp
 
 def models(argv: Sequence[str] | None = None) -> int:
     parsed("models", "The networks that --net takes, by family.", argv)
-    for name, nets in networks().items():
-        print(f"{name:14} {' '.join(sorted(nets))}")
-    return 0
-
-
-def networks() -> dict[str, list[str]]:
-    """Family -> its networks, read from the text of network.py: importing it takes MindSpore and seconds."""
     from mindlift import models as families
 
-    found = {}
-    for path in sorted(families.HERE.glob("*/network.py")):
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-        values = {
-            getattr(each.targets[0], "id", ""): each.value for each in body if isinstance(each, ast.Assign)
-        }
-        variants = values["VARIANTS"]
-        assert isinstance(variants, ast.Dict), path
-        found[path.parent.name] = [ast.literal_eval(key) for key in variants.keys if key]
-    return found
+    for name, nets in families.networks().items():
+        print(f"{name:14} {' '.join(sorted(nets))}")
+    return 0
 
 
 def datasets(argv: Sequence[str] | None = None) -> int:

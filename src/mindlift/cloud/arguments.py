@@ -1,14 +1,17 @@
-"""The words that a job's program gets, before the platform adds its own. Pure."""
+"""The words that a job's program gets, before the platform adds its own."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json
 from mindlift.cloud.platforms.container import KEEP, as_arguments
+from mindlift.storage.url import is_remote
 
 WORDS = "OpenI passes on only arguments of the form --name=value, each name once"
 WRITTEN_SO = "write them so, or set them in the program"
@@ -69,5 +72,19 @@ def places(job: Job) -> tuple[tuple[str, str], ...]:
     """ModelArts: what is sent as arguments beside them. A job that copies by itself is told URLs; of MindLift's own,
     one whose folders the platform fills is told where its earlier results are, which the platform does not bring."""
     if start(job).access == "direct":
-        return (*job.sources.items(), *job.results.items())
+        return (*input_urls(job).items(), *job.results.items())
     return () if job.is_program or not job.train_url else (("resume_url", job.train_url),)
+
+
+def input_urls(job: Job) -> dict[str, str]:
+    """Where each input of `job` is in the store, by its name."""
+    return {name: place_in_store(job, place) for name, place in job.sources.items()}
+
+
+def place_in_store(job: Job, place: str) -> str:
+    """A folder of this computer goes beside the results, under its name and with a mark of whose it is."""
+    if not place or is_remote(place):
+        return place
+    path = Path(place).resolve()
+    mark = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
+    return job.in_bucket(f"data-{mark}") + path.name + ("/" if path.is_dir() else "")

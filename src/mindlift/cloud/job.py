@@ -92,6 +92,12 @@ class Job:
         "nothing",
         section="program",
     )
+    paths: Mapping[str, str] = key(
+        "mapping",
+        {},
+        "keep: where an input or output is in the container, NAME=/cache/ckpt, for programs with a path written into them",
+        section="program",
+    )
     net: str = key("str", "densenet100", "--net of train.py")
     dataset: str = key("str", "digits", "--dataset of train.py")
     recipe: Mapping[str, Json] = key("mapping", {}, "other options of train.py, as KEY=VALUE")

@@ -33,6 +33,7 @@ TEXTS = (
     "inputs",
     "outputs",
     "resume",
+    "paths",
     "args",
     "exclude",
     "rehearsal_args",
@@ -94,7 +95,9 @@ def located(entry: Entry, value: Json, folder: Path) -> Json:
         return os.path.realpath(base / expanded(str(value)))
     if entry.name == "inputs" and isinstance(value, dict):
         return {
-            name: place if is_remote(str(place)) else os.path.realpath(base / expanded(str(place)))
+            name: place
+            if not place or is_remote(str(place))
+            else os.path.realpath(base / expanded(str(place)))
             for name, place in value.items()
         }
     return value

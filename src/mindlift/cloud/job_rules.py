@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
+from mindlift.cloud import secret_words
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS, OWN_PROGRAMS, Job
 from mindlift.errors import ConfigError
@@ -35,12 +37,14 @@ def finished(job: Job) -> Job:
     check_variables(job)
     if job.is_program:
         check_program(job)
-    check_places(job)
+    check_urls(job)
     job = job.replace(
         train_url=as_folder_url(job.train_url),
         outputs={name: as_folder_url(url) for name, url in job.outputs.items()},
     )
-    return with_folders(job)
+    job = with_folders(job)
+    check_overlaps(job)
+    return job
 
 
 def with_folders(job: Job, bucket: str = "") -> Job:
@@ -66,20 +70,46 @@ def check_program(job: Job) -> None:
             raise JobError(f"{name!r} is no name of an input or output: letters, digits and _")
         if names.count(name) > 1:
             raise JobError(f"{name} is the name of two channels; each needs a name of its own")
+        if not job.inputs.get(name, "somewhere"):
+            raise JobError(
+                f"inputs.{name} names no place: a local folder or archive, or obs://bucket/folder/"
+            )
     for name, output in job.resume.items():
         if output not in job.outputs:
             there = ", ".join(job.outputs) or "none"
             raise JobError(f"resume.{name} is {output!r}, which is no output; outputs are {there}")
+    for name, path in job.paths.items():
+        if name not in names:
+            raise JobError(f"paths.{name} is no input or output; there are {', '.join(names) or 'none'}")
+        if not path.startswith("/"):
+            raise JobError(f"paths.{name} is {path!r}; expected a path from the root, such as /cache/{name}")
+    if job.paths and not job.keep:
+        raise JobError("paths says where `mindlift run` puts inputs and outputs: set keep: true")
     for word in job.args:
         option = word.lstrip("-").partition("=")[0]
         if word.startswith("--") and option.replace("-", "_") in names and job.access != "none":
             raise JobError(
                 f"args: {word} is given to the program by the channel {option}; leave it out there"
             )
-        if word.startswith("--") and "=" in word and SECRET_NAME.search(option):
+    for key, words in (
+        ("args", job.args),
+        ("rehearsal_args", job.rehearsal_args),
+        ("command", split(job.command)),
+    ):
+        told = secret_words.find(words)
+        if told:
             raise JobError(
-                f"args: --{option} looks like a secret, and arguments are shown to everybody; use secrets"
+                f"{key}: {told} looks like a secret, and arguments are shown to everybody; use secrets, "
+                "which arrive as variables"
             )
+
+
+def split(command: str) -> list[str]:
+    """The words of a shell's line; those between spaces where its quotes are open."""
+    try:
+        return shlex.split(command)
+    except ValueError:
+        return command.split()
 
 
 def as_folder_url(url: str) -> str:
@@ -95,6 +125,10 @@ def check_variables(job: Job) -> None:
         if SECRET_NAME.search(name):
             raise JobError(
                 f"environment.{name} looks like a secret: write it as secrets.{name}: env:{name}, and export {name}"
+            )
+        if secret_words.is_key(value):
+            raise JobError(
+                f"environment.{name} holds what looks like a key: write it as secrets.{name}: env:{name}, and export {name}"
             )
         if "$" in value:
             raise JobError(f"environment.{name} is {value!r}, but platforms expand no $: write the value out")
@@ -112,7 +146,7 @@ def check_variables(job: Job) -> None:
             raise JobError(f"recipe.{name} holds a line break or another control character")
 
 
-def check_places(job: Job) -> None:
+def check_urls(job: Job) -> None:
     places = {"code_url": job.code_url, "log_url": job.log_url, **job.sources, **job.results}
     for name, url in places.items():
         try:
@@ -125,11 +159,20 @@ def check_places(job: Job) -> None:
                 f"{name} is {url}, but results go to a bucket: obs://bucket/folder/, or nothing for a folder named "
                 "after the job; fetch brings them here"
             )
-    for name, data in job.sources.items():
-        for output, result in job.results.items():
+
+
+def check_overlaps(job: Job) -> None:
+    """No output inside an input, or inside another output."""
+    for output, result in job.results.items():
+        for name, data in job.sources.items():
             if name not in job.resume and is_inside(result, data):
                 raise JobError(
                     f"{output} {result} is inside {name} {data}: results would become data; choose a folder beside it"
+                )
+        for name, other in job.results.items():
+            if name != output and is_inside(result, other):
+                raise JobError(
+                    f"{output} {result} is inside {name} {other}: each output needs a folder of its own"
                 )
 
 

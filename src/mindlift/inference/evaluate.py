@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from mindlift.data import layout
 from mindlift.files import as_json
 from mindlift.inference import summary
-from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
@@ -45,13 +44,11 @@ def run(job: JobContext, data_path: Path, weights: Named) -> None:
 
 
 def of_run(cfg: Config, data_path: Path) -> str:
-    """Where images are from that the command line does not name; '' if it does, or if they come with the project."""
-    if COMMAND_LINE in (cfg.origin("data_dir"), cfg.origin("eval_data_dir")) or cfg.enable_modelarts:
+    """That the run has named the images, not the command line; '' if it has not."""
+    named = "eval_data_dir" if cfg.eval_data_dir else "data_dir"
+    if PurePath(cfg.origin(named)).name != provenance.CONFIG or cfg.enable_modelarts:
         return ""
-    if not (cfg.eval_data_dir or cfg.data_dir):
-        return ""
-    has_split = cfg.dataset != "imagenet" or layout.split_folder(data_path, True) != data_path
-    is_other = has_split or cfg.eval_data_dir
-    return f"images of {data_path}, as of the run" + (
-        "" if is_other else ": it has no other split, so that they are those of the training"
-    )
+    is_split = cfg.dataset == "imagenet" and cfg.data_format == "files" and not cfg.eval_data_dir
+    if is_split and layout.split_folder(data_path, False) == data_path:
+        return f"images of {data_path}, as of the run: it has no other split, so that they are those of the training"
+    return f"images of {data_path}, as of the run"

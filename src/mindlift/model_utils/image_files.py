@@ -30,9 +30,14 @@ def is_data(name: str) -> bool:
     return not name.startswith(".") and name not in NO_DATA
 
 
+def is_data_path(path: str) -> bool:
+    """Whether no part of a path is hidden."""
+    return all(is_data(name) for name in path.split("/") if name)
+
+
 def is_image(path: str) -> bool:
     """Whether the last name of a path is an image's, and no folder of it is hidden."""
-    return path.lower().endswith(SUFFIXES) and all(is_data(name) for name in path.split("/"))
+    return path.lower().endswith(SUFFIXES) and is_data_path(path)
 
 
 def kind_of(name: str) -> str:

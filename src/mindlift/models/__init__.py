@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -42,6 +43,20 @@ def families() -> dict[str, Family]:
     return {
         name: cast(Family, importlib.import_module(f"mindlift.models.{name}.network")) for name in folders
     }
+
+
+def networks(folder: Path = HERE) -> dict[str, list[str]]:
+    """Family -> its networks, read from the text of network.py: importing it takes MindSpore and seconds."""
+    found = {}
+    for path in sorted(folder.glob("*/network.py")):
+        body = ast.parse(path.read_text(encoding="utf-8")).body
+        values = {
+            getattr(each.targets[0], "id", ""): each.value for each in body if isinstance(each, ast.Assign)
+        }
+        variants = values["VARIANTS"]
+        assert isinstance(variants, ast.Dict), path
+        found[path.parent.name] = [ast.literal_eval(key) for key in variants.keys if key]
+    return found
 
 
 def weight_maps() -> dict[str, WeightMap]:

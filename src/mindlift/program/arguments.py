@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mindlift.errors import ConfigError
 from mindlift.program.channels import WAYS, Channel, read_channels
-from mindlift.program.completeness import GROWING
+from mindlift.program.publishing.completeness import GROWING
 
 DESCRIPTION = """Run any program with its data and results in a bucket.
 

@@ -14,7 +14,7 @@ from types import FrameType
 
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Handler, handling
-from mindlift.program.folder import runs
+from mindlift.program.publishing.folder import runs
 
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
 ENDING = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
@@ -47,7 +47,7 @@ class Child:
         self.process: subprocess.Popen | None = None
         self.on_signal: Callable[[int], None] = lambda number: None
         self.code: int | None = None
-        self.terminal = -1
+        self.has_terminal = False
 
     @contextlib.contextmanager
     def forwarding(self) -> Iterator[None]:
@@ -74,11 +74,14 @@ class Child:
         """Its process id. To be called while this process has one thread: it forks."""
         libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
-        blocked = {getattr(signal, name) for name in FORWARDED}
+        blocked = {getattr(signal, name) for name in FORWARDED} | {signal.SIGTTOU}
+        self.has_terminal = is_in_foreground()
         former = signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
 
         def prepare() -> None:
             os.setpgid(0, 0)
+            if self.has_terminal:  # before it reads, or it would be stopped
+                os.tcsetpgrp(0, os.getpid())
             if libc:
                 libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)  # also if this process is killed by SIGKILL
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
@@ -94,7 +97,6 @@ class Child:
             raise ConfigError(f"{self.words[0]} can't be run: {err.strerror}") from err
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, former)
-        self.lend_terminal(self.process.pid)
         return self.process.pid
 
     def is_alive(self) -> bool:
@@ -114,27 +116,27 @@ class Child:
             self.lend_terminal(os.getpgrp())
             return code
 
-    # the terminal
-
     def lend_terminal(self, group: int) -> None:
-        """Make a group that of the foreground, so that it can read and gets Ctrl-C, if this process's own is."""
-        with contextlib.suppress(OSError):
-            if self.terminal < 0 and os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp():
-                self.terminal = 0
-            if self.terminal >= 0:
-                before = signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-                try:
-                    os.tcsetpgrp(self.terminal, group)
-                finally:
-                    signal.signal(signal.SIGTTOU, before)
+        """Make a group that of the foreground: it can read from the terminal, and gets Ctrl-C."""
+        if self.has_terminal:
+            with contextlib.suppress(OSError), handling({signal.SIGTTOU: signal.SIG_IGN}):
+                os.tcsetpgrp(0, group)
 
     def pause(self) -> None:
         """Ctrl-Z: this process stops with the program, and both go on together."""
         assert self.process is not None
-        if self.terminal < 0:
+        if not self.has_terminal:
             return
         self.lend_terminal(os.getpgrp())
         os.kill(os.getpid(), signal.SIGSTOP)
         self.lend_terminal(self.process.pid)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGCONT)
+
+
+def is_in_foreground() -> bool:
+    """Whether this process may read from a terminal."""
+    try:
+        return os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    except OSError:
+        return False

@@ -22,8 +22,8 @@ from mindlift.program.child import ENDING, Child, Interrupted, find
 from mindlift.program.inputs import InputStager, check_exists
 from mindlift.program.outputs import Outputs
 from mindlift.program.peers import Peers
-from mindlift.program.publisher import Rules
-from mindlift.program.restore import Nodes
+from mindlift.program.publishing.publisher import Rules
+from mindlift.program.publishing.restore import Nodes
 
 MARGIN_S = 1.0  # of the grace, to leave in order
 

@@ -14,8 +14,9 @@ from mindlift.model_utils.staging.stage_in import Stager, beside, fact
 from mindlift.program import web
 from mindlift.program.channels import Channel, is_web
 from mindlift.storage.copying import copy as transfer
+from mindlift.storage.errors import MoxFileRespException
 from mindlift.storage.places import locate
-from mindlift.storage.url import is_remote
+from mindlift.storage.url import is_remote, join
 
 
 def check_exists(channel: Channel) -> None:
@@ -23,9 +24,22 @@ def check_exists(channel: Channel) -> None:
     if is_web(channel.place):
         return
     store, key = locate(channel.place)
-    if store.stat(key) is None:
+    with bucket_of(channel):
+        found = store.stat(key)
+    if found is None:
         where = "in the bucket" if is_remote(channel.place) else "on this machine"
         raise ConfigError(f"{channel.option}: {channel.place} does not exist {where}")
+
+
+@contextlib.contextmanager
+def bucket_of(channel: Channel) -> Iterator[None]:
+    """ConfigError if the store says that there is no such bucket."""
+    try:
+        yield
+    except MoxFileRespException as err:
+        if err.resp is None or err.resp.errorCode != "NoSuchBucket":
+            raise
+        raise ConfigError(f"{channel.option}: {channel.place}: there is no such bucket") from err
 
 
 class InputStager:
@@ -72,7 +86,7 @@ class InputStager:
         folder, _, name = channel.place.rstrip("/").rpartition("/")
         is_file = not entry.is_folder
         report = transfer.copy_tree(
-            folder if is_file else channel.place,
+            folder if is_file else join(channel.place, ""),
             str(target),
             [name] if is_file else None,
             manifest=beside(target, "sync"),

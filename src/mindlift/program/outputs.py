@@ -17,10 +17,10 @@ from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging.lease import Lease
 from mindlift.model_utils.staging.stage_in import Stager
 from mindlift.program.channels import Channel
-from mindlift.program.publisher import Publisher, Rules
-from mindlift.program.restore import Nodes, restore
-from mindlift.program.state import State, here
-from mindlift.storage.copying.progress import as_bytes
+from mindlift.program.inputs import bucket_of
+from mindlift.program.publishing.publisher import Publisher, Rules
+from mindlift.program.publishing.restore import Nodes, restore
+from mindlift.program.publishing.state import State, here
 
 ENDS_WITHIN_S = 10.0  # a program whose `mindlift run` was killed gets SIGTERM
 SHOWN = 5
@@ -53,7 +53,8 @@ class Outputs:
             if channel.is_stored:
                 lease = Lease(self.nodes.url(channel.place), self.say)
                 self.wait_for_earlier(State(self.stager.cache, root, lease.url), root)
-                lease.take()
+                with bucket_of(channel):
+                    lease.take()
                 output.lease = lease
 
     def root(self, channel: Channel) -> Path:
@@ -120,13 +121,10 @@ class Outputs:
         if publisher.lease.is_lost:
             self.say(f"error: {publisher.lease.loss()}; what the program has written is in {output.root}")
             return
-        tally = publisher.tally
-        line = f"published {tally.all_files} files, {as_bytes(tally.all_size)}, to {publisher.url}"
-        if tally.deleted:
-            line += f"; deleted {tally.deleted} that the program has deleted"
-        self.say(line)
+        self.say(publisher.reporter.summary())
         if missing:
-            why = f": {' '.join(str(publisher.problem).split())}" if publisher.problem else ""
+            problem = publisher.reporter.problem
+            why = f": {' '.join(str(problem).split())}" if problem else ""
             self.say(
                 f"error: not published to {publisher.url}: {listed(missing)}{why}; they are in {output.root}, and the"
                 " same command publishes them"

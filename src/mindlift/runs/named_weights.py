@@ -57,10 +57,10 @@ def of_path(path: Path) -> Named:
     if newest is None:
         raise CheckpointError(f"none of the {len(runs)} runs in {path} has a complete checkpoint")
     run = newest.parent.parent.name
-    some = (
-        f"{len(runs)} runs: {run}, the newest with a checkpoint, is" if len(runs) > 1 else f"a run: {run} is"
-    )
-    return Named(from_here_on(newest), f"{path} has {some} taken")
+    if len(runs) == 1:
+        return Named(from_here_on(newest), f"{path} has a run: {run} is taken")
+    note = f"{path} has {len(runs)} runs: {run}, the newest with a checkpoint, is taken"
+    return Named(from_here_on(newest), note)
 
 
 def candidates(path: Path) -> list[Path]:

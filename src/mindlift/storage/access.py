@@ -41,11 +41,12 @@ class Access:
     def note_answer(self) -> None:
         ANSWERS[self.settings.host] = True
 
-    def note_silence(self) -> bool:
-        """Whether this is the first time that the store is said to be silent."""
-        is_news = self.settings.host not in ANSWERS
+    @property
+    def is_said_silent(self) -> bool:
+        return self.settings.host in ANSWERS
+
+    def note_silence(self) -> None:
         ANSWERS.setdefault(self.settings.host, False)
-        return is_news
 
     def keys(self) -> Keys:
         """The keys in use; AccessError if there are none."""

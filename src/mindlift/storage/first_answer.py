@@ -34,10 +34,13 @@ def connect(connection: http.client.HTTPConnection, access: Access) -> None:
         connection.connect()
         return
     place = f"{connection.host}:{connection.port}"
-    whole, connection.timeout = connection.timeout, min(CONNECT_S, access.settings.timeout_s)
+    whole = access.settings.timeout_s
+    connection.timeout = min(CONNECT_S, whole)
     try:
         within(CONNECT_S, connection)
-        connection.sock.settimeout(min(SILENT_S, access.settings.timeout_s))
+        connection.sock.settimeout(whole)
+        if not access.is_said_silent:
+            connection.sock.settimeout(min(SILENT_S, whole))
     except (OSError, http.client.HTTPException) as err:
         raise unreached(err, access, place) from err
     finally:
@@ -98,5 +101,6 @@ def note_answer(access: Access, connection: http.client.HTTPConnection | None = 
 
 def say_silent(access: Access) -> None:
     """One line, as long as nothing has come from a store that accepts connections."""
-    if not access.has_answered and access.settings.timeout_s > SILENT_S and access.note_silence():
+    if not access.is_said_silent and access.settings.timeout_s > SILENT_S:
+        access.note_silence()
         print(f"{access.settings.named_endpoint}: no answer for {SILENT_S:.0f} s; waiting", file=sys.stderr)

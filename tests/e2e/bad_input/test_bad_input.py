@@ -52,8 +52,8 @@ CASES = {
     ),
     "corrupt image in evaluation": (
         EVAL,
-        "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 2 --image_size 16 --eval_resize 18"
-        " --pretrained {}/run --filter_head true",
+        "--config_path {}/tree.yaml --data_dir {}/tree_corrupt --num_classes 10 --allow_unused_classes true"
+        " --image_size 16 --eval_resize 18 --pretrained {}/run",
         2,
         ["tree_corrupt/cat/2.jpg", "--skip_corrupt"],
     ),

@@ -28,7 +28,7 @@ def test_ctrl_c_in_an_evaluation(place):
     """The graph is being compiled then; an exception there would bring mindspore's view of it along."""
     done = interrupted(
         EVAL,
-        *TINY,
+        *TINY[:4],
         "--data_dir",
         place / "good",
         "--pretrained",

@@ -39,6 +39,7 @@ GIVEN = {
     "outputs": {"out": "obs://bucket/out/"},
     "resume": {"earlier": "out"},
     "keep": True,
+    "paths": {"out": "/cache/out"},
     "wheels": True,
     "max_hours": 1.0,
     "environment": {"A": "1"},

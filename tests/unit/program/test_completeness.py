@@ -10,8 +10,8 @@ import time
 
 import pytest
 
-from mindlift.program.completeness import Completeness, grows
-from mindlift.program.folder import Stamp, runs, scan, writers
+from mindlift.program.publishing.completeness import Completeness, grows
+from mindlift.program.publishing.folder import Stamp, runs, scan, writers
 from tests.support.home import wait_for
 
 WRITTEN = Stamp(10, 1000, 1000, 1, 7)
@@ -115,7 +115,7 @@ def test_what_an_earlier_run_left_unfinished_waits_for_another_write():
     ],
 )
 def test_logs_grow(name, does):
-    from mindlift.program.completeness import GROWING
+    from mindlift.program.publishing.completeness import GROWING
 
     assert grows(name, GROWING) is does
 

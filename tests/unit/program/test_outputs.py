@@ -9,10 +9,10 @@ import pytest
 
 from mindlift.errors import TransferError
 from mindlift.model_utils.staging import lease as leases
-from mindlift.program.folder import Stamp, scan
-from mindlift.program.restore import Nodes, choose, restore
-from mindlift.program.state import State
-from mindlift.program.uploads import Uploads, job_of, whole_lines
+from mindlift.program.publishing.folder import Stamp, scan
+from mindlift.program.publishing.restore import Nodes, choose, restore
+from mindlift.program.publishing.state import State
+from mindlift.program.publishing.uploads import Uploads, job_of, whole_lines
 from mindlift.storage.copying import upload
 from mindlift.storage.copying.engine import Failure
 from mindlift.storage.copying.plan import Known
@@ -135,7 +135,7 @@ def entry(root, name):
 
 @pytest.mark.parametrize("size", [10, 7 << 20])
 def test_only_the_file_that_was_found_complete_is_uploaded(store, tmp_path, monkeypatch, size):
-    monkeypatch.setattr("mindlift.program.uploads.MULTIPART_FROM", 5 << 20)
+    monkeypatch.setattr("mindlift.program.publishing.uploads.MULTIPART_FROM", 5 << 20)
     monkeypatch.setattr(upload, "MULTIPART_FROM", 5 << 20)
     (tmp_path / "f").write_bytes(bytes(size))
     found = entry(tmp_path, "f")

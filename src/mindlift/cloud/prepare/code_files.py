@@ -1,12 +1,17 @@
-"""Which files of a folder are code: all but what ignore files name, other tools' folders, data and checkpoints."""
+"""Which files of a folder are code: all but what ignore files name, other tools' folders, data and checkpoints.
+
+Ignore files count as gitignore(5) has it: those of folders below win over those above, the last matching line of
+a file wins, and nothing below a folder that is left out comes back.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from pathspec import GitIgnoreSpec
 
@@ -28,6 +33,7 @@ KINDS = {
     ),
 }  # fmt: off
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp")
+NAMED = 3  # files of a kind that are left out
 MANY_IMAGES = 50  # of a folder: then they are no figures of a README
 
 
@@ -39,50 +45,109 @@ class Found:
     left_out: tuple[str, ...]
 
 
+class Level(NamedTuple):
+    """The lines of an ignore file, which count below its folder: '' or `name/`."""
+
+    prefix: str
+    spec: GitIgnoreSpec
+
+    def decides(self, name: str) -> bool | None:
+        """Whether its last line about `name` leaves it out; None where no line is about it. Folders end in /.
+
+        pathspec's expressions match what is below a folder too, and mark the slash between by a group: that is not
+        asked here, because the folder itself was decided before. Those of `name/**` have no such group, and are
+        about what is below alone.
+        """
+        path = name[len(self.prefix) :]
+        for pattern in reversed(list(self.spec.patterns)):
+            found = pattern.match_file(path)
+            slash = found.match.groupdict().get("ps_d") if found else None
+            if found and (
+                found.match.end("ps_d") == len(path) if slash else pattern.match_file(path.rstrip("/"))
+            ):
+                return pattern.include
+        return None
+
+
 def find(root: Path, exclude: Sequence[str]) -> Found:
-    """`exclude` are patterns of .gitignore, which count after those of the folder's own ignore file."""
-    chosen = spec(root, exclude)
-    files: dict[str, int] = {}
-    gone: defaultdict[str, list[int]] = defaultdict(list)
-    folders: Counter[str] = Counter()
-    for name, entry in walk(root, "", folders):
-        count = entry.stat().st_size
-        reason = reason_for(name, chosen)
-        if reason:
-            gone[reason].append(count)
-        else:
-            files[name] = count
-    for folder in crowded(files):
-        inside = [name for name in files if os.path.dirname(name) == folder and name.lower().endswith(IMAGES)]
-        if chosen.check_file(folder + "/").include is not False:
-            gone["images"] += [files.pop(name) for name in inside]
-    told = [f"{kind} ({counted(len(sizes))}, {size(sum(sizes))})" for kind, sizes in sorted(gone.items())]
-    return Found(files, (*(f"{name}/" for name in sorted(folders)), *told))
+    """`exclude` are patterns of .gitignore, which win over all ignore files."""
+    return Search(root, exclude).run()
 
 
-def counted(files: int) -> str:
-    return f"{files} file" + ("s" if files != 1 else "")
+class Search:
+    """A walk through a folder; folders that are left out are not opened."""
 
+    def __init__(self, root: Path, exclude: Sequence[str]):
+        self.root = root
+        self.ignore = IGNORE if (root / IGNORE).is_file() else GIT_IGNORE
+        self.last = Level("", GitIgnoreSpec.from_lines(exclude))
+        self.files: dict[str, int] = {}
+        self.folders: Counter[str] = Counter()
+        self.gone: defaultdict[str, dict[str, int]] = defaultdict(dict)  # sizes by name, by why
+        self.wanted: set[str] = set()  # folders that a line with ! brings back
 
-def walk(folder: Path, prefix: str, left_out: Counter[str]) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """All regular files, links to such among them; folders of other tools and links to folders are left out."""
-    with os.scandir(folder) as entries:
-        for entry in sorted(entries, key=lambda entry: entry.name):
-            name = prefix + entry.name
-            if entry.is_dir():
-                if entry.name in TOOLS or entry.is_symlink() or os.path.exists(f"{entry.path}/pyvenv.cfg"):
-                    left_out[entry.name if entry.name in TOOLS else name] += 1
+    def run(self) -> Found:
+        kinds = [f"*{ending}" for endings in KINDS.values() for ending in endings]
+        self.walk("", [Level("", GitIgnoreSpec.from_lines([*kinds, "*.pyc"]))])
+        for folder in crowded(self.files) - self.wanted:
+            inside = [name for name in self.files if os.path.dirname(name) == folder and is_image(name)]
+            self.gone["images"].update((name, self.files.pop(name)) for name in inside)
+        told = [described(kind, sizes) for kind, sizes in sorted(self.gone.items())]
+        return Found(self.files, (*(f"{name}/" for name in sorted(self.folders)), *told))
+
+    def walk(self, prefix: str, above: list[Level]) -> None:
+        lines = lines_of(self.root / prefix / self.ignore)
+        levels = [*above, Level(prefix, GitIgnoreSpec.from_lines(lines))] if lines else above
+        with os.scandir(self.root / prefix) as entries:
+            for entry in sorted(entries, key=lambda entry: entry.name):
+                if entry.is_dir():
+                    self.folder(entry, f"{prefix}{entry.name}/", levels)
                 else:
-                    yield from walk(Path(entry.path), f"{name}/", left_out)
-            elif entry.is_file():
-                yield name, entry
+                    self.file(entry, prefix + entry.name, levels)
+
+    def folder(self, entry: os.DirEntry[str], name: str, levels: list[Level]) -> None:
+        """Those of other tools are named once, wherever they are."""
+        decided = self.leaves_out(name, levels)
+        if entry.name in TOOLS:
+            self.folders[entry.name] += 1
+        elif entry.is_symlink() or is_environment(entry.path) or decided:
+            self.folders[name[:-1]] += 1
+        else:
+            if decided is False:
+                self.wanted.add(name[:-1])
+            self.walk(name, levels)
+
+    def file(self, entry: os.DirEntry[str], name: str, levels: list[Level]) -> None:
+        """Links to files are sent as what they point to."""
+        if not entry.is_file():
+            if entry.is_symlink():
+                self.gone["broken links"][name] = 0
+            return
+        count = entry.stat().st_size
+        if self.leaves_out(name, levels):
+            self.gone[kind_of(name)][name] = count
+        else:
+            self.files[name] = count
+
+    def leaves_out(self, name: str, levels: Sequence[Level]) -> bool | None:
+        decisions = (level.decides(name) for level in (self.last, *reversed(levels)))
+        return next((found for found in decisions if found is not None), None)
 
 
-def spec(root: Path, exclude: Sequence[str]) -> GitIgnoreSpec:
-    """Kinds of files first, so that `!name` in an ignore file brings one back."""
-    lines = [f"*{ending}" for endings in KINDS.values() for ending in endings] + ["*.pyc"]
-    lines += lines_of(root / (IGNORE if (root / IGNORE).is_file() else GIT_IGNORE))
-    return GitIgnoreSpec.from_lines([*lines, *exclude])
+def described(kind: str, sizes: Mapping[str, int]) -> str:
+    """Files that were left out, the largest by name: one of them may be wanted."""
+    largest = sorted(sizes, key=lambda name: (-sizes[name], name))[:NAMED]
+    names = ", ".join(largest) + (", ..." if len(sizes) > NAMED else "")
+    return f"{kind} ({len(sizes)} file{'s' if len(sizes) != 1 else ''}, {size(sum(sizes.values()))}: {names})"
+
+
+def is_environment(path: str) -> bool:
+    """A virtual environment, or one of conda."""
+    return os.path.exists(f"{path}/pyvenv.cfg") or os.path.isdir(f"{path}/conda-meta")
+
+
+def is_image(name: str) -> bool:
+    return name.lower().endswith(IMAGES)
 
 
 def lines_of(path: Path) -> list[str]:
@@ -94,16 +159,14 @@ def lines_of(path: Path) -> list[str]:
         raise JobError(f"{path} can't be read: {err}") from None
 
 
-def reason_for(name: str, chosen: GitIgnoreSpec) -> str:
-    """Why a file is left out, in a word or two; '' for one that is sent."""
-    if not chosen.match_file(name):
-        return ""
+def kind_of(name: str) -> str:
+    """Of a file that is left out, in a word or two."""
     lower = name.lower()
     kind = next((kind for kind, endings in KINDS.items() if lower.endswith(endings)), "")
     return kind or ("*.pyc" if lower.endswith(".pyc") else "ignored")
 
 
-def crowded(files: dict[str, int]) -> list[str]:
+def crowded(files: dict[str, int]) -> set[str]:
     """Folders of so many images that they are data."""
-    counts = Counter(os.path.dirname(name) for name in files if name.lower().endswith(IMAGES))
-    return [folder for folder, count in counts.items() if count >= MANY_IMAGES]
+    counts = Counter(os.path.dirname(name) for name in files if is_image(name))
+    return {folder for folder, count in counts.items() if count >= MANY_IMAGES}

@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from mindlift.cloud.arguments import place_in_store
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.show import size
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.url import is_remote
-
-
-def urls(job: Job) -> dict[str, str]:
-    """Where each input of `job` is in the store, by its name."""
-    return {name: url_of(job, place) for name, place in job.sources.items()}
-
-
-def url_of(job: Job, place: str) -> str:
-    """A folder of this computer goes beside the results, under its name and with a mark of whose it is."""
-    if not place or is_remote(place):
-        return place
-    path = Path(place).resolve()
-    mark = hashlib.sha256(str(path.parent).encode()).hexdigest()[:8]
-    return job.in_bucket(f"data-{mark}") + path.name + ("/" if path.is_dir() else "")
 
 
 def local(job: Job) -> dict[str, Path]:
@@ -34,8 +20,11 @@ def local(job: Job) -> dict[str, Path]:
 def checks(job: Job) -> Iterator[Check]:
     """Whether local inputs are there, and how much of them there is to send."""
     for name, path in local(job).items():
-        if path.exists():
-            says = f"{path}, {size(size_bytes(path))}, goes to {url_of(job, str(path))}"
+        if path.is_dir() and not any(file.is_file() for file in path.rglob("*")):
+            yield Check(name, False, f"{path} holds no file", "put the data there, or name another place")
+        elif path.exists():
+            place = place_in_store(job, str(path))
+            says = f"{path}, {size(size_bytes(path))}" + (f", goes to {place}" if is_remote(place) else "")
             yield Check(name, True, says)
         else:
             advice = "name a local folder or archive, or obs://bucket/folder/"
@@ -50,7 +39,7 @@ def size_bytes(path: Path) -> int:
 def upload(job: Job, say: Callable[[str], None]) -> None:
     """Make the store hold what the local inputs are; what is there already is not sent again."""
     for name, path in local(job).items():
-        url, source = url_of(job, str(path)), str(path.resolve())
+        url, source = place_in_store(job, str(path)), str(path.resolve())
         if path.is_dir():
             report = transfer.copy_tree(source, url, delete=True)
         else:

@@ -19,9 +19,9 @@ from mindlift.model_utils.config import config
 def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
     """What the job alone shows to be wrong. Opens no connection."""
     yield code(package)
-    taken = program.check(job, package) if job.is_program else options(job)
-    yield taken
-    found = images.check(job) if taken.ok else None
+    taken = list(program.checks(job, package)) if job.is_program else [options(job)]
+    yield from taken
+    found = None if failed(taken) else images.check(job)
     if found:
         yield found
     yield from inputs.checks(job)
@@ -42,6 +42,8 @@ def online_checks(job: Job, package: Package, provider: Provider) -> Iterator[Ch
     if job.bucket:
         with provider.reach_store():
             yield from bucket.check(job, provider.bucket_needs(job))
+    if job.is_program:
+        yield from program.requirements_check(job)
     yield from provider.check(job, package)
 
 

@@ -29,6 +29,7 @@ from mindlift.model_utils.config.command_line import (
 from mindlift.model_utils.config.declarations import declare
 from mindlift.model_utils.config.help import help_text
 from mindlift.model_utils.config.options import Option, Value, as_yaml, nearest, show, single_line
+from mindlift.model_utils.config.other_names import other_name
 from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
 from mindlift.model_utils.config.schema import DEFAULTS, SWITCHES, Given, Schema, hint, is_platform
 from mindlift.model_utils.config.yaml_nodes import pairs
@@ -191,8 +192,10 @@ def check_use(line: Line, schema: Schema, prog: str) -> None:
                 f" exported model as --model_file {item.raw}"
             )
         if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
+            meant = schema.options.get(other_name(item.key))
+            advice = f"did you mean '--{meant.name}'?" if meant and programs.has_use(prog, meant) else ""
             raise ConfigError(
-                f"{COMMAND_LINE}: {prog} has no use for --{item.key}; leave it out (see --help)"
+                f"{COMMAND_LINE}: {prog} has no use for --{item.key}; {advice or 'leave it out (see --help)'}"
             )
 
 

@@ -20,8 +20,9 @@ EXAMPLES = {
     ),
     "eval.py": (
         "python eval.py",
-        "python eval.py --net densenet121 --dataset imagenet --data_dir DIR --pretrained RUN",
-        "python eval.py --net inception_v4 --dataset imagenet --data_dir DIR --pretrained RUN --crops 144",
+        "python eval.py --pretrained RUN",
+        "python eval.py --pretrained RUN --all --data_dir DIR",
+        "python eval.py --net densenet121 --dataset imagenet --data_dir DIR --pretrained FILE.ckpt",
     ),
     "export.py": (
         "python export.py --ckpt_file RUN",

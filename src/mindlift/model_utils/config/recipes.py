@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
 import yaml
 
+from mindlift import models
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import Value, nearest, show, single_line
@@ -17,8 +17,11 @@ from mindlift.model_utils.config.yaml_nodes import pairs, plain
 
 def recipe_files(root: Path) -> list[Path]:
     """Those of the checkout `root`, or of the installed package."""
-    package = PACKAGE if root == ROOT else root / "src/mindlift"
-    return sorted(package.glob("models/*/recipes/*_*.yaml"))
+    return sorted(package_of(root).glob("models/*/recipes/*_*.yaml"))
+
+
+def package_of(root: Path) -> Path:
+    return PACKAGE if root == ROOT else root / "src/mindlift"
 
 
 def recipes(root: Path) -> dict[tuple[str, str], Path]:
@@ -37,7 +40,7 @@ def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
     if len(matches) > 1:
         both = " and ".join(map(str, matches))
         raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
-    return matches[0] if matches else refuse_pair(net, dataset, sorted(recipes(root)))
+    return matches[0] if matches else refuse_pair(root, net, dataset)
 
 
 def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -> Value:
@@ -46,12 +49,22 @@ def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -
     return there[0] if len(there) == 1 and "dataset" not in typed else wanted["dataset"]
 
 
-def refuse_pair(net: str, dataset: str, known: Sequence[tuple[str, str]]) -> NoReturn:
-    """ConfigError that names the known nets, or this net's data sets and all pairs."""
-    nets = sorted({name for name, _ in known})
+def refuse_pair(root: Path, net: str, dataset: str) -> NoReturn:
+    """ConfigError that names the known nets, or this net's data sets and all pairs, or its family's recipes."""
+    known = sorted(recipes(root))
+    families = models.networks(package_of(root) / "models")
+    nets = sorted({name for name, _ in known}.union(*families.values()))
     if net not in nets:
         near = nearest(net, nets)
         raise ConfigError(f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}")
+    if net not in {name for name, _ in known}:
+        family = next(name for name, variants in families.items() if net in variants)
+        files = [path for path in recipe_files(root) if path.parents[1].name == family]
+        same_data = [path for path in files if path.stem.endswith(f"_{dataset}")]
+        raise ConfigError(
+            f"net '{net}' has no recipe of its own; pass --config_path with one of your own, or of its family beside"
+            f" --net {net}: {', '.join(map(str, same_data or files))}"
+        )
     there = " or ".join(data for name, data in known if name == net)
     every = ", ".join(" ".join(pair) for pair in known)
     raise ConfigError(

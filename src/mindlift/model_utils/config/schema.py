@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mindlift.model_utils.config.options import Option, nearest
+from mindlift.model_utils.config.other_names import other_name
 
 DEFAULTS = "default_config.yaml"
 SWITCHES = {
@@ -49,6 +50,8 @@ class Given:
 
 
 def hint(key: str, schema: Schema, prefix: str = "") -> str:
-    """What an unknown key may have meant, or where all names are listed."""
+    """What an unknown key may have meant, by its meaning in other programs or by its letters, or where to look."""
+    if other_name(key) in schema.options:
+        return f"; did you mean '{prefix}{other_name(key)}'?"
     names = [*schema.names, *(SWITCHES if prefix else ())]
     return nearest(key, names, prefix) or "; --help lists all options"

@@ -13,6 +13,7 @@ from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import unpack
 
 NOT_UNPACKED = (".7z", ".rar", ".zst", ".tzst", ".lz4", ".zipx", ".z01", ".001")
+MOST_NAMES = 5  # in a message
 WORDS = (
     "",
     ".txt",
@@ -35,11 +36,12 @@ class Inside(NamedTuple):
     others: list[str]
 
 
-def inside(folder: Path) -> Inside:
+def inside(folder: Path, known_as: str = "") -> Inside:
     """The archives of a folder that holds nothing else but words; none if other data is beside them.
 
-    DataError that names archives of kinds that are not unpacked.
+    DataError that names archives of kinds that are not unpacked, and the folder as users know it.
     """
+    place = known_as or folder
     with os.scandir(folder) as entries:
         found = sorted((each.name, each.is_dir()) for each in entries if image_files.is_data(each.name))
     names = [name for name, is_folder in found if not is_folder]
@@ -49,15 +51,40 @@ def inside(folder: Path) -> Inside:
     if len(names) < len(found) or any(Path(name).suffix.lower() not in WORDS for name in others):
         return Inside([], others)
     if foreign:
-        raise DataError(
-            f"{folder} holds {', '.join(foreign[:5])}, of a kind that is not unpacked; pack again as one of"
-            f" {', '.join(unpack.SUFFIXES)}, or upload the folder itself"
-        )
+        raise DataError(f"{place} holds {', '.join(foreign[:MOST_NAMES])}, {pack_again()}")
     stems = [unpack.stem(name) for name in archives]
     twice = [name for name, stem in zip(archives, stems) if stems.count(stem) > 1]
     if twice:
-        raise DataError(f"{folder} holds {' and '.join(twice)}, which unpack to one name; keep one of them")
+        raise DataError(f"{place} holds {' and '.join(twice)}, which unpack to one name; keep one of them")
     return Inside(archives, others)
+
+
+def pack_again() -> str:
+    return (
+        "of a kind that is not unpacked; pack again as one of"
+        f" {', '.join(unpack.SUFFIXES)}, or upload the folder itself"
+    )
+
+
+def check_kind(place: str) -> None:
+    """DataError for a file that is no archive, or one of a kind that is not unpacked."""
+    if place.lower().endswith(NOT_UNPACKED):
+        raise DataError(f"{place} is {pack_again()}")
+    if not unpack.is_archive(place):
+        raise DataError(f"{place} is neither a folder nor an archive (.zip, .tar, .tar.gz)")
+
+
+def content(archive: str, folder: Path) -> Path:
+    """The data that `archive` was unpacked to; DataError if that is archives again."""
+    root = unpack.single_root(folder)
+    found = inside(root, archive).archives
+    if found:
+        more = f" and {len(found) - MOST_NAMES:,} more" if len(found) > MOST_NAMES else ""
+        raise DataError(
+            f"{archive} holds archives again: {', '.join(found[:MOST_NAMES])}{more}; they are not unpacked: unpack it once,"
+            " and upload its folder"
+        )
+    return root
 
 
 def link(folder: Path, links: Mapping[str, Path]) -> None:

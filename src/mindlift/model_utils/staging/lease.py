@@ -19,7 +19,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from mindlift.errors import ConfigError, MindLiftError, StageError
+from mindlift.errors import ConfigError, StageError
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.storage.places import locate
 from mindlift.storage.store import Entry
@@ -129,7 +129,7 @@ class Lease:
 
     def renew_often(self) -> None:
         while not self.ended.wait(RENEW_S) and not self.is_lost:
-            with contextlib.suppress(MindLiftError, OSError):  # the publisher says that the store is away
+            with contextlib.suppress(Exception):  # the publisher says that the store is away
                 self.renew()
 
     def check(self) -> None:
@@ -163,7 +163,7 @@ class Lease:
 
     def loss(self) -> LeaseLost:
         who = "another run"
-        with contextlib.suppress(MindLiftError, OSError):
+        with contextlib.suppress(Exception):  # also of a platform's moxing
             now = self.look()
             who = owner(now.text) if now else who
         return LeaseLost(f"{self.url} has been taken over by {who}; nothing more goes there")
@@ -180,7 +180,7 @@ class Lease:
     def remove(self) -> None:
         if self.thread:
             self.thread.join(1.0)
-        with contextlib.suppress(MindLiftError, OSError):
+        with contextlib.suppress(Exception):
             now = self.look()
             if now is not None and parsed(now.text).get("id") == self.id:
                 self.store.remove(self.key)

@@ -11,7 +11,7 @@ from typing import Callable
 
 from mindlift.errors import CheckpointError, DataError, StageError
 from mindlift.files import Record, remove_file, write_atomic
-from mindlift.model_utils import inputs
+from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archives, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
@@ -50,8 +50,7 @@ class Stager:
         if entry.is_folder:
             self.copy_folder(source.url, target, node, nodes)
             return self.opened(target)
-        if not unpack.is_archive(source.url):
-            raise DataError(f"{source.url} is neither a folder nor an archive (.zip, .tar, .tar.gz)")
+        archives.check_kind(source.url)
         return self.archive(source, entry, target)
 
     def local_data(self, source: Source) -> Path:
@@ -64,21 +63,30 @@ class Stager:
             raise DataError(
                 f"{source.url} does not exist on this machine; a place in a bucket is written obs://bucket/folder/"
             )
-        if not unpack.is_archive(path.name):
-            raise DataError(f"{path} is neither a folder nor an archive (.zip, .tar, .tar.gz)")
+        archives.check_kind(str(path))
         return self.unpacked(path, self.place("data", source), fact(path))
 
     def copy_folder(self, url: str, target: Path, node: int, nodes: int) -> None:
         names = self.shards(url, node, nodes) if nodes > 1 else None
+        hidden: list[str] = []
+
+        def accepts(name: str) -> bool:
+            if not image_files.is_data_path(name):
+                hidden.append(name)
+            return image_files.is_data_path(name)
+
         report = transfer.copy_tree(
             url,
             str(target),
             names,
             manifest=beside(target, "sync"),
             delete=nodes == 1,
+            accepts=accepts,
             say=self.say,
             show_bar=self.show_bar,
         )
+        if hidden:
+            self.say(f"not copied from {url}: {len(hidden):,} hidden ones, such as {hidden[0]}")
         if not report.expected + report.unchanged:
             raise StageError(f"no data at {url}: the folder is empty; check --data_url")
         self.note(report)
@@ -116,7 +124,7 @@ class Stager:
         stamp = [entry.size, entry.etag, entry.modified_ns]
         if read_stamp(target) == stamp and target.is_dir():
             self.say(f"{source.url} is unpacked in {target} already")
-            return unpack.single_root(target)
+            return archives.content(source.url, target)
         path = target.with_name(f"{target.name}-{Path(entry.key).name}")
         self.fetch(source.url, path)
         try:
@@ -131,7 +139,7 @@ class Stager:
             with Progress(f"unpack {archive.name}", self.say, show_bar=False) as progress:
                 unpack.unpack(archive, target, progress.add)
             write_atomic(beside(target, "unpacked"), json.dumps(stamp) + "\n")
-        return unpack.single_root(target)
+        return archives.content(str(archive), target)
 
     def place(self, kind: str, source: Source) -> Path:
         """A folder for one source, the same for the same URL."""

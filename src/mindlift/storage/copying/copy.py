@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -96,10 +96,13 @@ def copy_tree(
     *,
     manifest: Path | None = None,
     delete: bool = False,
+    accepts: Callable[[str], bool] | None = None,
     say: Say | None = None,
     show_bar: bool | None = None,
 ) -> Report:
     """Copy a folder with all that is below it; only `file_list` (names relative to it) if that is given.
+
+    Names relative to the folder that `accepts` does not want are taken for missing.
 
     With `manifest`, a local file, what it names and neither side has changed since is not copied again.
     `delete` removes what the target has and the source has not, after everything else and only if
@@ -111,7 +114,8 @@ def copy_tree(
     known = read_manifest(manifest, source, target) if manifest else {}
     report = Report(source, target)
     with Progress(f"copy {source}", say, show_bar) as progress:
-        listed = list({entry.key: entry for entry in source_entries(job, file_list, progress)}.values())
+        entries = {entry.key: entry for entry in source_entries(job, file_list, progress)}
+        listed = [entry for name, entry in entries.items() if accepts is None or accepts(name)]
         plan = make_plan(job, listed, known, delete)
         report.expected, report.expected_bytes = len(plan.copies), plan.size
         report.unchanged = len(plan.unchanged)

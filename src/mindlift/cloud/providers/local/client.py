@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mindlift.cloud.arguments import WORDS, WRITTEN_SO, places, start, starts_by_boot_file
+from mindlift.cloud.arguments import WORDS, WRITTEN_SO, input_urls, places, start, starts_by_boot_file
 from mindlift.cloud.errors import Answer, JobError, NoSuchJob
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.handle import Handle
@@ -16,7 +16,7 @@ from mindlift.cloud.job import FIELDS, Job
 from mindlift.cloud.job_rules import resolve_secrets, with_folders
 from mindlift.cloud.platforms.container import as_arguments
 from mindlift.cloud.platforms.request import Request
-from mindlift.cloud.prepare import inputs, preflight
+from mindlift.cloud.prepare import preflight
 from mindlift.cloud.prepare.effects import NO_EFFECT, SENT
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
@@ -249,13 +249,17 @@ def isolated(job: Job) -> Check:
         is_isolated = isolation.is_isolated(job.isolation)
     except JobError as err:
         return Check("isolation", False, str(err))
+    if job.paths and not is_isolated:
+        places, why = ", ".join(job.paths.values()), isolation.describe(job.isolation)
+        says = f"{places} would be this computer's own: {why}"
+        return Check("paths", False, says, "leave isolation out, or paths")
     return Check("isolation", True if is_isolated else None, isolation.describe(job.isolation))
 
 
 def to_request(job: Job, secrets: dict[str, str], is_rehearsal: bool = True) -> Request:
     """The job as the platform would be told."""
     is_openi = job.platform.startswith("openi")
-    sources = inputs.urls(job)
+    sources = input_urls(job)
     if is_openi and not job.is_program:  # OpenI's data sets have names, and models are told apart from data
         sources = {last_part(url): url for url in sources.values()}
     begins = start(job)

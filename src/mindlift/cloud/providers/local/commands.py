@@ -13,6 +13,8 @@ from mindlift.cloud.platforms.request import Request
 from mindlift.cloud.providers.local.interpreter import Interpreter
 
 HOST = "127.0.0.1"
+# of this computer too, but no interface's: msrun takes the node with the master's address for the master, and all are here
+NOBODYS_HOST = "127.0.0.2"
 # `mindspore.context` is its name in all versions
 MEET = (
     "import mindspore.context; mindspore.context.set_context(device_target='CPU'); "
@@ -20,12 +22,25 @@ MEET = (
 )
 
 
-def scheduler(size: int, port: int) -> dict[str, str]:
+def needs_scheduler(way: str, request: Request, interpreter: Interpreter) -> bool:
+    """Whether the ranks meet at a process of the launcher's own."""
+    if way == "rank_table":
+        # a program of others may ask for the group of its single rank
+        is_alone = request.nodes * request.cards == 1
+        return not is_alone if request.is_own else "mindspore" in interpreter.has
+    return way == "msrun" and request.nodes > 1
+
+
+def meeting_host(way: str) -> str:
+    return NOBODYS_HOST if way == "msrun" else HOST
+
+
+def scheduler(size: int, port: int, host: str = HOST) -> dict[str, str]:
     """The variables of the process at which MindSpore's ranks meet."""
     return {
         "MS_ROLE": "MS_SCHED",
         "MS_WORKER_NUM": str(size),
-        "MS_SCHED_HOST": HOST,
+        "MS_SCHED_HOST": host,
         "MS_SCHED_PORT": str(port),
     }
 
@@ -56,7 +71,7 @@ def msrun(request: Request, interpreter: Interpreter, node: int, port: int, logs
         str(path),
         f"--worker_num={request.nodes * request.cards}",
         f"--local_worker_num={request.cards}",
-        f"--master_addr={HOST}",
+        f"--master_addr={NOBODYS_HOST if request.nodes > 1 else HOST}",
         f"--master_port={port}",
         f"--node_rank={node}",
         f"--log_dir={logs}",

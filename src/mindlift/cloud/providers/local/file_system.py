@@ -123,7 +123,7 @@ def is_of_system(path: str) -> bool:
 
 def is_too_wide(path: str) -> bool:
     """A home folder, or what holds one: no environment, even if it is on a program's path."""
-    return path.count("/") == 1 or is_below(os.path.realpath(os.path.expanduser("~")), path)
+    return path == "/" or is_below(os.path.realpath(os.path.expanduser("~")), path)
 
 
 def is_below(path: str, outer: str) -> bool:

@@ -46,6 +46,10 @@ class Ended:
     was_stopped: bool = False
     by_signal: bool = False
 
+    @staticmethod
+    def on_request() -> Ended:
+        return Ended(128 + signal.SIGTERM, "stopped on request", was_stopped=True)
+
 
 class Launcher:
     """The processes of one attempt."""
@@ -77,21 +81,30 @@ class Launcher:
         write_hosts(node)
         libraries = filter(None, os.environ.get("LD_LIBRARY_PATH", "").split(":"))
         environments = [*self.interpreter.places, *libraries]
-        mounts = file_system.mounts(str(node.root), node.container, environments, [self.leaving.name])
+        shared = [self.leaving.name] if self.request.is_own else []
+        mounts = file_system.mounts(str(node.root), node.container, environments, shared)
         for mount in mounts:
             if mount.source.startswith(f"{os.path.realpath(node.root)}/") and mount.is_writable:
                 os.makedirs(mount.source, exist_ok=True)
         return mounts
 
     def start(self) -> None:
-        if self.request.launcher != "rank_table":
-            for node in self.nodes:
-                self.start_node(node)
-            return
-        has_mindspore = "mindspore" in self.interpreter.has
-        if (self.request.is_own and self.size > 1) or (not self.request.is_own and has_mindspore):
-            self.start_scheduler(self.nodes[0])
+        try:
+            self.start_all()
+        except BaseException:
+            self.end(Ended(1))
+            raise
+
+    def start_all(self) -> None:
+        # a command of the user's starts its ranks by itself
+        is_whole = self.request.command and self.request.launcher != "rank_table"
+        way = "none" if is_whole else self.request.launcher
+        if commands.needs_scheduler(way, self.request, self.interpreter):
+            self.start_scheduler(self.nodes[0], commands.meeting_host(way))
         for node in self.nodes:
+            if way != "rank_table":
+                self.start_node(node, way)
+                continue
             for rank in ranks_of(self.request, node.number):
                 self.start_rank(node, rank)
 
@@ -111,7 +124,7 @@ class Launcher:
             if None not in codes.values():
                 return self.end(Ended(0))
             if is_stopped():
-                return self.end(Ended(128 + signal.SIGTERM, "stopped on request", was_stopped=True))
+                return self.end(Ended.on_request())
             if time.monotonic() > deadline:
                 return self.end(
                     Ended(
@@ -151,24 +164,23 @@ class Launcher:
         self.processes[f"rank {rank.rank}"] = process
         self.read(process, node, log)
 
-    def start_scheduler(self, node: Node) -> None:
+    def start_scheduler(self, node: Node, host: str) -> None:
         """What stands in for the cards' own network: the place where ranks on CPUs meet."""
         words = self.words(node) if self.request.is_own else [self.interpreter.python, "-c", commands.MEET]
-        own = commands.scheduler(self.size, self.port)
+        own = commands.scheduler(self.size, self.port, host)
         self.scheduler = self.popen(node, words, f"{node.container.workspace}/scheduler", own)
         self.read(self.scheduler, node, node.path(node.container.logs) / "scheduler.log", shows=False)
 
-    def start_node(self, node: Node) -> None:
-        """One process, which starts the node's ranks; a command of the user's does so by itself."""
-        way = "none" if self.request.command else self.request.launcher
-        logs = node.path(f"{node.container.logs}/{way}")
-        logs.mkdir(parents=True, exist_ok=True)
-        seen = node.text(f"{node.container.logs}/{way}")
+    def start_node(self, node: Node, way: str) -> None:
+        """One process, which starts the node's ranks."""
+        logs = f"{node.container.logs}/{way}" if way != "none" else node.container.logs
+        node.path(logs).mkdir(parents=True, exist_ok=True)
+        seen = node.text(logs)
         before = commands.on_node(way, self.request, self.interpreter, node.number, self.port, seen)
         words = self.words(node)
         process = self.popen(node, [*before, *(words[1:] if before else words)], node.container.workspace, {})
         self.processes[f"{way} on node {node.number}" if before else f"node {node.number}"] = process
-        self.read(process, node, logs / f"{way if before else 'node'}.log")
+        self.read(process, node, node.path(logs) / f"{way if before else 'node'}.log")
 
     def words(self, node: Node) -> list[str]:
         python = self.interpreter.python

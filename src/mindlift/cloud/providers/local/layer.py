@@ -83,7 +83,7 @@ def make(folder: Path, parent: Interpreter, requirements: Path) -> None:
     (packages / "mindlift-rehearsal.pth").write_text("\n".join([*lines, str(COMPAT), str(needs), ""]))
     copy_scripts(Path(parent.python).parent, folder / "bin")
     if requirements.is_file():
-        install(folder, parent, ["-r", str(requirements)], requirements.name)
+        install(folder, parent, ["-r", requirements.name], requirements)
     if "boto3" not in ask(str(folder / "bin/python")).has:
         bring_boto3(folder, parent, needs)
     (folder / "complete").touch()
@@ -96,16 +96,28 @@ def copy_scripts(source: Path, target: Path) -> None:
             with open(path, "rb") as file:
                 first = file.readline(200)
                 if first.startswith(b"#!") and b"python" in first:
-                    (target / path.name).write_bytes(f"#!{target}/python\n".encode() + file.read())
+                    (target / path.name).write_bytes(first_line(f"{target}/python") + file.read())
                     (target / path.name).chmod(0o755)
 
 
-def install(folder: Path, parent: Interpreter, what: list[str], name: str) -> None:
+def first_line(python: str) -> bytes:
+    """Of a script. The kernel knows no spaces there and no more than 127 bytes: a shell does, as in pip's scripts."""
+    line = f"#!{python}\n"
+    if " " in python or len(os.fsencode(line)) > 127:
+        line = f"#!/bin/sh\n'''exec' \"{python}\" \"$0\" \"$@\"\n' '''\n"
+    return os.fsencode(line)
+
+
+def install(folder: Path, parent: Interpreter, what: list[str], named: Path) -> None:
+    """By pip, in the folder of `named`, from which a requirement such as ./wheels/x.whl counts."""
     python = str(folder / "bin/python")
-    pip = [python, "-m", "pip"] if "pip" in parent.has else [sys.executable, "-m", "pip", "--python", python]
-    done = run([*pip, "install", "--quiet", "--disable-pip-version-check", "--no-input", *what])
+    # -I: a program's folder may hold a logging.py
+    pip = [python, "-I", "-m", "pip"]
+    if "pip" not in parent.has:
+        pip = [sys.executable, "-I", "-m", "pip", "--python", python]
+    done = run([*pip, "install", "--quiet", "--disable-pip-version-check", "--no-input", *what], named.parent)
     if done.returncode:
-        raise JobError(f"{name}: {reason(done.stderr)}")
+        raise JobError(f"{named.name}: {reason(done.stderr)}")
 
 
 def reason(said: str) -> str:
@@ -135,13 +147,19 @@ def bring_boto3(folder: Path, parent: Interpreter, needs: Path) -> None:
         with contextlib.suppress(
             JobError
         ):  # `import moxing` works without it, and names it when it is needed
-            install(folder, parent, ["--target", str(needs), "boto3"], "boto3")
+            install(folder, parent, ["--target", str(needs), "boto3"], needs / "boto3")
 
 
-def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+def run(command: list[str], folder: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

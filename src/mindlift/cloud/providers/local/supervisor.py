@@ -18,20 +18,18 @@ from dataclasses import replace
 from pathlib import Path
 
 from mindlift.cloud import platforms
-from mindlift.cloud.platforms.container import Transfer
+from mindlift.cloud.errors import JobError
 from mindlift.cloud.platforms.request import State
-from mindlift.cloud.providers.local import interpreter, isolation, layer
+from mindlift.cloud.providers.local import containers, interpreter, isolation, layer
 from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.interpreter import Interpreter
 from mindlift.cloud.providers.local.keeper import StoreAccess, store_of
 from mindlift.cloud.providers.local.launcher import Ended, Launcher
-from mindlift.cloud.providers.local.node import CREDENTIALS, Node, clear
+from mindlift.cloud.providers.local.node import Node, clear
 from mindlift.errors import MindLiftError
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.places import locate
-from mindlift.storage.url import as_folder
 
 UPLOAD_PERIOD_S = 5.0
 SECRETS, STORE = "MINDLIFT_JOB_SECRETS", "MINDLIFT_JOB_STORE"  # JSON, handed over by variables, never on disk
@@ -44,6 +42,7 @@ class Supervisor:
         self.folder, self.request, self.store, self.secrets = folder, folder.request(), store, secrets
         self.state = folder.state()
         self.stop = threading.Event()
+        self.is_installing = False
         self.lock = threading.Lock()
         self.is_isolated = self.request.isolation != "mapping" and not isolation.obstacle()
         self.nodes = [self.make_node(number) for number in range(self.request.nodes)]
@@ -84,6 +83,13 @@ class Supervisor:
             clear(node.root)
         self.note(phase=phase, reason=ended.reason, exit_code=ended.code, ended_at=time.time())
 
+    def on_stop(self) -> None:
+        """For SIGTERM: also ends a pip that is at work."""
+        self.stop.set()
+        if self.is_installing and os.getpgrp() == os.getpid():
+            self.is_installing = False
+            os.killpg(os.getpgrp(), signal.SIGTERM)
+
     def attempts(self) -> Ended:
         deadline = (
             time.monotonic() + self.request.max_hours * 3600 if self.request.max_hours else float("inf")
@@ -92,8 +98,14 @@ class Supervisor:
         while True:
             self.note(phase="starting")
             if is_new:
-                self.make_containers()
-                python = self.prepare_python()
+                for node in self.nodes:
+                    containers.make(node, self.request.code_url, self.store, self.say)
+                try:
+                    python = self.prepare_python()
+                except JobError:
+                    if not self.stop.is_set():
+                        raise
+                    return Ended.on_request()
             ended = self.attempt(python, deadline)
             if not self.may_retry(ended):
                 return ended
@@ -111,19 +123,6 @@ class Supervisor:
             return False
         return self.request.unconditional_retry or ended.by_signal
 
-    def make_containers(self) -> None:
-        for node in self.nodes:
-            clear(node.root)
-            container = node.container
-            for path in (*container.folders, container.workspace, container.logs, container.home):
-                node.path(path).mkdir(parents=True, exist_ok=True)
-            self.bring(node, Transfer(self.request.code_url, container.code))
-            for item in container.inputs:
-                self.bring(node, item)
-            for path in () if node.is_isolated else container.read_only:
-                protect(node.path(path))
-            self.write_profile(node)
-
     def prepare_python(self) -> Interpreter:
         """The container's Python. Programs of others get `moxing` and their requirements as on the platform."""
         found = interpreter.ask(self.request.python or sys.executable)
@@ -132,26 +131,11 @@ class Supervisor:
         requirements = self.nodes[0].path(self.nodes[0].container.code) / layer.REQUIREMENTS
         if requirements.is_file():
             self.say(f"install {layer.REQUIREMENTS}")
-        return layer.layered(found, requirements, self.folder.root.parent / "environments")
-
-    def bring(self, node: Node, item: Transfer) -> None:
-        self.say(f"copy {item.url} to {item.path}")
-        store, key = locate(item.url)
-        entry = store.stat(key)
-        if entry is None:
-            raise FileNotFoundError(f"there is nothing at {item.url}")
-        if entry.is_folder:
-            transfer.copy_tree(as_folder(item.url), str(node.path(item.path)))
-        else:
-            transfer.copy_file(item.url, str(node.path(item.path)))
-
-    def write_profile(self, node: Node) -> None:
-        """The job's temporary credentials, in a file as on ModelArts."""
-        path = node.path(f"{node.container.home}/{CREDENTIALS}")
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-            file.write(
-                f"[default]\naccess_key_id = {self.store.access_key}\nsecret_access_key = {self.store.secret_key}\n"
-            )
+        self.is_installing = True
+        try:
+            return layer.layered(found, requirements, self.folder.root.parent / "environments")
+        finally:
+            self.is_installing = False
 
     def attempt(self, python: Interpreter, deadline: float) -> Ended:
         private = {
@@ -214,19 +198,12 @@ class Supervisor:
                 self.say(f"the logs could not be copied to {self.request.log_url}: {err}")
 
 
-def protect(folder: Path) -> None:
-    """Mounted folders can't be written to."""
-    for path in sorted(folder.rglob("*"), reverse=True):
-        path.chmod(0o555 if path.is_dir() else 0o444)
-    folder.chmod(0o555)
-
-
 def main(root: str) -> None:
     folder = JobFolder(Path(root))
     store = StoreAccess(**json.loads(os.environ.pop(STORE)))
     os.environ.update(store.variables())
     supervisor = Supervisor(folder, store, json.loads(os.environ.pop(SECRETS, "{}")))
-    signal.signal(signal.SIGTERM, lambda *_: supervisor.stop.set())
+    signal.signal(signal.SIGTERM, lambda *_: supervisor.on_stop())
     leave_ctrl_c_to_parent()
     folder.write_processes([Process.of(os.getpid())])
     folder.write_state(State(created_at=time.time()))

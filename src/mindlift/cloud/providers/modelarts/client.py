@@ -65,7 +65,8 @@ class ModelArts:
         job = job.replace(region=self.session.region)
         if not request.has_own_start(job):
             return job
-        return job.replace(access=request.access_of(job), launcher="msrun" if job.ranks > 1 else job.launcher)
+        starts_ranks = job.ranks > 1 and job.launcher == "rank_table"
+        return job.replace(access=request.access_of(job), launcher="msrun" if starts_ranks else job.launcher)
 
     @contextlib.contextmanager
     def reach_store(self) -> Iterator[None]:

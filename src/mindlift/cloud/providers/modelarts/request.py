@@ -8,12 +8,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import TypeVar
 
+from mindlift.cloud.arguments import input_urls, start
 from mindlift.cloud.arguments import places as places_told
-from mindlift.cloud.arguments import start
 from mindlift.cloud.job import Job
 from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.platforms.container import KEEP, as_arguments
-from mindlift.cloud.prepare import inputs
+from mindlift.cloud.prepare import code_size
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check
 from mindlift.storage.url import is_remote, parse
@@ -23,8 +23,6 @@ OF_POOL = "modelarts.pool.visual."
 NAMED_FLAVOR = re.compile(r"(modelarts\.(?:kat1|pool\.visual)\.)(\w*xlarge)")
 WORD = re.compile(r"[\w@%+=:,./-]+", re.ASCII)
 PARAMETER = re.compile(r"[A-Za-z0-9_-]{1,64}")
-MOST_FILES, MOST_BYTES = 4096, 128 << 20  # of the code; pages disagree, these are the FAQ's
-MANY_FILES, MANY_BYTES = 1000, 50 << 20
 MOST_DESCRIPTION, MOST_VARIABLES, MOST_NAME, MOST_VALUE = 256, 100, 8192, 4096  # letters
 IMAGE = re.compile(r"[a-z0-9][a-z0-9_-]*/[\w./-]*\w:[\w.-]+", re.ASCII)  # organisation/name:tag
 MOST_CONSOLE_HOURS = 72
@@ -59,7 +57,7 @@ def body(job: Job, secrets: Mapping[str, str]) -> dict[str, Json]:
         **program(job),
         "engine": engine(job),
         "parameters": [] if has_own_start(job) else parameters(job),
-        "inputs": channels(inputs.urls(job), access_of(job)),
+        "inputs": channels(input_urls(job), access_of(job)),
         "outputs": channels(job.results, access_of(job)),
         "environments": variables(job, secrets),
     }
@@ -222,14 +220,14 @@ def checks(job: Job, package: Package) -> Iterator[Check]:
     """What the service would refuse, as far as the request alone shows it."""
     yield from places(job)
     yield machine(job)
-    yield code(package)
+    yield code_size.check(package)
     yield from launchers(job)
     yield from texts(job)
 
 
 def places(job: Job) -> Iterator[Check]:
     named = job.results if job.is_program else {"train_url": job.train_url}
-    for name, url in {**named, "code_url": job.code_url, **inputs.urls(job)}.items():
+    for name, url in {**named, "code_url": job.code_url, **input_urls(job)}.items():
         yield Check(name, is_remote(url), f"{url or 'not set'}", "ModelArts needs obs://bucket/folder/")
     engine_ok = "/" in job.engine and all(job.engine.split("/", 1))
     advice = "set engine: NAME/VERSION (selfcheck lists them), or image: organisation/name:tag"
@@ -262,25 +260,6 @@ def machine(job: Job) -> Check:
 
 def size_for(cards: int) -> str:
     return next((size for size, count in CARDS.items() if count == cards), "")
-
-
-def code(package: Package) -> Check:
-    count, size = len(package.files), package.size_bytes
-    says = f"{count} files, {size / 1e6:.1f} MB"
-    if count > MOST_FILES or size > MOST_BYTES:
-        return Check(
-            "code size",
-            False,
-            f"{says}, but ModelArts takes {MOST_FILES} files and {MOST_BYTES >> 20} MB; the largest are "
-            + ", ".join(f"{name} ({count / 1e6:.1f} MB)" for name, count in package.largest(3)),
-            "keep data and weights out of the code, or name them in .mindliftignore",
-        )
-    big = (
-        f"; ModelArts advises below {MANY_FILES} files and {MANY_BYTES >> 20} MB"
-        if count > MANY_FILES or size > MANY_BYTES
-        else ""
-    )
-    return Check("code size", bool(count), says + big, "there is no file to send")
 
 
 def launchers(job: Job) -> Iterator[Check]:

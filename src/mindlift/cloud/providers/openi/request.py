@@ -47,6 +47,7 @@ EFFECTS = {
     "outputs": REFUSED + "OpenI keeps what is in /cache/output (启智: train_url) itself; leave it out",
     "resume": REFUSED + "OpenI gives no job the output of another; leave it out",
     "keep": REFUSED + "OpenI gives jobs no store of the user's; leave it out",
+    "paths": REFUSED + "it is of keep, which OpenI does not have; leave it out",
     "rehearsal_args": NO_EFFECT + "only a rehearsal reads it",
     "access": NO_EFFECT + "OpenI says where data and results are in its own way",
     "annotations": MODELARTS_ONLY,

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Callable
 
 from mindlift.model_utils.staging import lease
-from mindlift.program.completeness import Content
-from mindlift.program.folder import Stamp, scan
-from mindlift.program.state import State
+from mindlift.program.publishing.completeness import Content
+from mindlift.program.publishing.folder import Stamp, scan
+from mindlift.program.publishing.state import State
 from mindlift.storage.copying.copy import THREADS, Report, check_space, finish
 from mindlift.storage.copying.engine import copy_all
 from mindlift.storage.copying.job import Job

@@ -18,7 +18,7 @@ from pathlib import Path
 
 CLOSE_WRITE, MOVED_TO, CREATE, IS_FOLDER = 0x8, 0x80, 0x100, 0x40000000
 ONLY_FOLDERS = 0x01000000
-HEAD = struct.Struct("iIII")  # watch, what, cookie, length of the name that follows
+HEAD, HEAD_BYTES = "iIII", 16  # watch, what, cookie, length of the name that follows
 DRAINED_WITHIN_S = 1.0
 
 
@@ -78,7 +78,7 @@ class Closes:
 def events(data: bytes) -> Iterator[tuple[int, int, str]]:
     at = 0
     while at < len(data):
-        number, what, _, length = HEAD.unpack_from(data, at)
-        at += HEAD.size
+        number, what, _, length = struct.unpack_from(HEAD, data, at)
+        at += HEAD_BYTES
         yield number, what, os.fsdecode(data[at : at + length].rstrip(b"\0"))
         at += length

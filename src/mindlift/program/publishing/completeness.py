@@ -11,12 +11,12 @@ is held back until the program ends well, and one that an earlier run left unfin
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
-from typing import Optional, Sequence, Tuple
+from typing import Mapping, Optional, Sequence, Tuple
 
-from mindlift.program.folder import Stamp
+from mindlift.program.publishing.folder import Stamp
 
 Content = Tuple[int, int]  # size and time of modification in ns
 Writers = Optional[Mapping[Tuple[int, int], "set[int]"]]

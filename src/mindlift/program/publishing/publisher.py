@@ -18,22 +18,23 @@ from typing import Callable
 
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.staging.lease import Lease
-from mindlift.program.closes import Closes
-from mindlift.program.completeness import GROWING, Completeness, grows
-from mindlift.program.folder import Stamp, runs, scan, stamp, writers
-from mindlift.program.restore import Restored
-from mindlift.program.state import State
-from mindlift.program.uploads import Uploads, job_of
+from mindlift.program.publishing.closes import Closes
+from mindlift.program.publishing.completeness import GROWING, Completeness, grows
+from mindlift.program.publishing.deletions import Deletions
+from mindlift.program.publishing.folder import Stamp, runs, scan, stamp, writers
+from mindlift.program.publishing.reporter import Reporter
+from mindlift.program.publishing.restore import Restored
+from mindlift.program.publishing.state import State
+from mindlift.program.publishing.uploads import LARGEST_GROWING, Uploads, job_of
 from mindlift.storage.copying.engine import Failure
 from mindlift.storage.copying.plan import Known
-from mindlift.storage.copying.progress import as_bytes
 from mindlift.storage.places import locate
 from mindlift.storage.store import Entry
 from mindlift.storage.url import as_folder
 
 LOOK_EVERY_S, QUICK_LOOK_EVERY_S = 1.0, 0.1
-GROWING_EVERY_S, SAY_EVERY_S, AGAIN_AFTER_S = 30.0, 60.0, 5.0
-CHANGES = 5  # how often a file that changes at the end is tried
+GROWING_EVERY_S, AGAIN_AFTER_S = 30.0, 5.0
+FAILURES = 5  # how often a file that fails by itself is tried at the end
 Say = Callable[[str], None]
 
 
@@ -43,26 +44,6 @@ class Rules:
     growing: Sequence[str] = GROWING
 
 
-@dataclass
-class Tally:
-    """What has been published since the last line about it, and in all."""
-
-    files: int = 0
-    size: int = 0
-    all_files: int = 0
-    all_size: int = 0
-    deleted: int = 0
-
-    def add(self, size: int) -> None:
-        self.files, self.size = self.files + 1, self.size + size
-        self.all_files, self.all_size = self.all_files + 1, self.all_size + size
-
-    def take(self) -> str:
-        line = f"{self.files} files, {as_bytes(self.size)}"
-        self.files = self.size = 0
-        return line
-
-
 class Publisher:
     """Between `start` and `close` it publishes `root` to `url`; it never raises.
 
@@ -70,7 +51,7 @@ class Publisher:
     """
 
     def __init__(self, root: Path, lease: Lease, rules: Rules, restored: Restored, state: State, say: Say):
-        self.root, self.lease, self.rules, self.state, self.say = root, lease, rules, state, say
+        self.root, self.lease, self.rules, self.state = root, lease, rules, state
         self.url = lease.url
         self.published = restored.published
         self.complete = Completeness(rules.settle_s, restored.unfinished)
@@ -78,12 +59,12 @@ class Publisher:
         self.mine: set[str] = set()  # published by this run
         self.busy: set[str] = set()
         self.not_before: dict[str, float] = {}
-        self.deletions: dict[
-            str, set[str]
-        ] = {}  # of files that the program has deleted: what has to arrive before
-        self.changes: dict[str, int] = {}  # how often a file has changed under an upload at the end
-        self.tally = Tally()
-        self.problem: Exception | None = None
+        self.started: dict[str, float] = {}  # when the upload of each began
+        self.failures: dict[str, int] = {}  # of files at the end, that are no fault of the store
+        self.deletions = Deletions()
+        self.reporter = Reporter(lease.url, say)
+        self.waiting: list[str] = []  # the newest last, as it was at the last look
+        self.is_saved = False
         self.lock = threading.RLock()
         self.wake, self.ending, self.stop = threading.Event(), threading.Event(), threading.Event()
         self.look_soon = threading.Event()
@@ -91,7 +72,7 @@ class Publisher:
         self.is_quick = False
         self.is_alive: Callable[[], bool] = lambda: False
         self.program = 0
-        self.said_at = time.monotonic()
+        self.saved_at = 0.0
         self.threads: list[threading.Thread] = []
 
     def prepare(self) -> None:
@@ -101,7 +82,7 @@ class Publisher:
         self.save()
 
     def start(self, program: int, is_alive: Callable[[], bool]) -> None:
-        self.program, self.is_alive = program, is_alive
+        self.program, self.is_alive, self.is_saved = program, is_alive, False
         self.closes.start()
         for work in (self.watch, self.upload, self.upload):
             thread = threading.Thread(target=work, name=work.__name__, daemon=True)
@@ -109,9 +90,8 @@ class Publisher:
             self.threads.append(thread)
 
     def hurry(self) -> None:
-        """The platform is about to end this; every moment counts."""
+        """The platform is about to end this; every moment counts. For signal handlers: no lock is taken."""
         self.is_quick = True
-        self.look_soon.set()
 
     def end(self, ended_well: bool) -> None:
         """The program has ended: what is complete now will stay so."""
@@ -140,7 +120,7 @@ class Publisher:
     def is_left(self) -> bool:
         with self.lock:
             ready = [
-                name for name in self.files if self.is_ready(name) and self.changes.get(name, 0) < CHANGES
+                name for name in self.files if self.is_ready(name) and self.failures.get(name, 0) < FAILURES
             ]
             return bool(self.busy or self.due()) or not all(map(self.is_published, ready))
 
@@ -149,25 +129,30 @@ class Publisher:
         with self.lock:
             return [name for name in sorted(self.files) if not self.is_ready(name)]
 
-    # what is there
-
     def watch(self) -> None:
-        saved_at = 0.0
         while not self.stop.is_set():
             began = time.monotonic()
-            with self.lock:
-                self.look()
-                if began - saved_at > 2 * LOOK_EVERY_S:
-                    self.save()
-                    saved_at = time.monotonic()
+            try:
+                self.look_and_save()
+            except (MindLiftError, OSError) as err:
+                self.reporter.failed(err)
             self.delete()
-            self.say_so()
+            self.reporter.say_so()
             took = time.monotonic() - began
             self.wake.set()
             self.stop.wait(max(QUICK_LOOK_EVERY_S, 5 * took))
-            if not self.is_quick:
-                self.look_soon.wait(min(self.rules.settle_s / 4, LOOK_EVERY_S))
+            again_s = time.monotonic() + min(self.rules.settle_s / 4, LOOK_EVERY_S)
+            while not self.is_quick and time.monotonic() < again_s:
+                if self.look_soon.wait(QUICK_LOOK_EVERY_S):
+                    break
             self.look_soon.clear()
+
+    def look_and_save(self) -> None:
+        with self.lock:
+            self.look()
+            if time.monotonic() - self.saved_at > 2 * LOOK_EVERY_S:
+                self.save()
+                self.saved_at = time.monotonic()
 
     def note_closed(self, path: str) -> None:
         """Called at once, in the order in which files are closed: a moment later the program may be dead."""
@@ -183,11 +168,11 @@ class Publisher:
         is_new = any(not self.is_same(name, found) for name, found in files.items())
         written = writers() if is_new else {}
         self.complete.look(files, written, self.is_alive(), runs)
-        for name in self.mine - set(files) - set(self.deletions):
-            self.deletions[name] = {other for other in files if not self.is_same(other, files[other])}
-        for name in set(self.deletions) & set(files):
-            del self.deletions[name]
-        self.files = files
+        if files != self.files:
+            self.files, self.is_saved = files, False
+        arriving = [name for name in files if not self.is_published(name)]
+        self.deletions.notice(self.mine, files, arriving)
+        self.waiting = sorted(filter(self.waits, arriving), key=lambda name: files[name].modified_ns)
 
     def is_same(self, name: str, now: Stamp) -> bool:
         known = self.published.get(name)
@@ -209,6 +194,8 @@ class Publisher:
             return grows(name, self.rules.growing) and not self.is_ready(name)
 
     def save(self) -> None:
+        if self.is_saved:
+            return
         complete = {
             name: found.content
             for name, found in self.files.items()
@@ -216,10 +203,9 @@ class Publisher:
         }
         try:
             self.state.write(self.published, complete, self.program)
+            self.is_saved = True
         except (MindLiftError, OSError) as err:
-            self.note(err)
-
-    # what goes to the bucket
+            self.reporter.failed(err)
 
     def upload(self) -> None:
         while not self.stop.is_set():
@@ -233,58 +219,58 @@ class Publisher:
                 uploads = Uploads(job_of(self.root, store, as_folder(key)), self.grows)
                 for outcome in uploads.run(self.next(taken)):
                     self.take(outcome)
-            except (MindLiftError, OSError, ValueError) as err:  # of the store, and not of one file
-                self.note(err)
+            except Exception as err:  # of the store, and not of one file: a platform's moxing raises anything
+                self.reporter.failed(err)
                 self.stop.wait(1.0 if self.is_quick else AGAIN_AFTER_S)
             finally:
                 with self.lock:
                     self.busy -= taken
 
     def has_waiting(self) -> bool:
-        with self.lock:
-            return not self.lease.is_lost and any(map(self.waits, self.files))
+        return bool(self.waiting) and not self.lease.is_lost
 
     def next(self, taken: set[str]) -> Iterator[Entry]:
         """The newest file that waits, again and again; noted in `taken`. Threads share it."""
         while not self.stop.is_set() and not self.lease.is_lost:
             with self.lock:
-                waiting = [name for name in self.files if self.waits(name)]
-                if not waiting:
+                if not self.waiting:
                     return
-                name = max(waiting, key=lambda each: self.files[each].modified_ns)
+                name = self.waiting.pop()
+                if not self.waits(name):
+                    continue
                 self.busy.add(name)
                 taken.add(name)
+                self.started[name] = time.monotonic()
                 found = self.files[name]
             yield Entry(name, found.size, modified_ns=found.modified_ns)
 
     def waits(self, name: str) -> bool:
-        if self.is_published(name) or name in self.busy:
+        if name not in self.files or self.is_published(name) or name in self.busy:
             return False
         if time.monotonic() < self.not_before.get(name, 0.0):
             return False
-        return self.is_ready(name) or grows(name, self.rules.growing)
+        is_growing = grows(name, self.rules.growing) and self.files[name].size <= LARGEST_GROWING
+        return self.is_ready(name) or is_growing
 
     def take(self, outcome: Known | Failure) -> None:
         with self.lock:
             name = outcome.key if isinstance(outcome, Failure) else outcome.source.key
+            took = time.monotonic() - self.started.get(name, 0.0)
             self.busy.discard(name)
             if isinstance(outcome, Failure):
                 self.not_before[name] = time.monotonic() + (0.2 if self.is_quick else AGAIN_AFTER_S)
+                if self.ending.is_set() and took < AGAIN_AFTER_S:  # the store is asked for longer than that
+                    self.failures[name] = self.failures.get(name, 0) + 1
                 if self.is_as_seen(name):
-                    self.note(outcome.error)
-                elif self.ending.is_set():
-                    self.changes[name] = self.changes.get(name, 0) + 1
+                    self.reporter.failed(outcome.error)
                 return
             self.published[name] = outcome
+            self.is_saved = False
             self.mine.add(name)
-            for after in self.deletions.values():
-                after.discard(name)
-            self.tally.add(outcome.source.size)
-            if grows(name, self.rules.growing):
-                self.not_before[name] = time.monotonic() + (0.0 if self.ending.is_set() else GROWING_EVERY_S)
-            if self.problem:
-                self.say(f"publishing to {self.url} works again")
-            self.problem = None
+            self.deletions.arrived(name)
+            self.reporter.published(outcome.source.size)
+            if grows(name, self.rules.growing) and not self.ending.is_set():
+                self.not_before[name] = time.monotonic() + max(GROWING_EVERY_S, 20 * took)
 
     def is_as_seen(self, name: str) -> bool:
         try:
@@ -293,15 +279,11 @@ class Publisher:
             return False
 
     def due(self) -> list[str]:
-        """Deleted files whose time has come: everything that was here then is published, gone, or a log."""
+        """Deleted files whose time has come. After a bad end what replaces them may be among those held back."""
         if self.lease.is_lost or (self.complete.end == "badly" and self.withheld()):
-            return []  # what replaces them may be among the files that are held back
-        found = []
-        for name, after in self.deletions.items():
-            waiting = {each for each in after if each in self.files and not grows(each, self.rules.growing)}
-            if not waiting and name not in self.busy:
-                found.append(name)
-        return found
+            return []
+        found = self.deletions.due(self.files, lambda name: grows(name, self.rules.growing))
+        return [name for name in found if name not in self.busy]
 
     def delete(self) -> None:
         """Delete what is due. It counts as busy meanwhile, so that no upload of a new file of its name begins."""
@@ -313,25 +295,13 @@ class Publisher:
             for name in names:
                 store.remove(as_folder(key) + name)
                 with self.lock:
-                    self.deletions.pop(name, None)
+                    self.deletions.done(name)
                     self.published.pop(name, None)
                     self.mine.discard(name)
-                    self.tally.deleted += 1
-        except (MindLiftError, OSError) as err:
-            self.note(err)
+                    self.reporter.deleted += 1
+                    self.is_saved = False
+        except Exception as err:  # as above
+            self.reporter.failed(err)
         finally:
             with self.lock:
                 self.busy.difference_update(names)
-
-    # what is said
-
-    def note(self, err: Exception) -> None:
-        if self.problem is None:
-            text = " ".join(str(err).split())
-            self.say(f"warning: could not publish to {self.url}, will try again: {text}")
-        self.problem = err
-
-    def say_so(self) -> None:
-        if self.tally.files and time.monotonic() - self.said_at >= SAY_EVERY_S and not self.ending.is_set():
-            self.said_at = time.monotonic()
-            self.say(f"published {self.tally.take()}, to {self.url}")

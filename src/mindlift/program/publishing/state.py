@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mindlift.files import remove_file, write_atomic
 from mindlift.model_utils.staging.node_gate import Process
-from mindlift.program.completeness import Content
+from mindlift.program.publishing.completeness import Content
 from mindlift.storage.copying.manifest import read_manifest, write_manifest
 from mindlift.storage.copying.plan import Known
 

@@ -1,0 +1,53 @@
+"""Fills a node's folder as the platform fills a container: code, inputs, credentials."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from mindlift.cloud.platforms.container import Transfer
+from mindlift.cloud.providers.local.keeper import StoreAccess
+from mindlift.cloud.providers.local.node import CREDENTIALS, Node, clear
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
+from mindlift.storage.url import as_folder
+
+
+def make(node: Node, code_url: str, store: StoreAccess, say: Callable[[str], None]) -> None:
+    """A new container: nothing of an earlier one is left."""
+    clear(node.root)
+    container = node.container
+    for path in (*container.folders, container.workspace, container.logs, container.home):
+        node.path(path).mkdir(parents=True, exist_ok=True)
+    for item in (Transfer(code_url, container.code), *container.inputs):
+        say(f"copy {item.url} to {item.path}")
+        bring(item, node.path(item.path))
+    for path in () if node.is_isolated else container.read_only:
+        protect(node.path(path))
+    write_profile(node, store)
+
+
+def bring(item: Transfer, path: Path) -> None:
+    store, key = locate(item.url)
+    entry = store.stat(key)
+    if entry is None:
+        raise FileNotFoundError(f"there is nothing at {item.url}")
+    if entry.is_folder:
+        transfer.copy_tree(as_folder(item.url), str(path))
+    else:
+        transfer.copy_file(item.url, str(path))
+
+
+def protect(folder: Path) -> None:
+    """Mounted folders can't be written to; where nothing is mounted, permissions say so."""
+    for path in sorted(folder.rglob("*"), reverse=True):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    folder.chmod(0o555)
+
+
+def write_profile(node: Node, store: StoreAccess) -> None:
+    """The job's temporary credentials, in a file as on ModelArts."""
+    path = node.path(f"{node.container.home}/{CREDENTIALS}")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(f"[default]\naccess_key_id = {store.access_key}\nsecret_access_key = {store.secret_key}\n")
