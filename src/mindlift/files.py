@@ -244,6 +244,8 @@ def parse_counted(text: bytes) -> tuple[list[Record], int]:
     try:  # one call for all lines takes half the time of one for each
         found = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
+        found = []
+    if len(found) != len(lines):
         found = [_parse_line(line) for line in lines]
     records = [record for record in found if isinstance(record, dict)]
     is_cut = bool(lines) and not text.endswith(b"\n") and not isinstance(_parse_line(lines[-1]), dict)

@@ -1,4 +1,4 @@
-"""Who may write to a place in a bucket: leases before a MinIO."""
+"""Who may write to a place in a bucket: leases before a MinIO, and before one that passes over conditions, as OBS does."""
 
 from __future__ import annotations
 
@@ -13,23 +13,32 @@ import pytest
 from mindlift.errors import ConfigError
 from mindlift.model_utils.staging import lease as leases
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
+from mindlift.storage.places import locate
+from mindlift.storage.s3.http_plane import HttpPlane
 from tests.support.transfers import Bucket
 
 
-@pytest.fixture
-def store(minio, bucket, url) -> Bucket:
+@pytest.fixture(params=["heeds conditions", "passes over them"])
+def store(minio, bucket, url, request, monkeypatch) -> Bucket:
+    if request.param == "passes over them":
+        put = HttpPlane.put
+        monkeypatch.setattr(
+            HttpPlane, "put", lambda self, *words, conditions=None, **more: put(self, *words, **more)
+        )
     return Bucket(minio, bucket)
 
 
 class Clock:
-    """`sleep` of a lease: counts the seconds, and does something in between."""
+    """`sleep` of a lease: counts the seconds, and does something in between, or while what was written settles."""
 
-    def __init__(self, meanwhile=lambda: None):
-        self.waited, self.meanwhile = 0.0, meanwhile
+    def __init__(self, meanwhile=lambda: None, settle=lambda: None):
+        self.waited, self.meanwhile, self.settle = 0.0, meanwhile, settle
 
     def __call__(self, seconds):
+        if seconds == leases.SETTLE_S:
+            return self.settle()
         self.waited += seconds
-        self.meanwhile()
+        return self.meanwhile()
 
 
 def record(store: Bucket) -> dict:
@@ -96,8 +105,9 @@ def test_a_process_of_this_machine_that_has_ended_is_followed_at_once(store):
     assert clock.waited == 0
 
 
-def test_of_many_that_want_a_place_one_gets_it(store):
+def test_of_many_that_want_a_place_one_gets_it(store, monkeypatch):
     taken(store)
+    monkeypatch.setattr(leases, "STALE_S", 0.0)
     barrier = threading.Barrier(6)
 
     class AtOnce(Lease):
@@ -107,7 +117,7 @@ def test_of_many_that_want_a_place_one_gets_it(store):
             return held
 
     def wants(_):
-        made = AtOnce(store.url("run/"), lambda line: None, Clock())
+        made = AtOnce(store.url("run/"), lambda line: None, Clock(settle=lambda: time.sleep(2.0)))
         try:
             made.take()
         except ConfigError:
@@ -142,6 +152,33 @@ def test_a_run_that_slept_finds_out_before_it_writes(store, monkeypatch):
     time.sleep(0.6)
     with pytest.raises(LeaseLost):
         first.check()
+
+
+def test_one_that_wakes_up_in_the_middle_of_a_write_does_not_get_the_place_back(store):
+    """Where a store has no conditions: it had looked, and then slept while another one took the place."""
+    first = taken(store)
+    second = taken(store)
+    if second.store.is_conditional:
+        pytest.skip("the store refuses that write")
+    first.entry = first.store.write(
+        first.key, json.dumps({**record(store), "id": first.id, "generation": 1}).encode()
+    )
+    second.check()
+    assert (record(store)["id"], record(store)["generation"]) == (second.id, 2)
+    with pytest.raises(LeaseLost):
+        first.check()
+    second.check()
+
+
+def test_a_store_that_passes_over_conditions_is_found_out(store, request):
+    heeds = "heeds conditions" in request.node.callspec.id
+    assert taken(store).store.is_conditional is heeds
+    client = locate(store.url("run/"))[0]
+    assert client.is_conditional is heeds, "for manifests too"
+    one = client.write_if("f", b"one", None)
+    assert client.write_if("f", b"two", None) is None
+    client.write("f", b"three")
+    assert client.write_if("f", b"four", one) is None
 
 
 @pytest.mark.parametrize("text", [b"", b"[]", b"{", b"\xff", b'{"process": 5, "generation": "x"}'])

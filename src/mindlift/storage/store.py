@@ -39,7 +39,7 @@ class Entry:
 class Store(Protocol):
     """Files below keys. All errors of a missing key are FileNotFoundError.
 
-    `is_conditional`: of several that `write_if` at one moment, one does.
+    `is_conditional`: of several that `write_if` at one moment, one does. Who finds that it does not hold sets it to False.
     """
 
     is_conditional: bool

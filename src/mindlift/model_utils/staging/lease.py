@@ -4,8 +4,9 @@ Each write replaces exactly the one before (If-Match), so that of two that want 
 was silent for too long finds out. A lease is given up when it is STALE_S old by the store's own clock, or has not
 changed for that long by ours; clocks of different computers are not compared.
 
-A store without such conditions (OBS, a platform's moxing) is looked at before each write and again after a takeover, and
-its owner looks before everything that must not come from two: `check`.
+A store without such conditions (OBS, a platform's moxing, and any that turns out to pass over them) is looked at before
+each write and again after a takeover, and its owner looks before everything that must not come from two: `check`. Each
+owner has a generation, one more than the one before: of two that write there in turns the higher one stays.
 """
 
 from __future__ import annotations
@@ -76,12 +77,21 @@ class Lease:
             self.generation = generation(held.text)
         self.generation += 1
         entry = self.write(held.entry if held else None)
+        if entry and self.store.is_conditional:
+            entry = self.write_again() or entry
         if entry and not self.store.is_conditional:
             self.sleep(SETTLE_S)
         now = self.look()
         if entry is None or now is None or parsed(now.text).get("id") != self.id:
             raise ConfigError(going_on(self.url, owner(now.text) if now else "an unknown process"))
         self.entry, self.is_mine, self.renewed_at = now.entry, True, time.monotonic()
+
+    def write_again(self) -> Entry | None:
+        """As if there were no lease: None from a store that heeds conditions. Some pass over headers that they don't know."""
+        entry = self.write(None)
+        if entry:
+            self.store.is_conditional = False
+        return entry
 
     def wait_until_free(self) -> Held | None:
         """None for a place without a lease, or a lease that nobody has renewed for STALE_S."""
@@ -143,18 +153,26 @@ class Lease:
         with self.lock:
             if self.is_lost or self.ended.is_set():
                 return
-            entry = self.write(self.entry)
+            is_fresh = time.monotonic() - self.renewed_at < STALE_S
+            entry = (
+                self.write(self.entry) if is_fresh else None
+            )  # else a store may write in place of what is gone
             if entry is None:
                 now = self.look()
-                is_ours = now is not None and parsed(now.text).get("id") == self.id  # an answer was lost
-                if is_ours or (
-                    now is None and time.monotonic() - self.renewed_at < STALE_S
-                ):  # or it was deleted
+                if self.is_ours(now) or (is_fresh and self.is_of_none(now)):
                     entry = self.write(now.entry if now else None)
             if entry is None:
                 self.lose()
                 return
             self.entry, self.renewed_at = entry, time.monotonic()
+
+    def is_ours(self, now: Held | None) -> bool:
+        """As after a write whose answer was lost."""
+        return now is not None and parsed(now.text).get("id") == self.id
+
+    def is_of_none(self, now: Held | None) -> bool:
+        """It was deleted; or, without conditions, one that lost the place to us has woken up in the middle of a write."""
+        return now is None or (not self.store.is_conditional and generation(now.text) < self.generation)
 
     def lose(self) -> None:
         self.is_lost = True

@@ -122,7 +122,7 @@ class Publisher:
         self.say, self.interval_s, self.on_end = say, interval_s, on_end
         self.problem: Exception | None = None
         self.wake = threading.Event()
-        self.ending = False
+        self.ending = self.is_done = False
         self.next_growing = 0.0
         self.thread = threading.Thread(target=self.loop, name="publisher", daemon=True)
         self.thread.start()
@@ -138,7 +138,7 @@ class Publisher:
         self.thread.join(timeout_s)
         if self.thread.is_alive():
             return self.problem or TimeoutError(f"not finished after {timeout_s:.0f} s")
-        return self.problem
+        return self.problem or (None if self.is_done else StageError("the publisher has ended early"))
 
     def loop(self) -> None:
         ended = False
@@ -148,19 +148,18 @@ class Publisher:
             ended = self.ending  # a whole pass follows it
             try:
                 self.publish()
-                if self.problem:
+                works_again, self.problem = self.problem is not None, None
+                if works_again:
                     self.say(f"publishing to {self.url} works again")
-                self.problem = None
             except (LeaseLost, Overtaken) as err:
                 self.problem = err
                 self.on_end()
                 return
-            except (
-                Exception
-            ) as err:  # whatever it is: a thread that ends silently loses what it did not publish
-                if self.problem is None:
+            except Exception as err:  # whatever it is: what it leaves unpublished is told at the end
+                is_new, self.problem = self.problem is None, err
+                if is_new:
                     self.say(f"warning: could not publish to {self.url}, will try again: {describe(err)}")
-                self.problem = err
+        self.is_done = True
 
     def publish(self) -> None:
         """One pass. Files first, then the manifests that name them, then removals, the result at the end."""
@@ -185,10 +184,13 @@ class Publisher:
             self.check()
             self.upload_small(now.last)
 
-    def check(self) -> None:
-        """That the run is still ours to write, and that no other job has ended it in the bucket."""
+    def check_lease(self) -> None:
         if self.target.lease:
             self.target.lease.check()
+
+    def check(self) -> None:
+        """That the run is still ours to write, and that no other job has ended it in the bucket."""
+        self.check_lease()
         if not self.is_main or RESULT in self.done.files:
             return
         store, key = locate(join(self.url, RESULT))
@@ -221,6 +223,7 @@ class Publisher:
             is_due = at_once or self.ending or name not in self.done.files or started >= self.next_growing
             if self.done.files.get(name) == stamp or not is_due:
                 continue
+            self.check_lease()
             store, key = locate(join(self.url, name))
             store.write(key, (self.root / name).read_bytes())
             self.done.files[name] = stamp

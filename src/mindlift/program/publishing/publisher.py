@@ -134,7 +134,7 @@ class Publisher:
             began = time.monotonic()
             try:
                 self.look_and_save()
-            except (MindLiftError, OSError) as err:
+            except Exception as err:  # it goes on: a thread that ends silently loses what it did not see
                 self.reporter.failed(err)
             self.delete()
             self.reporter.say_so()

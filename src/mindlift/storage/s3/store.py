@@ -14,7 +14,7 @@ from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespExcept
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.http_plane import is_md5
 from mindlift.storage.s3.listing import find_token, parse_page
-from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.service import Service, is_obs
 from mindlift.storage.store import Entry
 from mindlift.storage.url import as_folder
 
@@ -29,7 +29,14 @@ class S3Store:
 
     def __init__(self, bucket: str, service: Service):
         self.bucket, self.service = bucket, service
-        self.is_conditional = not is_obs(service.access.settings.host)
+
+    @property
+    def is_conditional(self) -> bool:
+        return self.service.is_conditional
+
+    @is_conditional.setter
+    def is_conditional(self, value: bool) -> None:
+        self.service.is_conditional = value
 
     def what(self, verb: str, key: str) -> str:
         return f"{verb} {self.bucket}/{key}"
@@ -134,9 +141,9 @@ class S3Store:
         return Entry(key, len(data), etag)
 
     def write_if(self, key: str, data: bytes, was: Entry | None) -> Entry | None:
-        conditions = conditions_of(was, not self.is_conditional)
-        if not conditions and not self.is_still(key, was):
+        if not self.is_conditional and not self.is_still(key, was):
             return None
+        conditions = conditions_of(was, self.is_conditional)
         try:
             etag = self.service.retries.run(
                 self.what("PUT", key),
@@ -302,15 +309,11 @@ def nanoseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000) * 1_000_000
 
 
-def conditions_of(was: Entry | None, is_obs: bool) -> dict[str, str]:
-    """The headers of a write that must not replace what another one has written; {} where the store has none.
+def conditions_of(was: Entry | None, is_conditional: bool) -> dict[str, str]:
+    """The headers of a write that must not replace what another one has written.
 
-    OBS has only a header of its own, which forbids to replace anything.
+    OBS has one of its own, which forbids to replace anything; others pass over it.
     """
-    if was is not None:
-        return {} if is_obs else {"If-Match": f'"{was.etag}"'}
-    return {"x-obs-forbid-overwrite": "true"} if is_obs else {"If-None-Match": "*"}
-
-
-def is_obs(host: str) -> bool:
-    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host
+    if is_conditional:
+        return {"If-Match": f'"{was.etag}"'} if was else {"If-None-Match": "*"}
+    return {} if was else {"x-obs-forbid-overwrite": "true"}
