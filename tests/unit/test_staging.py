@@ -15,8 +15,9 @@ import pytest
 from mindlift.errors import CheckpointError, DataError, StageError
 from mindlift.files import append_line
 from mindlift.model_utils.inputs import Source
+from mindlift.model_utils.staging import publisher as publisher_module
 from mindlift.model_utils.staging.publisher import Publisher, Target
-from mindlift.model_utils.staging.restore import restore
+from mindlift.model_utils.staging.restore import fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, checkpoints_at
 from mindlift.runs.manifest import Saved, file_sha256, parse
 from mindlift.storage.moxing import file
@@ -314,6 +315,44 @@ def test_closing_says_what_is_in_the_way(url, tmp_path, monkeypatch):
     started = time.monotonic()
     assert publisher.close(1) is not None
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("error", [KeyError("file"), SystemExit(0)])
+def test_whatever_ends_the_publisher_is_told(url, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(publisher_module, "take_snapshot", lambda *_: (_ for _ in ()).throw(error))
+    publisher = Publisher(tmp_path, Target(url, 5), lambda line: None, 0.05)
+    found = publisher.close(10)
+    assert found is error if isinstance(error, KeyError) else "ended early" in str(found)
+
+
+def test_a_publisher_that_can_say_nothing_goes_on(url, tmp_path):
+    """The terminal that it prints to is gone."""
+
+    def say(line: str) -> None:
+        raise BrokenPipeError
+
+    root = make_run(tmp_path / "20260101-000000")
+    first = save(root, 1)
+    assert Publisher(root, Target(f"{url}/{root.name}", 5), say, 0.05).close(30) is None
+    assert names_in(f"{url}/{root.name}") == [first.file]
+
+
+def test_a_log_of_two_nodes_is_the_one_that_says_more(url, tmp_path):
+    """A node other than the first has no checkpoint to compare."""
+    run = f"{url}/20260101-000000"
+    here = tmp_path / "logs" / "rank_8.log"
+    here.parent.mkdir()
+    for local, remote, expected in (
+        ("step 1\nstep 2 at 9:00\n", "step 1\nstep 2 at 9:05\nstep 3\n", "remote"),
+        ("step 1\nstep 2 at 9:05\nstep 3\n", "step 1\nstep 2 at 9:00\n", "local"),
+        ("step 1\n", "step 1\nstep 2\n", "remote"),
+        ("step 1\nstep 2\n", "step 1\n", "local"),
+    ):
+        here.write_text(local)
+        file.write(f"{run}/logs/rank_8.log", remote)
+        fetch_logs(tmp_path, run)
+        assert here.read_text() == {"local": local, "remote": remote}[expected]
+        assert not list(here.parent.glob("*.bucket"))
 
 
 def test_checkpoints_by_url(url, tmp_path, stager, said):

@@ -23,6 +23,8 @@ from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
 from mindlift.runs.records import read_object, warn
 from mindlift.storage.url import is_remote
 
+SAYS_WITHIN_S = 1.0  # a process that has just locked a run writes who it is
+
 
 @dataclass(frozen=True)
 class Run:
@@ -241,6 +243,9 @@ def sweep(root: Path, is_here: bool) -> None:
 
 
 def in_use(root: Path) -> ConfigError:
+    deadline = time.monotonic() + SAYS_WITHIN_S
+    while not holder(root) and time.monotonic() < deadline:
+        time.sleep(0.02)
     return ConfigError(
         f"{root} is in use by {holder(root) or 'another process'}, which trains with these settings; end that process, or begin"
         " another run with --resume none"

@@ -13,6 +13,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Tuple
@@ -150,7 +151,7 @@ class Publisher:
                 self.publish()
                 works_again, self.problem = self.problem is not None, None
                 if works_again:
-                    self.say(f"publishing to {self.url} works again")
+                    self.tell(f"publishing to {self.url} works again")
             except (LeaseLost, Overtaken) as err:
                 self.problem = err
                 self.on_end()
@@ -158,7 +159,7 @@ class Publisher:
             except Exception as err:  # whatever it is: what it leaves unpublished is told at the end
                 is_new, self.problem = self.problem is None, err
                 if is_new:
-                    self.say(f"warning: could not publish to {self.url}, will try again: {describe(err)}")
+                    self.tell(f"warning: could not publish to {self.url}, will try again: {describe(err)}")
         self.is_done = True
 
     def publish(self) -> None:
@@ -183,6 +184,11 @@ class Publisher:
         if now.last:
             self.check()
             self.upload_small(now.last)
+
+    def tell(self, line: str) -> None:
+        """Publishing goes on where the terminal is gone."""
+        with suppress(OSError, ValueError):
+            self.say(line)
 
     def check_lease(self) -> None:
         if self.target.lease:
@@ -239,7 +245,7 @@ class Publisher:
         self.done.checkpoints[name] = saved
         seconds = time.monotonic() - started
         append_line(RunPaths(self.root).transfers, transferred("published", name, saved.size_bytes, seconds))
-        self.say(f"published {join(self.url, name)}: {saved.size_bytes / 1e6:.1f} MB in {seconds:.1f} s")
+        self.tell(f"published {join(self.url, name)}: {saved.size_bytes / 1e6:.1f} MB in {seconds:.1f} s")
 
     def write_manifest(self, name: str, text: bytes) -> None:
         was, known = self.done.manifests.get(name, (None, b""))

@@ -80,7 +80,7 @@ def bring(done: Restored, run: str, records: list[Saved], say: Say) -> bool:
     if here is None and came is None:
         return False
     is_theirs = came is not None and (here is None or came.step > here.step)
-    done.files = bring_small(done.root, run, [*RECORDS, *log_names(run)], is_theirs)
+    done.files = bring_small(done.root, run, [*RECORDS, *log_names(run)], lambda here, there: is_theirs)
     return True
 
 
@@ -103,8 +103,13 @@ def fetch_checkpoint(done: Restored, run: str, records: list[Saved], say: Say) -
     return None
 
 
-def bring_small(root: Path, run: str, wanted: list[str], is_theirs: bool) -> dict[str, Stamp]:
-    """Files beside the checkpoints, each from the side that counts; what is the same on both sides afterwards."""
+def bring_small(
+    root: Path, run: str, wanted: list[str], is_theirs: Callable[[Path, Path], bool]
+) -> dict[str, Stamp]:
+    """Files beside the checkpoints, each from the side that counts; what is the same on both sides afterwards.
+
+    `is_theirs` decides on a file here and the one of the bucket where neither is the beginning of the other.
+    """
     same = []
     for name in wanted:
         here, there = root / name, root / f"{name}.bucket"
@@ -120,7 +125,7 @@ def bring_small(root: Path, run: str, wanted: list[str], is_theirs: bool) -> dic
     return stamps(root, same)
 
 
-def which(here: Path, there: Path, is_theirs: bool) -> str:
+def which(here: Path, there: Path, is_theirs: Callable[[Path, Path], bool]) -> str:
     """Of two versions of a file the one that counts, here or there."""
     if not here.is_file():
         return "there"
@@ -129,7 +134,7 @@ def which(here: Path, there: Path, is_theirs: bool) -> str:
             return "there"
         if begins_with(here, there):
             return "here"
-    return "there" if is_theirs else "here"
+    return "there" if is_theirs(here, there) else "here"
 
 
 def begins_with(path: Path, other: Path) -> bool:
@@ -146,5 +151,9 @@ def log_names(run: str) -> list[str]:
 
 
 def fetch_logs(root: Path, run: str) -> None:
-    """The logs of an earlier attempt, which this node's ranks will go on writing."""
-    bring_small(root, run, log_names(run), is_theirs=False)
+    """The logs of an earlier attempt, which this node's ranks will go on writing; of two the one that says more."""
+    bring_small(root, run, log_names(run), is_longer)
+
+
+def is_longer(here: Path, there: Path) -> bool:
+    return there.stat().st_size > here.stat().st_size
