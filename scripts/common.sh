@@ -102,7 +102,7 @@ report() {
 }
 
 # new_leaving: a folder in which ranks say that they are done; those of launchers that were killed go. The name tells
-# whose it is, as mindlift.files.temporary_prefix.
+# whose it is, as mindlift.files.temporary_folder.
 new_leaving() {
   local space folder owner
   space="$(readlink /proc/self/ns/pid | tr -dc 0-9)" || space=0

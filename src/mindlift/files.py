@@ -122,15 +122,18 @@ def sweep_parts(folder: Path, is_proven: bool) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def temporary_prefix(kind: str) -> str:
-    """How the name of a temporary folder begins that tells whose it is."""
-    return f"mindlift-{kind}-{_namespace()}-{os.getpid()}-"
+def temporary_folder(kind: str, parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder whose name tells whose it is; those of killed processes go before. In `parent` it is hidden."""
+    folder = parent or Path(tempfile.gettempdir())
+    prefix = ("." if parent else "") + f"mindlift-{kind}-{_namespace()}-"
+    sweep_temporary(folder, prefix)
+    return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder)
 
 
-def sweep_temporary(kind: str) -> None:
-    """Remove temporary folders that processes of this machine, and of this container, had made and have not removed."""
-    for path in Path(tempfile.gettempdir()).glob(f"mindlift-{kind}-{_namespace()}-*"):
-        owner = path.name.split("-")[3]
+def sweep_temporary(folder: Path, prefix: str) -> None:
+    """Remove what processes of this machine, and of this container, had made and have not removed."""
+    for path in folder.glob(f"{prefix}*"):
+        owner = path.name[len(prefix) :].partition("-")[0]
         if owner.isdigit() and is_gone(int(owner)):
             shutil.rmtree(path, ignore_errors=True)
 

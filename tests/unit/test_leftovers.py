@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.files import sweep_parts, sweep_temporary, temporary_prefix
+from mindlift.files import sweep_parts, temporary_folder
 from mindlift.runs import choose
 from tests.support.programs import ROOT
 
@@ -25,9 +25,11 @@ with atomic_path(Path(sys.argv[1])) as part:
     time.sleep(600)
 """
 MAKES = """
-import tempfile, time
-from mindlift.files import temporary_prefix
-tempfile.mkdtemp(prefix=temporary_prefix("leaving"))
+import sys, time
+from pathlib import Path
+from mindlift.files import temporary_folder
+kept = temporary_folder("leaving", Path(sys.argv[1]) if sys.argv[1:] else None)
+Path(kept.name, "object").write_bytes(bytes(1 << 20))
 print("ready", flush=True)
 time.sleep(600)
 """
@@ -103,16 +105,20 @@ def temporary(tmp_path, monkeypatch) -> Path:
     tempfile.tempdir = None
 
 
-def test_temporary_folders_of_killed_launchers_go(temporary):
-    kill(begun(MAKES))
-    living = begun(MAKES)
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_temporary_folders_of_killed_processes_go(temporary, is_beside):
+    words = [temporary] if is_beside else []
+    kill(begun(MAKES, *words))
+    (killed,) = temporary.iterdir()
+    another = killed.with_name(killed.name.replace("mindlift-leaving-", "mindlift-leaving-9"))  # container
+    another.mkdir()
+    living = begun(MAKES, *words)
     try:
-        (temporary / f"mindlift-leaving-12345-{2**22 + 1}-abc").mkdir()  # of another container
-        assert len(list(temporary.iterdir())) == 3
-        sweep_temporary("leaving")
-        left = sorted(path.name for path in temporary.iterdir())
-        assert len(left) == 2
-        assert any(f"-{living.pid}-" in name for name in left)
+        with temporary_folder("leaving", *words) as mine:
+            left = {path.name for path in temporary.iterdir()}
+            assert len(left) == 3
+            assert {another.name, Path(mine).name} < left
+            assert any(f"-{living.pid}-" in name for name in left)
     finally:
         kill(living)
 
@@ -126,10 +132,11 @@ def test_the_launch_script_names_and_sweeps_them_alike(temporary):
     assert process.stdout
     _, pid, folder = process.stdout.readline().split()
     assert [path for path in temporary.iterdir() if "leaving" in path.name] == [Path(folder)]
-    assert Path(folder).name.startswith(temporary_prefix("leaving").replace(f"-{os.getpid()}-", f"-{pid}-"))
-    sweep_temporary("leaving")
-    assert Path(folder).is_dir()
+    with temporary_folder("leaving") as mine:
+        assert Path(folder).is_dir()
+        prefix = Path(mine).name.partition(f"-{os.getpid()}-")[0]
+        assert Path(folder).name.startswith(f"{prefix}-{pid}-")
     os.killpg(process.pid, 9)
     process.communicate()
-    sweep_temporary("leaving")
-    assert not Path(folder).exists()
+    with temporary_folder("leaving"):
+        assert not Path(folder).exists()

@@ -17,8 +17,8 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Callable
 
 from mindlift.errors import ConfigError, StageError
 from mindlift.model_utils.staging.node_gate import Process

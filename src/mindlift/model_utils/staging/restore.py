@@ -6,9 +6,9 @@ also counts where all of the other one is its beginning.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Callable
 
 from mindlift.errors import MindLiftError
 from mindlift.files import append_line, remove_file
