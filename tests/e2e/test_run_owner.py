@@ -37,6 +37,7 @@ def other_node(cloud: Cloud) -> Cloud:
     return made
 
 
+@pytest.mark.heavy
 def test_a_run_that_is_going_on_has_one_owner(cloud):
     process = cloud.start(*LONG)
     wait_for(lambda: len(cloud.manifest()) >= 2, process)
@@ -70,6 +71,7 @@ def test_a_job_that_comes_back_changes_nothing_of_the_run_that_another_one_conti
     assert cloud.published()[-1].step > seen
 
 
+@pytest.mark.heavy
 def test_a_killed_job_is_followed_at_once_on_its_machine(cloud):
     process = cloud.start(*LONG)
     wait_for(lambda: cloud.manifest(), process)
@@ -105,6 +107,7 @@ def test_what_was_not_published_at_the_end_is_published_by_the_same_command(clou
     assert again.result["run"] != result["run"], "all of it is published: a new run"
 
 
+@pytest.mark.heavy
 def test_a_node_that_was_left_behind_keeps_nothing_older(cloud):
     """Its own metrics and log end before those of the bucket, whose checkpoint it takes."""
     first = cloud.start(*LONG)
@@ -125,6 +128,7 @@ def test_a_node_that_was_left_behind_keeps_nothing_older(cloud):
     assert cloud.read(only(cloud, "logs/rank_0.log")).startswith(log)
 
 
+@pytest.mark.heavy
 def test_a_second_start_in_a_folder_says_who_is_there(few_digits, tmp_path):
     command = [*TINY, "--data_dir", few_digits, "--ckpt_path", tmp_path, *LONG]
     process = subprocess.Popen(
@@ -145,6 +149,7 @@ def test_a_second_start_in_a_folder_says_who_is_there(few_digits, tmp_path):
         process.wait()
 
 
+@pytest.mark.heavy
 def test_the_furthest_run_is_continued_whatever_its_name(trained, few_digits, tmp_path):
     """A clock that was set back names a later run as an earlier one."""
     source = Path(trained.result["run"])
