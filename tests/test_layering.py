@@ -109,7 +109,7 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"files", "interrupts"},
-    {"errors", "checkout", "backports", "__init__"},
+    {"errors", "sanitize", "checkout", "backports", "__init__"},
 )
 CLOUD_REACHES = {
     "program",

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from mindlift.sanitize import address
 from mindlift.storage.access import Access
 from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
 from mindlift.storage.retry import Broken, Refused, Retries
@@ -61,7 +62,7 @@ class Service:
         except botocore.exceptions.ParamValidationError as err:
             raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
-            text = " ".join(str(err).split())
+            text = address(" ".join(str(err).split()))
             if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
                 raise Unreached(f"{self.access.settings.named_endpoint}: {text}") from err
             raise Broken(f"{what}: {text}") from err
