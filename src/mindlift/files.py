@@ -141,6 +141,53 @@ def atomic_path(path: Path, fails: str = "", advice: str = "") -> Iterator[Path]
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def sweep_parts(folder: Path, is_proven: bool) -> None:
+    """Remove what killed processes have left half-written directly in `folder`.
+
+    All of it where it `is_proven` that nobody writes there; else what names a process that has ended on this machine.
+    """
+    for path in folder.glob(f"*{PART}") if folder.is_dir() else ():
+        owner = path.name[: -len(PART)].rpartition(".")[2]
+        if is_proven or (owner.isdigit() and is_gone(int(owner))):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def temporary_folder(kind: str, parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder whose name tells whose it is; those of killed processes go before. In `parent` it is hidden."""
+    folder = parent or Path(tempfile.gettempdir())
+    prefix = ("." if parent else "") + f"mindlift-{kind}-{_namespace()}-"
+    sweep_temporary(folder, prefix)
+    return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder)
+
+
+def sweep_temporary(folder: Path, prefix: str) -> None:
+    """Remove what processes of this machine, and of this container, had made and have not removed."""
+    for path in folder.glob(f"{prefix}*"):
+        owner = path.name[len(prefix) :].partition("-")[0]
+        if owner.isdigit() and is_gone(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _namespace() -> str:
+    """The number of the namespace in which the numbers of processes mean something here; 0 where there is none."""
+    try:
+        return "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    except OSError:
+        return "0"
+
+
+def is_gone(pid: int) -> bool:
+    """Whether there is no process of this number here."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def renamed(part: Path, path: Path) -> Iterator[None]:
     """`part` gets the name `path` when the block ends well, and is removed otherwise."""
@@ -222,12 +269,21 @@ def read_lines(path: Path) -> list[Record]:
 
 def parse_lines(text: bytes) -> list[Record]:
     """The records of JSON lines. What is none is passed over, such as a last line that a kill cut short."""
+    return parse_counted(text)[0]
+
+
+def parse_counted(text: bytes) -> tuple[list[Record], int]:
+    """The same, and how many lines are no records; a last one that has not ended is still being written."""
     lines = [line for line in text.split(b"\n") if line.strip()]
     try:  # one call for all lines takes half the time of one for each
         found = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
+        found = []
+    if len(found) != len(lines):
         found = [_parse_line(line) for line in lines]
-    return [record for record in found if isinstance(record, dict)]
+    records = [record for record in found if isinstance(record, dict)]
+    is_cut = bool(lines) and not text.endswith(b"\n") and not isinstance(_parse_line(lines[-1]), dict)
+    return records, len(lines) - len(records) - is_cut
 
 
 def _parse_line(line: bytes) -> object:

@@ -132,12 +132,23 @@ class HttpPlane:
             receive(what, response, pieces.append, content_length(what, response))
             return Answer(response.status, response.headers, b"".join(pieces))
 
-    def put(self, bucket: str, key: str, body: bytes, query: Mapping[str, str] | None = None) -> str:
-        """Store an object, or a part of one; returns its ETag. Broken if that is not the MD5 of `body`."""
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        query: Mapping[str, str] | None = None,
+        conditions: Mapping[str, str] | None = None,
+    ) -> str:
+        """Store an object, or a part of one; returns its ETag. Broken if that is not the MD5 of `body`.
+
+        `conditions` are headers such as If-Match.
+        """
         digest = hashlib.md5(body)
         headers = {
             "Content-MD5": base64.b64encode(digest.digest()).decode(),
             "Content-Length": str(len(body)),
+            **(conditions or {}),
         }
         answer = self.send("PUT", bucket, key, headers, body, query)
         if is_md5(answer.etag) and answer.etag != digest.hexdigest() and not is_encrypted(answer.headers):

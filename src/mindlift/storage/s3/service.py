@@ -29,6 +29,7 @@ class Service:
         self.access = access or Access()
         self.retries = Retries(self.access)
         self.http = HttpPlane(self.access)
+        self.is_conditional = not is_obs(self.access.settings.host)
         self.lock = threading.Lock()
         self.clients: dict[object, Any] = {}
 
@@ -72,6 +73,10 @@ class Service:
             if mark not in self.clients:
                 self.clients = {mark: make_client(self.access)}
             return self.clients[mark]
+
+
+def is_obs(host: str) -> bool:
+    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host
 
 
 def make_client(access: Access) -> Any:
