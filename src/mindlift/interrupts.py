@@ -1,11 +1,13 @@
 """Signals: Ctrl-C and SIGTERM at a place where they do no harm, and handlers that are given back.
 
 A handler in Python runs once the main thread is back from C++, which a read from a dead mount never is. So the second
-Ctrl-C is also seen by a thread of its own: see SecondInterrupt.
+Ctrl-C is also seen by a thread of its own: see SecondInterrupt. While MindSpore compiles or runs a graph, and often
+after it, SIGINT has a handler of MindSpore's that sends SIGTERM (SignalGuard in its C++): see CtrlC.
 """
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import os
 import signal
@@ -20,6 +22,7 @@ Handler = Union[Callable[[int, Optional[FrameType]], object], int, None]  # what
 ENTERED: list[SignalFlag] = []  # the blocks that hold signals back, the innermost last
 PATIENCE_S = 1.0  # how long a program may take to end by itself before it is spoken of, or ended
 INTERRUPTED = 130
+WAKE = signal.SIGURG  # does nothing, but ends a wait in a system call
 
 
 @contextlib.contextmanager
@@ -79,11 +82,6 @@ class SignalFlag:
         if number == signal.SIGHUP:
             leave_terminal()
 
-    def renew(self) -> None:
-        """Take Ctrl-C back from mindspore, which makes a SIGTERM of it once it has compiled a graph."""
-        if not self.number:
-            signal.signal(signal.SIGINT, self.note)
-
     def restore(self, *numbers: int) -> None:
         for number in numbers:
             signal.signal(number, self.previous[number])
@@ -96,8 +94,7 @@ class SignalFlag:
 class Deferred(SignalFlag):
     """A `with` block in which these signals wait for `check` or for the end of the block.
 
-    Then KeyboardInterrupt is raised. A second signal does what it did before the block. SIGTERM
-    is held because mindspore turns SIGINT into SIGTERM once it has compiled a graph.
+    Then KeyboardInterrupt is raised. A second signal does what it did before the block.
     """
 
     def __init__(self, says: str = "stops after these images"):
@@ -114,12 +111,59 @@ class Deferred(SignalFlag):
     def check(self) -> None:
         if self.number:
             raise KeyboardInterrupt
-        self.renew()
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         super().__exit__(kind, *error)
         if kind is None:
             self.check()
+
+
+class CtrlC:
+    """A `with` block in which SIGINT reaches Python's handler, whatever handlers libraries install in C.
+
+    All threads that are started in it block SIGINT, and one takes it by sigwait, for which no handler is called. Enter
+    it in the main thread, before libraries start threads. Programs that are started in it block SIGINT too.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = threading.current_thread() is not threading.main_thread()
+        self.ending = threading.Lock()
+        self.mask: set[int] = set()
+        self.former: Handler = None
+
+    def __enter__(self) -> CtrlC:
+        if not self.is_over:
+            self.mask = set(signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT]))
+            self.former = signal.signal(WAKE, lambda *_: None)
+            os.register_at_fork(after_in_child=self.leave)
+            self.thread = threading.Thread(
+                target=self.relay, args=[threading.get_ident()], name="ctrl-c", daemon=True
+            )
+            self.thread.start()
+        return self
+
+    def relay(self, main: int) -> None:
+        """Hand each SIGINT on to the main thread, and end a system call that it waits in."""
+        while True:
+            signal.sigwait([signal.SIGINT])
+            with self.ending:
+                if self.is_over:
+                    return
+                _thread.interrupt_main()
+                signal.pthread_kill(main, WAKE)
+
+    def __exit__(self, *_: object) -> None:
+        if not self.is_over:
+            with self.ending:
+                self.leave()
+                signal.pthread_kill(self.thread.ident, signal.SIGINT)
+            self.thread.join()
+
+    def leave(self) -> None:
+        if not self.is_over:
+            self.is_over = True
+            signal.signal(WAKE, self.former)
+            signal.pthread_sigmask(signal.SIG_SETMASK, self.mask)
 
 
 class SecondInterrupt:

@@ -27,13 +27,13 @@ def hang():  # in C, which signals do not interrupt
         libc.pthread_mutex_lock(lock)
 """
 BODIES = {
-    "in no block": "with interrupts.SecondInterrupt(): signal.signal(signal.SIGINT, lambda *_: None); hang()",
-    "in a training": "with interrupts.SecondInterrupt(), interrupts.SignalFlag(): hang()",
-    "in an evaluation": "with interrupts.SecondInterrupt(), interrupts.Deferred(): hang()",
-    "in an import": "with interrupts.SecondInterrupt(), interrupts.Deferred(says=''): hang()",
+    "in no block": "with interrupts.CtrlC(), interrupts.SecondInterrupt(): signal.signal(signal.SIGINT, lambda *_: None); hang()",
+    "in a training": "with interrupts.CtrlC(), interrupts.SecondInterrupt(), interrupts.SignalFlag(): hang()",
+    "in an evaluation": "with interrupts.CtrlC(), interrupts.SecondInterrupt(), interrupts.Deferred(): hang()",
+    "in an import": "with interrupts.CtrlC(), interrupts.SecondInterrupt(), interrupts.Deferred(says=''): hang()",
     "when it ends": """
 try:
-    with interrupts.SecondInterrupt(): print("hangs", flush=True); threading.Event().wait()
+    with interrupts.CtrlC(), interrupts.SecondInterrupt(): print("hangs", flush=True); threading.Event().wait()
 except KeyboardInterrupt:
     signal.signal(signal.SIGINT, lambda *_: None)  # else it might come before the lock is waited for
     print("ends", flush=True)
@@ -87,7 +87,7 @@ def test_sigterm_is_not_counted():
 def test_one_that_ends_by_itself_is_left_alone():
     process = started("""
 try:
-    with interrupts.SecondInterrupt(): print("hangs", flush=True); threading.Event().wait()
+    with interrupts.CtrlC(), interrupts.SecondInterrupt(): print("hangs", flush=True); threading.Event().wait()
 except KeyboardInterrupt:
     sys.exit(7)
 """)
@@ -128,16 +128,46 @@ def test_another_thread_has_no_signals():
     assert found == [None]
 
 
-def test_a_flag_takes_ctrl_c_back():
-    """mindspore has its own handler in C after it has compiled, which Python does not see."""
-    import ctypes
+def test_ctrl_c_is_no_sigterm_while_a_library_handles_it():
+    """MindSpore's handler in C sends SIGTERM, which Python does not see (SignalGuard, GraphScheduler::Run)."""
+    process = started("""
+libc.signal.restype = ctypes.c_void_p
+def theirs(*_): os.kill(os.getpid(), signal.SIGTERM)
+handler = ctypes.CFUNCTYPE(None, ctypes.c_int)(theirs)
+with interrupts.CtrlC(), interrupts.SignalFlag() as stop:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    libc.signal(signal.SIGINT, handler)
+    print("hangs", flush=True)
+    while not stop.number:
+        signal.pause()
+    print(stop.number)
+""")
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60) == (f"{int(signal.SIGINT)}\n", "")
 
-    libc = ctypes.CDLL(None)
-    libc.signal.restype = ctypes.c_void_p
-    with interrupts.SignalFlag() as stop:
-        libc.signal(signal.SIGINT, ctypes.c_void_p(1))  # SIG_IGN, behind Python's back
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.number == 0
-        stop.renew()
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop.number == signal.SIGINT
+
+def test_ctrl_c_comes_while_a_thread_is_waited_for():
+    process = started("""
+with interrupts.CtrlC():
+    print("hangs", flush=True)
+    threading.Event().wait()
+""")
+    process.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in process.communicate(timeout=60)[1]
+
+
+def test_the_block_of_ctrl_c_leaves_what_was_there():
+    def state():
+        return (
+            signal.pthread_sigmask(signal.SIG_BLOCK, []),
+            signal.getsignal(signal.SIGURG),
+            threading.active_count(),
+        )
+
+    before = state()
+    with interrupts.CtrlC():
+        child = os.fork()
+        if child == 0:
+            os._exit(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, []))
+        assert os.waitpid(child, 0)[1] == 0, "a forked child can be interrupted"
+    assert state() == before

@@ -17,7 +17,7 @@ from mindlift.cli.errors import missing_package
 from mindlift.data import folder_check
 from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
 from mindlift.files import expanded
-from mindlift.interrupts import SecondInterrupt
+from mindlift.interrupts import CtrlC, SecondInterrupt
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config, sizes
@@ -247,7 +247,7 @@ def main(body: Callable[[], None], debug: bool) -> int:
     """Run `body`; an expected error becomes one line on stderr and its exit code."""
     show_any_name()
     try:
-        with SecondInterrupt():
+        with CtrlC(), SecondInterrupt():
             body()
         return 0
     except MindLiftError as err:

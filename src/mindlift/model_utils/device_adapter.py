@@ -44,6 +44,7 @@ TOPOLOGY_TIMEOUT = "MS_TOPO_TIMEOUT"  # seconds that ranks look for their schedu
 JOIN_S = 300.0
 # What a rank hears of a peer that has ended: from the sum, or from the cluster's heartbeat.
 LOST_PEER = re.compile(r"Launch kernel failed: \S*AllReduce|state of the cluster is error")
+JOINED: list[Ranks] = []  # what this process is a rank of, once all have met
 LEAVING_S = 60.0
 PARTING_S = 10.0  # of the 15 s that platforms give to a job that they stop
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -196,14 +197,14 @@ def leave(code: int) -> None:
     Under the project's launch scripts, which end the scheduler themselves, without signing off there:
     mindspore's sign-off crashes now and then (SIGSEGV in its RECV_EVENT_LOOP thread, seen with 2.8.0 in 3
     of 69 jobs on a loaded machine), and a finished job would count as failed. Ranks that have not failed go
-    together.
+    together. One that has failed does not sign off either: its job fails whatever the scheduler hears.
     """
     folder, size = launched()
-    if folder is None:
+    if folder is None and not (code and JOINED):
         sys.exit(code)
     sys.stdout.flush()
     sys.stderr.flush()
-    if code == 0 or code > 128:
+    if folder is not None and (code == 0 or code > 128):
         await_others(folder, size, LEAVING_S)
     os._exit(code)
 
@@ -315,6 +316,7 @@ def _join(ranks: Ranks) -> None:
             " whether MS_ROLE, MS_SCHED_HOST or RANK_TABLE_FILE is left over from an earlier job (unset them), then start again;"
             " --join_timeout sets how long ranks wait"
         ) from err
+    JOINED.append(ranks)
 
 
 @contextlib.contextmanager

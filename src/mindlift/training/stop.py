@@ -25,7 +25,6 @@ class Stop:
 
     def tell(self) -> None:
         """Let the other ranks know in the next step of a signal that this one got."""
-        self.flag.renew()
         if self.flag.number and self.ranks.size > 1 and not self.is_told:
             own = np.zeros(self.ranks.size)
             own[self.ranks.rank] = self.flag.number
