@@ -156,6 +156,7 @@ class CtrlC:
         if not self.is_over:
             with self.ending:
                 self.leave()
+                assert self.thread.ident is not None
                 signal.pthread_kill(self.thread.ident, signal.SIGINT)
             self.thread.join()
 
