@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from mindlift.cli import convert
+from mindlift.cloud.providers.local.keeper import StoreAccess
 from mindlift.runs import manifest
 from mindlift.runs.manifest import MANIFEST
 from tests.support.programs import TINY, run_program
+from tests.support.servers import s3_client
 
 CONVOLUTION = "stem.conv0.weight"
 
@@ -93,6 +95,22 @@ def test_a_flipped_bit_is_one_line(checkpoint, few_digits, tmp_path, command):
     assert done.error.startswith(f"error: {checkpoint} is not what ")
     assert "damaged" in done.error
     assert not list(tmp_path.glob("out.*"))
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("whole", [True, False], ids=["run", "file"])
+def test_a_flipped_bit_in_a_bucket_is_one_line(checkpoint, few_digits, minio, bucket, whole):
+    flip_a_bit(checkpoint)
+    run, client = checkpoint.parents[1], s3_client(minio)
+    for file in (each for each in run.rglob("*") if each.is_file()):
+        client.upload_file(str(file), bucket, f"runs/{run.name}/{file.relative_to(run)}")
+    url = f"obs://{bucket}/runs/{run.name}"
+    named = url if whole else f"{url}/checkpoints/{checkpoint.name}"
+    words = [*TINY[:4], "--pretrained", named, "--data_dir", few_digits]
+    access = StoreAccess(minio.endpoint, minio.access_key, minio.secret_key, "given")
+    done = run_program("eval.py", *words, **access.variables())
+    assert done.code == 2, done.err
+    assert done.error.startswith(f"error: {url}/checkpoints/{checkpoint.name} is not what {url}/checkpoints/")
 
 
 @pytest.mark.parametrize("listing", [[], ["--list"]], ids=["convert", "list"])

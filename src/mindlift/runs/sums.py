@@ -14,10 +14,15 @@ def check_sum(path: Path) -> None:
     for place in dict.fromkeys((path, path.resolve())):
         saved = record_of(place.parent, place.name)
         if saved is not None and not is_intact(path, saved):
-            raise CheckpointError(
-                f"{path} is not what {place.with_name(MANIFEST)} says (size or SHA-256): it is damaged, or was changed"
-                " after it was saved; take an earlier checkpoint, or copy it to another folder to use it as it is"
-            )
+            raise damaged(path, place.parent)
+
+
+def damaged(file: Path | str, folder: Path | str) -> CheckpointError:
+    """What is raised for a file, by path or URL, that is not what the manifest of `folder` says."""
+    return CheckpointError(
+        f"{file} is not what {folder}/{MANIFEST} says (size or SHA-256): it is damaged, or was changed"
+        " after it was saved; take an earlier checkpoint, or copy it to another folder to use it as it is"
+    )
 
 
 def record_of(folder: Path | str, name: str) -> Saved | None:

@@ -18,7 +18,7 @@ from mindlift.model_utils.staging.cache_place import cache_folder as cache_folde
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text
 from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published, run_like
-from mindlift.runs.sums import is_intact, record_of
+from mindlift.runs.sums import damaged, is_intact, record_of
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.places import locate, names
@@ -177,12 +177,18 @@ class Stager:
         return path
 
     def sum_of(self, url: str, path: Path) -> None:
-        """Beside the checkpoint, what its run's manifest says of it; a copy here that was damaged is fetched again."""
-        saved = record_of(url.rpartition("/")[0], path.name)
+        """Beside the checkpoint, what its run's manifest says of it; a copy here that was damaged is fetched again.
+
+        CheckpointError if it is damaged there.
+        """
+        folder = url.rpartition("/")[0]
+        saved = record_of(folder, path.name)
         if saved is None:
             return
         if not is_intact(path, saved):
             self.fetch(url, path)
+            if not is_intact(path, saved):
+                raise damaged(url, folder)
         write_atomic(path.with_name(MANIFEST), as_text([saved]))
 
     def class_names(self, url: str, path: Path) -> None:
