@@ -6,22 +6,20 @@ signed with it as AWS Signature Version 4 has it, in the header Authorization; p
 
 from __future__ import annotations
 
-import hmac
 import os
-import re
 import signal
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib import import_module
 from typing import Any
 from urllib.parse import quote
 
+from mindlift.storage.s3.signature import is_signed
+
 HOST = "127.0.0.1"
 KEYS = ("MINDLIFT_MOTO_ACCESS_KEY", "MINDLIFT_MOTO_SECRET_KEY")
 HEALTH = "/mindlift-health"
-SCHEME = re.compile(
-    r"AWS4-HMAC-SHA256 Credential=([^/,\s]+)/(\d{8})/([\w-]+)/s3/aws4_request, ?SignedHeaders=([\w;-]+), ?Signature=([0-9a-f]{64})"
-)
 REFUSED = b"<Error><Code>SignatureDoesNotMatch</Code><Message>not signed with the key of this store</Message></Error>"
 Environ = dict[str, Any]  # of WSGI (PEP 3333)
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -37,7 +35,8 @@ class Signed:
         if environ["PATH_INFO"] == HEALTH:
             start_response("200 OK", [("Content-Length", "0")])
             return [b""]
-        if is_signed(environ, self.access_key, self.secret_key):
+        get = partial(header, environ)
+        if is_signed(environ["REQUEST_METHOD"], target(environ), get, self.access_key, self.secret_key):
             return self.inner(environ, start_response)
         start_response(
             "403 Forbidden", [("Content-Type", "application/xml"), ("Content-Length", str(len(REFUSED)))]
@@ -45,33 +44,10 @@ class Signed:
         return [REFUSED]
 
 
-def is_signed(environ: Environ, access_key: str, secret_key: str) -> bool:
-    """Whether the signature of a request is that of its method, path, query, signed headers and digest of the body."""
-    from botocore.auth import S3SigV4Auth
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-
-    found = SCHEME.fullmatch(environ.get("HTTP_AUTHORIZATION", ""))
-    if not found or found[1] != access_key:
-        return False
-    _, day, region, signed, signature = found.groups()
-    names = signed.split(";")
-    if not {"host", "x-amz-date", "x-amz-content-sha256"} <= set(names):
-        return False
-    headers = {name: environ.get(variable(name), "") for name in names}
-    if not headers["x-amz-date"].startswith(day):
-        return False
-    request = AWSRequest(environ["REQUEST_METHOD"], f"http://{HOST}{target(environ)}", headers=headers)
-    request.context["timestamp"] = headers["x-amz-date"]
-    signer = S3SigV4Auth(Credentials(access_key, secret_key), "s3", region)
-    text = signer.string_to_sign(request, signer.canonical_request(request))
-    return hmac.compare_digest(signer.signature(text, request), signature)
-
-
-def variable(header: str) -> str:
-    """The name that WSGI gives to a header."""
-    name = header.upper().replace("-", "_")
-    return name if name in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{name}"
+def header(environ: Environ, name: str) -> str:
+    """A header of a request by its name; '' for none."""
+    key = name.upper().replace("-", "_")
+    return str(environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}", ""))
 
 
 def target(environ: Environ) -> str:
