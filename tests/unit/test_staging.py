@@ -375,7 +375,11 @@ def test_checkpoints_by_url(url, tmp_path, stager, said):
     assert len(said) == copied, "kept by ETag"
     assert file_sha256(paths[0]) == saved[0].sha256
     file.write(f"{run}/checkpoints/net-1_9.ckpt", b"another", binary=True)
-    assert stager.weights(f"{run}/checkpoints/net-1_9.ckpt")[0].read_bytes() == b"another"
+    with pytest.raises(CheckpointError, match="net-1_9.ckpt is not what obs://.*manifest.jsonl says"):
+        stager.weights(f"{run}/checkpoints/net-1_9.ckpt")
+    for content in (b"one", b"another"):
+        file.write(f"{run}/unlisted.ckpt", content, binary=True)
+        assert stager.weights(f"{run}/unlisted.ckpt")[0].read_bytes() == content
     for name in ("net-2_1.ckpt", "net-10_1.ckpt", "net-3_1.pth", "net-4_1.safetensors", "notes.txt"):
         file.write(f"{url}/plain/{name}", "x")
     assert [path.rpartition("/")[2] for path in checkpoints_at(f"{url}/plain")] == [
