@@ -161,9 +161,4 @@ def test_every_program_refuses_them_unless_asked(checkpoint, few_digits, tmp_pat
     done = run_program(*words)
     assert (done.code, done.error.count("--allow_nan true")) == (2, 1), done.err
     allowed = run_program(*words, "--allow_nan", "true")
-    if (program, change) == ("train.py", with_nan):
-        assert (
-            "not finite" in allowed.error or "diverge" in allowed.error
-        ), "the training itself finds it next"
-    else:
-        assert allowed.code == 0, allowed.err
+    assert allowed.code == 0, allowed.err
