@@ -23,7 +23,7 @@ def store_away(point: Point) -> bool:
     """At the start, in the middle and at the end; for some seconds, or until the job has given up."""
     when = ("start", "steps", "end")[point.index % 3]
     seconds = point.rng.choice([point.rng.uniform(0.5, 8), FOREVER_S])
-    moment = moments.draw(point.rng, (when,))
+    moment = moments.draw(point.rng, 0, (when,))
     if when == "end":
         moment = Moment("steps", 17, moment.share)  # before the last files are published
     point.say(moment, f"{seconds:.1f} s")
@@ -43,7 +43,7 @@ def store_away(point: Point) -> bool:
 def full_store(point: Point) -> bool:
     """The answer of a MinIO without space to each upload, from some moment on."""
     job = point.bucket_job(endpoint=point.proxy.endpoint)
-    moment = moments.draw(point.rng, ("start", "steps", "publish"))
+    moment = moments.draw(point.rng, point.index, ("publish", "steps", "start"))
     point.say(moment)
     attempt = job.start(*GIVES_UP)
     moment.await_in(job, attempt)

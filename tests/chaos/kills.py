@@ -14,14 +14,14 @@ HERE = ("start", "steps", "save", "end")
 
 
 def one_rank(point: Point) -> bool:
-    job, moment = point.job(), moments.draw(point.rng, HERE)
+    job, moment = point.job(), moments.draw(point.rng, point.index, HERE)
     point.say(moment)
     killed(job, moment)
     return job.ends_as_the_whole()
 
 
 def dropout(point: Point) -> bool:
-    job, moment = point.job(DROPOUT), moments.draw(point.rng, ("steps", "save"))
+    job, moment = point.job(DROPOUT), moments.draw(point.rng, point.index, ("steps", "save"))
     moment = Moment(moment.phase, 1 + moment.step % 6, moment.share)
     point.say(moment)
     killed(job, moment)
@@ -30,7 +30,7 @@ def dropout(point: Point) -> bool:
 
 def two_ranks(point: Point) -> bool:
     """All at once; one rank, whose launcher ends the other; or the launcher, which can't end anybody any more."""
-    job, moment = point.job(TWO), moments.draw(point.rng, HERE)
+    job, moment = point.job(TWO), moments.draw(point.rng, point.index, HERE)
     victim = point.rng.choice(["all", "rank 0", "rank 1", "launcher"])
     point.say(moment, victim)
     attempt = job.start()
@@ -51,7 +51,7 @@ def two_ranks(point: Point) -> bool:
 def empty_disk(point: Point) -> bool:
     """Nothing is left but the bucket. Where it was, the killed job may have had the same place until just now."""
     kind = TWO if point.index % 4 == 3 else ONE
-    job, moment = point.bucket_job(kind), moments.draw(point.rng)
+    job, moment = point.bucket_job(kind), moments.draw(point.rng, point.index)
     point.say(moment, kind.name)
     killed(job, moment)
     job.lose_disk()
@@ -62,7 +62,7 @@ def two_nodes(point: Point) -> bool:
     """The same job twice: started together; taken over from one that hangs and wakes up; or from one that was killed."""
     how = ("together", "stopped", "killed", "in one folder")[point.index % 4]
     first = point.job() if how == "in one folder" else point.bucket_job()
-    moment = moments.draw(point.rng, ("start", "steps"))
+    moment = moments.draw(point.rng, point.rng.randint(0, 1), ("start", "steps"))
     point.say(how, moment)
     one = first.start()
     moment.await_in(first, one)
@@ -95,7 +95,8 @@ def sighup(point: Point) -> bool:
 def asked_to_end(point: Point, number: signal.Signals) -> bool:
     """A rank of two, their launcher, or everything, as by a terminal that is closed."""
     receiver = ("rank 0", "rank 1", "launcher", "alone")[point.index % 4]
-    job, moment = point.job(ONE if receiver == "alone" else TWO), moments.draw(point.rng, HERE)
+    moment = moments.draw(point.rng, point.index + point.index // 4 + 1, HERE)
+    job = point.job(ONE if receiver == "alone" else TWO)
     point.say(moment, receiver)
     attempt = job.start()
     moment.await_in(job, attempt)
@@ -110,7 +111,7 @@ def asked_to_end(point: Point, number: signal.Signals) -> bool:
 def sigstop(point: Point) -> bool:
     """One rank hangs for some seconds, which changes nothing; or all do, and are killed."""
     goes_on = point.index % 3 != 2
-    job, moment = point.job(TWO if point.index % 3 == 1 else ONE), moments.draw(point.rng, HERE)
+    job, moment = point.job(TWO if point.index % 3 == 1 else ONE), moments.draw(point.rng, point.index, HERE)
     point.say(moment, "goes on" if goes_on else "is killed")
     attempt = job.start()
     moment.await_in(job, attempt)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from tests.chaos.jobs import Attempt, Job, wait_until
 
 PHASES = ("start", "steps", "save", "publish", "end")
+LAST = 10**9  # of the steps that there are
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ class Moment:
             pause(self.share, attempt)
 
 
-def draw(rng: random.Random, phases: tuple[str, ...] = PHASES) -> Moment:
-    phase = rng.choice(phases)
-    last = phase == "end"
-    return Moment(phase, 10**9 if last else rng.randint(1, 16), rng.random())
+def draw(rng: random.Random, index: int, phases: tuple[str, ...] = PHASES) -> Moment:
+    """Point `index` of a scenario: its phases take turns."""
+    phase = phases[index % len(phases)]
+    return Moment(phase, LAST if phase == "end" else rng.randint(1, 16), rng.random())
 
 
 def is_saving(job: Job) -> bool:

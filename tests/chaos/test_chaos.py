@@ -27,7 +27,7 @@ SCENARIOS: dict[str, tuple[Callable[[Point], bool], int]] = {
     "store away": (faults.store_away, 6),
     "full disk": (faults.full_disk, 4),
     "full store": (faults.full_store, 4),
-    "SIGTERM": (kills.sigterm, 4),
+    "SIGTERM": (kills.sigterm, 6),
     "SIGHUP": (kills.sighup, 4),
     "SIGSTOP": (kills.sigstop, 3),
     "damaged files": (faults.damaged_files, len(faults.DAMAGES)),
