@@ -38,6 +38,8 @@ class Outcomes:
         if report.when == "call" and "scenario" in found:
             outcome = found.get("outcome", "lost")
             self.counts.setdefault(str(found["scenario"]), Counter())[str(outcome)] += 1
+            if report.failed:
+                print(f"\n{report.nodeid}: {report.capstdout}\n{report.longreprtext}", flush=True)
 
     def table(self) -> str:
         from tests.chaos.test_chaos import SCENARIOS
@@ -63,7 +65,14 @@ def main() -> int:
     args = parsed()
     os.environ["MINDLIFT_CHAOS_SEED"] = str(args.seed)
     outcomes = Outcomes()
-    words = [str(ROOT / "tests/chaos/test_chaos.py"), "-q", "--rootdir", str(ROOT), "--durations=10"]
+    words = [
+        str(ROOT / "tests/chaos/test_chaos.py"),
+        "-v",
+        "--rootdir",
+        str(ROOT),
+        "--durations=10",
+        "--tb=short",
+    ]
     words += ["-n", args.processes, "--dist", "worksteal"] if args.processes != "1" else []
     code = pytest.main([*words, "-k", args.only] if args.only else words, plugins=[outcomes])
     print(f"\nseed {args.seed}\n\n{outcomes.table()}")

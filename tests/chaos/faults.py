@@ -89,8 +89,8 @@ def small_disk(job: Job, kib: int) -> Iterator[Callable[[], None]]:
         assert holder.stdout
         assert holder.stdout.readline() == "ready\n", "no tmpfs in a mount namespace"
         enter = ["nsenter", f"--target={holder.pid}", "--user", "--mount", "--preserve-credentials"]
-        job.before, job.place = enter, Path(f"/proc/{holder.pid}/root{seen}")
-        job.here = lambda path: Path(f"/proc/{holder.pid}/root{path}")  # type: ignore[method-assign]
+        job.before, job.root = enter, f"/proc/{holder.pid}/root"
+        job.place = Path(f"{job.root}{seen}")
         yield lambda: subprocess.run([*enter, "mount", "-o", "remount,size=256m", str(seen)], check=True)
     finally:
         for attempt in job.attempts:
