@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.chaos import moments
 from tests.chaos.jobs import Job
 from tests.chaos.moments import Moment
@@ -87,7 +89,8 @@ def small_disk(job: Job, kib: int) -> Iterator[Callable[[], None]]:
     )
     try:
         assert holder.stdout
-        assert holder.stdout.readline() == "ready\n", "no tmpfs in a mount namespace"
+        if holder.stdout.readline() != "ready\n":
+            pytest.skip("no tmpfs in a mount namespace of a user namespace")
         enter = ["nsenter", f"--target={holder.pid}", "--user", "--mount", "--preserve-credentials"]
         job.before, job.root = enter, f"/proc/{holder.pid}/root"
         job.place = Path(f"{job.root}{seen}")

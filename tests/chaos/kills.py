@@ -50,7 +50,7 @@ def two_ranks(point: Point) -> bool:
 
 def empty_disk(point: Point) -> bool:
     """Nothing is left but the bucket. Where it was, the killed job may have had the same place until just now."""
-    kind = TWO if point.index % 4 == 3 else ONE
+    kind = TWO if point.index in (1, 7) else ONE
     job, moment = point.bucket_job(kind), moments.draw(point.rng, point.index)
     point.say(moment, kind.name)
     killed(job, moment)

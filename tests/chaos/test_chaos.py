@@ -32,7 +32,11 @@ SCENARIOS: dict[str, tuple[Callable[[Point], bool], int]] = {
     "SIGSTOP": (kills.sigstop, 3),
     "damaged files": (faults.damaged_files, len(faults.DAMAGES)),
 }
-QUICK = {("one rank", 0), ("bucket, empty disk", 0), ("full store", 0)}  # of `make test`
+QUICK = {
+    ("one rank", 2),
+    ("bucket, empty disk", 3),
+    ("full store", 0),
+}  # of `make test`: save, publish, publish
 POINTS = [(name, index) for name, (_, count) in SCENARIOS.items() for index in range(count)]
 
 
