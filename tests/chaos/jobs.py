@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mindlift.cli.compare_checkpoints import compare
+from mindlift.interrupts import INTERRUPTED
 from tests.chaos.trainings import Kind, Shared, command, variables
 from tests.support.programs import ROOT
 from tests.support.servers import s3_client
@@ -89,7 +90,8 @@ class Attempt:
         assert len(re.findall("^error: ", said, re.MULTILINE)) <= 1, self.describe()
         if code == 0 or (self.sent and code in (-self.sent, 128 + self.sent)):
             return False
-        assert code in (1, 2) or self.sent == signal.SIGKILL, f"exit code {code}\n{self.describe()}"
+        codes = (1, 2, INTERRUPTED) if self.sent else (1, 2)
+        assert code in codes or self.sent == signal.SIGKILL, f"exit code {code}\n{self.describe()}"
         assert LINE.search(said), self.describe()
         return True
 
