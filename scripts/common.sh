@@ -101,6 +101,18 @@ report() {
   ((SAID || $1 == 0)) || tail -n 20 "$log" >&4
 }
 
+# new_leaving: a folder in which ranks say that they are done; those of launchers that were killed go. The name tells
+# whose it is, as mindlift.files.temporary_folder.
+new_leaving() {
+  local space folder owner
+  space="$(readlink /proc/self/ns/pid | tr -dc 0-9)" || space=0
+  for folder in "${TMPDIR:-/tmp}/mindlift-leaving-$space-"*; do
+    owner="${folder##*"/mindlift-leaving-$space-"}"
+    [[ ! "${owner%%-*}" =~ ^[0-9]+$ ]] || kill -0 "${owner%%-*}" 2> /dev/null || rm -rf "$folder"
+  done
+  LEAVING="$(mktemp -d "${TMPDIR:-/tmp}/mindlift-leaving-$space-$$-XXXXXX")"
+}
+
 # run_ranks N TABLE SCRIPT ARGS...: N ranks on this machine, rank 0 on the terminal and a log of each; the
 # code of the first rank that failed. Ascend cards find each other by TABLE. Without one ("") they do so
 # through a scheduler, which is the script once more, with the variables of MindSpore's msrun. msrun itself
@@ -110,7 +122,7 @@ run_ranks() {
   shift 2
   PYTHON="$(command -v "$PYTHON")" || die "PYTHON '$PYTHON' is not a program"
   new_logs
-  LEAVING="$(mktemp -d)"
+  new_leaving
   PIDS=() SCHEDULER="" PART="" SAID=0
   unset MS_ROLE MS_NODE_ID MS_WORKER_NUM RANK_ID RANK_SIZE RANK_TABLE_FILE DEVICE_ID ASCEND_DEVICE_ID
   : > "$LOGS/rank_0.log"

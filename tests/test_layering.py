@@ -109,7 +109,7 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"files", "interrupts"},
-    {"errors", "checkout", "backports", "__init__"},
+    {"errors", "sanitize", "checkout", "backports", "__init__"},
 )
 CLOUD_REACHES = {
     "program",
@@ -207,7 +207,7 @@ def test_networks_data_and_tasks_know_nothing_of_the_job(path):
 
 @pytest.mark.parametrize("path", below("storage"), ids=str)
 def test_storage_stands_alone(path):
-    assert reached(path) <= {"storage", "files", "interrupts", "errors", "checkout", "backports"}
+    assert reached(path) <= {"storage", "files", "interrupts", "errors", "sanitize", "checkout", "backports"}
 
 
 @pytest.mark.parametrize("path", [p for p in below("") if "storage" not in p.parts], ids=str)

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO, Dict, TextIO, TypeVar
 
 from mindlift.errors import MindLiftError, StorageError
 
+NOBODY = 65534
 PART = ".part"  # how the names of unfinished files end
 Record = Dict[str, Any]  # a JSON object
 File = TypeVar("File", BinaryIO, TextIO)
@@ -22,7 +24,36 @@ File = TypeVar("File", BinaryIO, TextIO)
 def home() -> str:
     """The user's folder; for a user without HOME and without an entry in passwd, as in containers, one that may go."""
     found = os.path.expanduser("~")
-    return os.path.join(tempfile.gettempdir(), f"home-{os.getuid()}") if found.startswith("~") else found
+    return str(private_folder(f"home-{os.getuid()}")) if found.startswith("~") else found
+
+
+def private_folder(name: str) -> Path:
+    """A folder below the temporary one that is this user's alone; StorageError if another user has made one of this name.
+
+    All users write there: whoever comes first could put links and files into it.
+    """
+    path = Path(tempfile.gettempdir(), name)
+    try:
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+        found = os.lstat(path)
+        if stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid():
+            path.chmod(0o700)
+            return path
+    except OSError as err:
+        raise StorageError(f"can't write to {path}: {err.strerror}; set TMPDIR to another folder") from err
+    raise StorageError(
+        f"{path} belongs to another user, or is no folder; remove it, or set TMPDIR to another folder"
+    )
+
+
+def is_own(path: Path) -> bool:
+    """Whether a file was written by this user, and not by another one of this machine; on NFS root's may be nobody's."""
+    try:
+        owner = os.lstat(path).st_uid
+    except OSError:
+        return False
+    return owner == os.getuid() or (owner == NOBODY and os.getuid() == 0)
 
 
 def expanded(path: str | os.PathLike[str]) -> str:
@@ -110,6 +141,53 @@ def atomic_path(path: Path, fails: str = "", advice: str = "") -> Iterator[Path]
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def sweep_parts(folder: Path, is_proven: bool) -> None:
+    """Remove what killed processes have left half-written directly in `folder`.
+
+    All of it where it `is_proven` that nobody writes there; else what names a process that has ended on this machine.
+    """
+    for path in folder.glob(f"*{PART}") if folder.is_dir() else ():
+        owner = path.name[: -len(PART)].rpartition(".")[2]
+        if is_proven or (owner.isdigit() and is_gone(int(owner))):
+            with suppress(OSError):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+
+
+def temporary_folder(kind: str, parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder whose name tells whose it is; those of killed processes go before. In `parent` it is hidden."""
+    folder = parent or Path(tempfile.gettempdir())
+    prefix = ("." if parent else "") + f"mindlift-{kind}-{_namespace()}-"
+    sweep_temporary(folder, prefix)
+    return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder)
+
+
+def sweep_temporary(folder: Path, prefix: str) -> None:
+    """Remove what processes of this machine, and of this container, had made and have not removed."""
+    for path in folder.glob(f"{prefix}*"):
+        owner = path.name[len(prefix) :].partition("-")[0]
+        if owner.isdigit() and is_gone(int(owner)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _namespace() -> str:
+    """The number of the namespace in which the numbers of processes mean something here; 0 where there is none."""
+    try:
+        return "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    except OSError:
+        return "0"
+
+
+def is_gone(pid: int) -> bool:
+    """Whether there is no process of this number here."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def renamed(part: Path, path: Path) -> Iterator[None]:
     """`part` gets the name `path` when the block ends well, and is removed otherwise."""
@@ -191,12 +269,21 @@ def read_lines(path: Path) -> list[Record]:
 
 def parse_lines(text: bytes) -> list[Record]:
     """The records of JSON lines. What is none is passed over, such as a last line that a kill cut short."""
+    return parse_counted(text)[0]
+
+
+def parse_counted(text: bytes) -> tuple[list[Record], int]:
+    """The same, and how many lines are no records; a last one that has not ended is still being written."""
     lines = [line for line in text.split(b"\n") if line.strip()]
     try:  # one call for all lines takes half the time of one for each
         found = json.loads(b"[" + b",".join(lines) + b"]")
     except (ValueError, RecursionError):
+        found = []
+    if len(found) != len(lines):
         found = [_parse_line(line) for line in lines]
-    return [record for record in found if isinstance(record, dict)]
+    records = [record for record in found if isinstance(record, dict)]
+    is_cut = bool(lines) and not text.endswith(b"\n") and not isinstance(_parse_line(lines[-1]), dict)
+    return records, len(lines) - len(records) - is_cut
 
 
 def _parse_line(line: bytes) -> object:

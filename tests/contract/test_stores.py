@@ -6,6 +6,7 @@ shows it, whose part is played by ours.
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -130,6 +131,40 @@ def test_a_write_replaces_the_whole(store):
     store.write("f", b"short")
     assert store.read("f") == b"short"
     assert walk(store, "") == ["f"]
+
+
+def test_a_write_on_a_condition(store):
+    """RFC 9110, 13.1: If-None-Match: * and If-Match."""
+    assert store.write_if("d/f", b"one", None)
+    assert store.write_if("d/f", b"two", None) is None
+    first = store.stat("d/f")
+    time.sleep(0.002)  # a platform's moxing tells nothing but size and time
+    assert store.write_if("d/f", b"three", first)
+    assert store.write_if("d/f", b"four", first) is None
+    assert store.read("d/f") == b"three"
+    assert walk(store, "") == ["d/f"]
+    gone = store.stat("d/f")
+    store.remove("d/f")
+    assert store.write_if("d/f", b"five", gone) is None
+    assert store.stat("d/f") is None
+
+
+def test_of_writers_at_one_moment_one_wins(request):
+    """The condition is the store's, so it holds between machines."""
+    s3 = s3_store(request, "minio")
+    for was in (None, s3.write("g", b"before")):
+        key = "g" if was else "f"
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(lambda n, key=key, was=was: s3.write_if(key, b"%d" % n, was), range(8)))
+        winners = [number for number, entry in enumerate(found) if entry]
+        assert len(winners) == 1
+        assert s3.read(key) == b"%d" % winners[0]
+
+
+def test_how_old_a_file_is(store):
+    assert store.age_s("f") is None
+    store.write("f", b"")
+    assert store.age_s("f") is None if isinstance(store, PlatformStore) else -1 <= store.age_s("f") < 60
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Cloud:
         """The manifest of the only run."""
         found = [key for key in self.keys("run/") if key.endswith("checkpoints/manifest.jsonl")]
         assert len(found) <= 1
-        return checkpoint_manifest.parse(self.read(found[0]).decode()) if found else []
+        return checkpoint_manifest.parse(self.read(found[0])) if found else []
 
     def published(self) -> list[checkpoint_manifest.Saved]:
         """The manifest, while nobody writes it; every file that it names must be there, whole."""

@@ -10,16 +10,6 @@ pytestmark = pytest.mark.heavy
 ZOO = PROGRAMS / "zoo"
 
 
-@pytest.mark.parametrize("platform", ["modelarts-v1", "modelarts-v2"])
-def test_two_ranks_copy_once_and_train_together(home, tmp_path, platform):
-    data = f"data_url={images(tmp_path / 'images')}"
-    job = Rehearsal(home, "zoo/job.yaml", "train_url", "--platform", platform, "--inputs", data)
-    assert job.end() == "succeeded", job.log()
-    assert job.log().count("to /cache/data") == 1
-    assert job.says("rank 1 of 2, epoch 3")
-    assert names(job.fetch(), "ckpt_0/*.ckpt") == [f"ckpt_0/small-{n}.ckpt" for n in (1, 2, 3)]
-
-
 def test_qizhi_adds_arguments_that_its_strict_parser_refuses(home, tmp_path):
     """What would have cost a place in a queue: 启智 passes more than --data_url and --train_url."""
     data = f"data_url={images(tmp_path / 'images')}"

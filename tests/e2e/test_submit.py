@@ -21,6 +21,7 @@ from tests.support.programs import ROOT, environment, run_program
 def modelarts(desk) -> Iterator[tuple[Desk, ModelArtsDouble, list[str]]]:
     with ModelArtsDouble(desk.runner) as double:
         desk.env.update(HUAWEICLOUD_SDK_AK=double.access_key, HUAWEICLOUD_SDK_SK=double.secret_key)
+        desk.env["MODELARTS_ENDPOINT"] = double.endpoint
         job = desk.home / "job.yaml"
         job.write_text(
             f"provider: modelarts\nendpoint: {double.endpoint}\nproject_id: {double.project_id}\nnet: densenet22\ndataset: digits\n"
@@ -185,7 +186,11 @@ MISTAKES = {
         "Ascend-Powered-Engine/old is not there; there is " + ENGINE,
     ),
     "a mistyped option": (["--recipe", "max_epoc=3"], {}, "did you mean '--max_epoch'?"),
-    "no region": (["--endpoint", ""], {}, "no region: pass --region, such as cn-north-4, or --endpoint"),
+    "no region": (
+        ["--endpoint", ""],
+        {"MODELARTS_ENDPOINT": ""},
+        "no region: pass --region, such as cn-north-4, or --endpoint",
+    ),
     "no project": (["--project_id", ""], {}, "no project: pass --project_id"),
 }
 

@@ -129,15 +129,15 @@ def test_folders_of_tools_and_environments_are_not_opened(tmp_path):
     assert left_out(tmp_path) == (".git/", "__pycache__/", "conda/", "env/")
 
 
-def test_links_to_files_are_sent_and_those_to_folders_are_not(tmp_path):
+def test_links_to_files_inside_are_sent_and_those_to_folders_are_not(tmp_path):
     code = tmp_path / "code"
-    plant(code, ["train.py"], {})
-    plant(tmp_path, ["shared.py", "big/data"], {})
-    (code / "shared.py").symlink_to(tmp_path / "shared.py")
+    plant(code, ["train.py", "lib/shared.py"], {})
+    plant(tmp_path, ["big/data"], {})
+    (code / "shared.py").symlink_to(code / "lib/shared.py")
     (code / "big").symlink_to(tmp_path / "big")
     (code / "round").symlink_to(code)
     (code / "gone").symlink_to(tmp_path / "nothing")
-    assert found(code) == ["shared.py", "train.py"]
+    assert found(code) == ["lib/shared.py", "shared.py", "train.py"]
     assert left_out(code) == ("big/", "round/", "broken links (1 file, 0 B: gone)")
 
 

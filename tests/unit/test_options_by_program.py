@@ -48,6 +48,10 @@ OF_EVAL = {
 KINDS = {"optimiser": {"enable_ema", "amp_level"}, "schedule": set(), "checkpoint": {"ckpt_path"}}
 
 
+# transformers' and timm's name of the folder of a run, which predict.py has for pictures
+MEANT = {("output_dir", prog): "did you mean '--ckpt_path'?" for prog in ("train", "eval", "export")}
+
+
 def test_what_eval_takes():
     taken = {name for name, option in OPTIONS.items() if "eval" in option.programs}
     assert taken == OF_EVAL | {name for name, each in OPTIONS.items() if each.weights or each.platform}
@@ -70,7 +74,8 @@ def test_refused_or_listed(name, prog, tmp_path, monkeypatch):
         return
     with pytest.raises(ConfigError) as caught:
         config.load(line, prog=f"{prog}.py")
-    assert str(caught.value) == f"command line: {prog}.py has no use for --{name}; leave it out (see --help)"
+    advice = MEANT.get((name, prog), "leave it out (see --help)")
+    assert str(caught.value) == f"command line: {prog}.py has no use for --{name}; {advice}"
 
 
 @pytest.mark.parametrize("prog", PROGRAMS)

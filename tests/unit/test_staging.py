@@ -15,8 +15,9 @@ import pytest
 from mindlift.errors import CheckpointError, DataError, StageError
 from mindlift.files import append_line
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging.publisher import Published, Publisher
-from mindlift.model_utils.staging.restore import restore
+from mindlift.model_utils.staging import publisher as publisher_module
+from mindlift.model_utils.staging.publisher import Publisher, Target
+from mindlift.model_utils.staging.restore import fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, checkpoints_at
 from mindlift.runs.manifest import Saved, file_sha256, parse
 from mindlift.storage.moxing import file
@@ -180,17 +181,18 @@ def make_run(root: Path, mark: str = "mark") -> Path:
     return root
 
 
-def publish(root: Path, url: str, keep: int = 5, done: Published | None = None) -> Published:
-    publisher = Publisher(
-        root, f"{url}/{root.name}", True, keep, done or Published(), lambda line: None, 0.01
-    )
+def publish(root: Path, url: str, keep: int = 5) -> None:
+    publisher = Publisher(root, Target(f"{url}/{root.name}", keep), lambda line: None, 0.01)
     assert publisher.close(30) is None
-    return publisher.done
+
+
+def bring(base: Path, url: str, mark: str, say) -> Path | None:
+    return restore(base, url, mark, say, lambda run: None).root
 
 
 def names_in(url: str) -> list[str]:
     """The files of the bucket's manifest, each of which must be there as it was saved."""
-    records = parse(file.read(f"{url}/checkpoints/manifest.jsonl"))
+    records = parse(file.read(f"{url}/checkpoints/manifest.jsonl", binary=True))
     import hashlib
 
     for saved in records:
@@ -205,14 +207,14 @@ def test_a_run_goes_to_the_bucket_and_comes_back(url, tmp_path, said):
     root = make_run(tmp_path / "a/20260101-000000")
     for step in range(1, 8):
         save(root, step)
-    done = publish(root, url, keep=3)
+    publish(root, url, keep=3)
     run = f"{url}/{root.name}"
     assert names_in(run) == ["net-1_5.ckpt", "net-1_6.ckpt", "net-1_7.ckpt"]
     save(root, 8)
-    publish(root, url, 3, done)
+    publish(root, url, 3)
     assert names_in(run) == ["net-1_6.ckpt", "net-1_7.ckpt", "net-1_8.ckpt"]
 
-    back, done = restore(tmp_path / "b", url, "mark", said.append)
+    back = bring(tmp_path / "b", url, "mark", said.append)
     assert back == tmp_path / "b" / root.name
     assert sorted(content_names(back)) == [
         "checkpoints/manifest.jsonl",
@@ -223,7 +225,7 @@ def test_a_run_goes_to_the_bucket_and_comes_back(url, tmp_path, said):
         "transfers.jsonl",
     ]
     save(back, 9)
-    publish(back, url, 3, done)
+    publish(back, url, 3)
     assert names_in(run) == ["net-1_7.ckpt", "net-1_8.ckpt", "net-1_9.ckpt"], "what was there before counts"
 
 
@@ -242,9 +244,9 @@ def test_which_run_is_continued(url, tmp_path, said):
         if ended:
             (root / "result.json").write_text("{}")
         publish(root, url)
-    assert restore(tmp_path / "b", url, "mark", said.append)[0] == tmp_path / "b/20260101-000000"
-    assert restore(tmp_path / "c", url, "unknown", said.append)[0] is None
-    assert restore(tmp_path / "c", f"{url}/nothing/here", "mark", said.append)[0] is None
+    assert bring(tmp_path / "b", url, "mark", said.append) == tmp_path / "b/20260101-000000"
+    assert bring(tmp_path / "c", url, "unknown", said.append) is None
+    assert bring(tmp_path / "c", f"{url}/nothing/here", "mark", said.append) is None
     assert not (tmp_path / "c").exists()
 
 
@@ -257,7 +259,7 @@ def test_a_damaged_checkpoint_is_passed_over(url, tmp_path, said):
     run = f"{url}/{root.name}"
     file.write(f"{run}/checkpoints/{newest.file}", os.urandom(newest.size_bytes), binary=True)
     file.remove(f"{run}/checkpoints/net-1_2.ckpt")
-    back, _ = restore(tmp_path / "b", url, "mark", said.append)
+    back = bring(tmp_path / "b", url, "mark", said.append)
     assert [path.name for path in (back / "checkpoints").glob("*.ckpt")] == ["net-1_1.ckpt"]
     assert sum("trying an older one" in line for line in said) == 2
 
@@ -267,7 +269,7 @@ def test_a_checkpoint_without_a_manifest_line_is_not_there(url, tmp_path, said):
     save(root, 1)
     publish(root, url)
     file.write(f"{url}/{root.name}/checkpoints/net-1_2.ckpt", b"half of it", binary=True)
-    back, _ = restore(tmp_path / "b", url, "mark", said.append)
+    back = bring(tmp_path / "b", url, "mark", said.append)
     assert [path.name for path in (back / "checkpoints").glob("*.ckpt")] == ["net-1_1.ckpt"]
 
 
@@ -276,7 +278,7 @@ def test_what_is_further_on_this_disk_stays(url, tmp_path, said):
     save(root, 1)
     publish(root, url)
     later = save(root, 2)
-    assert restore(tmp_path / "a", url, "mark", said.append)[0] == root
+    assert bring(tmp_path / "a", url, "mark", said.append) == root
     assert file_sha256(root / "checkpoints" / later.file) == later.sha256
     assert not [line for line in said if line.startswith("copied")]
 
@@ -294,9 +296,9 @@ def test_publishing_survives_files_that_go_and_stores_that_fail(url, tmp_path, f
     failing = fault_proxy.add(
         Fault("status", method="PUT", path="net-1_1", times=2, status=403, code="AccessDenied")
     )
-    publisher = Publisher(root, f"{url}/{root.name}", True, 5, Published(), said.append, 0.05)
+    publisher = Publisher(root, Target(f"{url}/{root.name}", 5), said.append, 0.05)
     deadline = time.monotonic() + 20
-    while not publisher.done.manifests and time.monotonic() < deadline:
+    while not publisher.done.checkpoints and time.monotonic() < deadline:
         time.sleep(0.02)
     assert publisher.close(30) is None
     assert failing.used == 2
@@ -309,10 +311,48 @@ def test_closing_says_what_is_in_the_way(url, tmp_path, monkeypatch):
     monkeypatch.setenv("S3_ENDPOINT", "http://127.0.0.1:9")
     root = make_run(tmp_path / "20260101-000000")
     save(root, 1)
-    publisher = Publisher(root, f"{url}/{root.name}", True, 5, Published(), lambda line: None, 0.05)
+    publisher = Publisher(root, Target(f"{url}/{root.name}", 5), lambda line: None, 0.05)
     started = time.monotonic()
     assert publisher.close(1) is not None
     assert time.monotonic() - started < 3
+
+
+@pytest.mark.parametrize("error", [KeyError("file"), SystemExit(0)])
+def test_whatever_ends_the_publisher_is_told(url, tmp_path, monkeypatch, error):
+    monkeypatch.setattr(publisher_module, "take_snapshot", lambda *_: (_ for _ in ()).throw(error))
+    publisher = Publisher(tmp_path, Target(url, 5), lambda line: None, 0.05)
+    found = publisher.close(10)
+    assert found is error if isinstance(error, KeyError) else "ended early" in str(found)
+
+
+def test_a_publisher_that_can_say_nothing_goes_on(url, tmp_path):
+    """The terminal that it prints to is gone."""
+
+    def say(line: str) -> None:
+        raise BrokenPipeError
+
+    root = make_run(tmp_path / "20260101-000000")
+    first = save(root, 1)
+    assert Publisher(root, Target(f"{url}/{root.name}", 5), say, 0.05).close(30) is None
+    assert names_in(f"{url}/{root.name}") == [first.file]
+
+
+def test_a_log_of_two_nodes_is_the_one_that_says_more(url, tmp_path):
+    """A node other than the first has no checkpoint to compare."""
+    run = f"{url}/20260101-000000"
+    here = tmp_path / "logs" / "rank_8.log"
+    here.parent.mkdir()
+    for local, remote, expected in (
+        ("step 1\nstep 2 at 9:00\n", "step 1\nstep 2 at 9:05\nstep 3\n", "remote"),
+        ("step 1\nstep 2 at 9:05\nstep 3\n", "step 1\nstep 2 at 9:00\n", "local"),
+        ("step 1\n", "step 1\nstep 2\n", "remote"),
+        ("step 1\nstep 2\n", "step 1\n", "local"),
+    ):
+        here.write_text(local)
+        file.write(f"{run}/logs/rank_8.log", remote)
+        fetch_logs(tmp_path, run)
+        assert here.read_text() == {"local": local, "remote": remote}[expected]
+        assert not list(here.parent.glob("*.bucket"))
 
 
 def test_checkpoints_by_url(url, tmp_path, stager, said):
@@ -353,4 +393,4 @@ def test_checkpoints_by_url(url, tmp_path, stager, said):
 def test_a_record_that_is_cut_short_is_not_read():
     saved = Saved("a.ckpt", 1, 2, 3, 4, 5, "6", 7.0)
     text = json.dumps(vars(saved)) + "\n" + json.dumps(vars(replace(saved, step=9)))[:-10]
-    assert parse(text) == [saved]
+    assert parse(text.encode()) == [saved]

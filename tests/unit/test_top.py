@@ -96,7 +96,7 @@ def test_lines_without_what_is_wanted():
 
 def test_only_the_ends_of_a_long_file_are_read(tmp_path, monkeypatch):
     lines = [START, *(step(n, NOW + n) for n in range(1, 5000))]
-    run = tmp_path / "runs" / "1125-1200"
+    run = tmp_path / "runs" / "20261125-120000"
     run.mkdir(parents=True)
     (run / "run.json").write_text("{}")
     (run / "metrics.jsonl").write_bytes(text(lines) + b'{"time"')

@@ -24,6 +24,7 @@ from mindlift.files import write_atomic
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks
 from mindlift.runs import provenance
+from mindlift.sanitize import single_line
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +84,7 @@ def infer(args: argparse.Namespace) -> None:
     segment_results.output_of(network, images[0], side)  # compiles, which is not to be timed
     spent = 0.0
     for index, name in enumerate(images.names):
-        print(f"Start predict input files:{name}", flush=True)
+        print(f"Start predict input files:{single_line(name)}", flush=True)
         found, seconds = segment_results.output_of(network, images[index], side)
         folder.write(index, found)
         spent += seconds

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mindlift import sanitize
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
 from mindlift.data import folder_check
@@ -246,7 +247,7 @@ def main(body: Callable[[], None], debug: bool) -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {err}", file=sys.stderr)
+        print(f"error: {sanitize.lines(str(err))}", file=sys.stderr)
         return err.exit_code
     except BrokenPipeError:  # of stdout, as in `predict.py ... | head`; the storage layer translates its own
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+from mindlift import sanitize
 from mindlift.checkout import ROOT
 from mindlift.cli.job_arguments import ON_A_PROGRAM, flags
 from mindlift.cloud import handle as handles
@@ -19,11 +20,14 @@ from mindlift.cloud.providers.base import Provider
 
 def note(line: str) -> None:
     """What happens, beside the output proper."""
-    print(line, file=sys.stderr, flush=True)
+    print(sanitize.lines(line), file=sys.stderr, flush=True)
 
 
-def out(line: str) -> None:
-    print(line, flush=True)
+def out(text: str) -> None:
+    """What was asked for. Lines of logs go into files as they are, and to a terminal without what would steer it."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(sanitize.log_line, text.split("\n")))
+    print(text, flush=True)
 
 
 def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:

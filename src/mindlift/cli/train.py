@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
 from mindlift.cli.words import words
+
+if TYPE_CHECKING:
+    from mindlift.runs.paths import RunPaths
 
 
 def train(argv: list[str], started: float) -> None:
@@ -23,13 +27,24 @@ def train(argv: list[str], started: float) -> None:
         from mindlift.training.run import run as run_training
 
         data = open_data(here.cfg, here.ranks, here.workers, data_path)
-        opened = choose.open_run(here.cfg, base, here.ranks.rank, here.ranks.size, here.agree)
+        ranks = (here.ranks.rank, here.ranks.size)
+        opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         adapter.follow(opened.paths.root)
-        callbacks = Callbacks(adapter.publish, RunReport())
-        with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
-            result = run_training(here.context(log), Inputs(opened, data, weights), callbacks, started)
+        if opened.is_over:
+            result = result_of(opened.paths) if here.ranks.is_main else ""
+        else:
+            callbacks = Callbacks(adapter.publish, RunReport())
+            with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
+                inputs = Inputs(opened, data, weights)
+                result = run_training(here.context(log), inputs, callbacks, started).as_json_line()
     if here.ranks.is_main:
-        print(result.as_json_line())
+        print(result)
+
+
+def result_of(run: RunPaths) -> str:
+    """Of a training that ended before, and of which only the publishing is left."""
+    print(f"{run.root} has ended; what is not in the bucket yet is published")
+    return run.result.read_text(encoding="utf-8", errors="replace").strip()
 
 
 def main(argv: list[str] | None = None, started: float = 0.0) -> int:

@@ -22,8 +22,9 @@ from mindlift.cloud.json_types import Json
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.options import Option, nearest, single_line
+from mindlift.model_utils.config.options import Option, nearest
 from mindlift.model_utils.config.yaml_nodes import pairs, plain, text_of
+from mindlift.sanitize import single_line
 from mindlift.storage.url import is_remote
 
 # keys whose values are texts: what YAML makes of `on` is not what was meant

@@ -14,12 +14,11 @@ from mindlift.cloud.job import FIELDS, OWN_PROGRAMS, Job
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.options import single_line
+from mindlift.sanitize import single_line
 from mindlift.storage.url import as_folder, is_remote, parse
 
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-SECRET_NAME = re.compile(r"token|secret|passw|credential|(^|_)key($|_id$)|access_?key|^[as]k$", re.IGNORECASE)
 REFERENCE = re.compile(r"(env|file):(.+)")
 
 
@@ -122,7 +121,7 @@ def check_variables(job: Job) -> None:
         if not VARIABLE.fullmatch(name):
             raise JobError(f"environment: {name!r} is not the name of a variable")
     for name, value in job.environment.items():
-        if SECRET_NAME.search(name):
+        if secret_words.is_secret_variable(name, value):
             raise JobError(
                 f"environment.{name} looks like a secret: write it as secrets.{name}: env:{name}, and export {name}"
             )
@@ -138,7 +137,7 @@ def check_variables(job: Job) -> None:
                 f"secrets.{name} has to be a reference: env:VARIABLE or file:PATH, never the secret itself"
             )
     for name, given in job.recipe.items():
-        if SECRET_NAME.search(name):
+        if secret_words.is_secret_variable(name, str(given)):
             raise JobError(
                 f"recipe.{name} looks like a secret, and arguments are shown to everybody; use secrets"
             )

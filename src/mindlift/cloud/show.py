@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterable, Sequence
 
 from mindlift.cloud.providers.base import Check, Status
+from mindlift.sanitize import single_line
 
 MARKS = {True: "ok", False: "FAILED", None: "note"}
 COLOURS = {
@@ -51,6 +52,7 @@ def coloured(word: str) -> str:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as they need to be, the first row being their names."""
+    rows = [list(map(single_line, row)) for row in rows]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = []
     for row in rows:
@@ -80,4 +82,4 @@ def statuses(found: Iterable[Status]) -> str:
 def check_line(check: Check) -> str:
     mark = MARKS[check.ok]
     advice = f"; {check.advice}" if check.advice and check.ok is not True else ""
-    return f"{coloured(mark)}{' ' * (8 - len(mark))}{check.name}: {check.says}{advice}"
+    return f"{coloured(mark)}{' ' * (8 - len(mark))}{single_line(f'{check.name}: {check.says}{advice}')}"

@@ -5,8 +5,9 @@ An adapter is used as a `with` block around the training:
 - `stage_in() -> Path`: returns a local folder that holds the data. It raises StageError or DataError and
   never returns a folder that is missing. Called by every rank, before the ranks are connected.
 - `weights() -> list[Path]`: the local files of `--pretrained`, newest first; [] if none are asked for.
-- `output(may_continue, mark)`: the local folder for runs. With `may_continue`, the newest unfinished run
+- `output(may_continue, mark)`: the local folder for runs. With `may_continue`, the furthest unfinished run
   whose fingerprint is `mark` is brought here before, so that the training continues it.
+- `is_left(root)`: whether a run here, which has ended, has to be published still, so that this is all there is to do.
 - `follow(root)`: told which folder this run lives in, once it is chosen.
 - `publish(file)`: told of every finished checkpoint, after its manifest line is on disk. It must not
   block the training and must not raise.
@@ -32,6 +33,8 @@ class Adapter(Protocol):
     def weights(self) -> list[Path]: ...
 
     def output(self, may_continue: bool, mark: str) -> Path: ...
+
+    def is_left(self, root: Path) -> bool: ...
 
     def follow(self, root: Path) -> None: ...
 

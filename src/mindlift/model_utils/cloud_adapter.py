@@ -6,19 +6,22 @@ of each node publishes. A value that is a local folder already (ModelArts v2, a 
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.errors import MindLiftError, StageError
-from mindlift.files import append_line
+from mindlift.files import append_line, remove_file, write_atomic
 from mindlift.model_utils.config.config import DEFAULTS, Config
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging.lease import Lease, LeaseLost
 from mindlift.model_utils.staging.node_gate import NodeGate
-from mindlift.model_utils.staging.publisher import Published, Publisher
-from mindlift.model_utils.staging.restore import fetch_logs, restore
+from mindlift.model_utils.staging.publisher import Overtaken, Publisher, Target, describe
+from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 from mindlift.runs.paths import RunPaths
 from mindlift.storage.url import is_remote, join, local_path
@@ -52,8 +55,10 @@ class CloudAdapter:
     ):
         self.inputs, self.ranks, self.place, self.gate, self.stager = inputs, ranks, place, gate, stager
         self.default = default
-        self.done = Published()
+        self.restored = Restored()
+        self.lease: Lease | None = None
         self.publisher: Publisher | None = None
+        self.is_ending = False
 
     def __enter__(self) -> CloudAdapter:
         return self
@@ -116,30 +121,64 @@ class CloudAdapter:
         return Path(self.inputs.output_path or self.stager.place("output", Source(output)))
 
     def bring(self, base: Path, mark: str, origin: str) -> str:
-        """The newest unfinished run of these settings in the bucket, unless it is further here.
+        """The furthest unfinished run of these settings in the bucket, unless it is further here.
 
         Where the platform moves the results, the job may have no access to the bucket: it starts from zero then.
         """
         try:
-            root, self.done = restore(base, origin, mark, self.stager.say)
+            self.restored = restore(base, origin, mark, self.stager.say, self.own)
         except MindLiftError as err:
             if self.publishes:
                 raise
             self.stager.say(f"warning: can't look for a run to continue in {origin}: {err}")
             return ""
-        return str(root or "")
+        return str(self.restored.root or "")
+
+    def own(self, run: str) -> None:
+        """Take the lease of a run in the bucket, and give back that of another one; ConfigError if it is in use."""
+        if not self.publishes or (self.lease and self.lease.url == run):
+            return
+        self.disown()
+        lease = Lease(run, self.stager.say, on_loss=self.stop)
+        lease.take()
+        lease.keep()
+        self.lease = lease
+
+    def disown(self) -> None:
+        if self.lease:
+            self.lease.release()
+            self.lease = None
+
+    def stop(self) -> None:
+        """Another job has the run: the training stops as after SIGTERM, which it knows to do at any point."""
+        if not self.is_ending:
+            self.is_ending = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def is_left(self, root: Path) -> bool:
+        if not self.publishes:
+            return False
+        try:
+            return RunPaths(root).unpublished.read_text(encoding="utf-8") == join(
+                self.inputs.output, root.name
+            )
+        except (OSError, UnicodeDecodeError):
+            return False
 
     def follow(self, root: Path) -> None:
         if not self.publishes or not self.is_copier:
             return
-        url = join(self.inputs.output, root.name)
-        is_main = self.ranks.rank == 0
+        url, is_main = join(self.inputs.output, root.name), self.ranks.rank == 0
+        restored = self.restored if self.restored.root == root else Restored()
         if is_main:
+            self.own(url)
+            write_atomic(RunPaths(root).unpublished, url)
             for record in self.stager.staged:
                 append_line(RunPaths(root).transfers, record)
         else:
             fetch_logs(root, url)
-        self.publisher = Publisher(root, url, is_main, self.place.keep, self.done, self.stager.say)
+        target = Target(url, self.place.keep, is_main, self.lease, restored.files, restored.damaged)
+        self.publisher = Publisher(root, target, self.stager.say, on_end=self.stop)
 
     def publish(self, file: Path) -> None:
         if self.publisher:
@@ -148,14 +187,26 @@ class CloudAdapter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
     ) -> None:
+        self.is_ending = True
+        try:
+            self.finish(kind)
+        finally:
+            self.disown()
+
+    def finish(self, kind: type[BaseException] | None) -> None:
         if self.publisher is None:
             return
         stopped = kind is not None and issubclass(kind, (InterruptedError, KeyboardInterrupt))
         problem = self.publisher.close(STOP_GRACE_S if stopped else self.place.publish_timeout_s)
+        paths = RunPaths(self.publisher.root)
         if problem is None:
+            if paths.result.is_file():
+                remove_file(paths.unpublished)
             return
+        if isinstance(problem, (LeaseLost, Overtaken)):
+            raise problem
         text = (
-            f"not everything is published to {self.publisher.url}: {problem}; it is in {self.publisher.root}"
+            f"not everything is published to {self.publisher.url}: {describe(problem)}; it is in {paths.root}"
         )
         if kind is None:
             raise StageError(text) from problem

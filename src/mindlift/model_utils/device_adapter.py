@@ -13,13 +13,13 @@ import importlib.util
 import os
 import re
 import sys
-import tempfile
 import time
 from collections.abc import Callable, MutableMapping, Sequence
 from pathlib import Path
 from types import ModuleType
 
 from mindlift.errors import DeviceError, PeerError, RankError
+from mindlift.files import private_folder
 from mindlift.model_utils import devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
 
@@ -76,7 +76,8 @@ def prepare_environment(
     # a compile cache (src/mindlift/training/compile_cache.py) that is empty, or used, is no warning
     env.setdefault("MS_SUBMODULE_LOG_v", "{PIPELINE:3}")
     # where a graph that does not compile is written; without it, below the current folder
-    env.setdefault("MS_OM_PATH", os.path.join(tempfile.gettempdir(), f"mindlift-{os.getuid()}"))
+    if not env.get("MS_OM_PATH"):
+        env["MS_OM_PATH"] = str(private_folder(f"mindlift-{os.getuid()}"))
     if ranks.is_scheduler:
         serve_scheduler(ranks)
 

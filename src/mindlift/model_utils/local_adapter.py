@@ -48,6 +48,9 @@ class LocalAdapter:
     def output(self, may_continue: bool, mark: str) -> Path:
         return Path(self.ckpt_path)
 
+    def is_left(self, root: Path) -> bool:
+        return False
+
     def follow(self, root: Path) -> None:
         """Nothing to do: results are where the user will look for them."""
 

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Callable
 
+from mindlift import sanitize
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.ranks import Ranks, read_node
 from mindlift.model_utils.staging.cache_place import cache_folder
@@ -45,7 +46,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {' '.join(str(err).split())}", file=sys.stderr)
+        print(f"error: {sanitize.single_line(' '.join(str(err).split()))}", file=sys.stderr)
         return err.exit_code
     except ModuleNotFoundError as err:
         if debug or (err.name or "").partition(".")[0] == "mindlift":
@@ -140,4 +141,4 @@ def describe(code: int) -> str:
 
 
 def say(line: str) -> None:
-    print(f"mindlift run: {line}", file=sys.stderr, flush=True)
+    print(f"mindlift run: {sanitize.single_line(line)}", file=sys.stderr, flush=True)

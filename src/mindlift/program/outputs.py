@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Callable
 
 from mindlift.errors import ConfigError, StorageError
 from mindlift.model_utils.inputs import Source
+from mindlift.model_utils.staging.lease import Lease
 from mindlift.model_utils.staging.stage_in import Stager
 from mindlift.program.channels import Channel
 from mindlift.program.inputs import bucket_of
-from mindlift.program.publishing.lease import Lease
 from mindlift.program.publishing.publisher import Publisher, Rules
 from mindlift.program.publishing.restore import Nodes, restore
 from mindlift.program.publishing.state import State, here
@@ -84,6 +88,7 @@ class Outputs:
     def start(self, program: int, is_alive: Callable[[], bool]) -> None:
         for output in self.outputs:
             if output.lease and output.publisher:
+                output.lease.on_loss = partial(terminate, program)
                 output.lease.keep()
                 output.publisher.start(program, is_alive)
 
@@ -104,7 +109,7 @@ class Outputs:
                 withheld = set(output.publisher.withheld())
                 self.summarise(output, output.publisher, [name for name in missing if name not in withheld])
                 self.name_withheld(output, sorted(withheld & set(missing)))
-                is_all = is_all and not set(missing) - withheld
+                is_all = is_all and not output.publisher.lease.is_lost and not set(missing) - withheld
         return is_all
 
     def release(self) -> None:
@@ -113,6 +118,9 @@ class Outputs:
                 output.lease.release()
 
     def summarise(self, output: Output, publisher: Publisher, missing: list[str]) -> None:
+        if publisher.lease.is_lost:
+            self.say(f"error: {publisher.lease.loss()}; what the program has written is in {output.root}")
+            return
         self.say(publisher.reporter.summary())
         if missing:
             problem = publisher.reporter.problem
@@ -127,6 +135,12 @@ class Outputs:
             self.say(
                 f"warning: not published, because a kill may have left them unfinished: {listed(names)}; in {output.root}"
             )
+
+
+def terminate(program: int) -> None:
+    """Another run has the output: what this one goes on to compute is lost."""
+    with suppress(ProcessLookupError):
+        os.kill(program, signal.SIGTERM)
 
 
 def listed(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterable
 from pathlib import Path
 
+from mindlift import sanitize
 from mindlift.errors import StorageError
 from mindlift.files import Record, atomic_text
 from mindlift.report import graph
@@ -65,8 +66,14 @@ def write_table(path: Path, first: Iterable[Record], again: Iterable[Record]) ->
     columns = dict.fromkeys(name for record in first for name in flat(record))
     with atomic_text(path) as file:
         writer = csv.DictWriter(file, list(columns))
-        writer.writeheader()
-        writer.writerows(flat(record) for record in again)
+        writer.writerow({name: sanitize.cell(name) for name in columns})
+        writer.writerows(
+            {
+                name: sanitize.cell(value) if isinstance(value, str) else value
+                for name, value in flat(record).items()
+            }
+            for record in again
+        )
 
 
 def flat(record: Record) -> Record:

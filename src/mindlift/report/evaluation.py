@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from mindlift.files import Record
 from mindlift.report import pictures
-from mindlift.report.markup import Html, section, tag
+from mindlift.report.markup import Html, filled, section, tag
 from mindlift.runs.folder import RunData
 from mindlift.runs.series import number
 
@@ -184,6 +184,5 @@ def iou_bars(runs: Sequence[RunData]) -> Html:
 
 def iou_bar(at: int, value: float | None) -> Html:
     told = "–" if value is None else f"{value:.3f}"
-    percent = min(100.0, max(0.0, 100 * (value or 0)))
-    track = tag("span", tag("i", style=f"width:{percent:.1f}%", cls=f"c{at % 8}"), cls="track")
+    track = tag("span", filled(value or 0.0, f"c{at % 8}"), cls="track")
     return tag("div", track, tag("span", told, cls="value"), cls="row")

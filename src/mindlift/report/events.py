@@ -20,7 +20,8 @@ from mindlift.files import Record
 from mindlift.report.pictures import inside, opened
 from mindlift.runs import folder as run_folder
 from mindlift.runs import last_records
-from mindlift.runs.metrics import PER_RANK, PLAIN, whole
+from mindlift.runs.metrics import PER_RANK, PLAIN
+from mindlift.runs.records import integer
 from mindlift.runs.series import number
 
 EVENTS = "events.out.tfevents.*"
@@ -85,7 +86,7 @@ class TensorBoard:
         """A record of metrics.jsonl: a step's line or an event; on disk some seconds later."""
         from tensorboardX.proto.summary_pb2 import Summary
 
-        step, values = whole(record.get("step")), scalars(record)
+        step, values = integer(record.get("step")), scalars(record)
         if step is not None and values:
             parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
             self.put(Summary(value=parts), step, number(record.get("time")))
@@ -105,7 +106,7 @@ class TensorBoard:
         """The pictures of the newest evaluation, which evaluation.json names."""
         from tensorboardX.summary import image
 
-        found = run_folder.read_json(self.root / "evaluation.json")
+        found = run_folder.read_object(self.root / "evaluation.json")
         mistakes = found.get("mistakes")
         given = (
             [each.get("file") for each in mistakes if isinstance(each, dict)]

@@ -47,6 +47,11 @@ def tag(element: str, *children: object, **attributes: object) -> Html:
     return Html(f"<{element}{given}>{end}")
 
 
+def filled(share: float, cls: str = "") -> Html:
+    """The part of a bar that is filled, `share` of it, to whole percents: the page's policy allows no style of its own."""
+    return tag("i", cls=f"w{round(100 * min(1.0, max(0.0, share)))} {cls}".strip())
+
+
 def table(heads: Sequence[object], rows: Iterable[Sequence[object]], cls: str | None = None) -> Html:
     """In a box that scrolls sideways where the screen is narrow."""
     head = tag("thead", tag("tr", *(tag("th", each) for each in heads))) if heads else ""

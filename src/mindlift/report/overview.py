@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from mindlift.report import changes, figures
 from mindlift.report.changes import Change, Known
 from mindlift.report.figures import NAMES, SCORES, size, span
-from mindlift.report.markup import Html, joined, plain, section, table, tag
+from mindlift.report.markup import Html, filled, joined, plain, section, table, tag
 from mindlift.runs.folder import RunData
 
 VERSIONS = {"mindspore": "MindSpore", "numpy": "NumPy", "python": "Python", "cpus": "CPUs", "git": "revision"}
@@ -171,8 +171,7 @@ def ranks(run: RunData) -> Html:
 
 
 def bar(part: float, whole: float) -> Html:
-    percent = min(100.0, max(0.0, 100 * part / whole)) if part == part else 0.0
-    return tag("span", tag("i", style=f"width:{percent:.1f}%"), cls="bar")
+    return tag("span", filled(part / whole if part == part else 0.0), cls="bar")
 
 
 def traffic(run: RunData) -> Html:

@@ -6,12 +6,12 @@ import contextlib
 import re
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError, DataError, StageError
+from mindlift.files import temporary_folder
 from mindlift.runs import folder as run_folder
 from mindlift.runs.manifest import MANIFEST
 from mindlift.runs.paths import RECORDS, RESULT
@@ -29,7 +29,7 @@ ERROR = "error: "  # how the one line of a program's mistake begins
 @contextlib.contextmanager
 def opened(names: Sequence[str]) -> Iterator[list[Path]]:
     """The folders of the runs, those from elsewhere for the length of the block only. DataError if one is none."""
-    with tempfile.TemporaryDirectory(prefix="mindlift-report-") as scratch:
+    with temporary_folder("report") as scratch:
         yield [folder_of(name, Path(scratch)) for name in names]
 
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
+import os
+import platform
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from mindlift.backports import Protocol
-from mindlift.errors import CheckpointError
-from mindlift.files import make_folder, write_atomic
-from mindlift.runs.manifest import latest, listed
-from mindlift.runs.paths import RUNS, RunPaths
+from mindlift.errors import CheckpointError, ConfigError, PeerError, StorageError
+from mindlift.files import make_folder, sweep_parts, write_atomic
+from mindlift.runs.manifest import has_sum, latest, listed
+from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
+from mindlift.runs.records import read_object, warn
 from mindlift.storage.url import is_remote
+
+SAYS_WITHIN_S = 1.0  # a process that has just locked a run writes who it is
 
 
 @dataclass(frozen=True)
@@ -30,6 +37,7 @@ class Run:
     resume_from: Path | None
     step: int = 0
     lock: TextIO | None = None
+    is_over: bool = False  # it has ended, and only has to be published
 
 
 class Settings(Protocol):
@@ -57,70 +65,191 @@ def fingerprint(identity: Mapping[str, object], size: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def open_run(cfg: Settings, base: Path, rank: int, size: int, agree: Callable[[list[int]], list[int]]) -> Run:
-    """Choose and create the run's folder below `base`, the same on all ranks: rank 0 decides, `agree` spreads it."""
+def open_run(
+    cfg: Settings,
+    base: Path,
+    ranks: tuple[int, int],
+    agree: Callable[[list[int]], list[int]],
+    is_left: Callable[[Path], bool] = lambda root: False,
+) -> Run:
+    """Choose and create the run's folder below `base`, the same on all ranks: rank 0 decides, `agree` spreads it.
+
+    `ranks` are this rank and their number. `is_left` says of a run that has ended whether it has to be published still.
+    """
+    rank, size = ranks
     template = RunPaths(
         base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
     )
     mark = fingerprint(cfg.identity(), size)
     explicit = explicit_checkpoint(cfg.resume)
-    choice, lock = ([0, 0, 0, 0], None)
+    choice, lock = Choice(), None
     if rank == 0:
-        choice, lock = choose(base, mark, may_continue=cfg.resume == "auto")
-    day, second, suffix, step = agree(choice)
-    paths = replace(template, root=base / folder_name(day, second, suffix)).create()
+        try:
+            choice, lock = choose(base, mark, cfg.resume == "auto", is_left)
+        except BaseException:
+            agree(list(Choice()))  # the others wait for it
+            raise
+    choice = Choice(*agree(list(choice)))
+    if not choice.day:
+        raise PeerError("rank 0 could not choose a folder for the run; its log says why")
+    paths = replace(template, root=base / folder_name(*choice[:3])).create()
+    if choice.is_over:
+        return Run(paths, None, choice.step, lock, is_over=True)
     if rank == 0:
-        write_atomic(paths.root / "run.json", json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
-    if rank == 0 and explicit is None and step:
-        explicit = at_step(paths.root / "checkpoints", step)
-    return Run(paths, explicit, step, lock)
+        write_atomic(paths.root / NOTE, json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
+        if explicit is None and choice.step:
+            explicit = at_step(paths.root / "checkpoints", choice.step)
+    return Run(paths, explicit, choice.step, lock)
 
 
-def choose(base: Path, mark: str, may_continue: bool) -> tuple[list[int], TextIO | None]:
-    """[day, second, suffix, step to continue from or 0] of the run folder, and the held lock."""
-    for root in sorted(base.glob(RUNS), reverse=True) if may_continue else []:
-        saved = latest(root / "checkpoints") if unfinished(root, mark) else None
-        lock = hold(RunPaths(root).lock) if saved else None
-        if saved and lock:
-            return [*parse_name(root.name), saved.step], lock
+class Choice(NamedTuple):
+    """The name of a run's folder, the step to continue from or 0, and whether the run has ended; no day: no run."""
+
+    day: int = 0
+    second: int = 0
+    suffix: int = 0
+    step: int = 0
+    is_over: int = 0
+
+
+def choose(
+    base: Path, mark: str, may_continue: bool, is_left: Callable[[Path], bool] = lambda root: False
+) -> tuple[Choice, TextIO | None]:
+    """The run, and its lock, which is held; ConfigError if the run to continue is in use."""
+    while may_continue:
+        found = unpublished(base, mark, is_left) or furthest(base, mark)
+        if found is None:
+            break
+        root, step, is_over = found
+        is_here = holder(root).endswith(f" on {platform.node()}")
+        lock = hold(RunPaths(root).lock)
+        if lock is None:
+            raise in_use(root)
+        sweep(root, is_here)
+        if RunPaths(root).result.exists() == is_over:  # else it has ended meanwhile
+            return Choice(*named(root), step, is_over), lock
+        lock.close()
+    return begin(base)
+
+
+def unpublished(base: Path, mark: str, is_left: Callable[[Path], bool]) -> tuple[Path, int, bool] | None:
+    """The newest run of these settings that has ended, but is not in the bucket as a whole."""
+    for root in reversed(run_folders(base)):
+        if RunPaths(root).result.exists() and is_left(root) and is_of(root, mark):
+            return root, 0, True
+    return None
+
+
+def furthest(base: Path, mark: str) -> tuple[Path, int, bool] | None:
+    """Of the runs of these settings that have not ended the one with most steps, whichever began last.
+
+    Damaged checkpoints are passed over. ConfigError if there is none, and a run that has saved nothing yet is in use.
+    """
+    roots = [root for root in run_folders(base) if is_unfinished(root, mark)]
+    saved = [
+        (record.step, named(root), root, record) for root in roots for record in listed(root / "checkpoints")
+    ]
+    for step, _, root, record in sorted(saved, key=lambda each: each[:2], reverse=True):
+        if has_sum(root / "checkpoints" / record.file, record):
+            return root, step, False
+    for root in roots:
+        lock = hold(RunPaths(root).lock)
+        if lock is None:
+            raise in_use(root)
+        lock.close()
+    return None
+
+
+def begin(base: Path) -> tuple[Choice, TextIO | None]:
+    """A folder that no other process has made, and its lock."""
+    make_folder(base)
     day, second = (int(part) for part in time.strftime("%Y%m%d %H%M%S").split())
-    suffix = 0
-    while (base / folder_name(day, second, suffix)).exists():
-        suffix += 1
-    root = base / folder_name(day, second, suffix)
-    make_folder(root)
-    return [day, second, suffix, 0], hold(RunPaths(root).lock)
+    for suffix in itertools.count():
+        root = base / folder_name(day, second, suffix)
+        try:
+            root.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as err:
+            raise StorageError(
+                f"can't write to {base}: {err.strerror}; pass another folder with --ckpt_path"
+            ) from err
+        lock = hold(RunPaths(root).lock)
+        if lock is not None:
+            return Choice(day, second, suffix), lock
+    raise AssertionError
+
+
+def named(root: Path) -> tuple[int, int, int]:
+    found = parse_name(root.name)
+    assert found, root
+    return found
 
 
 def folder_name(day: int, second: int, suffix: int) -> str:
     return f"{day:08d}-{second:06d}" + (f"-{suffix}" if suffix else "")
 
 
-def parse_name(name: str) -> list[int]:
-    day, second, *suffix = name.split("-")
-    return [int(day), int(second), int(suffix[0]) if suffix else 0]
-
-
-def unfinished(root: Path, mark: str) -> bool:
+def is_unfinished(root: Path, mark: str) -> bool:
     """Whether `root` holds a run of these settings that has not ended."""
-    note = root / "run.json"
-    if not note.is_file() or RunPaths(root).result.exists():
-        return False
-    try:
-        return json.loads(note.read_text(encoding="utf-8")).get("fingerprint") == mark
-    except ValueError:
-        return False
+    return not RunPaths(root).result.exists() and is_of(root, mark)
+
+
+def is_of(root: Path, mark: str) -> bool:
+    return read_object(root / NOTE).get("fingerprint") == mark
 
 
 def hold(path: Path) -> TextIO | None:
-    """An open, exclusively locked file, or None while another process holds it. A kill releases it."""
-    file = open(path, "a")  # noqa: SIM115 - held open for the life of the run
+    """An open, exclusively locked file, or None while another process holds it. A kill releases it.
+
+    On a file system without locks nothing keeps a second process out.
+    """
+    file = open(path, "a+", encoding="utf-8", errors="replace")  # noqa: SIM115 - held open for the life of the run
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         file.close()
         return None
+    except OSError as err:
+        warn(
+            path,
+            f"{path.parent} is on a file system without locks ({err.strerror}); start no second training there",
+        )
+    with contextlib.suppress(OSError):  # a full disk: it only says who it is
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {platform.node()}\n")
+        file.flush()
     return file
+
+
+def holder(root: Path) -> str:
+    """Who holds the lock of a run, or did."""
+    try:
+        return RunPaths(root).lock.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def sweep(root: Path, is_here: bool) -> None:
+    """Remove the half-written files of a run that was killed: its rank 0, which alone writes most of them, held the lock.
+
+    Those of other ranks go where the run was on this machine (`is_here`) and their process has ended.
+    """
+    paths = RunPaths(root)
+    for folder in (root, paths.checkpoints, paths.pictures, paths.events):
+        sweep_parts(folder, is_proven=True)
+    for folder in paths.checkpoints.glob("rank_*") if is_here else ():
+        sweep_parts(folder, is_proven=False)
+
+
+def in_use(root: Path) -> ConfigError:
+    deadline = time.monotonic() + SAYS_WITHIN_S
+    while not holder(root) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return ConfigError(
+        f"{root} is in use by {holder(root) or 'another process'}, which trains with these settings; end that process, or begin"
+        " another run with --resume none"
+    )
 
 
 def explicit_checkpoint(resume: str) -> Path | None:

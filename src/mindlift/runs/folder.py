@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from dataclasses import dataclass, field
@@ -11,11 +10,12 @@ from pathlib import Path
 import yaml
 
 from mindlift.errors import DataError
-from mindlift.files import Record, read_lines
+from mindlift.files import Record
 from mindlift.runs import metrics
-from mindlift.runs.manifest import MANIFEST
-from mindlift.runs.metrics import Metrics, whole
-from mindlift.runs.paths import RUNS, RunPaths
+from mindlift.runs.manifest import MANIFEST, is_saved
+from mindlift.runs.metrics import Metrics
+from mindlift.runs.paths import RunPaths, run_folders
+from mindlift.runs.records import integer, read_object, read_records, say_damaged
 from mindlift.runs.series import number
 
 ORIGIN = re.compile(r"^\s+([A-Za-z_]\w*):.*?\s\s# from (.+)$")
@@ -39,7 +39,7 @@ class RunData:
 
     @property
     def ranks(self) -> int:
-        return whole(self.versions.get("ranks")) or 1
+        return integer(self.versions.get("ranks")) or 1
 
     @property
     def is_segmentation(self) -> bool:
@@ -54,13 +54,13 @@ def find(path: Path) -> Path:
     """The run folder that `path` is, or the newest one in it; DataError if there is none."""
     if is_run(path):
         return path
-    found = [each for each in path.glob(RUNS) if is_run(each)] if path.is_dir() else []
+    found = [each for each in run_folders(path) if is_run(each)]
     if not found:
         there = "holds no run" if path.is_dir() else "is a file" if path.exists() else "does not exist"
         raise DataError(
             f"{path} {there}; name a run's folder (with metrics.jsonl in it), or a folder of runs"
         )
-    return max(found, key=lambda each: each.name)
+    return found[-1]
 
 
 def read(root: Path, title: str = "") -> RunData:
@@ -75,9 +75,9 @@ def read(root: Path, title: str = "") -> RunData:
             found,
             options,
             origins,
-            read_json(paths.versions),
-            read_json(paths.result),
-            read_json(root / "evaluation.json"),
+            read_object(paths.versions),
+            read_object(paths.result),
+            read_object(root / "evaluation.json"),
             read_transfers(root / "transfers.jsonl"),
         )
         run.steps_per_epoch = found.steps_per_epoch or steps_in_manifest(paths.checkpoints / MANIFEST)
@@ -86,21 +86,15 @@ def read(root: Path, title: str = "") -> RunData:
     return run
 
 
-def read_json(path: Path) -> Record:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 def read_config(path: Path) -> tuple[Record, dict[str, str]]:
     """Values and origins of all options; empty if there is no file that can be read."""
     try:
         text = path.read_text(encoding="utf-8")
         groups = yaml.safe_load(text) or {}
-    except (FileNotFoundError, UnicodeDecodeError, yaml.YAMLError):
+    except FileNotFoundError:
         return {}, {}
+    except (UnicodeDecodeError, yaml.YAMLError):
+        return say_damaged(path), {}
     options = {}
     for group in groups.values() if isinstance(groups, dict) else ():
         options.update(group if isinstance(group, dict) else {})
@@ -112,11 +106,11 @@ def read_transfers(path: Path) -> list[Record]:
     """The lines that have all that a timeline needs."""
     needed = ("time", "seconds", "bytes")
     return [
-        each for each in read_lines(path) if all(math.isfinite(number(each.get(name))) for name in needed)
+        each for each in read_records(path) if all(math.isfinite(number(each.get(name))) for name in needed)
     ]
 
 
 def steps_in_manifest(path: Path) -> int | None:
     """Steps per epoch by the last line of a checkpoint manifest; older runs have no event that says it."""
-    lines = read_lines(path)
-    return whole(lines[-1].get("steps_per_epoch")) if lines else None
+    lines = read_records(path, is_saved)
+    return integer(lines[-1].get("steps_per_epoch")) if lines else None

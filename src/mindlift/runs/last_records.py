@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mindlift.files import Record
-from mindlift.runs.metrics import blocks, whole
+from mindlift.runs.metrics import blocks
+from mindlift.runs.records import integer
 
 
 def records(path: Path) -> Iterator[Record]:
@@ -18,7 +19,7 @@ def records(path: Path) -> Iterator[Record]:
     for place, record in enumerate(all_records(path)):
         while at_cut < len(cuts) and cuts[at_cut][0] <= place:
             at_cut += 1
-        step = whole(record.get("step"))
+        step = integer(record.get("step"))
         if step is None or (at_cut < len(cuts) and step > cuts[at_cut][1]):
             continue
         if record.get("event") != "evaluation" or evaluated[step, str(record.get("which"))] == place:
@@ -27,8 +28,8 @@ def records(path: Path) -> Iterator[Record]:
 
 def all_records(path: Path) -> Iterator[Record]:
     with open(path, "rb") as file:
-        for block in blocks(file):
-            yield from block
+        for records, _ in blocks(file):
+            yield from records
 
 
 def taken_back(found: Iterable[Record]) -> tuple[list[tuple[int, int]], dict[tuple[int, str], int]]:
@@ -37,7 +38,7 @@ def taken_back(found: Iterable[Record]) -> tuple[list[tuple[int, int]], dict[tup
     evaluated: dict[tuple[int, str], int] = {}
     newest = 0
     for place, record in enumerate(found):
-        step, event = whole(record.get("step")), record.get("event")
+        step, event = integer(record.get("step")), record.get("event")
         if step is None:
             continue
         if event == "evaluation":

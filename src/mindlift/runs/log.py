@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from mindlift import sanitize
 from mindlift.backports import Protocol
 from mindlift.errors import StorageError
 from mindlift.files import Record, append_line
@@ -92,10 +93,10 @@ class RunLog:
             handler.close()
 
     def info(self, message: str) -> None:
-        self.logger.info(message)
+        self.logger.info(sanitize.lines(message))
 
     def warning(self, message: str) -> None:
-        self.logger.warning(message)
+        self.logger.warning(sanitize.lines(message))
 
     def start_bar(self, what: str, unit: str, total: int, done: int = 0) -> None:
         if self.rank == 0:

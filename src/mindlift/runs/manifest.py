@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mindlift.files import Record, parse_lines, read_lines
+from mindlift.files import Record
+from mindlift.runs.paths import is_base_name
+from mindlift.runs.records import Place, integer, parse_records, read_records
 
 MANIFEST = "manifest.jsonl"
 SUFFIX = ".ckpt"
@@ -49,13 +50,22 @@ def as_text(records: Iterable[Saved]) -> str:
     return "".join(json.dumps(asdict(saved), ensure_ascii=False) + "\n" for saved in records)
 
 
-def parse(text: str) -> list[Saved]:
-    """The records of a manifest's text, oldest first, without a last line that was cut short."""
-    records = []
-    for record in parse_lines(text.encode()):
-        with contextlib.suppress(KeyError):
-            records.append(from_record(record))
-    return in_order(records)
+def parse(text: bytes, place: Place = MANIFEST) -> list[Saved]:
+    """The records of a manifest that was read at `place`, oldest first, without a last line that was cut short."""
+    return in_order(map(from_record, parse_records(text, place, is_saved)))
+
+
+def is_saved(record: Record) -> bool:
+    """Whether all of it is there and can be used. A manifest may come from anywhere: a path in it leads nowhere."""
+    numbers = ("epoch", "step", "steps_per_epoch", "seed", "size_bytes")
+    return (
+        is_base_name(record.get("file"))
+        and all(integer(record.get(name)) is not None for name in numbers)
+        and record["step"] >= 0
+        and record["steps_per_epoch"] > 0
+        and isinstance(record.get("sha256"), str)
+        and isinstance(record.get("saved_at"), (int, float))
+    )
 
 
 def from_record(record: Record) -> Saved:
@@ -71,7 +81,7 @@ def in_order(records: Iterable[Saved]) -> list[Saved]:
 
 def listed(folder: Path) -> list[Saved]:
     """The manifest's lines, oldest first, of files that are there with the size it states."""
-    records = in_order(from_record(record) for record in read_lines(folder / MANIFEST))
+    records = in_order(map(from_record, read_records(folder / MANIFEST, is_saved)))
     return [saved for saved in records if is_whole(folder / saved.file, saved)]
 
 
@@ -83,9 +93,17 @@ def is_whole(path: Path, saved: Saved) -> bool:
 def latest(folder: Path) -> Saved | None:
     """The newest checkpoint whose content is what the manifest says; damaged ones are passed over."""
     for saved in reversed(listed(folder)):
-        if file_sha256(folder / saved.file) == saved.sha256:
+        if has_sum(folder / saved.file, saved):
             return saved
     return None
+
+
+def has_sum(path: Path, saved: Saved) -> bool:
+    """Whether the content is what the manifest says; a file that can't be read, or went meanwhile, is not."""
+    try:
+        return file_sha256(path) == saved.sha256
+    except OSError:
+        return False
 
 
 def plan_prune(saved: list[Saved], keep: int) -> list[Saved]:

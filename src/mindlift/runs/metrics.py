@@ -15,7 +15,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from mindlift.files import Record, parse_lines
+from mindlift.files import Record, parse_counted
+from mindlift.runs.records import integer, say_skipped
 from mindlift.runs.series import Curve, Recorder, extremes, number, numbers
 
 BLOCK_BYTES = 1 << 20
@@ -57,39 +58,53 @@ class Metrics:
 
     @property
     def steps_per_epoch(self) -> int | None:
-        return whole(self.facts.get("steps_per_epoch"))
+        return integer(self.facts.get("steps_per_epoch"))
 
 
 def read(path: Path) -> Metrics:
-    """The metrics of a run; empty if there is no file. A line that a kill cut short is passed over."""
-    reader = Reader()
+    """The metrics of a run; empty if there is no file."""
+    reader, skipped = Reader(), 0
     if path.exists():
         with open(path, "rb") as file:
             share = WHOLE_BYTES / max(1, os.fstat(file.fileno()).st_size)
-            for records in blocks(file, share=share):
+            for records, more in blocks(file, share=share):
                 reader.take(records)
+                skipped += more
+        say_skipped(path, skipped)
     return reader.finished()
 
 
-def blocks(file: BinaryIO, size: int = BLOCK_BYTES, share: float = 1.0) -> Iterator[list[Record]]:
-    """The records of a file of JSON lines, a megabyte at a time; below 1 only about that share of them."""
+def blocks(file: BinaryIO, size: int = BLOCK_BYTES, share: float = 1.0) -> Iterator[tuple[list[Record], int]]:
+    """The records of a file of metrics and how many lines are none, a megabyte at a time; below 1 only about that share.
+
+    A last line that a kill cut short is neither.
+    """
     rest = b""
     for block in iter(lambda: file.read(size), b""):
         whole_lines, newline, tail = block.rpartition(b"\n")
         if not newline:
             rest += tail
             continue
-        yield parsed(rest + whole_lines, share)
+        yield parsed(rest + whole_lines + newline, share)
         rest = tail
     if rest:
         yield parsed(rest, share)
 
 
-def parsed(text: bytes, share: float) -> list[Record]:
+def parsed(text: bytes, share: float) -> tuple[list[Record], int]:
     if share < 1:
         lines = [line for line in text.split(b"\n") if line.strip()]
-        text = b"\n".join(telling(lines, share))
-    return parse_lines(text)
+        text = b"\n".join(telling(lines, share)) + text[-1:]
+    found, skipped = parse_counted(text)
+    ours = [record for record in found if is_ours(record)]
+    return ours, skipped + len(found) - len(ours)
+
+
+def is_ours(record: Record) -> bool:
+    """Whether it is an event, or is of a step."""
+    step = record.get("step")
+    has_step = isinstance(step, int) and integer(step) is not None and step >= 0
+    return has_step if "step" in record else isinstance(record.get("event"), str)
 
 
 def telling(lines: list[bytes], share: float) -> list[bytes]:
@@ -123,7 +138,7 @@ class Reader:
             if "event" in record:
                 self.flush()
                 self.event(record)
-            elif whole(record.get("step")) is not None and "loss" in record:
+            elif integer(record.get("step")) is not None and "loss" in record:
                 self.steps.append(record)
         self.flush()
 
@@ -150,7 +165,7 @@ class Reader:
         for name in PER_RANK:
             self.ranks(name, [record.get(name) for record in records], steps, times)
         found.step = int(steps[-1])
-        found.epoch = whole(records[-1].get("epoch")) or 0
+        found.epoch = integer(records[-1].get("epoch")) or 0
         self.at(times[0])
         self.at(times[-1])
 
@@ -168,7 +183,7 @@ class Reader:
             self.found.last = float(time)
 
     def event(self, record: Record) -> None:
-        kind, step, time = str(record["event"]), whole(record.get("step")) or 0, number(record.get("time"))
+        kind, step, time = str(record["event"]), integer(record.get("step")) or 0, number(record.get("time"))
         if kind == "evaluation":
             self.found.evaluations.append({**record, "step": step})
         elif kind == "continued":
@@ -203,7 +218,3 @@ def once(evaluations: list[Record]) -> list[Record]:
     """Of several evaluations of the same weights the last one, in the order of the steps."""
     latest = {(each["step"], str(each.get("which"))): each for each in evaluations}
     return [latest[key] for key in sorted(latest)]
-
-
-def whole(raw: object) -> int | None:
-    return raw if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < 2**53 else None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindlift.errors import CheckpointError
 from mindlift.runs.manifest import WEIGHTS, latest, listed
-from mindlift.runs.paths import RUNS
+from mindlift.runs.paths import run_folders
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def find(weights: Sequence[Path], base: Path) -> Named:
 
 
 def of_path(path: Path) -> Named:
-    runs = [] if has_weights(path) else sorted(path.glob(RUNS))
+    runs = [] if has_weights(path) else run_folders(path)
     if not runs:
         return Named(candidates(path))
     newest = newest_checkpoint(path)
@@ -95,7 +95,7 @@ def from_here_on(newest: Path) -> list[Path]:
 
 def newest_checkpoint(base: Path) -> Path | None:
     """The newest complete checkpoint of the newest run below `base` that has one; `base` may be a run itself."""
-    for root in [*sorted(base.glob(RUNS), reverse=True), base]:
+    for root in [*reversed(run_folders(base)), base]:
         saved = latest(root / "checkpoints")
         if saved:
             return root / "checkpoints" / saved.file

@@ -9,10 +9,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.files import make_folder
+from mindlift.runs.records import warn
 
 # The one list of a run's small files: what is published, restored, fetched and reported beside logs and checkpoints.
 RECORDS = (
@@ -24,9 +26,36 @@ RECORDS = (
     "transfers.jsonl",
     "evaluation.json",
 )
-RUNS = "????????-??????*"  # a pattern of the names of runs
+RUN_NAME = re.compile(r"([0-9]{8})-([0-9]{6})(?:-([0-9]{1,9}))?")
+NOTE = "run.json"  # which settings the run is of
 CLASSES = "classes.json"
 RESULT = "result.json"  # says that the run has ended, so it comes last
+
+
+def parse_name(name: str) -> tuple[int, int, int] | None:
+    """(day, second, suffix) of the name of a run's folder; None for any other name."""
+    found = RUN_NAME.fullmatch(name)
+    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+
+
+def run_folders(base: Path) -> list[Path]:
+    """The folders directly in `base` that are named as runs are, oldest first; copies with other names are none."""
+    if not base.is_dir():
+        return []
+    named = [(parse_name(path.name), path) for path in base.iterdir()]
+    others = [path.name for name, path in named if name is None and RUN_NAME.match(path.name)]
+    if others:
+        more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+        warn(
+            base,
+            f"{base} has folders that are not named as runs are, and are passed over: {min(others)}{more}",
+        )
+    return [path for name, path in sorted((name, path) for name, path in named if name)]
+
+
+def is_base_name(name: object) -> bool:
+    """Whether it is the name of a file in a folder, and no way to another one."""
+    return isinstance(name, str) and name not in ("", ".", "..") and not set(name) & set("/\\\0")
 
 
 @dataclass(frozen=True)
@@ -79,6 +108,11 @@ class RunPaths:
     @property
     def result(self) -> Path:
         return self.root / "result.json"
+
+    @property
+    def unpublished(self) -> Path:
+        """There while a bucket, whose URL it holds, may not have all of the run."""
+        return self.root / ".unpublished"
 
     @property
     def lock(self) -> Path:

@@ -114,8 +114,8 @@ def data_folder(config: Path) -> Path | None:
     """The local folder that a run was trained with, as far as its configuration names one."""
     try:
         found = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("data", {})
-    except (OSError, yaml.YAMLError, AttributeError) as err:
-        raise ConfigError(f"can't read {config}: {err}") from err
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as err:
+        raise ConfigError(f"can't read {config}: {' '.join(str(err).split())}") from err
     folder = found.get("data_dir") if isinstance(found, dict) else ""
     return Path(expanded(folder)) if folder else None
 

@@ -22,6 +22,8 @@ ATTEMPTS = 3
 class PlatformStore:
     """One bucket as a Store; `api` is the platform's `moxing.file`."""
 
+    is_conditional = False
+
     def __init__(self, bucket: str, api: ModuleType):
         self.bucket, self.api = bucket, api
 
@@ -64,6 +66,13 @@ class PlatformStore:
     def write(self, key: str, data: bytes) -> Entry:
         self.api.write(self.url(key), data, binary=True)
         return self.entry(key)
+
+    def write_if(self, key: str, data: bytes, was: Entry | None) -> Entry | None:
+        now = self.entry(key) if self.is_file(key) else None
+        return self.write(key, data) if now == was else None
+
+    def age_s(self, key: str) -> float | None:
+        return None  # moxing does not tell the store's time
 
     def make_folder(self, folder: str) -> None:
         self.api.make_dirs(self.url(as_folder(folder)))

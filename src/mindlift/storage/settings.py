@@ -22,6 +22,7 @@ from typing import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from mindlift.errors import ConfigError
+from mindlift.sanitize import address
 
 Env = Mapping[str, str]
 KEY_FAMILIES = (
@@ -73,11 +74,10 @@ class Settings:
 
     @property
     def named_endpoint(self) -> str:
-        """The store with the variable that names it, without a password that stands in it."""
+        """The store with the variable that names it."""
         if not self.endpoint_name:
             return f"{self.host} (AWS, because {ENDPOINTS[0]} is not set)"
-        scheme, _, place = self.endpoint.partition("://")
-        return f"{self.endpoint_name}={scheme}://{place.rpartition('@')[2]}"
+        return f"{self.endpoint_name}={self.endpoint}"
 
     @property
     def is_secure(self) -> bool:
@@ -117,11 +117,20 @@ def read_endpoint(env: Env, given: Mapping[str, object]) -> str:
         secure = scheme.lower() != "http"
     if given.get("port") and not re.search(r":\d+$", host):
         host = f"{host}:{given['port']}"
+    refuse_user(name, host)
     if not host or "/" in host or scheme.lower() not in ("", "http", "https"):
         raise ConfigError(
-            f"{name} is {text!r}: expected host, host:port or http(s)://host:port of the store, without a bucket"
+            f"{name} is {address(text)!r}: expected host, host:port or http(s)://host:port of the store, without a bucket"
         )
     return f"{'https' if secure else 'http'}://{host}"
+
+
+def refuse_user(name: str, address: str) -> None:
+    """ConfigError for an address with a user or a password in it, which would be shown and stored with it."""
+    if "@" in address:
+        raise ConfigError(
+            f"{name} has a user or a password in it; write http(s)://host:port alone, and keys into their own variables"
+        )
 
 
 def endpoint_name(env: Env, given: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,7 +37,12 @@ class Entry:
 
 
 class Store(Protocol):
-    """Files below keys. All errors of a missing key are FileNotFoundError."""
+    """Files below keys. All errors of a missing key are FileNotFoundError.
+
+    `is_conditional`: of several that `write_if` at one moment, one does. Who finds that it does not hold sets it to False.
+    """
+
+    is_conditional: bool
 
     def stat(self, key: str) -> Entry | None:
         """The file `key`, else the folder `key/`, else None; 'key/' asks for the folder only."""
@@ -56,6 +62,15 @@ class Store(Protocol):
     def write(self, key: str, data: bytes) -> Entry:
         """Create or replace a file: whole, or not at all."""
 
+    def write_if(self, key: str, data: bytes, was: Entry | None) -> Entry | None:
+        """`write`, but only if the file still is what `was` says, or is not there for None; None if it is another one.
+
+        Without `is_conditional` the store is looked at first, and two that write at one moment may both succeed.
+        """
+
+    def age_s(self, key: str) -> float | None:
+        """Seconds since a file was written, all by the store's own clock; None if it is missing, or does not say."""
+
     def make_folder(self, folder: str) -> None:
         """Make a folder and its parents; one that is there stays."""
 
@@ -71,6 +86,8 @@ class Store(Protocol):
 
 class LocalStore:
     """The files below a folder `root`; keys are relative to it. Links are followed."""
+
+    is_conditional = False
 
     def __init__(self, root: str | os.PathLike[str] = "/"):
         self.root = Path(root)
@@ -117,6 +134,24 @@ class LocalStore:
         with self.replacing(key) as part:
             part.write_bytes(data)
         return self.entry(key)
+
+    def write_if(self, key: str, data: bytes, was: Entry | None) -> Entry | None:
+        if was is not None:
+            return self.write(key, data) if self.stat(key) == was else None
+        part = self.path(f"{key}.{os.getpid()}{PART}")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        try:
+            os.link(part, self.path(key))  # which fails where there is a file
+        except FileExistsError:
+            return None
+        finally:
+            remove_file(part)
+        return self.entry(key)
+
+    def age_s(self, key: str) -> float | None:
+        found = self.stat(key)
+        return time.time() - found.modified_ns / 1e9 if found else None
 
     def copy(self, source: str, target: str) -> Entry:
         with self.replacing(target) as part:

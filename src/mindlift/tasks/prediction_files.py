@@ -12,6 +12,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
+from mindlift import sanitize
 from mindlift.backports import Protocol
 from mindlift.files import as_json, atomic_text, unwritable
 from mindlift.runs.log import RunLog
@@ -174,6 +175,9 @@ class CsvFile(WholeFile):
 
     def write(self, prediction: Prediction) -> None:
         if prediction.error:
-            self.rows.writerow((prediction.name, "", "", "", "", prediction.error))
+            self.rows.writerow(
+                (sanitize.cell(prediction.name), "", "", "", "", sanitize.cell(prediction.error))
+            )
         for rank, each in enumerate(prediction.top, 1):
-            self.rows.writerow((prediction.name, rank, *each, ""))
+            number, name, value = each
+            self.rows.writerow((sanitize.cell(prediction.name), rank, number, sanitize.cell(name), value, ""))

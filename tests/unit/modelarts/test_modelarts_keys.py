@@ -67,15 +67,38 @@ def test_a_handle_knows_its_own_place_and_project(env):
     assert session.place == "cn-north-4"
     assert session.at("cn-east-3", "p-1").region == "cn-east-3"
     assert session.at("cn-east-3", "p-1").job.project_id == "p-1"
-    assert session.at("127.0.0.1:80", "p").endpoint == "http://127.0.0.1:80"
-    assert session.at("localhost:80", "p").endpoint == "http://localhost:80"
-    assert session.at("modelarts.example.com", "p").endpoint == "https://modelarts.example.com"
+    public = "modelarts.ap-southeast-1.myhuaweicloud.cn"
+    assert session.at(public, "p").endpoint == f"https://{public}"
     through = Session(Job(endpoint="http://127.0.0.1:9"))
     assert through.at("cn-north-4", "p").endpoint == "http://127.0.0.1:9"
 
 
-def test_a_handle_is_enough(double):
+@pytest.mark.parametrize(
+    "place",
+    [
+        "localhost:80",
+        "127.0.0.1:80",
+        "modelarts.example.com",
+        "modelarts.cn-north-4.myhuaweicloud.com.evil.com",
+    ],
+)
+def test_a_handle_alone_sends_signed_requests_to_nobody_else(env, place):
+    """Whoever writes a handle into a page must not choose where one's keys sign requests."""
+    with pytest.raises(
+        JobError, match=f"{place} in the handle .* pass --endpoint, or export MODELARTS_ENDPOINT"
+    ):
+        Session(Job()).at(place, "p")
+    assert Session(Job(endpoint=f"https://{place}")).at(place, "p").endpoint == f"https://{place}"
+    env.setenv("MODELARTS_ENDPOINT", f"http://{place}")
+    assert Session(Job()).at(place, "p").endpoint == f"http://{place}"
+    assert Session(Job()).at("cn-east-3", "p").endpoint == f"http://{place}"
+    with pytest.raises(JobError, match="in the handle"):
+        Session(Job(region="cn-north-4")).at("elsewhere.example", "p")
+
+
+def test_a_handle_is_enough(double, env):
     service, handle = created(double)
+    env.setenv("MODELARTS_ENDPOINT", double.endpoint)
     other = provider(Job(provider="modelarts"))
     assert other.show(handles.parse(str(handle))) == service.show(handle)
     other.cancel(handle)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 
 import pytest
 
-from mindlift.errors import ConfigError, TransferError
-from mindlift.program.publishing import lease as leases
+from mindlift.errors import TransferError
+from mindlift.model_utils.staging import lease as leases
 from mindlift.program.publishing.folder import Stamp, scan
-from mindlift.program.publishing.lease import Lease
 from mindlift.program.publishing.restore import Nodes, choose, restore
 from mindlift.program.publishing.state import State
 from mindlift.program.publishing.uploads import Uploads, job_of, whole_lines
@@ -120,74 +118,6 @@ def test_a_damaged_state_is_none(store, tmp_path):
     found.write({}, {}, 0)
     found.complete_file.write_text("{")
     assert (found.complete(), found.program()) == ({}, None)
-
-
-# leases
-
-
-class Clock:
-    """`sleep` of a lease: counts the seconds, and does something in between."""
-
-    def __init__(self, meanwhile=lambda: None):
-        self.waited, self.meanwhile = 0.0, meanwhile
-
-    def __call__(self, seconds):
-        self.waited += seconds
-        self.meanwhile()
-
-
-def test_a_second_run_to_one_place_is_refused(store):
-    said: list[str] = []
-    first = Lease(store.url("run/"), said.append)
-    first.take()
-    second = Lease(store.url("run/"), said.append, Clock(first.write))
-    with pytest.raises(
-        ConfigError, match=rf"is the output of a run that is going on \(process {os.getpid()} on "
-    ):
-        second.take()
-    second.release()
-    assert store.content("run/")
-    first.release()
-    assert store.content("run/") == {}
-
-
-def test_a_run_that_is_silent_is_followed_after_a_while(store):
-    said: list[str] = []
-    Lease(store.url("run/"), said.append).take()
-    clock = Clock()
-    second = Lease(store.url("run/"), said.append, clock)
-    second.take()
-    assert clock.waited == leases.STALE_S
-    assert [line.partition(" ")[0] for line in said] == [store.url("run/"), "taking"]
-    assert json.loads(store.content("run/")[leases.NAME])["id"] == second.id
-
-
-def test_a_process_of_this_machine_that_has_ended_is_followed_at_once(store):
-    first = Lease(store.url("run/"), print)
-    first.take()
-    record = json.loads(store.content("run/")[leases.NAME])
-    record["process"]["start"] += 1  # its number belongs to a later process now
-    store.put({f"run/{leases.NAME}": json.dumps(record).encode()})
-    clock = Clock()
-    Lease(store.url("run/"), lambda line: None, clock).take()
-    assert clock.waited == 0
-
-
-def test_a_run_that_was_taken_over_notices(store, monkeypatch):
-    monkeypatch.setattr(leases, "RENEW_S", 0.05)
-    said: list[str] = []
-    first = Lease(store.url("run/"), said.append)
-    first.take()
-    first.keep()
-    second = Lease(store.url("run/"), said.append, Clock())
-    second.write()
-    deadline = time.monotonic() + 10
-    while not first.is_lost and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert first.is_lost
-    assert "has been taken over by process" in said[-1]
-    first.release()
-    assert json.loads(store.content("run/")[leases.NAME])["id"] == second.id
 
 
 # uploads

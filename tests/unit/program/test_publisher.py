@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from mindlift.model_utils.staging.lease import Lease
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.program.publishing.closes import Closes
 from mindlift.program.publishing.deletions import Deletions
-from mindlift.program.publishing.lease import Lease
 from mindlift.program.publishing.publisher import Publisher, Rules
 from mindlift.program.publishing.reporter import Reporter
 from mindlift.program.publishing.restore import Restored

@@ -96,7 +96,7 @@ def test_blocks_cut_no_line(size):
         "".join(json.dumps({"step": step, "what": "é"}) + "\n" for step in range(50)).encode()
         + b'{"step": 50}'
     )
-    found = [record["step"] for records in metrics.blocks(io.BytesIO(text), size) for record in records]
+    found = [record["step"] for records, _ in metrics.blocks(io.BytesIO(text), size) for record in records]
     assert found == list(range(51))
 
 

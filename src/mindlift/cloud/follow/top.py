@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 
-from mindlift import files
+from mindlift import files, sanitize
 from mindlift.cloud import show
 from mindlift.cloud.errors import NoAnswer, Overloaded
 from mindlift.cloud.follow.metrics import Metrics
@@ -63,7 +63,7 @@ class Jobs:
             tail.read(status.phase.is_final)
         if status.phase.is_final:
             self.read_to_the_end.add(name)
-        return " ".join("".join(tail.lines).split())
+        return sanitize.single_line(" ".join("".join(tail.lines).split()))
 
     def renew(self, status: Status) -> None:
         try:
@@ -104,7 +104,7 @@ def watch(jobs: Jobs, interval_s: float, once: bool, as_json: bool) -> int:
 
 
 def note(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+    print(sanitize.lines(line), file=sys.stderr, flush=True)
 
 
 def tell(jobs: Jobs) -> None:

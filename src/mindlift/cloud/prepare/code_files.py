@@ -16,6 +16,7 @@ from typing import NamedTuple
 from pathspec import GitIgnoreSpec
 
 from mindlift.cloud.errors import JobError
+from mindlift.cloud.prepare import secret_files
 from mindlift.cloud.show import size
 
 IGNORE, GIT_IGNORE = ".mindliftignore", ".gitignore"
@@ -88,7 +89,7 @@ class Search:
 
     def run(self) -> Found:
         kinds = [f"*{ending}" for endings in KINDS.values() for ending in endings]
-        self.walk("", [Level("", GitIgnoreSpec.from_lines([*kinds, "*.pyc"]))])
+        self.walk("", [Level("", GitIgnoreSpec.from_lines([*kinds, "*.pyc", *secret_files.NAMES]))])
         for folder in crowded(self.files) - self.wanted:
             inside = [name for name in self.files if os.path.dirname(name) == folder and is_image(name)]
             self.gone["images"].update((name, self.files.pop(name)) for name in inside)
@@ -118,16 +119,21 @@ class Search:
             self.walk(name, levels)
 
     def file(self, entry: os.DirEntry[str], name: str, levels: list[Level]) -> None:
-        """Links to files are sent as what they point to."""
+        """Links to files of this folder are sent as what they point to; others only where a line brings them back."""
         if not entry.is_file():
             if entry.is_symlink():
                 self.gone["broken links"][name] = 0
             return
-        count = entry.stat().st_size
-        if self.leaves_out(name, levels):
+        count, decided = entry.stat().st_size, self.leaves_out(name, levels)
+        if decided:
             self.gone[kind_of(name)][name] = count
+        elif decided is None and entry.is_symlink() and not self.is_inside(entry.path):
+            self.gone["links out of the folder"][name] = count
         else:
             self.files[name] = count
+
+    def is_inside(self, path: str) -> bool:
+        return os.path.realpath(path).startswith(os.path.realpath(self.root) + os.sep)
 
     def leaves_out(self, name: str, levels: Sequence[Level]) -> bool | None:
         decisions = (level.decides(name) for level in (self.last, *reversed(levels)))
@@ -163,7 +169,8 @@ def kind_of(name: str) -> str:
     """Of a file that is left out, in a word or two."""
     lower = name.lower()
     kind = next((kind for kind, endings in KINDS.items() if lower.endswith(endings)), "")
-    return kind or ("*.pyc" if lower.endswith(".pyc") else "ignored")
+    is_secret = GitIgnoreSpec.from_lines(secret_files.NAMES).match_file(name)
+    return kind or ("*.pyc" if lower.endswith(".pyc") else "secrets" if is_secret else "ignored")
 
 
 def crowded(files: dict[str, int]) -> set[str]:

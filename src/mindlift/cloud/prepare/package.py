@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from pathspec import GitIgnoreSpec
+
 from mindlift import __version__
 from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
+from mindlift.cloud.prepare import secret_files
 from mindlift.runs.revision import RELEASE, REVISION_FILE
 from mindlift.storage.places import locate
 from mindlift.storage.store import Entry, Store
@@ -33,6 +38,7 @@ class Package:
     files: dict[str, bytes] = field(repr=False)
     folder: str = "mindlift"  # the name of the folder that a job finds them in
     left_out: tuple[str, ...] = ()  # what was found beside them and is not sent, in words
+    untracked: tuple[str, ...] = ()  # which of them git does not know
 
     @property
     def size_bytes(self) -> int:
@@ -83,7 +89,8 @@ def collect(root: Path, boot_file: str, allow_dirty: bool) -> Package:
             "or pass --allow_dirty True"
         )
     revision = git(root, "rev-parse", "HEAD").decode().strip()
-    files = from_disk(root) if changed else from_commit(root, revision)
+    untracked, secrets = new_files(root) if changed else ([], [])
+    files = from_disk(root, untracked) if changed else from_commit(root, revision)
     files = {name: data for name, data in files.items() if not name.startswith(LEFT_OUT)}
     if boot_file not in files:
         raise JobError(
@@ -91,7 +98,9 @@ def collect(root: Path, boot_file: str, allow_dirty: bool) -> Package:
         )
     note = {"revision": revision, "dirty": bool(changed)}
     files[REVISION_FILE] = (json.dumps(note, indent=2) + "\n").encode()
-    return Package(revision, bool(changed), dict(sorted(files.items())))
+    left_out = (f"secrets ({', '.join(secrets)})",) if secrets else ()
+    new = tuple(name for name in untracked if name in files)
+    return Package(revision, bool(changed), dict(sorted(files.items())), left_out=left_out, untracked=new)
 
 
 def from_installation(boot_file: str) -> Package:
@@ -112,9 +121,30 @@ def files_below(folder: Path) -> list[Path]:
     return [path for path in sorted(folder.rglob("*")) if path.is_file() and "__pycache__" not in path.parts]
 
 
-def from_disk(root: Path) -> dict[str, bytes]:
-    listed = git(root, "ls-files", "-z", "--cached", "--others", "--exclude-standard").decode().split("\0")
-    return {name: (root / name).read_bytes() for name in listed if name and (root / name).is_file()}
+def new_files(root: Path) -> tuple[list[str], list[str]]:
+    """The files that git does not know yet: those to send, and those that hold secrets by their name."""
+    listed = names_of(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
+    secret = GitIgnoreSpec.from_lines(secret_files.NAMES)
+    return [name for name in listed if not secret.match_file(name)], [
+        name for name in listed if secret.match_file(name)
+    ]
+
+
+def from_disk(root: Path, untracked: Sequence[str]) -> dict[str, bytes]:
+    """The tracked files and these, as they are on the disk; links as git stores them, as the path that they hold."""
+    tracked = names_of(git(root, "ls-files", "-z", "--cached"))
+    found = {}
+    for name in dict.fromkeys([*tracked, *untracked]):
+        path = root / name
+        if path.is_symlink():
+            found[name] = os.fsencode(os.readlink(path))
+        elif path.is_file():
+            found[name] = path.read_bytes()
+    return found
+
+
+def names_of(listed: bytes) -> list[str]:
+    return [name for name in listed.decode().split("\0") if name]
 
 
 def from_commit(root: Path, revision: str) -> dict[str, bytes]:

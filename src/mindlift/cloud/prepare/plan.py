@@ -28,6 +28,7 @@ class CodeView(TypedDict):
     sha256: str
     largest: list[str]  # files with their sizes
     left_out: list[str]
+    untracked: list[str]
 
 
 class RankView(TypedDict):
@@ -75,6 +76,7 @@ def describe(job: Job, package: Package, plan: Plan, checks: Sequence[Check]) ->
             if job.is_program
             else [],
             "left_out": list(package.left_out),
+            "untracked": list(package.untracked),
         },
         "request": plan.request,
         "platform": plan.platform,
@@ -124,6 +126,7 @@ def as_text(plan: Described, checks: Sequence[Check]) -> str:
         + (" with uncommitted changes" if code["dirty"] else "")
         + (f" -> {code['url']}" if code["url"] else ""),
         *(f"          {line}" for line in code["largest"]),
+        *(f"          new to git: {line}" for line in code["untracked"]),
         *(f"          left out: {line}" for line in code["left_out"]),
         *results(plan["outputs"]),
         "",

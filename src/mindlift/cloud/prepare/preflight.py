@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mindlift.cloud.arguments import own_options
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.cloud.job_rules import repeated, resolve_secrets
-from mindlift.cloud.prepare import bucket, effects, images, inputs, program
+from mindlift.cloud.prepare import bucket, effects, images, inputs, program, secret_files
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Provider, Status
 from mindlift.cloud.show import size
 from mindlift.errors import MindLiftError
 from mindlift.model_utils.config import config
 
+NAMED = 3  # files of many
+
 
 def offline_checks(job: Job, package: Package, provider: Provider) -> Iterator[Check]:
     """What the job alone shows to be wrong. Opens no connection."""
     yield code(package)
+    yield from keys_in_code(package)
     taken = list(program.checks(job, package)) if job.is_program else [options(job)]
     yield from taken
     found = None if failed(taken) else images.check(job)
@@ -63,8 +66,26 @@ def all_checks(job: Job, package: Package, provider: Provider, asks: bool) -> It
 def code(package: Package) -> Check:
     dirty = " with uncommitted changes" if package.is_dirty else ""
     says = f"{len(package.files)} files, {size(package.size_bytes)}, revision {package.revision[:12]}{dirty}"
+    new = f"; new to git: {listed(package.untracked)}" if package.untracked else ""
     left_out = f"; left out: {'; '.join(package.left_out)}" if package.left_out else ""
-    return Check("code", True, says + left_out)
+    return Check("code", True, says + new + left_out)
+
+
+def keys_in_code(package: Package) -> Iterator[Check]:
+    found = list(secret_files.find(package.files))
+    if found:
+        yield Check(
+            "keys in code",
+            False,
+            listed(found),
+            "hand it over as a variable by secrets; where it is none, end the line with the comment gitleaks:allow",
+        )
+
+
+def listed(things: Sequence[object]) -> str:
+    return ", ".join(map(str, things[:NAMED])) + (
+        f" and {len(things) - NAMED} more" if len(things) > NAMED else ""
+    )
 
 
 def options(job: Job) -> Check:

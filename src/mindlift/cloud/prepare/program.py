@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from mindlift.cloud.prepare import code_files, code_size, inputs
 from mindlift.cloud.prepare.package import Package, git
 from mindlift.cloud.providers.base import Check
 from mindlift.cloud.show import size
+from mindlift.files import expanded
 from mindlift.model_utils.config.options import nearest
 
 NOTE = "mindlift_boot.json"
@@ -176,7 +176,7 @@ def fits_an_image(job: Job, errors: str) -> bool:
 
 def pip(job: Job, options: Sequence[str]) -> subprocess.CompletedProcess[str] | None:
     """`pip install` that installs nothing; None without an answer."""
-    python = os.path.expanduser(job.python) if job.python and job.provider == "local" else sys.executable
+    python = expanded(job.python) if job.python and job.provider == "local" else sys.executable
     command = [python, "-m", "pip", "install", "--dry-run", "--ignore-installed", "--no-deps", "--quiet"]
     command += ["--no-input", "--disable-pip-version-check", "--retries=1", "--timeout=15", *options]
     command += ["-r", job.requirements]

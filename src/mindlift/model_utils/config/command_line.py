@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import BOOLS, Option, show, single_line
+from mindlift.model_utils.config.options import BOOLS, Option, show
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
+from mindlift.sanitize import single_line
 
 COMMAND_LINE = "command line"
 NUMBERS = re.compile(r"[-+\d.,eExX\[\]()]+")

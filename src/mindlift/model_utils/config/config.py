@@ -28,12 +28,13 @@ from mindlift.model_utils.config.command_line import (
 )
 from mindlift.model_utils.config.declarations import declare
 from mindlift.model_utils.config.help import help_text
-from mindlift.model_utils.config.options import Option, Value, as_yaml, nearest, show, single_line
+from mindlift.model_utils.config.options import Option, Value, as_yaml, nearest, show
 from mindlift.model_utils.config.other_names import other_name
 from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
 from mindlift.model_utils.config.schema import DEFAULTS, SWITCHES, Given, Schema, hint, is_platform
 from mindlift.model_utils.config.yaml_nodes import pairs
 from mindlift.runs import provenance
+from mindlift.sanitize import single_line
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.options_types import Options

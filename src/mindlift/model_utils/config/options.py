@@ -141,11 +141,6 @@ def show(raw: object) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def single_line(text: object) -> str:
-    """`text` with line ends and other control characters escaped."""
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(text))
-
-
 def nearest(word: str, words: Iterable[str], prefix: str = "") -> str:
     """'; did you mean ...?' with the known name next to `word`, or ''."""
     known = {name.lower(): name for name in words}

@@ -10,9 +10,10 @@ import yaml
 from mindlift import models
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.options import Value, nearest, show, single_line
+from mindlift.model_utils.config.options import Value, nearest, show
 from mindlift.model_utils.config.schema import Given, Schema
 from mindlift.model_utils.config.yaml_nodes import pairs, plain
+from mindlift.sanitize import single_line
 
 
 def recipe_files(root: Path) -> list[Path]:

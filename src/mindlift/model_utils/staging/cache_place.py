@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from pathlib import Path
 
-from mindlift.files import expanded
+from mindlift.files import expanded, private_folder
 
 
 def cache_folder(wanted: str) -> Path:
@@ -16,4 +15,8 @@ def cache_folder(wanted: str) -> Path:
     if os.access("/cache", os.W_OK):
         return Path("/cache")
     home = Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache"))
-    return home / "mindlift" if os.access(home.parent, os.W_OK) else Path(tempfile.gettempdir()) / "mindlift"
+    return (
+        home / "mindlift"
+        if os.access(home.parent, os.W_OK)
+        else private_folder(f"mindlift-cache-{os.getuid()}")
+    )

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.errors import MindLiftError, PeerError, StageError, StorageError
-from mindlift.files import remove_file, write_atomic
+from mindlift.files import is_own, remove_file, write_atomic
 
 PROC = Path("/proc")
 JOB_VARIABLES = ("MA_VJ_NAME", "MA_CURRENT_INSTANCE_NAME", "BATCH_JOB_ID", "DLS_JOB_ID", "JOB_ID")
@@ -99,7 +99,9 @@ class Marker:
 
     @staticmethod
     def read(path: Path) -> Marker | None:
-        """None if there is none, or one that is not ours."""
+        """None if there is none, or one that is not ours; another user's tells nothing."""
+        if not is_own(path):
+            return None
         try:
             record = json.loads(path.read_text(encoding="utf-8"))
             owner, launcher = Process(**record.pop("owner")), Process(**record.pop("launcher"))

@@ -17,7 +17,7 @@ from mindlift.model_utils.staging import archives, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.runs.manifest import MANIFEST, WEIGHTS
 from mindlift.runs.paths import CLASSES
-from mindlift.runs.remote import published
+from mindlift.runs.remote import published, run_like
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.places import locate, names
@@ -228,7 +228,8 @@ def checkpoints_at(url: str) -> list[str]:
         raise CheckpointError(f"no checkpoint at {url}: there is no such object or folder")
     if not entry.is_folder:
         return [url]
-    for folder in (join(url, "checkpoints"), url, *checkpoint_folders(url)):
+    runs = [join(url, name, "checkpoints") for name in run_like(url)]
+    for folder in (join(url, "checkpoints"), url, *runs):
         found = published(folder)
         if found:
             return [join(folder, saved.file) for saved in reversed(found)]
@@ -238,12 +239,6 @@ def checkpoints_at(url: str) -> list[str]:
             f"no checkpoint at {url}: neither a {MANIFEST} nor a {', '.join(WEIGHTS)} file is there"
         )
     return [join(url, name) for name in sorted(files, key=natural, reverse=True)]
-
-
-def checkpoint_folders(url: str) -> list[str]:
-    """Those of the folders below `url` that are named as runs are, newest first."""
-    dated = [name for name in names(url, folders=True) if name[:8].isdigit()]
-    return [join(url, name, "checkpoints") for name in reversed(dated)]
 
 
 def natural(name: str) -> list:

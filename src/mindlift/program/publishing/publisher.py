@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Callable
 
 from mindlift.errors import MindLiftError
+from mindlift.model_utils.staging.lease import Lease
 from mindlift.program.publishing.closes import Closes
 from mindlift.program.publishing.completeness import GROWING, Completeness, grows
 from mindlift.program.publishing.deletions import Deletions
 from mindlift.program.publishing.folder import Stamp, runs, scan, stamp, writers
-from mindlift.program.publishing.lease import Lease
 from mindlift.program.publishing.reporter import Reporter
 from mindlift.program.publishing.restore import Restored
 from mindlift.program.publishing.state import State
@@ -134,7 +134,7 @@ class Publisher:
             began = time.monotonic()
             try:
                 self.look_and_save()
-            except (MindLiftError, OSError) as err:
+            except Exception as err:  # it goes on: a thread that ends silently loses what it did not see
                 self.reporter.failed(err)
             self.delete()
             self.reporter.say_so()

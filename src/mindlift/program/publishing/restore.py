@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Callable
 
-from mindlift.program.publishing import lease
+from mindlift.model_utils.staging import lease
 from mindlift.program.publishing.completeness import Content
 from mindlift.program.publishing.folder import Stamp, scan
 from mindlift.program.publishing.state import State

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Callable
 
 from mindlift.errors import TransferError
+from mindlift.files import temporary_folder
 from mindlift.storage.copying.copy import THREADS
 from mindlift.storage.copying.engine import Threads
 from mindlift.storage.copying.job import Advance, Job, Unit
@@ -90,7 +90,7 @@ class CheckedCopy(Checked):
         yield partial(self.whole if self.is_small(entry) else self.by_copy, entry)
 
     def by_copy(self, entry: Entry) -> Known:
-        with tempfile.TemporaryDirectory(prefix=".mindlift-", dir=self.root.parent) as folder:
+        with temporary_folder("copy", self.root.parent) as folder:
             still = Path(folder, os.path.basename(entry.key))
             shutil.copy2(self.root / entry.key, still)
             with open_regular(self.root / entry.key) as descriptor:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import io
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mindlift.files import temporary_folder
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.moxing.on_demand import copy_file, locate
 from mindlift.storage.store import LocalStore, Store
@@ -57,7 +57,7 @@ class ObjectWriter:
 
     def __init__(self, url: str, store: Store, key: str, kind: str):
         self.url, self.changed = url, "w" in kind
-        self.folder = tempfile.TemporaryDirectory(prefix="mindlift-")
+        self.folder = temporary_folder("object")
         self.path = os.path.join(self.folder.name, "object")
         entry = None if "w" in kind else store.stat(key)
         if entry is not None and not entry.is_folder:

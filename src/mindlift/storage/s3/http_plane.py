@@ -16,9 +16,9 @@ import threading
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from mindlift.storage import first_answer
 from mindlift.storage.access import Access
@@ -43,6 +43,18 @@ class Answer:
     @property
     def etag(self) -> str:
         return (self.headers.get("ETag") or "").strip('"')
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """host:port of a proxy, '' for none, and the user and password that it wants, in Base64. Its repr shows none."""
+
+    address: str = ""
+    user: str = field(default="", repr=False)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Proxy-Authorization": f"Basic {self.user}"} if self.user else {}
 
 
 class Pace:
@@ -72,7 +84,7 @@ class HttpPlane:
         self.local = threading.local()
         self.tls: ssl.SSLContext | None = None
         self.config: Any = None
-        self.proxies: dict[str, str] = {}
+        self.proxies: dict[str, Proxy] = {}
 
     def get(self, bucket: str, key: str, sink: Sink, start: int, length: int, etag: str, size: int) -> None:
         """Bytes `start` to `start + length` of an object of `size` bytes, piece by piece into `sink`.
@@ -120,12 +132,23 @@ class HttpPlane:
             receive(what, response, pieces.append, content_length(what, response))
             return Answer(response.status, response.headers, b"".join(pieces))
 
-    def put(self, bucket: str, key: str, body: bytes, query: Mapping[str, str] | None = None) -> str:
-        """Store an object, or a part of one; returns its ETag. Broken if that is not the MD5 of `body`."""
+    def put(
+        self,
+        bucket: str,
+        key: str,
+        body: bytes,
+        query: Mapping[str, str] | None = None,
+        conditions: Mapping[str, str] | None = None,
+    ) -> str:
+        """Store an object, or a part of one; returns its ETag. Broken if that is not the MD5 of `body`.
+
+        `conditions` are headers such as If-Match.
+        """
         digest = hashlib.md5(body)
         headers = {
             "Content-MD5": base64.b64encode(digest.digest()).decode(),
             "Content-Length": str(len(body)),
+            **(conditions or {}),
         }
         answer = self.send("PUT", bucket, key, headers, body, query)
         if is_md5(answer.etag) and answer.etag != digest.hexdigest() and not is_encrypted(answer.headers):
@@ -166,8 +189,10 @@ class HttpPlane:
         target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
         signed = self.sign(method, host, target, dict(headers or {}))
         connection, is_new = self.connection(host)
-        if not self.access.settings.is_secure and self.proxy(host):
+        proxy = self.proxy(host)
+        if not self.access.settings.is_secure and proxy.address:
             target = f"http://{host}{target}"
+            signed.update(proxy.headers)
         try:
             if is_new:
                 first_answer.connect(connection, self.access)
@@ -220,16 +245,16 @@ class HttpPlane:
         timeout = self.access.settings.timeout_s
         proxy = self.proxy(host)
         if not self.access.settings.is_secure:
-            return http.client.HTTPConnection(proxy or host, timeout=timeout, blocksize=PIECE)
+            return http.client.HTTPConnection(proxy.address or host, timeout=timeout, blocksize=PIECE)
         connection = http.client.HTTPSConnection(
-            proxy or host, timeout=timeout, blocksize=PIECE, context=self.tls_context()
+            proxy.address or host, timeout=timeout, blocksize=PIECE, context=self.tls_context()
         )
-        if proxy:
-            connection.set_tunnel(host)
+        if proxy.address:
+            connection.set_tunnel(host, headers=proxy.headers)
         return connection
 
-    def proxy(self, host: str) -> str:
-        """host:port of the proxy that the environment names for `host`, or ''."""
+    def proxy(self, host: str) -> Proxy:
+        """The proxy that the environment names for `host`."""
         if host not in self.proxies:
             self.proxies[host] = proxy_for(self.access.settings.is_secure, host)
         return self.proxies[host]
@@ -319,10 +344,13 @@ def receive(what: str, response: http.client.HTTPResponse, sink: Sink, length: i
     response.read()  # the end of the answer, so that the connection can be used again
 
 
-def proxy_for(is_secure: bool, host: str) -> str:
+def proxy_for(is_secure: bool, host: str) -> Proxy:
     name = urlsplit(f"//{host}").hostname or host
     found = urllib.request.getproxies().get("https" if is_secure else "http", "")
-    return "" if not found or urllib.request.proxy_bypass(name) else urlsplit(found).netloc or found
+    if not found or urllib.request.proxy_bypass(name):
+        return Proxy()
+    user, _, address = (urlsplit(found).netloc or found).rpartition("@")
+    return Proxy(address, base64.b64encode(unquote(user).encode()).decode() if user else "")
 
 
 def is_md5(etag: str) -> bool:

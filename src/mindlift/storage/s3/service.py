@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from mindlift.sanitize import address
 from mindlift.storage.access import Access
 from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
 from mindlift.storage.retry import Broken, Refused, Retries
@@ -28,6 +29,7 @@ class Service:
         self.access = access or Access()
         self.retries = Retries(self.access)
         self.http = HttpPlane(self.access)
+        self.is_conditional = not is_obs(self.access.settings.host)
         self.lock = threading.Lock()
         self.clients: dict[object, Any] = {}
 
@@ -60,7 +62,7 @@ class Service:
         except botocore.exceptions.ParamValidationError as err:
             raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
-            text = " ".join(str(err).split())
+            text = address(" ".join(str(err).split()))
             if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
                 raise Unreached(f"{self.access.settings.named_endpoint}: {text}") from err
             raise Broken(f"{what}: {text}") from err
@@ -71,6 +73,10 @@ class Service:
             if mark not in self.clients:
                 self.clients = {mark: make_client(self.access)}
             return self.clients[mark]
+
+
+def is_obs(host: str) -> bool:
+    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host
 
 
 def make_client(access: Access) -> Any:

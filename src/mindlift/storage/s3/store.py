@@ -10,17 +10,18 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from mindlift.errors import TransferError
-from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.http_plane import is_md5
 from mindlift.storage.s3.listing import find_token, parse_page
-from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.service import Service, is_obs
 from mindlift.storage.store import Entry
 from mindlift.storage.url import as_folder
 
 LARGEST_COPY = 5 << 30  # bytes; CopyObject's limit on every store
 COPY_PART = 512 << 20
 DELETE_BATCH = 1000
+CONFLICT, PRECONDITION_FAILED, NOT_IMPLEMENTED = 409, 412, 501
 
 
 class S3Store:
@@ -28,6 +29,14 @@ class S3Store:
 
     def __init__(self, bucket: str, service: Service):
         self.bucket, self.service = bucket, service
+
+    @property
+    def is_conditional(self) -> bool:
+        return self.service.is_conditional
+
+    @is_conditional.setter
+    def is_conditional(self, value: bool) -> None:
+        self.service.is_conditional = value
 
     def what(self, verb: str, key: str) -> str:
         return f"{verb} {self.bucket}/{key}"
@@ -130,6 +139,53 @@ class S3Store:
             self.what("PUT", key), lambda: self.service.http.put(self.bucket, key, data)
         )
         return Entry(key, len(data), etag)
+
+    def write_if(self, key: str, data: bytes, was: Entry | None) -> Entry | None:
+        if not self.is_conditional and not self.is_still(key, was):
+            return None
+        conditions = conditions_of(was, self.is_conditional)
+        try:
+            etag = self.service.retries.run(
+                self.what("PUT", key),
+                lambda: self.service.http.put(self.bucket, key, data, conditions=conditions),
+            )
+        except MoxFileNotExistsException:
+            return None  # what If-Match names is gone
+        except MoxFileRespException as err:
+            status = err.resp.status if err.resp else 0
+            if status == NOT_IMPLEMENTED:
+                self.is_conditional = False
+                return self.write(key, data) if self.is_still(key, was) else None
+            if status not in (CONFLICT, PRECONDITION_FAILED):
+                raise
+            return self.written_before(key, data)
+        return Entry(key, len(data), etag)
+
+    def is_still(self, key: str, was: Entry | None) -> bool:
+        now = self.head(key)
+        return (now.etag if now else "") == (was.etag if was else "")
+
+    def written_before(self, key: str, data: bytes) -> Entry | None:
+        """The object, if it is `data`: an attempt whose answer was lost has written it, and refused the next one."""
+        found = self.head(key)
+        if found is None or found.size != len(data):
+            return None
+        try:
+            return found if self.read(key, etag=found.etag) == data else None
+        except (TransferError, MoxFileNotExistsException):
+            return None
+
+    def age_s(self, key: str) -> float | None:
+        try:
+            found = self.service.retries.run(
+                self.what("HEAD", key), lambda: self.service.http.send("HEAD", self.bucket, key)
+            )
+        except MoxFileNotExistsException:
+            return None
+        now, then = (found.headers.get(name) for name in ("Date", "Last-Modified"))
+        if not now or not then:
+            return None
+        return (parsedate_to_datetime(now) - parsedate_to_datetime(then)).total_seconds()
 
     def make_folder(self, folder: str) -> None:
         if as_folder(folder) and self.stat(as_folder(folder)) is None:
@@ -253,5 +309,11 @@ def nanoseconds(time: datetime) -> int:
     return int(time.timestamp() * 1000) * 1_000_000
 
 
-def is_obs(host: str) -> bool:
-    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host
+def conditions_of(was: Entry | None, is_conditional: bool) -> dict[str, str]:
+    """The headers of a write that must not replace what another one has written.
+
+    OBS has one of its own, which forbids to replace anything; others pass over it.
+    """
+    if is_conditional:
+        return {"If-Match": f'"{was.etag}"'} if was else {"If-None-Match": "*"}
+    return {} if was else {"x-obs-forbid-overwrite": "true"}

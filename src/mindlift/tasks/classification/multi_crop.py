@@ -21,13 +21,14 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.data.classification import crops, split
-from mindlift.files import append_line, make_folder, read_lines
+from mindlift.files import Record, append_line, make_folder
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.collectives import Peers, all_sum
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import RunLog
 from mindlift.runs.manifest import file_sha256
+from mindlift.runs.records import integer, read_records
 from mindlift.tasks.pixels import FromPixels
 
 LINE_SECONDS = 60.0  # between two lines of a log
@@ -57,10 +58,14 @@ class Journal:
         """(places, seen) (N,): of the images in any rank's file, gathered over all nodes. All ranks call it."""
         places, seen = np.zeros(self.count, np.int64), np.zeros(self.count, np.int64)
         for file in sorted(self.folder.glob("rank_*.jsonl")):
-            for line in read_lines(file):
+            for line in read_records(file, self.is_ours):
                 places[line["image"]], seen[line["image"]] = line["place"], 1
         total = all_sum(np.concatenate([places, seen]), self.size).reshape(2, -1)
         return total[0] // np.maximum(total[1], 1), (total[1] > 0).astype(np.int64)
+
+    def is_ours(self, line: Record) -> bool:
+        image, place = integer(line.get("image")), integer(line.get("place"))
+        return image is not None and 0 <= image < self.count and place is not None and place >= 0
 
     def add(self, image: int, label: int, mean: np.ndarray, place: int) -> None:
         top = np.argsort(-mean, kind="stable")[:5]

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from mindlift.cloud.platforms.container import Container
 from mindlift.cloud.platforms.mapping import FOLDERS
+from mindlift.files import home
 
 SYSTEM = ("/bin", "/sbin", "/usr", "/etc", "/opt", "/sys", "/nix", "/gnu")  # and /lib, /lib64, ...
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
@@ -123,7 +124,7 @@ def is_of_system(path: str) -> bool:
 
 def is_too_wide(path: str) -> bool:
     """A home folder, or what holds one: no environment, even if it is on a program's path."""
-    return path == "/" or is_below(os.path.realpath(os.path.expanduser("~")), path)
+    return path == "/" or is_below(os.path.realpath(home()), path)
 
 
 def is_below(path: str, outer: str) -> bool:

@@ -10,13 +10,13 @@ import functools
 import json
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.providers.local import file_system
 from mindlift.cloud.providers.local.file_system import Mount
+from mindlift.files import temporary_folder
 
 ENTER = Path(__file__).parent / "enter.py"
 WITHIN_S = 30.0
@@ -28,7 +28,7 @@ def obstacle() -> str:
     """Why no process can have a file system of its own on this computer; '' if it can."""
     if sys.platform != "linux":
         return f"mount namespaces are Linux's, and this is {sys.platform}"
-    with tempfile.TemporaryDirectory(prefix="mindlift-") as root:
+    with temporary_folder("namespace") as root:
         command = inside(root, file_system.system(), "/", ["/bin/sh", "-c", ":"], {})
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=WITHIN_S)

@@ -10,7 +10,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +30,7 @@ from mindlift.cloud.providers.local.file_system import Mount
 from mindlift.cloud.providers.local.interpreter import Interpreter
 from mindlift.cloud.providers.local.node import Node, environment, write_hosts, write_tables
 from mindlift.cloud.providers.local.servers import free_port
+from mindlift.files import temporary_folder
 
 GRACE_S = 15.0
 POLL_S = 0.1
@@ -72,7 +72,7 @@ class Launcher:
         self.readers: list[threading.Thread] = []
         self.port = free_port()
         self.size = len(nodes) * request.cards
-        self.leaving = tempfile.TemporaryDirectory(prefix="leaving-")
+        self.leaving = temporary_folder("leaving")
         self.mounts = {node.number: self.prepare(node) for node in nodes}
 
     def prepare(self, node: Node) -> list[Mount]:

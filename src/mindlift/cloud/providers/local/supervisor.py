@@ -141,14 +141,10 @@ class Supervisor:
             self.is_installing = False
 
     def attempt(self, python: Interpreter, deadline: float) -> Ended:
-        private = {
-            "S3_ENDPOINT": self.store.endpoint,
-            "S3_USE_HTTPS": "0",
-            "S3_VERIFY_SSL": "0",
-            **self.secrets,
-        }
-        if self.store.endpoint.startswith("https"):
-            private["S3_USE_HTTPS"] = "1"
+        private = {"S3_ENDPOINT": self.store.endpoint, "S3_USE_HTTPS": self.store.variables()["S3_USE_HTTPS"]}
+        if self.store.is_own:
+            private["S3_VERIFY_SSL"] = "0"
+        private.update(self.secrets)
         launcher = Launcher(self.request, self.folder.id, self.nodes, python, private)
         with self.uploads():
             launcher.start()

@@ -18,6 +18,7 @@ from mindlift.cloud.providers.modelarts.answers import ENGINES, FLAVORS, Answer,
 from mindlift.cloud.providers.modelarts.codes import NOT_READY
 from mindlift.cloud.providers.modelarts.failures import SERVICE, refusal, translated
 from mindlift.cloud.providers.modelarts.keys import PROJECT, read_keys, read_project
+from mindlift.storage.settings import refuse_user
 
 if TYPE_CHECKING:
     import requests
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = (10.0, 60.0)  # connect, read
 REGIONS = ("HUAWEICLOUD_REGION", "OS_REGION_NAME")
+ENDPOINT = "MODELARTS_ENDPOINT"  # where the service is, for who is not on the public cloud
 HOST = re.compile(r"modelarts\.([a-z0-9-]+)\.myhuaweicloud\.(?:com|cn)")
 ELSEWHERE = "HUAWEICLOUD_SDK_REGION_MODELARTS_"  # with a region: the SDK's variable for another address
 NO_CONTENT = 204  # to who asks for a log: it is not ready
@@ -43,8 +45,9 @@ class Session:
     ):
         self.env = os.environ if env is None else env
         self.job, self.timeout_s = job, timeout_s
-        self.endpoint = job.endpoint
         self.region = job.region or next((self.env[name] for name in REGIONS if self.env.get(name)), "")
+        self.endpoint = job.endpoint or ("" if self.region else self.env.get(ENDPOINT, ""))
+        refuse_user("the endpoint of ModelArts", self.endpoint)
         self.retry_after_s = 0.0
         self.others: dict[tuple[str, str], Session] = {}
         self.known_flavors: list[Flavor] | None = None  # None: not asked yet
@@ -60,10 +63,16 @@ class Session:
 
     def at(self, place: str, project: str) -> Session:
         """The session for a handle: its own place, unless --endpoint says where the service is, and its project."""
-        endpoint, region = self.endpoint, ""
-        if not endpoint and (":" in place or "." in place):
-            is_local = place.rpartition(":")[0] in ("127.0.0.1", "localhost")
-            endpoint = f"{'http' if is_local else 'https'}://{place}"
+        endpoint, region, named = self.endpoint, "", self.env.get(ENDPOINT, "")
+        if not endpoint and HOST.fullmatch(place):
+            endpoint = f"https://{place}"
+        elif not endpoint and place == urlsplit(named).netloc:
+            endpoint = named
+        elif not endpoint and (":" in place or "." in place):
+            raise JobError(
+                f"{place} in the handle is no address of Huawei Cloud's, and what is sent there is signed with your keys;"
+                f" if you know it, pass --endpoint, or export {ENDPOINT}, as http(s)://{place}"
+            )
         elif not endpoint:
             region = place
         if (place, project) not in self.others:

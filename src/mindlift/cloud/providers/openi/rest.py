@@ -25,7 +25,7 @@ from mindlift.cloud.probe import Exchange, Probe
 from mindlift.cloud.providers.openi.answers import Nothing, Route
 from mindlift.cloud.providers.openi.codes import CODES, NO_SUCH_JOB, UNKNOWN
 from mindlift.files import home
-from mindlift.storage.settings import key_text
+from mindlift.storage.settings import key_text, refuse_user
 
 if TYPE_CHECKING:
     import requests
@@ -99,7 +99,9 @@ class Rest:
     @property
     def endpoint(self) -> str:
         known = read_token(self.env)[1]
-        return (self.wanted or self.env.get("OPENI_ENDPOINT") or known or ENDPOINT).rstrip("/")
+        found = (self.wanted or self.env.get("OPENI_ENDPOINT") or known or ENDPOINT).rstrip("/")
+        refuse_user("the endpoint of OpenI", found)
+        return found
 
     @property
     def session(self) -> requests.Session:

@@ -1,1 +1,0 @@
-"""The program's own `src`, as nearly every program of the zoo has one."""
