@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.cloud.platforms.request import Request
+from mindlift.cloud.prepare.package import digest_of
 from mindlift.cloud.providers.local import interpreter, isolation, machine
 from mindlift.cloud.providers.local.folder import JobFolder
 from mindlift.cloud.providers.local.keeper import StoreAccess
@@ -196,3 +197,16 @@ def test_a_launcher_that_is_not_there_is_one_line(jobs, tmp_path, launcher):
     )
     assert folder.state().phase == "failed"
     assert folder.state().reason.startswith(f"launcher: {launcher} ")
+
+
+def test_code_that_somebody_has_replaced_is_not_started(jobs, tmp_path):
+    jobs.put("code/plain/train.py", "print('evil')")
+    sent = digest_of([("train.py", b"print('mine')")])
+    folder, log = jobs.run("plain", "plain", platform="modelarts-v2", launcher="none", code_sha256=sent)
+    assert folder.state().phase == "failed"
+    assert "is not what was sent (SHA-256), so none of it was started" in folder.state().reason
+    assert "evil" not in log
+    assert folder.root.stat().st_mode & 0o077 == 0, "others of this machine read nothing"
+    same = digest_of([("train.py", b"print('evil')")])
+    again, log = jobs.run("again", "plain", platform="modelarts-v2", launcher="none", code_sha256=same)
+    assert again.state().phase == "succeeded", log

@@ -135,7 +135,29 @@ def test_a_copy_with_another_name_is_no_run(whole, tmp_path, capfd, name):
 
 
 @pytest.mark.parametrize(
-    "file", ["/tmp/planted.ckpt", "../../planted.ckpt", "..", "", "a\\b.ckpt", "a/b.ckpt"]
+    "file",
+    [
+        *(
+            "/tmp/planted.ckpt",
+            "../../planted.ckpt",
+            "..",
+            "",
+            "a\\b.ckpt",
+            "a/b.ckpt",
+            "manifest.jsonl",
+            ".bashrc",
+            ".a.ckpt",
+        ),
+        *(
+            "a\n.ckpt",
+            "\x1b]0;x.ckpt",
+            "a" * 251 + ".ckpt",
+            "\u732b" * 84 + ".ckpt",
+            "\0.ckpt",
+            "a\u202e.ckpt",
+        ),
+    ],
+    ids=repr,
 )
 def test_a_name_in_a_manifest_leads_nowhere_else(whole, tmp_path, file):
     bucket = tmp_path / "bucket"

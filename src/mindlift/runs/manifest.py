@@ -60,6 +60,7 @@ def is_saved(record: Record) -> bool:
     numbers = ("epoch", "step", "steps_per_epoch", "seed", "size_bytes")
     return (
         is_base_name(record.get("file"))
+        and record["file"].endswith(SUFFIX)
         and all(integer(record.get(name)) is not None for name in numbers)
         and record["step"] >= 0
         and record["steps_per_epoch"] > 0

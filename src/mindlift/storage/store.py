@@ -84,6 +84,12 @@ class Store(Protocol):
         """Copy one file within this store, whole or not at all."""
 
 
+def etag_of(text: str | None) -> str:
+    """An ETag without its quotes; '' for what is none (RFC 9110, section 8.8.3), and could be no header of a request."""
+    found = (text or "").strip('"')
+    return found if all("!" <= letter <= "~" and letter != '"' for letter in found) else ""
+
+
 class LocalStore:
     """The files below a folder `root`; keys are relative to it. Links are followed."""
 

@@ -36,6 +36,7 @@ class Request:
     max_hours: float = 0.0
     isolation: str = "auto"
     python: str = ""  # of a rehearsal's containers; '': the one that rehearses
+    code_sha256: str = ""  # of the files that were sent; '': not compared
     is_own: bool = True  # False: a program that knows nothing of MindLift
 
     @property

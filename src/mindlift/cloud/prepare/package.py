@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +19,7 @@ from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
 from mindlift.cloud.prepare import secret_files
+from mindlift.files import utf8
 from mindlift.runs.revision import RELEASE, REVISION_FILE
 from mindlift.storage.places import locate
 from mindlift.storage.store import Entry, Store
@@ -52,11 +53,16 @@ class Package:
     @cached_property
     def sha256(self) -> str:
         """Equal for equal files, whenever and wherever they are packed."""
-        digest = hashlib.sha256()
-        for name in sorted(self.files):
-            digest.update(f"{name}\0{len(self.files[name])}\0".encode())
-            digest.update(self.files[name])
-        return digest.hexdigest()
+        return digest_of((name, self.files[name]) for name in sorted(self.files))
+
+
+def digest_of(files: Iterable[tuple[str, bytes]]) -> str:
+    """SHA-256 of files in the order of their names: of these, and of what their bytes are."""
+    digest = hashlib.sha256()
+    for name, data in files:
+        digest.update(utf8(f"{name}\0{len(data)}\0"))
+        digest.update(data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

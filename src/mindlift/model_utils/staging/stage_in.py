@@ -154,7 +154,7 @@ class Stager:
         """The checkpoint `url`, or the newest of the run or folder that it names, or every one, newest first; local paths
         stay.
 
-        Kept by ETag: what is here already is not fetched again. CheckpointError if there is none.
+        Kept by the hash of its ETag, which is any text that the store likes: what is here already is not fetched again. CheckpointError if there is none.
         """
         if not is_remote(url):
             return [Path(local_path(url))]
@@ -168,7 +168,8 @@ class Stager:
         entry = store.stat(key)
         if entry is None or entry.is_folder:
             raise CheckpointError(f"no checkpoint at {url}")
-        path = self.cache / "checkpoints" / (entry.etag or str(entry.modified_ns)) / Path(key).name
+        version = sha256(f"{entry.etag or entry.modified_ns}".encode()).hexdigest()[:32]
+        path = self.cache / "checkpoints" / version / Path(key).name
         if not path.is_file() or path.stat().st_size != entry.size:
             self.fetch(url, path)
         self.class_names(url, path)

@@ -11,7 +11,7 @@ from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.http_plane import is_encrypted, is_md5
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
-from mindlift.storage.store import Entry
+from mindlift.storage.store import Entry, etag_of
 
 SMALL = 8 << 20  # bytes
 running_in: list[int] = []  # the process where obstore's threads are; they do not survive a fork
@@ -67,7 +67,7 @@ class SmallObjects:
             found = self.client().get(
                 entry.key, options={"if_match": f'"{entry.etag}"'} if entry.etag else {}
             )
-            etag = (found.meta.get("e_tag") or "").strip('"')
+            etag = etag_of(found.meta.get("e_tag"))
             if entry.etag and etag and etag != entry.etag:
                 raise Changed(what)
             return memoryview(found.bytes())

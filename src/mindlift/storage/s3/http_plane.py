@@ -23,6 +23,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from mindlift.storage import first_answer
 from mindlift.storage.access import Access
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
+from mindlift.storage.store import etag_of
 
 PIECE = 128 << 10  # bytes per read and write
 LEAST_RATE = 1024  # bytes per second, over
@@ -42,7 +43,7 @@ class Answer:
 
     @property
     def etag(self) -> str:
-        return (self.headers.get("ETag") or "").strip('"')
+        return etag_of(self.headers.get("ETag"))
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,7 @@ def check_head(
     is_whole: bool,
 ) -> None:
     """Whether the answer will be exactly the bytes that were asked for, of the object that was meant."""
-    found = (response.headers.get("ETag") or "").strip('"')
+    found = etag_of(response.headers.get("ETag"))
     if etag and found and found != etag:
         raise Changed(what)
     if content_length(what, response) != length and is_whole and response.status == 200:

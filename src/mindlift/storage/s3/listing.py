@@ -10,7 +10,7 @@ from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
 from mindlift.storage.errors import MoxFileReadException
-from mindlift.storage.store import Entry
+from mindlift.storage.store import Entry, etag_of
 
 
 class Page(NamedTuple):
@@ -42,7 +42,7 @@ def page_of(root: ElementTree.Element) -> Page:
         Entry(
             decode(item.findtext(f"{space}Key") or ""),
             int(item.findtext(f"{space}Size") or 0),
-            (item.findtext(f"{space}ETag") or "").strip('"'),
+            etag_of(item.findtext(f"{space}ETag")),
             parse_time(item.findtext(f"{space}LastModified") or ""),
         )
         for item in root.iterfind(f"{space}Contents")

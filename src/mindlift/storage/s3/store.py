@@ -15,7 +15,7 @@ from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.http_plane import is_md5
 from mindlift.storage.s3.listing import find_token, parse_page
 from mindlift.storage.s3.service import Service, is_obs
-from mindlift.storage.store import Entry
+from mindlift.storage.store import Entry, etag_of
 from mindlift.storage.url import as_folder
 
 LARGEST_COPY = 5 << 30  # bytes; CopyObject's limit on every store
@@ -283,7 +283,7 @@ class Multipart:
             found = service.call(
                 self.what, "complete_multipart_upload", **place, MultipartUpload={"Parts": parts}
             )
-            etag = found.get("ETag", "").strip('"')
+            etag = etag_of(found.get("ETag"))
         except (TransferError, MoxFileNotExistsException):
             stored = self.store.head(self.key)  # the answer to an earlier attempt may have been lost
             if stored is None or stored.etag != self.expected_etag():

@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from mindlift.cloud.arguments import WORDS, WRITTEN_SO, input_urls, places, start, starts_by_boot_file
@@ -162,7 +163,8 @@ class Local:
 
     def create(self, job: Job, package: Package) -> Handle:
         assert self.store, "inside reach_store()"
-        machine.start(self.home, job.name, to_request(job, {}), self.store, resolve_secrets(job))
+        request = replace(to_request(job, {}), code_sha256=package.sha256)
+        machine.start(self.home, job.name, request, self.store, resolve_secrets(job))
         return Handle(self.name, (job.name,))
 
     def find(self, job: Job) -> Handle | None:

@@ -6,7 +6,9 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+from mindlift.cloud.errors import JobError
 from mindlift.cloud.platforms.container import Transfer
+from mindlift.cloud.prepare.package import digest_of
 from mindlift.cloud.providers.local.keeper import StoreAccess
 from mindlift.cloud.providers.local.node import CREDENTIALS, Node, clear
 from mindlift.storage.copying import copy as transfer
@@ -14,8 +16,10 @@ from mindlift.storage.places import locate
 from mindlift.storage.url import as_folder
 
 
-def make(node: Node, code_url: str, store: StoreAccess, say: Callable[[str], None]) -> None:
-    """A new container: nothing of an earlier one is left."""
+def make(
+    node: Node, code_url: str, store: StoreAccess, say: Callable[[str], None], code_sha256: str = ""
+) -> None:
+    """A new container: nothing of an earlier one is left. JobError if its code is not what `code_sha256` is of."""
     clear(node.root)
     container = node.container
     for path in (*container.folders, container.workspace, container.logs, container.home):
@@ -23,9 +27,20 @@ def make(node: Node, code_url: str, store: StoreAccess, say: Callable[[str], Non
     for item in (Transfer(code_url, container.code), *container.inputs):
         say(f"copy {item.url} to {item.path}")
         bring(item, node.path(item.path))
+    if code_sha256:
+        check_code(node.path(container.code), code_url, code_sha256)
     for path in () if node.is_isolated else container.read_only:
         protect(node.path(path))
     write_profile(node, store)
+
+
+def check_code(folder: Path, url: str, sha256: str) -> None:
+    """Before anything of it runs: somebody else may write to the bucket."""
+    names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    if digest_of((name, (folder / name).read_bytes()) for name in names) != sha256:
+        raise JobError(
+            f"the code at {url} is not what was sent (SHA-256), so none of it was started; submit it again"
+        )
 
 
 def bring(item: Transfer, path: Path) -> None:

@@ -31,6 +31,7 @@ def start(
     folder = JobFolder(home / job_id)
     try:
         folder.root.mkdir(parents=True)
+        folder.root.chmod(0o700)  # it holds code that runs, and a log, whatever the umask
     except FileExistsError:
         raise JobError(
             f"there is a rehearsal '{job_id}' already; choose another name, or leave name out"

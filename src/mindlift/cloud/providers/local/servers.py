@@ -12,7 +12,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import TypeVar
 
-from mindlift.checkout import ROOT
+from mindlift.checkout import ROOT, SOURCES
+from mindlift.cloud.providers.local import signed_moto
 from mindlift.errors import StorageError
 from mindlift.files import home
 
@@ -153,12 +154,15 @@ class Minio(Server):
 
 
 class Moto(Server):
-    """It accepts any key of an object, hostile ones too, and forgets everything when it ends."""
+    """It accepts any name of an object, hostile ones too, and forgets everything when it ends."""
 
-    health = "/moto-api/data.json"
+    health = signed_moto.HEALTH
+
+    def settings(self) -> dict[str, str]:
+        return {**dict(zip(signed_moto.KEYS, (self.access_key, self.secret_key))), "PYTHONPATH": str(SOURCES)}
 
     def command(self) -> list[str]:
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        return [sys.executable, "-m", signed_moto.__name__, str(self.port)]
 
 
 def find_minio() -> Path | None:

@@ -100,7 +100,9 @@ class Supervisor:
             self.note(phase="starting")
             if is_new:
                 for node in self.nodes:
-                    containers.make(node, self.request.code_url, self.store, self.say)
+                    containers.make(
+                        node, self.request.code_url, self.store, self.say, self.request.code_sha256
+                    )
                 try:
                     python = self.prepare_python()
                 except JobError:
