@@ -22,7 +22,7 @@ def one_rank(point: Point) -> bool:
 
 def dropout(point: Point) -> bool:
     job, moment = point.job(DROPOUT), moments.draw(point.rng, point.index, ("steps", "save"))
-    moment = Moment(moment.phase, 1 + moment.step % 6, moment.share)
+    moment = Moment(moment.phase, 3 + moment.step % 3, moment.share)  # masks are drawn before and after it
     point.say(moment)
     killed(job, moment)
     return job.ends_as_the_whole()
