@@ -158,8 +158,11 @@ run_ranks() {
       report "$i" "$code"
       return "$code"
     done
-    [[ -z "$SCHEDULER" ]] || kill -0 "$SCHEDULER" 2> /dev/null || alone=$((alone + 1))
-    if ((alone > 25 && ${#PIDS[@]} == count)); then
+    if [[ -n "$SCHEDULER" ]] && ! kill -0 "$SCHEDULER" 2> /dev/null; then
+      # without an error it has ended because the ranks have taken leave of it, and they may need long to end
+      if ((alone)) || ! wait "$SCHEDULER" 2> /dev/null; then alone=$((alone + 1)); else SCHEDULER=""; fi
+    fi
+    if ((alone > 100 && ${#PIDS[@]} == count)); then
       end_ranks 5
       echo "$(basename "$0"): the ranks' scheduler has ended; its log is $LOGS/scheduler.log" >&4
       return 1

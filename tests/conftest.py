@@ -10,10 +10,17 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.support.fault_proxy import FaultProxy
 from tests.support.servers import LEAST_PART, MB, Minio, Moto, RunningStore, Store, find_minio, s3_client
+
+# how fast examples are drawn is a matter of the machine, and no test here is about time
+hypothesis.settings.register_profile(
+    "any machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("any machine")
 
 if threading.current_thread() is threading.main_thread():
     # a shell's background job ignores Ctrl-C, and so would the programs that tests interrupt
