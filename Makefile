@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src cloud compat tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup minio demo demo-cloud test test-all bench bench-sync lint format matrix clean
+.PHONY: help setup minio demo demo-cloud test test-all chaos bench bench-sync lint format matrix clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -36,7 +36,11 @@ test: $(STAMP) ## the fast test suite, two files at a time
 	@$(BIN)/python -m pytest tests -m "not heavy" -q -n 2 --dist loadfile --no-loadscope-reorder --durations=5
 
 test-all: test ## every test; the heavy ones one after another, because some need 20 GB of memory
-	@$(BIN)/python -m pytest tests -m heavy -q --durations=20
+	@$(BIN)/python -m pytest tests -m heavy -q --durations=20 --ignore=tests/chaos
+	@$(BIN)/python -m tests.chaos
+
+chaos: $(STAMP) ## kill, stop, fill and damage runs at 70 random points: each ends as one without an accident (20 minutes)
+	@$(BIN)/python -m tests.chaos
 
 bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 7 GB)
 	@$(BIN)/python -c "import timm, mindcv" 2>/dev/null || $(BIN)/python -m pip install -q '.[bench]'

@@ -6,8 +6,10 @@ import re
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")  # the only escape sequence that changes nothing but colours
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠")
-USER = re.compile(r"(\w[\w+.-]*://)[^/?#\s@]*@")
-QUERY = re.compile(r"(\w[\w+.-]*://[^?#\s]*)[?#]\S*")
+USER = re.compile(r"(\w[\w+.-]*://)[^/?#\s@'\"]*@")
+QUERY = re.compile(
+    r"(https?://[^?#\s'\"]*)[?#][^\s'\";,]*", re.IGNORECASE
+)  # names in buckets may hold ? and #
 
 
 def single_line(text: object) -> str:
@@ -41,8 +43,14 @@ def escaped(text: str) -> str:
 
 
 def lines(text: str) -> str:
-    """Lines of our own with names from outside in them: line ends and tabs stay, other control characters are escaped."""
-    return text if text.isprintable() else "".join(one if one in "\n\t" else visible(one) for one in text)
+    """Lines of our own with names and addresses from outside in them: line ends and tabs stay, and no secret of a URL."""
+    shown = text if text.isprintable() else "".join(one if one in "\n\t" else visible(one) for one in text)
+    return address(shown)
+
+
+def message(text: object) -> str:
+    """The same in one line."""
+    return address(single_line(" ".join(str(text).split())))
 
 
 def cell(text: str) -> str:

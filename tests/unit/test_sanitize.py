@@ -94,14 +94,28 @@ def test_no_cell_is_a_formula(tmp_path, name):
     ("text", "shown"),
     [
         ("https://user:pw@host:1/a?X-Amz-Signature=abc", "https://host:1/a"),
-        ("see http://user@host/b#frag, then go", "see http://host/b then go"),
-        ("obs://bucket/a?b=c", "obs://bucket/a"),
+        ("see http://user@host/b#frag, then go", "see http://host/b, then go"),
+        ("obs://bucket/a?b=c#d", "obs://bucket/a?b=c#d"),
+        (
+            "--data_url 'https://h/x?sig=abc': no, 'http://me:pw@h': no",
+            "--data_url 'https://h/x': no, 'http://h': no",
+        ),
         ("http://host:9000", "http://host:9000"),
         ("user@example.com wrote a:b", "user@example.com wrote a:b"),
     ],
 )
 def test_addresses_show_host_and_path(text, shown):
     assert sanitize.address(text) == shown
+
+
+@pytest.mark.parametrize("name", ["data_url", "train_url", "pretrained", "ckpt_path", "data_dir"])
+def test_a_presigned_url_is_not_shown(name):
+    given = "https://me:hushhush@h.example/x?X-Amz-Signature=hushhush"
+    command = [sys.executable, ROOT / "train.py", "--enable_modelarts", "True", f"--{name}", given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "hushhush" not in done.stderr + done.stdout
+    assert "h.example/x" in done.stderr
 
 
 def test_loggers_of_a_run_keep_lines(capsys):

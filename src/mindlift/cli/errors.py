@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 
 from mindlift.errors import MindLiftError
-from mindlift.sanitize import single_line
+from mindlift.sanitize import message
 
 
 def one_line_errors(body: Callable[[], int], debug: bool) -> int:
@@ -19,7 +19,7 @@ def one_line_errors(body: Callable[[], int], debug: bool) -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {single_line(' '.join(str(err).split()))}", file=sys.stderr)
+        print(f"error: {message(err)}", file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {sanitize.single_line(' '.join(str(err).split()))}", file=sys.stderr)
+        print(f"error: {sanitize.message(err)}", file=sys.stderr)
         return err.exit_code
     except ModuleNotFoundError as err:
         if debug or (err.name or "").partition(".")[0] == "mindlift":
@@ -141,4 +141,4 @@ def describe(code: int) -> str:
 
 
 def say(line: str) -> None:
-    print(f"mindlift run: {sanitize.single_line(line)}", file=sys.stderr, flush=True)
+    print(f"mindlift run: {sanitize.message(line)}", file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
 """The object store of rehearsals: one server for all of them, running as long as somebody uses it.
 
 Users hold a shared lock on a file, which the system releases when they end, however they end. The keeper
-process owns the server and stops it when it gets that lock for itself.
+process owns the server, starts it again at the same place if it dies, and stops it when it gets that lock for itself.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from mindlift.checkout import SOURCES
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.providers.local.servers import Minio, Moto, Server, find_minio
+from mindlift.cloud.providers.local.servers import Minio, Moto, PortTaken, Server, find_minio
 from mindlift.errors import StorageError
 from mindlift.files import write_atomic
 from mindlift.model_utils.staging.node_gate import Process
@@ -95,9 +96,18 @@ def store_of(home: Path) -> Iterator[StoreAccess]:
 
 
 def running(folder: Path) -> StoreAccess | None:
-    """The store that a living keeper serves."""
-    note = read_note(folder)
-    return note.access if note and not note.keeper.is_gone() else None
+    """The store that a living keeper serves; of a server that died, once the keeper has started it again."""
+    deadline = time.monotonic() + READY_WITHIN_S
+    while (note := read_note(folder)) and not note.keeper.is_gone():
+        if not note.server.is_gone():
+            return note.access
+        if time.monotonic() > deadline:
+            raise StorageError(
+                f"the rehearsal's store at {note.access.endpoint} has ended, and its keeper (process "
+                f"{note.keeper.pid}) has not started it again within {READY_WITHIN_S:.0f} s: end that process"
+            )
+        time.sleep(0.05)
+    return None
 
 
 def read_note(folder: Path) -> Note | None:
@@ -108,14 +118,17 @@ def read_note(folder: Path) -> Note | None:
     return Note(StoreAccess(**found["access"]), Process(**found["keeper"]), Process(**found["server"]))
 
 
-def end_orphan(folder: Path) -> None:
-    """End the server of a keeper that was killed."""
-    server = note.server if (note := read_note(folder)) else None
-    if server and not server.is_gone():
-        os.kill(server.pid, signal.SIGTERM)
-        while not server.is_gone():
+def end_orphan(folder: Path) -> int:
+    """End the server of a keeper that was killed; its port, where jobs still look for it, or 0."""
+    note = read_note(folder)
+    if not note:
+        return 0
+    if not note.server.is_gone():
+        os.kill(note.server.pid, signal.SIGTERM)
+        while not note.server.is_gone():
             time.sleep(0.05)
     (folder / "store.json").unlink(missing_ok=True)
+    return urlsplit(note.access.endpoint).port or 0
 
 
 def start_keeper(folder: Path) -> StoreAccess:
@@ -167,21 +180,41 @@ def read_keys(folder: Path) -> tuple[str, str]:
 
 def keep(folder: Path) -> None:
     """Run the server until nobody has used it for a while, or SIGTERM."""
-    end_orphan(folder)
-    kind, server = choose_server(folder)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    with server, open(folder / "lease", "a") as lease:
-        access = StoreAccess(server.endpoint, server.access_key, server.secret_key, kind)
-        note = Note(access, Process.of(os.getpid()), Process.of(server.pid))
-        write_atomic(folder / "store.json", json.dumps(asdict(note)))
+    port = end_orphan(folder)
+    kind, server = choose_server(folder)
+    with open(folder / "lease", "a") as lease:
         try:
-            wait_until_idle(lease.fileno(), IDLE_S[kind])
+            start_near(server, port)
+            write_note(folder, kind, server)
+            for _ in until_idle(lease.fileno(), IDLE_S[kind]):
+                if server.has_ended:
+                    print(f"the store at {server.endpoint} has ended: start it again", file=sys.stderr)
+                    server.start()
+                    write_note(folder, kind, server)
         finally:
             (folder / "store.json").unlink(missing_ok=True)
+            server.kill()
 
 
-def wait_until_idle(lease: int, idle_s: float) -> None:
-    """Returns with the lock held, so that nobody counts on a server that is about to end."""
+def start_near(server: Server, port: int) -> None:
+    """At `port`, if that is still free."""
+    server.port = port
+    try:
+        server.start()
+    except PortTaken:
+        server.port = 0
+        server.start()
+
+
+def write_note(folder: Path, kind: str, server: Server) -> None:
+    access = StoreAccess(server.endpoint, server.access_key, server.secret_key, kind)
+    note = Note(access, Process.of(os.getpid()), Process.of(server.pid))
+    write_atomic(folder / "store.json", json.dumps(asdict(note)))
+
+
+def until_idle(lease: int, idle_s: float) -> Iterator[None]:
+    """Twice a second, until nobody has used the store for `idle_s`; the lock is held then, so that nobody counts on it."""
     idle_since = time.monotonic()
     while True:
         time.sleep(0.5)
@@ -189,16 +222,17 @@ def wait_until_idle(lease: int, idle_s: float) -> None:
             fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             idle_since = time.monotonic()
-            continue
-        if time.monotonic() - idle_since >= idle_s:
-            return
-        fcntl.flock(lease, fcntl.LOCK_UN)
+        else:
+            if time.monotonic() - idle_since >= idle_s:
+                return
+            fcntl.flock(lease, fcntl.LOCK_UN)
+        yield
 
 
 def main() -> int:
     try:
         keep(Path(sys.argv[1]))
-    except StorageError as err:
+    except (StorageError, PortTaken) as err:
         print(f"error: {err}", file=sys.stderr)
         return 1
     return 0

@@ -38,12 +38,16 @@ POLL_S = 0.1
 
 @dataclass(frozen=True)
 class Ended:
-    """How an attempt ended: the code of the first process that failed (128 + signal), and which it was."""
+    """How an attempt ended: the code of the first process that failed (128 + signal), and which it was.
+
+    `is_whole`: all processes have ended well, and what failed came after them.
+    """
 
     code: int
     reason: str = ""
     was_stopped: bool = False
     by_signal: bool = False
+    is_whole: bool = False
 
     @staticmethod
     def on_request() -> Ended:

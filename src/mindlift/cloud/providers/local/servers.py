@@ -49,6 +49,11 @@ class Server:
         return self._process.pid if self._process else 0
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the server that was started runs no more."""
+        return self._process is not None and self._process.poll() is not None
+
+    @property
     def log(self) -> Path:
         return self.folder / "log"
 

@@ -74,7 +74,8 @@ class Supervisor:
                 self.say(isolation.describe(self.request.isolation))
             ended = self.attempts()
         except (MindLiftError, OSError) as err:
-            ended = Ended(1, str(err))
+            earlier = f"{self.state.reason}; not started again: " if self.state.restarts else ""
+            ended = Ended(1, f"{earlier}{err}")
             self.say(f"the platform could not run the job: {err}")
         phase = "succeeded" if not ended.code else "stopped" if ended.was_stopped else "failed"
         self.say(f"job {phase}" + (f": {ended.reason}" if ended.reason else ""))
@@ -121,7 +122,9 @@ class Supervisor:
 
         A killed process stands for such a fault.
         """
-        if not ended.code or ended.was_stopped or self.state.restarts >= self.request.retries:
+        if not ended.code or ended.was_stopped or ended.is_whole:
+            return False
+        if self.state.restarts >= self.request.retries:
             return False
         return self.request.unconditional_retry or ended.by_signal
 
@@ -152,11 +155,24 @@ class Supervisor:
             self.note(phase="running", started_at=self.state.started_at or time.time())
             ended = launcher.wait(self.stop.is_set, deadline)
             self.note(phase="stopping" if ended.was_stopped else "running")
+        return self.with_results(ended)
+
+    def with_results(self, ended: Ended) -> Ended:
+        """The last upload of an attempt; of one that has failed the reason stays what it was."""
+        try:
+            self.upload(periodic=False)
+        except (MindLiftError, OSError) as err:
+            self.say(f"upload failed: {err}")
+            if not ended.code:
+                where = ", ".join(str(node.root) for node in self.nodes)
+                return Ended(
+                    1, f"the results could not be uploaded, they are in {where}: {err}", is_whole=True
+                )
         return ended
 
     @contextlib.contextmanager
     def uploads(self) -> Iterator[None]:
-        """Results go to the bucket while the block runs, where the platform does so, and after it."""
+        """Results go to the bucket while the block runs, where the platform does so."""
         ending = threading.Event()
 
         def loop() -> None:
@@ -173,7 +189,6 @@ class Supervisor:
         finally:
             ending.set()
             thread.join()
-        self.upload(periodic=False)
 
     def upload(self, periodic: bool) -> None:
         for node in self.nodes:
