@@ -103,8 +103,8 @@ def clip_factor(gradients, largest):
 class Backward(nn.Cell):
     """A batch -> loss, `signals` of all ranks, gradients of loss * scale, and this rank's overflows.
 
-    The loss is a scalar float32, the mean over the ranks. `signals` (size,) float32 travels with it in one all-reduce,
-    which takes no longer for that: each rank sets its own number and gets everybody's (training/stop.py). `overflow`
+    The loss is a scalar float32, the mean over the ranks. `signals` (size,) float32 travels with it in one all-reduce:
+    each rank sets its own number and gets everybody's (training/stop.py). `overflow`
     counts this rank's overflows, see mindlift.training.overflow.
     """
 
