@@ -50,6 +50,28 @@ def test_a_job_that_continues_finds_its_graph_and_the_same_weights(state, tmp_pa
         assert all((found[name] == expected[name]).all() for name in expected)
 
 
+@pytest.mark.heavy
+def test_dropout_drops_the_same_features_by_a_graph_of_the_cache(tmp_path):
+    """A graph of the cache knows only the parameters of cells, and the masks' keys are one of them."""
+    options = [
+        "--net",
+        "deeplab_v3_r26_s16",
+        "--dataset",
+        "vocdigits",
+        "--run_eval",
+        "false",
+        "--image_size",
+        33,
+    ]
+    options += ["--per_batch_size", 4, "--dropout", 0.5, "--max_steps", 3, "--resume", "none"]
+    places = ["--ckpt_path", tmp_path, "--cache_path", tmp_path / "graphs"]
+    first, again = (run_program("train.py", *options, *places) for _ in range(2))
+    assert COMPILES in first.out
+    assert FOUND in again.out
+    expected, found = weights(first), weights(again)
+    assert all((found[name] == expected[name]).all() for name in expected)
+
+
 def test_another_option_is_another_graph(tmp_path):
     train(tmp_path, "--max_steps", 1)
     other = train(tmp_path, "--max_steps", 1, "--label_smoothing", 0.3)

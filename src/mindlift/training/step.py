@@ -104,16 +104,25 @@ class Backward(nn.Cell):
     """A batch -> loss, `signals` of all ranks, gradients of loss * scale, and this rank's overflows.
 
     The loss is a scalar float32, the mean over the ranks. `signals` (size,) float32 travels with it in one all-reduce:
-    each rank sets its own number and gets everybody's (training/stop.py). `overflow`
-    counts this rank's overflows, see mindlift.training.overflow.
+    each rank sets its own number and gets everybody's (training/stop.py). `overflow` counts this rank's overflows, see
+    mindlift.training.overflow. `keys` are those of the dropouts, which know them by themselves: a graph from the compile
+    cache finds only parameters of cells.
     """
 
     def __init__(
-        self, objective: nn.Cell, optimizer: nn.Optimizer, scale: LossScale, size: int, overflow: nn.Cell
+        self,
+        objective: nn.Cell,
+        optimizer: nn.Optimizer,
+        scale: LossScale,
+        size: int,
+        overflow: nn.Cell,
+        keys: ms.Parameter | None,
     ):
         super().__init__(auto_prefix=False)
         self.objective, self.scale, self.overflow = objective, scale, overflow
         self.size = size
+        if keys is not None:
+            self.dropout_keys = keys
         self.signals = ms.Parameter(
             ms.Tensor(np.zeros(size), ms.float32), "stop_signals", requires_grad=False
         )
@@ -195,7 +204,7 @@ class TrainStep:
 
     `signals` is what this rank tells the others in a step, `heard` what all ranks told in the last one; see Backward.
     `objective` computes a scalar loss of the arrays of a batch; `optimizer` has parameters of it. `overflow` is that of
-    the device unless a test has another one.
+    the device unless a test has another one. `keys` are those of the dropouts (training/masks.py).
     """
 
     def __init__(
@@ -204,12 +213,13 @@ class TrainStep:
         optimizer: nn.Optimizer,
         options: StepOptions,
         overflow: nn.Cell | None = None,
+        keys: ms.Parameter | None = None,
     ):
         scale = LossScale(options.loss_scale, options.loss_scale_window)
         objective.set_train()
         self.average = average_of(objective, optimizer, options)
         sensed = overflow or sensor(options.saturates)
-        backward = Backward(objective, optimizer, scale, options.size, sensed)
+        backward = Backward(objective, optimizer, scale, options.size, sensed, keys)
         update = Update(optimizer, scale, self.average, options)
         self.optimizer, self.scale, self.options = optimizer, scale, options
         self.signals, self.heard = backward.signals, [0] * options.size
