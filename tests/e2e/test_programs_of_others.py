@@ -210,3 +210,23 @@ def test_code_that_somebody_has_replaced_is_not_started(jobs, tmp_path):
     same = digest_of([("train.py", b"print('evil')")])
     again, log = jobs.run("again", "plain", platform="modelarts-v2", launcher="none", code_sha256=same)
     assert again.state().phase == "succeeded", log
+
+
+def test_no_link_of_a_program_gets_a_file_of_this_computer_into_the_bucket(jobs, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home/credentials").write_text("secret")
+    program = f"""
+import os, sys
+out = sys.argv[-1].partition("=")[2]
+open(out + "/real.txt", "w").write("1")
+os.symlink("real.txt", out + "/same.txt")
+for target in ("{tmp_path}/home/credentials", "{tmp_path}/home", "/", "/etc/passwd", ".."):
+    os.symlink(target, out + "/link" + str(abs(hash(target))))
+os.symlink(".", out + "/itself")
+"""
+    jobs.put("code/links/train.py", program)
+    outputs = (("out", f"obs://{jobs.bucket}/out/"),)
+    folder, log = jobs.run("links", "links", platform="modelarts-v2", launcher="none", outputs=outputs)
+    assert folder.state().phase == "succeeded", log
+    assert {name for name in jobs.names("out/") if not name.endswith("/")} == {"real.txt", "same.txt"}
+    assert "links out of the container: link" in log

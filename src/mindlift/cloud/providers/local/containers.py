@@ -54,6 +54,30 @@ def bring(item: Transfer, path: Path) -> None:
         transfer.copy_file(item.url, str(path))
 
 
+def results(folder: Path, root: Path) -> tuple[list[str], list[str]]:
+    """The files below an output folder by their names relative to it, and its links that lead out of the container `root`.
+
+    A program must not get files of this computer into a bucket by a link; what a link in the container means is
+    looked for here, where the container's own paths are others.
+    """
+    found: list[str] = []
+    out: list[str] = []
+    real_root = os.path.realpath(root)
+
+    def look(place: str, above: tuple[str, ...]) -> None:
+        for entry in sorted(os.scandir(place), key=lambda entry: entry.name):
+            real, name = os.path.realpath(entry.path), os.path.relpath(entry.path, folder)
+            if not real.startswith(real_root + os.sep):
+                out.append(name)
+            elif not entry.is_dir():
+                found.append(name)
+            elif real not in above:
+                look(entry.path, (*above, real))
+
+    look(str(folder), (os.path.realpath(folder),))
+    return found, out
+
+
 def protect(folder: Path) -> None:
     """Mounted folders can't be written to; where nothing is mounted, permissions say so."""
     for path in sorted(folder.rglob("*"), reverse=True):

@@ -194,9 +194,16 @@ class Supervisor:
         for node in self.nodes:
             for item in node.container.outputs:
                 path = node.path(item.path)
-                if (item.is_periodic or not periodic) and item.url and any(path.rglob("*")):
+                if not item.url or (periodic and not item.is_periodic):
+                    continue
+                names, out = containers.results(path, node.root)
+                if out and not periodic:
+                    self.say(
+                        f"left out of {item.path}, for they are links out of the container: {', '.join(out)}"
+                    )
+                if names:
                     manifest = self.folder.root / f"uploaded-{node.number}.json"
-                    transfer.copy_tree(str(path), item.url, manifest=manifest)
+                    transfer.copy_tree(str(path), item.url, names, manifest=manifest)
 
     def keep_logs(self) -> None:
         """The ranks' logs stay with the job, and go to log_url."""
