@@ -181,7 +181,7 @@ def is_gone(pid: int) -> bool:
     """Whether there is no process of this number here."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return True
     except OSError:
         return False

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mindlift.errors import MindLiftError, PeerError, StageError, StorageError
-from mindlift.files import is_own, remove_file, write_atomic
+from mindlift.files import is_gone, is_own, remove_file, write_atomic
 
 PROC = Path("/proc")
 JOB_VARIABLES = ("MA_VJ_NAME", "MA_CURRENT_INSTANCE_NAME", "BATCH_JOB_ID", "DLS_JOB_ID", "JOB_ID")
@@ -65,23 +65,13 @@ class Process:
 def start_ticks(pid: int) -> int | None:
     """When a process started, in ticks after the boot; 0 without /proc, None if it has ended."""
     if not (PROC / "self/stat").exists():
-        return 0 if _exists(pid) else None
+        return None if is_gone(pid) else 0
     try:
         text = (PROC / str(pid) / "stat").read_text(errors="replace")
     except OSError:
         return None
     state, *fields = text.rpartition(")")[2].split()  # the name before it may hold spaces and ")"
     return None if state in ("Z", "X") else int(fields[18])
-
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except PermissionError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 @dataclass(frozen=True)

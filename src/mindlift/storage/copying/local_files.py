@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mindlift.errors import StorageError, TransferError
+from mindlift.files import is_gone
 from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.plan import PART, Known
 from mindlift.storage.store import Entry, LocalStore
@@ -58,18 +59,8 @@ def sweep(job: Job, keys: Iterable[str]) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in os.listdir(folder):
                 match = PART.fullmatch(name)
-                if match and not is_alive(int(match.group(2))):
+                if match and is_gone(int(match.group(2))):
                     remove(f"{folder}/{name}")
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextlib.contextmanager
