@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -153,12 +154,31 @@ def sweep_parts(folder: Path, is_proven: bool) -> None:
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
 
-def temporary_folder(kind: str, parent: Path | None = None) -> tempfile.TemporaryDirectory[str]:
+class TemporaryFolder:
+    """A folder that goes at the end of a `with` block, when it is collected, or when this process ends; not when a fork does."""
+
+    def __init__(self, name: str):
+        self.name = name
+        self.cleanup = weakref.finalize(self, remove_own, name, os.getpid())
+
+    def __enter__(self) -> str:
+        return self.name
+
+    def __exit__(self, *_: object) -> None:
+        self.cleanup()
+
+
+def remove_own(folder: str, owner: int) -> None:
+    if os.getpid() == owner:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def temporary_folder(kind: str, parent: Path | None = None) -> TemporaryFolder:
     """A temporary folder whose name tells whose it is; those of killed processes go before. In `parent` it is hidden."""
     folder = parent or Path(tempfile.gettempdir())
     prefix = ("." if parent else "") + f"mindlift-{kind}-{_namespace()}-"
     sweep_temporary(folder, prefix)
-    return tempfile.TemporaryDirectory(prefix=f"{prefix}{os.getpid()}-", dir=folder)
+    return TemporaryFolder(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=folder))
 
 
 def sweep_temporary(folder: Path, prefix: str) -> None:

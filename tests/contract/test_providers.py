@@ -230,8 +230,8 @@ def test_top_shows_what_a_run_publishes(rig):
     with jobs.store:
         assert [(row.status.handle, row.progress) for row in jobs.look()] == [(handle, None)]
         if url:
-            file.write(f"{url}1125-1200/run.json", "{}")
-            file.write(f"{url}1125-1200/metrics.jsonl", "\n".join(map(json.dumps, lines)) + '\n{"ti')
+            file.write(f"{url}20261125-120000/run.json", "{}")
+            file.write(f"{url}20261125-120000/metrics.jsonl", "\n".join(map(json.dumps, lines)) + '\n{"ti')
         found = [row.progress for row in jobs.look()]
     assert found == [Progress(4, 20, 5, 0.5, 8.0, None, 0.5, 3.0) if url else None]
     assert (bool(url), jobs.problem) == (bool(rig.job.train_url), "")

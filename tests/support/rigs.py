@@ -74,6 +74,7 @@ def modelarts(url: str, runner: LocalRunner, monkeypatch) -> Iterator[Rig]:
     with ModelArtsDouble(runner) as double:
         monkeypatch.setenv("HUAWEICLOUD_SDK_AK", double.access_key)
         monkeypatch.setenv("HUAWEICLOUD_SDK_SK", double.secret_key)
+        monkeypatch.setenv("MODELARTS_ENDPOINT", double.endpoint)
         yield Rig(
             Job(
                 provider="modelarts",

@@ -22,6 +22,7 @@ from mindlift.storage.copying.manifest import read_manifest, write_manifest
 from mindlift.storage.copying.plan import PART, Known, Plan, plan_copy
 from mindlift.storage.copying.progress import Progress, Say, as_bytes
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
+from mindlift.storage.overlap import refuse_overlap
 from mindlift.storage.places import locate
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
@@ -109,6 +110,7 @@ def copy_tree(
     the source's listing was complete and is not empty. A source that is missing or empty copies nothing.
     """
     started = time.monotonic()
+    refuse_overlap(source, target, delete)
     (source_store, source_key), (target_store, target_key) = locate(source), locate(target)
     job = Job(source_store, as_folder(source_key), target_store, as_folder(target_key))
     known = read_manifest(manifest, source, target) if manifest else {}

@@ -10,6 +10,7 @@ from mindlift.storage.moxing import file_io
 from mindlift.storage.moxing.entries import found_at, get_size, is_directory
 from mindlift.storage.moxing.file_object import File
 from mindlift.storage.moxing.on_demand import THREADS, copy_file, copy_tree, locate
+from mindlift.storage.overlap import relation
 from mindlift.storage.store import LocalStore
 from mindlift.storage.url import PathLike, as_folder, is_remote, join
 
@@ -127,8 +128,13 @@ def remove(url: PathLike, recursive: bool = False) -> None:
 
 
 def rename(src_url: PathLike, dst_url: PathLike) -> None:
-    """Move a file or folder between any two places: copied, checked, and only then removed. Not atomic."""
+    """Move a file or folder between any two places: copied, checked, and only then removed. Not atomic.
+
+    Onto itself there is nothing to do; a folder can't be moved into itself (TransferError).
+    """
     store, entry = found_at(src_url)
+    if relation(src_url, dst_url) == "same":
+        return
     if entry.is_folder:
         copy_tree(str(src_url), str(dst_url))
         make_dirs(dst_url)

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import io
 import os
+import sys
+import time
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from mindlift.errors import MindLiftError, StorageError
 from mindlift.files import temporary_folder
+from mindlift.sanitize import address, message
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.moxing.on_demand import copy_file, locate
 from mindlift.storage.store import LocalStore, Store
 from mindlift.storage.url import PathLike
 
+TICK_NS = 20_000_000  # more than the time stamps of file systems are apart
 READ_AHEAD = 4 << 20  # bytes
 MODES = {"r", "w", "a", "r+", "w+", "a+"}
 
@@ -53,26 +61,41 @@ class ObjectReader(io.RawIOBase):
 
 
 class ObjectWriter:
-    """A local file that stands for an object until it is uploaded."""
+    """A local file that stands for an object until it is uploaded.
+
+    Whether there is something new is seen by the file itself: libraries write to it by its number, and programs that
+    they start by a copy of that.
+    """
 
     def __init__(self, url: str, store: Store, key: str, kind: str):
-        self.url, self.changed = url, "w" in kind
+        self.url, self.process = url, os.getpid()
         self.folder = temporary_folder("object")
         self.path = os.path.join(self.folder.name, "object")
+        self.uploaded: tuple[int, int] | None = None
+        self.failure = ""
         entry = None if "w" in kind else store.stat(key)
         if entry is not None and not entry.is_folder:
             copy_file(url, self.path)
+            self.uploaded = self.stamp()
         elif "r" in kind:
             self.folder.cleanup()
             raise MoxFileNotExistsException(f"no such file: {url}")
         else:
             open(self.path, "wb").close()
-            self.changed = True
+
+    def stamp(self) -> tuple[int, int] | None:
+        """Size and time; None where the clock of the file system may give the next change the same time."""
+        found = os.stat(self.path)
+        return (found.st_size, found.st_mtime_ns) if time.time_ns() - found.st_mtime_ns > TICK_NS else None
 
     def upload(self) -> None:
-        if self.changed:
+        """StorageError if not all of it could be written here."""
+        if self.failure:
+            raise StorageError(f"{self.url} was not uploaded: {self.failure}")
+        stamp = self.stamp()
+        if self.uploaded is None or stamp != self.uploaded:
             copy_file(self.path, self.url)
-            self.changed = False
+            self.uploaded = stamp
 
 
 class File:
@@ -80,7 +103,8 @@ class File:
 
     Reading an object takes ranges of it, 4 MiB ahead; if it is replaced meanwhile, reading it on is a
     TransferError. Writing one goes to a temporary local file, which `flush` and `close` upload whole; if a
-    `with` block ends by an exception, it is not uploaded. A local path behaves as open() does.
+    `with` block ends by an exception, it is not uploaded. One that is never closed is uploaded when it is collected, or
+    at the end of the program, with a warning. A local path behaves as open() does.
     """
 
     def __init__(self, name: PathLike, mode: str = "r", encoding: str | None = None, **options: Any):
@@ -102,6 +126,9 @@ class File:
             buffered = io.BufferedReader(ObjectReader(store, key), READ_AHEAD)
             return buffered if self.is_binary else io.TextIOWrapper(buffered, self.encoding, **options)
         self.writer = ObjectWriter(self.name, store, key, kind)
+        OPEN.add(self)
+        atexit.unregister(close_all)
+        atexit.register(close_all)  # again, so that it comes before what was registered earlier
         local = "r+" if kind == "r+" else kind
         return open(self.writer.path, local + suffix, encoding=self.encoding, **options)
 
@@ -109,9 +136,25 @@ class File:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and self.writer:
-            self.writer.changed = False
+        if kind is not None:
+            self.discard()
         self.close()
+
+    def __del__(self) -> None:
+        if self.__dict__.get("writer") is not None and "stream" in self.__dict__:
+            self.close_late()
+
+    def close_late(self) -> None:
+        """Upload what nobody has closed, as the end of a program writes a local file; not in a fork of this process."""
+        if self.writer is None or self.stream.closed or self.writer.process != os.getpid():
+            return
+        try:
+            self.close()
+            print(f"warning: {address(self.name)} was never closed; it is uploaded now", file=sys.stderr)
+        except (MindLiftError, OSError) as err:
+            print(
+                f"error: {message(err)}; {address(self.name)} was never closed, and is lost", file=sys.stderr
+            )
 
     def __iter__(self) -> Iterator[str | bytes]:
         return iter(self.stream)
@@ -128,25 +171,35 @@ class File:
         return next(self.stream)
 
     def write(self, data: str | bytes) -> int:
-        if self.writer:
-            self.writer.changed = True
-        return self.stream.write(data)
+        with self.noting_failures():
+            return self.stream.write(data)
 
     def writelines(self, lines: Iterable[str | bytes]) -> None:
-        if self.writer:
-            self.writer.changed = True
-        self.stream.writelines(lines)
-
-    def truncate(self, size: int | None = None) -> int:
-        if self.writer:
-            self.writer.changed = True
-        return self.stream.truncate(size)
+        with self.noting_failures():
+            self.stream.writelines(lines)
 
     def flush(self) -> None:
         """Also uploads, if there is something new."""
-        self.stream.flush()
+        with self.noting_failures():
+            self.stream.flush()
         if self.writer:
             self.writer.upload()
+
+    @contextlib.contextmanager
+    def noting_failures(self) -> Iterator[None]:
+        """A file that a full disk has cut short is never uploaded."""
+        try:
+            yield
+        except OSError as err:
+            if self.writer:
+                self.writer.failure = f"can't write {self.writer.path}: {err.strerror or err}"
+            raise
+
+    def discard(self) -> None:
+        """Upload nothing of what was written since the last flush."""
+        if self.writer:
+            self.writer.folder.cleanup()
+            self.writer = None
 
     def size(self) -> int:
         """Bytes of the file, with what has been written so far."""
@@ -163,9 +216,20 @@ class File:
         """Uploads what was written, and closes; a second time it does nothing."""
         if self.stream.closed:
             return
-        self.stream.close()
-        if self.writer:
-            try:
+        try:
+            with self.noting_failures():
+                self.stream.close()
+            if self.writer:
                 self.writer.upload()
-            finally:
+        finally:
+            if self.writer:
                 self.writer.folder.cleanup()
+
+
+OPEN: weakref.WeakSet[File] = weakref.WeakSet()
+
+
+def close_all() -> None:
+    """At the end of the program: what is open still."""
+    for file in list(OPEN):
+        file.close_late()

@@ -9,10 +9,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Callable, Dict, Iterable
 from urllib.parse import quote
 
 from mindlift.storage.s3.signature import is_signed
@@ -21,7 +20,7 @@ HOST = "127.0.0.1"
 KEYS = ("MINDLIFT_MOTO_ACCESS_KEY", "MINDLIFT_MOTO_SECRET_KEY")
 HEALTH = "/mindlift-health"
 REFUSED = b"<Error><Code>SignatureDoesNotMatch</Code><Message>not signed with the key of this store</Message></Error>"
-Environ = dict[str, Any]  # of WSGI (PEP 3333)
+Environ = Dict[str, Any]  # of WSGI (PEP 3333)
 Application = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 
 
