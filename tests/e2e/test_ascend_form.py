@@ -68,6 +68,7 @@ def metrics(done: Finished) -> list[dict]:
     return [json.loads(line) for line in lines]
 
 
+@pytest.mark.heavy
 def test_sink_mode_trains_the_same_weights_with_the_same_logs_and_checkpoints(tmp_path):
     """Bit for bit; and a run that was stopped between two checkpoints continues to the same end."""
     common = ("densenet22", "--max_steps", 8, "--ckpt_interval", 3, "--run_eval", "true")

@@ -219,6 +219,7 @@ def test_a_crash_publishes_what_was_finished(cloud):
     assert not [key for key in cloud.keys("run/") if key.endswith("result.json")]
 
 
+@pytest.mark.heavy
 def test_a_store_that_is_away_does_not_stop_the_training(cloud, fault_proxy, minio):
     through = Cloud(minio, cloud.bucket, cloud.cache, fault_proxy.endpoint)
     process = through.start("--max_epoch", 40, "--ckpt_interval", 10, "--log_interval", 1)

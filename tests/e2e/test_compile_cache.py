@@ -72,6 +72,7 @@ def test_dropout_drops_the_same_features_by_a_graph_of_the_cache(tmp_path):
     assert all((found[name] == expected[name]).all() for name in expected)
 
 
+@pytest.mark.heavy
 def test_another_option_is_another_graph(tmp_path):
     train(tmp_path, "--max_steps", 1)
     other = train(tmp_path, "--max_steps", 1, "--label_smoothing", 0.3)

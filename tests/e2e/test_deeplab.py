@@ -114,6 +114,7 @@ def test_scales_and_mirror_are_options_of_the_evaluation(trained, images):
     assert (found["scales"], found["flip"], found["total"]) == ([0.5, 1.0], True, VAL)
 
 
+@pytest.mark.heavy
 def test_a_continued_training_ends_with_the_same_weights(trained, images, tmp_path):
     first = train(images, tmp_path, "--save_steps", 2, "--max_steps", 4)
     again = train(images, tmp_path, "--save_steps", 2, "--resume", first.result["run"])

@@ -80,12 +80,11 @@ def test_a_mindspore_that_crashes_is_a_line(tmp_path: Path, code: str):
 
 
 def test_without_the_import():
+    """In a locale of ASCII, which is no fault: every command starts itself again in UTF-8."""
     done = doctor("--quick", LC_ALL="C", PYTHONUTF8="0", PYTHONCOERCECLOCALE="0")
     assert "import:" not in done.stdout
-    assert "warning  encoding: " in done.stdout
-    last = done.stdout.splitlines()[-1]
-    assert last.startswith("Training works here, with warnings about ")
-    assert "encoding" in last
+    assert "warning  encoding: " not in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Training works here")
 
 
 def test_it_leaves_mindspore_and_numpy_to_others():

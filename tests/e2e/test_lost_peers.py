@@ -27,7 +27,10 @@ def test_a_killed_peer_ends_the_other_rank_with_one_line(few_digits, tmp_path, l
         assert f"rank {1 - lost} of 2 got no answer in a sum over all ranks" in left.errors()[0]
 
 
-@pytest.mark.parametrize("scheduler", [False, True], ids=["no scheduler", "no peer"])
+@pytest.mark.parametrize(
+    "scheduler",
+    [pytest.param(False, id="no scheduler"), pytest.param(True, id="no peer", marks=pytest.mark.heavy)],
+)
 def test_a_rank_that_meets_nobody_ends_in_time(few_digits, tmp_path, scheduler):
     """Without a scheduler it is a process with variables that an earlier job has left behind."""
     command = [TRAIN, *ENDLESS, "--data_dir", few_digits, "--ckpt_path", tmp_path, "--join_timeout", 10]

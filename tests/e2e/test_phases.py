@@ -11,6 +11,7 @@ from tests.support.programs import TINY, run_program
 from tests.support.weights import assert_same
 
 
+@pytest.mark.heavy
 def test_phases_begin_anew_also_when_the_job_was_cut_between_them(few_digits, tmp_path):
     command = [
         *TINY,

@@ -41,6 +41,7 @@ def mine(tmp_path) -> Path:
 def test_the_whole_way_through_modelarts(desk: Desk, mine: Path):
     with ModelArtsDouble(desk.runner) as double:
         desk.env.update(HUAWEICLOUD_SDK_AK=double.access_key, HUAWEICLOUD_SDK_SK=double.secret_key)
+        desk.env["MODELARTS_ENDPOINT"] = double.endpoint
         (mine / "job.yaml").write_text(
             f"provider: modelarts\nendpoint: {double.endpoint}\nproject_id: {double.project_id}\n"
             f"flavor: modelarts.kat1.xlarge\nengine: {ENGINE}\nprogram:\n  args: [--lr=1e-4]\n"
