@@ -6,6 +6,7 @@ from pathlib import Path
 
 import mindspore as ms
 import numpy as np
+import pytest
 
 from tests.support.programs import TINY, run_program
 from tests.support.weights import assert_same
