@@ -134,6 +134,7 @@ def test_a_broken_image_ends_a_training_in_sink_mode_by_its_name(tmp_path):
     assert time.monotonic() - started < 120
 
 
+@pytest.mark.heavy
 def test_sigterm_in_sink_mode_saves_and_the_same_command_continues(tmp_path):
     common = ("--net", "densenet22", "--dataset", "digits", "--ckpt_path", tmp_path, "--log_interval", 1)
     running = subprocess.Popen(
@@ -177,17 +178,10 @@ def test_a_loss_that_is_not_a_number_ends_sink_mode(tmp_path):
 
 NETS = [
     ("densenet22", "digits", ()),
-    pytest.param(
-        "deeplab_v3_r26_s16",
-        "vocdigits",
-        ("--image_size", 65, "--per_batch_size", 2),
-        marks=pytest.mark.heavy,
-    ),
-    pytest.param("resnet50", "digits", ("--image_size", 32, "--per_batch_size", 8), marks=pytest.mark.heavy),
-    pytest.param("bit_r50x1", "digits", ("--image_size", 32, "--per_batch_size", 8), marks=pytest.mark.heavy),
-    pytest.param(
-        "inception_v4", "digits", ("--image_size", 75, "--per_batch_size", 8), marks=pytest.mark.heavy
-    ),
+    ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 65, "--per_batch_size", 2)),
+    ("resnet50", "digits", ("--image_size", 32, "--per_batch_size", 8)),
+    ("bit_r50x1", "digits", ("--image_size", 32, "--per_batch_size", 8)),
+    ("inception_v4", "digits", ("--image_size", 75, "--per_batch_size", 8)),
 ]
 
 
@@ -199,6 +193,7 @@ def shares_of(output: Path, run: str, image: Path, level: str) -> dict[str, floa
     return {each["name"]: each.get("probability", each.get("share")) for each in found["classes"]}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(("net", "dataset", "size"), NETS)
 def test_every_program_runs_through_and_agrees_with_float32(net, dataset, size, tmp_path):
     """Trained at O3 with evaluation while it trains; evaluated, predicted and exported at O3 and O0."""

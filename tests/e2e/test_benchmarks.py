@@ -37,9 +37,8 @@ def results(name: str, words: str, folder: Path) -> dict:
     return json.loads((folder / "figures.json").read_text())
 
 
-@pytest.mark.parametrize(
-    "name", [pytest.param("bench_train", marks=pytest.mark.heavy), "bench_input", "bench_seg_input"]
-)
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", ["bench_train", "bench_input", "bench_seg_input"])
 def test_it_runs(name, tmp_path):
     found = results(name, SMALL[name], tmp_path)
     rates = {

@@ -125,6 +125,7 @@ def weights_in(cloud: Cloud, file: str, prefix: str = "run/") -> dict[str, np.nd
     return {name: value.asnumpy() for name, value in checkpoint.read(path).items()}
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.heavy), 2])
 def test_a_killed_job_continues_on_an_empty_disk(cloud, ranks):
     whole = Cloud.__new__(Cloud)
@@ -211,6 +212,7 @@ def test_sigterm_publishes_what_it_saves(cloud):
     assert f"after step {cloud.published()[-1].step};" in err
 
 
+@pytest.mark.heavy
 def test_a_crash_publishes_what_was_finished(cloud):
     done = cloud.run("--max_epoch", 3, "--ckpt_interval", 1, "--lr", 1e30, "--warmup_epochs", 1)
     assert done.code == 1

@@ -26,11 +26,12 @@ def weights(done: Finished) -> dict[str, np.ndarray]:
 
 STATES = [
     ("--is_dynamic_loss_scale", 1, "--enable_ema", "true", "--enable_clip_norm", "true"),
-    pytest.param(("--accumulation_steps", 2, "--enable_ema", "true"), marks=pytest.mark.heavy),
-    pytest.param(("--optimizer", "rmsprop"), marks=pytest.mark.heavy),
+    ("--accumulation_steps", 2, "--enable_ema", "true"),
+    ("--optimizer", "rmsprop"),
 ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize("state", STATES)
 def test_a_job_that_continues_finds_its_graph_and_the_same_weights(state, tmp_path):
     whole = train(tmp_path / "whole", *state, "--max_steps", 6, "--compile_cache", "false")

@@ -79,6 +79,7 @@ def several(photos, tmp_path_factory) -> Path:
     return Path(done.result["run"]) / "checkpoints"
 
 
+@pytest.mark.heavy
 def test_two_epochs_with_evaluation_and_moving_average(tmp_path):
     """Five evaluations of the weights and of their average, in a network that evaluates in the form that it trains in."""
     found = compiled(

@@ -71,7 +71,7 @@ def check(folder: Path, program: str, *arguments: object) -> dict[str, set[str]]
 
 STEP = ("--max_steps", 1, "--run_eval", "true", "--per_batch_size", 2)
 DENSENET = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
-QUICK = [
+CASES = [
     (
         "densenet22",
         "digits",
@@ -87,8 +87,6 @@ QUICK = [
         ),
         "Conv2DBackpropFilter",
     ),
-]
-HEAVY = [
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
     ("bit_r50x1", "digits", ("--image_size", 32), "LayerNormGrad"),
@@ -114,9 +112,10 @@ HEAVY = [
 ]
 
 
+@pytest.mark.heavy
 @pytest.mark.parametrize(
     ("net", "dataset", "options", "sign"),
-    [*QUICK, *(pytest.param(*case, marks=pytest.mark.heavy) for case in HEAVY)],
+    CASES,
 )
 def test_a_training_and_its_evaluation(net, dataset, options, sign, tmp_path):
     found = check(

@@ -16,6 +16,7 @@ from tests.support.programs import ROOT, TINY, environment, run_program
 from tests.support.weights import assert_same, weights
 
 
+@pytest.mark.heavy
 def test_a_killed_run_continues_to_the_same_weights(trained, few_digits, tmp_path):
     command = [
         *TINY,
