@@ -158,10 +158,8 @@ run_ranks() {
       report "$i" "$code"
       return "$code"
     done
-    if [[ -n "$SCHEDULER" ]] && ! kill -0 "$SCHEDULER" 2> /dev/null; then
-      # without an error it has ended because the ranks have taken leave of it, and they may need long to end
-      if ((alone)) || ! wait "$SCHEDULER" 2> /dev/null; then alone=$((alone + 1)); else SCHEDULER=""; fi
-    fi
+    # it also ends when the ranks have taken leave of it, and they may need some seconds to end
+    [[ -z "$SCHEDULER" ]] || kill -0 "$SCHEDULER" 2> /dev/null || alone=$((alone + 1))
     if ((alone > 100 && ${#PIDS[@]} == count)); then
       end_ranks 5
       echo "$(basename "$0"): the ranks' scheduler has ended; its log is $LOGS/scheduler.log" >&4

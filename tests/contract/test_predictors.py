@@ -129,10 +129,11 @@ def test_nothing_is_read_ahead_of_all_bounds(rig, images):
     """Predictions are computed as they are asked for, and stopping early ends the threads."""
     cfg = rig.cfg().replace(per_batch_size=1)
     predictor = predictors.of(cfg)
-    pictures = predictor.opened(cfg, images * 20, 2)
-    source = predictor.predictions(cfg, network_of(rig, cfg), images * 20, class_names(cfg), pictures)
+    many = images * 100  # MindSpore's queues hold up to 16 images each
+    pictures = predictor.opened(cfg, many, 2)
+    source = predictor.predictions(cfg, network_of(rig, cfg), many, class_names(cfg), pictures)
     assert next(source).name == images[0].name
-    assert len(pictures.failed) < 20
+    assert len(pictures.failed) < 100
     source.close()
 
 
