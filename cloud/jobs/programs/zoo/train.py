@@ -53,7 +53,9 @@ def run_train():
         ms.save_checkpoint(net, os.path.join(folder, f"small-{epoch}.ckpt"))
         print(f"rank {rank} of {size}, epoch {epoch}, loss {float(loss.asnumpy()):.4f}", flush=True)
     if size > 1:
-        ms.ops.AllReduce()(ms.Tensor([1.0], ms.float32)).asnumpy()  # the first rank uploads what all have saved
+        ms.ops.AllReduce()(
+            ms.Tensor([1.0], ms.float32)
+        ).asnumpy()  # the first rank uploads what all have saved
 
 
 if __name__ == "__main__":
