@@ -144,8 +144,8 @@ facts = dataclasses.replace(devices.of("CPU"), fuses_all_reduces=sys.argv[1] == 
 devices.current = lambda: facts
 made = step.TrainStep.__init__
 
-def noted(self, objective, *others):
-    made(self, objective, *others)
+def noted(self, objective, *others, **named):
+    made(self, objective, *others, **named)
     print("FUSION", json.dumps([parameter.comm_fusion for parameter in objective.trainable_params()]))
     sys.exit()
 

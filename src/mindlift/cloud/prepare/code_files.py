@@ -11,13 +11,15 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
-
-from pathspec import GitIgnoreSpec
+from typing import TYPE_CHECKING, NamedTuple
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.prepare import secret_files
+from mindlift.cloud.prepare.secret_files import spec_of
 from mindlift.cloud.show import size
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 IGNORE, GIT_IGNORE = ".mindliftignore", ".gitignore"
 TOOLS = {
@@ -81,7 +83,7 @@ class Search:
     def __init__(self, root: Path, exclude: Sequence[str]):
         self.root = root
         self.ignore = IGNORE if (root / IGNORE).is_file() else GIT_IGNORE
-        self.last = Level("", GitIgnoreSpec.from_lines(exclude))
+        self.last = Level("", spec_of(exclude))
         self.files: dict[str, int] = {}
         self.folders: Counter[str] = Counter()
         self.gone: defaultdict[str, dict[str, int]] = defaultdict(dict)  # sizes by name, by why
@@ -89,7 +91,7 @@ class Search:
 
     def run(self) -> Found:
         kinds = [f"*{ending}" for endings in KINDS.values() for ending in endings]
-        self.walk("", [Level("", GitIgnoreSpec.from_lines([*kinds, "*.pyc", *secret_files.NAMES]))])
+        self.walk("", [Level("", spec_of([*kinds, "*.pyc", *secret_files.NAMES]))])
         for folder in crowded(self.files) - self.wanted:
             inside = [name for name in self.files if os.path.dirname(name) == folder and is_image(name)]
             self.gone["images"].update((name, self.files.pop(name)) for name in inside)
@@ -98,7 +100,7 @@ class Search:
 
     def walk(self, prefix: str, above: list[Level]) -> None:
         lines = lines_of(self.root / prefix / self.ignore)
-        levels = [*above, Level(prefix, GitIgnoreSpec.from_lines(lines))] if lines else above
+        levels = [*above, Level(prefix, spec_of(lines))] if lines else above
         with os.scandir(self.root / prefix) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 if entry.is_dir():
@@ -169,7 +171,7 @@ def kind_of(name: str) -> str:
     """Of a file that is left out, in a word or two."""
     lower = name.lower()
     kind = next((kind for kind, endings in KINDS.items() if lower.endswith(endings)), "")
-    is_secret = GitIgnoreSpec.from_lines(secret_files.NAMES).match_file(name)
+    is_secret = spec_of(secret_files.NAMES).match_file(name)
     return kind or ("*.pyc" if lower.endswith(".pyc") else "secrets" if is_secret else "ignored")
 
 

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
 from mindlift import __version__
 from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
 from mindlift.cloud.errors import JobError
@@ -130,7 +128,9 @@ def files_below(folder: Path) -> list[Path]:
 def new_files(root: Path) -> tuple[list[str], list[str]]:
     """The files that git does not know yet: those to send, and those that hold secrets by their name."""
     listed = names_of(git(root, "ls-files", "-z", "--others", "--exclude-standard"))
-    secret = GitIgnoreSpec.from_lines(secret_files.NAMES)
+    if not listed:
+        return [], []
+    secret = secret_files.spec_of(secret_files.NAMES)
     return [name for name in listed if not secret.match_file(name)], [
         name for name in listed if secret.match_file(name)
     ]

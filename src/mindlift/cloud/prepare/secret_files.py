@@ -7,9 +7,12 @@ Code travels to a bucket or a repository that others may read. The forms of keys
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 NAMES = (
     ".env", ".env.*", "!.env.example", "!.env.sample", "!.env.template", ".envrc", ".netrc", "_netrc", ".pgpass", ".my.cnf",
@@ -80,3 +83,10 @@ def is_named(data: bytes, at: int, told: bytes) -> bool:
 @lru_cache(maxsize=1)
 def compiled() -> dict[str, re.Pattern[bytes]]:
     return {what: re.compile(form) for what, form in FORMS.items()}
+
+
+def spec_of(lines: Iterable[str]) -> GitIgnoreSpec:
+    """Lines of a .gitignore; a job of MindLift's own needs no library for them."""
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines)
