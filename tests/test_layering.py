@@ -310,6 +310,7 @@ def test_importing_does_no_work(path):
         "insert",
         "str",
         "Option",
+        "WeakSet",
         "Operation",
         "fromkeys",
         "is_file",
