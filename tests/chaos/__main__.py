@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.pages import write_between
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "storage.md"
 BEGIN, END = "<!-- chaos -->", "<!-- end of chaos -->"
@@ -56,11 +58,6 @@ class Outcomes:
         return "\n".join(lines) + "\n"
 
 
-def write(text: str, page: Path = PAGE) -> None:
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-
-
 def main() -> int:
     args = parsed()
     os.environ["MINDLIFT_CHAOS_SEED"] = str(args.seed)
@@ -77,7 +74,7 @@ def main() -> int:
     code = pytest.main([*words, "-k", args.only] if args.only else words, plugins=[outcomes])
     print(f"\nseed {args.seed}\n\n{outcomes.table()}")
     if args.write:
-        write(outcomes.table())
+        write_between(PAGE, BEGIN, END, outcomes.table())
     return int(code)
 
 

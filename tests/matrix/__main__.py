@@ -6,10 +6,10 @@ import argparse
 import json
 import sys
 import time
-from pathlib import Path
 
 from tests.matrix.checks import CHECKS, CheckError, Figures, Programs
 from tests.matrix.environments import ENVIRONMENTS, ROOT, Environment, SetUpError, moved, set_up
+from tests.support.pages import write_between
 
 PAGE = ROOT / "docs" / "versions.md"
 BEGIN, END = "<!-- matrix -->", "<!-- end of matrix -->"
@@ -64,11 +64,6 @@ def table(found: dict[Environment, Figures]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(text: str, page: Path = PAGE) -> None:
-    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
-
-
 def main() -> int:
     args = parsed()
     chosen = [each for each in ENVIRONMENTS if args.only in each.name]
@@ -85,7 +80,7 @@ def main() -> int:
     print(table(found))
     print("\n".join(failures), file=sys.stderr)
     if args.write:
-        write(table(found))
+        write_between(PAGE, BEGIN, END, table(found))
     return 1 if failures else 0
 
 

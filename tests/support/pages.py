@@ -92,3 +92,9 @@ def run(block: Block, folder: Path, environment: dict[str, str], timeout: float)
     )
     assert done.returncode == 0, f"{script}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
     return done.stdout
+
+
+def write_between(page: Path, begin: str, end: str, text: str) -> None:
+    """Put `text` between two marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(begin)
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{rest.partition(end)[2]}", encoding="utf-8")

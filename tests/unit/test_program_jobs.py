@@ -44,7 +44,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "one that is ignored": (["{prog}/secret_plan.py"], "but not sent: it is left out by .mindliftignore, .gitignore"),
     "one that is excluded": (["{prog}/train.py", "--exclude", "*.py"], "train.py is in"),
     "one that is no Python": (["--code", "{prog}", "--boot_file", "run.sh"], "command: sh run.sh"),
-    "one behind options": (["--name", "n", "{prog}/train.py"], "unrecognized arguments: "),
+    "one behind options": (["--name", "n", "{prog}/train.py"], "stands behind options; write it before them: submit.py submit "),
     "a folder": (["{prog}"], "prog is a folder; name the file to start, such as prog/train.py"),
     "no folder": (["{prog}/none/train.py"], "none, which is no folder here"),
     "a file as code": (["--code", "{prog}/train.py"], "train.py, a file; name its folder, and the file as boot_file"),

@@ -39,6 +39,11 @@ class Parser(argparse.ArgumentParser):
     """Mistakes are JobErrors: one line, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
+        program = message.partition("unrecognized arguments: ")[2].partition(" ")[0]
+        if program.endswith(".py"):
+            raise JobError(
+                f"{program} stands behind options; write it before them: {self.prog} {program} ..."
+            )
         raise JobError(f"{message}; {self.prog} --help lists the options")
 
 
