@@ -12,13 +12,13 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, BinaryIO, Dict, TextIO, TypeVar
+from typing import BinaryIO, TextIO, TypeVar
 
 from mindlift.errors import MindLiftError, StorageError
+from mindlift.json_text import Record
 
 NOBODY = 65534
 PART = ".part"  # how the names of unfinished files end
-Record = Dict[str, Any]  # a JSON object
 File = TypeVar("File", BinaryIO, TextIO)
 
 
@@ -280,34 +280,3 @@ def append_line(path: Path, record: Record) -> None:
             os.fsync(file.fileno())
     except OSError as err:
         raise StorageError(f"can't write {path}: {err.strerror}") from err
-
-
-def read_lines(path: Path) -> list[Record]:
-    """The records of a file of JSON lines; [] if there is no file."""
-    return parse_lines(path.read_bytes()) if path.exists() else []
-
-
-def parse_lines(text: bytes) -> list[Record]:
-    """The records of JSON lines. What is none is passed over, such as a last line that a kill cut short."""
-    return parse_counted(text)[0]
-
-
-def parse_counted(text: bytes) -> tuple[list[Record], int]:
-    """The same, and how many lines are no records; a last one that has not ended is still being written."""
-    lines = [line for line in text.split(b"\n") if line.strip()]
-    try:  # one call for all lines takes half the time of one for each
-        found = json.loads(b"[" + b",".join(lines) + b"]")
-    except (ValueError, RecursionError):
-        found = []
-    if len(found) != len(lines):
-        found = [_parse_line(line) for line in lines]
-    records = [record for record in found if isinstance(record, dict)]
-    is_cut = bool(lines) and not text.endswith(b"\n") and not isinstance(_parse_line(lines[-1]), dict)
-    return records, len(lines) - len(records) - is_cut
-
-
-def _parse_line(line: bytes) -> object:
-    try:
-        return json.loads(line)
-    except (ValueError, RecursionError):
-        return None

@@ -17,6 +17,7 @@ from mindlift.model_utils.staging.restore import restore
 from mindlift.report import convert, page
 from mindlift.runs import choose, manifest, named_weights, provenance, records
 from tests.support import synthetic_runs
+from tests.support.packed import LAUGHS, MERGES, NESTED
 
 NAME = "20261125-120000"
 FILES = (
@@ -40,6 +41,11 @@ DAMAGES = {
     "half": lambda data: data[: len(data) // 2],
     "zeros": lambda data: bytes(len(data)),
     "text for numbers": lambda data: data.replace(b'": 1', b'": "x1"').replace(b'": 0', b'": "0x"'),
+    "nested lists": lambda data: NESTED.encode(),
+    "nested objects in a line": lambda data: data + b'{"a":' * 100_000 + b"\n",
+    "many aliases": lambda data: LAUGHS.encode(),
+    "many merges": lambda data: MERGES.encode(),
+    "a line of 3 MB": lambda data: data + b"x" * 3_000_000 + b"\n",
     "lists for values": lambda data: data.replace(b'": "', b'": ["').replace(b'",', b'"],'),
 }
 

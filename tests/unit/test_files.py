@@ -8,7 +8,8 @@ import os
 import pytest
 
 from mindlift.errors import DataError, StorageError
-from mindlift.files import append_line, atomic_file, atomic_path, atomic_text, read_lines, write_atomic
+from mindlift.files import append_line, atomic_file, atomic_path, atomic_text, write_atomic
+from mindlift.json_text import read_records
 
 
 def names(folder):
@@ -99,9 +100,9 @@ def test_advice_and_another_beginning(tmp_path):
 
 def test_json_lines(tmp_path):
     path = tmp_path / "lines.jsonl"
-    assert read_lines(path) == []
+    assert read_records(path) == ([], 0)
     append_line(path, {"name": "a\u2028b"})
     with open(path, "ab") as file:
         file.write(b'\n[1]\n"text"\n{"name": "\xff"}\n{"name": "cut')
     append_line(path, {"name": "after"})
-    assert read_lines(path) == [{"name": "a\u2028b"}, {"name": "after"}]
+    assert read_records(path)[0] == [{"name": "a\u2028b"}, {"name": "after"}]

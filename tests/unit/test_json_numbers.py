@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mindlift.cloud.follow.progress import progress_of
-from mindlift.files import append_line, as_json, parse_lines, read_lines
+from mindlift.files import append_line, as_json
+from mindlift.json_text import parse_lines, read_records
 from mindlift.report import figures
 from mindlift.runs import evaluation_files, folder, metrics
 from mindlift.runs.log import RunLog
@@ -94,4 +95,4 @@ def test_readers_take_null_and_what_earlier_versions_wrote(tmp_path, word, monke
 
 def test_a_line_is_appended_and_read(tmp_path):
     append_line(tmp_path / "x", {"loss": NAN})
-    assert read_lines(tmp_path / "x") == [{"loss": None}]
+    assert read_records(tmp_path / "x")[0] == [{"loss": None}]

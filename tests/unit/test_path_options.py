@@ -8,7 +8,7 @@ import os
 import numpy as np
 import pytest
 
-from mindlift import files
+from mindlift import files, json_text
 from mindlift.errors import ConfigError, ExportError
 from mindlift.inference import export
 from mindlift.model_utils.config import config, places
@@ -114,7 +114,7 @@ def test_names_that_are_not_utf8_are_written_and_read_back(tmp_path, raw):
     files.write_atomic(tmp_path / "b.json", json.dumps({"name": name}, ensure_ascii=False))
     with files.atomic_text(tmp_path / "c.csv") as file:
         file.write(name)
-    assert files.read_lines(tmp_path / "a.jsonl") == [{"name": name}]
+    assert json_text.read_records(tmp_path / "a.jsonl")[0] == [{"name": name}]
     assert json.loads((tmp_path / "b.json").read_text(encoding="utf-8")) == {"name": name}
     (tmp_path / "c.csv").read_text(encoding="utf-8")
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import os
 import resource
+import shutil
 import stat
 import tarfile
 import zipfile
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from mindlift.errors import StageError, StorageError
-from mindlift.model_utils.staging.unpack import SUFFIXES, is_archive, single_root, unpack
+from mindlift.model_utils.staging.members import SUFFIXES, is_archive
+from mindlift.model_utils.staging.unpack import single_root, unpack
 
 FILES = {
     "a.txt": b"alpha",
@@ -301,7 +303,17 @@ def test_a_bomb_writes_nothing(tmp_path: Path) -> None:
         file.writestr("small", b"1")
         file.writestr("x", b"1")
         file.infolist()[1].file_size = 1 << 50
-    with pytest.raises(StageError, match=r"needs 1,125,899,906,842,625 bytes, but .* has [\d,]+ free"):
+    with pytest.raises(StageError, match=r"would unpack to 1,125,899,906,842,625 bytes or more, and has 208"):
+        unpack(archive, tmp_path / "a", lambda size: pytest.fail("wrote"))
+    assert nothing_but(tmp_path, "a.zip")
+
+
+def test_what_the_disk_does_not_hold_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    archive = tmp_path / "a.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("x", bytes(2000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(5000, 4000, 1000))
+    with pytest.raises(StageError, match=r"needs 2,000 bytes, but .* has 1,000 free"):
         unpack(archive, tmp_path / "a", lambda size: pytest.fail("wrote"))
     assert nothing_but(tmp_path, "a.zip")
 

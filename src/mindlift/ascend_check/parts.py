@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 import shutil
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, TypedDict, cast
 
+from mindlift import json_text
 from mindlift.ascend_check import machine
 from mindlift.ascend_check.work import (
     Failed,
@@ -284,7 +284,7 @@ def predict(work: Work) -> None:
         run = work.train(*words, "--max_steps", STEPS, *QUIET)["run"]
         output = work.folder / f"{name}.json"
         work.python("predict.py", "--pretrained", run, "--output_json", output, *work.target, PICTURE)
-        work.figures[name] = json.loads(text_of(output))
+        work.figures[name] = json_text.parse(text_of(output))
 
 
 def export(work: Work) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shlex
 import signal
@@ -15,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast
 
+from mindlift import json_text
 from mindlift.ascend_check import redaction
 from mindlift.checkout import ROOT, SOURCES
-from mindlift.files import read_lines
 from mindlift.model_utils.devices import Device
 
 
@@ -174,14 +173,16 @@ def result_of(out: str) -> dict[str, object]:
     """The last line of JSON that a program printed; Failed if there is none."""
     for line in reversed(out.splitlines()):
         with contextlib.suppress(ValueError):
-            if isinstance(found := json.loads(line), dict):
+            if isinstance(found := json_text.parse(line), dict):
                 return found
     raise Failed("the program printed no result")
 
 
 def step_figures(result: Trained) -> StepFigures:
     """Of a run: losses and times of its steps."""
-    steps = [line for line in read_lines(Path(result["run"]) / "metrics.jsonl") if "lr" in line]
+    steps = [
+        line for line in json_text.read_records(Path(result["run"]) / "metrics.jsonl")[0] if "lr" in line
+    ]
     return {
         "losses": [line["loss"] for line in steps],
         "step_seconds": [line["step_seconds"] for line in steps],

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 from pathlib import Path
 from typing import TextIO
-
-import yaml
 
 from mindlift.cli.job_access import note, out, reached
 from mindlift.cloud.errors import JobError, NoAnswer, ServiceError
@@ -15,6 +14,8 @@ from mindlift.cloud.follow.fetch import Fetched
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider
 from mindlift.cloud.retry import RetryPolicy
+from mindlift.runs.folder import read_config
+from mindlift.runs.provenance import CONFIG
 
 
 def fetch(args: argparse.Namespace) -> int:
@@ -54,17 +55,14 @@ def tell(fetched: Fetched, which: str) -> None:
         return
     assert fetched.root
     names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
-    note(
-        f"checkpoints: {names}; evaluate with: python eval.py {eval_options(fetched.root)} --pretrained {fetched.root}"
-    )
+    note(f"checkpoints: {names}; evaluate with: {shlex.join(eval_command(fetched.root))}")
 
 
-def eval_options(root: Path) -> str:
-    """The network and the data set of a run, as eval.py takes them."""
-    path = root / "config.yaml"
-    found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else {}
-    options = {name: value for group in found.values() for name, value in group.items()}
-    return " ".join(f"--{name} {options[name]}" for name in ("net", "dataset") if name in options)
+def eval_command(root: Path) -> list[str]:
+    """eval.py with the network and the data set of a run."""
+    options, _ = read_config(root / CONFIG)
+    named = [(f"--{name}", str(options[name])) for name in ("net", "dataset") if name in options]
+    return ["python", "eval.py", *(word for pair in named for word in pair), "--pretrained", str(root)]
 
 
 def fetch_platform_logs(provider: Provider, handle: Handle, root: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from mindlift import yaml_text
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS, SECTIONS, Job
 from mindlift.cloud.job_rules import finished
@@ -201,7 +202,7 @@ def parse_mapping(key: str, raw: Json, place: str) -> dict[str, Json]:
 
 def scalar(text: str) -> Json:
     try:
-        value = yaml.safe_load(text)
+        value = yaml_text.parse(text)
     except yaml.YAMLError:
         return text
     return value if isinstance(value, (bool, int, float, str, list)) else text

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.data import layout
 from mindlift.data.segmentation import voc
 from mindlift.errors import DataError
@@ -43,7 +43,7 @@ def parsed(path: Path) -> dict[int, str]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
-            return of_json(json.loads(text))
+            return of_json(json_text.parse(text))
     except OSError as err:
         raise DataError(f"--class_names {path}: {err.strerror}") from err
     except (ValueError, KeyError, IndexError, TypeError, AttributeError) as err:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import configparser
 import importlib.util
-import json
 import os
 import re
 import socket
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Mapping
 from urllib.parse import urlsplit
 
+from mindlift import json_text
 from mindlift.checkout import ROOT
 from mindlift.doctor.finding import OK, WARNING, Finding, graded, shown
 from mindlift.errors import ConfigError
@@ -156,7 +156,7 @@ def openi(env: Env, home: Path) -> Finding:
         return Finding("openi token", OK, "set, by OPENI_TOKEN")
     file = home / ".openi" / "token.json"
     try:
-        is_there = bool(json.loads(file.read_text(encoding="utf-8")).get("token"))
+        is_there = bool(json_text.read(file).get("token"))
     except FileNotFoundError:
         is_there = False
     except (OSError, ValueError, AttributeError):

@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.ranks import Ranks
@@ -53,7 +54,6 @@ def compute(device: str) -> None:
 def train(device: str) -> None:
     """Real steps by the program itself, in a folder that goes away."""
     from mindlift.data.embedded import digits as demo
-    from mindlift.files import read_lines
 
     program = importlib.import_module(PROGRAM)
     with tempfile.TemporaryDirectory(prefix="mindlift-doctor-") as folder:
@@ -84,7 +84,12 @@ def train(device: str) -> None:
             time.time(),
         )
         seconds = time.perf_counter() - started
-        steps = [line for path in runs.glob("*/metrics.jsonl") for line in read_lines(path) if "loss" in line]
+        steps = [
+            line
+            for path in runs.glob("*/metrics.jsonl")
+            for line in json_text.read_records(path)[0]
+            if "loss" in line
+        ]
         tell(
             steps=len(steps),
             train_seconds=seconds,

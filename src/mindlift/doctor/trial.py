@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
@@ -11,6 +10,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TypedDict
 
+from mindlift import json_text
 from mindlift.checkout import SOURCES
 from mindlift.doctor import probe
 from mindlift.doctor.finding import OK, PROBLEM, Finding
@@ -77,7 +77,7 @@ def read(out: str, err: str, code: int | None) -> Ended:
     reached = Reached()
     for line in out.splitlines():
         if line.startswith(probe.MARK):
-            reached.update(json.loads(line[len(probe.MARK) :]))
+            reached.update(json_text.parse(line[len(probe.MARK) :]))
     lines = [line.strip() for line in err.splitlines() if line.strip()]
     return Ended(reached, code, lines[-1][:300] if lines else "")
 

@@ -12,10 +12,10 @@ Values may be URLs, or local folders that the platform has filled before (ModelA
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Mapping
 
+from mindlift import json_text
 from mindlift.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def read_list(name: str, text: str, kind: str) -> tuple[Source, ...]:
         f'expected a JSON list such as [{{"{kind}_url": "obs://bucket/folder/", "{kind}_name": "name"}}]'
     )
     try:
-        items = json.loads(text)
+        items = json_text.parse(text)
         items = items if isinstance(items, list) else [items]
         return tuple(Source(item[f"{kind}_url"], item.get(f"{kind}_name") or "") for item in items)
     except (ValueError, KeyError, TypeError, AttributeError):

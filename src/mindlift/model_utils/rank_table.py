@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from mindlift import json_text
 from mindlift.errors import RankError
 from mindlift.model_utils.devices import RING, RING_SERVER, RINGED
 
@@ -52,7 +53,7 @@ def parse(text: str, source: str) -> RankTable:
     Contradictions inside a readable table are left to `check`.
     """
     try:
-        data = json.loads(text)
+        data = json_text.parse(text)
     except ValueError as err:
         raise RankError(f"{source}: not a rank table: {err}") from err
     if not isinstance(data, dict):

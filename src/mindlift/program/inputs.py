@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mindlift.errors import ConfigError, StageError
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import unpack
+from mindlift.model_utils.staging import members
 from mindlift.model_utils.staging.stage_in import Stager, beside, fact
 from mindlift.program import web
 from mindlift.program.channels import Channel, is_web
@@ -58,7 +58,7 @@ class InputStager:
 
     def staged(self, channel: Channel) -> Path:
         source = Source(channel.place, channel.name if is_web(channel.place) else "")
-        opens = self.unpacks and unpack.is_archive(web.file_name(channel.place))
+        opens = self.unpacks and members.is_archive(web.file_name(channel.place))
         target = self.stager.place("data" if opens else "inputs", source)
         if not channel.is_stored and not is_web(channel.place):
             path = Path(channel.place)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.files import write_atomic
 from mindlift.model_utils.staging.node_gate import Process
 
@@ -50,7 +51,7 @@ class Peers:
         found: list[int | None] = []
         for path in sorted(self.folder.glob("*.json")) if self.count > 1 else []:
             with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-                record = json.loads(path.read_text(encoding="utf-8"))
+                record = json_text.read(path)
                 if path.stem != str(self.rank):
                     gone = record["code"] is None and Process(**record["process"]).is_gone()
                     found.append(-1 if gone else record["code"])

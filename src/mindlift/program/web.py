@@ -11,6 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Callable
 
+from mindlift import json_text
 from mindlift.errors import StageError, StorageError, TransferError
 from mindlift.files import atomic_file, remove_file, write_atomic
 from mindlift.program.channels import shown
@@ -95,6 +96,6 @@ class Counting:
 
 def read(stamp: Path) -> dict:
     try:
-        return json.loads(stamp.read_text(encoding="utf-8"))
+        return json_text.read(stamp)
     except (OSError, ValueError):
         return {}

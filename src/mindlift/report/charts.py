@@ -7,7 +7,7 @@ from typing import Callable, Dict, Iterator, Tuple
 
 import numpy as np
 
-from mindlift.files import Record
+from mindlift.json_text import Record
 from mindlift.report import figures, planned
 from mindlift.runs.folder import RunData
 from mindlift.runs.series import Curve, number, rounded

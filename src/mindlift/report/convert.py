@@ -8,7 +8,8 @@ from pathlib import Path
 
 from mindlift import sanitize
 from mindlift.errors import StorageError
-from mindlift.files import Record, atomic_text
+from mindlift.files import atomic_text
+from mindlift.json_text import Record
 from mindlift.report import graph
 from mindlift.report.events import EVENTS, TensorBoard
 from mindlift.runs import folder as run_folder

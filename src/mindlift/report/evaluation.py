@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mindlift.files import Record
+from mindlift.json_text import Record
 from mindlift.report import pictures
 from mindlift.report.markup import Html, filled, section, tag
 from mindlift.runs.folder import RunData

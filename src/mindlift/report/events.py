@@ -16,7 +16,7 @@ import numpy as np
 
 from mindlift.backports import Protocol
 from mindlift.errors import ConfigError, StorageError
-from mindlift.files import Record
+from mindlift.json_text import Record
 from mindlift.report.pictures import inside, opened
 from mindlift.runs import folder as run_folder
 from mindlift.runs import last_records

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mindlift.files import Record
+from mindlift.json_text import Record
 from mindlift.runs.folder import RunData
 from mindlift.runs.metrics import PER_RANK
 from mindlift.runs.series import number

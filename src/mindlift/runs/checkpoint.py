@@ -91,7 +91,7 @@ def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: 
 
 def prune(folder: Path, keep: int) -> None:
     for saved in plan_prune(listed(folder), keep):
-        remove_file(folder / saved.file)
+        remove_file(saved.path(folder))
 
 
 def load_weights(

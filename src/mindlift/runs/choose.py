@@ -150,7 +150,7 @@ def furthest(base: Path, mark: str) -> tuple[Path, int, bool] | None:
         (record.step, named(root), root, record) for root in roots for record in listed(root / "checkpoints")
     ]
     for step, _, root, record in sorted(saved, key=lambda each: each[:2], reverse=True):
-        if has_sum(root / "checkpoints" / record.file, record):
+        if has_sum(record.path(root / "checkpoints"), record):
             return root, step, False
     for root in roots:
         lock = hold(RunPaths(root).lock)
@@ -269,8 +269,8 @@ def explicit_checkpoint(resume: str) -> Path | None:
         raise CheckpointError(
             f"--resume {resume}: no complete checkpoint in {folder}; start a new run with --resume none"
         )
-    return folder / saved.file
+    return saved.path(folder)
 
 
 def at_step(folder: Path, step: int) -> Path:
-    return next(folder / saved.file for saved in listed(folder) if saved.step == step)
+    return next(saved.path(folder) for saved in listed(folder) if saved.step == step)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mindlift.files import Record, as_json, atomic_file, make_folder, write_atomic
+from mindlift.files import as_json, atomic_file, make_folder, write_atomic
+from mindlift.json_text import Record
 from mindlift.runs.paths import RunPaths
 
 MOST_CLASSES = 200  # of a confusion matrix: larger ones can't be looked at

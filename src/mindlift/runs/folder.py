@@ -9,8 +9,9 @@ from pathlib import Path
 
 import yaml
 
+from mindlift import yaml_text
 from mindlift.errors import DataError
-from mindlift.files import Record
+from mindlift.json_text import Record
 from mindlift.runs import metrics
 from mindlift.runs.manifest import MANIFEST, is_saved
 from mindlift.runs.metrics import Metrics
@@ -89,8 +90,8 @@ def read(root: Path, title: str = "") -> RunData:
 def read_config(path: Path) -> tuple[Record, dict[str, str]]:
     """Values and origins of all options; empty if there is no file that can be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-        groups = yaml.safe_load(text) or {}
+        text = yaml_text.read_text(path)
+        groups = yaml_text.parse(text) or {}
     except FileNotFoundError:
         return {}, {}
     except (UnicodeDecodeError, yaml.YAMLError):

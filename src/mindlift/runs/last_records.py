@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mindlift.files import Record
-from mindlift.runs.metrics import blocks
+from mindlift import json_text
+from mindlift.json_text import Record
+from mindlift.runs.metrics import parsed
 from mindlift.runs.records import integer
 
 
@@ -28,8 +29,8 @@ def records(path: Path) -> Iterator[Record]:
 
 def all_records(path: Path) -> Iterator[Record]:
     with open(path, "rb") as file:
-        for records, _ in blocks(file):
-            yield from records
+        for text in json_text.blocks(file):
+            yield from parsed(text)[0]
 
 
 def taken_back(found: Iterable[Record]) -> tuple[list[tuple[int, int]], dict[tuple[int, str], int]]:

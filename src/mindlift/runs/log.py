@@ -15,7 +15,8 @@ from tqdm import tqdm
 from mindlift import sanitize
 from mindlift.backports import Protocol
 from mindlift.errors import StorageError
-from mindlift.files import Record, append_line
+from mindlift.files import append_line
+from mindlift.json_text import Record
 from mindlift.runs.paths import RunPaths
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mindlift.files import Record
-from mindlift.runs.paths import is_base_name
+from mindlift.file_names import inside, is_file_name
+from mindlift.json_text import Record
 from mindlift.runs.records import Place, integer, parse_records, read_records
 
 MANIFEST = "manifest.jsonl"
@@ -39,6 +39,10 @@ class Saved:
     size_bytes: int
     sha256: str
     saved_at: float
+
+    def path(self, folder: Path) -> Path:
+        """Where the file is in a folder of checkpoints, and nowhere else, wherever the line came from."""
+        return inside(folder, self.file)
 
 
 def file_sha256(path: Path) -> str:
@@ -77,7 +81,7 @@ def is_saved(record: Record) -> bool:
     """Whether all of it is there and can be used. A manifest may come from anywhere: a path in it leads nowhere."""
     numbers = ("epoch", "step", "steps_per_epoch", "seed", "size_bytes")
     return (
-        is_base_name(record.get("file"))
+        is_file_name(record.get("file"))
         and record["file"].endswith(SUFFIX)
         and all(integer(record.get(name)) is not None for name in numbers)
         and record["step"] >= 0
@@ -101,7 +105,7 @@ def in_order(records: Iterable[Saved]) -> list[Saved]:
 def listed(folder: Path) -> list[Saved]:
     """The manifest's lines, oldest first, of files that are there with the size it states."""
     records = in_order(map(from_record, read_records(folder / MANIFEST, is_saved)))
-    return [saved for saved in records if is_whole(folder / saved.file, saved)]
+    return [saved for saved in records if is_whole(saved.path(folder), saved)]
 
 
 def is_whole(path: Path, saved: Saved) -> bool:
@@ -112,7 +116,7 @@ def is_whole(path: Path, saved: Saved) -> bool:
 def latest(folder: Path) -> Saved | None:
     """The newest checkpoint whose content is what the manifest says; damaged ones are passed over."""
     for saved in reversed(listed(folder)):
-        if has_sum(folder / saved.file, saved):
+        if has_sum(saved.path(folder), saved):
             return saved
     return None
 

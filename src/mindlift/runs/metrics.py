@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
-from mindlift.files import Record, parse_counted
+from mindlift import json_text
+from mindlift.json_text import Record
 from mindlift.runs.records import integer, say_skipped
 from mindlift.runs.series import Curve, Recorder, extremes, number, numbers
 
-BLOCK_BYTES = 1 << 20
 WHOLE_BYTES = 64 << 20
 LOSS = re.compile(rb'"loss": ?([-+.\w]+)')
 NO_NUMBER = {b"null": b"nan"}  # of a loss that was not finite; earlier versions wrote NaN and Infinity
@@ -67,35 +65,20 @@ def read(path: Path) -> Metrics:
     if path.exists():
         with open(path, "rb") as file:
             share = WHOLE_BYTES / max(1, os.fstat(file.fileno()).st_size)
-            for records, more in blocks(file, share=share):
+            for text in json_text.blocks(file):
+                records, more = parsed(text, share)
                 reader.take(records)
                 skipped += more
         say_skipped(path, skipped)
     return reader.finished()
 
 
-def blocks(file: BinaryIO, size: int = BLOCK_BYTES, share: float = 1.0) -> Iterator[tuple[list[Record], int]]:
-    """The records of a file of metrics and how many lines are none, a megabyte at a time; below 1 only about that share.
-
-    A last line that a kill cut short is neither.
-    """
-    rest = b""
-    for block in iter(lambda: file.read(size), b""):
-        whole_lines, newline, tail = block.rpartition(b"\n")
-        if not newline:
-            rest += tail
-            continue
-        yield parsed(rest + whole_lines + newline, share)
-        rest = tail
-    if rest:
-        yield parsed(rest, share)
-
-
-def parsed(text: bytes, share: float) -> tuple[list[Record], int]:
+def parsed(text: bytes, share: float = 1.0) -> tuple[list[Record], int]:
+    """The records of some lines and how many lines are none; below 1 only about that share of them."""
     if share < 1:
         lines = [line for line in text.split(b"\n") if line.strip()]
         text = b"\n".join(telling(lines, share)) + text[-1:]
-    found, skipped = parse_counted(text)
+    found, skipped = json_text.parse_records(text)
     ours = [record for record in found if is_ours(record)]
     return ours, skipped + len(found) - len(ours)
 

@@ -68,7 +68,7 @@ def candidates(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    files = [folder / saved.file for saved in reversed(listed(folder))]
+    files = [saved.path(folder) for saved in reversed(listed(folder))]
     if not files:
         weights = [file for file in folder.iterdir() if file.suffix in WEIGHTS and file.is_file()]
         files = sorted(weights, key=lambda file: file.stat().st_mtime, reverse=True)
@@ -98,5 +98,5 @@ def newest_checkpoint(base: Path) -> Path | None:
     for root in [*reversed(run_folders(base)), base]:
         saved = latest(root / "checkpoints")
         if saved:
-            return root / "checkpoints" / saved.file
+            return saved.path(root / "checkpoints")
     return None

@@ -13,9 +13,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindlift.files import make_folder, utf8
+from mindlift.files import make_folder
 from mindlift.runs.records import warn
-from mindlift.sanitize import single_line
 
 # The one list of a run's small files: what is published, restored, fetched and reported beside logs and checkpoints.
 RECORDS = (
@@ -27,7 +26,6 @@ RECORDS = (
     "transfers.jsonl",
     "evaluation.json",
 )
-MOST_NAME_BYTES = 255  # of ext4, XFS and NTFS
 RUN_NAME = re.compile(r"([0-9]{8})-([0-9]{6})(?:-([0-9]{1,9}))?")
 NOTE = "run.json"  # which settings the run is of
 CLASSES = "classes.json"
@@ -53,20 +51,6 @@ def run_folders(base: Path) -> list[Path]:
             f"{base} has folders that are not named as runs are, and are passed over: {min(others)}{more}",
         )
     return [path for name, path in sorted((name, path) for name, path in named if name)]
-
-
-def is_base_name(name: object) -> bool:
-    """Whether it is the name of a file in a folder, and no way to another one: of an object of a bucket, or of a manifest.
-
-    No separators, `..`, hidden files or control characters, and no more bytes than file systems take.
-    """
-    return (
-        isinstance(name, str)
-        and 0 < len(utf8(name)) <= MOST_NAME_BYTES
-        and name[0] != "."
-        and not set(name) & set("/\\")
-        and single_line(name) == name
-    )
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from mindlift import json_text, yaml_text
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.files import expanded
 from mindlift.runs import named_weights
@@ -91,7 +91,7 @@ def class_names(weights: Path) -> list[str]:
     if file is None:
         return []
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json_text.read(file)
     except (OSError, ValueError) as err:
         raise CheckpointError(f"can't read {file}: {err}") from err
     if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
@@ -113,7 +113,7 @@ def common_class_names(weights: Sequence[Path]) -> list[str]:
 def data_folder(config: Path) -> Path | None:
     """The local folder that a run was trained with, as far as its configuration names one."""
     try:
-        found = (yaml.safe_load(config.read_text(encoding="utf-8")) or {}).get("data", {})
+        found = (yaml_text.read(config) or {}).get("data", {})
     except (OSError, UnicodeDecodeError, yaml.YAMLError, AttributeError) as err:
         raise ConfigError(f"can't read {config}: {' '.join(str(err).split())}") from err
     folder = found.get("data_dir") if isinstance(found, dict) else ""
@@ -128,7 +128,7 @@ def read_model(path: Path) -> Model:
         raise CheckpointError(f"no such model: {path}; make one with export.py")
     side = side_file_of(path)
     try:
-        model = Model(path, json.loads(side.read_text(encoding="utf-8")))
+        model = Model(path, json_text.read(side))
         _ = model.shape, model.facts["options"], model.facts["sha256"], model.facts["class_names"]
     except FileNotFoundError:
         raise CheckpointError(

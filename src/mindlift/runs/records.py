@@ -6,27 +6,35 @@ them. What is ours and damaged falls back to what was there before it, as a chec
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Union
 
-from mindlift.files import Record, parse_counted
+from mindlift import json_text
+from mindlift.errors import DataError
+from mindlift.json_text import Record
 
 Place = Union[str, "os.PathLike[str]"]
 SAID: list[str] = []  # files and folders that this process has warned of
 
 
 def read_records(path: Path, is_ours: Callable[[Record], bool] = bool) -> list[Record]:
-    """The records of a file of JSON lines; [] if there is no file."""
-    return parse_records(path.read_bytes(), path, is_ours) if path.exists() else []
+    """The records of a file of JSON lines; [] if there is no file. DataError if no run could have written it."""
+    try:
+        found, skipped = json_text.read_records(path)
+    except ValueError as err:
+        raise DataError(f"{err}; no run writes so many: move it away") from err
+    return _ours(found, skipped, path, is_ours)
 
 
 def parse_records(text: bytes, place: Place, is_ours: Callable[[Record], bool] = bool) -> list[Record]:
     """The same of a text that was read at `place`."""
-    found, skipped = parse_counted(text)
+    return _ours(*json_text.parse_records(text), place, is_ours)
+
+
+def _ours(found: list[Record], skipped: int, place: Place, is_ours: Callable[[Record], bool]) -> list[Record]:
     ours = [record for record in found if is_ours(record)]
     say_skipped(place, skipped + len(found) - len(ours))
     return ours
@@ -35,10 +43,10 @@ def parse_records(text: bytes, place: Place, is_ours: Callable[[Record], bool] =
 def read_object(path: Path) -> Record:
     """A file that is one JSON object; {} if there is none, or none that can be read."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json_text.read(path)
     except FileNotFoundError:
         return {}
-    except (ValueError, RecursionError):
+    except ValueError:
         found = None
     return found if isinstance(found, dict) else say_damaged(path)
 
@@ -46,8 +54,8 @@ def read_object(path: Path) -> Record:
 def parse_object(text: bytes, place: Place) -> Record:
     """The same of a text that was read at `place`."""
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError):
+        found = json_text.parse(text)
+    except ValueError:
         found = None
     return found if isinstance(found, dict) else say_damaged(place)
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
-from mindlift import __version__
+from mindlift import __version__, json_text
 from mindlift.checkout import IS_CHECKOUT, ROOT
 
 REVISION_FILE = "revision.json"  # cloud/submit.py puts it into the code of a job, which has no .git
@@ -19,7 +18,7 @@ def code_revision(root: Path = ROOT, digits: int = 40) -> str:
     Of an installed package its release: a repository that it is installed in is somebody else's.
     """
     try:
-        note = json.loads((root / REVISION_FILE).read_text(encoding="utf-8"))
+        note = json_text.read(root / REVISION_FILE)
         return note["revision"][:digits] + ("-dirty" if note["dirty"] else "")
     except (OSError, ValueError, KeyError, TypeError):
         pass  # no job, or a file of somebody else's

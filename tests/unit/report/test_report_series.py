@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mindlift import json_text
 from mindlift.runs import last_records, metrics
 from mindlift.runs.metrics import Mark
 from mindlift.runs.series import Curve, Recorder, extremes, numbers, rounded
@@ -96,7 +97,11 @@ def test_blocks_cut_no_line(size):
         "".join(json.dumps({"step": step, "what": "é"}) + "\n" for step in range(50)).encode()
         + b'{"step": 50}'
     )
-    found = [record["step"] for records, _ in metrics.blocks(io.BytesIO(text), size) for record in records]
+    found = [
+        record["step"]
+        for part in json_text.blocks(io.BytesIO(text), size)
+        for record in metrics.parsed(part)[0]
+    ]
     assert found == list(range(51))
 
 

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.cloud.errors import JobError
 from mindlift.errors import TransferError
-from mindlift.files import make_folder, read_lines, write_atomic
+from mindlift.files import make_folder, write_atomic
 from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256
 from mindlift.runs.paths import RECORDS, RESULT
 from mindlift.runs.remote import published, run_names
@@ -65,7 +66,7 @@ def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) ->
     for record in chosen:
         bring(run, root, record, say)
     kept = [
-        record for record in saved if record in chosen or is_whole(root / "checkpoints" / record.file, record)
+        record for record in saved if record in chosen or is_whole(record.path(root / "checkpoints"), record)
     ]
     write_atomic(root / "checkpoints" / MANIFEST, as_text(kept))
     return Fetched(root, tuple(kept), is_run=True)
@@ -91,7 +92,7 @@ def measured(root: Path) -> dict[int, float]:
     """Accuracy by optimiser step, from the metrics and the result of a run."""
     found = {}
     for name in ("metrics.jsonl", "result.json"):
-        for record in read_lines(root / name):
+        for record in json_text.read_records(root / name)[0]:
             figure = next(
                 (record[key] for key in MEASURES if isinstance(record.get(key), (int, float))), None
             )
@@ -102,7 +103,7 @@ def measured(root: Path) -> dict[int, float]:
 
 
 def bring(run: str, root: Path, record: Saved, say: Callable[[str], None]) -> None:
-    path = root / "checkpoints" / record.file
+    path = record.path(root / "checkpoints")
     if is_whole(path, record):
         return
     say(transfer.copy_file(join(run, "checkpoints", record.file), str(path)).as_line())

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict
 
+from mindlift import json_text
 from mindlift.cloud.follow.log_text import Place
 from mindlift.cloud.providers.base import Status
 from mindlift.files import expanded, write_atomic
@@ -69,7 +70,7 @@ class Positions:
     def load(self, name: str) -> PositionsOfJob:
         """What the file says; of none, or another version's, nothing: the log is shown from its start."""
         try:
-            found = json.loads((self.folder / name).read_text()) if self.folder else {}
+            found = json_text.read(self.folder / name) if self.folder else {}
             nodes = {
                 str(node): Position(Place(**item["place"]), int(item["shown"]))
                 for node, item in found["nodes"].items()

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypedDict, cast
 
-from mindlift.files import parse_lines
+from mindlift import json_text
 
 BEGINNINGS = ("start", "continued")
 FIGURES = ("top1", "miou")
@@ -50,7 +50,10 @@ class Progress:
 
 def records(text: bytes, is_cut: bool = False) -> list[Record]:
     """The lines that can be read: the last one may still be being written, and the first one is `is_cut` off."""
-    return [cast("Record", record) for record in parse_lines(text.partition(b"\n")[2] if is_cut else text)]
+    return [
+        cast("Record", record)
+        for record in json_text.parse_lines(text.partition(b"\n")[2] if is_cut else text)
+    ]
 
 
 def progress_of(lines: Sequence[Record]) -> Progress:

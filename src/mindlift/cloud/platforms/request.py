@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Tuple
 
+from mindlift import json_text
+
 Words = Tuple[str, ...]
 Sources = Tuple[Tuple[str, str], ...]  # (name, URL)
 
@@ -55,7 +57,7 @@ class Request:
 def from_json(text: str) -> Request:
     """The request of a rehearsal's folder; what a later or earlier version wrote beside it is left out."""
     known = {item.name for item in fields(Request)}
-    values = {name: value for name, value in json.loads(text).items() if name in known}
+    values = {name: value for name, value in json_text.parse(text).items() if name in known}
     values["arguments"] = tuple(values.get("arguments", ()))
     for name in ("inputs", "outputs", "models"):
         values[name] = tuple((first, second) for first, second in values.get(name, ()))

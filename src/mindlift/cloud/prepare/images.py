@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from mindlift import yaml_text
 from mindlift.checkout import PACKAGE
 from mindlift.cloud.arguments import own_options
 from mindlift.cloud.errors import JobError
@@ -80,7 +81,7 @@ def tables_of(env: Mapping[str, str]) -> Iterator[Path]:
 
 def read(path: Path) -> dict[str, list]:
     try:
-        table = yaml.safe_load(path.read_text(encoding="utf-8"))
+        table = yaml_text.read(path)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as err:
         raise JobError(f"can't read the table of images {path}: {str(err).splitlines()[0]}") from err
     lists = table if isinstance(table, dict) else {}

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from mindlift import __version__
+from mindlift import __version__, json_text
 from mindlift.checkout import IS_CHECKOUT, PACKAGE, ROOT
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import Job
@@ -232,7 +232,7 @@ def read_digests(store: Store, key: str) -> dict[str, object]:
     if store.stat(key) is None:
         return {}
     try:
-        found = json.loads(store.read(key))
+        found = json_text.parse(store.read(key))
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -15,11 +15,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Dict
 
+from mindlift import json_text, limits
 from mindlift.errors import DataError
 
 VERSION = "3.0"
 LENGTH_BYTES = 8
-MOST_HEADER = 1 << 30
+AGAIN = "fetch it again, or convert again"
 Header = Dict[str, Any]  # the JSON that MindSpore writes at the beginning of a shard
 
 
@@ -28,13 +29,16 @@ def header(path: Path) -> Header:
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(LENGTH_BYTES), "little")
-            found: Header = json.loads(file.read(length)) if length < MOST_HEADER else {}
+            if length > limits.MINDRECORD_HEADER_BYTES:
+                raise DataError(f"{path} is not a MindRecord file: its header would have {length:,} bytes")
+            found: Header = json_text.parse(file.read(length))
         if found["version"] != VERSION or found["compression_size"]:
             raise DataError(
                 f"{path}: MindRecord version {found['version']}, compression {found['compression_size']};"
                 f" need {VERSION} without compression"
             )
-        _ = found["header_size"], found["page_size"]
+        if not all(type(found[name]) is int and found[name] >= 0 for name in ("header_size", "page_size")):
+            raise ValueError("its sizes are no numbers")
         return found
     except (OSError, ValueError, KeyError, TypeError) as err:
         if isinstance(err, DataError):
@@ -48,12 +52,18 @@ def rows(path: Path, fields: Sequence[str]) -> list[tuple]:
     DataError if the header or the index can't be read, or if the index names another file.
     """
     head = header(path)
-    found = query(path, fields)
-    start, page = head["header_size"] + LENGTH_BYTES, head["page_size"]
-    return [
-        (*values, start + number * page + first, last - first - LENGTH_BYTES)
-        for *values, number, first, last in found
-    ]
+    start, page, end = head["header_size"] + LENGTH_BYTES, head["page_size"], path.stat().st_size
+    found = []
+    for *values, number, first, last in query(path, fields):
+        if {type(number), type(first), type(last)} != {int}:
+            raise DataError(f"{path}.db has {(number, first, last)!r:.80} for the place of a row; {AGAIN}")
+        offset, length = start + number * page + first, last - first - LENGTH_BYTES
+        if not 0 <= length <= offset + length <= end:
+            raise DataError(
+                f"{path}.db has a row at byte {offset}, of {length}; the shard has {end}; {AGAIN}"
+            )
+        found.append((*values, offset, length))
+    return found
 
 
 def query(path: Path, fields: Sequence[str]) -> list[tuple]:
@@ -67,17 +77,34 @@ def query(path: Path, fields: Sequence[str]) -> list[tuple]:
     try:
         connection = sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         try:
+            check_tables(connection, database)
+            limit_steps(connection, database.stat().st_size)
             names = [name for (name,) in connection.execute("SELECT NAME FROM SHARD_NAME")]
             found = connection.execute(f"SELECT {', '.join(columns)} FROM INDEXES ORDER BY ROW_ID").fetchall()
         finally:
             connection.close()
-    except sqlite3.Error as err:
-        raise DataError(f"{database} can't be read ({err}); fetch it again, or convert again") from err
+    except (sqlite3.Error, OSError) as err:
+        raise DataError(f"{database} can't be read ({err}); {AGAIN}") from err
     if names != [path.name]:
         raise DataError(
             f"{database} belongs to {', '.join(names)}, not to {path.name}; shards keep their names"
         )
     return found
+
+
+def check_tables(connection: sqlite3.Connection, database: Path) -> None:
+    """DataError unless the two tables are tables: a view computes its rows, and may have any number of them."""
+    question = "SELECT NAME, TYPE FROM SQLITE_MASTER WHERE NAME COLLATE NOCASE IN ('INDEXES', 'SHARD_NAME')"
+    kinds = [str(kind) for name, kind in connection.execute(question)]
+    hidden = [row for row in connection.execute("PRAGMA table_xinfo(INDEXES)") if row[-1]]
+    if kinds != ["table", "table"] or hidden:
+        raise DataError(f"{database} is no index of MindRecord: it computes its rows; {AGAIN}")
+
+
+def limit_steps(connection: sqlite3.Connection, size: int) -> None:
+    """An sqlite3.OperationalError, "interrupted", where reading takes more work than a file of this size can need."""
+    most = limits.SQLITE_STEPS_FLOOR + limits.SQLITE_STEPS_PER_BYTE * size
+    connection.set_progress_handler(lambda: True, min(most, 2**31 - 1))  # a C int
 
 
 def indexed_fields(head: Header) -> list[str]:

@@ -9,13 +9,14 @@ A folder of images without train and val has the one split "all". Needs neither 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.backports import TypedDict
 from mindlift.data import layout
 from mindlift.errors import DataError
+from mindlift.file_names import FileName
 
 INDEX = "index.json"
 FORMAT = 1
@@ -63,12 +64,12 @@ def read(folder: Path) -> Index:
             f"no {INDEX} in {folder}: not a whole MindRecord data set; make it (or go on making it) with {MAKE}"
         )
     try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json_text.read(path)
         found = index["format"]
         if found == FORMAT:
             for split in index["splits"].values():
                 _ = [
-                    (shard["file"], shard["rows"], shard["bytes"], shard["index_bytes"])
+                    (FileName(shard["file"]), shard["rows"], shard["bytes"], shard["index_bytes"])
                     for shard in split["shards"]
                 ]
             return index

@@ -36,7 +36,11 @@ class Row(NamedTuple):
 
 def rows_of(path: Path) -> list[Row]:
     """The rows of one shard; DataError if its header or its .db can't be read or names another file."""
-    return [Row(*values) for values in record_file.rows(path, FIELDS)]
+    found = [Row(*values) for values in record_file.rows(path, FIELDS)]
+    odd = next((row for row in found if {type(row.index), type(row.label), type(row.crc)} != {int}), None)
+    if odd:
+        raise DataError(f"{path}.db has {odd[:4]!r:.80} for an image; {record_file.AGAIN}")
+    return found
 
 
 class Shards:

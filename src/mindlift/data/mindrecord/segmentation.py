@@ -12,6 +12,7 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from mindlift import json_text
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import pairs as seg_records
@@ -148,7 +149,7 @@ class Plan(convert_run.Plan):
 
     def read_index(self) -> tuple[str, list[record_index.ShardRecord]]:
         try:
-            index = json.loads(self.index.read_text(encoding="utf-8"))
+            index = json_text.read(self.index)
             return index.get("fingerprint", ""), list(index["shards"])
         except (ValueError, OSError) as err:
             raise DataError(f"{self.index} is damaged ({err}); remove {self.target} and run again") from err

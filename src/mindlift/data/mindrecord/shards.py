@@ -16,6 +16,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
+from mindlift import json_text
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import write as record_write
 from mindlift.data.mindrecord.index import ShardRecord
@@ -144,7 +145,7 @@ def prepare(plan: Plan) -> IO[str]:
 def known_records(plan: Plan) -> dict[str, ShardRecord]:
     """The records of shards that were finished, by name: of a whole conversion, or of one that was stopped."""
     found = plan.read_index()[1] if plan.index.is_file() else []
-    found += [json.loads(path.read_text(encoding="utf-8")) for path in plan.work.glob("*.json")]
+    found += [json_text.read(path) for path in plan.work.glob("*.json")]
     return {record["file"]: record for record in found}
 
 

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import yaml
 
-from mindlift import models
+from mindlift import models, yaml_text
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.options import Value, nearest, show
@@ -103,7 +103,7 @@ def read_recipe(path: Path, schema: Schema) -> list[Given]:
 def read_yaml(path: Path) -> yaml.Node | None:
     """The root node of a YAML file, None if it is empty; ConfigError in one line if it can't be read."""
     try:
-        return yaml.compose(path.read_bytes().decode("utf-8-sig"), yaml.SafeLoader)
+        return yaml_text.compose(yaml_text.read_text(path))
     except OSError as err:
         raise ConfigError(f"can't read configuration {single_line(path)}: {err.strerror or err}") from err
     except UnicodeDecodeError as err:
@@ -114,5 +114,5 @@ def read_yaml(path: Path) -> yaml.Node | None:
         line = f":{err.problem_mark.line + 1}" if err.problem_mark else ""
         problem = " ".join(str(err.problem or err.context).split())
         raise ConfigError(f"{path.name}{line}: not valid YAML: {problem}") from err
-    except (yaml.YAMLError, RecursionError, ValueError) as err:
+    except yaml.YAMLError as err:
         raise ConfigError(f"{path.name}: not valid YAML: {str(err).splitlines()[0]}") from err

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from mindlift.errors import DataError, StorageError
 from mindlift.files import remove_file
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import unpack
+from mindlift.model_utils.staging import members, unpack
 
 NOT_UNPACKED = (".7z", ".rar", ".zst", ".tzst", ".lz4", ".zipx", ".z01", ".001")
 MOST_NAMES = 5  # in a message
@@ -45,14 +45,14 @@ def inside(folder: Path, known_as: str = "") -> Inside:
     with os.scandir(folder) as entries:
         found = sorted((each.name, each.is_dir()) for each in entries if image_files.is_data(each.name))
     names = [name for name, is_folder in found if not is_folder]
-    archives = [name for name in names if unpack.is_archive(name)]
+    archives = [name for name in names if members.is_archive(name)]
     foreign = [name for name in names if name.lower().endswith(NOT_UNPACKED)]
     others = [name for name in names if name not in archives and name not in foreign]
     if len(names) < len(found) or any(Path(name).suffix.lower() not in WORDS for name in others):
         return Inside([], others)
     if foreign:
         raise DataError(f"{place} holds {', '.join(foreign[:MOST_NAMES])}, {pack_again()}")
-    stems = [unpack.stem(name) for name in archives]
+    stems = [members.stem(name) for name in archives]
     twice = [name for name, stem in zip(archives, stems) if stems.count(stem) > 1]
     if twice:
         raise DataError(f"{place} holds {' and '.join(twice)}, which unpack to one name; keep one of them")
@@ -62,7 +62,7 @@ def inside(folder: Path, known_as: str = "") -> Inside:
 def pack_again() -> str:
     return (
         "of a kind that is not unpacked; pack again as one of"
-        f" {', '.join(unpack.SUFFIXES)}, or upload the folder itself"
+        f" {', '.join(members.SUFFIXES)}, or upload the folder itself"
     )
 
 
@@ -70,7 +70,7 @@ def check_kind(place: str) -> None:
     """DataError for a file that is no archive, or one of a kind that is not unpacked."""
     if place.lower().endswith(NOT_UNPACKED):
         raise DataError(f"{place} is {pack_again()}")
-    if not unpack.is_archive(place):
+    if not members.is_archive(place):
         raise DataError(f"{place} is neither a folder nor an archive (.zip, .tar, .tar.gz)")
 
 

@@ -20,6 +20,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Callable
 
+from mindlift import json_text
 from mindlift.errors import ConfigError, StageError
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.storage.places import locate
@@ -210,7 +211,7 @@ def going_on(url: str, who: str) -> str:
 
 def parsed(text: bytes) -> dict:
     try:
-        record = json.loads(text)
+        record = json_text.parse(text)
     except ValueError:
         return {}
     return record if isinstance(record, dict) else {}

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from mindlift import json_text
 from mindlift.errors import MindLiftError, PeerError, StageError, StorageError
 from mindlift.files import is_gone, is_own, remove_file, write_atomic
 
@@ -93,7 +94,7 @@ class Marker:
         if not is_own(path):
             return None
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = json_text.read(path)
             owner, launcher = Process(**record.pop("owner")), Process(**record.pop("launcher"))
             return Marker(owner=owner, launcher=launcher, **record)
         except (OSError, ValueError, TypeError, KeyError, AttributeError):

@@ -88,7 +88,7 @@ def fetch_checkpoint(done: Restored, run: str, records: list[Saved], say: Say) -
     """The newest checkpoint that is what the manifest says, with its line in the local manifest."""
     assert done.root
     for saved in reversed(records):
-        path, url = done.root / "checkpoints" / saved.file, join(run, "checkpoints", saved.file)
+        path, url = saved.path(done.root / "checkpoints"), join(run, "checkpoints", saved.file)
         try:
             say(transfer.copy_file(url, str(path)).as_line())
         except (MindLiftError, OSError) as err:

@@ -9,11 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Callable
 
+from mindlift import json_text
 from mindlift.errors import CheckpointError, DataError, StageError
-from mindlift.files import Record, remove_file, write_atomic
+from mindlift.files import remove_file, write_atomic
+from mindlift.json_text import Record
 from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import archives, unpack
+from mindlift.model_utils.staging import archives, members, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text
 from mindlift.runs.paths import CLASSES
@@ -56,7 +58,7 @@ class Stager:
 
     def local_data(self, source: Source) -> Path:
         path = Path(local_path(source.url))
-        unpacked = path.with_name(unpack.stem(path.name))  # a mounted archive that is unpacked already
+        unpacked = path.with_name(members.stem(path.name))  # a mounted archive that is unpacked already
         for folder in (path, unpacked):
             if folder.is_dir():
                 return self.opened(folder)
@@ -111,7 +113,7 @@ class Stager:
             return unpacked.popitem()[1]
         if not unpacked:
             return folder
-        links = {unpack.stem(name): target for name, target in unpacked.items()}
+        links = {members.stem(name): target for name, target in unpacked.items()}
         links.update((name, folder / name) for name in inside.others)
         target = self.place("data", Source(str(folder / "archives")))
         archives.link(target, links)
@@ -233,7 +235,7 @@ def fact(path: Path) -> list:
 
 def read_stamp(target: Path) -> list | None:
     try:
-        return json.loads(beside(target, "unpacked").read_text(encoding="utf-8"))
+        return json_text.read(beside(target, "unpacked"))
     except (FileNotFoundError, ValueError):
         return None
 

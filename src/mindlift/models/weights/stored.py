@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import reprlib
 import sys
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from mindlift import json_text
 from mindlift.backports import prod
 from mindlift.errors import CheckpointError
 
@@ -86,7 +86,7 @@ def network_of(text: object) -> dict[str, object]:
     if not isinstance(text, str):
         return {}
     try:
-        found = json.loads(text)
+        found = json_text.parse(text)
     except ValueError as err:
         raise CheckpointError(f"its note {NETWORK} is no JSON: {text[:80]!r}") from err
     return found if isinstance(found, dict) else {}

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from hashlib import sha256
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.files import remove_file, write_atomic
 from mindlift.model_utils.staging.node_gate import Process
 from mindlift.program.publishing.completeness import Content
@@ -45,7 +46,7 @@ class State:
 
     def record(self) -> dict:
         try:
-            found = json.loads(self.complete_file.read_text(encoding="utf-8"))
+            found = json_text.read(self.complete_file)
         except (FileNotFoundError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.files import write_atomic
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.store import Entry
@@ -15,9 +16,9 @@ def read_manifest(path: Path, source: str, target: str) -> dict[str, Known]:
     """What `path` knows of a copy from `source` to `target`; nothing if it is of another one or damaged."""
     try:
         head, *lines = path.read_text(encoding="utf-8").splitlines()
-        if json.loads(head) != {"source": source, "target": target}:
+        if json_text.parse(head) != {"source": source, "target": target}:
             return {}
-        records = (json.loads(line) for line in lines)
+        records = (json_text.parse(line) for line in lines)
         return {
             record[0]: Known(Entry(record[0], *record[1]), Entry(record[0], *record[2])) for record in records
         }

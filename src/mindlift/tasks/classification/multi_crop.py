@@ -21,8 +21,9 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.data.classification import crops, split
-from mindlift.files import Record, append_line, make_folder
+from mindlift.files import append_line, make_folder
 from mindlift.interrupts import Deferred
+from mindlift.json_text import Record
 from mindlift.model_utils.collectives import Peers, all_sum
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext

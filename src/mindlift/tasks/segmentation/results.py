@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from mindlift import json_text
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.pairs import Files, Samples
 from mindlift.data.segmentation.transform import scaled
@@ -76,7 +77,7 @@ class Folder:
     def facts(self) -> Facts:
         """As `create` wrote them; the original's program writes none."""
         try:
-            known = json.loads((self.path / FACTS).read_text(encoding="utf-8"))
+            known = json_text.read(self.path / FACTS)
             return Facts(**known)
         except FileNotFoundError:
             return Facts()

@@ -10,6 +10,7 @@ import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.cloud.platforms.request import Request, State, from_json
 from mindlift.files import expanded, write_atomic
 from mindlift.model_utils.staging.node_gate import Process
@@ -60,7 +61,7 @@ class JobFolder:
     def state(self) -> State:
         if not self.state_file.exists():
             return State()
-        return State(**json.loads(self.state_file.read_text(encoding="utf-8")))
+        return State(**json_text.read(self.state_file))
 
     def write_state(self, state: State) -> None:
         write_atomic(self.state_file, json.dumps(asdict(state)) + "\n")
@@ -72,7 +73,7 @@ class JobFolder:
     def processes(self) -> list[Process]:
         if not self.supervisor_file.exists():
             return []
-        return [Process(**values) for values in json.loads(self.supervisor_file.read_text(encoding="utf-8"))]
+        return [Process(**values) for values in json_text.read(self.supervisor_file)]
 
     def log_lines(self, node: int, after: int = 0) -> list[str]:
         """Whole lines of a node's log from number `after` on."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.cloud.errors import JobError
 
 WITHIN_S = 60.0
@@ -42,7 +42,7 @@ def ask(python: str) -> Interpreter:
         done = subprocess.run(
             [python, "-I", "-c", QUESTION], capture_output=True, text=True, check=False, timeout=WITHIN_S
         )
-        found = json.loads(done.stdout)
+        found = json_text.parse(done.stdout)
     except (OSError, ValueError, subprocess.TimeoutExpired) as err:
         raise JobError(f"python: {python} does not start: {err}") from err
     packages = [entry for entry in found["path"] if Path(entry).name in ("site-packages", "dist-packages")]

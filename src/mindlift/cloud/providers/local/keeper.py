@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from mindlift import json_text
 from mindlift.checkout import SOURCES
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.providers.local.servers import Minio, Moto, PortTaken, Server, find_minio
@@ -114,7 +115,7 @@ def read_note(folder: Path) -> Note | None:
     path = folder / "store.json"
     if not path.exists():
         return None
-    found = json.loads(path.read_text(encoding="utf-8"))
+    found = json_text.read(path)
     return Note(StoreAccess(**found["access"]), Process(**found["keeper"]), Process(**found["server"]))
 
 
@@ -174,7 +175,7 @@ def read_keys(folder: Path) -> tuple[str, str]:
     if not path.exists():
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             json.dump(["rehearsal", secrets.token_hex(16)], file)
-    access_key, secret_key = json.loads(path.read_text(encoding="utf-8"))
+    access_key, secret_key = json_text.read(path)
     return access_key, secret_key
 
 

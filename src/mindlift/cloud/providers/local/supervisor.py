@@ -6,7 +6,6 @@ It ends with the job, keeps running when its submitter leaves, and stops the job
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -17,6 +16,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from mindlift import json_text
 from mindlift.cloud import platforms
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.platforms.request import State
@@ -220,9 +220,9 @@ class Supervisor:
 
 def main(root: str) -> None:
     folder = JobFolder(Path(root))
-    store = StoreAccess(**json.loads(os.environ.pop(STORE)))
+    store = StoreAccess(**json_text.parse(os.environ.pop(STORE)))
     os.environ.update(store.variables())
-    supervisor = Supervisor(folder, store, json.loads(os.environ.pop(SECRETS, "{}")))
+    supervisor = Supervisor(folder, store, json_text.parse(os.environ.pop(SECRETS, "{}")))
     signal.signal(signal.SIGTERM, lambda *_: supervisor.on_stop())
     leave_ctrl_c_to_parent()
     folder.write_processes([Process.of(os.getpid())])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import re
@@ -10,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
+from mindlift import json_text
 from mindlift.cloud.errors import Answer as Answered
 from mindlift.cloud.errors import JobError, NoAnswer
 from mindlift.cloud.job import Job
@@ -216,7 +216,7 @@ class Session:
 
 def as_json(answer: SdkResponse) -> dict[str, object]:
     """The service's own words: models of the SDK lose values that are new to them."""
-    data = json.loads(answer.raw_content or b"null")
+    data = json_text.parse(answer.raw_content or b"null")
     if not isinstance(data, dict):
         raise ValueError("expected an object")
     return data

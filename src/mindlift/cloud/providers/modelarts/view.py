@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 
+from mindlift import json_text
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Status
 from mindlift.cloud.providers.modelarts.answers import (
@@ -101,7 +101,7 @@ def outputs_of(algorithm: Algorithm) -> dict[str, str]:
 def outputs_in(text: str) -> dict[str, str]:
     """The variable of a program's job; empty for one that somebody else has set."""
     try:
-        found = json.loads(text)
+        found = json_text.parse(text)
     except ValueError:
         return {}
     return {str(name): str(url) for name, url in found.items()} if isinstance(found, dict) else {}

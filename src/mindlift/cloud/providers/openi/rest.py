@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
+from mindlift import json_text
 from mindlift.cloud import codes
 from mindlift.cloud.errors import (
     Answer,
@@ -51,7 +51,7 @@ def read_token(env: Mapping[str, str]) -> tuple[str, str, str]:
     known: dict[str, str] = {}
     if path.is_file():
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
+            known = json_text.read(path)
         except (ValueError, UnicodeDecodeError):
             raise JobError(f"{path} can't be read; expected JSON with endpoint and token") from None
     token = key_text("OPENI_TOKEN", env.get("OPENI_TOKEN")) or key_text(
