@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mindlift import limits
 from mindlift.errors import CheckpointError
 from mindlift.models.weights import numpy_files, torch_files
 from mindlift.models.weights.forms import form_of
 from mindlift.models.weights.mindspore_files import read as read_entries
 from mindlift.models.weights.stored import BFLOAT16, NETWORK, Stored, flat, network_of
+from mindlift.sanitize import single_line
 
 if TYPE_CHECKING:
     import mindspore as ms
@@ -52,22 +54,34 @@ def read(path: Path) -> Stored:
         if odd:
             raise CheckpointError(f"it has a tensor named {reprlib.repr(odd[0])}")
         return stored
-    except CheckpointError as err:
-        message = "".join(letter if letter.isprintable() else " " for letter in str(err)[:LONGEST_NAME])
-        raise CheckpointError(f"can't read weights {path}: {message}") from err
-    except OSError as err:
-        raise CheckpointError(f"can't read weights {path}: {err.strerror or err}") from err
+    except Exception as err:  # of decoders that get any bytes: a dozen classes
+        raise CheckpointError(f"can't read weights {path}: {said_of(err):.{LONGEST_NAME}}") from err
+
+
+def said_of(err: Exception) -> str:
+    """What an error says in one line."""
+    if isinstance(err, MemoryError):
+        return "it takes more memory than this machine has"
+    text = single_line(" ".join(str(err).split()))
+    if isinstance(err, CheckpointError):
+        return text
+    if isinstance(err, OSError) and err.strerror:
+        return err.strerror
+    return f"it is damaged or cut short ({type(err).__name__}: {text})"
 
 
 def read_safetensors(path: Path) -> Stored:
     import safetensors
 
-    try:
-        found = safetensors.deserialize(path.read_bytes())
-        with safetensors.safe_open(str(path), framework="np") as file:
-            notes = file.metadata() or {}
-    except safetensors.SafetensorError as err:
-        raise CheckpointError(f"it is damaged or cut short: {err}") from err
+    with open(path, "rb") as opened:
+        length = int.from_bytes(opened.read(8), "little")
+        if length > limits.SAFETENSORS_HEADER_BYTES:
+            raise CheckpointError(
+                f"its header would have {length:,} bytes, more than {limits.SAFETENSORS_HEADER_BYTES:,}"
+            )
+    found = safetensors.deserialize(path.read_bytes())
+    with safetensors.safe_open(str(path), framework="np") as file:
+        notes = file.metadata() or {}
     tensors, types = {}, {}
     for name, entry in found:
         kind = SAFE_TYPES.get(entry["dtype"])

@@ -7,44 +7,32 @@ there is. Arrays of Python objects, which are pickles, are refused.
 from __future__ import annotations
 
 import io
-import tokenize
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 from numpy.lib import format as npy
 
+from mindlift import limits
 from mindlift.backports import prod
 from mindlift.errors import CheckpointError
-from mindlift.models.weights.stored import DEEPEST, WIDTHS, Stored
+from mindlift.models.weights.stored import DEEPEST, WIDTHS, Budget, Stored, check_members
 
 SUFFIX = ".npy"
 LONGEST_HEADER = 10_000  # bytes; NumPy's own limit
 
 
 def read_npz(path: Path) -> Stored:
-    """All arrays by the names of their members. CheckpointError if the file is damaged or holds something else."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            names = [stem_of(info) for info in members]
-            if len(set(names)) < len(names):
-                raise CheckpointError("it has two arrays of one name")
-            return Stored("numpy", {name: array_of(archive, info) for name, info in zip(names, members)})
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        ValueError,
-        RuntimeError,
-        SyntaxError,
-        tokenize.TokenError,
-    ) as err:
-        if isinstance(err, CheckpointError):
-            raise
-        raise CheckpointError(f"it is damaged or cut short: {err}") from err
+    """All arrays by the names of their members. CheckpointError if it holds something else, or would take more than it has."""
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        check_members(members, size)
+        Budget(size, limits.WEIGHTS_COMPRESSED_RATIO).take(sum(info.file_size for info in members))
+        names = [stem_of(info) for info in members]
+        if len(set(names)) < len(names):
+            raise CheckpointError("it has two arrays of one name")
+        return Stored("numpy", {name: array_of(archive, info) for name, info in zip(names, members)})
 
 
 def stem_of(info: zipfile.ZipInfo) -> str:
@@ -56,8 +44,8 @@ def stem_of(info: zipfile.ZipInfo) -> str:
 
 def array_of(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> np.ndarray:
     """One member, whose header has to claim exactly the bytes that follow it."""
-    if info.flag_bits & 1:
-        raise CheckpointError(f"{info.filename} in it is encrypted")
+    if info.flag_bits & 1 or info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise CheckpointError(f"{info.filename} in it is encrypted, or packed as NumPy never does")
     with archive.open(info) as file:
         start = io.BytesIO(file.read(LONGEST_HEADER))
     version = npy.read_magic(start)

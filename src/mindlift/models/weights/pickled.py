@@ -12,6 +12,7 @@ import reprlib
 from collections.abc import Callable
 from typing import Any
 
+from mindlift import limits
 from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError
 from mindlift.models.weights.vocabulary import (
@@ -28,8 +29,6 @@ from mindlift.models.weights.vocabulary import (
     storage_of,
     with_plain_keys,
 )
-
-DAMAGE = (ValueError, IndexError, KeyError, TypeError, AttributeError, OverflowError, RecursionError)
 
 
 class Bytes(Protocol):
@@ -50,19 +49,19 @@ def load(file: Bytes) -> tuple[object, dict[str, Storage | Inert]]:
     """The next pickle of `file`, and the storages that it refers to by their keys.
 
     It consists of dicts, lists, tuples and plain values, with a Placed for each tensor and an Inert for each other
-    object. CheckpointError if it is cut short, or has what no training writes.
+    object. CheckpointError if it has what no training writes, or more than limits.PICKLE_INSTRUCTIONS; what a damaged
+    one raises is of any class, as of all decoders: see files.read.
     """
     machine = Machine()
-    try:
-        for opcode, argument, _ in pickletools.genops(file):  # type: ignore[arg-type]
-            if opcode.name == "STOP":
-                return machine.stack.pop(), machine.storages
-            machine.do(opcode.name, argument)
-    except CheckpointError:
-        raise
-    except DAMAGE as err:
-        raise CheckpointError(f"its pickle is damaged ({type(err).__name__}: {err})") from err
-    raise CheckpointError("its pickle is cut short")
+    for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):  # type: ignore[arg-type]
+        if opcode.name == "STOP":
+            return machine.stack.pop(), machine.storages
+        if number + machine.copied > limits.PICKLE_INSTRUCTIONS:
+            raise CheckpointError(
+                f"its pickle has more than {limits.PICKLE_INSTRUCTIONS:,} instructions; save the state_dict() alone"
+            )
+        machine.do(opcode.name, argument)
+    raise EOFError("its pickle has no end")
 
 
 class Machine:
@@ -72,6 +71,7 @@ class Machine:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
         self.storages: dict[str, Storage | Inert] = {}
+        self.copied = 0  # elements that calls were given: each may be given the same list again
 
     def do(self, name: str, argument: Any) -> None:
         if name in VALUES:
@@ -125,6 +125,7 @@ class Machine:
 
     def call(self, _: object) -> None:
         function, arguments = self.pop(2)
+        self.copied += sum(len(each) for each in arguments if isinstance(each, (list, tuple, dict)))
         if isinstance(function, Global) and str(function) in CALLS:
             self.stack.append(CALLS[str(function)](*arguments))
         elif isinstance(function, Inert) or (

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import reprlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from zipfile import ZipInfo
 
 import numpy as np
 
-from mindlift import json_text
+from mindlift import json_text, limits
 from mindlift.backports import prod
 from mindlift.errors import CheckpointError
 
@@ -49,6 +50,28 @@ class Stored:
 
     def type_of(self, name: str) -> str:
         return self.types.get(name, self.tensors[name].dtype.name)
+
+
+class Budget:
+    """The bytes that the tensors of a file may take, by the file's own size: views of one storage cost a file nothing."""
+
+    def __init__(self, size: int, ratio: int = limits.WEIGHTS_RATIO):
+        self.size = size
+        self.most = self.left = max(limits.WEIGHTS_FLOOR, ratio * size)
+
+    def take(self, count: int) -> None:
+        """CheckpointError where they would be more."""
+        self.left -= count
+        if self.left < 0:
+            raise CheckpointError(
+                f"its tensors would take more than {self.most:,} bytes, and it has {self.size:,}; no network's do"
+            )
+
+
+def check_members(members: Iterable[ZipInfo], size: int) -> None:
+    """CheckpointError if the members of an archive of `size` bytes lie upon each other."""
+    if sum(info.compress_size for info in members) > size:
+        raise CheckpointError("it is damaged: the members of its archive overlap")
 
 
 def flat(content: bytes | memoryview, kind: str) -> np.ndarray:

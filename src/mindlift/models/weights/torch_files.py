@@ -19,9 +19,10 @@ from typing import Callable, Dict, List, Tuple
 
 import numpy as np
 
+from mindlift import limits
 from mindlift.errors import CheckpointError
 from mindlift.models.weights import pickled
-from mindlift.models.weights.stored import BFLOAT16, WIDTHS, Stored, flat, view
+from mindlift.models.weights.stored import BFLOAT16, WIDTHS, Budget, Stored, check_members, flat, view
 from mindlift.models.weights.vocabulary import STORAGE_TYPES, Blank, Global, Inert, Placed, Storage, needless
 
 MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
@@ -52,25 +53,27 @@ State = Tuple[List[str], Dict[str, Placed]]
 
 
 def read_zip(path: Path) -> Stored:
-    """A file of the format since PyTorch 1.6. CheckpointError if it is damaged or not of tensors."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            prefix = root_of(archive)
-            content, _ = pickled.load(io.BytesIO(archive.read(entry(archive, f"{prefix}data.pkl"))))
+    """A file of the format since PyTorch 1.6. CheckpointError if it is not of tensors, or would take more than it has."""
+    size = path.stat().st_size
+    with zipfile.ZipFile(path) as archive:
+        check_members(archive.infolist(), size)
+        prefix = root_of(archive)
+        structure = entry(archive, f"{prefix}data.pkl")
+        if structure.file_size > limits.PICKLE_BYTES:
+            raise CheckpointError(
+                f"its pickle has {structure.file_size:,} bytes, more than {limits.PICKLE_BYTES:,}; save the state_dict() alone"
+            )
+        content, _ = pickled.load(io.BytesIO(archive.read(structure)))
 
-            def read(storage: Storage) -> bytes:
-                info = entry(archive, f"{prefix}data/{storage.key}")
-                if info.file_size != storage.count * WIDTHS[storage.kind]:
-                    raise CheckpointError(
-                        f"storage {storage.key} has {info.file_size} bytes for {storage.count} numbers of {storage.kind}"
-                    )
-                return archive.read(info)
+        def read(storage: Storage) -> bytes:
+            info = entry(archive, f"{prefix}data/{storage.key}")
+            if info.file_size != storage.count * WIDTHS[storage.kind]:
+                raise CheckpointError(
+                    f"storage {storage.key} has {info.file_size} bytes for {storage.count} numbers of {storage.kind}"
+                )
+            return archive.read(info)
 
-            return tensors_of(content, read)
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as err:
-        if isinstance(err, CheckpointError):
-            raise
-        raise CheckpointError(f"it is damaged or cut short: {err}") from err
+        return tensors_of(content, read, size)
 
 
 def root_of(archive: zipfile.ZipFile) -> str:
@@ -99,7 +102,7 @@ def entry(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
 
 
 def read_legacy(path: Path) -> Stored:
-    """A file of the format before PyTorch 1.6. CheckpointError if it is damaged or not of tensors."""
+    """A file of the format before PyTorch 1.6. CheckpointError if it is not of tensors, or would take more than it has."""
     with open(path, "rb") as opened, mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as file:
         (magic, _), (version, _), (machine, _) = pickled.load(file), pickled.load(file), pickled.load(file)
         if magic != MAGIC_NUMBER or version != LEGACY_VERSION:
@@ -115,7 +118,7 @@ def read_legacy(path: Path) -> Stored:
                 raise CheckpointError(f"storage {storage.key} is missing, or has two types or lengths")
             return file[places[storage] : places[storage] + storage.count * WIDTHS[storage.kind]]
 
-        return tensors_of(content, read)
+        return tensors_of(content, read, len(file))
 
 
 def storage_places(
@@ -137,11 +140,12 @@ def storage_places(
     return places
 
 
-def tensors_of(content: object, read: Read) -> Stored:
-    """The tensors of the state dict in `content`; each storage is read once."""
+def tensors_of(content: object, read: Read, size: int) -> Stored:
+    """The tensors of the state dict in `content`, of a file of `size` bytes; each storage is read once."""
     numbers: dict[Storage, np.ndarray] = {}
     tensors, types = {}, {}
-    path, state = state_dict(content)
+    path, state = Wrapped().state_dict(content)
+    budget = Budget(size)
     for name, tensor in state.items():
         storage = tensor.storage
         if isinstance(storage, Inert):
@@ -152,6 +156,7 @@ def tensors_of(content: object, read: Read) -> Stored:
         if root not in numbers:
             numbers[root] = flat(read(root), root.kind)
         tensors[name] = view(numbers[root], storage.offset + tensor.offset, tensor.shape, tensor.strides)
+        budget.take(tensors[name].nbytes)
         if storage.kind == BFLOAT16:
             types[name] = BFLOAT16
     return Stored("pytorch", tensors, types, said=tuple(path))
@@ -161,46 +166,75 @@ def unknown_storage(who: str, storage: Inert) -> str:
     return f"{who} has a storage of {storage.of}; known are {', '.join(STORAGE_TYPES)} of torch"
 
 
-def state_dict(content: object, depth: int = 0) -> State:
-    """Name -> tensor, also from inside what trainings wrap around it, and what to say of that. CheckpointError for none."""
-    if isinstance(content, dict) and depth < 4:
-        chosen, others = wrapped(content, depth)
-        if chosen is not None:
-            said, found = state_dict(content[chosen], depth + 1)
-            beside = f", not from {', '.join(map(repr, others))}" if others else ""
-            return [f"taken from '{chosen}'{beside}", *said], found
-        found = own_tensors(content)
-        check_made(content)
-        if found:
-            return [], found
-    if isinstance(content, (Inert, Global)):
-        raise CheckpointError(needless(content.of if isinstance(content, Inert) else content))
-    held = (
-        f"a dict of {', '.join(map(str, list(content)[:5]))}"
-        if isinstance(content, dict)
-        else type(content).__name__
-    )
-    raise CheckpointError(
-        f"it holds {held:.200} and no dict of named tensors; save the state_dict() of the network"
-    )
+class Wrapped:
+    """Finds the tensors in what trainings wrap around them. What each dict holds is found once for each depth: it may be
+    in itself, or in another one many times.
+    """
+
+    def __init__(self) -> None:
+        self.found: dict[tuple[int, int], State | CheckpointError] = {}
+
+    def state_dict(self, content: object, depth: int = 0) -> State:
+        """Name -> tensor, and what to say of where they were. CheckpointError for none."""
+        place = id(content), depth
+        if place not in self.found:
+            try:
+                self.found[place] = self.search(content, depth)
+            except CheckpointError as err:
+                self.found[place] = err
+        found = self.found[place]
+        if isinstance(found, CheckpointError):
+            raise found
+        return found
+
+    def search(self, content: object, depth: int) -> State:
+        if isinstance(content, dict) and depth < limits.WRAPPED_DEPTH:
+            chosen, others = self.wrapped(content, depth)
+            if chosen is not None:
+                said, found = self.state_dict(content[chosen], depth + 1)
+                beside = f", not from {', '.join(map(repr, others))}" if others else ""
+                return [f"taken from '{chosen}'{beside}", *said], found
+            own = own_tensors(content)
+            check_made(content)
+            if own:
+                return [], own
+        if isinstance(content, (Inert, Global)):
+            raise CheckpointError(needless(content.of if isinstance(content, Inert) else content))
+        held = (
+            f"a dict of {', '.join(map(str, list(content)[:5]))}"
+            if isinstance(content, dict)
+            else type(content).__name__
+        )
+        raise CheckpointError(
+            f"it holds {held:.200} and no dict of named tensors; save the state_dict() of the network"
+        )
+
+    def wrapped(self, content: dict, depth: int) -> tuple[str | None, list[str]]:
+        """The key of the dict in `content` to take, None for `content` itself, and the keys of others that would do."""
+        inner = [key for key in WRAPPERS if isinstance(content.get(key), dict)]
+        known = [key for key in inner if self.has_tensors(content[key], depth + 1)]
+        if known:
+            return known[0], known[1:]
+        if any("." in name for name in own_tensors(content)):
+            return None, []
+        counts: dict[int, int] = {}
+        for key, value in content.items():
+            if is_candidate(key, value) and id(value) not in counts:
+                counts[id(value)] = len(own_tensors(value))
+        sizes = {key: counts[id(value)] for key, value in content.items() if is_candidate(key, value)}
+        other = sorted((key for key, size in sizes.items() if size), key=lambda key: (-sizes[key], key))
+        return (other[0], other[1:]) if other else (None, [])
+
+    def has_tensors(self, content: dict, depth: int) -> bool:
+        try:
+            return bool(self.state_dict(content, depth))
+        except CheckpointError:
+            return False
 
 
-def wrapped(content: dict, depth: int) -> tuple[str | None, list[str]]:
-    """The key of the dict in `content` to take, None for `content` itself, and the keys of others that would do."""
-    known = [
-        key for key in WRAPPERS if isinstance(content.get(key), dict) and has_tensors(content[key], depth + 1)
-    ]
-    if known:
-        return known[0], known[1:]
-    if any("." in name for name in own_tensors(content)):
-        return None, []
-    sizes = {
-        key: len(own_tensors(value))
-        for key, value in content.items()
-        if isinstance(key, str) and isinstance(value, dict) and not BESIDE.search(key)
-    }
-    other = sorted((key for key, size in sizes.items() if size), key=lambda key: (-sizes[key], key))
-    return (other[0], other[1:]) if other else (None, [])
+def is_candidate(key: object, value: object) -> bool:
+    """Whether a dict may hold the weights by its name, which is none of WRAPPERS."""
+    return isinstance(key, str) and isinstance(value, dict) and not BESIDE.search(key)
 
 
 def own_tensors(content: dict) -> dict[str, Placed]:
@@ -216,10 +250,3 @@ def check_made(content: dict) -> None:
             raise CheckpointError(
                 f"tensor {name} is made by {value.of}, which is not read; save plain tensors"
             )
-
-
-def has_tensors(content: dict, depth: int) -> bool:
-    try:
-        return bool(state_dict(content, depth))
-    except CheckpointError:
-        return False
