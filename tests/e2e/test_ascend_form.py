@@ -157,6 +157,7 @@ def test_sigterm_in_sink_mode_saves_and_the_same_command_continues(tmp_path):
     assert "continuing from" in done.out
 
 
+@pytest.mark.heavy
 def test_a_loss_that_is_not_a_number_ends_sink_mode(tmp_path):
     done = run_form(
         "train.py",

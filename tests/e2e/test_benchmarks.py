@@ -56,6 +56,7 @@ def test_it_runs(name, tmp_path):
     assert min(rates) > 0
 
 
+@pytest.mark.heavy
 def test_copies_are_compared(minio, tmp_path):
     found = results("bench_sync", SMALL["bench_sync"], tmp_path)
     assert len(found["results"]) == 7

@@ -234,6 +234,7 @@ def test_a_store_that_is_away_does_not_stop_the_training(cloud, fault_proxy, min
     assert cloud.published()[-1].step == json.loads(out.splitlines()[-1])["steps"]
 
 
+@pytest.mark.heavy
 def test_a_store_that_does_not_come_back_is_an_error_that_says_where_the_files_are(cloud, fault_proxy, minio):
     through = Cloud(minio, cloud.bucket, cloud.cache, fault_proxy.endpoint)
     process = through.start("--max_epoch", 4, "--log_interval", 1, "--publish_timeout", 2)
@@ -249,6 +250,7 @@ def test_a_store_that_does_not_come_back_is_an_error_that_says_where_the_files_a
     assert checkpoint_manifest.latest(folder / "checkpoints")
 
 
+@pytest.mark.heavy
 def test_eval_takes_checkpoints_by_url(cloud, few_digits):
     done = cloud.run("--max_epoch", 2)
     assert done.code == 0, done.err
@@ -277,6 +279,7 @@ def test_eval_takes_checkpoints_by_url(cloud, few_digits):
     assert len(list(cloud.cache.glob(f"checkpoints/*/{file}"))) == 1, "kept by ETag"
 
 
+@pytest.mark.heavy
 def test_data_in_a_zip_by_openis_arguments(cloud, few_digits, tmp_path):
     with zipfile.ZipFile(tmp_path / "digits.zip", "w") as archive:
         for path in few_digits.iterdir():

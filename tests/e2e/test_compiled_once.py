@@ -102,11 +102,13 @@ def test_two_epochs_with_evaluation_and_moving_average(tmp_path):
     assert found == {"WholeStep": 1, "Places": 1}
 
 
+@pytest.mark.heavy
 def test_three_checkpoints(photos, several, tmp_path):
     found = compiled(tmp_path, "eval.py", *SMALL, "--data_dir", photos, "--pretrained", several, "--all")
     assert found == {"Places": 1}
 
 
+@pytest.mark.heavy
 def test_the_144_crops_of_three_checkpoints(photos, several, tmp_path):
     crops = ("--crops", 144, "--crop_scales", "18,20", "--crop_batch", 64, "--eval_path", tmp_path / "eval")
     found = compiled(

@@ -78,6 +78,7 @@ def test_a_training_tells_what_the_documents_say(trained):
     assert 0 < trained.result["miou"] < 1
 
 
+@pytest.mark.heavy
 def test_evaluation_finds_what_the_training_said_over_any_ranks_and_leaves_pictures(
     trained, images, tmp_path
 ):

@@ -126,6 +126,7 @@ def test_a_killed_evaluation_continues_also_on_two_ranks(data, checkpoint, tmp_p
     assert sorted(line["image"] for line in lines) == list(range(COUNT)), "none of them twice"
 
 
+@pytest.mark.heavy
 def test_the_blacklist_with_single_crops(data, checkpoint):
     """Of the same pass, and equal to the figures of a folder without the listed images."""
     common = [*NET, "--pretrained", checkpoint, "--eval_resize", 18]

@@ -90,7 +90,7 @@ def needs_namespaces() -> None:
     [
         ("modelarts-v1", 1),
         ("modelarts-v2", 1),
-        ("modelarts-v1", 2),
+        pytest.param("modelarts-v1", 2, marks=pytest.mark.heavy),
         pytest.param("modelarts-v2", 2, marks=pytest.mark.heavy),
         pytest.param("modelarts-v2", 8, marks=pytest.mark.heavy),
     ],

@@ -62,6 +62,7 @@ def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
         np.testing.assert_allclose(first[name], one[name], rtol=0, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.heavy
 def test_an_overflow_on_one_rank_is_everybodys(tmp_path):
     """Read from a stand-in for the float status of a chip that saturates, see tests/unit/test_overflow.py."""
     done = run_ranks(2, "tests/support/overflow_after.py", tmp_path / "seen", PYTHONPATH=str(ROOT))

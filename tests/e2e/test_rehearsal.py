@@ -176,6 +176,7 @@ def test_the_launchers_rule(home, few_digits):
     assert "continuing from" in home.run("logs", again).out
 
 
+@pytest.mark.heavy
 def test_detach_follow_cancel(home, few_digits):
     process = home.start(
         "submit", *home.common, *SHORT, "max_epoch=400", "log_interval=1", "--data_url", few_digits, "--wait"

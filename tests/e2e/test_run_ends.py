@@ -124,6 +124,7 @@ def test_a_deleted_file_goes_after_its_successor_has_arrived(machine):
     assert order == [("old",), ("1", "old"), ("1", "2", "old"), ("2", "old")]
 
 
+@pytest.mark.heavy
 def test_an_output_in_use_is_refused(machine):
     process = machine.start("--output", f"out={machine.url}", *program(HEARS))
     process.stdout.readline()

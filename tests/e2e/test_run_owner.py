@@ -51,6 +51,7 @@ def test_a_run_that_is_going_on_has_one_owner(cloud):
     assert len({key.split("/")[1] for key in cloud.keys("run/")}) == 1
 
 
+@pytest.mark.heavy
 def test_a_job_that_comes_back_changes_nothing_of_the_run_that_another_one_continued(cloud):
     """The first node hangs; the platform starts the job elsewhere; the first one wakes up."""
     first = cloud.start(*LONG)

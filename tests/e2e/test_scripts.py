@@ -166,6 +166,7 @@ def test_two_jobs_at_once_are_two_clusters(trained):
     assert [job.alive() for job, _ in trained.values()] == [[], []]
 
 
+@pytest.mark.heavy
 def test_evaluation_counts_every_image_once_on_any_number_of_ranks(evaluated):
     for done in evaluated.values():
         only_ours(done)
@@ -226,6 +227,7 @@ def read(path: Path) -> str:
     return path.read_text() if path.exists() else ""
 
 
+@pytest.mark.heavy
 def test_a_killed_rank_ends_the_job_and_is_named(broken):
     job, done, seconds = broken["killed"]
     assert done.code == 128 + signal.SIGKILL
@@ -300,6 +302,7 @@ def test_a_failing_program_is_reported_with_its_log(tmp_path):
     assert job.alive() == []
 
 
+@pytest.mark.heavy
 def test_a_lost_scheduler_ends_the_job(tmp_path):
     program = tmp_path / "program.py"
     program.write_text("import os, time\ntime.sleep(0 if os.environ['MS_ROLE'] == 'MS_SCHED' else 99)\n")

@@ -115,6 +115,7 @@ def run_310(folder: Path, *words: object, **extra: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.heavy
 def test_the_script_for_310_finds_what_eval_does(data, model, figures, tmp_path):
     done = run_310(tmp_path, model, "unused", data, data / "lst.txt", 0)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -128,6 +129,7 @@ def test_the_script_for_310_finds_what_eval_does(data, model, figures, tmp_path)
     assert (tmp_path / "infer.log").read_text().count("Start predict input files:") == COUNT
 
 
+@pytest.mark.heavy
 def test_lite_gives_the_same_results(data, model, tmp_path):
     """A stand-in for mindspore_lite that takes what is documented and computes with mindspore."""
     found = {}

@@ -97,6 +97,7 @@ def test_the_whole_way_through_modelarts(modelarts, few_digits):
     assert desk.run("cancel", second.out.strip()).code == 0
 
 
+@pytest.mark.heavy
 def test_the_whole_way_through_openi(desk, few_digits):
     from mindlift.cloud.prepare import package
 

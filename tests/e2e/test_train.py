@@ -85,6 +85,7 @@ def evaluated_files(done) -> list[str]:
     return [Path(line.split()[1]).name for line in done.out.splitlines() if line.startswith("checkpoint /")]
 
 
+@pytest.mark.heavy
 def test_a_run_says_how_it_is_evaluated(trained, few_digits):
     """Network, classes, size and images are the run's; of its checkpoints the newest is taken, or --all."""
     run = Path(trained.result["run"])
@@ -109,6 +110,7 @@ def test_a_run_says_how_it_is_evaluated(trained, few_digits):
     )
 
 
+@pytest.mark.heavy
 def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     converted = subprocess.run(
         [
@@ -148,6 +150,7 @@ def test_mindrecord_trains_to_the_same_weights(trained, few_digits, tmp_path):
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
 
+@pytest.mark.heavy
 def test_few_images_are_not_mixed(trained, few_digits, tmp_path):
     done = run_program(
         "train.py",
@@ -167,6 +170,7 @@ def test_few_images_are_not_mixed(trained, few_digits, tmp_path):
     assert_same(trained.result["checkpoint"], done.result["checkpoint"])
 
 
+@pytest.mark.heavy
 def test_two_ranks_end_with_equal_weights(few_digits, tmp_path):
     done = run_ranks(
         2,

@@ -26,6 +26,7 @@ FRAME = re.compile(r"\033\[H(.*?)\033\[J", re.DOTALL)
 CODES = re.compile(r"\033\[[\d;]*[Km]")
 
 
+@pytest.mark.heavy
 def test_top_of_a_rehearsal(home, few_digits):
     handle = home.submit(
         "--net",

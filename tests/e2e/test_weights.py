@@ -54,6 +54,7 @@ def folder(tmp_path_factory):
     return root
 
 
+@pytest.mark.heavy
 def test_a_folder_of_weights_of_every_form_is_evaluated(folder, few_digits):
     done = run_program("eval.py", *TINY[:4], "--data_dir", few_digits, "--pretrained", folder, "--all")
     assert done.code == 0, done.err

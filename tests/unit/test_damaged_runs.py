@@ -53,7 +53,7 @@ DAMAGES = {
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run with two checkpoints."""
-    root = synthetic_runs.classification(tmp_path_factory.mktemp("runs") / NAME, steps=360)
+    root = synthetic_runs.classification(tmp_path_factory.mktemp("runs") / NAME, steps=90)
     (root / "run.json").write_text(json.dumps({"fingerprint": "mark", "ranks": 2}))
     (root / "classes.json").write_text(json.dumps(["a", "b"]))
     folder = root / "checkpoints"

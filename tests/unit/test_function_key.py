@@ -80,6 +80,7 @@ def test_no_network_holds_what_differs_between_processes(net):
     assert len(text) > 10_000, "settings and parameters of all cells"
 
 
+@pytest.mark.heavy
 def test_another_process_with_other_hashes_finds_the_same_key(usual):
     code = "from tests.unit.test_function_key import cell, function_key; print(function_key(cell()))"
     paths = f"{ROOT}:{ROOT / 'src'}"

@@ -73,6 +73,7 @@ def worker(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.heavy
 def test_two_real_ranks_connect_and_agree(tmp_path: Path, worker: Path) -> None:
     pytest.importorskip("mindspore")
     logs = tmp_path / "logs"

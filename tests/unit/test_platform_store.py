@@ -139,6 +139,7 @@ def list_directory(url, recursive=False):
 """
 
 
+@pytest.mark.heavy
 def test_a_job_runs_by_the_platforms_moxing(few_digits, tmp_path):
     """In a container in which boto3 has no keys: data, results and resuming go through `moxing`."""
     package = tmp_path / "site/moxing"

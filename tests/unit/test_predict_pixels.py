@@ -169,6 +169,7 @@ def exported(weights: Path, folder: Path, *words: object) -> provenance.Model:
     return provenance.read_model(exporter.run(cfg, weights, NAMES))
 
 
+@pytest.mark.heavy
 def test_a_model_of_either_layout_is_the_network(weights, tmp_path):
     checkpoint, _ = weights
     (tmp_path / "last").mkdir()

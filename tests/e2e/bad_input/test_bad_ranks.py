@@ -89,6 +89,7 @@ def test_more_ranks_than_images(few_digits, tmp_path):
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.heavy
 def test_a_port_that_is_taken(few_digits, tmp_path):
     """Two ranks and their scheduler, whose port another program has."""
     program = tmp_path / "python"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mindlift import limits
 from mindlift.errors import MindLiftError, TransferError
 from mindlift.storage.copying.copy import copy_tree
 from mindlift.storage.places import SERVICES, set_auth
-from mindlift.storage.s3 import http_plane
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault
 from tests.support.servers import LEAST_PART, MB
@@ -171,7 +171,7 @@ def test_a_server_that_trickles_is_asked_again(spoiled, plane, monkeypatch, path
     """Each piece comes in time, but the whole never would."""
     if "small" in path and plane == "obstore":
         pytest.skip("obstore has a limit for the whole answer, of minutes")
-    monkeypatch.setattr(http_plane, "LEAST_RATE_TIME_S", 0.3)
+    monkeypatch.setattr(limits, "LEAST_RATE_TIME_S", 0.3)
     spoiled.bucket.put(DOWN, "p/")
     fault = spoiled.proxy.add(Fault("trickle", path=path, rate=200))
     assert spoiled.down() == DOWN

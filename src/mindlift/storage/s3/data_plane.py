@@ -70,6 +70,8 @@ class SmallObjects:
             etag = etag_of(found.meta.get("e_tag"))
             if entry.etag and etag and etag != entry.etag:
                 raise Changed(what)
+            if found.meta["size"] != entry.size:
+                raise Changed(f"{what}: {found.meta['size']} bytes, {entry.size} were listed")
             return memoryview(found.bytes())
         except errors.PreconditionError:
             raise Changed(what) from None

@@ -13,7 +13,6 @@ import os
 import socket
 import ssl
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -23,11 +22,10 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from mindlift.storage import first_answer
 from mindlift.storage.access import Access
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
+from mindlift.storage.s3.paced import PacedResponse, read_short
 from mindlift.storage.store import etag_of
 
 PIECE = 128 << 10  # bytes per read and write
-LEAST_RATE = 1024  # bytes per second, over
-LEAST_RATE_TIME_S = 30.0
 MOST_ERROR_BYTES = 64 << 10
 
 Sink = Callable[[bytes], object]
@@ -56,25 +54,6 @@ class Proxy:
     @property
     def headers(self) -> dict[str, str]:
         return {"Proxy-Authorization": f"Basic {self.user}"} if self.user else {}
-
-
-class Pace:
-    """Breaks off an answer that trickles: each piece arrives in time, but the whole never would."""
-
-    def __init__(self, what: str, clock: Callable[[], float] = time.monotonic):
-        self.what, self.clock = what, clock
-        self.since, self.size = clock(), 0
-
-    def add(self, size: int) -> None:
-        self.size += size
-        seconds = self.clock() - self.since
-        if seconds < LEAST_RATE_TIME_S:
-            return
-        if self.size < LEAST_RATE * seconds:
-            raise Broken(
-                f"{self.what}: only {self.size} bytes in {seconds:.0f} s, the least is {LEAST_RATE}/s"
-            )
-        self.since, self.size = self.clock(), 0
 
 
 class HttpPlane:
@@ -170,7 +149,7 @@ class HttpPlane:
         with self.answer(method, bucket, key, headers, body, query) as response:
             if response.status >= 300:
                 raise self.refusal(what, response)
-            found = response.read()
+            found = read_short(what, response)
         if found.lstrip()[:200].find(b"<Error>") >= 0:
             raise parse_refusal(what, 500, response.headers, found)
         return Answer(response.status, response.headers, found)
@@ -245,13 +224,15 @@ class HttpPlane:
     def connect(self, host: str) -> http.client.HTTPConnection:
         timeout = self.access.settings.timeout_s
         proxy = self.proxy(host)
-        if not self.access.settings.is_secure:
-            return http.client.HTTPConnection(proxy.address or host, timeout=timeout, blocksize=PIECE)
-        connection = http.client.HTTPSConnection(
-            proxy.address or host, timeout=timeout, blocksize=PIECE, context=self.tls_context()
-        )
-        if proxy.address:
-            connection.set_tunnel(host, headers=proxy.headers)
+        if self.access.settings.is_secure:
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                proxy.address or host, timeout=timeout, blocksize=PIECE, context=self.tls_context()
+            )
+            if proxy.address:
+                connection.set_tunnel(host, headers=proxy.headers)
+        else:
+            connection = http.client.HTTPConnection(proxy.address or host, timeout=timeout, blocksize=PIECE)
+        connection.response_class = PacedResponse
         return connection
 
     def proxy(self, host: str) -> Proxy:
@@ -334,14 +315,13 @@ def content_length(what: str, response: http.client.HTTPResponse) -> int:
 
 
 def receive(what: str, response: http.client.HTTPResponse, sink: Sink, length: int) -> None:
-    pace, left = Pace(what), length
+    left = length
     while left:
         piece = response.read1(min(PIECE, left))
         if not piece:
             raise Broken(f"{what}: ended {left} of {length} bytes early")
         sink(piece)
         left -= len(piece)
-        pace.add(len(piece))
     response.read()  # the end of the answer, so that the connection can be used again
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
 
+from mindlift import limits
 from mindlift.storage.errors import MoxFileReadException
 from mindlift.storage.store import Entry, etag_of
 
@@ -27,6 +28,8 @@ def find_token(body: bytes) -> str:
 def parse_page(what: str, body: bytes) -> Page:
     """The answer to a list request, V1 or V2; MoxFileReadException if it is none."""
     try:
+        if b"<!DOCTYPE" in body:  # it could define entities that stand for each other; S3 sends none
+            raise ValueError("it has a DOCTYPE")
         return page_of(ElementTree.fromstring(body))
     except (ElementTree.ParseError, ValueError) as err:
         raise MoxFileReadException(None, f"{what}: the answer is no list: {err}") from err
@@ -52,6 +55,11 @@ def page_of(root: ElementTree.Element) -> Page:
         for item in root.iterfind(f"{space}CommonPrefixes")
     ]
     entries = sorted(files + folders, key=lambda entry: entry.key) if folders else files
+    long = next((entry.key for entry in entries if len(entry.key) > limits.KEY_BYTES), "")
+    if long:  # folders within folders without end, among others
+        raise ValueError(
+            f"it has a key of {len(long):,} letters, {long:.40}..., and no key of S3 has more than {limits.KEY_BYTES:,} bytes"
+        )
     return Page(entries, root.findtext(f"{space}IsTruncated") != "true")
 
 

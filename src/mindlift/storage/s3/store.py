@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 
+from mindlift import limits
 from mindlift.errors import TransferError
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.retry import Broken, Changed
@@ -79,7 +80,7 @@ class S3Store:
 
         While one page is parsed, a thread asks for the next one.
         """
-        after, token, body = "", "", self.page_body(prefix, delimiter)
+        after, token, body, count = "", "", self.page_body(prefix, delimiter), 0
         with ThreadPoolExecutor(1) as ahead:
             while True:
                 page_token = find_token(body)
@@ -89,6 +90,9 @@ class S3Store:
                 page = parse_page(self.what("list", prefix), body)
                 if page.entries and page.entries[0].key <= after:
                     raise TransferError(f"list {self.bucket}/{prefix}: does not advance beyond {after!r}")
+                count += len(page.entries)
+                if count > limits.LISTED_KEYS:
+                    raise TransferError(f"list {self.bucket}/{prefix}: more than {limits.LISTED_KEYS:,} keys")
                 yield from page.entries
                 if page.is_last:
                     return
