@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mindlift import limits
 from mindlift.sanitize import single_line
-
-MOST_BYTES = 255  # of ext4, XFS and NTFS
 
 
 class FileName(str):
@@ -19,7 +18,10 @@ class FileName(str):
     __slots__ = ()
 
     def __new__(cls, name: object) -> FileName:
-        if not isinstance(name, str) or not 0 < len(name.encode("utf-8", "backslashreplace")) <= MOST_BYTES:
+        if (
+            not isinstance(name, str)
+            or not 0 < len(name.encode("utf-8", "backslashreplace")) <= limits.NAME_BYTES
+        ):
             raise ValueError(f"expected the name of a file, found {name!r:.80}")
         if name[0] == "." or set(name) & set("/\\") or single_line(name) != name:
             raise ValueError(

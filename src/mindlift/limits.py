@@ -6,6 +6,8 @@ set: a file that somebody has sent becomes so much, and no more.
 
 MIB, GIB = 1 << 20, 1 << 30
 
+NAME_BYTES = 255  # of a file or a folder: NAME_MAX of Linux; ext4, XFS and NTFS
+
 # JSON: files of a run, indexes of data sets, answers of services
 JSON_BYTES = 64 * MIB
 JSON_VALUES = 4_000_000  # about 70 bytes of memory each
@@ -26,7 +28,6 @@ MEMBERS = 20_000_000
 MEMBER_NAMES_BYTES = 512 * MIB  # of all paths together; ImageNet's have 60
 MEMBER_DEPTH = 64  # folders within folders
 MEMBER_PATH_BYTES = 1024  # the longest key of S3 (S3 API, "Object key names"); Linux has 4,096
-MEMBER_NAME_BYTES = 255  # NAME_MAX of Linux
 EXTENDED_HEADER_BYTES = (
     MIB  # long names and PAX records of one member of a TAR, and those for all members together
 )

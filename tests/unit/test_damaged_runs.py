@@ -50,10 +50,9 @@ DAMAGES = {
 }
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(base: Path) -> Path:
     """A run with two checkpoints."""
-    root = synthetic_runs.classification(tmp_path_factory.mktemp("runs") / NAME, steps=90)
+    root = synthetic_runs.classification(base / NAME, steps=90)
     (root / "run.json").write_text(json.dumps({"fingerprint": "mark", "ranks": 2}))
     (root / "classes.json").write_text(json.dumps(["a", "b"]))
     folder = root / "checkpoints"
@@ -69,6 +68,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
         )
     (folder / "manifest.jsonl").write_text(manifest.as_text(saved))
     return root
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return made(tmp_path_factory.mktemp("runs"))
 
 
 def readers(base: Path, out: Path) -> dict:

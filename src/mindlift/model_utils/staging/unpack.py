@@ -104,7 +104,7 @@ def _objection(member: Member) -> str:
     words = [word.encode("utf-8", "surrogateescape") for word in member.path.split("/")]
     if sum(map(len, words)) + len(words) > limits.MEMBER_PATH_BYTES or len(words) > limits.MEMBER_DEPTH:
         return f"its path has {len(words)} parts and {len(member.path)} letters"
-    return f"its name has {len(words[-1])} bytes" if max(map(len, words)) > limits.MEMBER_NAME_BYTES else ""
+    return f"its name has {len(words[-1])} bytes" if max(map(len, words)) > limits.NAME_BYTES else ""
 
 
 def _clash(member: Member, is_folder: dict[str, bool]) -> str:

@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from mindlift import limits
 from mindlift.errors import TransferError
 from mindlift.storage.errors import MoxFileNameDuplicateException
 from mindlift.storage.store import Entry
 
-LONGEST_NAME = 255  # bytes, on every usual file system
 PART = re.compile(r"\.(.+)\.mindlift-(\d+)\.part")  # a file that is being written, and by which process
 
 
@@ -97,7 +97,9 @@ def unfit(entry: Entry) -> str:
         return "it would lead out of the target folder, or has an empty part"
     longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
     return (
-        f"a part of it is {longest} bytes long, the most is {LONGEST_NAME}" if longest > LONGEST_NAME else ""
+        f"a part of it is {longest} bytes long, the most is {limits.NAME_BYTES}"
+        if longest > limits.NAME_BYTES
+        else ""
     )
 
 
