@@ -22,7 +22,6 @@ from tests.fuzz.mutations import mutated
 
 MEMORY_BYTES = 12 << 30  # of addresses: libraries reserve much more than they use
 SECONDS = 20  # for one input
-NOBODY = 65534
 
 
 def parsed() -> argparse.Namespace:
@@ -30,7 +29,6 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", default=list(targets.TARGETS))
     parser.add_argument("--seed", type=int, default=25)
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of inputs")
-    parser.add_argument("--as_nobody", action="store_true", help="as uid 65534, where this is root")
     return parser.parse_args()
 
 
@@ -73,13 +71,6 @@ def fuzz(name: str, folder: Path, seed: int, share: float) -> Counter[str]:
 
 def main() -> int:
     args = parsed()
-    if args.as_nobody and os.getuid() == 0:
-        import mindlift.report.convert  # noqa: F401 - what readers import later may not be readable then
-
-        os.setgroups([])
-        os.setgid(NOBODY)
-        os.setuid(NOBODY)
-        os.environ["HOME"] = tempfile.mkdtemp()
     signal.signal(signal.SIGALRM, late)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     for name in args.targets:

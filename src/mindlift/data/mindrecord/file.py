@@ -83,11 +83,11 @@ def query(path: Path, fields: Sequence[str]) -> list[tuple]:
             found = connection.execute(f"SELECT {', '.join(columns)} FROM INDEXES ORDER BY ROW_ID").fetchall()
         finally:
             connection.close()
-    except (sqlite3.Error, OSError) as err:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as err:
         raise DataError(f"{database} can't be read ({err}); {AGAIN}") from err
     if names != [path.name]:
         raise DataError(
-            f"{database} belongs to {', '.join(names)}, not to {path.name}; shards keep their names"
+            f"{database} belongs to {', '.join(map(str, names)):.200}, not to {path.name}; shards keep their names"
         )
     return found
 

@@ -1,4 +1,4 @@
-"""Objects over HTTP: the standard library's client, requests signed by botocore, one connection per thread.
+"""Objects over HTTP: the standard library's client, one connection per thread.
 
 Every answer is checked: status, length, range, and ETag. Nothing is retried here.
 """
@@ -16,13 +16,14 @@ import threading
 import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Callable
+from typing import Callable
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from mindlift.storage import first_answer
 from mindlift.storage.access import Access
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
 from mindlift.storage.s3.paced import PacedResponse, read_short
+from mindlift.storage.s3.signature import signed
 from mindlift.storage.store import etag_of
 
 PIECE = 128 << 10  # bytes per read and write
@@ -63,7 +64,6 @@ class HttpPlane:
         self.access = access
         self.local = threading.local()
         self.tls: ssl.SSLContext | None = None
-        self.config: Any = None
         self.proxies: dict[str, Proxy] = {}
 
     def get(self, bucket: str, key: str, sink: Sink, start: int, length: int, etag: str, size: int) -> None:
@@ -167,16 +167,16 @@ class HttpPlane:
         """Send a request; the block reads the answer. A connection is kept only if the block read it all."""
         host, path = self.access.address(bucket, key)
         target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
-        signed = self.sign(method, host, target, dict(headers or {}))
+        sent = self.sign(method, host, target, headers or {})
         connection, is_new = self.connection(host)
         proxy = self.proxy(host)
         if not self.access.settings.is_secure and proxy.address:
             target = f"http://{host}{target}"
-            signed.update(proxy.headers)
+            sent.update(proxy.headers)
         try:
             if is_new:
                 first_answer.connect(connection, self.access)
-            response = exchange(connection, method, target, signed, body, is_new)
+            response = exchange(connection, method, target, sent, body, is_new)
             first_answer.note_answer(self.access, connection)
             yield response
         except socket.timeout:
@@ -189,26 +189,17 @@ class HttpPlane:
         if not response.isclosed() or response.will_close or not self.access.settings.long_connections:
             connection.close()
 
-    def sign(self, method: str, host: str, target: str, headers: dict[str, str]) -> dict[str, str]:
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
-
+    def sign(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> dict[str, str]:
         keys = self.access.keys()
-        scheme = "https" if self.access.settings.is_secure else "http"
-        request = AWSRequest(method, f"{scheme}://{host}{target}", headers=headers)
-        request.context["client_config"] = self.unsigned_payload()
-        credentials = Credentials(keys.access_key, keys.secret_key, keys.token or None)
-        S3SigV4Auth(credentials, "s3", self.access.settings.region).add_auth(request)
-        return {**dict(request.headers.items()), "Host": host}
-
-    def unsigned_payload(self) -> Any:
-        """Tells botocore's signer to leave out the SHA-256 of the body, which OBS does not take."""
-        if self.config is None:
-            from botocore.config import Config
-
-            self.config = Config(s3={"payload_signing_enabled": False})
-        return self.config
+        return signed(
+            method,
+            target,
+            {**headers, "Host": host},
+            keys.access_key,
+            keys.secret_key,
+            self.access.settings.region,
+            token=keys.token,
+        )
 
     def connection(self, host: str) -> tuple[http.client.HTTPConnection, bool]:
         """This thread's connection to `host`, and whether it has yet to be connected."""
