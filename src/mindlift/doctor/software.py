@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from mindlift.backports import NoSuchPackage, package_version
+from mindlift.backports import package_version
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.doctor.finding import OK, PROBLEM, WARNING, Finding, graded, shown
 from mindlift.model_utils import device_adapter, mindspore_build, packages
@@ -99,9 +99,7 @@ def mindspore(version: str, folder: Path | None) -> Finding:
             f"{says}, built for Python 3.{built[0]}",
             f"reinstall it with this Python: {shown(sys.executable)} -m pip install --force-reinstall mindspore=={version}",
         )
-    problem = mindspore_build.problem(
-        version, mindspore_build.library("numpy"), mindspore_build.library("pillow")
-    )
+    problem = mindspore_build.problem(version, package_version("numpy"), package_version("pillow"))
     return graded("mindspore", not problem, says, problem, PROBLEM)
 
 
@@ -178,13 +176,8 @@ def installed() -> dict[str, str]:
     names = specifications(
         (ROOT / "requirements.txt").read_text() + "\n" + (ROOT / "container-requirements.txt").read_text()
     )
-    found = {}
-    for name in names:
-        try:
-            found[name] = package_version(name)
-        except NoSuchPackage:
-            continue
-    return found
+    found = {name: package_version(name) for name in names}
+    return {name: version for name, version in found.items() if version}
 
 
 def msrun() -> Finding:

@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from mindlift.backports import package_version
 from mindlift.errors import CheckpointError, DeviceError
-from mindlift.model_utils import devices, mindspore_build
+from mindlift.model_utils import devices
 from mindlift.runs.provenance import Model
 
 PACKAGE = "mindspore_lite"
@@ -39,7 +40,7 @@ def imported() -> Any:
 
 def version() -> str:
     """Of the installed package; '' if its metadata doesn't say."""
-    return mindspore_build.library("mindspore-lite")
+    return package_version("mindspore-lite")
 
 
 class LiteModel:

@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-from mindlift.backports import NoSuchPackage, package_version
+from mindlift.backports import package_version
 from mindlift.errors import DeviceError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.devices import Device
@@ -43,14 +43,6 @@ def numbers(version: str) -> tuple[int, int]:
     """(2, 10) of 2.10.0rc1; (0, 0) if it has no such beginning."""
     match = re.match(r"(\d+)\.(\d+)", version)
     return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
-
-
-def library(name: str) -> str:
-    """The version of a distribution; '' if it is not installed."""
-    try:
-        return package_version(name)
-    except NoSuchPackage:
-        return ""
 
 
 def problem(version: str, numpy: str, pillow: str) -> str:
@@ -86,7 +78,11 @@ def needs_old_pillow() -> bool:
 
 def versions() -> dict[str, str]:
     """Of MindSpore and of what writes data with it."""
-    return {"mindspore": installed_version(), "numpy": library("numpy"), "pillow": library("pillow")}
+    return {
+        "mindspore": installed_version(),
+        "numpy": package_version("numpy"),
+        "pillow": package_version("pillow"),
+    }
 
 
 def ranks_problem(version: str, size: int, device: Device) -> str:
@@ -101,7 +97,7 @@ def ranks_problem(version: str, size: int, device: Device) -> str:
 
 def check(any_version: bool = False) -> None:
     """DeviceError if this MindSpore, or what is beside it, is known not to work; a warning if `any_version`."""
-    refuse(problem(installed_version(), library("numpy"), library("pillow")), any_version)
+    refuse(problem(installed_version(), package_version("numpy"), package_version("pillow")), any_version)
 
 
 def check_ranks(size: int, device: Device, any_version: bool) -> None:
@@ -130,7 +126,7 @@ def load() -> None:
 
 
 def unusable(err: Exception) -> DeviceError:
-    beside = f"Python {sys.version_info[0]}.{sys.version_info[1]}, NumPy {library('numpy')}, Pillow {library('pillow')}"
+    beside = f"Python {sys.version_info[0]}.{sys.version_info[1]}, NumPy {package_version('numpy')}, Pillow {package_version('pillow')}"
     reason = (str(err).splitlines() or [type(err).__name__])[0]
     return DeviceError(
         f"MindSpore {installed_version()} can't be imported with {beside}: {reason}; the doctor (mindlift doctor) says"
