@@ -4,64 +4,19 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from mindlift.errors import MindLiftError, TransferError
 from mindlift.storage.copying.copy import copy_tree
-from mindlift.storage.places import SERVICES, set_auth
+from mindlift.storage.places import set_auth
 from mindlift.storage.s3 import http_plane
-from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault
-from tests.support.servers import LEAST_PART, MB
-from tests.support.transfers import Bucket, content, credentials, parts, write
-
-SMALL, LARGE = os.urandom(100_000), os.urandom(3 * MB + 17)
-IN_PARTS = os.urandom(2 * LEAST_PART + 17)
-DOWN = {"k/small": SMALL, "k/large": LARGE}
-UP = {"k/small": SMALL, "k/parts": IN_PARTS}
-
-
-class Spoiled:
-    """A bucket, a proxy before it that URLs lead through, and a folder of this machine."""
-
-    def __init__(self, bucket: Bucket, proxy: FaultProxy, folder: Path):
-        self.bucket, self.proxy, self.folder = bucket, proxy, folder
-
-    def down(self) -> dict[str, bytes]:
-        """What is in the folder after a download."""
-        copy_tree(self.bucket.url("p"), str(self.folder / "to"), processes=False)
-        return content(self.folder / "to")
-
-    def up(self) -> dict[str, bytes]:
-        copy_tree(str(self.folder / "from"), self.bucket.url("up"), processes=False)
-        return self.bucket.content("up/")
-
-    def across(self) -> dict[str, bytes]:
-        copy_tree(self.bucket.url("p"), self.bucket.url("copied"), processes=False)
-        return self.bucket.content("copied/")
-
-    def visible(self, direction: str) -> dict[str, bytes]:
-        if direction == "down":
-            return content(self.folder / "to") if (self.folder / "to").exists() else {}
-        return self.bucket.content("up/" if direction == "up" else "copied/")
-
-    def is_clean(self) -> bool:
-        """Nothing is left that nobody sees."""
-        return not parts(self.folder) and not self.bucket.uploads()
-
-
-@pytest.fixture
-def spoiled(minio, bucket, fault_proxy, tmp_path, monkeypatch, cut) -> Iterator[Spoiled]:
-    for name, value in credentials(minio, fault_proxy.endpoint).items():
-        monkeypatch.setenv(name, value)
-    set_auth(retry_wait=0.01)
-    yield Spoiled(Bucket(minio, bucket), fault_proxy, tmp_path)
-    SERVICES.forget()
-
+from tests.support.servers import MB
+from tests.support.spoiled import DOWN, LARGE, SMALL, UP, Spoiled, arguments
+from tests.support.transfers import parts, write
 
 get, get_small, get_large = (
     partial(Fault, method="GET", path=path) for path in ("/p/k/", "/p/k/small", "/p/k/large")
@@ -106,11 +61,6 @@ def test_downloads_survive(spoiled, plane, name):
     assert spoiled.down() == DOWN
     assert all(fault.used for fault in faults), "the fault has struck"
     assert spoiled.is_clean()
-
-
-def arguments(fault: Fault) -> dict:
-    """A fault counts its uses: every test gets its own."""
-    return {name: value for name, value in vars(fault).items() if name != "used"}
 
 
 put, put_part = partial(Fault, method="PUT", path="/up/k/"), partial(Fault, method="PUT", path="partNumber=")

@@ -21,8 +21,8 @@ from mindlift.storage.copying.local_files import (
 )
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.retry import Changed
+from mindlift.storage.s3.answers import is_md5
 from mindlift.storage.s3.data_plane import SMALL, SmallObjects
-from mindlift.storage.s3.http_plane import is_encrypted, is_md5
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 
@@ -186,7 +186,7 @@ class LargeDownload:
             or md5_of(self.descriptor) == self.entry.etag
         ):
             return
-        if is_encrypted(store.service.http.send("HEAD", store.bucket, key).headers):
+        if store.hides_md5(key):
             self.route.small.etag_is_md5 = False
             return
         raise TransferError(

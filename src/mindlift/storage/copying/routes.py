@@ -57,9 +57,9 @@ class ServerCopy:
         assert isinstance(source, S3Store)
         assert isinstance(target, S3Store)
         key = self.job.target + entry.key
-        target.copy_from(source.bucket, replace(entry, key=self.job.source + entry.key), key)
+        etag = target.copy_from(source.bucket, replace(entry, key=self.job.source + entry.key), key)
         stored = target.head(key)
-        if stored is None or stored.size != entry.size:
+        if stored is None or stored.size != entry.size or stored.etag != etag:
             raise TransferError(f"{target.what('copy to', key)}: {stored} is not a copy of {entry}")
         self.advance(entry.size)
         return Known(entry, replace(stored, key=entry.key))

@@ -126,7 +126,7 @@ class LargeUpload:
         try:
             self.check()
             self.upload.complete()
-            etag, self.upload = self.upload.expected_etag(), None
+            etag, self.upload = self.upload.etag, None
             return Known(self.entry, replace(self.entry, etag=etag, modified_ns=0))
         finally:
             self.discard()

@@ -14,6 +14,7 @@ from mindlift.sanitize import address
 from mindlift.storage.access import Access
 from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
 from mindlift.storage.retry import Broken, Refused, Retries
+from mindlift.storage.s3.answers import check_operation
 from mindlift.storage.s3.http_plane import HttpPlane
 
 CONNECTIONS = 32
@@ -29,7 +30,7 @@ class Service:
         self.access = access or Access()
         self.retries = Retries(self.access)
         self.http = HttpPlane(self.access)
-        self.is_conditional = not is_obs(self.access.settings.host)
+        self.is_conditional = not self.access.settings.is_obs
         self.lock = threading.Lock()
         self.clients: dict[object, Any] = {}
 
@@ -42,16 +43,21 @@ class Service:
 
     def once(self, what: str, operation: str, arguments: Mapping[str, object]) -> dict[str, Any]:
         import botocore.exceptions
+        import botocore.parsers
 
         try:
             found = getattr(self.client(), operation)(**arguments)
             note_answer(self.access)
+            answer = found["ResponseMetadata"]
+            self.http.origin.check(what, answer["HTTPStatusCode"], answer["HTTPHeaders"])
+            check_operation(what, operation, arguments, found)
             return found
         except botocore.exceptions.ClientError as err:
             note_answer(self.access)
             answer, error = err.response.get("ResponseMetadata", {}), err.response.get("Error", {})
             after = answer.get("HTTPHeaders", {}).get("retry-after", "")
             status = int(answer.get("HTTPStatusCode") or 500)
+            self.http.origin.check(what, status, answer.get("HTTPHeaders", {}))
             raise Refused(
                 what,
                 status,
@@ -61,6 +67,8 @@ class Service:
             ) from err
         except botocore.exceptions.ParamValidationError as err:
             raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
+        except botocore.parsers.ResponseParserError as err:
+            raise Broken(f"{what}: the answer is no XML of a store") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
             text = address(" ".join(str(err).split()))
             if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
@@ -73,10 +81,6 @@ class Service:
             if mark not in self.clients:
                 self.clients = {mark: make_client(self.access)}
             return self.clients[mark]
-
-
-def is_obs(host: str) -> bool:
-    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host
 
 
 def make_client(access: Access) -> Any:
