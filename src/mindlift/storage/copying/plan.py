@@ -57,10 +57,11 @@ def plan_copy(
             continue
         problem = unfit(entry) if to_local else ""
         if problem:
-            raise TransferError(f"refused to copy {entry.key!r}: {problem}; nothing has been copied")
+            shown = repr(entry.key) if entry.key else "the folder itself"
+            raise TransferError(f"refused to copy {shown}: {problem}; nothing has been copied")
         wanted.add(entry.key)
         known = manifest.get(entry.key)
-        if entry.is_folder:
+        if entry.is_folder and not entry.size:
             plan.folders.append(entry.key)
         elif known and known.source == entry and is_same(known.target, target.get(entry.key)):
             plan.unchanged.append(known)
@@ -88,7 +89,7 @@ def is_above(key: str, wanted: set[str]) -> bool:
 
 def unfit(entry: Entry) -> str:
     """Why a key can't become a file below a local folder; '' if it can."""
-    if entry.key.endswith("/") and entry.size:
+    if entry.is_folder and entry.size:
         return f"its name is a folder's, but it holds {entry.size} bytes"
     parts = entry.key[:-1].split("/") if entry.key.endswith("/") else entry.key.split("/")
     if "\0" in entry.key or "\\" in entry.key:
