@@ -121,13 +121,18 @@ def allocate(descriptor: int, size: int) -> None:
 
 
 def md5_of(descriptor: int) -> str:
-    digest, at = hashlib.md5(), 0
-    while True:
-        piece = os.pread(descriptor, 1 << 20, at)
+    return md5_between(descriptor, 0, os.fstat(descriptor).st_size).hex()
+
+
+def md5_between(descriptor: int, start: int, end: int) -> bytes:
+    digest = hashlib.md5()
+    while start < end:
+        piece = os.pread(descriptor, min(1 << 20, end - start), start)
         if not piece:
-            return digest.hexdigest()
+            break
         digest.update(piece)
-        at += len(piece)
+        start += len(piece)
+    return digest.digest()
 
 
 @contextlib.contextmanager

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
+import http.client
 import importlib.util
 import os
 from typing import Any
 
 from mindlift.storage.retry import Broken, Changed
-from mindlift.storage.s3.answers import is_md5
+from mindlift.storage.s3.answers import hides_md5
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
+from mindlift.storage.s3.verify import digest_of
 from mindlift.storage.store import Entry, etag_of
 
 SMALL = 8 << 20  # bytes
@@ -35,31 +36,32 @@ class SmallObjects:
         self.store, self.service = store, store.service
         self.use_obstore = has_obstore(self.service)
         self.made: tuple[object, Any] = (None, None)
-        self.etag_is_md5 = True  # until an encrypted object shows that it is not, in this bucket
 
     def read(self, entry: Entry) -> bytes:
         """The bytes of the object that was listed as `entry`; Broken if they are not what it should be."""
         what = self.store.what("GET", entry.key)
-        # obstore follows redirects, and takes x-amz-security-token along to any host
+        # obstore follows redirects, and takes x-amz-security-token along to any host; and shows no headers
         is_safe = self.use_obstore and not self.service.access.keys().token
-        data = self.by_obstore(what, entry) if is_safe else self.by_http(what, entry)
+        data, headers = (
+            self.by_obstore(what, entry)
+            if is_safe and not self.store.verifier.has_hidden
+            else self.by_http(entry)
+        )
         if len(data) != entry.size:
             raise Broken(f"{what}: {len(data)} bytes came, {entry.size} were listed")
-        if self.etag_is_md5 and is_md5(entry.etag) and hashlib.md5(data).hexdigest() != entry.etag:
-            if not self.store.hides_md5(entry.key):
-                raise Broken(f"{what}: the MD5 of what came is not the object's, {entry.etag}")
-            self.etag_is_md5 = False
+        if headers is None or not hides_md5(headers, self.service.access.settings.is_obs):
+            self.store.verifier.check(entry, digest_of(data), headers)
         return data
 
-    def by_http(self, what: str, entry: Entry) -> bytes:
+    def by_http(self, entry: Entry) -> tuple[Any, http.client.HTTPMessage | None]:
         pieces: list[bytes] = []
-        self.service.http.get(
+        headers = self.service.http.get(
             self.store.bucket, entry.key, pieces.append, 0, entry.size, entry.etag, entry.size
         )
-        return b"".join(pieces)
+        return b"".join(pieces), headers
 
-    def by_obstore(self, what: str, entry: Entry) -> Any:
-        """A buffer of the object's bytes."""
+    def by_obstore(self, what: str, entry: Entry) -> tuple[Any, http.client.HTTPMessage | None]:
+        """A buffer of the object's bytes; headers only where the other way had to be taken."""
         import obstore.exceptions as errors
 
         try:
@@ -69,11 +71,11 @@ class SmallObjects:
             etag = etag_of(found.meta.get("e_tag"))
             if entry.etag and etag and etag != entry.etag:
                 raise Changed(what)
-            return memoryview(found.bytes())
+            return memoryview(found.bytes()), None
         except errors.PreconditionError:
             raise Changed(what) from None
         except (errors.BaseError, OSError, ValueError):  # ValueError: for control characters in a key
-            return self.by_http(what, entry)  # asks again, and says clearly what is wrong
+            return self.by_http(entry)  # asks again, and says clearly what is wrong
 
     def client(self) -> Any:
         keys = self.service.access.keys()

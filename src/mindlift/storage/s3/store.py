@@ -12,13 +12,14 @@ from mindlift.errors import TransferError
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.answers import entry_of, hides_md5, is_md5
+from mindlift.storage.s3.etags import OWN_COPY_PART, PART_SIZE
 from mindlift.storage.s3.listing import find_token, parse_page
 from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.verify import Verifier, digest_of
 from mindlift.storage.store import Entry, etag_of
 from mindlift.storage.url import as_folder
 
 LARGEST_COPY = 5 << 30  # bytes; CopyObject's limit on every store
-COPY_PART = 512 << 20
 DELETE_BATCH = 1000
 CONFLICT, PRECONDITION_FAILED, NOT_IMPLEMENTED = 409, 412, 501
 
@@ -28,6 +29,7 @@ class S3Store:
 
     def __init__(self, bucket: str, service: Service):
         self.bucket, self.service = bucket, service
+        self.verifier = Verifier(bucket, service)
 
     @property
     def is_conditional(self) -> bool:
@@ -131,11 +133,16 @@ class S3Store:
             raise TransferError(f"{what}: the object has been replaced while it was read") from err
 
     def read_once(self, what: str, key: str, start: int, length: int | None, etag: str) -> bytes:
-        found = self.service.http.read(self.bucket, key, start, length, etag)
-        is_whole = found.status == 200 and is_md5(found.etag)
-        is_other = is_whole and hashlib.md5(found.body).hexdigest() != found.etag
-        if is_other and not hides_md5(found.headers, self.service.access.settings.is_obs):
-            raise Broken(f"{what}: the MD5 of what came is not the object's, {found.etag}")
+        try:
+            found = self.service.http.read(self.bucket, key, start, length, etag)
+        except Changed:
+            now = self.head(key)
+            if now and now.etag == etag:
+                raise Broken(f"{what}: the answer was of another object than the one that is there") from None
+            raise
+        if found.status == 200:
+            entry = Entry(key, len(found.body), found.etag)
+            self.verifier.check(entry, digest_of(found.body), found.headers)
         return found.body
 
     def hides_md5(self, key: str) -> bool:
@@ -235,9 +242,9 @@ class S3Store:
                 CopySourceIfMatch=source.etag,
             )
             return etag_of(copied["CopyObjectResult"].get("ETag"))
-        with Multipart(self, target) as upload:
-            for number, start in enumerate(range(0, source.size, COPY_PART), 1):
-                end = min(start + COPY_PART, source.size) - 1
+        with Multipart(self, target, OWN_COPY_PART) as upload:
+            for number, start in enumerate(range(0, source.size, OWN_COPY_PART), 1):
+                end = min(start + OWN_COPY_PART, source.size) - 1
                 done = self.service.call(
                     what,
                     "upload_part_copy",
@@ -254,17 +261,24 @@ class S3Store:
 
 
 class Multipart:
-    """An upload in parts: a `with` block that completes it, or aborts it on every other way out."""
+    """An upload in parts: a `with` block that completes it, or aborts it on every other way out.
 
-    def __init__(self, store: S3Store, key: str):
+    `part_size`, of all parts but the last, is noted with the object, so that its ETag can be compared later on.
+    """
+
+    def __init__(self, store: S3Store, key: str, part_size: int = 0):
         self.store, self.key = store, key
+        self.metadata = {PART_SIZE: str(part_size)} if part_size else {}
         self.what = store.what("upload", key)
         self.place = {"Bucket": store.bucket, "Key": key}
         self.id = self.etag = ""  # the ETag of the whole, once it is completed
         self.etags: dict[int, str] = {}
 
     def __enter__(self) -> Multipart:
-        self.id = self.store.service.call(self.what, "create_multipart_upload", **self.place)["UploadId"]
+        begun = self.store.service.call(
+            self.what, "create_multipart_upload", **self.place, Metadata=self.metadata
+        )
+        self.id = begun["UploadId"]
         return self
 
     def put(self, number: int, body: bytes) -> None:
