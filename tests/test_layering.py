@@ -108,6 +108,7 @@ ORDER = (
     {"model_utils"},
     {"runs"},
     {"models", "storage"},
+    {"locks"},
     {"files", "interrupts"},
     {"errors", "sanitize", "checkout", "backports", "__init__"},
 )
@@ -207,7 +208,16 @@ def test_networks_data_and_tasks_know_nothing_of_the_job(path):
 
 @pytest.mark.parametrize("path", below("storage"), ids=str)
 def test_storage_stands_alone(path):
-    assert reached(path) <= {"storage", "files", "interrupts", "errors", "sanitize", "checkout", "backports"}
+    assert reached(path) <= {
+        "storage",
+        "files",
+        "interrupts",
+        "locks",
+        "errors",
+        "sanitize",
+        "checkout",
+        "backports",
+    }
 
 
 @pytest.mark.parametrize("path", [p for p in below("") if "storage" not in p.parts], ids=str)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Callable, TypeVar
 
 from mindlift.errors import TransferError
+from mindlift.locks import create_held
 from mindlift.storage.copying.job import CHANGES, Advance, Job, Unit
 from mindlift.storage.copying.local_files import (
     LocalTarget,
@@ -68,7 +69,7 @@ class Download:
         path = self.target.path(entry.key)
         part = self.target.part(path)
         with disk_errors(path), removed_on_error(part):
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            descriptor = create_held(part)
             try:
                 write_all(descriptor, data)
                 known = settle(descriptor, part, path, found)
@@ -145,7 +146,7 @@ class LargeDownload:
         self.path = self.route.target.path(self.entry.key)
         self.part = self.route.target.part(self.path)
         with disk_errors(self.path):
-            self.descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            self.descriptor = create_held(self.part)
             self.route.open.add(self)
             allocate(self.descriptor, self.entry.size)
 

@@ -11,7 +11,9 @@ from mindlift.storage.errors import MoxFileNameDuplicateException
 from mindlift.storage.store import Entry
 
 LONGEST_NAME = 255  # bytes, on every usual file system
-PART = re.compile(r"\.(.+)\.mindlift-(\d+)\.part")  # a file that is being written, and by which process
+PART = re.compile(
+    r"\.(.+)\.mindlift-([0-9a-f]+)(-[0-9a-f]+)?\.part"
+)  # a file that is being written; on which machine
 
 
 @dataclass(frozen=True)

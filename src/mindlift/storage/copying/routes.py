@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mindlift.errors import TransferError
+from mindlift.locks import create_held
 from mindlift.storage.copying.download import Download
 from mindlift.storage.copying.job import Advance, Job, Route, Unit
 from mindlift.storage.copying.local_files import (
@@ -89,7 +90,7 @@ class LocalCopy:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(disk_errors(path))
                 stack.enter_context(removed_on_error(part))
-                file = stack.enter_context(open(part, "wb"))
+                file = stack.enter_context(open(create_held(part), "wb"))
                 origin = stack.enter_context(open(descriptor, "rb", closefd=False))
                 shutil.copyfileobj(origin, file, 1 << 20)
                 file.flush()
