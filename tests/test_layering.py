@@ -109,7 +109,7 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"locks"},
-    {"files", "interrupts"},
+    {"files", "interrupts", "forks"},
     {"errors", "sanitize", "checkout", "backports", "__init__"},
 )
 CLOUD_REACHES = {
@@ -213,6 +213,7 @@ def test_storage_stands_alone(path):
         "files",
         "interrupts",
         "locks",
+        "forks",
         "errors",
         "sanitize",
         "checkout",
@@ -329,6 +330,7 @@ def test_importing_does_no_work(path):
         "field",
         "fields",
         "Services",
+        "Forks",
         "TypeVar",
         "Code",
         "Call",

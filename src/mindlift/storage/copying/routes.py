@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mindlift.errors import TransferError
+from mindlift.forks import FORKS
 from mindlift.locks import create_held
 from mindlift.storage.copying.download import Download
 from mindlift.storage.copying.job import Advance, Job, Route, Unit
@@ -32,7 +33,8 @@ from mindlift.storage.store import Entry, LocalStore
 def route_of(job: Job, advance: Advance) -> Route:
     stores = (job.source_store, job.target_store)
     if not all(isinstance(store, (S3Store, LocalStore)) for store in stores):
-        from mindlift.storage.platform_store import PlatformCopy
+        with FORKS.importing():
+            from mindlift.storage.platform_store import PlatformCopy
 
         return PlatformCopy(job, advance)
     from_bucket, to_bucket = isinstance(job.source_store, S3Store), isinstance(job.target_store, S3Store)

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import encodings.idna  # noqa: F401 - or else socket imports it at the first name, perhaps beside a fork
 import hashlib
 import http.client
-import os
 import socket
 import ssl
 import threading
@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, Callable
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from mindlift.forks import FORKS, Shared
 from mindlift.storage import first_answer
 from mindlift.storage.access import Access
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
@@ -87,16 +88,20 @@ class Pace:
         self.since, self.size = self.clock(), 0
 
 
-class HttpPlane:
+class HttpPlane(Shared):
     """Requests to one store. Threads may share it; a forked child makes connections of its own."""
 
     def __init__(self, access: Access):
+        super().__init__()
         self.access = access
         self.local = threading.local()
         self.tls: ssl.SSLContext | None = None
         self.config: Any = None
         self.proxies: dict[str, Proxy] = {}
         self.origin = Origin()
+
+    def begin_anew(self) -> None:
+        self.local = threading.local()  # connections that the parent goes on with
 
     def get(
         self, bucket: str, key: str, sink: Sink, start: int, length: int, etag: str, size: int
@@ -225,9 +230,10 @@ class HttpPlane:
             connection.close()
 
     def sign(self, method: str, host: str, target: str, headers: dict[str, str]) -> dict[str, str]:
-        from botocore.auth import S3SigV4Auth
-        from botocore.awsrequest import AWSRequest
-        from botocore.credentials import Credentials
+        with FORKS.importing():
+            from botocore.auth import S3SigV4Auth
+            from botocore.awsrequest import AWSRequest
+            from botocore.credentials import Credentials
 
         keys = self.access.keys()
         scheme = "https" if self.access.settings.is_secure else "http"
@@ -240,7 +246,8 @@ class HttpPlane:
     def unsigned_payload(self) -> Any:
         """Tells botocore's signer to leave out the SHA-256 of the body, which OBS does not take."""
         if self.config is None:
-            from botocore.config import Config
+            with FORKS.importing():
+                from botocore.config import Config
 
             self.config = Config(s3={"payload_signing_enabled": False})
         return self.config
@@ -248,9 +255,6 @@ class HttpPlane:
     def connection(self, host: str) -> tuple[http.client.HTTPConnection, bool]:
         """This thread's connection to `host`, and whether it has yet to be connected."""
         pool: dict[str, http.client.HTTPConnection] = self.local.__dict__.setdefault("pool", {})
-        if self.local.__dict__.get("pid") != os.getpid():
-            pool.clear()
-            self.local.pid = os.getpid()
         found = pool.get(host)
         if found is None:
             found = pool[host] = self.connect(host)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from mindlift.forks import FORKS, Shared
 from mindlift.sanitize import address
 from mindlift.storage.access import Access
 from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
@@ -23,16 +22,19 @@ CONNECTIONS = 32
 CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 
 
-class Service:
+class Service(Shared):
     """The store behind one Access, for all its buckets. Threads may share it, a forked child makes new clients."""
 
     def __init__(self, access: Access | None = None):
+        super().__init__()
         self.access = access or Access()
         self.retries = Retries(self.access)
         self.http = HttpPlane(self.access)
         self.is_conditional = not self.access.settings.is_obs
-        self.lock = threading.Lock()
         self.clients: dict[object, Any] = {}
+
+    def begin_anew(self) -> None:
+        self.clients = {}
 
     def __reduce__(self) -> tuple:
         return Service, (self.access,)
@@ -42,8 +44,9 @@ class Service:
         return self.retries.run(what, lambda: self.once(what, operation, arguments))
 
     def once(self, what: str, operation: str, arguments: Mapping[str, object]) -> dict[str, Any]:
-        import botocore.exceptions
-        import botocore.parsers
+        with FORKS.importing():
+            import botocore.exceptions
+            import botocore.parsers
 
         try:
             found = getattr(self.client(), operation)(**arguments)
@@ -76,7 +79,7 @@ class Service:
             raise Broken(f"{what}: {text}") from err
 
     def client(self) -> Any:
-        mark = (os.getpid(), self.access.keys())
+        mark = self.access.keys()
         with self.lock:
             if mark not in self.clients:
                 self.clients = {mark: make_client(self.access)}
@@ -85,8 +88,9 @@ class Service:
 
 def make_client(access: Access) -> Any:
     """A boto3 client that OBS, MinIO and AWS understand. Retries are the caller's."""
-    import boto3
-    import botocore.config
+    with FORKS.importing():
+        import boto3
+        import botocore.config
 
     warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
     keys, settings = access.keys(), access.settings
