@@ -88,7 +88,13 @@ def as_folder_of_an_archive(folder: Path, url: str) -> str:
     return f"{url}/in"
 
 
-@pytest.mark.parametrize("make", [as_archive, as_folder, as_folder_of_an_archive])
+@pytest.mark.parametrize(
+    "make",
+    [
+        as_archive,
+        *(pytest.param(make, marks=pytest.mark.heavy) for make in (as_folder, as_folder_of_an_archive)),
+    ],
+)
 def test_jobs_that_stage_one_data_set(tmp_path, url, make):
     place = make(tmp_path, url)
     found = at_once(STAGE, str(tmp_path / "cache"), place, "data")

@@ -255,6 +255,14 @@ STRIKES: tuple[Callable[[random.Random], dict], ...] = (
     lambda dice: {"kind": "no_content_range"},
     lambda dice: {"kind": "full_for_range", "body": dice.randbytes(99)},
     lambda dice: {"kind": "expired_token", "method": "GET|PUT"},
+    lambda dice: {
+        "kind": dice.choice(["portal", "static_page"]),
+        "method": "GET|PUT|POST|HEAD",
+        "status": dice.choice([200, 404]),
+    },
+    lambda dice: {"kind": "short", "after": dice.randrange(3000), "path": "/(p|copied)/f"},
+    lambda dice: {"kind": "header", "name": dice.choice(["ETag", "Last-Modified"]), "method": "GET|PUT|HEAD"},
+    lambda dice: {"kind": "header", "name": "ETag", "value": OTHER},
 )
 
 

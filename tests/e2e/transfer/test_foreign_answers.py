@@ -38,7 +38,7 @@ def test_downloads_survive_a_portal(spoiled: Spoiled, plane, kind):
     assert spoiled.is_clean()
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", [pytest.param("portal", marks=pytest.mark.heavy), "static_page"])
 def test_uploads_and_copies_survive_a_portal(spoiled: Spoiled, kind):
     write(spoiled.folder / "from", UP)
     spoiled.bucket.put(DOWN, "p/")
@@ -59,9 +59,9 @@ def test_a_portal_answers_first(spoiled: Spoiled, kind):
 
 
 def test_pages_among_many_uploads(spoiled: Spoiled):
-    files = {f"{number:03}": b"%d" % number for number in range(200)}
+    files = {f"{number:03}": b"%d" % number for number in range(80)}
     write(spoiled.folder / "from", files)
-    for number in range(0, 200, 8):
+    for number in range(0, 80, 4):
         spoiled.proxy.add(Fault("portal", "PUT", f"/up/{number:03}"))
     assert spoiled.up() == files
 
@@ -100,7 +100,7 @@ def test_a_file_that_is_read_is_the_objects(spoiled: Spoiled, fault):
     assert added.used
 
 
-@pytest.mark.parametrize("kind", PAGES)
+@pytest.mark.parametrize("kind", [pytest.param("portal", marks=pytest.mark.heavy), "static_page"])
 def test_what_a_portal_says_is_gone_is_removed_after_all(spoiled: Spoiled, kind):
     spoiled.bucket.put({"a": b"1", "d/b": b"2", "d/c": b"3"})
     spoiled.proxy.add(Fault(kind, "DELETE", times=2))

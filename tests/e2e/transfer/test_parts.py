@@ -46,9 +46,13 @@ PARTS = {
     "one small": [1000],
     "one large": [17 * MB + 5],
 }
+QUICK = ("boto3", "unequal", "one small")
 
 
-@pytest.mark.parametrize("kind", PARTS)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in QUICK else pytest.param(kind, marks=pytest.mark.heavy) for kind in PARTS],
+)
 def test_a_flipped_bit_is_found_and_nothing_else(spoiled: Spoiled, kind):
     data = put_parts(spoiled.bucket, "p/k", PARTS[kind])
     for flips in (0, 1):
@@ -72,6 +76,7 @@ def test_what_mindlift_has_uploaded_in_parts(spoiled: Spoiled):
     assert sorted(content(spoiled.folder)) == ["from/k", "once"]
 
 
+@pytest.mark.heavy
 def test_parts_of_a_size_that_only_mindlift_knows(spoiled: Spoiled, monkeypatch):
     monkeypatch.setattr("mindlift.storage.copying.upload.LEAST_PART", 5 * MB + 1)
     write(spoiled.folder / "from", {"k": DATA})
