@@ -104,8 +104,9 @@ report() {
 # new_leaving: a folder in which ranks say that they are done; those of launchers that were killed go. The name tells
 # whose it is, as mindlift.files.temporary_folder.
 new_leaving() {
-  local space folder owner
-  space="$(readlink /proc/self/ns/pid | tr -dc 0-9)" || space=0
+  local boot space folder owner
+  boot="$(head -c 8 /proc/sys/kernel/random/boot_id 2> /dev/null)" || boot=0
+  space="$boot$(readlink /proc/self/ns/pid | tr -dc 0-9)"
   for folder in "${TMPDIR:-/tmp}/mindlift-leaving-$space-"*; do
     owner="${folder##*"/mindlift-leaving-$space-"}"
     [[ ! "${owner%%-*}" =~ ^[0-9]+$ ]] || kill -0 "${owner%%-*}" 2> /dev/null || rm -rf "$folder"

@@ -109,7 +109,8 @@ ORDER = (
     {"model_utils"},
     {"runs"},
     {"models", "storage"},
-    {"files", "interrupts"},
+    {"locks"},
+    {"files", "interrupts", "forks"},
     {"json_text", "yaml_text", "file_names"},
     {"errors", "sanitize", "limits", "checkout", "backports", "__init__"},
 )
@@ -331,6 +332,7 @@ def test_importing_does_no_work(path):
         "field",
         "fields",
         "Services",
+        "Forks",
         "TypeVar",
         "Code",
         "Call",

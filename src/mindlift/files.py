@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, TextIO, TypeVar
+from uuid import uuid4
 
 from mindlift.errors import MindLiftError, StorageError
 from mindlift.json_text import Record
@@ -77,7 +78,7 @@ def printable(name: str) -> str:
 
 def make_folder(folder: Path) -> None:
     """`mkdir -p` that also tries to write; raises StorageError in one line."""
-    probe = folder / f".probe-{os.getpid()}"
+    probe = folder / f".probe-{uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe.touch()
@@ -130,7 +131,7 @@ def atomic_path(path: Path, fails: str = "", advice: str = "") -> Iterator[Path]
     It is in a hidden folder, because some libraries choose a format by the suffix. The StorageError begins with
     `fails`, where that is given.
     """
-    folder = path.with_name(f".{path.name}.{os.getpid()}{PART}")
+    folder = path.with_name(f".{path.name}.{_namespace()}-{os.getpid()}{PART}")
     try:
         with _checked(path, folder, fails or f"can't write {path}", advice):
             folder.mkdir(exist_ok=True)
@@ -145,11 +146,12 @@ def atomic_path(path: Path, fails: str = "", advice: str = "") -> Iterator[Path]
 def sweep_parts(folder: Path, is_proven: bool) -> None:
     """Remove what killed processes have left half-written directly in `folder`.
 
-    All of it where it `is_proven` that nobody writes there; else what names a process that has ended on this machine.
+    All of it where it `is_proven` that nobody writes there; else what names a process that has ended on this machine,
+    in this container.
     """
     for path in folder.glob(f"*{PART}") if folder.is_dir() else ():
-        owner = path.name[: -len(PART)].rpartition(".")[2]
-        if is_proven or (owner.isdigit() and is_gone(int(owner))):
+        place, _, owner = path.name[: -len(PART)].rpartition(".")[2].rpartition("-")
+        if is_proven or (place == _namespace() and owner.isdigit() and is_gone(int(owner))):
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
 
@@ -189,12 +191,20 @@ def sweep_temporary(folder: Path, prefix: str) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
-def _namespace() -> str:
-    """The number of the namespace in which the numbers of processes mean something here; 0 where there is none."""
+def machine() -> str:
+    """The boot of this machine in 8 hexadecimal digits; 0 where the system does not tell."""
     try:
-        return "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")[:8]
     except OSError:
         return "0"
+
+
+def _namespace() -> str:
+    """Machine and namespace in which the numbers of processes mean something here; 0 where there is none."""
+    try:
+        return machine() + "".join(filter(str.isdigit, os.readlink("/proc/self/ns/pid")))
+    except OSError:
+        return machine()
 
 
 def is_gone(pid: int) -> bool:

@@ -18,20 +18,33 @@ from tests.support.faults import (
     ANSWERS,
     CODES,
     ON_BODY,
+    ON_HEAD,
     ON_RANGE,
     ON_UPLOAD,
+    PAGE,
+    PAGES,
     Fault,
     Request,
     Reset,
     spoil,
+    spoil_head,
     spoil_range,
 )
-from tests.support.http_messages import Message, drained, joined
+from tests.support.http_messages import Message, drained, joined, once
 
 
 class Link(NamedTuple):
     reader: asyncio.StreamReader
     writer: asyncio.StreamWriter
+
+
+class OwnAnswer(NamedTuple):
+    """What the proxy says instead of the store."""
+
+    status: int
+    body: bytes
+    retry_after: int | None = None
+    head: str = "Content-Type: application/xml\r\nx-amz-request-id: 18EC5D3D1EAE387C"
 
 
 class FaultProxy:
@@ -167,6 +180,8 @@ class FaultProxy:
                 raise Reset
             if fault and fault.kind in ON_RANGE and response.status == HTTPStatus.PARTIAL_CONTENT:
                 pieces = await spoil_range(response, pieces, fault)
+            elif fault and fault.kind in ON_HEAD and response.status < HTTPStatus.MULTIPLE_CHOICES:
+                pieces = await spoil_head(response, pieces, fault)
             elif fault and fault.kind in ON_BODY:
                 pieces = spoil(response, pieces, fault)
             await response.send(client.writer, pieces)
@@ -187,10 +202,12 @@ class FaultProxy:
         except (OSError, EOFError):
             upstream.writer.transport.abort()
 
-    def _own_answer(self, request: Request, fault: Fault) -> tuple[int, bytes, int | None] | None:
-        """The status, body and Retry-After with which the proxy itself answers, if it does."""
+    def _own_answer(self, request: Request, fault: Fault) -> OwnAnswer | None:
+        """What the proxy itself answers, if it does."""
         if fault.kind == "repeat_page" and request.listing:
-            return 200, self._pages[request.listing], None
+            return OwnAnswer(200, self._pages[request.listing])
+        if fault.kind in PAGES:
+            return OwnAnswer(fault.status or 200, PAGE, head=PAGES[fault.kind])
         if fault.kind == "status":
             status, code = fault.status, fault.code or CODES.get(fault.status, "InternalError")
         elif fault.kind in ANSWERS:
@@ -198,7 +215,8 @@ class FaultProxy:
         else:
             return None
         error = f"<Error><Code>{code}</Code><Message>a fault of the test</Message></Error>"
-        return status, f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'.encode(), fault.retry_after
+        text = f'<?xml version="1.0" encoding="UTF-8"?>\n{error}'
+        return OwnAnswer(status, text.encode(), fault.retry_after)
 
     def _page(self, response: Message, page: bytes, request: Request) -> AsyncIterator[bytes]:
         """A page of a listing; it is remembered for `repeat_page`, and changed by `stale_token`."""
@@ -228,16 +246,17 @@ def reset(writer: asyncio.StreamWriter) -> None:
     writer.transport.abort()
 
 
-async def send_own(answer: tuple[int, bytes, int | None], request: Message, client: Link) -> bool:
+async def send_own(answer: OwnAnswer, request: Message, client: Link) -> bool:
     """Answer in the place of the store; False if the client may still be about to send a body."""
-    status, body, retry_after = answer
     expects = "expect" in request.headers
     if not expects:
         await drained(request.body())
-    head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/xml\r\n\r\n"
+    head = f"HTTP/1.1 {answer.status} {HTTPStatus(answer.status).phrase}\r\n{answer.head}\r\n\r\n"
     response = Message(head.encode(), client.reader)
-    response.set("Retry-After", retry_after)
+    response.set("Retry-After", answer.retry_after)
     response.set("Connection", "close" if expects else None)
-    pieces = response.set_body(b"" if request.start.startswith("HEAD ") else body)
+    pieces = response.set_body(answer.body)
+    if request.start.startswith("HEAD "):
+        pieces = once(b"")
     await response.send(client.writer, pieces)
     return not expects and not request.last

@@ -8,13 +8,19 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from tests.support.http_messages import Message, drained
+from tests.support.http_messages import Message, drained, joined
 
 CODES = {429: "TooManyRequests", 500: "InternalError", 503: "SlowDown"}
 ANSWERS = {"expired_token": (403, "ExpiredToken"), "error_in_200": (200, "InternalError")}
 ON_UPLOAD = {"reset_upload", "flip_upload_bit"}
 ON_BODY = {"reset", "truncate", "trickle", "stall", "flip_bit"}
 ON_RANGE = {"full_for_range", "wrong_content_range", "no_content_range"}
+ON_HEAD = {"header", "short"}
+PAGES = {  # what stands in the head of a page
+    "portal": "Content-Type: text/html",
+    "static_page": 'Content-Type: text/html\r\nETag: "686e0d4c-60"\r\nLast-Modified: Wed, 09 Jul 2025 06:34:20 GMT',
+}
+PAGE = b"<!DOCTYPE html><html><head><title>Welcome</title></head><body>Please log in<br></body></html>"
 NEEDED = {  # the argument without which the fault would do nothing
     "trickle": "rate",
     "stall": "seconds",
@@ -22,9 +28,10 @@ NEEDED = {  # the argument without which the fault would do nothing
     "full_for_range": "body",
     "wrong_content_range": "shift",
     "replace": "call",
+    "header": "name",
 }
 KINDS = {"status", "replace", "lost_response", "repeat_page", "stale_token"}.union(
-    ANSWERS, ON_UPLOAD, ON_BODY, ON_RANGE
+    ANSWERS, ON_UPLOAD, ON_BODY, ON_RANGE, ON_HEAD, PAGES
 )
 LIST_ARGUMENTS = {
     "list-type",
@@ -58,6 +65,10 @@ class Fault:
     stale_token      a page that names its own beginning as the next one
     flip_bit, flip_upload_bit   one bit of byte `after` of the body differs
     replace          `call()` runs before the request is passed on
+    portal, static_page   a page in HTML, with `status` (200), instead of the store's answer; the request is not
+                     passed on. A static one has ETag and Last-Modified, as nginx gives them to its files
+    header           the header `name` of a success has the value `value`, or is left out
+    short            a success of `after` bytes, in good order: Content-Length fits
     """
 
     kind: str
@@ -73,6 +84,8 @@ class Fault:
     retry_after: int | None = None
     shift: int = 0
     body: bytes | None = None
+    name: str = ""
+    value: str | None = None
     call: Callable[[], object] | None = None
     used: int = field(default=0, init=False)
 
@@ -80,7 +93,7 @@ class Fault:
         if self.kind not in KINDS:
             raise ValueError(f"no fault is called {self.kind!r}: {', '.join(sorted(KINDS))}")
         needed = NEEDED.get(self.kind)
-        if needed and getattr(self, needed) in (0, None):
+        if needed and getattr(self, needed) in (0, None, ""):
             raise ValueError(f"fault {self.kind!r} needs {needed}=")
 
     def fits(self, request: Request, pages: dict[tuple[str, str], bytes]) -> bool:
@@ -118,6 +131,14 @@ class Request:
 
 class Reset(Exception):
     """The client is to get an RST now."""
+
+
+async def spoil_head(response: Message, pieces: AsyncIterator[bytes], fault: Fault) -> AsyncIterator[bytes]:
+    """Make a success promise less, or give less and say so."""
+    if fault.kind == "header":
+        response.set(fault.name, fault.value)
+        return pieces
+    return response.set_body((await joined(pieces))[: fault.after])
 
 
 async def spoil_range(response: Message, pieces: AsyncIterator[bytes], fault: Fault) -> AsyncIterator[bytes]:

@@ -162,6 +162,8 @@ def test_names_that_only_begin_alike_do_not_clash():
     [
         (".x.bin.mindlift-12.part", True),
         ("d/.x.mindlift-1.part", True),
+        ("d/.x.mindlift-3f2a9c1b-0123456789abcdef.part", True),
+        (".x.mindlift-report.part", False),
         ("x.mindlift-12.part", False),
         (".x.mindlift-.part", False),
         (".x.mindlift-12.part.bak", False),

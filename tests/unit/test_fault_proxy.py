@@ -341,6 +341,29 @@ def test_flip_upload_bit(proxy: FaultProxy, client: HTTPConnection):
     assert Upstream.received == [b"abb"]
 
 
+@pytest.mark.parametrize(("kind", "etag"), [("portal", None), ("static_page", '"686e0d4c-60"')])
+def test_pages(proxy: FaultProxy, client: HTTPConnection, kind: str, etag: str | None):
+    for status in (200, 404):
+        proxy.add(Fault(kind, "PUT|HEAD", status=status, times=2))
+    for method, expected in (("PUT", 200), ("HEAD", 200), ("PUT", 404), ("HEAD", 404)):
+        response, body = ask(client, method=method, body=b"abc" if method == "PUT" else None)
+        assert (response.status, response.getheader("ETag")) == (expected, etag)
+        assert response.getheader("Content-Type") == "text/html"
+        assert body.startswith(b"<!DOCTYPE html>") == (method == "PUT")
+    assert not Upstream.received
+
+
+def test_header_and_short(proxy: FaultProxy, client: HTTPConnection):
+    proxy.add(Fault("header", "HEAD", name="Server"))
+    proxy.add(Fault("header", name="ETag", value='"x"'))
+    proxy.add(Fault("short", after=7))
+    assert ask(client, method="HEAD")[0].getheader("Server") is None
+    response, body = ask(client)
+    assert (response.getheader("ETag"), body) == ('"x"', DATA)
+    response, body = ask(client)
+    assert (response.status, response.getheader("Content-Length"), body) == (200, "7", DATA[:7])
+
+
 def test_replace(proxy: FaultProxy, client: HTTPConnection):
     done: list[int] = []
     other = connect(proxy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,6 +36,7 @@ class Host(ThreadingHTTPServer):
                 if host.location:
                     self.send_header("Location", host.location + self.path)
                 self.send_header("Content-Length", str(len(body)))
+                self.send_header("ETag", f'"{hashlib.md5(b"hello").hexdigest()}"')
                 self.end_headers()
                 self.wfile.write(body)
 

@@ -20,6 +20,7 @@ from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import Multipart, S3Store
 
 OBS = "obs.cn-north-4.myhuaweicloud.com"
+PART = b"part"
 GIVEN = {"ak": "a", "sk": "s", "retry_wait": 0.001, "retry": 3}
 
 
@@ -50,8 +51,10 @@ class Recorder(BaseHTTPRequestHandler):
         seen = Seen(self.command, self.path, headers, self.rfile.read(length))
         self.server.seen.append(seen)  # type: ignore[attr-defined]
         body = self.reply(seen)
-        self.send_response(200)
+        self.send_response(204 if seen.method == "DELETE" else 200)
+        self.send_header("x-obs-request-id", "8DF400000163D3F7")
         self.send_header("ETag", f'"{hashlib.md5(seen.body).hexdigest()}"')
+        self.send_header("Last-Modified", "Mon, 02 Nov 2026 00:00:00 GMT")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":
@@ -61,11 +64,13 @@ class Recorder(BaseHTTPRequestHandler):
 
     def reply(self, seen: Seen) -> bytes:
         if "delete" in seen.query:
-            return b"<DeleteResult/>"
+            keys = re.findall("<Key>.*?</Key>", seen.body.decode())
+            return f"<DeleteResult>{''.join(f'<Deleted>{key}</Deleted>' for key in keys)}</DeleteResult>".encode()
         if "uploads" in seen.query:
             return b"<InitiateMultipartUploadResult><UploadId>id</UploadId></InitiateMultipartUploadResult>"
         if seen.method == "POST":
-            return b"<CompleteMultipartUploadResult/>"
+            whole = hashlib.md5(hashlib.md5(PART).digest()).hexdigest()
+            return f'<CompleteMultipartUploadResult><ETag>"{whole}-1"</ETag></CompleteMultipartUploadResult>'.encode()
         if seen.method != "GET":
             return b""
         left = [key for key in self.keys if key > seen.query.get("marker", "")]
@@ -100,8 +105,7 @@ def everything(store: S3Store) -> None:
     """One request of every kind."""
     store.write("a b", b"body")
     with Multipart(store, "large") as upload:
-        upload.put(1, b"part")
-        upload.etags.clear()  # the recorder gives no ETag of a whole
+        upload.put(1, PART)
     store.remove("a")
     store.remove_folder("p")
     store.service.http.send("HEAD", store.bucket, "a")

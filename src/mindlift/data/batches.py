@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -11,6 +10,7 @@ import numpy as np
 
 from mindlift.data.order import TrainOrder, steps_per_epoch
 from mindlift.errors import DataError
+from mindlift.forks import Shared
 
 if TYPE_CHECKING:
     import mindspore.dataset as ds
@@ -36,13 +36,13 @@ class Options:
     skip_corrupt: bool
 
 
-class Failures:
+class Failures(Shared):
     """What samples of all kinds share: the first failure, for `explain`, and the number of those left out."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.skipped = 0
         self.failure: DataError | None = None
-        self._lock = threading.Lock()
 
     def remembered(self, read: Callable[[int], T], index: int) -> T:
         """What `read` gives; remembers the first DataError."""
@@ -61,7 +61,7 @@ class Failures:
         except fatal:
             raise
         except DataError:
-            with self._lock:
+            with self.lock:
                 self.skipped += 1
             return None
 

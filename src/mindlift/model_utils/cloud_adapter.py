@@ -246,4 +246,6 @@ def make(
         cfg.stage_mode == "node_shards",
         cfg.all,
     )
-    return CloudAdapter(inputs, ranks, place, gate, Stager(cache, say, cfg.progress), default)
+    return CloudAdapter(
+        inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default
+    )

@@ -81,7 +81,7 @@ class Job:
             cache / "gate", token, ranks.rank, count, self.is_copier, request.stage_timeout_s, say=self.say
         )
         self.peers = Peers(cache, token, ranks.rank, count)
-        self.stager = Stager(cache, self.say)
+        self.stager = Stager(cache, self.say, timeout_s=request.stage_timeout_s)
         nodes = Nodes(ranks.node, -(-ranks.size // ranks.devices_per_node))
         self.outputs = Outputs(self.stager, nodes, Rules(request.settle_s, request.growing), self.say)
         self.ends_at = float("inf")

@@ -64,9 +64,9 @@ class InputStager:
             path = Path(channel.place)
             if not opens or path.is_dir():
                 return path
-            with locked(target):
+            with self.stager.alone(target, channel.place):
                 return self.stager.unpacked(path, target, fact(path))
-        with locked(target):
+        with self.stager.alone(target, channel.place):
             if is_web(channel.place):
                 path = web.fetch(
                     channel.place,
@@ -97,18 +97,6 @@ class InputStager:
         if not report.expected + report.unchanged:
             raise StageError(f"{channel.option}: {channel.place} is empty")
         return target / name if is_file else target
-
-
-@contextlib.contextmanager
-def locked(target: Path) -> Iterator[None]:
-    """No other job of this machine stages the same thing in the block."""
-    import fcntl
-
-    path = beside(target, "lock")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "a", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def link(path: Path, target: Path, channel: Channel) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Mapping
 from urllib.parse import quote
 
 from mindlift.errors import AccessError
+from mindlift.forks import FORKS, Shared
 from mindlift.storage.settings import Keys, Settings, key_text, read_keys, read_settings
 
 SAFE = "/~-._"
@@ -19,15 +19,15 @@ NO_KEYS = (
 ANSWERS: dict[str, bool] = {}
 
 
-class Access:
+class Access(Shared):
     """Settings and keys of a store; `given` are the keywords of `set_auth`. Threads may share one."""
 
     def __init__(self, given: Mapping[str, object] | None = None, has_answered: bool = False):
+        super().__init__()
         self.given = dict(given or {})
         self.settings: Settings = read_settings(os.environ, self.given)
         if has_answered:
             self.note_answer()
-        self.lock = threading.Lock()
         self.known: Keys | None = None
 
     def __reduce__(self) -> tuple:
@@ -51,7 +51,7 @@ class Access:
     def keys(self) -> Keys:
         """The keys in use; AccessError if there are none."""
         known = self.known
-        if known is None:  # a lock that another thread holds during a fork stays locked in the child
+        if known is None:
             with self.lock:
                 known = self.known = self.known or self.find()
         return known
@@ -67,7 +67,8 @@ class Access:
         found = read_keys(os.environ, self.given)
         if found:
             return found
-        import botocore.session
+        with FORKS.importing():
+            import botocore.session
 
         chain = botocore.session.Session().get_credentials()
         if chain is None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
 
+from mindlift.forks import FORKS, Shared
 from mindlift.storage.access import Access
 from mindlift.storage.moxing import backend
 from mindlift.storage.s3.service import Service
@@ -14,14 +14,14 @@ from mindlift.storage.store import LocalStore, Store
 from mindlift.storage.url import PathLike, as_folder, local_path, parse
 
 
-class Services:
+class Services(Shared):
     """The Service that URLs mean now: made again whenever `set_auth` or the environment have changed."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.given: dict[str, object] = {}
         self.mark: object = None
         self.current: Service | None = None
-        self.lock = threading.Lock()
 
     def get(self) -> Service:
         with self.lock:
@@ -53,7 +53,8 @@ def locate(url: PathLike) -> tuple[Store, str]:
     remote = parse(url)
     api = backend.platform_api() if remote else None
     if remote and api:
-        from mindlift.storage.platform_store import PlatformStore
+        with FORKS.importing():
+            from mindlift.storage.platform_store import PlatformStore
 
         return PlatformStore(remote.bucket, api), remote.key
     if remote:

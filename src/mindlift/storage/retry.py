@@ -6,13 +6,13 @@ import http.client
 import random
 import re
 import ssl
-import threading
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import TypeVar
 
 from mindlift.errors import AccessError, TransferError
+from mindlift.forks import Shared
 from mindlift.storage.access import Access
 from mindlift.storage.errors import (
     MoxFileNotExistsException,
@@ -108,12 +108,12 @@ def parse_refusal(what: str, status: int, headers: http.client.HTTPMessage, body
     )
 
 
-class SlowDown:
+class SlowDown(Shared):
     """Shared by all threads of a process: while the store asks for it, nobody sends."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.until = 0.0
-        self.lock = threading.Lock()
 
     def ask(self, seconds: float) -> None:
         with self.lock:
@@ -125,13 +125,13 @@ class SlowDown:
             time.sleep(left)
 
 
-class Retries:
+class Retries(Shared):
     """Runs requests again while that may help. `count` is how often it did."""
 
     def __init__(self, access: Access, budget_s: float = BUDGET_S):
+        super().__init__()
         self.access, self.budget_s = access, budget_s
         self.slow_down = SlowDown()
-        self.lock = threading.Lock()
         self.count = 0
 
     def run(self, what: str, request: Callable[[], Result]) -> Result:

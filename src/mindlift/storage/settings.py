@@ -80,6 +80,11 @@ class Settings:
         return f"{self.endpoint_name}={self.endpoint}"
 
     @property
+    def is_obs(self) -> bool:
+        host = self.host.split(":")[0]
+        return "obs" in host.replace("-", ".").split(".") or "myhuaweicloud" in host
+
+    @property
     def is_secure(self) -> bool:
         return not self.endpoint.startswith("http://")
 

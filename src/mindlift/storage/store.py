@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from uuid import uuid4
 
 from mindlift.backports import Protocol
 from mindlift.errors import TransferError
@@ -144,10 +145,10 @@ class LocalStore:
     def write_if(self, key: str, data: bytes, was: Entry | None) -> Entry | None:
         if was is not None:
             return self.write(key, data) if self.stat(key) == was else None
-        part = self.path(f"{key}.{os.getpid()}{PART}")
+        part = self.path(f"{key}.{uuid4().hex}{PART}")
         part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
         try:
+            part.write_bytes(data)
             os.link(part, self.path(key))  # which fails where there is a file
         except FileExistsError:
             return None
@@ -175,12 +176,12 @@ class LocalStore:
         """A file beside `key` that takes its place when the block ends well, and is gone otherwise."""
         path = self.path(as_file(key))
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=PART, dir=path.parent)
-        os.close(descriptor)
-        part = Path(name)
+        part = path.with_name(f".{path.name[:100]}.{uuid4().hex}{PART}")
+        os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
         with renamed(part, path):
             yield part
-            part.chmod(0o644)
+            with contextlib.suppress(FileNotFoundError):
+                part.chmod(stat.S_IMODE(path.stat().st_mode))
 
     def make_folder(self, folder: str) -> None:
         self.path(folder).mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from mindlift.storage.places import SERVICES, set_auth
+from tests.support.spoiled import Spoiled
 from tests.support.transfers import Bucket, credentials
 
 
@@ -28,3 +29,12 @@ def plane(request, monkeypatch) -> str:
         pytest.skip("obstore is not installed")
     monkeypatch.setenv("MINDLIFT_DATA_PLANE", request.param)
     return request.param
+
+
+@pytest.fixture
+def spoiled(minio, bucket, fault_proxy, tmp_path, monkeypatch, cut) -> Iterator[Spoiled]:
+    for name, value in credentials(minio, fault_proxy.endpoint).items():
+        monkeypatch.setenv(name, value)
+    set_auth(retry_wait=0.01)
+    yield Spoiled(Bucket(minio, bucket), fault_proxy, tmp_path)
+    SERVICES.forget()

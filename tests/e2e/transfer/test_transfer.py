@@ -64,7 +64,7 @@ def test_large_files(store, tmp_path, cut, plane, size):
 
 def test_large_server_copies_are_in_parts(store, monkeypatch):
     monkeypatch.setattr("mindlift.storage.s3.store.LARGEST_COPY", MB)
-    monkeypatch.setattr("mindlift.storage.s3.store.COPY_PART", LEAST_PART)
+    monkeypatch.setattr("mindlift.storage.s3.store.OWN_COPY_PART", LEAST_PART)
     data = os.urandom(LEAST_PART + 5)
     store.put({"a": data})
     copy_file(store.url("a"), store.url("b"))

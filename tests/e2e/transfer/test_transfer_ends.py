@@ -13,6 +13,8 @@ import time
 import pytest
 
 from mindlift.errors import StorageError
+from mindlift.files import machine
+from mindlift.locks import create_held
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.copy import copy_tree
 from tests.support.faults import Fault
@@ -108,11 +110,13 @@ def test_after_sigkill_the_leftovers_are_swept(minio, store, fault_proxy, tmp_pa
     assert content(tmp_path / "to") == files
 
 
-def test_the_part_of_a_living_process_stays(store, tmp_path):
+def test_a_part_that_is_being_written_stays(store, tmp_path):
     store.put({"a": b"1"}, "p/")
-    living = f".x.mindlift-{os.getpid()}.part"
-    write(tmp_path / "to", {living: b"", ".x.mindlift-999999999.part": b"", "x.part": b""})
+    living = f".x.mindlift-{machine()}-1.part"
+    write(tmp_path / "to", {f".y.mindlift-{machine()}-2.part": b"", "x.part": b""})
+    descriptor = create_held(str(tmp_path / "to" / living))
     copy_tree(store.url("p"), str(tmp_path / "to"))
+    os.close(descriptor)
     assert set(content(tmp_path / "to")) == {living, "x.part", "a"}
 
 

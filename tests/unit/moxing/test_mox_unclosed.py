@@ -20,6 +20,7 @@ from PIL import Image
 
 from mindlift.errors import StorageError, TransferError
 from mindlift.storage.moxing import file
+from mindlift.storage.places import locate
 from tests.support.moxing_code import credentials
 from tests.support.programs import ROOT
 
@@ -66,6 +67,7 @@ def test_what_nobody_closes_arrives_with_a_warning(store, capfd):
 PROGRAM = """
 import json, os, sys
 from mindlift.storage.moxing import file
+from mindlift.storage.places import locate
 json.dump({{"a": 1}}, file.File("{store}/one.json", "w"))
 kept = file.File("{store}/two.txt", "w")
 kept.write("open to the end")
@@ -140,3 +142,78 @@ def test_a_link_to_a_folder_is_that_folder(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "d")
     file.rename(str(tmp_path / "d/b"), str(tmp_path / "link/b"))
     assert Path(tmp_path / "d/b").read_text() == "B"
+
+
+FULL = """
+import resource, sys
+from mindlift.storage.moxing import file
+from mindlift.storage.places import locate
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # as a full disk, of which a part is free
+for name in sys.argv[1:]:
+    try:
+        file.write(name, "x" * 5000)
+        print("written")
+    except OSError as err:
+        print(err.strerror)
+"""
+
+
+def test_a_write_to_a_full_disk_leaves_what_was_there(tmp_path):
+    (tmp_path / "old").write_text("old")
+    (tmp_path / "link").symlink_to("old")
+    names = [str(tmp_path / name) for name in ("old", "link", "new")]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, *names],
+        env={**os.environ, "PYTHONPATH": str(ROOT / "src")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout.splitlines() == ["File too large"] * 3, done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"old": "old", "link": "old"}
+
+
+def test_a_write_keeps_what_open_keeps(tmp_path):
+    """Mode, links, second names and devices."""
+    (tmp_path / "mode").touch(mode=0o600)
+    (tmp_path / "link").symlink_to("linked")
+    (tmp_path / "one").touch()
+    os.link(tmp_path / "one", tmp_path / "two")
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    mask = os.umask(0o027)
+    try:
+        for name in ("mode", "link", "one", "pipe", "new"):
+            file.write(tmp_path / name, name)
+    finally:
+        os.umask(mask)
+    assert os.read(reader, 99) == b"pipe"
+    os.close(reader)
+    assert os.stat(tmp_path / "mode").st_mode & 0o777 == 0o600
+    assert os.stat(tmp_path / "new").st_mode & 0o777 == 0o640
+    assert (tmp_path / "link").is_symlink()
+    assert [(tmp_path / name).read_text() for name in ("linked", "two")] == ["link", "one"]
+    with pytest.raises(FileNotFoundError):
+        file.write(tmp_path / "missing/a", "x")
+    with pytest.raises(IsADirectoryError):
+        file.write(tmp_path, "x")
+
+
+def test_a_marker_that_holds_bytes_keeps_them(store, tmp_path):
+    """A key like any other on S3; a disk has no file of that name."""
+    bucket = locate(store)[0]
+    for key, data in (("d/", b"own"), ("d/e/", b"inner"), ("d/f", b"file"), ("d/empty/", b"")):
+        bucket.write(key, data)
+    with pytest.raises(
+        TransferError, match="refused to copy the folder itself: its name is a folder's, but it holds 3"
+    ):
+        file.rename(f"{store}/d", str(tmp_path / "d"))
+    file.rename(f"{store}/d", f"{store}/moved")
+    assert {entry.key: bucket.read(entry.key) for entry in bucket.pages("", "")} == {
+        "moved/": b"own",
+        "moved/e/": b"inner",
+        "moved/empty/": b"",
+        "moved/f": b"file",
+    }
+    file.copy_parallel(f"{store}/moved", f"{store}/copied")
+    assert bucket.read("copied/") == b"own"

@@ -57,7 +57,7 @@ class Samples(Failures):
         if self.images is not None:
             return self.images[index]
         assert self.files is not None
-        with self._lock:
+        with self.lock:
             self.recent.append(index)
         return np.frombuffer(self.remembered(self.encoded_bytes, index), np.uint8)
 
@@ -87,7 +87,7 @@ class Samples(Failures):
     def explain(self, err: RuntimeError) -> Exception:
         """The error to show for a failed pipeline: the image that can't be read, if there is one."""
         if self.failure is None and self.files is not None:
-            with self._lock:  # the pipeline's threads may still read on
+            with self.lock:  # the pipeline's threads may still read on
                 recent = list(self.recent)
             for check in (self.pixels, self.refused):
                 for index in recent:

@@ -9,10 +9,12 @@ from typing import Callable, NamedTuple
 
 from mindlift.errors import DataError
 from mindlift.files import expanded
+from mindlift.locks import alone
 from mindlift.model_utils import image_files
 from mindlift.storage.url import is_remote, join
 
 Say = Callable[[str], None]
+WAIT_S = 7200.0  # for another program that copies the same
 
 
 class Image(NamedTuple):
@@ -65,9 +67,11 @@ def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> lis
     if entry is None:
         raise DataError(f"no such image or folder: {url}")
     target = cache / sha256(url.rstrip("/").encode()).hexdigest()[:12]
+    lock = alone(target.with_name(f".{target.name}.lock"), f"copy {url}", WAIT_S, say)
     if not entry.is_folder:
         file = target / Path(entry.key).name
-        say(transfer.copy_file(url, str(file)).as_line())
+        with lock:
+            say(transfer.copy_file(url, str(file)).as_line())
         return [Image(url, file)]
     names = sorted(
         each.key[len(entry.key) :]
@@ -77,6 +81,7 @@ def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> lis
     if not names:
         raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {url}")
     sync = target.with_name(f".{target.name}.sync")  # what has been copied before stays
-    report = transfer.copy_tree(url, str(target), names, manifest=sync, say=say, show_bar=show_bar)
+    with lock:
+        report = transfer.copy_tree(url, str(target), names, manifest=sync, say=say, show_bar=show_bar)
     say(report.as_line())
     return [Image(join(url, name), target / name) for name in names]

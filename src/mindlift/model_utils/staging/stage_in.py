@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
 from typing import Callable
@@ -13,6 +14,7 @@ from mindlift import json_text
 from mindlift.errors import CheckpointError, DataError, StageError
 from mindlift.files import remove_file, write_atomic
 from mindlift.json_text import Record
+from mindlift.locks import alone
 from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archives, members, unpack
@@ -31,10 +33,11 @@ Say = Callable[[str], None]
 
 
 class Stager:
-    """Stages below the folder `cache`. Not to be used by two processes for the same thing at once."""
+    """Stages below the folder `cache`. Of several processes that stage the same, one does, and the others wait for it,
+    at most `timeout_s`, and find it there."""
 
-    def __init__(self, cache: Path, say: Say, show_bar: bool | None = None):
-        self.cache, self.say, self.show_bar = cache, say, show_bar
+    def __init__(self, cache: Path, say: Say, show_bar: bool | None = None, timeout_s: float = 7200.0):
+        self.cache, self.say, self.show_bar, self.timeout_s = cache, say, show_bar, timeout_s
         self.staged: list[Record] = []  # records of what was copied, see run_paths.transfers
 
     def data(self, source: Source, node: int = 0, nodes: int = 1) -> Path:
@@ -50,11 +53,17 @@ class Stager:
         if entry is None:
             raise StageError(f"no data at {source.url}: there is no such object or folder; check --data_url")
         target = self.place("data", source)
-        if entry.is_folder:
+        if not entry.is_folder:
+            archives.check_kind(source.url)
+        with self.alone(target, source.url):
+            if not entry.is_folder:
+                return self.archive(source, entry, target)
             self.copy_folder(source.url, target, node, nodes)
-            return self.opened(target)
-        archives.check_kind(source.url)
-        return self.archive(source, entry, target)
+        return self.opened(target)
+
+    def alone(self, target: Path, what: str) -> AbstractContextManager[None]:
+        """Nobody else fills `target` in the block."""
+        return alone(beside(target, "lock"), f"stage {what}", self.timeout_s, self.say)
 
     def local_data(self, source: Source) -> Path:
         path = Path(local_path(source.url))
@@ -67,7 +76,9 @@ class Stager:
                 f"{source.url} does not exist on this machine; a place in a bucket is written obs://bucket/folder/"
             )
         archives.check_kind(str(path))
-        return self.unpacked(path, self.place("data", source), fact(path))
+        target = self.place("data", source)
+        with self.alone(target, str(path)):
+            return self.unpacked(path, target, fact(path))
 
     def copy_folder(self, url: str, target: Path, node: int, nodes: int) -> None:
         names = self.shards(url, node, nodes) if nodes > 1 else None
@@ -116,11 +127,14 @@ class Stager:
         links = {members.stem(name): target for name, target in unpacked.items()}
         links.update((name, folder / name) for name in inside.others)
         target = self.place("data", Source(str(folder / "archives")))
-        archives.link(target, links)
+        with self.alone(target, str(folder)):
+            archives.link(target, links)
         return target
 
     def beside_others(self, path: Path) -> Path:
-        return self.unpacked(path, self.place("data", Source(str(path))), fact(path))
+        target = self.place("data", Source(str(path)))
+        with self.alone(target, str(path)):
+            return self.unpacked(path, target, fact(path))
 
     def archive(self, source: Source, entry: Entry, target: Path) -> Path:
         """Fetch and unpack an object, unless that has been done; the archive itself is not kept."""
@@ -173,10 +187,11 @@ class Stager:
             raise CheckpointError(f"no checkpoint at {url}")
         version = sha256(f"{entry.etag or entry.modified_ns}".encode()).hexdigest()[:32]
         path = self.cache / "checkpoints" / version / Path(key).name
-        if not path.is_file() or path.stat().st_size != entry.size:
-            self.fetch(url, path)
-        self.sum_of(url, path)
-        self.class_names(url, path)
+        with self.alone(path.parent, url):
+            if not path.is_file() or path.stat().st_size != entry.size:
+                self.fetch(url, path)
+            self.sum_of(url, path)
+            self.class_names(url, path)
         return path
 
     def sum_of(self, url: str, path: Path) -> None:

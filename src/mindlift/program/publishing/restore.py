@@ -23,7 +23,7 @@ from mindlift.storage.copying.local_files import md5_of, open_regular, sweep
 from mindlift.storage.copying.plan import Known, Plan, unfit
 from mindlift.storage.copying.progress import Progress, as_bytes
 from mindlift.storage.places import locate
-from mindlift.storage.s3.http_plane import is_md5
+from mindlift.storage.s3.answers import is_md5
 from mindlift.storage.store import Entry, LocalStore
 from mindlift.storage.url import as_folder, join
 

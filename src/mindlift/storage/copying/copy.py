@@ -117,7 +117,7 @@ def copy_tree(
     report = Report(source, target)
     with Progress(f"copy {source}", say, show_bar) as progress:
         entries = {entry.key: entry for entry in source_entries(job, file_list, progress)}
-        listed = [entry for name, entry in entries.items() if accepts is None or accepts(name)]
+        listed = [entry for name, entry in entries.items() if accepts is None or (name and accepts(name))]
         plan = make_plan(job, listed, known, delete)
         report.expected, report.expected_bytes = len(plan.copies), plan.size
         report.unchanged = len(plan.unchanged)
@@ -142,11 +142,13 @@ def copy_tree(
 
 
 def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress) -> Iterator[Entry]:
-    """What to copy, with keys relative to the source folder."""
+    """What to copy, with keys relative to the source folder; '' is a marker of this folder itself that holds bytes."""
     if file_list is None:
-        for entry in job.source_store.walk(job.source):
+        store = job.source_store
+        for entry in store.pages(job.source, "") if isinstance(store, S3Store) else store.walk(job.source):
             progress.list()
-            yield replace(entry, key=entry.key[len(job.source) :])
+            if entry.key != job.source or entry.size:
+                yield replace(entry, key=entry.key[len(job.source) :])
         return
     for name in file_list:
         found = job.source_store.stat(job.source + name)

@@ -6,27 +6,29 @@ import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Callable, TypeVar
 
 from mindlift.errors import TransferError
+from mindlift.locks import create_held
 from mindlift.storage.copying.job import CHANGES, Advance, Job, Unit
 from mindlift.storage.copying.local_files import (
     LocalTarget,
     allocate,
     disk_errors,
-    md5_of,
     remove,
     removed_on_error,
     settle,
     write_all,
 )
-from mindlift.storage.copying.plan import Known
-from mindlift.storage.retry import Changed
+from mindlift.storage.copying.part_sums import PartSums
+from mindlift.storage.copying.plan import Known, is_same
+from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.data_plane import SMALL, SmallObjects
-from mindlift.storage.s3.http_plane import is_encrypted, is_md5
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 
 RANGE = 32 << 20  # bytes of a large object that one thread asks for at a time
+Result = TypeVar("Result")
 
 
 class Download:
@@ -67,7 +69,7 @@ class Download:
         path = self.target.path(entry.key)
         part = self.target.part(path)
         with disk_errors(path), removed_on_error(part):
-            descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+            descriptor = create_held(part)
             try:
                 write_all(descriptor, data)
                 known = settle(descriptor, part, path, found)
@@ -79,9 +81,24 @@ class Download:
     def fetch(self, entry: Entry) -> bytes:
         if not entry.size:
             return b""
-        return self.retries.run(
-            self.store.what("GET", self.prefix + entry.key), lambda: self.small.read(self.object(entry))
-        )
+        return self.ask(entry, lambda: self.small.read(self.object(entry)))
+
+    def ask(self, entry: Entry, request: Callable[[], Result]) -> Result:
+        """`request()`, again while that may help; Changed if the object is really another one than `entry`."""
+        what = self.store.what("GET", self.prefix + entry.key)
+
+        def attempt() -> Result:
+            try:
+                return request()
+            except Changed as err:
+                now = self.store.head(self.prefix + entry.key)
+                if is_same(entry, now):
+                    raise Broken(
+                        f"{what}: the answer was of another object than the one that is there"
+                    ) from err
+                raise
+
+        return self.retries.run(what, attempt)
 
     def again(self, entry: Entry, err: Changed, attempt: int) -> Entry:
         """The object as it is now, after it was not the one that had been listed."""
@@ -93,7 +110,11 @@ class Download:
 
 
 class LargeDownload:
-    """One object, its ranges written into one preallocated file by several threads."""
+    """One object, its ranges written into one preallocated file by several threads.
+
+    If it turns out to be another one meanwhile, or not to be what its ETag says, the thread of the last range
+    fetches it once more.
+    """
 
     def __init__(self, route: Download, entry: Entry):
         self.route, self.entry = route, entry
@@ -102,17 +123,18 @@ class LargeDownload:
         self.busy = 0  # threads that write to the descriptor
         self.descriptor = -1
         self.failed = False
+        self.changed: Changed | None = None
+        self.sums = PartSums(entry)
         self.path = self.part = ""
 
     def range(self, start: int) -> Known | None:
-        length = min(RANGE, self.entry.size - start)
         try:
             with self.lock:
                 self.busy += 1
                 if self.descriptor < 0 and not self.failed:
                     self.open()
             if not self.failed:
-                self.fetch(start, length)
+                self.fetch(start)
         except BaseException:
             self.failed = True
             raise
@@ -124,12 +146,17 @@ class LargeDownload:
         self.path = self.route.target.path(self.entry.key)
         self.part = self.route.target.part(self.path)
         with disk_errors(self.path):
-            self.descriptor = os.open(self.part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
+            self.descriptor = create_held(self.part)
             self.route.open.add(self)
             allocate(self.descriptor, self.entry.size)
 
-    def fetch(self, start: int, length: int) -> None:
-        store, entry = self.route.store, self.route.object(self.entry)
+    def fetch(self, start: int) -> None:
+        """One range, unless the object is known to be another one by now."""
+        store, entry, length = (
+            self.route.store,
+            self.route.object(self.entry),
+            min(RANGE, self.entry.size - start),
+        )
 
         def attempt() -> None:
             at = start
@@ -144,27 +171,60 @@ class LargeDownload:
 
             store.service.http.get(store.bucket, entry.key, sink, start, length, entry.etag, entry.size)
 
+        if self.changed:
+            return
         try:
-            self.route.retries.run(store.what("GET", entry.key), attempt)
+            self.route.ask(self.entry, attempt)
         except Changed as err:
-            raise TransferError(f"{err}: the object was replaced while it was copied; copy it again") from err
+            self.changed = err
+            return
+        self.sums.add(self.descriptor, start, length)
         self.route.advance(length)
 
     def count_down(self) -> Known | None:
         with self.lock:
             self.left -= 1
-            self.busy -= 1
             is_last = not self.left
-        if self.failed:
-            self.discard()
-        if self.failed or not is_last:
-            return None
         try:
+            if self.failed or not is_last:
+                return None
             with disk_errors(self.path):
-                self.verify()
+                self.complete()
                 return settle(self.descriptor, self.part, self.path, self.entry)
         finally:
-            self.discard()
+            with self.lock:
+                self.busy -= 1
+            if is_last or self.failed:
+                self.discard()
+
+    def complete(self) -> None:
+        """All ranges are there: of the right object, or else of what is there now."""
+        for attempt in range(CHANGES):
+            try:
+                if self.changed:
+                    raise self.changed
+                self.verify()
+                return
+            except Changed as err:
+                self.start_again(self.route.again(self.entry, err, attempt))
+            except Broken as err:
+                if attempt + 1 == CHANGES:
+                    raise TransferError(f"{err} ({CHANGES} times)") from err
+                self.start_again(self.entry)
+
+    def verify(self) -> None:
+        entry, store = self.route.object(self.entry), self.route.store
+        store.verifier.check(entry, lambda start, end: self.sums.digest(self.descriptor, start, end))
+
+    def start_again(self, entry: Entry) -> None:
+        self.entry, self.changed, self.sums = entry, None, PartSums(entry)
+        os.ftruncate(self.descriptor, entry.size)
+        with self.route.retries.lock:
+            self.route.retries.count += 1
+        for start in range(0, entry.size, RANGE):
+            if self.failed:
+                raise TransferError(f"{self.path} was not completed: the copy has ended")
+            self.fetch(start)
 
     def discard(self) -> None:
         """Remove the file if it is unfinished, and close it once no thread writes to it."""
@@ -176,19 +236,3 @@ class LargeDownload:
                 os.close(self.descriptor)
                 self.descriptor = -1
                 self.route.open.discard(self)
-
-    def verify(self) -> None:
-        """The MD5 of the whole, where the ETag is one; large objects mostly have another kind."""
-        store, key = self.route.store, self.route.prefix + self.entry.key
-        if (
-            not self.route.small.etag_is_md5
-            or not is_md5(self.entry.etag)
-            or md5_of(self.descriptor) == self.entry.etag
-        ):
-            return
-        if is_encrypted(store.service.http.send("HEAD", store.bucket, key).headers):
-            self.route.small.etag_is_md5 = False
-            return
-        raise TransferError(
-            f"GET {store.bucket}/{key}: the MD5 of what came is not the object's, {self.entry.etag}"
-        )

@@ -10,9 +10,11 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 from mindlift.errors import StorageError, TransferError
-from mindlift.files import is_gone
+from mindlift.files import machine
+from mindlift.locks import remove_abandoned
 from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.plan import PART, Known
 from mindlift.storage.store import Entry, LocalStore
@@ -23,6 +25,7 @@ class LocalTarget:
 
     def __init__(self, store: LocalStore, folder: str):
         self.root = str(store.path(folder))
+        self.boot = machine()
         self.made: set[str] = set()
         self.lock = threading.Lock()
 
@@ -47,11 +50,11 @@ class LocalTarget:
         folder, name = os.path.split(path)
         data = os.fsencode(name)
         short = name if len(data) < 200 else f"{os.fsdecode(data[:150])}-{hashlib.md5(data).hexdigest()}"
-        return f"{folder}/.{short}.mindlift-{os.getpid()}.part"
+        return f"{folder}/.{short}.mindlift-{self.boot}-{uuid4().hex[:16]}.part"
 
 
 def sweep(job: Job, keys: Iterable[str]) -> None:
-    """Remove what processes that are dead now were writing, in the local folders of these keys."""
+    """Remove what nobody writes any more, in the local folders of these keys."""
     if not isinstance(job.target_store, LocalStore):
         return
     root = job.target_store.path(job.target)
@@ -59,8 +62,8 @@ def sweep(job: Job, keys: Iterable[str]) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in os.listdir(folder):
                 match = PART.fullmatch(name)
-                if match and is_gone(int(match.group(2))):
-                    remove(f"{folder}/{name}")
+                if match:
+                    remove_abandoned(f"{folder}/{name}", match.group(2))
 
 
 @contextlib.contextmanager
@@ -121,13 +124,18 @@ def allocate(descriptor: int, size: int) -> None:
 
 
 def md5_of(descriptor: int) -> str:
-    digest, at = hashlib.md5(), 0
-    while True:
-        piece = os.pread(descriptor, 1 << 20, at)
+    return md5_between(descriptor, 0, os.fstat(descriptor).st_size).hex()
+
+
+def md5_between(descriptor: int, start: int, end: int) -> bytes:
+    digest = hashlib.md5()
+    while start < end:
+        piece = os.pread(descriptor, min(1 << 20, end - start), start)
         if not piece:
-            return digest.hexdigest()
+            break
         digest.update(piece)
-        at += len(piece)
+        start += len(piece)
+    return digest.digest()
 
 
 @contextlib.contextmanager

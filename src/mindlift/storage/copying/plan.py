@@ -11,7 +11,9 @@ from mindlift.errors import TransferError
 from mindlift.storage.errors import MoxFileNameDuplicateException
 from mindlift.storage.store import Entry
 
-PART = re.compile(r"\.(.+)\.mindlift-(\d+)\.part")  # a file that is being written, and by which process
+PART = re.compile(
+    r"\.(.+)\.mindlift-([0-9a-f]+)(-[0-9a-f]+)?\.part"
+)  # a file that is being written; on which machine
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ def plan_copy(
             continue
         problem = unfit(entry) if to_local else ""
         if problem:
-            raise TransferError(f"refused to copy {entry.key!r}: {problem}; nothing has been copied")
+            shown = repr(entry.key) if entry.key else "the folder itself"
+            raise TransferError(f"refused to copy {shown}: {problem}; nothing has been copied")
         wanted.add(entry.key)
         known = manifest.get(entry.key)
-        if entry.is_folder:
+        if entry.is_folder and not entry.size:
             plan.folders.append(entry.key)
         elif known and known.source == entry and is_same(known.target, target.get(entry.key)):
             plan.unchanged.append(known)
@@ -88,7 +91,7 @@ def is_above(key: str, wanted: set[str]) -> bool:
 
 def unfit(entry: Entry) -> str:
     """Why a key can't become a file below a local folder; '' if it can."""
-    if entry.key.endswith("/") and entry.size:
+    if entry.is_folder and entry.size:
         return f"its name is a folder's, but it holds {entry.size} bytes"
     parts = entry.key[:-1].split("/") if entry.key.endswith("/") else entry.key.split("/")
     if "\0" in entry.key or "\\" in entry.key:

@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Any, Callable
 
+from mindlift.forks import FORKS
+
 LINE_EVERY_S = 10.0
 Say = Callable[[str], None]
 
@@ -45,7 +47,8 @@ class Progress:
         """The listing is complete: this is what will be copied."""
         self.total_files, self.total_size = files, size
         if self.show_bar and size:
-            from tqdm import tqdm
+            with FORKS.importing():
+                from tqdm import tqdm
 
             self.bar = tqdm(
                 total=size, unit="B", unit_scale=True, desc=f"{self.what} ({files} files)", leave=False

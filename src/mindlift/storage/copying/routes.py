@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from mindlift.errors import TransferError
+from mindlift.forks import FORKS
+from mindlift.locks import create_held
 from mindlift.storage.copying.download import Download
 from mindlift.storage.copying.job import Advance, Job, Route, Unit
 from mindlift.storage.copying.local_files import (
@@ -31,7 +33,8 @@ from mindlift.storage.store import Entry, LocalStore
 def route_of(job: Job, advance: Advance) -> Route:
     stores = (job.source_store, job.target_store)
     if not all(isinstance(store, (S3Store, LocalStore)) for store in stores):
-        from mindlift.storage.platform_store import PlatformCopy
+        with FORKS.importing():
+            from mindlift.storage.platform_store import PlatformCopy
 
         return PlatformCopy(job, advance)
     from_bucket, to_bucket = isinstance(job.source_store, S3Store), isinstance(job.target_store, S3Store)
@@ -57,9 +60,9 @@ class ServerCopy:
         assert isinstance(source, S3Store)
         assert isinstance(target, S3Store)
         key = self.job.target + entry.key
-        target.copy_from(source.bucket, replace(entry, key=self.job.source + entry.key), key)
+        etag = target.copy_from(source.bucket, replace(entry, key=self.job.source + entry.key), key)
         stored = target.head(key)
-        if stored is None or stored.size != entry.size:
+        if stored is None or stored.size != entry.size or stored.etag != etag:
             raise TransferError(f"{target.what('copy to', key)}: {stored} is not a copy of {entry}")
         self.advance(entry.size)
         return Known(entry, replace(stored, key=entry.key))
@@ -89,7 +92,7 @@ class LocalCopy:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(disk_errors(path))
                 stack.enter_context(removed_on_error(part))
-                file = stack.enter_context(open(part, "wb"))
+                file = stack.enter_context(open(create_held(part), "wb"))
                 origin = stack.enter_context(open(descriptor, "rb", closefd=False))
                 shutil.copyfileobj(origin, file, 1 << 20)
                 file.flush()

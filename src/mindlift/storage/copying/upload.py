@@ -12,11 +12,12 @@ from mindlift.errors import TransferError
 from mindlift.storage.copying.job import CHANGES, Advance, Job, Unit
 from mindlift.storage.copying.local_files import local_entry, open_regular
 from mindlift.storage.copying.plan import Known
+from mindlift.storage.s3.etags import OWN_PART
 from mindlift.storage.s3.store import Multipart, S3Store
 from mindlift.storage.store import Entry, LocalStore
 
 MULTIPART_FROM = 32 << 20
-LEAST_PART = 16 << 20
+LEAST_PART = OWN_PART
 MOST_PARTS = 10_000
 
 
@@ -99,7 +100,7 @@ class LargeUpload:
         self.descriptor = os.open(path, os.O_RDONLY)
         self.route.open.add(self)
         self.check()
-        self.upload = Multipart(self.route.store, self.route.prefix + self.entry.key)
+        self.upload = Multipart(self.route.store, self.route.prefix + self.entry.key, self.size)
         self.upload.__enter__()
 
     def check(self) -> None:
@@ -126,7 +127,7 @@ class LargeUpload:
         try:
             self.check()
             self.upload.complete()
-            etag, self.upload = self.upload.expected_etag(), None
+            etag, self.upload = self.upload.etag, None
             return Known(self.entry, replace(self.entry, etag=etag, modified_ns=0))
         finally:
             self.discard()

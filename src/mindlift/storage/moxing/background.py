@@ -16,7 +16,7 @@ class BackgroundCopy:
     """Copies what is new or changed every `seconds`. A round that fails is a warning; the next one tries again."""
 
     def __init__(self, local: str, remote: str, seconds: float):
-        self.local, self.remote, self.seconds = local, remote, seconds
+        self.local, self.remote, self.seconds, self.process = local, remote, seconds, os.getpid()
         self.copied: dict[str, tuple[int, int]] = {}
         self.ending = threading.Event()
         self.thread = threading.Thread(target=self.loop, name="background_sync_copy", daemon=True)
@@ -49,8 +49,8 @@ class BackgroundCopy:
         return found
 
     def stop(self) -> None:
-        """End the thread, and copy once more what has changed. A second call does nothing."""
-        if not self.ending.is_set():
+        """End the thread, and copy once more what has changed. A second call does nothing, nor does one in a forked child."""
+        if not self.ending.is_set() and self.process == os.getpid():
             self.ending.set()
             self.thread.join()
             atexit.unregister(self.stop)

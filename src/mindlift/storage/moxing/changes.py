@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat as stat_module
 from collections.abc import Sequence
 
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
@@ -23,9 +25,29 @@ def read(url: PathLike, client_id: object = None, binary: bool = False) -> str |
 
 
 def write(url: PathLike, data: str | bytes, binary: bool = False) -> None:
-    """Create or replace a file, whole or not at all. A local folder must exist, as for open()."""
+    """Create or replace a file, whole or not at all. A local folder must exist, as for open().
+
+    What can't be replaced on a disk is written in place: a device, a pipe, a file of another user or with a second name.
+    """
+    store, key = locate(url)
+    path = os.path.realpath(store.path(key)) if isinstance(store, LocalStore) else ""
+    if isinstance(store, LocalStore) and is_replaceable(path):
+        store.write(path.lstrip("/"), as_bytes(data))
+        return
     with File(url, "wb") as file:
         file.write(as_bytes(data))
+
+
+def is_replaceable(path: str) -> bool:
+    """Whether a new file can take the place of `path` and nobody but its readers sees a difference."""
+    if not os.access(os.path.dirname(path), os.W_OK | os.X_OK):
+        return False
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return True
+    is_plain = stat_module.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()
+    return is_plain and os.access(path, os.W_OK) and not os.path.ismount(path)
 
 
 def append(url: PathLike, data: str | bytes, binary: bool = False) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import TYPE_CHECKING
+
+from mindlift.forks import FORKS
 
 THREADS = 16  # that copy at the same time
 
@@ -14,28 +17,34 @@ if TYPE_CHECKING:
     from mindlift.storage.url import PathLike
 
 
-def locate(url: PathLike) -> tuple[Store, str]:
-    from mindlift.storage import places
+def places() -> ModuleType:
+    with FORKS.importing():
+        from mindlift.storage import places
 
-    return places.locate(url)
+    return places
+
+
+def copies() -> ModuleType:
+    with FORKS.importing():
+        from mindlift.storage.copying import copy
+
+    return copy
+
+
+def locate(url: PathLike) -> tuple[Store, str]:
+    return places().locate(url)
 
 
 def exists(url: PathLike) -> bool:
-    from mindlift.storage import places
-
-    return places.exists(url)
+    return places().exists(url)
 
 
 def set_auth(**given: object) -> None:
-    from mindlift.storage import places
-
-    places.set_auth(**given)
+    places().set_auth(**given)
 
 
 def copy_file(source: str, target: str) -> Report:
-    from mindlift.storage.copying import copy
-
-    return copy.copy_file(source, target)
+    return copies().copy_file(source, target)
 
 
 def copy_tree(
@@ -45,6 +54,4 @@ def copy_tree(
     threads: int = THREADS,
     processes: bool | int = True,
 ) -> Report:
-    from mindlift.storage.copying import copy
-
-    return copy.copy_tree(source, target, names, threads, processes)
+    return copies().copy_tree(source, target, names, threads, processes)

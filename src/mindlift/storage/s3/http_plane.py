@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import encodings.idna  # noqa: F401 - or else socket imports it at the first name, perhaps beside a fork
 import hashlib
 import http.client
-import os
 import socket
 import ssl
 import threading
@@ -19,9 +19,20 @@ from dataclasses import dataclass, field
 from typing import Callable
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from mindlift.forks import Shared
 from mindlift.storage import first_answer
 from mindlift.storage.access import Access
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
+from mindlift.storage.s3.answers import (
+    Origin,
+    check_get,
+    check_object,
+    check_part,
+    check_stored,
+    content_length,
+    hides_md5,
+    is_md5,
+)
 from mindlift.storage.s3.paced import PacedResponse, read_short
 from mindlift.storage.s3.signature import signed
 from mindlift.storage.store import etag_of
@@ -57,24 +68,30 @@ class Proxy:
         return {"Proxy-Authorization": f"Basic {self.user}"} if self.user else {}
 
 
-class HttpPlane:
+class HttpPlane(Shared):
     """Requests to one store. Threads may share it; a forked child makes connections of its own."""
 
     def __init__(self, access: Access):
+        super().__init__()
         self.access = access
         self.local = threading.local()
         self.tls: ssl.SSLContext | None = None
         self.proxies: dict[str, Proxy] = {}
+        self.origin = Origin()
 
-    def get(self, bucket: str, key: str, sink: Sink, start: int, length: int, etag: str, size: int) -> None:
-        """Bytes `start` to `start + length` of an object of `size` bytes, piece by piece into `sink`.
+    def begin_anew(self) -> None:
+        self.local = threading.local()  # connections that the parent goes on with
+
+    def get(
+        self, bucket: str, key: str, sink: Sink, start: int, length: int, etag: str, size: int
+    ) -> http.client.HTTPMessage:
+        """Bytes `start` to `start + length` of an object of `size` bytes, piece by piece into `sink`; the answer's headers.
 
         Raises Changed if its ETag is not `etag` or its size is another one, Broken for an answer that is
         not exactly these bytes, Refused for a refusal.
         """
-        is_whole = start == 0 and length == size
         headers = {"If-Match": f'"{etag}"'} if etag else {}
-        if not is_whole:
+        if start or length != size:
             headers["Range"] = f"bytes={start}-{start + length - 1}"
         what = f"GET {bucket}/{key}"
         with self.answer("GET", bucket, key, headers=headers) as response:
@@ -82,8 +99,9 @@ class HttpPlane:
                 raise Changed(what)
             if response.status not in (200, 206):
                 raise self.refusal(what, response)
-            check_head(what, response, start, length, etag, size, is_whole)
+            check_get(what, response, start, length, etag, size)
             receive(what, response, sink, length)
+            return response.headers
 
     def read(
         self, bucket: str, key: str, start: int = 0, length: int | None = None, etag: str = ""
@@ -95,19 +113,17 @@ class HttpPlane:
         what = f"GET {bucket}/{key}"
         with self.answer("GET", bucket, key, headers=headers) as response:
             if response.status == 416:
+                self.refusal(what, response)
                 return Answer(416, response.headers)
             if response.status == 412:
                 raise Changed(what)
-            expected = 206 if "Range" in headers else 200
             if response.status not in (200, 206):
                 raise self.refusal(what, response)
-            if response.status != expected or (
-                expected == 206
-                and not (response.headers.get("Content-Range") or "").startswith(f"bytes {start}-")
-            ):
-                raise Broken(
-                    f"{what}: asked for {headers.get('Range', 'all')}, got {response.status} {response.headers.get('Content-Range')}"
-                )
+            check_object(what, response.headers)
+            if etag and etag_of(response.headers.get("ETag")) not in ("", etag):
+                raise Changed(what)
+            if "Range" in headers or response.status != 200:
+                check_part(what, response, start, length)
             pieces: list[bytes] = []
             receive(what, response, pieces.append, content_length(what, response))
             return Answer(response.status, response.headers, b"".join(pieces))
@@ -131,7 +147,9 @@ class HttpPlane:
             **(conditions or {}),
         }
         answer = self.send("PUT", bucket, key, headers, body, query)
-        if is_md5(answer.etag) and answer.etag != digest.hexdigest() and not is_encrypted(answer.headers):
+        check_stored(f"PUT {bucket}/{key}", answer.headers, answer.body)
+        is_other = is_md5(answer.etag) and answer.etag != digest.hexdigest()
+        if is_other and not hides_md5(answer.headers, self.access.settings.is_obs):
             raise Broken(f"PUT {bucket}/{key}: the store has {answer.etag}, sent was {digest.hexdigest()}")
         return answer.etag
 
@@ -178,6 +196,7 @@ class HttpPlane:
                 first_answer.connect(connection, self.access)
             response = exchange(connection, method, target, sent, body, is_new)
             first_answer.note_answer(self.access, connection)
+            self.origin.check(f"{method} {bucket}/{key}", response.status, response.headers)
             yield response
         except socket.timeout:
             connection.close()
@@ -204,9 +223,6 @@ class HttpPlane:
     def connection(self, host: str) -> tuple[http.client.HTTPConnection, bool]:
         """This thread's connection to `host`, and whether it has yet to be connected."""
         pool: dict[str, http.client.HTTPConnection] = self.local.__dict__.setdefault("pool", {})
-        if self.local.__dict__.get("pid") != os.getpid():
-            pool.clear()
-            self.local.pid = os.getpid()
         found = pool.get(host)
         if found is None:
             found = pool[host] = self.connect(host)
@@ -241,7 +257,13 @@ class HttpPlane:
         return self.tls
 
     def refusal(self, what: str, response: http.client.HTTPResponse) -> Refused:
-        return parse_refusal(what, response.status, response.headers, response.read(MOST_ERROR_BYTES))
+        body = response.read(MOST_ERROR_BYTES)
+        found = parse_refusal(what, response.status, response.headers, body)
+        if response.status == 404 and body and not found.response.errorCode:
+            raise Broken(
+                f"{what}: a 404 with a page that is not the store's; a proxy or a portal is in between"
+            )
+        return found
 
 
 def exchange(
@@ -271,40 +293,6 @@ def exchange(
         return exchange(connection, method, target, headers, body, True)
 
 
-def check_head(
-    what: str,
-    response: http.client.HTTPResponse,
-    start: int,
-    length: int,
-    etag: str,
-    size: int,
-    is_whole: bool,
-) -> None:
-    """Whether the answer will be exactly the bytes that were asked for, of the object that was meant."""
-    found = etag_of(response.headers.get("ETag"))
-    if etag and found and found != etag:
-        raise Changed(what)
-    if content_length(what, response) != length and is_whole and response.status == 200:
-        raise Changed(f"{what}: {response.headers.get('Content-Length')} bytes, {length} were listed")
-    given = response.headers.get("Content-Range")
-    wanted = None if is_whole else f"bytes {start}-{start + length - 1}/{size}"
-    if (
-        response.status != (200 if is_whole else 206)
-        or given != wanted
-        or content_length(what, response) != length
-    ):
-        raise Broken(
-            f"{what}: asked for {wanted or 'all of it'}, got {response.status} {given or 'without range'}"
-        )
-
-
-def content_length(what: str, response: http.client.HTTPResponse) -> int:
-    text = response.headers.get("Content-Length") or ""
-    if not text.isdigit():
-        raise Broken(f"{what}: the answer has no length")
-    return int(text)
-
-
 def receive(what: str, response: http.client.HTTPResponse, sink: Sink, length: int) -> None:
     left = length
     while left:
@@ -323,16 +311,3 @@ def proxy_for(is_secure: bool, host: str) -> Proxy:
         return Proxy()
     user, _, address = (urlsplit(found).netloc or found).rpartition("@")
     return Proxy(address, base64.b64encode(unquote(user).encode()).decode() if user else "")
-
-
-def is_md5(etag: str) -> bool:
-    return len(etag) == 32 and not set(etag.lower()) - set("0123456789abcdef")
-
-
-def is_encrypted(headers: http.client.HTTPMessage) -> bool:
-    """Whether the store encrypts the object with a key of its own, so that its ETag says nothing."""
-    return any(
-        name.lower().startswith("x-amz-server-side-encryption")
-        or name.lower().startswith("x-obs-server-side-encryption")
-        for name in headers
-    )

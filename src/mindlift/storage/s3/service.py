@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
-import threading
 import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from mindlift.forks import FORKS, Shared
 from mindlift.sanitize import address
 from mindlift.storage.access import Access
 from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
 from mindlift.storage.retry import Broken, Refused, Retries
+from mindlift.storage.s3.answers import check_operation
 from mindlift.storage.s3.http_plane import HttpPlane
 
 CONNECTIONS = 32
@@ -22,16 +22,19 @@ CONNECTIONS = 32
 CHECKSUMS = ("request_checksum_calculation", "response_checksum_validation")
 
 
-class Service:
+class Service(Shared):
     """The store behind one Access, for all its buckets. Threads may share it, a forked child makes new clients."""
 
     def __init__(self, access: Access | None = None):
+        super().__init__()
         self.access = access or Access()
         self.retries = Retries(self.access)
         self.http = HttpPlane(self.access)
-        self.is_conditional = not is_obs(self.access.settings.host)
-        self.lock = threading.Lock()
+        self.is_conditional = not self.access.settings.is_obs
         self.clients: dict[object, Any] = {}
+
+    def begin_anew(self) -> None:
+        self.clients = {}
 
     def __reduce__(self) -> tuple:
         return Service, (self.access,)
@@ -41,17 +44,23 @@ class Service:
         return self.retries.run(what, lambda: self.once(what, operation, arguments))
 
     def once(self, what: str, operation: str, arguments: Mapping[str, object]) -> dict[str, Any]:
-        import botocore.exceptions
+        with FORKS.importing():
+            import botocore.exceptions
+            import botocore.parsers
 
         try:
             found = getattr(self.client(), operation)(**arguments)
             note_answer(self.access)
+            answer = found["ResponseMetadata"]
+            self.http.origin.check(what, answer["HTTPStatusCode"], answer["HTTPHeaders"])
+            check_operation(what, operation, arguments, found)
             return found
         except botocore.exceptions.ClientError as err:
             note_answer(self.access)
             answer, error = err.response.get("ResponseMetadata", {}), err.response.get("Error", {})
             after = answer.get("HTTPHeaders", {}).get("retry-after", "")
             status = int(answer.get("HTTPStatusCode") or 500)
+            self.http.origin.check(what, status, answer.get("HTTPHeaders", {}))
             raise Refused(
                 what,
                 status,
@@ -61,6 +70,8 @@ class Service:
             ) from err
         except botocore.exceptions.ParamValidationError as err:
             raise ValueError(f"{what}: {' '.join(str(err).split())}") from err
+        except botocore.parsers.ResponseParserError as err:
+            raise Broken(f"{what}: the answer is no XML of a store") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
             text = address(" ".join(str(err).split()))
             if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
@@ -68,21 +79,18 @@ class Service:
             raise Broken(f"{what}: {text}") from err
 
     def client(self) -> Any:
-        mark = (os.getpid(), self.access.keys())
+        mark = self.access.keys()
         with self.lock:
             if mark not in self.clients:
                 self.clients = {mark: make_client(self.access)}
             return self.clients[mark]
 
 
-def is_obs(host: str) -> bool:
-    return "obs" in host.split(":")[0].replace("-", ".").split(".") or "myhuaweicloud" in host
-
-
 def make_client(access: Access) -> Any:
     """A boto3 client that OBS, MinIO and AWS understand. Retries are the caller's."""
-    import boto3
-    import botocore.config
+    with FORKS.importing():
+        import boto3
+        import botocore.config
 
     warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
     keys, settings = access.keys(), access.settings

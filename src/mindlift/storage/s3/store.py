@@ -6,21 +6,21 @@ import contextlib
 import hashlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from email.utils import parsedate_to_datetime
 
 from mindlift import limits
 from mindlift.errors import TransferError
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.retry import Broken, Changed
-from mindlift.storage.s3.http_plane import is_md5
+from mindlift.storage.s3.answers import entry_of, hides_md5, is_md5
+from mindlift.storage.s3.etags import OWN_COPY_PART, PART_SIZE
 from mindlift.storage.s3.listing import find_token, parse_page
-from mindlift.storage.s3.service import Service, is_obs
+from mindlift.storage.s3.service import Service
+from mindlift.storage.s3.verify import Verifier, digest_of
 from mindlift.storage.store import Entry, etag_of
 from mindlift.storage.url import as_folder
 
 LARGEST_COPY = 5 << 30  # bytes; CopyObject's limit on every store
-COPY_PART = 512 << 20
 DELETE_BATCH = 1000
 CONFLICT, PRECONDITION_FAILED, NOT_IMPLEMENTED = 409, 412, 501
 
@@ -30,6 +30,7 @@ class S3Store:
 
     def __init__(self, bucket: str, service: Service):
         self.bucket, self.service = bucket, service
+        self.verifier = Verifier(bucket, service)
 
     @property
     def is_conditional(self) -> bool:
@@ -57,11 +58,11 @@ class S3Store:
         """The object `key` as it is now, or None."""
         what = self.what("HEAD", key)
         try:
-            found = self.service.retries.run(what, lambda: self.service.http.send("HEAD", self.bucket, key))
+            return self.service.retries.run(
+                what, lambda: entry_of(what, key, self.service.http.send("HEAD", self.bucket, key).headers)
+            )
         except MoxFileNotExistsException:
             return None
-        changed = parsedate_to_datetime(found.headers["Last-Modified"])
-        return Entry(key, int(found.headers["Content-Length"]), found.etag, nanoseconds(changed))
 
     def scan(self, folder: str) -> Iterator[Entry]:
         folder = as_folder(folder)
@@ -109,7 +110,7 @@ class S3Store:
     def is_v1(self) -> bool:
         """OBS is asked for lists of the form V1, without encoded keys: its parallel file systems know no other,
         and never get past the first page of an encoded list."""
-        return is_obs(self.service.access.settings.host)
+        return self.service.access.settings.is_obs
 
     def page_body(self, prefix: str, delimiter: str, token: str = "", limit: int = 0) -> bytes:
         """One page of a listing as XML; `token` is the last key of the page before (V1) or its token."""
@@ -131,12 +132,28 @@ class S3Store:
             return b""
         what = self.what("GET", key)
         try:
-            found = self.service.retries.run(
-                what, lambda: self.service.http.read(self.bucket, key, start, length, etag)
-            )
+            return self.service.retries.run(what, lambda: self.read_once(what, key, start, length, etag))
         except Changed as err:
             raise TransferError(f"{what}: the object has been replaced while it was read") from err
+
+    def read_once(self, what: str, key: str, start: int, length: int | None, etag: str) -> bytes:
+        try:
+            found = self.service.http.read(self.bucket, key, start, length, etag)
+        except Changed:
+            now = self.head(key)
+            if now and now.etag == etag:
+                raise Broken(f"{what}: the answer was of another object than the one that is there") from None
+            raise
+        if found.status == 200:
+            entry = Entry(key, len(found.body), found.etag)
+            self.verifier.check(entry, digest_of(found.body), found.headers)
         return found.body
+
+    def hides_md5(self, key: str) -> bool:
+        """Whether the ETag of an object, though it looks like an MD5, is none."""
+        what = self.what("HEAD", key)
+        found = self.service.retries.run(what, lambda: self.service.http.send("HEAD", self.bucket, key))
+        return hides_md5(found.headers, self.service.access.settings.is_obs)
 
     def write(self, key: str, data: bytes) -> Entry:
         etag = self.service.retries.run(
@@ -201,7 +218,7 @@ class S3Store:
     def remove_folder(self, folder: str) -> None:
         keys = [entry.key for entry in self.pages(as_folder(folder), "")]
         for at in range(0, len(keys), DELETE_BATCH):
-            batch = {"Objects": [{"Key": key} for key in keys[at : at + DELETE_BATCH]], "Quiet": True}
+            batch = {"Objects": [{"Key": key} for key in keys[at : at + DELETE_BATCH]]}
             what = self.what("DELETE", folder)
             failed = self.service.call(what, "delete_objects", Bucket=self.bucket, Delete=batch).get("Errors")
             if failed:
@@ -213,15 +230,14 @@ class S3Store:
         found = self.head(source)
         if found is None:
             raise MoxFileNotExistsException(f"no such file: obs://{self.bucket}/{source}")
-        self.copy_from(self.bucket, found, target)
-        return Entry(target, found.size, found.etag)
+        return Entry(target, found.size, self.copy_from(self.bucket, found, target))
 
-    def copy_from(self, bucket: str, source: Entry, target: str) -> None:
-        """Copy an object of another bucket of this store without its bytes passing here."""
+    def copy_from(self, bucket: str, source: Entry, target: str) -> str:
+        """Copy an object of another bucket of this store without its bytes passing here; the new one's ETag."""
         what = self.what(f"copy {bucket}/{source.key} to", target)
         origin = {"Bucket": bucket, "Key": source.key}
         if source.size <= LARGEST_COPY:
-            self.service.call(
+            copied = self.service.call(
                 what,
                 "copy_object",
                 Bucket=self.bucket,
@@ -229,10 +245,10 @@ class S3Store:
                 CopySource=origin,
                 CopySourceIfMatch=source.etag,
             )
-            return
-        with Multipart(self, target) as upload:
-            for number, start in enumerate(range(0, source.size, COPY_PART), 1):
-                end = min(start + COPY_PART, source.size) - 1
+            return etag_of(copied["CopyObjectResult"].get("ETag"))
+        with Multipart(self, target, OWN_COPY_PART) as upload:
+            for number, start in enumerate(range(0, source.size, OWN_COPY_PART), 1):
+                end = min(start + OWN_COPY_PART, source.size) - 1
                 done = self.service.call(
                     what,
                     "upload_part_copy",
@@ -245,20 +261,28 @@ class S3Store:
                     CopySourceIfMatch=source.etag,
                 )
                 upload.etags[number] = done["CopyPartResult"]["ETag"].strip('"')
+        return upload.etag
 
 
 class Multipart:
-    """An upload in parts: a `with` block that completes it, or aborts it on every other way out."""
+    """An upload in parts: a `with` block that completes it, or aborts it on every other way out.
 
-    def __init__(self, store: S3Store, key: str):
+    `part_size`, of all parts but the last, is noted with the object, so that its ETag can be compared later on.
+    """
+
+    def __init__(self, store: S3Store, key: str, part_size: int = 0):
         self.store, self.key = store, key
+        self.metadata = {PART_SIZE: str(part_size)} if part_size else {}
         self.what = store.what("upload", key)
         self.place = {"Bucket": store.bucket, "Key": key}
-        self.id = ""
+        self.id = self.etag = ""  # the ETag of the whole, once it is completed
         self.etags: dict[int, str] = {}
 
     def __enter__(self) -> Multipart:
-        self.id = self.store.service.call(self.what, "create_multipart_upload", **self.place)["UploadId"]
+        begun = self.store.service.call(
+            self.what, "create_multipart_upload", **self.place, Metadata=self.metadata
+        )
+        self.id = begun["UploadId"]
         return self
 
     def put(self, number: int, body: bytes) -> None:
@@ -287,15 +311,17 @@ class Multipart:
             found = service.call(
                 self.what, "complete_multipart_upload", **place, MultipartUpload={"Parts": parts}
             )
-            etag = etag_of(found.get("ETag"))
+            self.etag = etag_of(found.get("ETag"))
         except (TransferError, MoxFileNotExistsException):
             stored = self.store.head(self.key)  # the answer to an earlier attempt may have been lost
             if stored is None or stored.etag != self.expected_etag():
                 raise
-            etag = stored.etag
-        if etag and is_md5(etag.partition("-")[0]) and "-" in etag and etag != self.expected_etag():
+            self.etag = stored.etag
+        digest, _, count = self.etag.partition("-")
+        is_other = count and is_md5(digest) and self.etag != self.expected_etag()
+        if is_other and not self.store.hides_md5(self.key):
             raise TransferError(
-                f"{self.what}: the store has put together {etag}, sent was {self.expected_etag()}"
+                f"{self.what}: the store has put together {self.etag}, sent was {self.expected_etag()}"
             )
 
     def expected_etag(self) -> str:
@@ -307,10 +333,6 @@ class Multipart:
         """Best effort: what is left is invisible, and the store's life-cycle rule removes it."""
         with contextlib.suppress(Exception):
             self.store.service.once(self.what, "abort_multipart_upload", {**self.place, "UploadId": self.id})
-
-
-def nanoseconds(time: datetime) -> int:
-    return int(time.timestamp() * 1000) * 1_000_000
 
 
 def conditions_of(was: Entry | None, is_conditional: bool) -> dict[str, str]:
