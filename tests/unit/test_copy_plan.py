@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import random
+from collections.abc import Iterable
 
 import pytest
 
 from mindlift.errors import TransferError
-from mindlift.storage.copying.plan import Known, plan_copy
+from mindlift.storage.copying.plan import Known, Unsorted, plan_copy
+from mindlift.storage.copying.spool import SortedSpool, Spool
 from mindlift.storage.errors import MoxFileNameDuplicateException
 from mindlift.storage.store import Entry
 
 OBJECT = Entry("a", 3, "etag", 1000)
 FILE = Entry("a", 3, "", 2000)
-MANIFEST = {"a": Known(OBJECT, FILE)}  # a download that has brought `a` over
-TO_BUCKET = {"a": Known(FILE, Entry("a", 3, "etag"))}  # an upload that has; a PUT does not say the time
+MANIFEST = [Known(OBJECT, FILE)]  # a download that has brought `a` over
+TO_BUCKET = [Known(FILE, Entry("a", 3, "etag"))]  # an upload that has; a PUT does not say the time
 
 
 def entries(*keys: str) -> list[Entry]:
     return [Entry(key, 0 if key.endswith("/") else 1) for key in keys]
 
 
-def index(found: list[Entry]) -> dict[str, Entry]:
-    return {entry.key: entry for entry in found}
-
-
-def names(found: list[Entry]) -> list[str]:
+def names(found: Iterable[Entry]) -> list[str]:
     return [entry.key for entry in found]
 
 
@@ -34,22 +32,23 @@ def names(found: list[Entry]) -> list[str]:
     ("source", "target", "is_copied"),
     [
         pytest.param(OBJECT, FILE, False, id="untouched"),
-        pytest.param(replace(OBJECT, etag="other"), FILE, True, id="same-size edit of the object"),
-        pytest.param(replace(OBJECT, modified_ns=1001), FILE, True, id="object written again, later"),
+        pytest.param(OBJECT._replace(etag="other"), FILE, True, id="same-size edit of the object"),
+        pytest.param(OBJECT._replace(modified_ns=1001), FILE, True, id="object written again, later"),
         pytest.param(
-            replace(OBJECT, modified_ns=1), FILE, True, id="object written again, by an older clock"
+            OBJECT._replace(modified_ns=1), FILE, True, id="object written again, by an older clock"
         ),
-        pytest.param(replace(OBJECT, size=4), FILE, True, id="object of another size"),
-        pytest.param(OBJECT, replace(FILE, size=2), True, id="file of another size"),
-        pytest.param(OBJECT, replace(FILE, modified_ns=9999), True, id="same-size edit of the file, newer"),
-        pytest.param(OBJECT, replace(FILE, modified_ns=1), True, id="same-size edit of the file, older"),
+        pytest.param(OBJECT._replace(size=4), FILE, True, id="object of another size"),
+        pytest.param(OBJECT, FILE._replace(size=2), True, id="file of another size"),
+        pytest.param(OBJECT, FILE._replace(modified_ns=9999), True, id="same-size edit of the file, newer"),
+        pytest.param(OBJECT, FILE._replace(modified_ns=1), True, id="same-size edit of the file, older"),
         pytest.param(OBJECT, None, True, id="file is gone"),
     ],
 )
 def test_only_what_neither_side_has_changed_is_left_out(source, target, is_copied):
-    plan = plan_copy([source], {"a": target} if target else {}, MANIFEST)
-    assert (plan.copies, plan.unchanged) == (([source], []) if is_copied else ([], [MANIFEST["a"]]))
+    plan = plan_copy([source], [target] if target else [], MANIFEST)
+    assert (list(plan.copies), plan.unchanged) == (([source], 0) if is_copied else ([], 1))
     assert plan.size == (source.size if is_copied else 0)
+    assert plan.forgotten == ({"a"} if is_copied else set()), "what the list must not say any more"
 
 
 @pytest.mark.parametrize(
@@ -63,11 +62,11 @@ def test_only_what_neither_side_has_changed_is_left_out(source, target, is_copie
     ],
 )
 def test_an_object_of_the_target_is_known_by_its_etag(target, is_copied):
-    assert bool(plan_copy([FILE], {"a": target}, TO_BUCKET, to_local=False).copies) is is_copied
+    assert bool(plan_copy([FILE], [target], TO_BUCKET, to_local=False).copies) is is_copied
 
 
 def test_without_a_manifest_everything_is_copied():
-    assert plan_copy([OBJECT], {"a": OBJECT}, {}).copies == [OBJECT]
+    assert list(plan_copy([OBJECT], [OBJECT], []).copies) == [OBJECT]
 
 
 @pytest.mark.parametrize(
@@ -82,9 +81,9 @@ def test_without_a_manifest_everything_is_copied():
     ],
 )
 def test_delete(source, target, deleted):
-    there = index(entries(*target))
-    assert plan_copy(entries(*source), there, {}, delete=True).deletes == deleted
-    assert plan_copy(entries(*source), there, {}).deletes == [], "only if it is asked for"
+    there = entries(*target)
+    assert plan_copy(entries(*source), there, [], delete=True).deletes == deleted
+    assert plan_copy(entries(*source), there, []).deletes == [], "only if it is asked for"
 
 
 @pytest.mark.parametrize(
@@ -109,7 +108,7 @@ def test_delete(source, target, deleted):
 )
 def test_names_that_no_file_can_have_are_refused(key):
     with pytest.raises(TransferError, match="refused to copy") as caught:
-        plan_copy(entries("good", key), {}, {})
+        plan_copy(entries(*sorted(["good", key])), [], [])
     assert repr(key) in str(caught.value)
     assert "nothing has been copied" in str(caught.value)
 
@@ -118,20 +117,20 @@ def test_names_that_no_file_can_have_are_refused(key):
     "key", ["..a", "a..", "...", "a b", "-", "n" * 255, "数" * 85, "a" * 200 + "/" + "b" * 200, "%2e%2e/x"]
 )
 def test_odd_names_are_copied(key):
-    assert names(plan_copy(entries(key), {}, {}).copies) == [key]
+    assert names(plan_copy(entries(key), [], []).copies) == [key]
 
 
 def test_a_bucket_takes_every_name():
-    assert names(plan_copy(entries("a//b", "a", "a/b"), {}, {}, to_local=False).copies) == [
-        "a//b",
+    assert names(plan_copy(entries("a", "a//b", "a/b"), [], [], to_local=False).copies) == [
         "a",
+        "a//b",
         "a/b",
     ]
 
 
 def test_a_folder_marker_with_content_is_refused():
     with pytest.raises(TransferError, match=r"'d/'.*holds 5 bytes"):
-        plan_copy([Entry("d/", 5)], {}, {})
+        plan_copy([Entry("d/", 5)], [], [])
 
 
 @pytest.mark.parametrize(
@@ -144,12 +143,12 @@ def test_a_folder_marker_with_content_is_refused():
 )
 def test_a_file_and_a_folder_of_one_name_are_both_named(keys, both):
     with pytest.raises(MoxFileNameDuplicateException) as caught:
-        plan_copy(entries(*keys), {}, {})
+        plan_copy(entries(*sorted(keys)), [], [])
     assert all(name in str(caught.value) for name in both)
 
 
 def test_names_that_only_begin_alike_do_not_clash():
-    assert names(plan_copy(entries("a", "a-b", "a.txt", "ab/c"), {}, {}).copies) == [
+    assert names(plan_copy(entries("a", "a-b", "a.txt", "ab/c"), [], []).copies) == [
         "a",
         "a-b",
         "a.txt",
@@ -171,14 +170,88 @@ def test_names_that_only_begin_alike_do_not_clash():
     ],
 )
 def test_files_that_are_being_written_are_nobodys_source(name, is_part):
-    assert names(plan_copy(entries(name), {}, {}).copies) == ([] if is_part else [name])
+    assert names(plan_copy(entries(name), [], []).copies) == ([] if is_part else [name])
 
 
 def test_folders_are_kept_apart_from_files():
-    plan = plan_copy(entries("d/", "d/x", "e/"), {}, {})
-    assert (plan.folders, names(plan.copies)) == (["d/", "e/"], ["d/x"])
+    plan = plan_copy(entries("d/", "d/x", "e/"), [], [])
+    assert (plan.folders, names(plan.copies)) == (["e/"], ["d/x"]), "a file makes its folder"
 
 
 def test_bytes_that_are_no_text_count_as_bytes_of_a_name():
     name = os.fsdecode(b"\xff" * 255)
-    assert names(plan_copy(entries(name), {}, {}).copies) == [name]
+    assert names(plan_copy(entries(name), [], []).copies) == [name]
+
+
+def by_definition(
+    source: list[Entry], target: list[Entry], known: list[Known]
+) -> tuple[list[str], list[str], int, set[str]]:
+    """Copies, deletes, how many are unchanged, and what is forgotten, each by a look at everything."""
+    there, before = {each.key: each for each in target}, {each.source.key: each for each in known}
+    wanted = {each.key for each in source}
+
+    def is_unchanged(each: Entry) -> bool:
+        then, now = before.get(each.key), there.get(each.key)
+        return bool(then and now and then.source == each and then.target == now)
+
+    files = [each for each in source if not each.is_folder]
+    same = {each.key for each in files if is_unchanged(each)}
+    extra = [
+        key
+        for key in there
+        if key not in wanted and not (key[-1] == "/" and any(w.startswith(key) for w in wanted))
+    ]
+    folders = {each.key for each in source if each.is_folder}
+    return (
+        [each.key for each in files if each.key not in same],
+        sorted(extra, reverse=True),
+        len(same),
+        {key for key in before if key not in same and key not in folders},
+    )
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_streams_side_by_side_decide_what_a_look_at_everything_does(seed):
+    rng = random.Random(seed)
+    keys = sorted(
+        {"/".join(rng.choices(["a", "b-", "b", "b.c", "d e"], k=rng.randint(1, 3))) for _ in range(12)}
+    )
+    keys = [key for key in keys if not any(other.startswith(f"{key}/") for other in keys)]
+    keys = sorted({*keys, *(f"{key}-d/" for key in keys if rng.random() < 0.3)})
+
+    def some() -> list[Entry]:
+        return [Entry(key, 0 if key[-1] == "/" else rng.randint(1, 2)) for key in keys if rng.random() < 0.7]
+
+    source, target = some(), some()
+    known = [
+        Known(one, other) for one, other in zip(some(), some()) if one.key == other.key and not one.is_folder
+    ]
+    plan = plan_copy(source, target, known, delete=True)
+    copies, deletes, unchanged, forgotten = by_definition(source, target, known)
+    assert names(plan.copies) == copies
+    assert plan.deletes == deletes
+    assert plan.unchanged == unchanged
+    assert plan.forgotten == forgotten
+
+
+@pytest.mark.parametrize("place", range(3))
+def test_what_is_not_in_order_is_noticed(place):
+    sides: list[list] = [[], [], []]
+    found = entries("b", "a")
+    sides[place] = [Known(each, each) for each in found] if place == 2 else found
+    sides[0] = sides[0] or entries("c")
+    with pytest.raises(Unsorted):
+        plan_copy(*sides)
+
+
+def test_lists_of_a_million_wait_on_the_disk():
+    spool: Spool[int] = Spool(7)
+    sorted_spool: SortedSpool[str] = SortedSpool(str, 50)
+    numbers = random.Random(1).choices(range(1000), k=500)
+    for number in numbers:
+        spool.append(number)
+        sorted_spool.append(str(number))
+    assert (len(spool), len(sorted_spool)) == (500, 500)
+    assert list(spool) == list(spool) == numbers
+    assert [pair[0] for pair in zip(spool, spool)] == numbers, "two readers at a time"
+    assert list(sorted_spool) == sorted(map(str, numbers))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -116,12 +115,12 @@ class Encrypting:
         return getattr(self.store, name)
 
     def walk(self, folder):
-        return (replace(entry, etag=entry.etag[::-1]) for entry in self.store.walk(folder))
+        return (entry._replace(etag=entry.etag[::-1]) for entry in self.store.walk(folder))
 
     def write(self, key, data):
         self.written.append(key)
         found = self.store.write(key, data)
-        return replace(found, etag=found.etag[::-1])
+        return found._replace(etag=found.etag[::-1])
 
 
 def test_encrypted_code_is_not_sent_again(checkout, url, monkeypatch):

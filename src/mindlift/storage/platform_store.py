@@ -6,7 +6,7 @@ Slower and with less known: moxing has no ETags, so nothing is incremental, and 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 
 from mindlift.errors import TransferError
@@ -80,6 +80,10 @@ class PlatformStore:
     def remove(self, key: str) -> None:
         if self.api.exists(self.url(key)):
             self.api.remove(self.url(key))
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.remove(key)
 
     def remove_folder(self, folder: str) -> None:
         if self.api.exists(self.url(as_folder(folder))):

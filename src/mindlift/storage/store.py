@@ -12,9 +12,9 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from mindlift.backports import Protocol
@@ -23,8 +23,7 @@ from mindlift.files import PART, remove_file, renamed
 from mindlift.storage.url import as_file, as_folder
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A file or a folder as a store knows it. Sizes in bytes, times in nanoseconds since 1970."""
 
     key: str
@@ -78,11 +77,28 @@ class Store(Protocol):
     def remove(self, key: str) -> None:
         """Remove one file, or the marker of a folder. A key that is missing is no error."""
 
+    def remove_all(self, keys: Sequence[str]) -> None:
+        """`remove` each in turn; what is in a folder comes before its marker. TransferError if one of them stays."""
+
     def remove_folder(self, folder: str) -> None:
         """Remove a folder with all that is below it."""
 
     def copy(self, source: str, target: str) -> Entry:
         """Copy one file within this store, whole or not at all."""
+
+
+def child(folder: str, name: os.DirEntry[str]) -> Entry | None:
+    """A file or folder as a scan of `folder` meets it, links followed; None for one that has gone since.
+
+    A link to nothing is listed, so that copying it fails, instead of leaving it out silently.
+    """
+    try:
+        known = name.stat()
+    except FileNotFoundError:
+        return Entry(folder + name.name) if name.is_symlink() else None
+    if stat.S_ISDIR(known.st_mode):
+        return Entry(f"{folder}{name.name}/", modified_ns=known.st_mtime_ns)
+    return Entry(folder + name.name, known.st_size, modified_ns=known.st_mtime_ns)
 
 
 def etag_of(text: str | None) -> str:
@@ -113,15 +129,12 @@ class LocalStore:
 
     def scan(self, folder: str) -> Iterator[Entry]:
         folder = as_folder(folder)
-        names: list[str] = []
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            names = os.listdir(self.path(folder))
-        found = [self.stat(folder + name) or self.broken_link(folder + name) for name in names]
-        yield from sorted((entry for entry in found if entry), key=lambda entry: entry.key)
-
-    def broken_link(self, key: str) -> Entry | None:
-        """A link to nothing is listed, so that copying it fails, instead of leaving it out silently."""
-        return Entry(key) if self.path(key).is_symlink() else None
+        found: list[Entry] = []
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(
+            self.path(folder)
+        ) as names:
+            found = [entry for entry in (child(folder, name) for name in names) if entry]
+        yield from sorted(found)
 
     def walk(self, folder: str, above: tuple[str, ...] = ()) -> Iterator[Entry]:
         real = os.path.realpath(self.path(folder))
@@ -193,6 +206,10 @@ class LocalStore:
                 path.rmdir()
         else:
             remove_file(path)
+
+    def remove_all(self, keys: Sequence[str]) -> None:
+        for key in keys:
+            self.remove(key)
 
     def remove_folder(self, folder: str) -> None:
         with contextlib.suppress(FileNotFoundError):

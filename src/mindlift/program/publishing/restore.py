@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Callable
 
@@ -20,8 +20,9 @@ from mindlift.storage.copying.copy import THREADS, Report, check_space, finish
 from mindlift.storage.copying.engine import copy_all
 from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.local_files import md5_of, open_regular, sweep
-from mindlift.storage.copying.plan import Known, Plan, unfit
+from mindlift.storage.copying.plan import Known, unfit
 from mindlift.storage.copying.progress import Progress, as_bytes
+from mindlift.storage.copying.spool import SortedSpool, Spool
 from mindlift.storage.places import locate
 from mindlift.storage.s3.answers import is_md5
 from mindlift.storage.store import Entry, LocalStore
@@ -104,8 +105,8 @@ def entries_below(url: str) -> Iterator[Entry]:
     folder = as_folder(key)
     for entry in store.walk(folder):
         name = entry.key[len(folder) :]
-        if not entry.is_folder and name != lease.NAME and not unfit(replace(entry, key=name)):
-            yield replace(entry, key=name)
+        if not entry.is_folder and name != lease.NAME and not unfit(entry._replace(key=name)):
+            yield entry._replace(key=name)
 
 
 def choose(path: Path, here: Stamp, there: Entry, known: Known | None) -> str:
@@ -156,12 +157,15 @@ def fetch(url: str, root: Path, entries: list[Entry], say: Say) -> dict[str, Kno
         return {}
     store, key = locate(url)
     job = Job(store, as_folder(key), LocalStore("/"), f"{str(root).strip('/')}/")
-    plan = Plan(copies=entries)
-    check_space(job, plan)
+    copies: Spool[Entry] = Spool()
+    for entry in entries:
+        copies.append(entry)
+    size = sum(entry.size for entry in entries)
+    check_space(job, size)
     sweep(job, [entry.key for entry in entries])
-    kept: dict[str, Known] = {}
-    report = Report(url, str(root), len(entries), plan.size)
+    brought: SortedSpool[Known] = SortedSpool(lambda known: known.source.key)
+    report = Report(url, str(root), len(entries), size)
     with Progress(f"restore {url}", say) as progress:
-        progress.expect(len(entries), plan.size)
-        finish(report, copy_all(job, entries, THREADS, 0, progress), kept)
-    return {name: Known(each.target, each.source) for name, each in kept.items()}
+        progress.expect(len(entries), size)
+        finish(report, copy_all(job, copies, THREADS, 0, progress), brought)
+    return {each.source.key: Known(each.target, each.source) for each in brought}

@@ -53,7 +53,7 @@ class State:
 
     def write(self, published: Mapping[str, Known], complete: Mapping[str, Content], program: int) -> None:
         self.published_file.parent.mkdir(parents=True, exist_ok=True)
-        write_manifest(self.published_file, self.root, self.url, published)
+        write_manifest(self.published_file, self.root, self.url, sorted(published.values()))
         record = {"complete": complete, "program": asdict(Process.of(program)) if program else None}
         write_atomic(self.complete_file, json.dumps(record))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Callable
@@ -62,7 +61,7 @@ class Checked:
             raise changed(self.root / entry.key)
         stored = self.target.write(self.prefix + entry.key, data)
         self.advance(len(data))
-        return Known(replace(entry, size=len(data)), replace(stored, key=entry.key))
+        return Known(entry._replace(size=len(data)), stored._replace(key=entry.key))
 
 
 class CheckedUpload(Checked, Upload):
@@ -97,8 +96,8 @@ class CheckedCopy(Checked):
                 if local_entry(entry.key, descriptor) != entry or still.stat().st_size != entry.size:
                     raise changed(self.root / entry.key)
             job = Job(LocalStore("/"), str(still).lstrip("/"), self.target, self.prefix + entry.key)
-            known = PlatformCopy(job, self.advance).whole(replace(entry, key=""))
-        return Known(entry, replace(known.target, key=entry.key))
+            known = PlatformCopy(job, self.advance).whole(entry._replace(key=""))
+        return Known(entry, known.target._replace(key=entry.key))
 
     def close(self) -> None:
         pass

@@ -8,19 +8,21 @@ fsync - after a power cut copy again, the manifest tells what is whole.
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.errors import StorageError, TransferError
 from mindlift.storage.copying.engine import Failure, Threads, copy_all, usable_cpus
 from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.local_files import LocalTarget, sweep
-from mindlift.storage.copying.manifest import read_manifest, write_manifest
-from mindlift.storage.copying.plan import PART, Known, Plan, plan_copy
+from mindlift.storage.copying.manifest import known_to, update_manifest
+from mindlift.storage.copying.plan import PART, Known, Plan, Unsorted, plan_copy
 from mindlift.storage.copying.progress import Progress, Say, as_bytes
+from mindlift.storage.copying.spool import SortedSpool
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.overlap import refuse_overlap
 from mindlift.storage.places import locate
@@ -82,8 +84,8 @@ def copy_file(source: str, target: str) -> Report:
     report = Report(source, target, 1, entry.size)
     with Progress(f"copy {source}") as progress:
         progress.expect(1, entry.size)
-        outcomes = Threads(job, THREADS, progress).run([replace(entry, key="")])
-        finish(report, outcomes, {})
+        outcomes = Threads(job, THREADS, progress).run([entry._replace(key="")])
+        finish(report, outcomes, SortedSpool(lambda known: known.source.key))
         report.retries, report.seconds = progress.retries, time.monotonic() - started
     return report
 
@@ -113,28 +115,34 @@ def copy_tree(
     refuse_overlap(source, target, delete)
     (source_store, source_key), (target_store, target_key) = locate(source), locate(target)
     job = Job(source_store, as_folder(source_key), target_store, as_folder(target_key))
-    known = read_manifest(manifest, source, target) if manifest else {}
     report = Report(source, target)
+    brought: SortedSpool[Known] = SortedSpool(lambda known: known.source.key)
     with Progress(f"copy {source}", say, show_bar) as progress:
-        entries = {entry.key: entry for entry in source_entries(job, file_list, progress)}
-        listed = [entry for name, entry in entries.items() if accepts is None or (name and accepts(name))]
+
+        def listed() -> Iterator[Entry]:
+            found = source_entries(job, file_list, progress)
+            return (entry for entry in found if accepts is None or accepts(entry.key))
+
+        def known() -> Iterator[Known]:
+            return known_to(manifest, source, target) if manifest else iter(())
+
         plan = make_plan(job, listed, known, delete)
         report.expected, report.expected_bytes = len(plan.copies), plan.size
-        report.unchanged = len(plan.unchanged)
+        report.unchanged = plan.unchanged
         progress.expect(len(plan.copies), plan.size)
-        check_space(job, plan)
-        kept = {entry.source.key: entry for entry in plan.unchanged}
-        make_folders(job, plan)
+        check_space(job, plan.size)
+        for folder in plan.folders:
+            make_folder(job, folder)
         outcomes = copy_all(
             job, plan.copies, max(threads, 1), process_count(job, processes, threads), progress
         )
         try:
-            finish(report, outcomes, kept)
+            finish(report, outcomes, brought)
         finally:
             report.retries, report.seconds = progress.retries, time.monotonic() - started
-            if manifest:
-                write_manifest(manifest, source, target, kept)
-        if delete and listed:
+            if manifest and (brought or plan.forgotten or not manifest.is_file()):
+                update_manifest(manifest, source, target, plan.forgotten, brought)
+        if delete and plan.wanted:
             report.deleted = delete_extra(job, plan.deletes)
     report.seconds = time.monotonic() - started
     progress.say(report.as_line())
@@ -142,60 +150,65 @@ def copy_tree(
 
 
 def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress) -> Iterator[Entry]:
-    """What to copy, with keys relative to the source folder; '' is a marker of this folder itself that holds bytes."""
-    if file_list is None:
-        store = job.source_store
-        for entry in store.pages(job.source, "") if isinstance(store, S3Store) else store.walk(job.source):
-            progress.list()
-            if entry.key != job.source or entry.size:
-                yield replace(entry, key=entry.key[len(job.source) :])
+    """What to copy, with keys relative to the source folder, in their order."""
+    if file_list is not None:
+        yield from sorted(named_entries(job, file_list).values())
         return
-    for name in file_list:
-        found = job.source_store.stat(job.source + name)
-        if found is None:
+    start = len(job.source)
+    for entry in job.source_store.walk(job.source):
+        progress.list()
+        yield entry._replace(key=entry.key[start:])
+
+
+def named_entries(job: Job, names: Sequence[str]) -> dict[str, Entry]:
+    """By keys relative to the source folder: what is named twice is copied once."""
+    found: dict[str, Entry] = {}
+    for name in names:
+        entry = job.source_store.stat(job.source + name)
+        if entry is None:
             raise MoxFileNotExistsException(f"no such file: {name} of file_list, below {job.source}")
-        inside: Iterable[Entry] = job.source_store.walk(found.key) if found.is_folder else [found]
-        yield from (replace(each, key=each.key[len(job.source) :]) for each in inside)
+        inside: Iterable[Entry] = job.source_store.walk(entry.key) if entry.is_folder else [entry]
+        keys = ((each.key[len(job.source) :], each) for each in inside)
+        found.update((key, each._replace(key=key)) for key, each in keys)
+    return found
 
 
-def make_plan(job: Job, listed: list[Entry], known: dict[str, Known], delete: bool) -> Plan:
+def make_plan(
+    job: Job, listed: Callable[[], Iterator[Entry]], known: Callable[[], Iterator[Known]], delete: bool
+) -> Plan:
+    """Reads both sides and the manifest as streams; a store that does not list in order is listed again, and sorted."""
     is_local = isinstance(job.target_store, LocalStore)
-    there: dict[str, Entry] = {}
-    if known or delete:
-        for entry in job.target_store.walk(job.target):
-            there[entry.key[len(job.target) :]] = replace(entry, key=entry.key[len(job.target) :])
-    parts = [key for key in there if PART.fullmatch(key.rpartition("/")[2])]
-    for key in parts:
-        del there[key]
-    plan = plan_copy(listed, there, known, delete, is_local)
-    sweep(job, [*parts, *(entry.key for entry in plan.copies)])
+    compares = delete or next(known(), None) is not None
+    parts: list[str] = []
+
+    def there() -> Iterator[Entry]:
+        start = len(job.target)
+        for entry in job.target_store.walk(job.target) if compares else ():
+            if PART.fullmatch(entry.key.rpartition("/")[2]):
+                parts.append(entry.key[start:])
+            else:
+                yield entry._replace(key=entry.key[start:])
+
+    try:
+        plan = plan_copy(listed(), there(), known(), delete, is_local)
+    except Unsorted:
+        plan = plan_copy(sorted(listed()), sorted(there()), sorted(known()), delete, is_local)
+    sweep(job, itertools.chain(parts, (entry.key for entry in plan.copies)))
     return plan
 
 
-def check_space(job: Job, plan: Plan) -> None:
-    if not isinstance(job.target_store, LocalStore) or not plan.copies:
+def check_space(job: Job, size: int) -> None:
+    """StorageError if `size` bytes don't fit into a local target."""
+    if not isinstance(job.target_store, LocalStore) or not size:
         return
     folder = job.target_store.path(job.target)
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    if plan.size > free:
+    if size > free:
         raise StorageError(
-            f"not enough disk space in {folder}: {as_bytes(plan.size)} to copy, {as_bytes(free)} free; nothing has been copied"
+            f"not enough disk space in {folder}: {as_bytes(size)} to copy, {as_bytes(free)} free; nothing has been copied"
         )
-
-
-def make_folders(job: Job, plan: Plan) -> None:
-    """Empty folders, which no file would make."""
-    if not plan.folders:
-        return
-    keys = (
-        [entry.key for entry in plan.copies] + [known.source.key for known in plan.unchanged] + plan.folders
-    )
-    used = {key.rstrip("/")[: at + 1] for key in keys for at in range(len(key.rstrip("/"))) if key[at] == "/"}
-    for folder in plan.folders:
-        if folder not in used:
-            make_folder(job, folder)
 
 
 def make_folder(job: Job, folder: str) -> None:
@@ -218,14 +231,14 @@ def process_count(job: Job, processes: int | bool, threads: int) -> int:
     return min(wanted, processes) if processes is not True else wanted
 
 
-def finish(report: Report, outcomes: Iterator[Known | Failure], kept: dict[str, Known]) -> None:
+def finish(report: Report, outcomes: Iterator[Known | Failure], brought: SortedSpool[Known]) -> None:
     """Take in all outcomes; TransferError if one of them is a failure."""
     failed: dict[str, Failure] = {}
     for outcome in outcomes:
         if isinstance(outcome, Failure):
             failed.setdefault(outcome.key, outcome)  # what a file's other ranges say is a consequence
             continue
-        kept[outcome.source.key] = outcome
+        brought.append(outcome)
         report.done += 1
         report.done_bytes += outcome.source.size
     if len(failed) == 1 and report.expected == 1:
@@ -238,6 +251,5 @@ def finish(report: Report, outcomes: Iterator[Known | Failure], kept: dict[str, 
 
 
 def delete_extra(job: Job, keys: list[str]) -> int:
-    for key in keys:
-        job.target_store.remove(job.target + key)
+    job.target_store.remove_all([job.target + key for key in keys])
     return len(keys)

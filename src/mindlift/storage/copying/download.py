@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Callable, TypeVar
 
 from mindlift.errors import TransferError
@@ -106,7 +105,7 @@ class Download:
         if now is None or attempt + 1 == CHANGES:
             state = "is gone" if now is None else f"has changed {CHANGES} times while it was copied"
             raise TransferError(f"{err}: the object {state}; copy again when nobody writes there") from err
-        return replace(now, key=entry.key)
+        return now._replace(key=entry.key)
 
 
 class LargeDownload:

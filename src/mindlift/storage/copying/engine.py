@@ -6,6 +6,7 @@ that locks, threads and a half-initialised device are not copied, and no import 
 
 from __future__ import annotations
 
+import itertools
 import os
 import queue
 import socket
@@ -24,6 +25,7 @@ from mindlift.storage.copying.local_files import sweep
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.copying.routes import route_of
+from mindlift.storage.copying.spool import MOST, Spool
 from mindlift.storage.s3.data_plane import SMALL
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
@@ -140,16 +142,17 @@ class Worker:
         self.waiting: dict[str, Entry] = {}
         self.pipe.send((job, threads))
 
-    def feed(self, entries: list[Entry]) -> None:
-        """Take files off the end of the list until this one has enough to do."""
-        while entries and len(self.waiting) < AHEAD:
-            batch = entries[-BATCH:]
+    def feed(self, entries: Iterator[Entry]) -> None:
+        """Take files until this one has enough to do."""
+        while len(self.waiting) < AHEAD:
+            batch = list(itertools.islice(entries, BATCH))
+            if not batch:
+                return
+            self.waiting.update((entry.key, entry) for entry in batch)
             try:
                 self.pipe.send(batch)
             except OSError:  # it has died; reading from it says so
                 return
-            del entries[-BATCH:]
-            self.waiting.update((entry.key, entry) for entry in batch)
 
     def receive(self, progress: Progress) -> Iterator[Known | Failure]:
         try:
@@ -176,10 +179,11 @@ class Worker:
 
 
 def run_workers(
-    job: Job, entries: list[Entry], processes: int, threads: int, progress: Progress
+    job: Job, entries: Iterable[Entry], processes: int, threads: int, progress: Progress
 ) -> Iterator[Known | Failure]:
     """Outcomes of small files, copied by worker processes; what a dead worker left is done here."""
-    left: list[Entry] = entries[::-1]
+    left = iter(entries)
+    again: list[Entry] = []
     lost: list[str] = []
     workers = [Worker(job, threads) for _ in range(processes)]
     try:
@@ -195,29 +199,30 @@ def run_workers(
                     yield from worker.receive(progress)
                     worker.feed(left)
                 except EOFError:
-                    left += worker.waiting.values()
+                    again += worker.waiting.values()
                     lost += worker.waiting
                     worker.waiting = {}
     finally:
         for worker in workers:
             worker.end()
     sweep(job, lost)
-    if left:
-        yield from Threads(job, threads, progress).run(left)
+    yield from Threads(job, threads, progress).run(itertools.chain(again, left))
 
 
 def copy_all(
-    job: Job, entries: list[Entry], threads: int, processes: int, progress: Progress
+    job: Job, entries: Spool[Entry], threads: int, processes: int, progress: Progress
 ) -> Iterator[Known | Failure]:
     """The outcome of every entry. Large files are cut into ranges for the threads of this process."""
-    small = [entry for entry in entries if entry.size <= SMALL]
-    rest = [entry for entry in entries if entry.size > SMALL]
-    if processes < 1 or len(small) < CROWD:
-        yield from Threads(job, threads, progress).run(sorted(entries, key=lambda entry: -entry.size))
+    small = sum(entry.size <= SMALL for entry in entries)
+    if processes < 1 or small < CROWD:
+        is_short = len(entries) <= MOST
+        files = sorted(entries, key=lambda entry: -entry.size) if is_short else entries
+        yield from Threads(job, threads, progress).run(files)
         return
-    yield from run_workers(job, small, processes, threads, progress)
-    if rest:
-        yield from Threads(job, threads, progress).run(rest)
+    yield from run_workers(
+        job, (entry for entry in entries if entry.size <= SMALL), processes, threads, progress
+    )
+    yield from Threads(job, threads, progress).run(entry for entry in entries if entry.size > SMALL)
 
 
 def usable_cpus() -> int:

@@ -58,7 +58,8 @@ def sweep(job: Job, keys: Iterable[str]) -> None:
     if not isinstance(job.target_store, LocalStore):
         return
     root = job.target_store.path(job.target)
-    for folder in {os.path.dirname(root / key) for key in keys}:
+    folders = {key.rstrip("/").rpartition("/")[0] for key in keys}
+    for folder in (os.path.join(root, each) if each else str(root) for each in folders):
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             for name in os.listdir(folder):
                 match = PART.fullmatch(name)

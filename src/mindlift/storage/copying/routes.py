@@ -9,7 +9,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 
 from mindlift.errors import TransferError
 from mindlift.forks import FORKS
@@ -60,12 +59,12 @@ class ServerCopy:
         assert isinstance(source, S3Store)
         assert isinstance(target, S3Store)
         key = self.job.target + entry.key
-        etag = target.copy_from(source.bucket, replace(entry, key=self.job.source + entry.key), key)
+        etag = target.copy_from(source.bucket, entry._replace(key=self.job.source + entry.key), key)
         stored = target.head(key)
         if stored is None or stored.size != entry.size or stored.etag != etag:
             raise TransferError(f"{target.what('copy to', key)}: {stored} is not a copy of {entry}")
         self.advance(entry.size)
-        return Known(entry, replace(stored, key=entry.key))
+        return Known(entry, stored._replace(key=entry.key))
 
 
 class LocalCopy:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 from mindlift.errors import TransferError
@@ -61,7 +60,7 @@ class Upload:
                 stored = self.store.write(key, data)
                 if local_entry(entry.key, descriptor) == before:
                     self.advance(before.size)
-                    return Known(before, replace(stored, key=entry.key))
+                    return Known(before, stored._replace(key=entry.key))
         raise TransferError(
             f"{path} has changed {CHANGES} times while it was copied; copy it when it is finished"
         )
@@ -128,7 +127,7 @@ class LargeUpload:
             self.check()
             self.upload.complete()
             etag, self.upload = self.upload.etag, None
-            return Known(self.entry, replace(self.entry, etag=etag, modified_ns=0))
+            return Known(self.entry, self.entry._replace(etag=etag, modified_ns=0))
         finally:
             self.discard()
 

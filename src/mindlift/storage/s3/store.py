@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import parsedate_to_datetime
 
@@ -215,16 +215,24 @@ class S3Store:
     def remove(self, key: str) -> None:
         self.service.call(self.what("DELETE", key), "delete_object", Bucket=self.bucket, Key=key)
 
-    def remove_folder(self, folder: str) -> None:
-        keys = [entry.key for entry in self.pages(as_folder(folder), "")]
+    def remove_all(self, keys: Sequence[str]) -> None:
+        what = self.what("DELETE", f"{len(keys):,} objects, first {keys[0]}" if keys else "")
         for at in range(0, len(keys), DELETE_BATCH):
             batch = {"Objects": [{"Key": key} for key in keys[at : at + DELETE_BATCH]]}
-            what = self.what("DELETE", folder)
             failed = self.service.call(what, "delete_objects", Bucket=self.bucket, Delete=batch).get("Errors")
             if failed:
                 raise TransferError(
                     f"{what}: {len(failed)} objects stay, first {failed[0].get('Key')}: {failed[0].get('Message')}"
                 )
+
+    def remove_folder(self, folder: str) -> None:
+        keys: list[str] = []
+        for entry in self.pages(as_folder(folder), ""):
+            keys.append(entry.key)
+            if len(keys) == DELETE_BATCH:
+                self.remove_all(keys)
+                keys = []
+        self.remove_all(keys)
 
     def copy(self, source: str, target: str) -> Entry:
         found = self.head(source)
