@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import time
@@ -21,6 +22,8 @@ from mindlift.backports import Protocol
 from mindlift.errors import TransferError
 from mindlift.files import PART, remove_file, renamed
 from mindlift.storage.url import as_file, as_folder
+
+ETAG = re.compile(r"[!#-~]*")
 
 
 class Entry(NamedTuple):
@@ -104,7 +107,7 @@ def child(folder: str, name: os.DirEntry[str]) -> Entry | None:
 def etag_of(text: str | None) -> str:
     """An ETag without its quotes; '' for what is none (RFC 9110, section 8.8.3), and could be no header of a request."""
     found = (text or "").strip('"')
-    return found if all("!" <= letter <= "~" and letter != '"' for letter in found) else ""
+    return found if ETAG.fullmatch(found) else ""
 
 
 class LocalStore:
