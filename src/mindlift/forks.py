@@ -12,8 +12,7 @@ import logging  # noqa: F401
 import os
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 
 SHARED: weakref.WeakSet[Shared] = weakref.WeakSet()
 
@@ -37,11 +36,9 @@ class Forks:
         self.imports = threading.RLock()
         self.is_watching = False
 
-    @contextmanager
-    def importing(self) -> Iterator[None]:
+    def importing(self) -> AbstractContextManager[bool]:
         self.watch()
-        with self.imports:
-            yield
+        return self.imports
 
     def watch(self) -> None:
         if self.is_watching:

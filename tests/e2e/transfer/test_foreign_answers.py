@@ -110,6 +110,21 @@ def test_what_a_portal_says_is_gone_is_removed_after_all(spoiled: Spoiled, kind)
     assert spoiled.bucket.content() == {}
 
 
+def test_ranges_that_are_read_are_the_objects(spoiled: Spoiled):
+    spoiled.bucket.put({"k": SMALL})
+    for fault in (
+        *map(Fault, PAGES),
+        Fault("short", after=9),
+        Fault("wrong_content_range", shift=1),
+        Fault("header", name="ETag", value='"00000000000000000000000000000000"'),
+    ):
+        added = spoiled.proxy.add(Fault(**{**arguments(fault), "path": "/k"}))
+        with file.File(spoiled.bucket.url("k"), "rb") as stream:
+            stream.seek(500)
+            assert stream.read(1000) == SMALL[500:1500]
+        assert added.used
+
+
 def test_a_portal_that_stays_is_named(spoiled: Spoiled):
     write(spoiled.folder / "from", {"a": b"1"})
     spoiled.proxy.add(Fault("portal", "PUT", times=None))

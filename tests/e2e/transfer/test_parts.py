@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 from collections.abc import Iterator
+from http.client import HTTPMessage
 
 import pytest
 
@@ -13,8 +14,10 @@ from mindlift.errors import TransferError
 from mindlift.storage.copying.copy import copy_file, copy_tree
 from mindlift.storage.moxing import file
 from mindlift.storage.places import SERVICES
+from mindlift.storage.s3.answers import hides_md5
 from mindlift.storage.s3.etags import etag_by, part_sizes
 from mindlift.storage.s3.verify import digest_of
+from mindlift.storage.settings import Settings
 from tests.support.faults import Fault
 from tests.support.servers import LEAST_PART, MB, Minio, s3_client
 from tests.support.spoiled import Spoiled
@@ -135,6 +138,26 @@ def test_encrypted_objects_are_not_refused(encrypting, tmp_path, monkeypatch, pl
         assert bucket.content("copied/") == expected
     finally:
         SERVICES.forget()
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "expected"),
+    [
+        ("s3.amazonaws.com", {}, False),
+        ("s3.amazonaws.com", {"x-amz-server-side-encryption": "AES256"}, False),
+        ("s3.amazonaws.com", {"x-amz-server-side-encryption": "aws:kms"}, True),
+        ("s3.amazonaws.com", {"x-amz-server-side-encryption": "aws:kms:dsse"}, True),
+        ("s3.amazonaws.com", {"x-amz-server-side-encryption-customer-algorithm": "AES256"}, True),
+        ("obs.cn-north-4.myhuaweicloud.com", {"x-amz-server-side-encryption": "AES256"}, True),
+        ("obs.cn-north-4.myhuaweicloud.com", {"x-obs-server-side-encryption": "kms"}, True),
+    ],
+)
+def test_which_encryption_hides_the_md5(host, headers, expected):
+    """Amazon's and Huawei's words on ETags of encrypted objects."""
+    message = HTTPMessage()
+    for name, value in headers.items():
+        message[name] = value
+    assert hides_md5(message, Settings(f"https://{host}").is_obs) == expected
 
 
 def test_the_etag_of_parts():

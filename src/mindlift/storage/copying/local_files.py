@@ -10,7 +10,6 @@ import stat
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from uuid import uuid4
 
 from mindlift.errors import StorageError, TransferError
 from mindlift.files import machine
@@ -50,7 +49,7 @@ class LocalTarget:
         folder, name = os.path.split(path)
         data = os.fsencode(name)
         short = name if len(data) < 200 else f"{os.fsdecode(data[:150])}-{hashlib.md5(data).hexdigest()}"
-        return f"{folder}/.{short}.mindlift-{self.boot}-{uuid4().hex[:16]}.part"
+        return f"{folder}/.{short}.mindlift-{self.boot}-{os.urandom(8).hex()}.part"
 
 
 def sweep(job: Job, keys: Iterable[str]) -> None:

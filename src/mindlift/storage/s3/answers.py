@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -30,20 +30,27 @@ class Origin:
     """Knows the answers of one store by the request id that S3 gives them; one that has given one gives it always."""
 
     def __init__(self) -> None:
-        self.has_ids = False
+        self.name = ""  # of the header that has had a request id
 
-    def check(self, what: str, status: int, headers: Iterable[str]) -> None:
+    def check(self, what: str, status: int, headers: Collection[str] | http.client.HTTPMessage) -> None:
         """Broken for a success, or a word that something is missing, that comes from anybody else."""
-        if has_id(headers):
-            self.has_ids = True
-        elif self.has_ids and (status < 300 or status in (404, 412)):
+        if self.name and self.name in headers:
+            return
+        found = id_header(headers)
+        if found:
+            self.name = found
+        elif self.name and (status < 300 or status in (404, 412)):
             raise Broken(
                 f"{what}: a {status} that is not the store's (it has no request id); a proxy or a portal is in between"
             )
 
 
+def id_header(headers: Iterable[str]) -> str:
+    return next((name for name in headers if REQUEST_ID.fullmatch(name)), "")
+
+
 def has_id(headers: Iterable[str]) -> bool:
-    return any(REQUEST_ID.fullmatch(name) for name in headers)
+    return bool(id_header(headers))
 
 
 def check_operation(

@@ -9,7 +9,6 @@ from typing import Any
 
 from mindlift.forks import FORKS
 from mindlift.storage.retry import Broken, Changed
-from mindlift.storage.s3.answers import hides_md5
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.s3.verify import digest_of
@@ -51,8 +50,7 @@ class SmallObjects:
         )
         if len(data) != entry.size:
             raise Broken(f"{what}: {len(data)} bytes came, {entry.size} were listed")
-        if headers is None or not hides_md5(headers, self.service.access.settings.is_obs):
-            self.store.verifier.check(entry, digest_of(data), headers)
+        self.store.verifier.check(entry, digest_of(data), headers)
         return data
 
     def by_http(self, entry: Entry) -> tuple[Any, http.client.HTTPMessage | None]:
