@@ -205,6 +205,10 @@ def translated(err: Refused, access: Access) -> Exception:
     status, code = err.response.status, err.response.errorCode
     if status == 404 and code in ("NoSuchKey", "", "404"):
         return MoxFileNotExistsException(str(err))
+    if code == "NoSuchBucket":
+        return MoxFileRespException(
+            err.response, f"{err}; check its name, and that {access.settings.named_endpoint} is its store"
+        )
     if code == "RequestTimeTooSkewed":
         return AccessError(f"{err}; this machine's clock is more than 15 minutes off: set it right")
     if status in (401, 403):
