@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from mindlift.errors import AccessError
+from mindlift.storage.proxies import proxy_for
 from mindlift.storage.settings import Keys, Settings, key_text, read_keys, read_settings
 
 SAFE = "/~-._"
@@ -40,6 +41,12 @@ class Access:
 
     def note_answer(self) -> None:
         ANSWERS[self.settings.host] = True
+
+    @property
+    def route(self) -> str:
+        """The store and the proxy before it, each with the variable that names it."""
+        proxy = proxy_for(self.settings.is_secure, self.settings.host)
+        return f"{self.settings.named_endpoint}{f' by the proxy {proxy}' if proxy.address else ''}"
 
     @property
     def is_said_silent(self) -> bool:
