@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 THREADS = 16  # that copy at the same time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mindlift.storage.copying.copy import Report
     from mindlift.storage.store import Store
@@ -48,3 +48,10 @@ def copy_tree(
     from mindlift.storage.copying import copy
 
     return copy.copy_tree(source, target, names, threads, processes)
+
+
+def copy_chosen(source: str, target: str, accepts: Callable[[str], bool]) -> Report:
+    """A folder's files that `accepts` wants, by their names relative to it."""
+    from mindlift.storage.copying import copy
+
+    return copy.copy_tree(source, target, threads=THREADS, accepts=accepts)

@@ -165,7 +165,7 @@ class HttpPlane:
     def explained(self, err: Refused, bucket: str, key: str) -> Refused:
         """Why a HEAD was refused, whose answer has no body: a GET of one byte is refused in words."""
         with self.answer("GET", bucket, key, {"Range": "bytes=0-0"}) as response:
-            if response.status < 300:
+            if response.status != err.response.status:
                 return err
             return self.refusal(f"HEAD {bucket}/{key}", response)
 
