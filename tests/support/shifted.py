@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Callable
 
 from mindlift.storage import places
 from mindlift.storage.moxing import file
@@ -22,6 +23,7 @@ FILES = {
     "d/.h": "h",
     "data2/z": "z",
 }
+FEW = {name: FILES[name] for name in ("f.txt", "d/a.txt", "d/b.log", "d/e/c.txt")}
 EMPTY = ("empty",)
 Call = Callable[[str], object]
 
@@ -35,15 +37,15 @@ def shifted() -> Iterator[None]:
         file.shift("mox", "os")
 
 
-def fill(place: str) -> None:
-    """The small tree of FILES and EMPTY; marks of folders in a bucket, as makedirs makes them."""
+def fill(place: str, files: Mapping[str, str] = FILES) -> None:
+    """The small tree of `files` and EMPTY; marks of folders in a bucket, as makedirs makes them."""
     store, key = places.locate(place)
-    for name in (*EMPTY, *{os.path.dirname(name) for name in FILES if "/" in name}):
+    for name in (*EMPTY, *{os.path.dirname(name) for name in files if "/" in name}):
         if isinstance(store, LocalStore):
             store.make_folder(f"{key}/{name}")
         else:
             store.write(f"{key}/{name}/", b"")
-    for name, text in FILES.items():
+    for name, text in files.items():
         store.write(f"{key}/{name}", text.encode())
 
 

@@ -14,6 +14,7 @@ from mindlift.errors import AccessError, MindLiftError
 from mindlift.storage import places
 from mindlift.storage import retry as retries
 from mindlift.storage.moxing import file
+from mindlift.storage.settings import KEY_FAMILIES
 
 NAMED = {  # code: (status, what the line says of it); https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
     "RequestTimeTooSkewed": (403, "clock is more than 15 minutes off"),
@@ -96,3 +97,91 @@ def test_a_clock_that_is_off_at_minio(url, monkeypatch, ask):
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: late.replace(tzinfo=None))
     with pytest.raises(AccessError, match="this machine's clock is more than 15 minutes off"):
         ask(f"{url}/k")
+
+
+class Renewing(ThreadingHTTPServer):
+    """Takes the access key `new` alone, and says of others what S3 says of a session that is over."""
+
+    def __init__(self) -> None:
+        refused = self.refused = []
+        body = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                is_new = "Credential=new/" in self.headers["Authorization"]
+                refused.extend([] if is_new else [self.command])
+                self.send_response(200 if is_new else 400)
+                self.send_header("ETag", '"x"')
+                self.send_header("Last-Modified", "Mon, 02 Nov 2026 00:00:00 GMT")
+                text = body if not is_new else b"hello" if self.command != "DELETE" else b""
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(b"" if self.command == "HEAD" else text)
+
+            do_GET = do_HEAD = do_DELETE = answer
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True).start()
+
+
+def profile(key: str) -> str:
+    return (
+        f"[default]\naws_access_key_id = {key}\naws_secret_access_key = s\naws_session_token = token-{key}\n"
+    )
+
+
+ASKS = {
+    "HEAD": lambda: places.locate("obs://bucket/k")[0].head("k").size,
+    "GET": lambda: places.read("obs://bucket/k"),
+    "boto3": lambda: places.SERVICES.get().call("DELETE k", "delete_object", Bucket="bucket", Key="k"),
+}
+
+
+@pytest.mark.parametrize("variable", ["CREDENTIAL_PROFILES_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
+@pytest.mark.parametrize("ask", ASKS)
+@pytest.mark.parametrize(
+    "states", [["new"], ["old", "new"], ["", "new"], ["[default]\naws_acc", "new"], [None, "new"]]
+)
+def test_a_token_file_that_is_replaced_is_read_when_the_store_says_so(
+    monkeypatch, tmp_path, variable, ask, states
+):
+    """At once, or while the store is asked again; a moment in which it is half written, empty or gone is no end."""
+    path, left = tmp_path / "credentials", list(states)
+    path.write_text(profile("old"))
+    for family in KEY_FAMILIES:
+        for name in family:
+            monkeypatch.delenv(name, raising=False)
+    server = Renewing()
+    monkeypatch.setenv("S3_ENDPOINT", f"http://127.0.0.1:{server.server_address[1]}")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv(variable, str(path))
+    places.SERVICES.forget()
+
+    def replace(seconds: float = 0.0) -> None:
+        state = left.pop(0) if left else "new"
+        if state is None:
+            path.unlink()
+        else:
+            path.write_text(profile(state) if state in ("old", "new") else state)
+
+    service = places.SERVICES.get()
+    assert service.access.keys().access_key == "old"
+    monkeypatch.setattr(retries.time, "sleep", replace)
+    renew = service.access.renew
+    monkeypatch.setattr(
+        service.access, "renew", lambda used: (replace() if len(left) == len(states) else None) or renew(used)
+    )
+    try:
+        assert ASKS[ask]()
+    finally:
+        server.shutdown()
+        server.server_close()
+        places.SERVICES.forget()
+    assert server.refused
+    assert not left

@@ -36,7 +36,8 @@ def opened(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
             raise
         raise StageError(f"{shown(url)}: the server answered {err.code} {err.reason}") from err
     except urllib.error.URLError as err:
-        if lasting := trust.reason(str(err.reason), urlsplit(url).netloc.rpartition("@")[2]):
+        lasting = trust.reason(str(err.reason), urlsplit(url).netloc.rpartition("@")[2])
+        if lasting:
             raise StageError(f"{shown(url)}: {lasting}") from err
         raise
 

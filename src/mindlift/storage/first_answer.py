@@ -105,9 +105,11 @@ def reason(err: BaseException, place: str, access: Access) -> str:
         return f"nothing listens at {place}"
     if isinstance(err, socket.timeout):
         return f"no connection to {place} within {CONNECT_S:.0f} s"
-    if isinstance(err, ssl.SSLError) and (said := tls_reason(str(err), access)):
-        return said
-    if answer := tunnel_answer(err):
+    known = tls_reason(str(err), access) if isinstance(err, ssl.SSLError) else ""
+    if known:
+        return known
+    answer = tunnel_answer(err)
+    if answer:
         return f"the proxy {place} answered {answer}{TUNNEL_ADVICE if answer.startswith('407') else ''}"
     return f"no connection to {place} ({type(err).__name__}: {err})"
 

@@ -9,13 +9,14 @@ import glob
 import io
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 
 from mindlift.errors import MindLiftError
 from mindlift.storage import places
-from tests.support.shifted import Call, content, fill, outcome, shifted
+from tests.support.shifted import FEW, Call, content, fill, outcome, shifted
 
 NAMES = ("f.txt", "f.txt/", "d", "d/", "d/e", "empty", "nothing", "nothing/", "d/nothing", "data", "dat", "")
 
@@ -154,17 +155,21 @@ PATTERNS = [
 
 
 @pytest.mark.parametrize("recursive", [False, True])
-def test_globs(twins, recursive):
+@pytest.mark.parametrize("since", [(3, 7), (3, 10), (3, 11)])
+def test_globs(twins, recursive, since):
+    """`root_dir` came with Python 3.10, `include_hidden` with 3.11."""
+    if sys.version_info < since:
+        pytest.skip("this Python has it not")
+    more: dict = {"recursive": recursive, **({"include_hidden": True} if since == (3, 11) else {})}
     different = {}
     for pattern in PATTERNS:
-        for call in (
-            lambda url, pattern=pattern: sorted(set(glob.glob(f"{url}/{pattern}", recursive=recursive))),
-            lambda url, pattern=pattern: sorted(set(glob.iglob(f"{url}/{pattern}", recursive=recursive))),
-            lambda url, pattern=pattern: sorted(set(glob.glob(pattern, root_dir=url, recursive=recursive))),
-            lambda url, pattern=pattern: sorted(
-                set(glob.glob(f"{url}/{pattern}", recursive=recursive, include_hidden=True))
-            ),
-        ):
+        for find in ("glob", "iglob"):
+
+            def call(url: str, pattern: str = pattern, find: str = find) -> list:
+                if since == (3, 10):
+                    return sorted(set(getattr(glob, find)(pattern, root_dir=url, **more)))
+                return sorted(set(getattr(glob, find)(f"{url}/{pattern}", **more)))
+
             expected = outcome(call, twins[0])
             with shifted():
                 found = outcome(call, twins[1])
@@ -382,8 +387,8 @@ def test_changes(store, tmp_path):
     different = {}
     for number, (what, call) in enumerate(CHANGES.items()):
         disk, url = str(tmp_path / f"{number}" / "p"), f"{store}/{number}/p"
-        fill(disk)
-        fill(url)
+        fill(disk, FEW)
+        fill(url, FEW)
         expected = outcome(call, disk)
         with shifted():
             found = outcome(call, url)
@@ -411,7 +416,8 @@ def test_the_name_of_a_url_is_absolute(twins):
     url = twins[1]
     with shifted():
         assert os.path.abspath(url) == os.path.realpath(url) == url
-        assert Path(url).resolve() == Path(url)
+        assert Path(url).resolve() == Path(url).absolute() == Path(url)
+        assert os.path.relpath(f"{url}/d/a.txt", url) == "d/a.txt"
         assert not os.path.samefile(f"{url}/f.txt", f"{url}/d/a.txt")
     assert os.path.abspath(url) != url
 

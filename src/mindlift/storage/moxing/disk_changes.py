@@ -6,7 +6,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.moxing import changes
@@ -19,7 +19,9 @@ from mindlift.storage.store import Store
 from mindlift.storage.url import PathLike, as_folder
 
 COPIES = ("copy", "copy2", "copyfile")  # of shutil; none of them keeps more of a URL than its bytes
-Ignore = Callable[[str, "list[str]"], Iterable[str]]
+
+if TYPE_CHECKING:
+    Ignore = Callable[[str, list[str]], Iterable[str]]
 
 
 def open_url(

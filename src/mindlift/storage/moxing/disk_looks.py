@@ -12,6 +12,7 @@ import stat as stats
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import chain
+from pathlib import Path
 
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.moxing import patterns
@@ -73,9 +74,14 @@ def is_link(path: PathLike) -> bool:
     return False
 
 
-def itself(path: PathLike, **_: object) -> str:
+def itself(path: PathLike, *_: object, **__: object) -> str:
     """The absolute path of a URL."""
     return os.fspath(path)
+
+
+def same_path(self: Path, strict: bool = False) -> Path:
+    """Of Path: what absolute and resolve give."""
+    return self
 
 
 def get_size(filename: PathLike) -> int:

@@ -8,16 +8,18 @@ from __future__ import annotations
 import builtins
 import functools
 import glob as glob_module
+import inspect
 import io
 import os
 import pathlib
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from types import ModuleType
 
 from mindlift.storage.moxing import disk_changes, disk_looks
 from mindlift.storage.url import PathLike, is_remote
 
+KEPT_FROM = (io, os, os.path)
 ORIGINALS: dict[tuple[ModuleType | type, str], object] = {}
 
 
@@ -84,6 +86,8 @@ def replacements() -> dict[tuple[ModuleType | type, str], Callable[..., object]]
         (os.path, "islink"): disk_looks.is_link,
         (os.path, "lexists"): disk_looks.exists,
         (os.path, "realpath"): disk_looks.itself,
+        (pathlib.Path, "absolute"): disk_looks.same_path,
+        (pathlib.Path, "resolve"): disk_looks.same_path,
         (pathlib.Path, "touch"): disk_changes.touch,
         (shutil, "copy"): disk_changes.copy_into,
         (shutil, "copy2"): disk_changes.copy_into,
@@ -94,10 +98,12 @@ def replacements() -> dict[tuple[ModuleType | type, str], Callable[..., object]]
     }
     kept = getattr(pathlib, "_NormalAccessor", None)  # until Python 3.10 pathlib keeps functions of its own
     if kept is not None:
-        known = {getattr(module, name): new for (module, name), new in found.items() if module in (os, io)}
-        found.update({(kept, name): known[old] for name, old in vars(kept).items() if is_known(old, known)})
+        known = {getattr(holder, name): new for (holder, name), new in found.items() if holder in KEPT_FROM}
+        found.update({(kept, name): known[old] for name, old in kept_by(kept) if old in known})
     return found
 
 
-def is_known(value: object, known: Mapping[object, object]) -> bool:
-    return callable(value) and value in known
+def kept_by(holder: type) -> list[tuple[str, Callable[..., object]]]:
+    return [
+        (name, getattr(holder, name)) for name in vars(holder) if inspect.isroutine(getattr(holder, name))
+    ]
