@@ -203,6 +203,20 @@ def test_walks(twins):
     same(pruned, twins)
 
 
+def test_one_request_for_each_folder_that_has_something(twins, monkeypatch):
+    """A data set of a thousand classes is a thousand lists, and nothing beside them."""
+    plane, asked = places.SERVICES.get().http, []
+    send = plane.send
+    monkeypatch.setattr(plane, "send", lambda *what, **more: asked.append(what) or send(*what, **more))
+    with shifted():
+        assert len(list(os.walk(f"{twins[1]}/d"))) == 2
+        assert len(asked) == 2
+        assert len(glob.glob(f"{twins[1]}/*/*.txt")) == 1
+        assert len(asked) == 2 + 1 + 3, "the folder, and d, data2 and empty in it"
+        assert len(glob.glob(f"{twins[1]}/**/*.txt", recursive=True)) == 3
+        assert len(asked) == 7
+
+
 @pytest.mark.parametrize("name", ["", "d", "d/", "empty", "f.txt", "f.txt/", "nothing"])
 def test_scandir_is_a_context_manager(twins, name):
     same(lambda url: scanned(url, name), twins)

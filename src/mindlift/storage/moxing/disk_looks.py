@@ -123,7 +123,7 @@ class ScanDir:
     def __init__(self, path: PathLike = "."):
         store, key = locate(path)
         found = store.scan(as_folder(key))
-        first = next(found, None) if not key or key.endswith("/") or kind(path) == "folder" else None
+        first = next(found, None)
         if first is None and not look(path).is_folder:
             raise failed(errno.ENOTDIR, path)
         text = os.fspath(path)
