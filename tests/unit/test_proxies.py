@@ -138,19 +138,17 @@ def test_an_answer_of_a_proxy_itself_names_it(env, hosts):
 
 
 @pytest.mark.parametrize(
-    ("no_proxy", "is_spared"),
+    ("variable", "no_proxy", "is_spared"),
     [
-        ("127.0.0.1:{port}", True),
-        ("10.0.0.1, 127.0.0.1:{port}", True),
-        ("127.0.0.1", True),
-        ("*", True),
-        ("127.0.0.1:1", False),
-        ("example.com", False),
-        ("", False),
+        ("no_proxy", "127.0.0.1:{port}", True),
+        ("NO_PROXY", "10.0.0.1, 127.0.0.1:{port}", True),
+        ("NO_PROXY", "127.0.0.1", True),
+        ("no_proxy", "*", True),
+        ("no_proxy", "127.0.0.1:1", False),
+        ("NO_PROXY", "example.com", False),
     ],
 )
-@pytest.mark.parametrize("variable", ["no_proxy", "NO_PROXY"])
-def test_hosts_that_no_proxy_is_asked_for(env, hosts, tmp_path, variable, no_proxy, is_spared):
+def test_hosts_that_no_proxy_is_asked_for(env, hosts, variable, no_proxy, is_spared):
     """By every client: HttpPlane, boto3 and obstore."""
     proxy, store = Host(body=BODY), Host(body=BODY)
     hosts += [proxy, store]

@@ -142,15 +142,16 @@ ASKS = {
 }
 
 
-@pytest.mark.parametrize("variable", ["CREDENTIAL_PROFILES_FILE", "AWS_SHARED_CREDENTIALS_FILE"])
-@pytest.mark.parametrize("ask", ASKS)
-@pytest.mark.parametrize(
-    "states", [["new"], ["old", "new"], ["", "new"], ["[default]\naws_acc", "new"], [None, "new"]]
-)
+STATES = (["new"], ["old", "new"], ["[default]\naws_acc", "new"], [None, "new"])
+FILES = ("CREDENTIAL_PROFILES_FILE", "AWS_SHARED_CREDENTIALS_FILE")
+CASES = [(ask, name, states) for ask in ("HEAD", "GET") for name in FILES for states in STATES]
+
+
+@pytest.mark.parametrize(("ask", "variable", "states"), [*CASES, ("boto3", FILES[0], STATES[0])])
 def test_a_token_file_that_is_replaced_is_read_when_the_store_says_so(
     monkeypatch, tmp_path, variable, ask, states
 ):
-    """At once, or while the store is asked again; a moment in which it is half written, empty or gone is no end."""
+    """At once, or while the store is asked again; a moment in which it is half written or gone is no end."""
     path, left = tmp_path / "credentials", list(states)
     path.write_text(profile("old"))
     for family in KEY_FAMILIES:
