@@ -131,7 +131,7 @@ def test_an_answer_of_a_proxy_itself_names_it(env, hosts):
     env.setenv("http_proxy", f"http://{hosts[0].address}")
     with pytest.raises(MindLiftError) as caught:
         file.read("obs://bucket/k")
-    assert "405 : ERROR: not allowed here; the store is S3_ENDPOINT=http://unseen.invalid by" in str(
+    assert "405: ERROR: not allowed here; the store is S3_ENDPOINT=http://unseen.invalid by" in str(
         caught.value
     )
     assert str(caught.value).endswith(f"by the proxy http_proxy={hosts[0].address}")

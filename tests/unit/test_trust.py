@@ -214,7 +214,7 @@ def test_http_to_a_port_of_https(monkeypatch, serve):
         with pytest.raises(MindLiftError) as caught:
             places.exists("obs://bucket/k")
     said = str(caught.value)
-    assert "400 : Client sent an HTTP request to an HTTPS server." in said
+    assert "400: Client sent an HTTP request to an HTTPS server." in said
     assert said.endswith(f"S3_ENDPOINT=http://127.0.0.1:{port}: is it https:// instead of http://?")
 
 

@@ -52,7 +52,8 @@ class Refused(Exception):
     """The store answered with an error."""
 
     def __init__(self, what: str, status: int, code: str, message: str, retry_after: float | None = None):
-        super().__init__(f"{what}: the store answered {status} {code}: {message}".rstrip(": "))
+        answer = f"{status} {code}".rstrip()
+        super().__init__(f"{what}: the store answered {answer}: {message}".rstrip(": "))
         self.response = Response(status, code, message)
         self.retry_after = retry_after
 
