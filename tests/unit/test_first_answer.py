@@ -136,7 +136,7 @@ def test_a_certificate_that_is_not_trusted():
     err.reason = "CERTIFICATE_VERIFY_FAILED"
     found = first_answer.unreached(err, Access({**KEYS, "server": "h.example"}), "h.example:443")
     assert found.hopeless
-    assert "the certificate of h.example:443 is not trusted (AWS_CA_BUNDLE=FILE" in str(found)
+    assert "the certificate of h.example is not trusted: set AWS_CA_BUNDLE=FILE" in str(found)
 
 
 def test_a_store_that_has_answered_is_waited_for(monkeypatch, clock):

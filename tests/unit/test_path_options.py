@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from mindlift import files, json_text
+from mindlift.cli import job
 from mindlift.errors import ConfigError, ExportError
 from mindlift.inference import export
 from mindlift.model_utils.config import config, places
@@ -70,6 +71,16 @@ def test_what_is_taken_as_it_is(values):
 def test_every_program_asks(prog, name):
     with pytest.raises(ConfigError, match=f"--{name} obs://b/x is a URL"):
         config.load(["--net", "densenet22", f"--{name}", "obs://b/x"], prog=prog)
+
+
+@pytest.mark.parametrize("prog", ["train.py", "eval.py"])
+@pytest.mark.parametrize("name", ["data_url", "train_url"])
+def test_a_bucket_that_nothing_would_be_read_from_is_refused(prog, name):
+    """A training whose results go nowhere looks like any other."""
+    with pytest.raises(
+        ConfigError, match=f"--{name} obs://b/x has no effect without --enable_modelarts True"
+    ):
+        job.start(["--net", "densenet22", "--dataset", "digits", f"--{name}", "obs://b/x"], prog)
 
 
 def test_every_option_that_is_a_path_is_known():

@@ -65,7 +65,7 @@ def test_a_list_that_does_not_advance_ends(store, fault_proxy, monkeypatch, kind
     ("status", "code", "said"),
     [
         (403, "RequestTimeTooSkewed", "clock is more than 15 minutes off: set it right"),
-        (403, "AccessDenied", "keys come from set_auth: do they belong to this store and bucket"),
+        (403, "AccessDenied", "keys come from set_auth: do they belong to server="),
         (403, "InvalidAccessKeyId", "keys come from set_auth"),
         (403, "SignatureDoesNotMatch", "keys come from set_auth"),
         (401, "Unauthorized", "keys come from set_auth"),

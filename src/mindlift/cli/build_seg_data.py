@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.cli import data_options
+from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
 from mindlift.files import expanded
 
@@ -18,14 +19,26 @@ def parser() -> argparse.ArgumentParser:
         " --data_file of train.py. A conversion that was stopped goes on when the same command is given again.",
     )
     add = found.add_argument
-    add("--data_root", "--data_dir", required=True, help="folder that the paths of the list are below")
+    add(
+        "--data_root",
+        "--data_dir",
+        type=local,
+        required=True,
+        help="folder that the paths of the list are below",
+    )
     add(
         "--data_lst",
+        type=local,
         default="",
         help="list with lines `image label`, such as vocaug_train_lst.txt; not given: the"
         " training list of --data_root",
     )
-    add("--dst_path", required=True, type=Path, help="name of the shards, to which 0, 1 ... are appended")
+    add(
+        "--dst_path",
+        required=True,
+        type=local_path,
+        help="name of the shards, to which 0, 1 ... are appended",
+    )
     data_options.add_label_values(found)
     data_options.add_sharding(found)
     data_options.add_running(found, "processes")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindlift.cli import data_options
+from mindlift.cli.local_paths import local
 from mindlift.cli.words import words
 from mindlift.data.segmentation import labels, voc_lists
 from mindlift.data.segmentation import lists as seg_lists
@@ -32,6 +33,7 @@ def add_common(found: argparse.ArgumentParser) -> None:
     found.add_argument(
         "--data_root",
         "--data_dir",
+        type=local,
         default="./",
         help=f"folder with {seg_lists.VOC} and, for SBD, {seg_lists.SBD} (./)",
     )

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindlift.cli import job
+from mindlift.cli.local_paths import local, local_path
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import CheckpointError, ConfigError, DeviceError
 from mindlift.files import write_atomic
@@ -41,11 +42,11 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--mindir_path", type=Path, required=True, help="a model of export.py, batch 1")
+    parser.add_argument("--mindir_path", type=local_path, required=True, help="a model of export.py, batch 1")
     parser.add_argument(
-        "--dataset_path", type=Path, required=True, help="folder that the list's paths are below"
+        "--dataset_path", type=local_path, required=True, help="folder that the list's paths are below"
     )
-    parser.add_argument("--image_list", required=True, help="list with lines `image label`")
+    parser.add_argument("--image_list", type=local, required=True, help="list with lines `image label`")
     parser.add_argument("--device_type", default="auto", choices=["auto", *devices.TARGETS])
     parser.add_argument("--device_id", type=int, default=0, help="number of the card")
     parser.add_argument(

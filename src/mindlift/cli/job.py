@@ -95,6 +95,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     mindspore_build.check_ranks(ranks.size, devices.of(device), cfg.any_mindspore)
     packages.ensure(packages.for_options(*cfg.package_needs()))
     if not cfg.enable_modelarts:
+        check_urls(cfg)
         check_files(cfg, trains)
     check_format(cfg, trains)
     if trains:
@@ -129,6 +130,15 @@ def check_refused(cfg: Config) -> None:
         value = getattr(cfg, option.name)
         if option.refused and value not in (option.default, "none"):
             raise ConfigError(f"--{option.name} {as_yaml(value)}: not supported, because {option.refused}")
+
+
+def check_urls(cfg: Config) -> None:
+    """ConfigError for places in a bucket that nothing would be read from, or written to."""
+    if device_adapter.in_cloud_job():
+        return  # the platform gives these to every program
+    for name, url in (("data_url", cfg.data_url), ("train_url", cfg.train_url)):
+        if is_remote(url):
+            raise ConfigError(f"--{name} {url} has no effect without --enable_modelarts True; add that")
 
 
 def check_files(cfg: Config, train: bool) -> None:

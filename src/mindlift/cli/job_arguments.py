@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
+from mindlift.cli.local_paths import local
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS
 from mindlift.cloud.json_types import Json
@@ -112,7 +113,11 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             "handle", help="as submit and list print it, such as local://densenet100-digits-1123-101500"
         )
     parser.add_argument(
-        "--config", default="", metavar="FILE", help="job file, such as cloud/jobs/densenet121_8p.yaml"
+        "--config",
+        type=local,
+        default="",
+        metavar="FILE",
+        help="job file, such as cloud/jobs/densenet121_8p.yaml",
     )
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     add_own(parser, command)
@@ -156,7 +161,11 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
     if command == "probe":
         parser.add_argument("--job", default="", metavar="HANDLE", help="also ask about this job")
         parser.add_argument(
-            "--out", default="", metavar="FILE", help="output file; '': probe-<provider>-<date>.yaml"
+            "--out",
+            type=local,
+            default="",
+            metavar="FILE",
+            help="output file; '': probe-<provider>-<date>.yaml",
         )
     if command == "top":
         parser.add_argument(
@@ -181,7 +190,9 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             which.add_argument(
                 f"--{name}", dest="which", action="store_const", const=name, default="latest", help=about
             )
-        parser.add_argument("--out", default="", metavar="DIR", help="output folder; '': output/cloud/<job>/")
+        parser.add_argument(
+            "--out", type=local, default="", metavar="DIR", help="output folder; '': output/cloud/<job>/"
+        )
         parser.add_argument(
             "--results_timeout",
             type=seconds,

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift.cli.local_paths import local_path
 from mindlift.cli.rank_table import make_file
 from mindlift.errors import MindLiftError
 
@@ -15,9 +16,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("server_ip", help="IP of this server")
     parser.add_argument(
-        "--hccn_conf", type=Path, default=Path("/etc/hccn.conf"), help="where device IPs are read"
+        "--hccn_conf", type=local_path, default=Path("/etc/hccn.conf"), help="where device IPs are read"
     )
-    parser.add_argument("-o", "--output", type=Path, default=Path("rank_table_8p.json"))
+    parser.add_argument("-o", "--output", type=local_path, default=Path("rank_table_8p.json"))
     args = parser.parse_args(argv)
     try:
         make_file(args.server_ip, None, args.hccn_conf, args.output)

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
+from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
 
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--data_root", type=Path, required=True, help="folder that the list's paths are below"
+        "--data_root", type=local_path, required=True, help="folder that the list's paths are below"
     )
-    parser.add_argument("--data_lst", required=True, help="list with lines `image label`")
-    parser.add_argument("--result_path", type=Path, required=True, help="folder with <image>_0.bin files")
+    parser.add_argument("--data_lst", type=local, required=True, help="list with lines `image label`")
+    parser.add_argument(
+        "--result_path", type=local_path, required=True, help="folder with <image>_0.bin files"
+    )
     parser.add_argument(
         "--crop_size", type=int, help="side of the model's input; else as the results say, or 513"
     )

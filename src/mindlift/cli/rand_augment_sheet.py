@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
+
+from mindlift.cli.local_paths import local_path
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -12,7 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="mindlift data rand_augment_sheet",
         description="Draw RandAugment's operations at five magnitudes.",
     )
-    parser.add_argument("file", type=Path, help="the PNG to write")
+    parser.add_argument("file", type=local_path, help="the PNG to write")
     file = parser.parse_args(argv).file
     from mindlift.data.classification.rand_augment_sheet import COLOURS, sheet
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift.cli.local_paths import local_path
 from mindlift.errors import MindLiftError, RankError
 from mindlift.files import write_atomic
 from mindlift.model_utils import rank_table
@@ -93,12 +94,12 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--server_id", required=True, help="IP of the server")
     make.add_argument("--device_num", default="[0,8)", help='devices, such as "[0,8)" (default) or a count')
     make.add_argument(
-        "--hccn_conf", type=Path, default=Path("/etc/hccn.conf"), help="where device IPs are read"
+        "--hccn_conf", type=local_path, default=Path("/etc/hccn.conf"), help="where device IPs are read"
     )
-    make.add_argument("-o", "--output", type=Path, help="default: rank_table_<count>p.json")
+    make.add_argument("-o", "--output", type=local_path, help="default: rank_table_<count>p.json")
     check = commands.add_parser("check", help="print what a table holds and what is wrong with it")
-    check.add_argument("file", type=Path)
+    check.add_argument("file", type=local_path)
     convert = commands.add_parser("convert", help="rewrite a v0.1 table as v1.0")
-    convert.add_argument("file", type=Path)
-    convert.add_argument("-o", "--output", type=Path, required=True)
+    convert.add_argument("file", type=local_path)
+    convert.add_argument("-o", "--output", type=local_path, required=True)
     return parser

@@ -6,6 +6,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift.cli.local_paths import local
+
 EXAMPLES = """examples:
   mindlift report outputs_imagenet                             the newest run in a folder
   mindlift report RUN1 RUN2 obs://bucket/run3/ --out page.html      compared, one of them in a bucket
@@ -30,6 +32,7 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--to", choices=("page", "tensorboard", "csv"), default="page", help="what to write")
     found.add_argument(
         "--out",
+        type=local,
         metavar="PLACE",
         help="file of the page (not set: report.html in the run, or here), or folder of the others (not set: RUN's name with -tensorboard or -csv, here)",
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mindlift.cli import data_options
 from mindlift.cli.data_options import positive
+from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
 from mindlift.files import expanded
 
@@ -25,11 +26,11 @@ def parser() -> argparse.ArgumentParser:
         default="imagenet",
         help="imagenet: any folder of class folders, or of train and val with them (default)",
     )
-    add("--data_dir", default="", help="folder with the images; '' is allowed with digits")
+    add("--data_dir", type=local, default="", help="folder with the images; '' is allowed with digits")
     add(
         "--out",
         required=True,
-        type=Path,
+        type=local_path,
         help="folder for the shards and index.json; --data_dir of the training",
     )
     add("--num_classes", type=positive, default=None, help="refuse a source with another number of classes")

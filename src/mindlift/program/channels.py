@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from mindlift.errors import ConfigError
-from mindlift.storage.url import as_folder, is_remote, local_path, parse
+from mindlift.storage.url import as_folder, is_remote, is_url, local_path, parse
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
 PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
@@ -64,6 +64,10 @@ def read_channels(
         name, path = split(word, "--local")
         if key_of(name) not in names:
             raise ConfigError(f"--local {word}: no --input or --output has the name {name}")
+        if is_url(path):
+            raise ConfigError(
+                f"--local {word} is a URL; give a path of this machine, such as {name}=/cache/{name}"
+            )
         at = names.index(key_of(name))
         channels[at] = replace(channels[at], local=os.path.abspath(local_path(path)))
     check_places(channels)

@@ -10,11 +10,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 from typing import Callable
+from urllib.parse import urlsplit
 
 from mindlift import json_text
 from mindlift.errors import StageError, StorageError, TransferError
 from mindlift.files import atomic_file, remove_file, write_atomic
 from mindlift.program.channels import shown
+from mindlift.storage import trust
 from mindlift.storage.copying.progress import Progress, as_bytes
 
 ATTEMPTS, TIMEOUT_S = 5, 60.0
@@ -28,11 +30,17 @@ def file_name(url: str) -> str:
 
 def opened(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
     try:
-        return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT_S)
+        request = urllib.request.Request(url, headers=headers)
+        return urllib.request.urlopen(request, timeout=TIMEOUT_S, context=trust.context())
     except urllib.error.HTTPError as err:
         if err.code in (408, 429) or err.code >= 500 or err.code == 304:
             raise
         raise StageError(f"{shown(url)}: the server answered {err.code} {err.reason}") from err
+    except urllib.error.URLError as err:
+        lasting = trust.reason(str(err.reason), urlsplit(url).netloc.rpartition("@")[2])
+        if lasting:
+            raise StageError(f"{shown(url)}: {lasting}") from err
+        raise
 
 
 def fetch(url: str, path: Path, say: Say) -> Path:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from urllib.parse import quote
 
-from mindlift.errors import AccessError
+from mindlift.errors import AccessError, ConfigError
 from mindlift.forks import FORKS, Shared
+from mindlift.storage.proxies import proxy_for
 from mindlift.storage.settings import Keys, Settings, key_text, read_keys, read_settings
 
 SAFE = "/~-._"
@@ -42,6 +43,12 @@ class Access(Shared):
         ANSWERS[self.settings.host] = True
 
     @property
+    def route(self) -> str:
+        """The store and the proxy before it, each with the variable that names it."""
+        proxy = proxy_for(self.settings.is_secure, self.settings.host)
+        return f"{self.settings.named_endpoint}{f' by the proxy {proxy}' if proxy.address else ''}"
+
+    @property
     def is_said_silent(self) -> bool:
         return self.settings.host in ANSWERS
 
@@ -57,10 +64,16 @@ class Access(Shared):
         return known
 
     def renew(self, refused: Keys) -> bool:
-        """Read the keys again after the store has refused some; whether there are others now."""
+        """Read the keys again after the store has refused some; whether there are others now.
+
+        A file that is being replaced just now, and so is empty or gone, has no others yet.
+        """
         with self.lock:
             if self.known == refused:
-                self.known = self.find()
+                try:
+                    self.known = self.find()
+                except (AccessError, ConfigError):
+                    return False
             return self.known != refused
 
     def find(self) -> Keys:
@@ -68,12 +81,16 @@ class Access(Shared):
         if found:
             return found
         with FORKS.importing():
+            import botocore.exceptions
             import botocore.session
 
-        chain = botocore.session.Session().get_credentials()
-        if chain is None:
-            raise AccessError(NO_KEYS)
-        frozen = chain.get_frozen_credentials()
+        try:
+            chain = botocore.session.Session().get_credentials()
+            if chain is None:
+                raise AccessError(NO_KEYS)
+            frozen = chain.get_frozen_credentials()
+        except botocore.exceptions.BotoCoreError as err:
+            raise ConfigError(f"no access key for the store: {' '.join(str(err).split())}") from err
         found_at = f"a key that boto3 has found ({chain.method})"
         access, secret, token = (
             key_text(found_at, text) for text in (frozen.access_key, frozen.secret_key, frozen.token)

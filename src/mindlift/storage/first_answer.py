@@ -1,7 +1,8 @@
 """The time before a store's first answer, in which it is more likely that its address is wrong than that it is down.
 
 A store that has answered once is waited for as `retry.py` says, because a running job must outlast its restart. One
-that can't even be connected to is given up in less than ten seconds, by its name and that of its variable.
+that can't even be connected to is given up in less than ten seconds, by its name and that of its variable. What will
+be the same tomorrow, such as a certificate that is not trusted, is never asked again.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import ssl
 import sys
 import threading
 
+from mindlift.storage import trust
 from mindlift.storage.access import Access
 
 CONNECT_S = 8.0  # for the name, TCP and TLS together
 AGAIN_S = 4.0  # how long a refusal of the connection is asked again
 SILENT_S = 9.0  # after which the wait for the first answer is said
+TUNNEL_ADVICE = ", which wants http://user:password@host:port in its variable"
 
 
 class Unreached(Exception):
@@ -29,11 +32,18 @@ class Unreached(Exception):
 
 
 def connect(connection: http.client.HTTPConnection, access: Access) -> None:
-    """`connection.connect()`; Unreached instead of the network's errors as long as the store has never answered."""
-    if access.has_answered:
-        connection.connect()
-        return
+    """`connection.connect()`; Unreached for what stays as it is, and for any error of a store that has never answered."""
     place = f"{connection.host}:{connection.port}"
+    if access.has_answered:
+        try:
+            connection.connect()
+        except OSError as err:
+            if is_lasting(err):
+                raise unreached(err, access, place) from err
+            if tunnel_answer(err):
+                raise ConnectionError(reason(err, place, access)) from err
+            raise
+        return
     whole = access.settings.timeout_s
     connection.timeout = min(CONNECT_S, whole)
     try:
@@ -68,15 +78,26 @@ def within(seconds: float, connection: http.client.HTTPConnection) -> None:
 
 
 def unreached(err: BaseException, access: Access, place: str) -> Unreached:
-    is_tls = isinstance(err, ssl.SSLError) and not isinstance(err, ssl.SSLEOFError)
-    is_slow = isinstance(err, socket.timeout)
     return Unreached(
-        f"{access.settings.named_endpoint}: {reason(err, place)}; check it, the proxy and the network",
-        is_tls or is_slow,
+        f"{access.route}: {reason(err, place, access)}; check it, the proxy and the network",
+        is_lasting(err) or isinstance(err, socket.timeout),
     )
 
 
-def reason(err: BaseException, place: str) -> str:
+def is_lasting(err: BaseException) -> bool:
+    """TLS that the two sides will never agree on, and a proxy that refuses."""
+    if isinstance(err, ssl.SSLError):
+        return not isinstance(err, (ssl.SSLEOFError, socket.timeout))
+    return tunnel_answer(err).startswith("4")
+
+
+def tunnel_answer(err: BaseException) -> str:
+    """Status and reason with which a proxy has refused to connect to the store, as http.client says it; '' if none has."""
+    before, _, answer = str(err).partition("Tunnel connection failed: ")
+    return answer if isinstance(err, OSError) and not before else ""
+
+
+def reason(err: BaseException, place: str, access: Access) -> str:
     """Why there is no connection to `place`, for somebody who has perhaps misspelt it."""
     if isinstance(err, socket.gaierror):
         return f"the name of {place} is not known here ({err.strerror})"
@@ -84,11 +105,19 @@ def reason(err: BaseException, place: str) -> str:
         return f"nothing listens at {place}"
     if isinstance(err, socket.timeout):
         return f"no connection to {place} within {CONNECT_S:.0f} s"
-    if isinstance(err, ssl.SSLError) and err.reason == "CERTIFICATE_VERIFY_FAILED":
-        return f"the certificate of {place} is not trusted (AWS_CA_BUNDLE=FILE, or S3_VERIFY_SSL=0)"
-    if isinstance(err, ssl.SSLError) and err.reason in ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE"):
-        return f"{place} speaks no TLS; is it http:// instead of https://?"
+    known = tls_reason(str(err), access) if isinstance(err, ssl.SSLError) else ""
+    if known:
+        return known
+    answer = tunnel_answer(err)
+    if answer:
+        return f"the proxy {place} answered {answer}{TUNNEL_ADVICE if answer.startswith('407') else ''}"
     return f"no connection to {place} ({type(err).__name__}: {err})"
+
+
+def tls_reason(text: str, access: Access) -> str:
+    """What to do about an error that OpenSSL names so; '' for others."""
+    found = trust.reason(text, access.settings.host)
+    return f"{found}, or S3_VERIFY_SSL=0" if trust.VARIABLE in found else found
 
 
 def note_answer(access: Access, connection: http.client.HTTPConnection | None = None) -> None:

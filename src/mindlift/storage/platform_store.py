@@ -58,7 +58,7 @@ class PlatformStore:
         yield from sorted((entry for entry in found if entry), key=lambda entry: entry.key)
 
     def read(self, key: str, start: int = 0, length: int | None = None, etag: str = "") -> bytes:
-        if not self.api.exists(self.url(key)):
+        if not key or not self.api.exists(self.url(key)):
             raise MoxFileNotExistsException(f"no such file: {self.url(key)}")
         data = self.api.read(self.url(key), binary=True)
         return data[start:] if length is None else data[start : start + length]

@@ -43,6 +43,7 @@ KEY_CODES = (
     "TokenRefreshRequired",
     "InvalidSecurity",
 )
+STORES = ("obs", "minio")  # which name errors in headers
 LONGEST_WAIT_S = 20.0
 BUDGET_S = 300.0
 
@@ -51,7 +52,8 @@ class Refused(Exception):
     """The store answered with an error."""
 
     def __init__(self, what: str, status: int, code: str, message: str, retry_after: float | None = None):
-        super().__init__(f"{what}: the store answered {status} {code}: {message}".rstrip(": "))
+        answer = f"{status} {code}".rstrip()
+        super().__init__(f"{what}: the store answered {answer}: {message}".rstrip(": "))
         self.response = Response(status, code, message)
         self.retry_after = retry_after
 
@@ -98,10 +100,23 @@ def is_of_network(err: OSError) -> bool:
 
 
 def parse_refusal(what: str, status: int, headers: http.client.HTTPMessage, body: bytes) -> Refused:
-    """The error that an answer of status 300 or more, or an error document with status 200, stands for."""
+    """The error that an answer of status 300 or more, or an error document with status 200, stands for.
+
+    OBS and MinIO name it in headers too, for a HEAD. What has no code comes from a proxy, or is no store: its title, or
+    the beginning of its text.
+    """
     text = body.decode("utf-8", "replace")
     found = [re.search(f"<{name}>(.*?)</{name}>", text, re.DOTALL) for name in ("Code", "Message")]
     code, message = (match.group(1).strip() if match else "" for match in found)
+    if not code:
+        named = [
+            [headers.get(f"x-{store}-error-{end}") for store in STORES] for end in ("code", "message", "desc")
+        ]
+        code, message, more = (next(filter(None, values), "") for values in named)
+        message = message or more.strip('"')
+    if not code:
+        title = re.search("<title>(.*?)</title>", text, re.DOTALL | re.IGNORECASE)
+        message = title.group(1) if title else re.sub("<[^>]*>", " ", text)
     after = headers.get("Retry-After") or ""
     return Refused(
         what, status, code, " ".join(message.split())[:300], float(after) if after.isdigit() else None
@@ -188,9 +203,9 @@ class Retries(Shared):
         text = f"{text} (given up after {attempts} attempts in {seconds:.0f} s)"
         if isinstance(problem, Refused):
             kind = AccessError if may_be_keys(problem) else partial(MoxFileRespException, problem.response)
-            return kind(text)
+            return kind(f"{text}; the store is {self.access.route}")
         if not isinstance(problem, Unreached):
-            text += f"; the store is {self.access.settings.named_endpoint}"
+            text += f"; the store is {self.access.route}"
         return MoxFileReadException(None, text)
 
 
@@ -205,12 +220,22 @@ def translated(err: Refused, access: Access) -> Exception:
     status, code = err.response.status, err.response.errorCode
     if status == 404 and code in ("NoSuchKey", "", "404"):
         return MoxFileNotExistsException(str(err))
+    if code == "NoSuchBucket":
+        return MoxFileRespException(
+            err.response, f"{err}; check its name, and that {access.route} is its store"
+        )
     if code == "RequestTimeTooSkewed":
         return AccessError(f"{err}; this machine's clock is more than 15 minutes off: set it right")
     if status in (401, 403):
         source = access.known.source if access.known else "none"
-        return AccessError(f"{err}; the keys come from {source}: do they belong to this store and bucket?")
-    return MoxFileRespException(err.response, str(err))
+        return AccessError(
+            f"{err}; the keys come from {source}: do they belong to {access.route} and to this bucket?"
+        )
+    if code:
+        return MoxFileRespException(err.response, str(err))
+    is_for_tls = status == 400 and not access.settings.is_secure
+    advice = ": is it https:// instead of http://?" if is_for_tls else ""
+    return MoxFileRespException(err.response, f"{err}; the store is {access.route}{advice}")
 
 
 def describe(err: BaseException) -> str:

@@ -4,7 +4,7 @@
 |---|---|
 | endpoint | set_auth(server, port, is_secure), S3_ENDPOINT, OBS_ENDPOINT, AWS_ENDPOINT_URL_S3, AWS_ENDPOINT_URL, else AWS |
 | http or https | is_secure, S3_USE_HTTPS (0 or 1), the endpoint's own scheme, else https |
-| certificates | ssl_verify, S3_VERIFY_SSL (0: not checked), AWS_CA_BUNDLE (a file), else checked |
+| certificates | ssl_verify, S3_VERIFY_SSL (0: not checked), AWS_CA_BUNDLE, REQUESTS_CA_BUNDLE or SSL_CERT_FILE (a file), else the system's |
 | keys | set_auth(ak, sk), ACCESS_KEY_ID + SECRET_ACCESS_KEY, OBS_*, AWS_*, CREDENTIAL_PROFILES_FILE, then boto3's own chain (AWS_SHARED_CREDENTIALS_FILE, ~/.aws, roles) |
 | token | SECURITY_TOKEN, OBS_SECURITY_TOKEN or AWS_SESSION_TOKEN of the same family as the keys |
 | addressing | path_style, S3_ADDRESSING_STYLE (path or virtual), else virtual on OBS and AWS, path elsewhere |
@@ -36,6 +36,7 @@ PROFILE_KEYS = (
     ("aws_session_token", "security_token", "session_token", "securitytoken"),
 )
 ENDPOINTS = ("S3_ENDPOINT", "OBS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+CA_BUNDLES = ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 OFF = ("0", "false", "no", "off")
 VIRTUAL_HOSTS = re.compile(
     r"(^|\.)obs[.-]|\.amazonaws\.com(\.cn)?$|myhuaweicloud|aliyuncs\.com$|myqcloud\.com$"
@@ -173,9 +174,13 @@ def read_verify(env: Env, given: Mapping[str, object]) -> bool | str:
     wanted = given.get("ssl_verify")
     if wanted is not None:
         return wanted if isinstance(wanted, str) else bool(wanted)
-    if env.get("S3_VERIFY_SSL"):
-        return env["S3_VERIFY_SSL"].lower() not in OFF
-    return env.get("AWS_CA_BUNDLE") or env.get("REQUESTS_CA_BUNDLE") or True
+    if env.get("S3_VERIFY_SSL", "1").lower() in OFF:
+        return False
+    return read_ca_bundle(env) or True
+
+
+def read_ca_bundle(env: Env) -> str:
+    return next((env[name] for name in CA_BUNDLES if env.get(name)), "")
 
 
 def number(given: Mapping[str, object], name: str, default: float, least: float = 0) -> float:

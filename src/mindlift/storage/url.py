@@ -17,6 +17,7 @@ from mindlift.errors import ConfigError
 from mindlift.files import expanded
 
 SCHEME = re.compile(r"(obs|s3):/+", re.IGNORECASE)
+ANY = re.compile(r"(obs|s3[an]?|oss|gs|cos|hdfs|https?|ftp):/|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,62}")
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -46,6 +47,11 @@ class Remote:
 
 def is_remote(url: PathLike) -> bool:
     return SCHEME.match(os.fspath(url)) is not None
+
+
+def is_url(text: str) -> bool:
+    """Whether it is one of any kind, of which most are not understood, but for file:///, which is a path."""
+    return ANY.match(text) is not None and not text.startswith("file:///")
 
 
 def parse(url: PathLike) -> Remote | None:

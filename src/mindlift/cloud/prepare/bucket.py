@@ -12,6 +12,7 @@ from mindlift.cloud.job import Job
 from mindlift.cloud.prepare.clock import clock_check
 from mindlift.cloud.providers.base import Check, Needs
 from mindlift.errors import MindLiftError
+from mindlift.storage import trust
 from mindlift.storage.places import SERVICES, locate
 from mindlift.storage.retry import Broken, Refused
 from mindlift.storage.url import as_folder, is_remote, join, parse
@@ -246,7 +247,8 @@ def clock() -> Check:
     if not settings.endpoint:
         return Check("clock", None, "not compared: no endpoint is set")
     try:
-        with urllib.request.urlopen(settings.endpoint, timeout=10) as answer:
+        tls = trust.context(settings.verify) if settings.is_secure else None
+        with urllib.request.urlopen(settings.endpoint, timeout=10, context=tls) as answer:
             date = answer.headers.get("Date")
     except urllib.error.HTTPError as err:
         date = err.headers.get("Date")

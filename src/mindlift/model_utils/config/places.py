@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
 from mindlift.model_utils.config.options import Value, show
-from mindlift.storage.url import is_remote
+from mindlift.storage.url import ANY, is_remote
 
-URL = re.compile(r"(obs|s3[an]?|oss|gs|cos|hdfs|https?|ftp):/|[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 IN_BUCKET = "obs://bucket/folder/"
 RESULTS = "pass it as --train_url, with --enable_modelarts True (results), or as --pretrained (weights)"
 COPY = "give a path here, and copy the file yourself"
@@ -52,17 +50,17 @@ def settled(values: Mapping[str, Value]) -> dict[str, Value]:
         text = values.get(name)
         if not isinstance(text, str) or not text:
             continue
-        if URL.match(text):
+        if ANY.match(text):
             raise ConfigError(f"--{name} {text} is a URL; {advice}")
         found[name] = text if name in COUNTS or text == "~" else expanded(text)
     for name in (*ANYWHERE, *BY_PLATFORMS):
         text = values.get(name)
         if not isinstance(text, str) or not text:
             continue
-        if URL.match(text) and not is_remote(text) and not text.startswith("file:///"):
+        if ANY.match(text) and not is_remote(text) and not text.startswith("file:///"):
             scheme = text.partition(":")[0]
             raise ConfigError(
                 f"--{name} {show(text)}: {scheme}:// is not understood; write {IN_BUCKET}, s3://bucket/folder/ or a path"
             )
-        found[name] = text if is_remote(text) or URL.match(text) or text == "~" else expanded(text)
+        found[name] = text if is_remote(text) or ANY.match(text) or text == "~" else expanded(text)
     return found

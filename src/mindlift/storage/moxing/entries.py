@@ -43,11 +43,17 @@ class DirEntry:
     def __repr__(self) -> str:
         return f"<DirEntry {self.name!r}>"
 
-    def is_dir(self) -> bool:
+    def is_dir(self, *, follow_symlinks: bool = True) -> bool:
         return self._entry.is_folder
 
-    def is_file(self) -> bool:
+    def is_file(self, *, follow_symlinks: bool = True) -> bool:
         return not self._entry.is_folder
+
+    def is_symlink(self) -> bool:
+        return False
+
+    def __fspath__(self) -> str:
+        return self.path
 
     def stat(self) -> Stat:
         return stat_of(self._entry)
@@ -143,9 +149,14 @@ def scan_dir(url: PathLike) -> Iterator[DirEntry]:
 def walk(
     url: PathLike, topdown: bool = True, onerror: object = None, followlinks: bool = False
 ) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Like os.walk: (folder, its folders, its files); folders are whole URLs. `onerror` has no effect."""
+    """Like os.walk: (folder, its folders, its files); folders are whole URLs. Nothing for a folder that is missing.
+
+    `onerror` has no effect.
+    """
     store, key = locate(url)
     entries = list(store.scan(key))
+    if not entries and store.stat(as_folder(key)) is None:
+        return
     folders = [name_of(entry) for entry in entries if entry.is_folder]
     top = (str(url).rstrip("/") or "/", folders, [name_of(entry) for entry in entries if not entry.is_folder])
     if topdown:

@@ -28,10 +28,10 @@ MODES = {"r", "w", "a", "r+", "w+", "a+"}
 class ObjectReader(io.RawIOBase):
     """An object as a seekable stream. It is the object of the moment of opening, or an error."""
 
-    def __init__(self, store: Store, key: str):
+    def __init__(self, url: str, store: Store, key: str):
         entry = store.stat(key)
         if entry is None or entry.is_folder:
-            raise MoxFileNotExistsException(f"no such file: {key}")
+            raise MoxFileNotExistsException(f"no such file: {url}")
         self.store, self.entry, self.position = store, entry, 0
 
     def readable(self) -> bool:
@@ -123,7 +123,7 @@ class File:
         if isinstance(store, LocalStore):
             return open(store.path(key), kind + suffix, encoding=self.encoding, **options)
         if kind == "r":
-            buffered = io.BufferedReader(ObjectReader(store, key), READ_AHEAD)
+            buffered = io.BufferedReader(ObjectReader(self.name, store, key), READ_AHEAD)
             return buffered if self.is_binary else io.TextIOWrapper(buffered, self.encoding, **options)
         self.writer = ObjectWriter(self.name, store, key, kind)
         OPEN.add(self)

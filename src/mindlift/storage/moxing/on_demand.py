@@ -10,7 +10,7 @@ from mindlift.forks import FORKS
 THREADS = 16  # that copy at the same time
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from mindlift.storage.copying.copy import Report
     from mindlift.storage.store import Store
@@ -55,3 +55,8 @@ def copy_tree(
     processes: bool | int = True,
 ) -> Report:
     return copies().copy_tree(source, target, names, threads, processes)
+
+
+def copy_chosen(source: str, target: str, accepts: Callable[[str], bool]) -> Report:
+    """A folder's files that `accepts` wants, by their names relative to it."""
+    return copies().copy_tree(source, target, threads=THREADS, accepts=accepts)

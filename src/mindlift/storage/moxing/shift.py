@@ -8,29 +8,34 @@ from __future__ import annotations
 import builtins
 import functools
 import glob as glob_module
+import inspect
+import io
 import os
+import pathlib
 import shutil
 from collections.abc import Callable
 from types import ModuleType
 
-from mindlift.storage.moxing import changes, entries, patterns
-from mindlift.storage.moxing.file_object import File
+from mindlift.storage.moxing import disk_changes, disk_looks
 from mindlift.storage.url import PathLike, is_remote
 
-ORIGINALS: dict[tuple[ModuleType, str], Callable[..., object]] = {}
+KEPT_FROM = (io, os, os.path)
+ORIGINALS: dict[tuple[ModuleType | type, str], object] = {}
 
 
 def shift(old: str, new: str) -> None:
     """Once per program is enough; twice does no harm. Not for use beside threads that are opening files."""
     if (old, new) == ("os", "mox"):
-        for (module, name), replacement in replacements().items():
-            if (module, name) not in ORIGINALS:
-                ORIGINALS[module, name] = getattr(module, name)
-                setattr(module, name, either(getattr(module, name), replacement))
+        if not ORIGINALS:
+            for (holder, name), replacement in replacements().items():
+                ORIGINALS[holder, name] = vars(holder)[name]
+                chosen = either(getattr(holder, name), replacement)
+                is_method = isinstance(holder, type) and holder is not pathlib.Path
+                setattr(holder, name, staticmethod(chosen) if is_method else chosen)
     elif (old, new) == ("mox", "os"):
         while ORIGINALS:
-            (module, name), original = ORIGINALS.popitem()
-            setattr(module, name, original)
+            (holder, name), original = ORIGINALS.popitem()
+            setattr(holder, name, original)
     else:
         raise ValueError(f"shift({old!r}, {new!r}): expected ('os', 'mox') or ('mox', 'os')")
 
@@ -50,47 +55,55 @@ def names_url(value: PathLike) -> bool:
     return isinstance(text, str) and is_remote(text)
 
 
-def replacements() -> dict[tuple[ModuleType, str], Callable[..., object]]:
-    def open_url(
-        name: PathLike,
-        mode: str = "r",
-        buffering: int = -1,
-        encoding: str | None = None,
-        *_: object,
-        **__: object,
-    ) -> File:
-        return File(name, mode, encoding)
-
-    def list_names(path: PathLike = ".") -> list[str]:
-        return entries.list_directory(path)
-
-    def remove_tree(path: PathLike, ignore_errors: bool = False, *_: object, **__: object) -> None:
-        if entries.exists(path) or not ignore_errors:
-            changes.remove(path, recursive=True)
-
-    def copy_tree(src: PathLike, dst: PathLike, *_: object, **__: object) -> PathLike:
-        changes.copy_parallel(src, dst)
-        return dst
-
-    def copy_one(src: PathLike, dst: PathLike, **_: object) -> PathLike:
-        changes.copy(src, dst)
-        return dst
-
-    return {
-        (builtins, "open"): open_url,
-        (glob_module, "glob"): lambda pathname, **_: patterns.glob(pathname),
-        (os, "listdir"): list_names,
-        (os, "makedirs"): lambda name, mode=0o777, exist_ok=False: changes.make_dirs(name),
-        (os, "mkdir"): lambda path, mode=0o777, **_: changes.mk_dir(path),
-        (os, "remove"): lambda path, **_: changes.remove(path),
-        (os, "rename"): lambda src, dst, **_: changes.rename(src, dst),
-        (os, "scandir"): lambda path=".": entries.scan_dir(path),
-        (os, "stat"): lambda path, **_: entries.stat(path),
-        (os, "walk"): entries.walk,
-        (os.path, "exists"): lambda path: entries.exists(path),
-        (os.path, "getsize"): lambda filename: entries.get_size(filename),
-        (os.path, "isdir"): lambda s: entries.is_directory(s),
-        (shutil, "copyfile"): copy_one,
-        (shutil, "copytree"): copy_tree,
-        (shutil, "rmtree"): remove_tree,
+def replacements() -> dict[tuple[ModuleType | type, str], Callable[..., object]]:
+    found: dict[tuple[ModuleType | type, str], Callable[..., object]] = {
+        (builtins, "open"): disk_changes.open_url,
+        (io, "open"): disk_changes.open_url,
+        (glob_module, "glob"): disk_looks.glob,
+        (glob_module, "iglob"): disk_looks.iglob,
+        (os, "access"): disk_looks.access,
+        (os, "listdir"): disk_looks.list_dir,
+        (os, "lstat"): disk_looks.stat,
+        (os, "makedirs"): disk_changes.make_dirs,
+        (os, "mkdir"): disk_changes.make_dir,
+        (os, "remove"): disk_changes.remove,
+        (os, "rename"): disk_changes.rename,
+        (os, "replace"): disk_changes.rename,
+        (os, "rmdir"): disk_changes.remove_dir,
+        (os, "scandir"): disk_looks.ScanDir,
+        (os, "stat"): disk_looks.stat,
+        (os, "unlink"): disk_changes.remove,
+        (os, "walk"): disk_looks.walk,
+        (os.path, "abspath"): disk_looks.itself,
+        (os.path, "exists"): disk_looks.exists,
+        (os.path, "getatime"): disk_looks.get_mtime,
+        (os.path, "getctime"): disk_looks.get_mtime,
+        (os.path, "getmtime"): disk_looks.get_mtime,
+        (os.path, "getsize"): disk_looks.get_size,
+        (os.path, "isabs"): lambda s: True,
+        (os.path, "isdir"): disk_looks.is_dir,
+        (os.path, "isfile"): disk_looks.is_file,
+        (os.path, "islink"): disk_looks.is_link,
+        (os.path, "lexists"): disk_looks.exists,
+        (os.path, "realpath"): disk_looks.itself,
+        (pathlib.Path, "absolute"): disk_looks.same_path,
+        (pathlib.Path, "resolve"): disk_looks.same_path,
+        (pathlib.Path, "touch"): disk_changes.touch,
+        (shutil, "copy"): disk_changes.copy_into,
+        (shutil, "copy2"): disk_changes.copy_into,
+        (shutil, "copyfile"): disk_changes.copy_one,
+        (shutil, "copytree"): disk_changes.copy_tree,
+        (shutil, "move"): disk_changes.move,
+        (shutil, "rmtree"): disk_changes.remove_tree,
     }
+    kept = getattr(pathlib, "_NormalAccessor", None)  # until Python 3.10 pathlib keeps functions of its own
+    if kept is not None:
+        known = {getattr(holder, name): new for (holder, name), new in found.items() if holder in KEPT_FROM}
+        found.update({(kept, name): known[old] for name, old in kept_by(kept) if old in known})
+    return found
+
+
+def kept_by(holder: type) -> list[tuple[str, Callable[..., object]]]:
+    return [
+        (name, getattr(holder, name)) for name in vars(holder) if inspect.isroutine(getattr(holder, name))
+    ]

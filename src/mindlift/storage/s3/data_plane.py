@@ -8,6 +8,8 @@ import os
 from typing import Any
 
 from mindlift.forks import FORKS
+from mindlift.storage import trust
+from mindlift.storage.proxies import is_plain
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
@@ -19,13 +21,13 @@ running_in: list[int] = []  # the process where obstore's threads are; they do n
 
 
 def has_obstore(service: Service) -> bool:
-    """MINDLIFT_DATA_PLANE=http does without it; over https it can't use a CA bundle of one's own."""
+    """MINDLIFT_DATA_PLANE=http does without it; it knows neither ports nor `*` in NO_PROXY."""
     settings = service.access.settings
     return (
         os.environ.get("MINDLIFT_DATA_PLANE", "obstore") == "obstore"
         and running_in in ([], [os.getpid()])
         and importlib.util.find_spec("obstore") is not None
-        and (isinstance(settings.verify, bool) or not settings.is_secure)
+        and is_plain(settings.is_secure, settings.host)
     )
 
 
@@ -108,14 +110,15 @@ def make_obstore(store: S3Store) -> Any:
         endpoint = f"{scheme}://{store.bucket}.{host}"
     more = {"endpoint": endpoint} if endpoint else {}
     make: Any = obstore.store.S3Store
-    return make(
-        store.bucket,
-        access_key_id=keys.access_key,
-        secret_access_key=keys.secret_key,
-        region=settings.region,
-        virtual_hosted_style_request=not is_path_style,
-        unsigned_payload=True,
-        client_options=options,
-        retry_config={"max_retries": 0},
-        **more,
-    )
+    with store.service.lock, trust.shown_to_openssl(settings.verify if settings.is_secure else False):
+        return make(
+            store.bucket,
+            access_key_id=keys.access_key,
+            secret_access_key=keys.secret_key,
+            region=settings.region,
+            virtual_hosted_style_request=not is_path_style,
+            unsigned_payload=True,
+            client_options=options,
+            retry_config={"max_retries": 0},
+            **more,
+        )

@@ -13,15 +13,15 @@ import http.client
 import socket
 import ssl
 import threading
-import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Callable
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 from mindlift.forks import Shared
-from mindlift.storage import first_answer
+from mindlift.storage import first_answer, trust
 from mindlift.storage.access import Access
+from mindlift.storage.proxies import Proxy, proxy_for
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
 from mindlift.storage.s3.answers import (
     Origin,
@@ -39,6 +39,7 @@ from mindlift.storage.store import etag_of
 
 PIECE = 128 << 10  # bytes per read and write
 MOST_ERROR_BYTES = 64 << 10
+NAMELESS = (301, 400, 401, 403)  # statuses that one of several errors has
 
 Sink = Callable[[bytes], object]
 
@@ -54,18 +55,6 @@ class Answer:
     @property
     def etag(self) -> str:
         return etag_of(self.headers.get("ETag"))
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """host:port of a proxy, '' for none, and the user and password that it wants, in Base64. Its repr shows none."""
-
-    address: str = ""
-    user: str = field(default="", repr=False)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        return {"Proxy-Authorization": f"Basic {self.user}"} if self.user else {}
 
 
 class HttpPlane(Shared):
@@ -163,6 +152,29 @@ class HttpPlane(Shared):
         query: Mapping[str, str] | None = None,
     ) -> Answer:
         """One request with a short answer; Refused unless its status is below 300."""
+        try:
+            return self.sent(method, bucket, key, headers, body, query)
+        except Refused as err:
+            if method == "HEAD" and err.response.status in NAMELESS and not err.response.errorCode:
+                raise self.explained(err, bucket, key) from err
+            raise
+
+    def explained(self, err: Refused, bucket: str, key: str) -> Refused:
+        """Why a HEAD was refused, whose answer has no body: a GET of one byte is refused in words."""
+        with self.answer("GET", bucket, key, {"Range": "bytes=0-0"}) as response:
+            if response.status != err.response.status:
+                return err
+            return self.refusal(f"HEAD {bucket}/{key}", response)
+
+    def sent(
+        self,
+        method: str,
+        bucket: str,
+        key: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes = b"",
+        query: Mapping[str, str] | None = None,
+    ) -> Answer:
         what = f"{method} {bucket}/{key}"
         with self.answer(method, bucket, key, headers, body, query) as response:
             if response.status >= 300:
@@ -250,10 +262,7 @@ class HttpPlane(Shared):
 
     def tls_context(self) -> ssl.SSLContext:
         if self.tls is None:
-            verify = self.access.settings.verify
-            self.tls = ssl.create_default_context(cafile=verify if isinstance(verify, str) else None)
-            if verify is False:
-                self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
+            self.tls = trust.context(self.access.settings.verify)
         return self.tls
 
     def refusal(self, what: str, response: http.client.HTTPResponse) -> Refused:
@@ -302,12 +311,3 @@ def receive(what: str, response: http.client.HTTPResponse, sink: Sink, length: i
         sink(piece)
         left -= len(piece)
     response.read()  # the end of the answer, so that the connection can be used again
-
-
-def proxy_for(is_secure: bool, host: str) -> Proxy:
-    name = urlsplit(f"//{host}").hostname or host
-    found = urllib.request.getproxies().get("https" if is_secure else "http", "")
-    if not found or urllib.request.proxy_bypass(name):
-        return Proxy()
-    user, _, address = (urlsplit(found).netloc or found).rpartition("@")
-    return Proxy(address, base64.b64encode(unquote(user).encode()).decode() if user else "")

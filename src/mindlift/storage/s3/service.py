@@ -10,8 +10,10 @@ from typing import Any
 
 from mindlift.forks import FORKS, Shared
 from mindlift.sanitize import address
+from mindlift.storage import trust
 from mindlift.storage.access import Access
-from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer
+from mindlift.storage.first_answer import CONNECT_S, Unreached, note_answer, tls_reason
+from mindlift.storage.proxies import proxy_for
 from mindlift.storage.retry import Broken, Refused, Retries
 from mindlift.storage.s3.answers import check_operation
 from mindlift.storage.s3.http_plane import HttpPlane
@@ -48,8 +50,9 @@ class Service(Shared):
             import botocore.exceptions
             import botocore.parsers
 
+        client = self.client()
         try:
-            found = getattr(self.client(), operation)(**arguments)
+            found = getattr(client, operation)(**arguments)
             note_answer(self.access)
             answer = found["ResponseMetadata"]
             self.http.origin.check(what, answer["HTTPStatusCode"], answer["HTTPHeaders"])
@@ -74,8 +77,11 @@ class Service(Shared):
             raise Broken(f"{what}: the answer is no XML of a store") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
             text = address(" ".join(str(err).split()))
+            lasting = isinstance(err, botocore.exceptions.SSLError) and tls_reason(str(err), self.access)
+            if lasting:
+                raise Unreached(f"{self.access.route}: {lasting}", hopeless=True) from err
             if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
-                raise Unreached(f"{self.access.settings.named_endpoint}: {text}") from err
+                raise Unreached(f"{self.access.route}: {text}") from err
             raise Broken(f"{what}: {text}") from err
 
     def client(self) -> Any:
@@ -94,7 +100,9 @@ def make_client(access: Access) -> Any:
 
     warnings.filterwarnings("ignore", "Boto3 will no longer support Python 3.9")
     keys, settings = access.keys(), access.settings
+    has_proxy = bool(proxy_for(settings.is_secure, settings.host).address)
     config = botocore.config.Config(
+        proxies=None if has_proxy else {},  # None: those of the environment
         signature_version="s3v4",
         max_pool_connections=CONNECTIONS,
         tcp_keepalive=True,
@@ -111,7 +119,7 @@ def make_client(access: Access) -> Any:
         "s3",
         endpoint_url=settings.endpoint or None,
         region_name=settings.region,
-        verify=settings.verify,
+        verify=trust.for_requests(settings.verify) if settings.is_secure else None,
         aws_access_key_id=keys.access_key,
         aws_secret_access_key=keys.secret_key,
         aws_session_token=keys.token or None,

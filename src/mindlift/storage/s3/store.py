@@ -56,6 +56,8 @@ class S3Store:
 
     def head(self, key: str) -> Entry | None:
         """The object `key` as it is now, or None."""
+        if not key:
+            return None  # the bucket itself
         what = self.what("HEAD", key)
         try:
             return self.service.retries.run(
@@ -128,6 +130,10 @@ class S3Store:
         return body
 
     def read(self, key: str, start: int = 0, length: int | None = None, etag: str = "") -> bytes:
+        if not key:
+            raise MoxFileNotExistsException(
+                f"obs://{self.bucket} names no file; write obs://bucket/folder/file"
+            )
         if length == 0:
             return b""
         what = self.what("GET", key)
@@ -209,7 +215,7 @@ class S3Store:
         return (parsedate_to_datetime(now) - parsedate_to_datetime(then)).total_seconds()
 
     def make_folder(self, folder: str) -> None:
-        if as_folder(folder) and self.stat(as_folder(folder)) is None:
+        if self.stat(as_folder(folder)) is None:
             self.write(as_folder(folder), b"")
 
     def remove(self, key: str) -> None:

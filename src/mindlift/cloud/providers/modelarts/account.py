@@ -12,6 +12,7 @@ from mindlift.cloud.providers.modelarts.answers import LIST, QUOTAS, Billing, En
 from mindlift.cloud.providers.modelarts.failures import SERVICE
 from mindlift.cloud.providers.modelarts.session import Session
 from mindlift.cloud.providers.modelarts.view import unit_count
+from mindlift.storage import trust
 
 SHOWN = 6  # names in one line
 PRESET = "Ascend-Powered-Engine"
@@ -46,7 +47,9 @@ def clock(session: Session) -> Check:
     import requests
 
     try:
-        answer = requests.get(session.address, timeout=session.timeout_s, allow_redirects=False)
+        answer = requests.get(
+            session.address, timeout=session.timeout_s, allow_redirects=False, verify=trust.for_requests()
+        )
     except requests.RequestException as err:
         return Check("clock", None, f"{session.address} does not answer ({type(err).__name__})")
     return clock_check(answer.headers.get("Date"), SERVICE)

@@ -18,6 +18,7 @@ from mindlift.cloud.providers.modelarts.answers import ENGINES, FLAVORS, Answer,
 from mindlift.cloud.providers.modelarts.codes import NOT_READY
 from mindlift.cloud.providers.modelarts.failures import SERVICE, refusal, translated
 from mindlift.cloud.providers.modelarts.keys import PROJECT, read_keys, read_project
+from mindlift.storage import trust
 from mindlift.storage.settings import refuse_user
 
 if TYPE_CHECKING:
@@ -138,7 +139,8 @@ class Session:
         if keys.token:
             credentials = credentials.with_security_token(keys.token)
         builder = sdk.ModelArtsClient.new_builder().with_credentials(credentials)
-        builder = builder.with_http_config(HttpConfig(timeout=self.timeout_s, retry_times=0))
+        http = HttpConfig(timeout=self.timeout_s, retry_times=0, ssl_ca_cert=trust.bundle() or None)
+        builder = builder.with_http_config(http)
         builder = builder.with_exception_handler(self.error_handler())
         builder = (
             builder.with_endpoint(self.address) if self.endpoint else builder.with_region(self.known_region())

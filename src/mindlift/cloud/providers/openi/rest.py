@@ -25,6 +25,7 @@ from mindlift.cloud.probe import Exchange, Probe
 from mindlift.cloud.providers.openi.answers import Nothing, Route
 from mindlift.cloud.providers.openi.codes import CODES, NO_SUCH_JOB, UNKNOWN
 from mindlift.files import home
+from mindlift.storage import trust
 from mindlift.storage.settings import key_text, refuse_user
 
 if TYPE_CHECKING:
@@ -136,6 +137,7 @@ class Rest:
                 json=ask.body,
                 timeout=TIMEOUT_S,
                 stream=stream,
+                verify=trust.for_requests(),
             )
         except requests.RequestException as err:
             raise NoAnswer(
