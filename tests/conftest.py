@@ -27,6 +27,16 @@ if threading.current_thread() is threading.main_thread():
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+HEAVY = Path(__file__).with_name("heavy_cases.txt")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    heavy = set(HEAVY.read_text(encoding="utf-8").splitlines())
+    for item in items:
+        if item.nodeid in heavy or item.nodeid.partition("[")[0] in heavy:
+            item.add_marker(pytest.mark.heavy)
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The whole embedded data set: 1,440 train and 357 test images."""

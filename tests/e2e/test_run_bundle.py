@@ -99,7 +99,7 @@ def test_a_python_without_boto3_is_told_so_in_one_line(unpacked, tmp_path):
         check=False,
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines() == ["error: the package botocore is not installed: pip install botocore"]
+    assert done.stderr.splitlines() == ["error: the package boto3 is not installed: pip install boto3"]
 
 
 @pytest.mark.heavy

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -29,6 +30,10 @@ class Service(Shared):
 
     def __init__(self, access: Access | None = None):
         super().__init__()
+        if (
+            importlib.util.find_spec("boto3") is None
+        ):  # large files and deletes need it: said before hours of work
+            raise ModuleNotFoundError("No module named 'boto3'", name="boto3")
         self.access = access or Access()
         self.retries = Retries(self.access)
         self.http = HttpPlane(self.access)
