@@ -75,7 +75,7 @@ def test_values_of_files(home: Path, text: str, name: str, value: Any) -> None:
         ("smooth: null", ["smooth is null"]),
         ("drops: [1, true]", ["drops is", "whole numbers"]),
         ("drops: [[1]]", ["drops is", "whole numbers"]),
-        ("drops: &a [*a]", ["drops is", "whole numbers"]),
+        ("drops: &a [*a]", ["r.yaml:1", "an alias within what it stands for"]),
         ("image_size: [1, 2, 3]", ["image_size is [1, 2, 3]"]),
         ("image_size: []", ["image_size is []"]),
         ("image_size: true", ["image_size is True"]),

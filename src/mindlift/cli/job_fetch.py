@@ -14,7 +14,6 @@ from mindlift.cloud.follow.fetch import Fetched
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider
 from mindlift.cloud.retry import RetryPolicy
-from mindlift.runs.folder import read_config
 from mindlift.runs.provenance import CONFIG
 
 
@@ -55,11 +54,13 @@ def tell(fetched: Fetched, which: str) -> None:
         return
     assert fetched.root
     names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
-    note(f"checkpoints: {names}; evaluate with: {shlex.join(eval_command(fetched.root))}")
+    note(f"checkpoints: {names}; evaluate with: {' '.join(map(shlex.quote, eval_command(fetched.root)))}")
 
 
 def eval_command(root: Path) -> list[str]:
     """eval.py with the network and the data set of a run."""
+    from mindlift.runs.folder import read_config
+
     options, _ = read_config(root / CONFIG)
     named = [(f"--{name}", str(options[name])) for name in ("net", "dataset") if name in options]
     return ["python", "eval.py", *(word for pair in named for word in pair), "--pretrained", str(root)]

@@ -121,7 +121,7 @@ def copy_tree(
 
         def listed() -> Iterator[Entry]:
             found = source_entries(job, file_list, progress)
-            return (entry for entry in found if accepts is None or accepts(entry.key))
+            return (entry for entry in found if accepts is None or (entry.key and accepts(entry.key)))
 
         def known() -> Iterator[Known]:
             return known_to(manifest, source, target) if manifest else iter(())
@@ -150,14 +150,15 @@ def copy_tree(
 
 
 def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress) -> Iterator[Entry]:
-    """What to copy, with keys relative to the source folder, in their order."""
+    """What to copy, with keys relative to the source folder, in their order; '' is a marker of this folder that holds bytes."""
     if file_list is not None:
         yield from sorted(named_entries(job, file_list).values())
         return
-    start = len(job.source)
-    for entry in job.source_store.walk(job.source):
+    start, store = len(job.source), job.source_store
+    for entry in store.pages(job.source, "") if isinstance(store, S3Store) else store.walk(job.source):
         progress.list()
-        yield entry._replace(key=entry.key[start:])
+        if entry.key != job.source or entry.size:
+            yield entry._replace(key=entry.key[start:])
 
 
 def named_entries(job: Job, names: Sequence[str]) -> dict[str, Entry]:

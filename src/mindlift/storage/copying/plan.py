@@ -67,13 +67,14 @@ def plan_copy(
         plan.wanted += 1
         if folder and not entry.key.startswith(folder):
             plan.folders.append(folder)
-        folder = entry.key if entry.is_folder else ""
+        is_marker = entry.is_folder and not entry.size
+        folder = entry.key if is_marker else ""
         plan.forgotten.update(each.source.key for each in before.until(entry.key))
         extra = there.until(entry.key)
         if delete:
             plan.deletes += (each.key for each in extra if not is_above(each, entry.key))
         then, now = before.take(entry.key), there.take(entry.key)
-        if entry.is_folder:
+        if is_marker:
             continue
         if then and then.source == entry and is_same(then.target, now):
             plan.unchanged += 1
@@ -170,12 +171,13 @@ def is_above(entry: Entry, wanted: str) -> bool:
 def refuse_unfit(entry: Entry) -> None:
     problem = unfit(entry)
     if problem:
-        raise TransferError(f"refused to copy {entry.key!r}: {problem}; nothing has been copied")
+        shown = repr(entry.key) if entry.key else "the folder itself"
+        raise TransferError(f"refused to copy {shown}: {problem}; nothing has been copied")
 
 
 def unfit(entry: Entry) -> str:
     """Why a key can't become a file below a local folder; '' if it can."""
-    if entry.key.endswith("/") and entry.size:
+    if entry.is_folder and entry.size:
         return f"its name is a folder's, but it holds {entry.size} bytes"
     parts = entry.key[:-1].split("/") if entry.key.endswith("/") else entry.key.split("/")
     if "\0" in entry.key or "\\" in entry.key:
