@@ -141,11 +141,16 @@ def measure(count: int, rounds: int, program: str) -> dict:
         shutil.rmtree(folder)
 
 
+def counts(text: str) -> list[int]:
+    """For argparse: numbers with commas between them."""
+    return [positive(each) for each in text.split(",")]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--files", default="10000,100000,1281167")
+    parser.add_argument("--files", type=counts, default=[10_000, 100_000, 1_281_167])
     parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--s5cmd", default="")
     parser.add_argument("--output", type=Path)
@@ -154,7 +159,7 @@ def main() -> None:
     if options.serve:
         serve(options.serve)
     rows = {}
-    for count in map(int, options.files.split(",")):
+    for count in options.files:
         rows[str(count)] = measure(count, options.rounds, options.s5cmd)
         print(count, json.dumps(rows[str(count)]), flush=True)
     if options.output:

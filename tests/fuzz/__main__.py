@@ -29,7 +29,11 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("targets", nargs="*", default=list(targets.TARGETS))
     parser.add_argument("--seed", type=int, default=25)
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of inputs")
-    return parser.parse_args()
+    args = parser.parse_args()
+    unknown = sorted({*args.targets} - {*targets.TARGETS})
+    if unknown:
+        parser.error(f"no target {unknown[0]!r}; there are {', '.join(targets.TARGETS)}")
+    return args
 
 
 def late(*_: object) -> None:

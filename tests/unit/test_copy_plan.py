@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from mindlift.errors import TransferError
+from mindlift.errors import StorageError, TransferError
 from mindlift.storage.copying.plan import Known, Unsorted, plan_copy
 from mindlift.storage.copying.spool import SortedSpool, Spool
 from mindlift.storage.errors import MoxFileNameDuplicateException
@@ -255,3 +255,16 @@ def test_lists_of_a_million_wait_on_the_disk():
     assert list(spool) == list(spool) == numbers
     assert [pair[0] for pair in zip(spool, spool)] == numbers, "two readers at a time"
     assert list(sorted_spool) == sorted(map(str, numbers))
+
+
+def test_a_full_disk_for_temporary_files_is_one_line(monkeypatch):
+    def full(**_: object):
+        return open("/dev/full", "wb")
+
+    if not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full here")
+    monkeypatch.setattr("tempfile.TemporaryFile", full)
+    spool: Spool[str] = Spool(2)
+    spool.append("a")
+    with pytest.raises(StorageError, match="No space left on device; set TMPDIR"):
+        spool.append("b" * 100_000)

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO, Callable, Generic, TypeVar
 
+from mindlift.errors import StorageError
+
 MOST = 50_000  # in memory at a time; 400 bytes each
 T = TypeVar("T")
 
@@ -32,10 +34,18 @@ class Spool(Generic[T]):
             self.newest = []
 
     def put_away(self, items: list[T]) -> None:
-        if self.file is None:
-            self.file = tempfile.TemporaryFile(prefix="mindlift-spool-")  # noqa: SIM115 - closed with the spool
-        self.starts.append(self.file.seek(0, 2))
-        pickle.dump(items, self.file, pickle.HIGHEST_PROTOCOL)
+        """StorageError if the folder for temporary files takes no more."""
+        try:
+            if self.file is None:
+                self.file = tempfile.TemporaryFile(prefix="mindlift-spool-")  # noqa: SIM115 - closed with the spool
+            self.starts.append(self.file.seek(0, 2))
+            pickle.dump(items, self.file, pickle.HIGHEST_PROTOCOL)
+            self.file.flush()
+        except OSError as err:
+            place = tempfile.gettempdir()
+            raise StorageError(
+                f"can't write to {place}, where the list of what to copy waits: {err.strerror}; set TMPDIR to another folder"
+            ) from err
 
     def blocks(self) -> Iterator[list[T]]:
         for start in self.starts:
