@@ -125,3 +125,10 @@ def test_a_listing_that_would_take_all_is_one_line(hostile: None, why: str) -> N
         file.list_directory("obs://bucket/p", recursive=True)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 600
+
+
+@pytest.mark.parametrize("hostile", [endless], indirect=True)
+def test_keys_are_counted(hostile: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "LISTED_KEYS", 50)
+    with pytest.raises(MindLiftError, match="more than 50 keys"):
+        file.list_directory("obs://bucket/p", recursive=True)

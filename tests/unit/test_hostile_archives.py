@@ -129,3 +129,12 @@ def test_an_archive_of_masks_is_no_bomb(tmp_path: Path) -> None:
             file.addfile(info, io.BytesIO(bytes(4096)))
     unpack(tmp_path / "a.tar.gz", tmp_path / "set")
     assert len(os.listdir(tmp_path / "set" / "masks")) == 1000
+
+
+def test_names_of_many_members_are_counted_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "MEMBER_NAMES_BYTES", 5000)
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for number in range(100):
+            file.addfile(tarfile.TarInfo(f"{number}-" + "n" * 90))
+    with pytest.raises(StageError, match="files and folders or more from"):
+        unpack(tmp_path / "a.tar", tmp_path / "set")

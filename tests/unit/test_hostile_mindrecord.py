@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mindlift import limits
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
@@ -93,3 +94,11 @@ def test_names_in_an_index_are_no_paths(made: Path, tmp_path: Path, name: object
     (tmp_path / "index.json").write_text(json.dumps(index))
     with pytest.raises(DataError, match=r"index\.json is damaged"):
         record_index.read(tmp_path)
+
+
+def test_an_index_that_takes_much_work_is_left(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SQLITE_STEPS_FLOOR", 10)
+    monkeypatch.setattr(limits, "SQLITE_STEPS_PER_BYTE", 0)
+    path = next(path.with_suffix("") for path in sorted(made.glob("*.db")))
+    with pytest.raises(DataError, match="interrupted"):
+        record_read.rows_of(path)

@@ -43,6 +43,14 @@ def test_yaml_has_one_error(text: str) -> None:
         yaml_text.parse(text)
 
 
+def test_yaml_is_limited_by_size_and_by_depth() -> None:
+    with pytest.raises(yaml.YAMLError, match="more than 262,144"):
+        yaml_text.parse("a: " + "x" * 300_000)
+    with pytest.raises(yaml.YAMLError, match="nested too deep"):
+        yaml_text.parse("[" * 40 + "]" * 40)
+    assert yaml_text.parse("[" * 20 + "]" * 20)
+
+
 def test_aliases_of_a_person_are_read() -> None:
     text = "base: &base {lr: 0.1, size: [32, 32]}\nfirst: {<<: *base, lr: 0.2}\nsecond: *base\n"
     assert yaml_text.parse(text) == yaml.safe_load(text)
