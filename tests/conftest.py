@@ -113,7 +113,7 @@ def cut(monkeypatch) -> None:
 
     for module, names, value in (
         (engine, ["SMALL"], MB),
-        (download, ["SMALL", "RANGE"], MB),
+        (download, ["RANGE"], MB),
         (upload, ["MULTIPART_FROM", "LEAST_PART"], LEAST_PART),
     ):
         for name in names:

@@ -225,7 +225,7 @@ def test_storage_stands_alone(path):
 
 @pytest.mark.parametrize("path", [p for p in below("") if "storage" not in p.parts], ids=str)
 def test_only_storage_talks_to_stores(path):
-    assert not uses(path, "boto3", "botocore", "obstore")
+    assert not uses(path, "boto3", "botocore")
 
 
 @pytest.mark.parametrize("path", below("report", "cloud", "storage", "doctor", "program"), ids=str)

@@ -50,6 +50,9 @@ SQLITE_STEPS_FLOOR = 10_000_000
 
 # Answers of stores and services
 ANSWER_BYTES = 16 * MIB  # a page of a listing with 1,000 keys of 1,024 bytes, each byte escaped, has 7
+HEAD_BYTES = (
+    64 << 10
+)  # status line and headers of one answer; S3's have 1 KiB, and 2 KiB of a user's metadata
 KEY_BYTES = 1024  # S3 API, "Object key names"
 LISTED_KEYS = 100_000_000
 LEAST_RATE = 1024  # bytes per second, over

@@ -17,12 +17,12 @@ import pytest
 from mindlift.errors import TransferError
 from mindlift.storage.access import Access
 from mindlift.storage.copying.copy import copy_tree
-from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.copying.engine import Threads
+from mindlift.storage.copying.job import Job
+from mindlift.storage.copying.progress import Progress
 from mindlift.storage.moxing import file
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.platform_store import PlatformStore
-from mindlift.storage.retry import Changed
-from mindlift.storage.s3.data_plane import SmallObjects
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import LocalStore, Store
@@ -330,24 +330,14 @@ def test_a_read_is_of_the_object_that_was_listed(s3):
             s3.read("f", start, length, etag)
 
 
-@pytest.mark.parametrize("plane", ["obstore", "http"])
-def test_whole_objects_by_each_data_plane(s3, monkeypatch, plane):
-    """The third way to S3's objects, boto3, has the batch deletes and copies of the tests above."""
-    if plane == "obstore":
-        pytest.importorskip("obstore")
-    monkeypatch.setenv("MINDLIFT_DATA_PLANE", plane)
-    small = SmallObjects(s3)
-    for name in NAMES:
-        entry = s3.write(f"数 据/{name}", name.encode())
-        assert bytes(small.read(entry)) == name.encode()
-    assert bytes(small.read(s3.write("empty", b""))) == b""
-    entry = s3.write("f", b"first")
-    s3.write("f", b"other")
-    with pytest.raises(Changed):
-        small.read(entry)
-    s3.remove("f")
-    with pytest.raises(MoxFileNotExistsException):
-        s3.service.retries.run("GET f", lambda: small.read(entry))
+def test_objects_become_files(s3, tmp_path):
+    contents = {**{name: name.encode() for name in NAMES}, "empty": b""}
+    entries = [s3.write(f"数 据/{name}", data) for name, data in contents.items()]
+    job = Job(s3, "", LocalStore(), str(tmp_path))
+    outcomes = list(Threads(job, 2, Progress("", show_bar=False)).run(entries))
+    assert {outcome.source.key for outcome in outcomes} == {entry.key for entry in entries}
+    for name, data in contents.items():
+        assert (tmp_path / "数 据" / name).read_bytes() == data
 
 
 def test_links_of_a_local_folder(tmp_path):

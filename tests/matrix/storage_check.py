@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import os
 import sys
 
@@ -59,8 +58,7 @@ def main(folder, url):
     assert not mox.file.exists(url + "data/")
     import boto3
 
-    plane = "obstore" if importlib.util.find_spec("obstore") else "no obstore"
-    print(f"62 files, 41 MB and 12 calls, boto3 {boto3.__version__}, {plane}")
+    print(f"62 files, 41 MB and 12 calls, boto3 {boto3.__version__}")
 
 
 main(sys.argv[2], sys.argv[3])

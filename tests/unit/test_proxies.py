@@ -16,9 +16,6 @@ from mindlift.storage import places
 from mindlift.storage.copying.copy import copy_file, copy_tree
 from mindlift.storage.moxing import file
 from mindlift.storage.proxies import proxy_for
-from mindlift.storage.s3.data_plane import SmallObjects
-from mindlift.storage.s3.store import S3Store
-from mindlift.storage.store import Entry
 
 BODY = b"hello"
 SECRET = "t0ken-of-a-job"
@@ -150,16 +147,14 @@ def test_an_answer_of_a_proxy_itself_names_it(env, hosts):
     ],
 )
 def test_hosts_that_no_proxy_is_asked_for(env, hosts, variable, no_proxy, is_spared):
-    """By every client: HttpPlane, boto3 and obstore."""
+    """By both clients: HttpPlane and boto3."""
     proxy, store = Host(body=BODY), Host(body=BODY)
     hosts += [proxy, store]
     env.setenv("S3_ENDPOINT", f"http://{store.address}")
     env.setenv("http_proxy", f"http://{proxy.address}")
     env.setenv(variable, no_proxy.format(port=store.server_address[1]))
     env.delenv("SECURITY_TOKEN")
-    entry = Entry("k", len(BODY), hashlib.md5(BODY).hexdigest())
-    small = SmallObjects(S3Store("bucket", places.SERVICES.get()))
-    for ask in (lambda: file.read("obs://bucket/k"), by_boto3, lambda: small.read(entry)):
+    for ask in (lambda: file.read("obs://bucket/k"), by_boto3):
         asked = len((store if is_spared else proxy).asked)
         ask()
         assert len((store if is_spared else proxy).asked) > asked
@@ -187,7 +182,7 @@ def test_the_port_of_the_scheme(env, is_secure, host, no_proxy, is_spared):
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_no_client_takes_the_token_to_another_host(env, hosts, tmp_path, status):
-    """By obstore, by HttpPlane and by boto3: a store that sends its callers elsewhere."""
+    """By HttpPlane and by boto3: a store that sends its callers elsewhere."""
     other = Host()
     hosts += [other, Host(status, f"http://localhost:{other.server_address[1]}")]
     env.setenv("S3_ENDPOINT", f"http://{hosts[1].address}")

@@ -18,10 +18,7 @@ from mindlift.program import web
 from mindlift.storage import access as accesses
 from mindlift.storage import places, trust
 from mindlift.storage import retry as retries
-from mindlift.storage.s3.data_plane import SmallObjects, has_obstore
-from mindlift.storage.s3.store import S3Store
 from mindlift.storage.settings import CA_BUNDLES, ENDPOINTS
-from mindlift.storage.store import Entry
 from tests.support.tls import certificate
 
 BODY = b"hello"
@@ -109,12 +106,6 @@ def by_boto3(folder: Path) -> bytes:
     return BODY
 
 
-def by_obstore(folder: Path) -> bytes:
-    small = SmallObjects(S3Store("bucket", places.SERVICES.get()))
-    assert small.use_obstore
-    return bytes(small.client().get("k").bytes())
-
-
 def by_urllib(folder: Path) -> bytes:
     return web.fetch(f"{os.environ['S3_ENDPOINT']}/k", folder / "k", lambda line: None).read_bytes()
 
@@ -125,7 +116,7 @@ def by_requests(folder: Path) -> bytes:
     return requests.get(f"{os.environ['S3_ENDPOINT']}/k", timeout=9, verify=trust.for_requests()).content
 
 
-CLIENTS = [by_http, by_boto3, by_obstore, by_urllib, by_requests]
+CLIENTS = [by_http, by_boto3, by_urllib, by_requests]
 
 
 @pytest.mark.parametrize("ask", CLIENTS)
@@ -257,20 +248,6 @@ def test_a_bundle_that_may_not_be_read(monkeypatch, tmp_path):
 def test_a_bundle_does_not_matter_to_http(serve, monkeypatch, tmp_path):
     serve(None, "http")
     monkeypatch.setenv("AWS_CA_BUNDLE", "/nope.pem")
-    for ask in (by_http, by_boto3, by_obstore):
+    for ask in (by_http, by_boto3):
         assert ask(tmp_path) == BODY
     assert bucket_checks.clock().ok is not False
-
-
-def test_obstore_is_tried_where_it_goes_the_same_way(serve, pems, monkeypatch):
-    """It does not know ports in NO_PROXY."""
-    store = serve(pems[1])
-    monkeypatch.setenv("AWS_CA_BUNDLE", str(pems[0]))
-    assert has_obstore(places.SERVICES.get())
-    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", f"127.0.0.1:{store.port}")
-    assert not has_obstore(places.SERVICES.get())
-    small = SmallObjects(S3Store("bucket", places.SERVICES.get()))
-    assert bytes(small.read(Entry("k", len(BODY), ETAG))) == BODY
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    assert has_obstore(places.SERVICES.get())

@@ -17,8 +17,8 @@ from mindlift.storage.access import Access
 from mindlift.storage.copying.copy import copy_tree
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.errors import MoxFileReadException, MoxFileRespException
+from mindlift.storage.http1 import Connection
 from mindlift.storage.places import SERVICES, set_auth
-from mindlift.storage.s3.data_plane import SmallObjects
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.settings import Keys
@@ -175,8 +175,8 @@ def test_keys_that_stay_expired_end_it(store, fault_proxy):
 
 def test_connections_are_kept(store, fault_proxy, monkeypatch):
     connections = []
-    connect = store.service.http.connect
-    monkeypatch.setattr(store.service.http, "connect", lambda host: connections.append(host) or connect(host))
+    connect = Connection.connect
+    monkeypatch.setattr(Connection, "connect", lambda self: connections.append(self) or connect(self))
     store.write("f", b"x" * 300_000)
     for _ in range(3):
         assert len(store.read("f", 1)) == 299_999
@@ -279,15 +279,3 @@ def test_errors_and_outcomes_pass_between_processes():
     ):
         same = pickle.loads(pickle.dumps(error))
         assert (type(same), str(same)) == (type(error), str(error))
-
-
-@pytest.mark.parametrize("plane", ["obstore", "http"])
-def test_both_planes_check_what_comes(four, fault_proxy, monkeypatch, plane):
-    if plane == "obstore":
-        pytest.importorskip("obstore")
-    monkeypatch.setenv("MINDLIFT_DATA_PLANE", plane)
-    small = SmallObjects(four)
-    entry = four.head("f1")
-    assert bytes(small.read(entry)) == b"1" * 1000
-    agents = {request.headers.get("user-agent", "")[:12] for request in fault_proxy.requests[-1:]}
-    assert any("object_store" in agent for agent in agents) is (plane == "obstore")

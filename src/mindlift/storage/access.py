@@ -27,6 +27,7 @@ class Access(Shared):
         super().__init__()
         self.given = dict(given or {})
         self.settings: Settings = read_settings(os.environ, self.given)
+        self.host = self.settings.host
         if has_answered:
             self.note_answer()
         self.known: Keys | None = None
@@ -37,10 +38,10 @@ class Access(Shared):
     @property
     def has_answered(self) -> bool:
         """Whether the store has ever answered this process, or the one that this Access comes from."""
-        return ANSWERS.get(self.settings.host, False)
+        return ANSWERS.get(self.host, False)
 
     def note_answer(self) -> None:
-        ANSWERS[self.settings.host] = True
+        ANSWERS[self.host] = True
 
     @property
     def route(self) -> str:
@@ -50,10 +51,10 @@ class Access(Shared):
 
     @property
     def is_said_silent(self) -> bool:
-        return self.settings.host in ANSWERS
+        return self.host in ANSWERS
 
     def note_silence(self) -> None:
-        ANSWERS.setdefault(self.settings.host, False)
+        ANSWERS.setdefault(self.host, False)
 
     def keys(self) -> Keys:
         """The keys in use; AccessError if there are none."""
@@ -101,8 +102,8 @@ class Access(Shared):
         """Host header and path of an object, percent-encoded as SigV4 wants it."""
         path = quote(f"/{key}", safe=SAFE)
         if self.is_path_style(bucket):
-            return self.settings.host, f"/{bucket}{path}"
-        return f"{bucket}.{self.settings.host}", path
+            return self.host, f"/{bucket}{path}"
+        return f"{bucket}.{self.host}", path
 
     def is_path_style(self, bucket: str) -> bool:
         """Also for buckets whose name can't be a part of a host name."""

@@ -7,7 +7,6 @@ be the same tomorrow, such as a certificate that is not trusted, is never asked 
 
 from __future__ import annotations
 
-import http.client
 import queue
 import socket
 import ssl
@@ -16,6 +15,7 @@ import threading
 
 from mindlift.storage import trust
 from mindlift.storage.access import Access
+from mindlift.storage.http1 import Connection, ProtocolError, TunnelRefused
 
 CONNECT_S = 8.0  # for the name, TCP and TLS together
 AGAIN_S = 4.0  # how long a refusal of the connection is asked again
@@ -31,7 +31,7 @@ class Unreached(Exception):
         self.hopeless = hopeless
 
 
-def connect(connection: http.client.HTTPConnection, access: Access) -> None:
+def connect(connection: Connection, access: Access) -> None:
     """`connection.connect()`; Unreached for what stays as it is, and for any error of a store that has never answered."""
     place = f"{connection.host}:{connection.port}"
     if access.has_answered:
@@ -40,7 +40,7 @@ def connect(connection: http.client.HTTPConnection, access: Access) -> None:
         except OSError as err:
             if is_lasting(err):
                 raise unreached(err, access, place) from err
-            if tunnel_answer(err):
+            if isinstance(err, TunnelRefused):
                 raise ConnectionError(reason(err, place, access)) from err
             raise
         return
@@ -48,16 +48,14 @@ def connect(connection: http.client.HTTPConnection, access: Access) -> None:
     connection.timeout = min(CONNECT_S, whole)
     try:
         within(CONNECT_S, connection)
-        connection.sock.settimeout(whole)
-        if not access.is_said_silent:
-            connection.sock.settimeout(min(SILENT_S, whole))
-    except (OSError, http.client.HTTPException) as err:
+        connection.set_timeout(whole if access.is_said_silent else min(SILENT_S, whole))
+    except (OSError, ProtocolError) as err:
         raise unreached(err, access, place) from err
     finally:
         connection.timeout = whole
 
 
-def within(seconds: float, connection: http.client.HTTPConnection) -> None:
+def within(seconds: float, connection: Connection) -> None:
     """Connect in another thread, because the resolver of names has no time limit."""
     ended: queue.Queue[BaseException | None] = queue.Queue()
 
@@ -88,13 +86,7 @@ def is_lasting(err: BaseException) -> bool:
     """TLS that the two sides will never agree on, and a proxy that refuses."""
     if isinstance(err, ssl.SSLError):
         return not isinstance(err, (ssl.SSLEOFError, socket.timeout))
-    return tunnel_answer(err).startswith("4")
-
-
-def tunnel_answer(err: BaseException) -> str:
-    """Status and reason with which a proxy has refused to connect to the store, as http.client says it; '' if none has."""
-    before, _, answer = str(err).partition("Tunnel connection failed: ")
-    return answer if isinstance(err, OSError) and not before else ""
+    return isinstance(err, TunnelRefused) and str(err).startswith("4")
 
 
 def reason(err: BaseException, place: str, access: Access) -> str:
@@ -108,9 +100,8 @@ def reason(err: BaseException, place: str, access: Access) -> str:
     known = tls_reason(str(err), access) if isinstance(err, ssl.SSLError) else ""
     if known:
         return known
-    answer = tunnel_answer(err)
-    if answer:
-        return f"the proxy {place} answered {answer}{TUNNEL_ADVICE if answer.startswith('407') else ''}"
+    if isinstance(err, TunnelRefused):
+        return f"the proxy {place} answered {err}{TUNNEL_ADVICE if str(err).startswith('407') else ''}"
     return f"no connection to {place} ({type(err).__name__}: {err})"
 
 
@@ -120,12 +111,12 @@ def tls_reason(text: str, access: Access) -> str:
     return f"{found}, or S3_VERIFY_SSL=0" if trust.VARIABLE in found else found
 
 
-def note_answer(access: Access, connection: http.client.HTTPConnection | None = None) -> None:
+def note_answer(access: Access, connection: Connection | None = None) -> None:
     """The store has answered: from now on its failures pass."""
     if not access.has_answered:
         access.note_answer()
-        if connection is not None and connection.sock is not None:
-            connection.sock.settimeout(access.settings.timeout_s)
+        if connection is not None:
+            connection.set_timeout(access.settings.timeout_s)
 
 
 def say_silent(access: Access) -> None:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
-import urllib.request
+import sys
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
+
+from mindlift.forks import FORKS
+
+# elsewhere the system's settings name one; urllib.request takes as long to be imported as all the rest of a short copy
+HAS_VARIABLES_ONLY = sys.platform not in ("darwin", "win32")
 
 
 @dataclass(frozen=True)
@@ -27,6 +32,11 @@ class Proxy:
 
 def proxy_for(is_secure: bool, host: str) -> Proxy:
     """The proxy that the environment names for `host`, with or without a port, unless NO_PROXY has it."""
+    if HAS_VARIABLES_ONLY and not any(name.lower().endswith("_proxy") for name in os.environ):
+        return Proxy()
+    with FORKS.importing():
+        import urllib.request
+
     scheme = "https" if is_secure else "http"
     found = urllib.request.getproxies().get(scheme, "")
     if not found or is_spared(is_secure, host):
@@ -39,15 +49,9 @@ def proxy_for(is_secure: bool, host: str) -> Proxy:
 
 def is_spared(is_secure: bool, host: str) -> bool:
     """Whether NO_PROXY has the host, alone or with its port, which is the scheme's own if none is written."""
+    with FORKS.importing():
+        import urllib.request
+
     parts = urlsplit(f"//{host}")
     port = parts.port or (443 if is_secure else 80)
     return bool(urllib.request.proxy_bypass(f"{parts.hostname or host}:{port}"))
-
-
-def is_plain(is_secure: bool, host: str) -> bool:
-    """Whether libraries that know neither ports nor `*` in NO_PROXY go the same way."""
-    if not urllib.request.getproxies().get("https" if is_secure else "http"):
-        return True
-    name = urlsplit(f"//{host}").hostname or host
-    spared = os.environ.get("no_proxy") or os.environ.get("NO_PROXY") or ""
-    return spared.strip() != "*" and bool(urllib.request.proxy_bypass(name)) == is_spared(is_secure, host)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import random
 import re
 import ssl
@@ -21,6 +20,7 @@ from mindlift.storage.errors import (
     Response,
 )
 from mindlift.storage.first_answer import AGAIN_S, Unreached
+from mindlift.storage.http1 import Headers, ProtocolError
 from mindlift.storage.settings import Keys
 
 Result = TypeVar("Result")
@@ -74,7 +74,7 @@ class Changed(Exception):
     """The object is another one than the one that was listed."""
 
 
-BREAKS = (Broken, Unreached, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+BREAKS = (Broken, Unreached, ProtocolError, ConnectionError, TimeoutError, ssl.SSLError)
 
 
 def is_break(err: BaseException) -> bool:
@@ -99,7 +99,7 @@ def is_of_network(err: OSError) -> bool:
     return isinstance(err, (socket.timeout, socket.gaierror)) or err.errno in kinds
 
 
-def parse_refusal(what: str, status: int, headers: http.client.HTTPMessage, body: bytes) -> Refused:
+def parse_refusal(what: str, status: int, headers: Headers, body: bytes) -> Refused:
     """The error that an answer of status 300 or more, or an error document with status 200, stands for.
 
     OBS and MinIO name it in headers too, for a HEAD. What has no code comes from a proxy, or is no store: its title, or

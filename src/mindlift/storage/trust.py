@@ -1,23 +1,21 @@
 """Which certificates are trusted: one file of them for every client of HTTP, whatever library it is made with.
 
-boto3 and requests would take a file of their own, Python's ssl and obstore that of the system.
+boto3 and requests would take a file of their own, Python's ssl that of the system.
 """
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import os
 import re
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mindlift.errors import ConfigError
 from mindlift.storage.settings import CA_BUNDLES, read_ca_bundle
 
 SYSTEM = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
-OPENSSL = "SSL_CERT_FILE"
 VARIABLE = "AWS_CA_BUNDLE=FILE"
 NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
 
@@ -69,25 +67,6 @@ def context(verify: bool | str = True) -> ssl.SSLContext:
 def for_requests(verify: bool | str = True) -> bool | str:
     """What boto3 and requests call `verify`."""
     return False if verify is False else bundle(verify) or True
-
-
-@contextlib.contextmanager
-def shown_to_openssl(verify: bool | str) -> Iterator[None]:
-    """A client that is made in this block, and takes the system's certificates, gets those of `bundle` instead.
-
-    Not for two threads at a time.
-    """
-    path = "" if verify is False else bundle(verify)
-    before = os.environ.get(OPENSSL)
-    if path:
-        os.environ[OPENSSL] = path
-    try:
-        yield
-    finally:
-        if path and before is None:
-            del os.environ[OPENSSL]
-        elif path and before is not None:
-            os.environ[OPENSSL] = before
 
 
 def reason(text: str, place: str) -> str:

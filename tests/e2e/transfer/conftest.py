@@ -1,8 +1,7 @@
-"""A bucket that copies reach by variables, on either data plane."""
+"""A bucket that copies reach by variables."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 
 import pytest
@@ -20,15 +19,6 @@ def store(minio, bucket, monkeypatch) -> Iterator[Bucket]:
     set_auth(retry_wait=0.01)
     yield Bucket(minio, bucket)
     SERVICES.forget()
-
-
-@pytest.fixture(params=["obstore", "http"])
-def plane(request, monkeypatch) -> str:
-    """What brings small objects down; nothing else depends on it."""
-    if request.param == "obstore" and not importlib.util.find_spec("obstore"):
-        pytest.skip("obstore is not installed")
-    monkeypatch.setenv("MINDLIFT_DATA_PLANE", request.param)
-    return request.param
 
 
 @pytest.fixture

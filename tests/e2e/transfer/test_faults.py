@@ -62,7 +62,7 @@ PASSING_DOWN = {
 
 
 @pytest.mark.parametrize("name", PASSING_DOWN)
-def test_downloads_survive(spoiled, plane, name):
+def test_downloads_survive(spoiled, name):
     spoiled.bucket.put(DOWN, "p/")
     faults = [spoiled.proxy.add(Fault(**arguments(fault))) for fault in PASSING_DOWN[name]]
     assert spoiled.down() == DOWN
@@ -115,7 +115,7 @@ def test_copies_in_the_store_survive(spoiled, name):
 
 
 @pytest.mark.parametrize("path", ["/p/k/small", "/p/k/large"])
-def test_a_server_that_is_silent_is_asked_again(spoiled, plane, path):
+def test_a_server_that_is_silent_is_asked_again(spoiled, path):
     spoiled.bucket.put(DOWN, "p/")
     set_auth(client_timeout=2)
     fault = spoiled.proxy.add(Fault("stall", path=path, after=5000, seconds=60))
@@ -124,10 +124,8 @@ def test_a_server_that_is_silent_is_asked_again(spoiled, plane, path):
 
 
 @pytest.mark.parametrize("path", ["/p/k/small", "/p/k/large"])
-def test_a_server_that_trickles_is_asked_again(spoiled, plane, monkeypatch, path):
+def test_a_server_that_trickles_is_asked_again(spoiled, monkeypatch, path):
     """Each piece comes in time, but the whole never would."""
-    if "small" in path and plane == "obstore":
-        pytest.skip("obstore has a limit for the whole answer, of minutes")
     monkeypatch.setattr(limits, "LEAST_RATE_TIME_S", 0.3)
     spoiled.bucket.put(DOWN, "p/")
     fault = spoiled.proxy.add(Fault("trickle", path=path, rate=200))
@@ -189,7 +187,7 @@ LASTING = {
 
 
 @pytest.mark.parametrize("name", LASTING)
-def test_what_lasts_names_the_key_and_shows_no_file(spoiled, plane, name):
+def test_what_lasts_names_the_key_and_shows_no_file(spoiled, name):
     direction, key, fault = LASTING[name]
     files = UP if direction == "up" else DOWN
     write(spoiled.folder / "from", files)
@@ -204,7 +202,7 @@ def test_what_lasts_names_the_key_and_shows_no_file(spoiled, plane, name):
 
 
 @pytest.mark.parametrize("key", ["k/small", "k/large"])
-def test_an_object_that_is_replaced_meanwhile_is_the_new_one(spoiled, plane, key):
+def test_an_object_that_is_replaced_meanwhile_is_the_new_one(spoiled, key):
     spoiled.bucket.put(DOWN, "p/")
     other = DOWN[key][::-1]
     ranged = {"path": f"/p/{key}"}
@@ -218,7 +216,7 @@ def test_an_object_that_is_replaced_meanwhile_is_the_new_one(spoiled, plane, key
     assert spoiled.is_clean()
 
 
-def test_an_object_that_shrinks_or_goes(spoiled, plane):
+def test_an_object_that_shrinks_or_goes(spoiled):
     spoiled.bucket.put({"a": b"long content", "b": b"x", "c": b"stays"}, "p/")
     change: Callable[[], object] = lambda: (  # noqa: E731
         spoiled.bucket.put({"a": b"short"}, "p/"),
@@ -305,11 +303,11 @@ def run_randomly(spoiled: Spoiled, seed: int, count: int) -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_random_faults(spoiled, plane, seed):
+def test_random_faults(spoiled, seed):
     run_randomly(spoiled, seed, 5)  # 40 faults, as there are two planes
 
 
 @pytest.mark.heavy
 @pytest.mark.parametrize("seed", range(100, 115))
-def test_many_random_faults(spoiled, plane, seed):
+def test_many_random_faults(spoiled, seed):
     run_randomly(spoiled, seed, 10)  # 300

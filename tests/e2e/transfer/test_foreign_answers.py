@@ -29,7 +29,7 @@ def pages(kind: str) -> list[Fault]:
 
 
 @pytest.mark.parametrize("kind", PAGES)
-def test_downloads_survive_a_portal(spoiled: Spoiled, plane, kind):
+def test_downloads_survive_a_portal(spoiled: Spoiled, kind):
     spoiled.bucket.put(DOWN, "p/")
     file.exists(spoiled.bucket.url("p"))  # an answer of the store is known
     for fault in pages(kind):

@@ -19,7 +19,7 @@ from tests.support.servers import LEAST_PART, MB
 from tests.support.transfers import FILES, content, parts, write
 
 
-def test_down(store, tmp_path, plane):
+def test_down(store, tmp_path):
     store.put(FILES, "p/")
     lines: list[str] = []
     report = copy_tree(store.url("p"), str(tmp_path / "to/here"), say=lines.append)
@@ -51,7 +51,7 @@ def test_up_server_copy_and_local_copy(store, tmp_path):
 
 
 @pytest.mark.parametrize("size", [3 * MB, 3 * MB + 1, 11 * MB + 17])
-def test_large_files(store, tmp_path, cut, plane, size):
+def test_large_files(store, tmp_path, cut, size):
     data = os.urandom(size)
     write(tmp_path / "from", {"big": data, "small": b"s"})
     copy_tree(str(tmp_path / "from"), store.url("p"))
@@ -163,7 +163,7 @@ def test_a_file_that_has_changed_once_is_copied_anew(store, tmp_path, monkeypatc
     assert store.content("p/") == {"log": b"one and two"}
 
 
-def test_failures_are_named_and_the_others_are_there(minio, store, fault_proxy, tmp_path, plane):
+def test_failures_are_named_and_the_others_are_there(minio, store, fault_proxy, tmp_path):
     store.put({f"{number}": b"%d" % number for number in range(12)}, "p/")
     for number in (3, 5, 7):
         fault_proxy.add(Fault("status", path=f"/p/{number}$", status=500, times=None))

@@ -30,7 +30,7 @@ def copying(store: Bucket, env: dict[str, str], source: str, target: str, more: 
         from mindlift.errors import MindLiftError
         from mindlift.storage.copying import download, upload
         from mindlift.storage.copying.copy import copy_tree
-        download.SMALL = download.RANGE = 1 << 20
+        download.RANGE = 1 << 20
         upload.MULTIPART_FROM = upload.LEAST_PART = 5 << 20
         {more}
         print("ready", flush=True)

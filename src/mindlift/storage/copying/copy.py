@@ -30,8 +30,11 @@ from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 from mindlift.storage.url import as_file, as_folder
 
-THREADS = 8
-MOST_PROCESSES = 8
+THREADS = 16  # more do not copy faster; on a store far away, 32 do
+MOST_PROCESSES, CPUS_PER_PROCESS = (
+    8,
+    2,
+)  # a process of threads takes one for Python, and half of one for MD5s and the disk
 SHOWN_FAILURES = 3
 
 
@@ -228,8 +231,10 @@ def process_count(job: Job, processes: int | bool, threads: int) -> int:
         or not all(isinstance(store, (S3Store, LocalStore)) for store in stores)
     ):
         return 0
-    wanted = min(usable_cpus(), MOST_PROCESSES)
-    return min(wanted, processes) if processes is not True else wanted
+    if processes is not True:
+        return min(processes, MOST_PROCESSES)
+    wanted = min(usable_cpus() // CPUS_PER_PROCESS, MOST_PROCESSES)
+    return wanted if wanted > 1 else 0  # one would only do what this process can do, and has to be started
 
 
 def finish(report: Report, outcomes: Iterator[Known | Failure], brought: SortedSpool[Known]) -> None:

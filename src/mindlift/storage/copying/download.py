@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Callable, TypeVar
 
 from mindlift.errors import TransferError
@@ -15,18 +16,17 @@ from mindlift.storage.copying.local_files import (
     allocate,
     disk_errors,
     remove,
-    removed_on_error,
     settle,
-    write_all,
+    write_at,
 )
 from mindlift.storage.copying.part_sums import PartSums
 from mindlift.storage.copying.plan import Known, is_same
+from mindlift.storage.http1 import Headers
 from mindlift.storage.retry import Broken, Changed
-from mindlift.storage.s3.data_plane import SMALL, SmallObjects
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 
-RANGE = 32 << 20  # bytes of a large object that one thread asks for at a time
+RANGE = 32 << 20  # bytes of a large object that one thread asks for at a time, about
 Result = TypeVar("Result")
 
 
@@ -37,7 +37,6 @@ class Download:
         assert isinstance(job.source_store, S3Store)
         assert isinstance(job.target_store, LocalStore)
         self.store, self.prefix, self.advance = job.source_store, job.source, advance
-        self.small = SmallObjects(self.store)
         self.target = LocalTarget(job.target_store, job.target)
         self.retries = self.store.service.retries
         self.open: set[LargeDownload] = set()
@@ -47,40 +46,65 @@ class Download:
             large.discard()
 
     def units(self, entry: Entry) -> Iterator[Unit]:
-        if entry.size <= SMALL:
+        if entry.size <= RANGE:
             yield lambda: self.whole(entry)
             return
         large = LargeDownload(self, entry)
-        for start in range(0, entry.size, RANGE):
+        for start in large.starts():
             yield lambda start=start: large.range(start)  # type: ignore[misc]
 
     def object(self, entry: Entry) -> Entry:
         return Entry(self.prefix + entry.key, entry.size, entry.etag, entry.modified_ns)
 
     def whole(self, entry: Entry) -> Known:
-        found = entry
-        for attempt in range(CHANGES):
-            try:
-                data = self.fetch(found)
-                break
-            except Changed as err:
-                found = self.again(entry, err, attempt)
         path = self.target.path(entry.key)
         part = self.target.part(path)
-        with disk_errors(path), removed_on_error(part):
+        with disk_errors(path, part):
             descriptor = create_held(part)
             try:
-                write_all(descriptor, data)
+                found = self.fill(descriptor, entry)
                 known = settle(descriptor, part, path, found)
             finally:
                 os.close(descriptor)
         self.advance(found.size)
         return known
 
-    def fetch(self, entry: Entry) -> bytes:
-        if not entry.size:
-            return b""
-        return self.ask(entry, lambda: self.small.read(self.object(entry)))
+    def fill(self, descriptor: int, entry: Entry) -> Entry:
+        """Write the object to an empty file; returns `entry`, or what the object is if it has changed since it was listed."""
+        for attempt in range(CHANGES):
+            try:
+                if entry.size:
+                    self.ask(entry, partial(self.receive_whole, descriptor, entry))
+                break
+            except Changed as err:
+                entry = self.again(entry, err, attempt)
+                os.ftruncate(descriptor, 0)
+        return entry
+
+    def receive_whole(self, descriptor: int, entry: Entry) -> None:
+        sums = PartSums(entry)
+        headers = self.receive(descriptor, entry, sums, 0, entry.size)
+        self.check(descriptor, entry, sums, headers)
+
+    def receive(self, descriptor: int, entry: Entry, sums: PartSums, start: int, length: int) -> Headers:
+        """Some bytes of the object to the same place of a file; the answer's headers."""
+        at, passing = start, sums.passing(start)
+
+        def sink(piece: memoryview) -> None:
+            nonlocal at
+            passing.update(piece)
+            at += write_at(descriptor, piece, at)
+
+        store = self.store
+        headers = store.service.http.get(
+            store.bucket, self.prefix + entry.key, sink, start, length, entry.etag, entry.size
+        )
+        sums.add(passing)
+        return headers
+
+    def check(self, descriptor: int, entry: Entry, sums: PartSums, headers: Headers | None = None) -> None:
+        """Whether the MD5 of what came is the object's, as far as its ETag tells; Broken if not."""
+        self.store.verifier.check(self.object(entry), partial(sums.digest, descriptor), headers)
 
     def ask(self, entry: Entry, request: Callable[[], Result]) -> Result:
         """`request()`, again while that may help; Changed if the object is really another one than `entry`."""
@@ -118,13 +142,17 @@ class LargeDownload:
     def __init__(self, route: Download, entry: Entry):
         self.route, self.entry = route, entry
         self.lock = threading.Lock()
-        self.left = -(-entry.size // RANGE)
+        self.sums = PartSums(entry)
+        self.length = self.sums.whole_parts(RANGE)
+        self.left = len(self.starts())
         self.busy = 0  # threads that write to the descriptor
         self.descriptor = -1
         self.failed = False
         self.changed: Changed | None = None
-        self.sums = PartSums(entry)
         self.path = self.part = ""
+
+    def starts(self) -> range:
+        return range(0, self.entry.size, self.length)
 
     def range(self, start: int) -> Known | None:
         try:
@@ -151,33 +179,16 @@ class LargeDownload:
 
     def fetch(self, start: int) -> None:
         """One range, unless the object is known to be another one by now."""
-        store, entry, length = (
-            self.route.store,
-            self.route.object(self.entry),
-            min(RANGE, self.entry.size - start),
-        )
-
-        def attempt() -> None:
-            at = start
-
-            def sink(piece: bytes) -> None:
-                nonlocal at
-                with disk_errors(self.path):
-                    view = memoryview(piece)
-                    while view:
-                        count = os.pwrite(self.descriptor, view, at)
-                        at, view = at + count, view[count:]
-
-            store.service.http.get(store.bucket, entry.key, sink, start, length, entry.etag, entry.size)
-
         if self.changed:
             return
+        length = min(self.length, self.entry.size - start)
+        receive = partial(self.route.receive, self.descriptor, self.entry, self.sums, start, length)
         try:
-            self.route.ask(self.entry, attempt)
+            with disk_errors(self.path):
+                self.route.ask(self.entry, receive)
         except Changed as err:
             self.changed = err
             return
-        self.sums.add(self.descriptor, start, length)
         self.route.advance(length)
 
     def count_down(self) -> Known | None:
@@ -202,7 +213,7 @@ class LargeDownload:
             try:
                 if self.changed:
                     raise self.changed
-                self.verify()
+                self.route.check(self.descriptor, self.entry, self.sums)
                 return
             except Changed as err:
                 self.start_again(self.route.again(self.entry, err, attempt))
@@ -211,16 +222,13 @@ class LargeDownload:
                     raise TransferError(f"{err} ({CHANGES} times)") from err
                 self.start_again(self.entry)
 
-    def verify(self) -> None:
-        entry, store = self.route.object(self.entry), self.route.store
-        store.verifier.check(entry, lambda start, end: self.sums.digest(self.descriptor, start, end))
-
     def start_again(self, entry: Entry) -> None:
         self.entry, self.changed, self.sums = entry, None, PartSums(entry)
+        self.length = self.sums.whole_parts(RANGE)
         os.ftruncate(self.descriptor, entry.size)
         with self.route.retries.lock:
             self.route.retries.count += 1
-        for start in range(0, entry.size, RANGE):
+        for start in self.starts():
             if self.failed:
                 raise TransferError(f"{self.path} was not completed: the copy has ended")
             self.fetch(start)

@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING, Union
 
 from mindlift.checkout import SOURCES
 from mindlift.errors import AccessError, MindLiftError, StorageError, TransferError
@@ -26,13 +27,14 @@ from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.progress import Progress
 from mindlift.storage.copying.routes import route_of
 from mindlift.storage.copying.spool import MOST, Spool
-from mindlift.storage.s3.data_plane import SMALL
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
 
+SMALL = 8 << 20  # bytes of files that worker processes get, whole
 CROWD = 1000  # small files from which on worker processes pay
 BATCH = 32
 JOINED_WITHIN_S = 5.0
+GATHER_S = 0.005  # outcomes are taken in several at a time: to be woken for each costs as much as a small file's bytes
 AHEAD = 128  # files that a worker has got, so that it never waits
 Fatal = (AccessError, StorageError, KeyboardInterrupt, MemoryError)
 
@@ -43,6 +45,11 @@ class Failure:
 
     key: str
     error: Exception
+
+
+Outcome = Union[Known, Failure, BaseException, None]
+if TYPE_CHECKING:
+    Outcomes = queue.SimpleQueue[Outcome]
 
 
 class Threads:
@@ -57,7 +64,7 @@ class Threads:
     def run(self, entries: Iterable[Entry]) -> Iterator[Known | Failure]:
         """Outcomes in the order of their completion. The first fatal error is raised, and ends it all."""
         units = ((entry, unit) for entry in entries for unit in self.route.units(entry))
-        outcomes: queue.Queue[Known | Failure | BaseException | None] = queue.Queue()
+        outcomes: Outcomes = queue.SimpleQueue()
         threads = [
             threading.Thread(target=self.pull, args=(units, outcomes), daemon=True, name=f"copy-{number}")
             for number in range(self.count)
@@ -75,7 +82,7 @@ class Threads:
                 thread.join(timeout=max(deadline - time.monotonic(), 0))
             self.route.close()
 
-    def pull(self, units: Iterator[tuple[Entry, Unit]], outcomes: queue.Queue) -> None:
+    def pull(self, units: Iterator[tuple[Entry, Unit]], outcomes: Outcomes) -> None:
         try:
             while not self.stopping:
                 with self.lock:
@@ -101,7 +108,7 @@ class Threads:
             }.values()
         )
 
-    def collect(self, outcomes: queue.Queue, running: int) -> Iterator[Known | Failure]:
+    def collect(self, outcomes: Outcomes, running: int) -> Iterator[Known | Failure]:
         while running:
             outcome = outcomes.get()
             if outcome is None:
@@ -111,6 +118,8 @@ class Threads:
             else:
                 self.progress.files += isinstance(outcome, Known)
                 yield outcome
+                if outcomes.empty():
+                    time.sleep(GATHER_S)
 
 
 def run_unit(entry: Entry, unit: Unit) -> Known | Failure | None:

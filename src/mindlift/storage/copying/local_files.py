@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import itertools
 import os
 import stat
 import threading
@@ -24,16 +25,16 @@ class LocalTarget:
 
     def __init__(self, store: LocalStore, folder: str):
         self.root = str(store.path(folder))
-        self.boot = machine()
+        self.mark, self.numbers = f"{machine()}-{os.urandom(8).hex()}", itertools.count()
         self.made: set[str] = set()
         self.lock = threading.Lock()
 
     def path(self, key: str) -> str:
         """Where `key` goes, its folder made; TransferError if a link leads out of the root."""
         path = f"{self.root}/{key}" if key else self.root
-        folder = os.path.dirname(path)
-        with self.lock:
-            if folder not in self.made:
+        folder = path.rpartition("/")[0]
+        if folder not in self.made:
+            with self.lock:
                 self.make(folder, key)
         return path
 
@@ -46,10 +47,11 @@ class LocalTarget:
         self.made.add(folder)
 
     def part(self, path: str) -> str:
-        folder, name = os.path.split(path)
-        data = os.fsencode(name)
-        short = name if len(data) < 200 else f"{os.fsdecode(data[:150])}-{hashlib.md5(data).hexdigest()}"
-        return f"{folder}/.{short}.mindlift-{self.boot}-{os.urandom(8).hex()}.part"
+        folder, _, name = path.rpartition("/")
+        if len(name) > 50:  # letters of up to four bytes
+            data = os.fsencode(name)
+            name = name if len(data) < 200 else f"{os.fsdecode(data[:150])}-{hashlib.md5(data).hexdigest()}"
+        return f"{folder}/.{name}.mindlift-{self.mark}{next(self.numbers):x}.part"
 
 
 def sweep(job: Job, keys: Iterable[str]) -> None:
@@ -66,35 +68,34 @@ def sweep(job: Job, keys: Iterable[str]) -> None:
                     remove_abandoned(f"{folder}/{name}", match.group(2))
 
 
-@contextlib.contextmanager
-def disk_errors(path: str) -> Iterator[None]:
-    """A full or read-only disk in one line."""
-    try:
-        yield
-    except TransferError:
-        raise
-    except OSError as err:
-        if err.errno in (
-            errno.ENOSPC,
-            errno.EDQUOT,
-            errno.EFBIG,
-            errno.EROFS,
-            errno.EACCES,
-            errno.EIO,
-            errno.ENOTDIR,
-            errno.EISDIR,
-        ):
-            raise StorageError(f"can't write {path}: {err.strerror}") from err
-        raise
+FATAL = (
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EFBIG,
+    errno.EROFS,
+    errno.EACCES,
+    errno.EIO,
+    errno.ENOTDIR,
+    errno.EISDIR,
+)
 
 
-@contextlib.contextmanager
-def removed_on_error(part: str) -> Iterator[None]:
-    try:
-        yield
-    except BaseException:
-        remove(part)
-        raise
+class disk_errors:
+    """A full or read-only disk in one line; the file `part`, if there is one, is removed after any error."""
+
+    def __init__(self, path: str, part: str = ""):
+        self.path, self.part = path, part
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, err: BaseException | None, __: object) -> None:
+        if err is None:
+            return
+        if self.part:
+            remove(self.part)
+        if isinstance(err, OSError) and err.errno in FATAL and not isinstance(err, TransferError):
+            raise StorageError(f"can't write {self.path}: {err.strerror}") from err
 
 
 def remove(part: str) -> None:
@@ -102,10 +103,12 @@ def remove(part: str) -> None:
         os.unlink(part)
 
 
-def write_all(descriptor: int, data: bytes | memoryview) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
+def write_at(descriptor: int, data: memoryview, at: int) -> int:
+    """All of `data` to a place in a file; how much that was."""
+    done = 0
+    while done < len(data):
+        done += os.pwrite(descriptor, data[done:], at + done)
+    return done
 
 
 def settle(descriptor: int, part: str, path: str, entry: Entry) -> Known:

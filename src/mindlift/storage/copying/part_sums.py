@@ -1,8 +1,8 @@
-"""MD5s of a file's parts, each taken by the thread that brings the last of its bytes."""
+"""MD5s of an object's parts, taken while their bytes pass."""
 
 from __future__ import annotations
 
-import threading
+import hashlib
 
 from mindlift.storage.copying.local_files import md5_between
 from mindlift.storage.s3.etags import part_sizes
@@ -10,31 +10,51 @@ from mindlift.storage.store import Entry
 
 
 class PartSums:
-    """Of the parts that an object most probably has; of others on demand."""
+    """Of the parts that an object most probably has; of others on demand. Threads may share it."""
 
     def __init__(self, entry: Entry):
         self.size = entry.size
         self.part = next(iter(part_sizes(entry.size, entry.etag)), 0)
-        self.lock = threading.Lock()
-        self.missing = {
-            start: min(self.part, self.size - start)
-            for start in range(0, self.size, self.part or self.size or 1)
-        }
         self.known: dict[tuple[int, int], bytes] = {}
 
-    def add(self, descriptor: int, start: int, length: int) -> None:
-        """The bytes from `start` on are there now."""
-        if self.part:
-            for first in range(start - start % self.part, start + length, self.part):
-                self.count(descriptor, first, start, start + length)
+    def whole_parts(self, length: int) -> int:
+        """The length of ranges that have only whole parts in them, about `length`; `length` where parts are much longer."""
+        return max(length // self.part, 1) * self.part if 0 < self.part <= 2 * length else length
 
-    def count(self, descriptor: int, first: int, start: int, end: int) -> None:
-        last = min(first + self.part, self.size)
-        with self.lock:
-            self.missing[first] -= min(end, last) - max(start, first)
-            is_whole = not self.missing[first]
-        if is_whole:
-            self.known[first, last] = md5_between(descriptor, first, last)
+    def passing(self, start: int) -> Passing:
+        """For the bytes from `start` on, which come in their order."""
+        return Passing(self, start)
+
+    def add(self, passed: Passing) -> None:
+        self.known.update(passed.found)
 
     def digest(self, descriptor: int, start: int, end: int) -> bytes:
+        """Of a part in the file; it is read only if it has not passed as a whole."""
         return self.known.get((start, end)) or md5_between(descriptor, start, end)
+
+
+class Passing:
+    """MD5s of the parts that begin and end in one run of bytes."""
+
+    def __init__(self, sums: PartSums, start: int):
+        self.part, self.size, self.at = sums.part, sums.size, start
+        self.first = start if self.part and start % self.part == 0 else -1
+        self.md5 = hashlib.md5()
+        self.found: dict[tuple[int, int], bytes] = {}
+
+    def update(self, piece: memoryview) -> None:
+        if not self.part:
+            return
+        while piece:
+            end = min((self.at // self.part + 1) * self.part, self.size)
+            taken, piece = piece[: end - self.at], piece[end - self.at :]
+            self.at += len(taken)
+            if self.first >= 0:
+                self.md5.update(taken)
+            if self.at == end:
+                self.end_part(end)
+
+    def end_part(self, end: int) -> None:
+        if self.first >= 0:
+            self.found[self.first, end] = self.md5.digest()
+        self.first, self.md5 = end, hashlib.md5()

@@ -20,7 +20,6 @@ from mindlift.storage.copying.local_files import (
     disk_errors,
     local_entry,
     open_regular,
-    removed_on_error,
     settle,
 )
 from mindlift.storage.copying.plan import Known
@@ -89,8 +88,7 @@ class LocalCopy:
         with open_regular(source) as descriptor:
             found = local_entry(entry.key, descriptor)
             with contextlib.ExitStack() as stack:
-                stack.enter_context(disk_errors(path))
-                stack.enter_context(removed_on_error(part))
+                stack.enter_context(disk_errors(path, part))
                 file = stack.enter_context(open(create_held(part), "wb"))
                 origin = stack.enter_context(open(descriptor, "rb", closefd=False))
                 shutil.copyfileobj(origin, file, 1 << 20)

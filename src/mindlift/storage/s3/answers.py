@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import http.client
 import re
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from mindlift.storage.http1 import Headers, Response
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.store import Entry, etag_of
 
 REQUEST_ID = re.compile(r"x-[a-z]+-request-?id", re.IGNORECASE)  # x-amz-request-id, x-obs-request-id, ...
+MD5 = re.compile("[0-9a-fA-F]{32}")
 RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 SSE = re.compile(r"x-[a-z]+-server-side-encryption", re.IGNORECASE)
 SSE_WITH_MD5 = (
@@ -32,7 +33,7 @@ class Origin:
     def __init__(self) -> None:
         self.name = ""  # of the header that has had a request id
 
-    def check(self, what: str, status: int, headers: Collection[str] | http.client.HTTPMessage) -> None:
+    def check(self, what: str, status: int, headers: Collection[str] | Headers) -> None:
         """Broken for a success, or a word that something is missing, that comes from anybody else."""
         if self.name and self.name in headers:
             return
@@ -71,13 +72,13 @@ def check_operation(
             raise Broken(f"{what}: the answer tells of {told} objects, asked for were {asked}")
 
 
-def check_stored(what: str, headers: http.client.HTTPMessage, body: bytes) -> None:
+def check_stored(what: str, headers: Headers, body: bytes) -> None:
     """Broken for an answer to a PUT without an ETag, or with a page: then nobody has stored anything."""
     if not headers.get("ETag") or (body.strip() and not has_id(headers)):
         raise Broken(f"{what}: a 200 that is not the store's; a proxy or a portal is in between")
 
 
-def entry_of(what: str, key: str, headers: http.client.HTTPMessage) -> Entry:
+def entry_of(what: str, key: str, headers: Headers) -> Entry:
     """The object that the answer to a HEAD describes; Broken if it does not."""
     try:
         changed = parsedate_to_datetime(headers["Last-Modified"])
@@ -88,15 +89,13 @@ def entry_of(what: str, key: str, headers: http.client.HTTPMessage) -> Entry:
     return Entry(key, size, etag_of(headers.get("ETag")), nanoseconds(changed))
 
 
-def check_object(what: str, headers: http.client.HTTPMessage) -> None:
+def check_object(what: str, headers: Headers) -> None:
     """Broken for the head of an answer that is none of an object."""
     if not headers.get("ETag") and not has_id(headers):
         raise Broken(f"{what}: neither an ETag nor a request id, so it is not the store's")
 
 
-def check_get(
-    what: str, response: http.client.HTTPResponse, start: int, length: int, etag: str, size: int
-) -> None:
+def check_get(what: str, response: Response, start: int, length: int, etag: str, size: int) -> None:
     """Whether the answer will be exactly these bytes of the object of `size` bytes that was meant.
 
     Changed if it is another object: another ETag, or, where there is none, another size. Else Broken.
@@ -117,7 +116,7 @@ def check_get(
         )
 
 
-def check_part(what: str, response: http.client.HTTPResponse, start: int, length: int | None) -> None:
+def check_part(what: str, response: Response, start: int, length: int | None) -> None:
     """Whether a 206 is the bytes from `start` on, `length` of them or all that there are."""
     given = response.headers.get("Content-Range") or ""
     match = RANGE.fullmatch(given)
@@ -129,7 +128,7 @@ def check_part(what: str, response: http.client.HTTPResponse, start: int, length
     raise Broken(f"{what}: asked for bytes from {start} on, got {response.status} {given or 'without range'}")
 
 
-def content_length(what: str, response: http.client.HTTPResponse) -> int:
+def content_length(what: str, response: Response) -> int:
     text = response.headers.get("Content-Length") or ""
     if not text.isdigit():
         raise Broken(f"{what}: the answer has no length")
@@ -141,10 +140,10 @@ def nanoseconds(time: datetime) -> int:
 
 
 def is_md5(etag: str) -> bool:
-    return len(etag) == 32 and not set(etag.lower()) - set("0123456789abcdef")
+    return MD5.fullmatch(etag) is not None
 
 
-def hides_md5(headers: http.client.HTTPMessage, is_obs: bool) -> bool:
+def hides_md5(headers: Headers, is_obs: bool) -> bool:
     """Whether the store encrypts the object in a way that leaves its ETag without meaning: by KMS, or by a key of the user."""
     found = {name.lower(): value for name, value in headers.items() if SSE.match(name)}
     kinds = {value for name, value in found.items() if SSE.fullmatch(name)}

@@ -1,4 +1,4 @@
-"""Objects over HTTP: the standard library's client, one connection per thread.
+"""Objects over HTTP, one connection per thread.
 
 Every answer is checked: status, length, range, and ETag. Nothing is retried here.
 """
@@ -9,18 +9,18 @@ import base64
 import contextlib
 import encodings.idna  # noqa: F401 - or else socket imports it at the first name, perhaps beside a fork
 import hashlib
-import http.client
 import socket
-import ssl
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Callable
+from typing import TYPE_CHECKING, Callable
 from urllib.parse import quote, urlencode
 
+from mindlift import limits
 from mindlift.forks import Shared
 from mindlift.storage import first_answer, trust
 from mindlift.storage.access import Access
+from mindlift.storage.http1 import PIECE, Closed, Connection, Headers, ProtocolError, Response, request_head
 from mindlift.storage.proxies import Proxy, proxy_for
 from mindlift.storage.retry import Broken, Changed, Refused, parse_refusal
 from mindlift.storage.s3.answers import (
@@ -33,15 +33,16 @@ from mindlift.storage.s3.answers import (
     hides_md5,
     is_md5,
 )
-from mindlift.storage.s3.paced import PacedResponse, read_short
 from mindlift.storage.s3.signature import signed
 from mindlift.storage.store import etag_of
 
-PIECE = 128 << 10  # bytes per read and write
+if TYPE_CHECKING:
+    import ssl
+
 MOST_ERROR_BYTES = 64 << 10
 NAMELESS = (301, 400, 401, 403)  # statuses that one of several errors has
 
-Sink = Callable[[bytes], object]
+Sink = Callable[[memoryview], object]  # of bytes that are there until it returns
 
 
 @dataclass(frozen=True)
@@ -49,12 +50,33 @@ class Answer:
     """The head of an answer, and its body where that is short."""
 
     status: int
-    headers: http.client.HTTPMessage
+    headers: Headers
     body: bytes = b""
 
     @property
     def etag(self) -> str:
         return etag_of(self.headers.get("ETag"))
+
+
+class Answering:
+    """A response that is being read, by a `with` block."""
+
+    response: Response
+
+    def __init__(self, access: Access, connection: Connection):
+        self.access, self.connection = access, connection
+
+    def __enter__(self) -> Response:
+        return self.response
+
+    def __exit__(self, _: object, err: BaseException | None, __: object) -> None:
+        if not self.response.can_reuse or not self.access.settings.long_connections:
+            self.broken_off(err)
+
+    def broken_off(self, err: BaseException | None) -> None:
+        self.connection.close()
+        if isinstance(err, socket.timeout):
+            first_answer.say_silent(self.access)
 
 
 class HttpPlane(Shared):
@@ -73,7 +95,7 @@ class HttpPlane(Shared):
 
     def get(
         self, bucket: str, key: str, sink: Sink, start: int, length: int, etag: str, size: int
-    ) -> http.client.HTTPMessage:
+    ) -> Headers:
         """Bytes `start` to `start + length` of an object of `size` bytes, piece by piece into `sink`; the answer's headers.
 
         Raises Changed if its ETag is not `etag` or its size is another one, Broken for an answer that is
@@ -89,7 +111,7 @@ class HttpPlane(Shared):
             if response.status not in (200, 206):
                 raise self.refusal(what, response)
             check_get(what, response, start, length, etag, size)
-            receive(what, response, sink, length)
+            self.receive(what, response, sink, length)
             return response.headers
 
     def read(
@@ -114,7 +136,8 @@ class HttpPlane(Shared):
             if "Range" in headers or response.status != 200:
                 check_part(what, response, start, length)
             pieces: list[bytes] = []
-            receive(what, response, pieces.append, content_length(what, response))
+            length = content_length(what, response)
+            self.receive(what, response, lambda piece: pieces.append(bytes(piece)), length)
             return Answer(response.status, response.headers, b"".join(pieces))
 
     def put(
@@ -184,7 +207,6 @@ class HttpPlane(Shared):
             raise parse_refusal(what, 500, response.headers, found)
         return Answer(response.status, response.headers, found)
 
-    @contextlib.contextmanager
     def answer(
         self,
         method: str,
@@ -193,32 +215,37 @@ class HttpPlane(Shared):
         headers: Mapping[str, str] | None = None,
         body: bytes = b"",
         query: Mapping[str, str] | None = None,
-    ) -> Iterator[http.client.HTTPResponse]:
+    ) -> Answering:
         """Send a request; the block reads the answer. A connection is kept only if the block read it all."""
         host, path = self.access.address(bucket, key)
         target = f"{path}?{urlencode(query, quote_via=quote)}" if query else path
         sent = self.sign(method, host, target, headers or {})
-        connection, is_new = self.connection(host)
-        proxy = self.proxy(host)
-        if not self.access.settings.is_secure and proxy.address:
+        connection = self.connection(host)
+        if connection.is_forwarded:
             target = f"http://{host}{target}"
-            sent.update(proxy.headers)
+            sent.update(connection.proxy_headers)
+        answering = Answering(self.access, connection)
         try:
-            if is_new:
-                first_answer.connect(connection, self.access)
-            response = exchange(connection, method, target, sent, body, is_new)
+            response = answering.response = self.exchange(connection, method, target, sent, body)
             first_answer.note_answer(self.access, connection)
             self.origin.check(f"{method} {bucket}/{key}", response.status, response.headers)
-            yield response
-        except socket.timeout:
-            connection.close()
-            first_answer.say_silent(self.access)
+        except BaseException as err:
+            answering.broken_off(err)
             raise
-        except BaseException:
-            connection.close()
-            raise
-        if not response.isclosed() or response.will_close or not self.access.settings.long_connections:
-            connection.close()
+        return answering
+
+    def exchange(
+        self, connection: Connection, method: str, target: str, headers: Mapping[str, str], body: bytes
+    ) -> Response:
+        """Send and receive a head; once more on a new connection if a kept one turns out to be closed."""
+        head = request_head(method, target, headers)
+        if connection.sock is not None:
+            try:
+                return ask(connection, method, head, body)
+            except (Closed, BrokenPipeError, ConnectionResetError):
+                connection.close()
+        first_answer.connect(connection, self.access)
+        return ask(connection, method, head, body)
 
     def sign(self, method: str, host: str, target: str, headers: Mapping[str, str]) -> dict[str, str]:
         keys = self.access.keys()
@@ -232,27 +259,37 @@ class HttpPlane(Shared):
             token=keys.token,
         )
 
-    def connection(self, host: str) -> tuple[http.client.HTTPConnection, bool]:
-        """This thread's connection to `host`, and whether it has yet to be connected."""
-        pool: dict[str, http.client.HTTPConnection] = self.local.__dict__.setdefault("pool", {})
+    def connection(self, host: str) -> Connection:
+        """This thread's connection to `host`, perhaps yet to be connected."""
+        pool: dict[str, Connection] = self.local.__dict__.setdefault("pool", {})
         found = pool.get(host)
         if found is None:
-            found = pool[host] = self.connect(host)
-        return found, found.sock is None
-
-    def connect(self, host: str) -> http.client.HTTPConnection:
-        timeout = self.access.settings.timeout_s
-        proxy = self.proxy(host)
-        if self.access.settings.is_secure:
-            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
-                proxy.address or host, timeout=timeout, blocksize=PIECE, context=self.tls_context()
+            proxy, is_secure = self.proxy(host), self.access.settings.is_secure
+            found = pool[host] = Connection(
+                host,
+                self.access.settings.timeout_s,
+                self.tls_context if is_secure else None,
+                proxy.address,
+                proxy.headers,
             )
-            if proxy.address:
-                connection.set_tunnel(host, headers=proxy.headers)
-        else:
-            connection = http.client.HTTPConnection(proxy.address or host, timeout=timeout, blocksize=PIECE)
-        connection.response_class = PacedResponse
-        return connection
+        return found
+
+    def buffer(self) -> memoryview:
+        """This thread's, of PIECE bytes."""
+        found: memoryview | None = self.local.__dict__.get("buffer")
+        if found is None:
+            found = self.local.buffer = memoryview(bytearray(PIECE))
+        return found
+
+    def receive(self, what: str, response: Response, sink: Sink, length: int) -> None:
+        left, buffer = length, self.buffer()
+        while left:
+            count = response.read_into(buffer[: min(PIECE, left)])
+            if not count:
+                raise Broken(f"{what}: ended {left} of {length} bytes early")
+            sink(buffer[:count])
+            left -= count
+        response.read(1)  # the end of an answer in chunks, so that the connection can be used again
 
     def proxy(self, host: str) -> Proxy:
         """The proxy that the environment names for `host`."""
@@ -265,7 +302,7 @@ class HttpPlane(Shared):
             self.tls = trust.context(self.access.settings.verify)
         return self.tls
 
-    def refusal(self, what: str, response: http.client.HTTPResponse) -> Refused:
+    def refusal(self, what: str, response: Response) -> Refused:
         body = response.read(MOST_ERROR_BYTES)
         found = parse_refusal(what, response.status, response.headers, body)
         if response.status == 404 and body and not found.response.errorCode:
@@ -275,39 +312,20 @@ class HttpPlane(Shared):
         return found
 
 
-def exchange(
-    connection: http.client.HTTPConnection,
-    method: str,
-    target: str,
-    headers: dict[str, str],
-    body: bytes,
-    is_new: bool,
-) -> http.client.HTTPResponse:
-    """Send and receive a head; once more on a new connection if a kept one turns out to be closed."""
+def ask(connection: Connection, method: str, head: bytes, body: bytes) -> Response:
+    """Send a request, receive the head of its answer. A store may refuse, and close, before it has received all."""
     try:
-        pieces = (body[at : at + PIECE] for at in range(0, len(body), PIECE)) if body else None
-        connection.request(method, target, body=pieces, headers=headers)
-        if is_new and connection.sock is not None:
-            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection.getresponse()
-    except (
-        http.client.RemoteDisconnected,
-        BrokenPipeError,
-        ConnectionResetError,
-        http.client.CannotSendRequest,
-    ):
-        connection.close()
-        if is_new:
-            raise
-        return exchange(connection, method, target, headers, body, True)
+        connection.send(head, body)
+    except (BrokenPipeError, ConnectionResetError) as err:
+        with contextlib.suppress(OSError, ProtocolError):
+            return connection.answer(method)
+        raise err
+    return connection.answer(method)
 
 
-def receive(what: str, response: http.client.HTTPResponse, sink: Sink, length: int) -> None:
-    left = length
-    while left:
-        piece = response.read1(min(PIECE, left))
-        if not piece:
-            raise Broken(f"{what}: ended {left} of {length} bytes early")
-        sink(piece)
-        left -= len(piece)
-    response.read()  # the end of the answer, so that the connection can be used again
+def read_short(what: str, response: Response) -> bytes:
+    """The whole body of an answer that S3 keeps short: a listing, a result. Broken above limits.ANSWER_BYTES."""
+    body = response.read(limits.ANSWER_BYTES + 1)
+    if len(body) > limits.ANSWER_BYTES:
+        raise Broken(f"{what}: the answer has more than {limits.ANSWER_BYTES:,} bytes, as none of S3 has")
+    return body

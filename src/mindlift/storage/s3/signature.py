@@ -15,6 +15,7 @@ from functools import lru_cache
 
 UNSIGNED = "UNSIGNED-PAYLOAD"  # OBS does not take the SHA-256 of a body; its MD5 is signed with the headers
 ALGORITHM, SERVICE, END = "AWS4-HMAC-SHA256", "s3", "aws4_request"
+BLANKS = re.compile(r"\s\s|\t|: |[^\S\n]$", re.MULTILINE)  # which a canonical header does not have
 SCHEME = re.compile(
     rf"{ALGORITHM} Credential=([^/,\s]+)/(\d{{8}})/([\w-]+)/{SERVICE}/{END}, ?SignedHeaders=([\w;-]+), ?Signature=([0-9a-f]{{64}})"
 )
@@ -73,19 +74,21 @@ def signature_of(
 ) -> str:
     """Of a request's signed `headers`, whose `names` are in small letters, sorted, with semicolons between them."""
     path, _, query = target.partition("?")
-    pairs = sorted(pair if "=" in pair else f"{pair}=" for pair in query.split("&") if pair)
-    lines = [f"{name}:{' '.join(headers[name].split())}" for name in names.split(";")]
+    pairs = sorted(pair if "=" in pair else f"{pair}=" for pair in query.split("&") if pair) if query else []
+    lines = [f"{name}:{headers[name]}" for name in names.split(";")]
+    if BLANKS.search("\n".join(lines)):
+        lines = [f"{name}:{' '.join(headers[name].split())}" for name in names.split(";")]
     request = [method, path or "/", "&".join(pairs), *lines, "", names, headers["x-amz-content-sha256"]]
     moment = headers["x-amz-date"]
     scope = f"{moment[:8]}/{region}/{SERVICE}/{END}"
     digest = hashlib.sha256("\n".join(request).encode()).hexdigest()
     text = f"{ALGORITHM}\n{moment}\n{scope}\n{digest}"
-    return hmac.new(signing_key(secret_key, moment[:8], region), text.encode(), hashlib.sha256).hexdigest()
+    return hmac.digest(signing_key(secret_key, moment[:8], region), text.encode(), "sha256").hex()
 
 
 @lru_cache(maxsize=8)
 def signing_key(secret_key: str, day: str, region: str) -> bytes:
     key = f"AWS4{secret_key}".encode()
     for part in (day, region, SERVICE, END):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+        key = hmac.digest(key, part.encode(), "sha256")
     return key

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
 import logging
 
+from mindlift.storage.http1 import Headers
 from mindlift.storage.retry import Broken
 from mindlift.storage.s3.answers import hides_md5
 from mindlift.storage.s3.etags import PART_SIZE, Digest, etag_by, fits, part_count, part_sizes
@@ -24,12 +24,11 @@ class Verifier:
 
     def __init__(self, bucket: str, service: Service):
         self.bucket, self.service = bucket, service
-        self.has_hidden = False  # whether an object was found whose ETag says nothing because it is encrypted
         self.doubtful: dict[
             str, str
         ] = {}  # what came of a key, if nobody knows for sure what should have come
 
-    def check(self, entry: Entry, digest: Digest, headers: http.client.HTTPMessage | None = None) -> None:
+    def check(self, entry: Entry, digest: Digest, headers: Headers | None = None) -> None:
         """Broken if these are not the bytes of `entry`, the whole object; `headers` are those of the answer, if known.
 
         Bytes pass whose ETag says nothing of them. So do those that came twice alike, where only the store's word
@@ -45,11 +44,10 @@ class Verifier:
             return
         headers = headers or self.head(entry.key).headers
         if hides_md5(headers, self.service.access.settings.is_obs):
-            self.has_hidden = True
             return
         self.judge(entry, digest, tried, headers)
 
-    def judge(self, entry: Entry, digest: Digest, tried: list[int], headers: http.client.HTTPMessage) -> None:
+    def judge(self, entry: Entry, digest: Digest, tried: list[int], headers: Headers) -> None:
         """No size that was tried fits: is it because of the bytes?"""
         is_whole, own, told = not part_count(entry.etag), own_part_size(entry, headers), 0
         if not is_whole and not own:
@@ -82,7 +80,7 @@ class Verifier:
         return part if fits(entry.size, part, part_count(entry.etag)) else 0
 
 
-def own_part_size(entry: Entry, headers: http.client.HTTPMessage) -> int:
+def own_part_size(entry: Entry, headers: Headers) -> int:
     """The size of the parts of what MindLift has uploaded; 0 for an object of others, or of which others made a new one."""
     text = headers.get(f"x-amz-meta-{PART_SIZE}") or headers.get(f"x-obs-meta-{PART_SIZE}") or ""
     part = int(text) if text.isdigit() else 0
