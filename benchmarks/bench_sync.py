@@ -1,7 +1,7 @@
 """Seconds and CPU seconds of copying to and from an S3 store next to s5cmd, rclone and aws-cli.
 
     make bench-sync
-    python benchmarks/bench_sync.py --rows down_small,up_small --rounds 5 --s5cmd ~/bin/s5cmd
+    python benchmarks/bench_sync.py --rows down_small,up_small --networks near,tls,far --rounds 5 --s5cmd ~/bin/s5cmd
 
 The store is a MinIO on this machine. Every client is a process of its own, started for every run. The
 clients take turns, one run each per round, in an order that rotates; what has arrived is counted after
@@ -11,6 +11,7 @@ every run. Only ratios within one run mean something: see benchmarks/README.md f
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import resource
@@ -25,7 +26,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from figures import machine, names_of, positive, spread
+from slow_network import slow_network
 from sync_clients import (
+    ENDPOINT_NAMES,
     OURS,
     Client,
     clients,
@@ -33,7 +36,6 @@ from sync_clients import (
     is_remote,
     mindlift,
     program_version,
-    version_of,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +43,12 @@ sys.path.insert(0, str(ROOT))
 BUCKET = "bench"
 NOTHING = subprocess.DEVNULL
 FILES_PER_FOLDER = 100
+NETWORKS = {
+    "near": "plain HTTP on this machine",
+    "tls": "HTTPS on this machine",
+    "far": "plain HTTP with 20 ms of round trip",
+}
+DELAY_MS = 10  # each way
 
 
 class Row(NamedTuple):
@@ -66,6 +74,9 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=positive, default=3, help="timed runs of each client")
     parser.add_argument("--rows", type=names_of(ROWS), default=",".join(ROWS), help="of " + ", ".join(ROWS))
+    parser.add_argument(
+        "--networks", type=names_of(NETWORKS), default="near", help="of " + ", ".join(NETWORKS)
+    )
     parser.add_argument("--objects", type=int, default=10_000, help="number of small objects")
     parser.add_argument("--object_kb", type=int, default=110, help="KiB of each of them")
     parser.add_argument("--large", type=int, default=2, help="number of large objects")
@@ -84,16 +95,19 @@ def arguments() -> argparse.Namespace:
 class Bench:
     """The store with its data, and runs of clients against it."""
 
-    def __init__(self, store: Any, folder: Path, options: argparse.Namespace):
+    def __init__(self, store: Any, endpoint: str, folder: Path, options: argparse.Namespace):
+        """`endpoint` leads the clients to the store, over the network that is measured."""
         from tests.support.servers import s3_client
 
         self.store, self.folder = store, folder
-        self.env = environment(store.endpoint, store.access_key, store.secret_key)
+        self.near = environment(store.endpoint, store.access_key, store.secret_key, store.trusted)
+        self.env = {**self.near, **dict.fromkeys(ENDPOINT_NAMES, endpoint)}
         self.sizes = {
             "small": (options.objects, options.object_kb << 10),
             "large": (options.large, options.large_mb << 20),
             "keys": (options.keys, 0),
         }  # number of objects, bytes of each
+        os.environ["AWS_CA_BUNDLE"] = str(store.trusted or "")  # of the benchmark's own client
         self.s3 = s3_client(store)
         self.s3.create_bucket(Bucket=BUCKET)
 
@@ -114,7 +128,7 @@ class Bench:
             with path.open("wb") as file:
                 for start in range(0, size, 1 << 20):
                     file.write(os.urandom(min(size - start, 1 << 20)))
-        subprocess.run(mindlift(self.folder, "copy", here, there), env=self.env, cwd=ROOT, check=True)
+        subprocess.run(mindlift(self.folder, "copy", here, there), env=self.near, cwd=ROOT, check=True)
 
     def run(self, client: Client, row: Row, target: str) -> dict:
         """Wall and CPU seconds of one run, or the error that it ended with."""
@@ -232,7 +246,7 @@ def table(results: list[dict]) -> str:
         "|---|---|---|---|---|",
     ]
     for result in results:
-        job = f"{result['row']}, {result['files']:,} x {readable(result['bytes_each'])}"
+        job = f"{result['network']}: {result['row']}, {result['files']:,} x {readable(result['bytes_each'])}"
         for name, found in result["clients"].items():
             client = f"{name} {found['version']}".strip()
             lines.append(f"| {job} | {client} | {' | '.join(cells(name, found))} |")
@@ -261,26 +275,29 @@ def shown(found: dict) -> str:
 
 
 def compare_all(options: argparse.Namespace) -> tuple[list[dict], dict]:
-    """Results of all rows, and what they were taken with."""
-    from tests.support.servers import Minio, find_minio
-
-    class Store(Minio):
-        def empty_trash(self) -> None:
-            """MinIO removes what was deleted minutes later, which would fill the disk and disturb a run."""
-            for path in (self.folder / "data/.minio.sys/tmp/.trash").glob("*"):
-                shutil.rmtree(path, ignore_errors=True)
+    """Results of all rows on all networks, and what they were taken with."""
+    from sync_store import Store, find_minio
 
     program = find_minio()
     if program is None or not program.exists():
         sys.exit("bench_sync: no MinIO; run bash scripts/minio.sh, or set MINIO_BINARY")
-    with tempfile.TemporaryDirectory(prefix="bench-") as folder, Store() as store:
-        everyone = clients(options, Path(folder))
-        bench = Bench(store, Path(folder), options)
-        results = [compare(bench, name, everyone, options.rounds) for name in options.rows]
+    results = []
+    for network in options.networks:
+        with tempfile.TemporaryDirectory(prefix="bench-") as folder, contextlib.ExitStack() as stack:
+            store = stack.enter_context(Store(Path(folder), network == "tls"))
+            endpoint = store.endpoint
+            if network == "far":
+                endpoint = f"http://{stack.enter_context(slow_network(f'127.0.0.1:{store.port}', DELAY_MS))}"
+            bench = Bench(store, endpoint, Path(folder), options)
+            everyone = clients(options, Path(folder))
+            results += [
+                {"network": network, **compare(bench, name, everyone, options.rounds)}
+                for name in options.rows
+            ]
     minio = program_version(str(program), "--version", "github.com/minio/minio")
     about = machine(os.cpu_count() or 1)
     del about["threads"]
-    return results, {**about, "minio": minio, "boto3": version_of("boto3")}
+    return results, {**about, "minio": minio}
 
 
 def main() -> None:

@@ -52,10 +52,8 @@ class Client:
 
 def clients(options: argparse.Namespace, folder: Path) -> list[Client]:
     ours = partial(mindlift, folder)
-    obstore, boto3 = version_of("obstore"), f"boto3 {version_of('boto3')}"
     found = [
-        Client(OURS, f"with obstore {obstore}" if obstore else f"with {boto3}", ours),
-        Client(f"{OURS}-http", f"with {boto3}", ours, {"MINDLIFT_DATA_PLANE": "http"}),
+        Client(OURS, version_of("mindlift"), ours),
         peer("s5cmd", options.s5cmd, s5cmd, "version", "github.com/peak/s5cmd/v2"),
         peer("rclone", options.rclone, rclone, "version", "github.com/rclone/rclone"),
         peer("aws", options.aws, aws, "--version"),
@@ -126,27 +124,29 @@ def version_of(package: str) -> str:
         return ""
 
 
+ENDPOINT_NAMES = ("AWS_ENDPOINT_URL", "S3_ENDPOINT_URL", "RCLONE_CONFIG_BENCH_ENDPOINT")
+
+
 def is_remote(place: str) -> bool:
     return place.startswith("s3://")
 
 
-def environment(endpoint: str, access_key: str, secret_key: str) -> dict[str, str]:
-    """Leads every client to the store, whatever the user has configured."""
+def environment(endpoint: str, access_key: str, secret_key: str, trusted: Path | None) -> dict[str, str]:
+    """Leads every client to the store, whatever the user has configured; `trusted` has signed its certificate."""
     own = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
     return {
         **own,
+        **({"AWS_CA_BUNDLE": str(trusted), "SSL_CERT_FILE": str(trusted)} if trusted else {}),
         "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": secret_key,
         "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": endpoint,
+        **dict.fromkeys(ENDPOINT_NAMES, endpoint),
         "AWS_CONFIG_FILE": os.devnull,
         "AWS_EC2_METADATA_DISABLED": "true",
         "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "S3_ENDPOINT_URL": endpoint,
         "RCLONE_CONFIG": "",
         "RCLONE_CONFIG_BENCH_TYPE": "s3",
         "RCLONE_CONFIG_BENCH_PROVIDER": "Minio",
         "RCLONE_CONFIG_BENCH_ENV_AUTH": "true",
-        "RCLONE_CONFIG_BENCH_ENDPOINT": endpoint,
         "RCLONE_CONFIG_BENCH_REGION": REGION,
     }

@@ -30,7 +30,7 @@ from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry, LocalStore
 from mindlift.storage.url import as_file, as_folder
 
-THREADS = 16  # more do not copy faster; on a store far away, 32 do
+THREADS = 64  # 16 are as fast on a store nearby; with 20 ms to it, 64 are twice as fast
 MOST_PROCESSES, CPUS_PER_PROCESS = (
     8,
     2,

@@ -33,6 +33,7 @@ from mindlift.storage.store import Entry
 SMALL = 8 << 20  # bytes of files that worker processes get, whole
 CROWD = 1000  # small files from which on worker processes pay
 BATCH = 32
+LEAST_THREADS = 8  # of a worker process
 JOINED_WITHIN_S = 5.0
 GATHER_S = 0.005  # outcomes are taken in several at a time: to be woken for each costs as much as a small file's bytes
 AHEAD = 128  # files that a worker has got, so that it never waits
@@ -223,13 +224,15 @@ def copy_all(
 ) -> Iterator[Known | Failure]:
     """The outcome of every entry. Large files are cut into ranges for the threads of this process."""
     small = sum(entry.size <= SMALL for entry in entries)
+    threads = min(threads, max(sum(1 + entry.size // SMALL for entry in entries), 1))
     if processes < 1 or small < CROWD:
         is_short = len(entries) <= MOST
         files = sorted(entries, key=lambda entry: -entry.size) if is_short else entries
         yield from Threads(job, threads, progress).run(files)
         return
+    each = max(threads // processes, LEAST_THREADS)
     yield from run_workers(
-        job, (entry for entry in entries if entry.size <= SMALL), processes, threads, progress
+        job, (entry for entry in entries if entry.size <= SMALL), processes, each, progress
     )
     yield from Threads(job, threads, progress).run(entry for entry in entries if entry.size > SMALL)
 
