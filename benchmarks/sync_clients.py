@@ -131,7 +131,9 @@ def is_remote(place: str) -> bool:
     return place.startswith("s3://")
 
 
-def environment(endpoint: str, access_key: str, secret_key: str, trusted: Path | None) -> dict[str, str]:
+def environment(
+    endpoint: str, access_key: str, secret_key: str, trusted: Path | None = None
+) -> dict[str, str]:
     """Leads every client to the store, whatever the user has configured; `trusted` has signed its certificate."""
     own = {name: value for name, value in os.environ.items() if not FOREIGN.match(name)}
     return {

@@ -20,7 +20,7 @@ from mindlift.storage.copying.engine import Failure, Threads, copy_all, usable_c
 from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.local_files import LocalTarget, sweep
 from mindlift.storage.copying.manifest import known_to, update_manifest
-from mindlift.storage.copying.plan import PART, Known, Plan, Unsorted, plan_copy
+from mindlift.storage.copying.plan import Known, Plan, Unsorted, is_part, plan_copy
 from mindlift.storage.copying.progress import Progress, Say, as_bytes
 from mindlift.storage.copying.spool import SortedSpool
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
@@ -161,7 +161,7 @@ def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress
     for entry in store.pages(job.source, "") if isinstance(store, S3Store) else store.walk(job.source):
         progress.list()
         if entry.key != job.source or entry.size:
-            yield entry._replace(key=entry.key[start:])
+            yield Entry(entry.key[start:], entry.size, entry.etag, entry.modified_ns)
 
 
 def named_entries(job: Job, names: Sequence[str]) -> dict[str, Entry]:
@@ -188,10 +188,10 @@ def make_plan(
     def there() -> Iterator[Entry]:
         start = len(job.target)
         for entry in job.target_store.walk(job.target) if compares else ():
-            if PART.fullmatch(entry.key.rpartition("/")[2]):
+            if is_part(entry.key):
                 parts.append(entry.key[start:])
             else:
-                yield entry._replace(key=entry.key[start:])
+                yield Entry(entry.key[start:], entry.size, entry.etag, entry.modified_ns)
 
     try:
         plan = plan_copy(listed(), there(), known(), delete, is_local)

@@ -15,6 +15,7 @@ from mindlift.storage.store import Entry
 PART = re.compile(
     r"\.(.+)\.mindlift-([0-9a-f]+)(-[0-9a-f]+)?\.part"
 )  # a file that is being written; on which machine
+LEADS_OUT = re.compile(r"^/|//|(?:^|/)\.\.?(?:/|$)")  # a part of a key that is empty, or ".", or ".."
 T = TypeVar("T")
 
 
@@ -59,7 +60,7 @@ def plan_copy(
     there, before = Side(target, lambda entry: entry.key), Side(known, lambda known: known.source.key)
     folder = ""  # a marker of the source, as long as nothing was in it
     for entry in in_order(source):
-        if PART.fullmatch(entry.key.rstrip("/").rpartition("/")[2]):
+        if is_part(entry.key):
             continue
         if to_local:
             refuse_unfit(entry)
@@ -139,7 +140,7 @@ class Clashes:
     def add(self, key: str) -> None:
         while self.files and not key.startswith(self.files[-1]):
             self.files.pop()
-        both = next((file for file in self.files if key.startswith(f"{file}/")), None)
+        both = next((file for file in self.files if key.startswith(f"{file}/")), "") if self.files else ""
         if both:
             raise MoxFileNameDuplicateException(
                 f"{both!r} is a file and, because of {key!r}, a folder as well; rename one of them in the store"
@@ -155,6 +156,12 @@ def in_order(entries: Iterable[Entry]) -> Iterator[Entry]:
             raise Unsorted(f"{entry.key!r} after {at!r}")
         at = entry.key
         yield entry
+
+
+def is_part(key: str) -> bool:
+    """Whether it is the name of a file that is being written."""
+    name = key.rstrip("/")
+    return name.endswith(".part") and PART.fullmatch(name.rpartition("/")[2]) is not None
 
 
 def is_same(then: Entry, now: Entry | None) -> bool:
@@ -179,13 +186,13 @@ def unfit(entry: Entry) -> str:
     """Why a key can't become a file below a local folder; '' if it can."""
     if entry.is_folder and entry.size:
         return f"its name is a folder's, but it holds {entry.size} bytes"
-    parts = entry.key[:-1].split("/") if entry.key.endswith("/") else entry.key.split("/")
     if "\0" in entry.key or "\\" in entry.key:
         return "NUL and backslash are not allowed in names"
-    if any(part in ("", ".", "..") for part in parts):
+    if LEADS_OUT.search(entry.key) or not entry.key.rstrip("/"):
         return "it would lead out of the target folder, or has an empty part"
     if len(entry.key) * 4 <= limits.NAME_BYTES:  # no letter has more bytes in UTF-8
         return ""
+    parts = entry.key.split("/")
     longest = max(len(part.encode("utf-8", "surrogateescape")) for part in parts)
     return (
         f"a part of it is {longest} bytes long, the most is {limits.NAME_BYTES}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -63,9 +64,14 @@ def page_of(root: ElementTree.Element) -> Page:
     return Page(entries, root.findtext(f"{space}IsTruncated") != "true")
 
 
+@lru_cache(maxsize=8192)  # a data set is uploaded at some hundred files a second
+def seconds_of(text: str) -> int:
+    return int(datetime.fromisoformat(text + "+00:00").timestamp())
+
+
 def parse_time(text: str) -> int:
     """'2026-01-31T12:34:56.789Z' in ns since 1970."""
     if len(text) < 19:
         return 0
-    seconds = int(datetime.fromisoformat(text[:19] + "+00:00").timestamp())
+    seconds = seconds_of(text[:19])
     return seconds * 1_000_000_000 + int((text[20:23] or "0").rstrip("Z").ljust(3, "0")) * 1_000_000
