@@ -22,6 +22,8 @@ from tests.support.programs import ROOT, environment
 from tests.support.servers import MB
 from tests.support.transfers import FILES, Bucket, content, credentials, parts, write
 
+FLUSHED = "from mindlift.storage.copying import manifest; manifest.FLUSH_EVERY_S = 0"
+
 
 def copying(store: Bucket, env: dict[str, str], source: str, target: str, more: str = "") -> subprocess.Popen:
     code = f"""
@@ -90,6 +92,28 @@ def test_ctrl_c_aborts_uploads(minio, store, fault_proxy, tmp_path):
     process.communicate(timeout=30)
     assert store.content("p/") == {}
     wait_for(lambda: store.uploads() == [])
+
+
+def test_after_sigkill_only_the_rest_is_copied(minio, store, fault_proxy, tmp_path):
+    """Twice: what two copies have brought that were killed is not asked for by the third."""
+    files = {f"f{number:02}": os.urandom(200_000) for number in range(40)}
+    store.put(files, "p/")
+    fault_proxy.add(Fault("trickle", path="/p/f", rate=2_000_000, times=None))
+    env = credentials(minio, fault_proxy.endpoint) | {"MANIFEST": str(tmp_path / "sync")}
+    journal, there = tmp_path / "sync.journal", 0
+    for least in (5, 15):
+        process = copying(store, env, store.url("p"), str(tmp_path / "to"), FLUSHED)
+        wait_for(lambda least=least: journal.exists() and journal.read_bytes().count(b"\n") > least)
+        process.kill()
+        process.communicate()
+        before, there = there, len(content(tmp_path / "to"))
+        assert before + 4 < there < 40
+    done = copy_tree(store.url("p"), str(tmp_path / "to"), manifest=tmp_path / "sync")
+    assert content(tmp_path / "to") == files
+    assert there - 3 <= done.unchanged <= there, "a file may be there, and not yet be noted"
+    assert done.done == 40 - done.unchanged
+    assert not journal.exists()
+    assert copy_tree(store.url("p"), str(tmp_path / "to"), manifest=tmp_path / "sync").unchanged == 40
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])

@@ -22,7 +22,7 @@ from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.local_files import md5_of, open_regular, sweep
 from mindlift.storage.copying.plan import Known, unfit
 from mindlift.storage.copying.progress import Progress, as_bytes
-from mindlift.storage.copying.spool import SortedSpool, Spool
+from mindlift.storage.copying.spool import Spool
 from mindlift.storage.places import locate
 from mindlift.storage.s3.answers import is_md5
 from mindlift.storage.store import Entry, LocalStore
@@ -163,9 +163,10 @@ def fetch(url: str, root: Path, entries: list[Entry], say: Say) -> dict[str, Kno
     size = sum(entry.size for entry in entries)
     check_space(job, size)
     sweep(job, [entry.key for entry in entries])
-    brought: SortedSpool[Known] = SortedSpool(lambda known: known.source.key)
     report = Report(url, str(root), len(entries), size)
     with Progress(f"restore {url}", say) as progress:
         progress.expect(len(entries), size)
-        finish(report, copy_all(job, copies, THREADS, 0, progress), brought)
+        outcomes = list(copy_all(job, copies, THREADS, 0, progress))
+        finish(report, iter(outcomes))
+    brought = (each for each in outcomes if isinstance(each, Known))
     return {each.source.key: Known(each.target, each.source) for each in brought}

@@ -19,10 +19,9 @@ from mindlift.errors import StorageError, TransferError
 from mindlift.storage.copying.engine import Failure, Threads, copy_all, usable_cpus
 from mindlift.storage.copying.job import Job
 from mindlift.storage.copying.local_files import LocalTarget, sweep
-from mindlift.storage.copying.manifest import known_to, update_manifest
+from mindlift.storage.copying.manifest import Journal, known_to
 from mindlift.storage.copying.plan import Known, Plan, Unsorted, is_part, plan_copy
 from mindlift.storage.copying.progress import Progress, Say, as_bytes
-from mindlift.storage.copying.spool import SortedSpool
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.overlap import refuse_overlap
 from mindlift.storage.places import locate
@@ -88,7 +87,7 @@ def copy_file(source: str, target: str) -> Report:
     with Progress(f"copy {source}") as progress:
         progress.expect(1, entry.size)
         outcomes = Threads(job, THREADS, progress).run([entry._replace(key="")])
-        finish(report, outcomes, SortedSpool(lambda known: known.source.key))
+        finish(report, outcomes)
         report.retries, report.seconds = progress.retries, time.monotonic() - started
     return report
 
@@ -119,7 +118,7 @@ def copy_tree(
     (source_store, source_key), (target_store, target_key) = locate(source), locate(target)
     job = Job(source_store, as_folder(source_key), target_store, as_folder(target_key))
     report = Report(source, target)
-    brought: SortedSpool[Known] = SortedSpool(lambda known: known.source.key)
+    journal = Journal(manifest, source, target) if manifest else None
     with Progress(f"copy {source}", say, show_bar) as progress:
 
         def listed() -> Iterator[Entry]:
@@ -140,11 +139,11 @@ def copy_tree(
             job, plan.copies, max(threads, 1), process_count(job, processes, threads), progress
         )
         try:
-            finish(report, outcomes, brought)
+            finish(report, noted(outcomes, journal))
         finally:
             report.retries, report.seconds = progress.retries, time.monotonic() - started
-            if manifest and (brought or plan.forgotten or not manifest.is_file()):
-                update_manifest(manifest, source, target, plan.forgotten, brought)
+            if journal:
+                journal.close(plan.forgotten)
         if delete and plan.wanted:
             report.deleted = delete_extra(job, plan.deletes)
     report.seconds = time.monotonic() - started
@@ -237,14 +236,20 @@ def process_count(job: Job, processes: int | bool, threads: int) -> int:
     return wanted if wanted > 1 else 0  # one would only do what this process can do, and has to be started
 
 
-def finish(report: Report, outcomes: Iterator[Known | Failure], brought: SortedSpool[Known]) -> None:
+def noted(outcomes: Iterator[Known | Failure], journal: Journal | None) -> Iterator[Known | Failure]:
+    for outcome in outcomes:
+        if journal and isinstance(outcome, Known):
+            journal.append(outcome)
+        yield outcome
+
+
+def finish(report: Report, outcomes: Iterator[Known | Failure]) -> None:
     """Take in all outcomes; TransferError if one of them is a failure."""
     failed: dict[str, Failure] = {}
     for outcome in outcomes:
         if isinstance(outcome, Failure):
             failed.setdefault(outcome.key, outcome)  # what a file's other ranges say is a consequence
             continue
-        brought.append(outcome)
         report.done += 1
         report.done_bytes += outcome.source.size
     if len(failed) == 1 and report.expected == 1:

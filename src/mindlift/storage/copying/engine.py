@@ -92,6 +92,7 @@ class Threads:
                     break
                 outcome = run_unit(*found)
                 if outcome is not None:
+                    self.progress.end_file(isinstance(outcome, Known))
                     outcomes.put(outcome)
         except BaseException as err:  # whatever ends a thread ends the copy
             outcomes.put(err)
@@ -117,7 +118,6 @@ class Threads:
             elif isinstance(outcome, BaseException):
                 raise outcome
             else:
-                self.progress.files += isinstance(outcome, Known)
                 yield outcome
                 if outcomes.empty():
                     time.sleep(GATHER_S)

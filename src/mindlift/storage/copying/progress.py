@@ -65,6 +65,10 @@ class Progress:
         if speaks:
             self.say(self.line())
 
+    def end_file(self, is_copied: bool) -> None:
+        with self.lock:
+            self.files += is_copied
+
     def line(self) -> str:
         seconds = self.clock() - self.started
         rate = self.size / max(seconds, 1e-9)
