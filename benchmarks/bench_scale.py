@@ -1,9 +1,10 @@
 """Seconds, CPU seconds and memory of a re-sync in which nothing has changed, by the number of files.
 
-    python benchmarks/bench_scale.py --files 10000,100000,1281167 [--s5cmd ~/bin/s5cmd]
+    python benchmarks/bench_scale.py --files 10000,100000,1281167 [--s5cmd ~/bin/s5cmd] [--rclone ~/bin/rclone]
+    python benchmarks/bench_scale.py --object_gib 50
 
 The store is a program of this file that makes up listings of ImageNet's form: folders of 1,281 objects without bytes, in
-pages of 1,000 keys. The target has the files already, and MindLift's list of what an earlier copy has brought. Every client
+pages of 1,000 keys, or one large object. The target has the files already, and MindLift's list of what an earlier copy has brought. Every client
 is a process of its own; the server shares the two cores with it. See benchmarks/README.md.
 """
 
@@ -12,18 +13,20 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
+import re
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
 from figures import machine, positive, spread
-from sync_clients import COPY, environment, s5cmd
+from sync_clients import COPY, environment, rclone, s5cmd
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
@@ -35,6 +38,10 @@ from mindlift.storage.store import Entry  # noqa: E402
 PER_FOLDER, PAGE = 1281, 1000
 TIME = "2026-11-01T00:00:00.000Z"
 EMPTY = "d41d8cd98f00b204e9800998ecf8427e"  # MD5 of nothing
+UNKNOWN = "made-up"  # an ETag that says nothing of the bytes
+HTTP_TIME = "Sun, 01 Nov 2026 00:00:00 GMT"
+BIG, FIRST = "/object.bin", "/first"
+ZEROS = memoryview(bytes(1 << 20))
 SPACE = 'xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
 
 
@@ -47,9 +54,68 @@ class Listing(BaseHTTPRequestHandler):
     """Pages of keys; the token of a page is the number of its first key."""
 
     protocol_version = "HTTP/1.1"
-    count = 0
+    count = size = 0  # of objects; bytes of a single one
+    first_at = 0.0  # when the first bytes of an object were asked for
+
+    def do_HEAD(self) -> None:
+        if urlsplit(self.path).path.endswith(BIG):
+            self.answer(200, self.size)
+            return
+        self.send_response(404)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
 
     def do_GET(self) -> None:
+        asked_path = urlsplit(self.path).path
+        if asked_path == FIRST:
+            self.say(str(Listing.first_at).encode())
+        elif asked_path.endswith(BIG):
+            self.send_object()
+        else:
+            self.send_list()
+
+    def send_object(self) -> None:
+        Listing.first_at = Listing.first_at or time.monotonic()
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "bytes=0-")
+        assert wanted
+        start, end = int(wanted[1]), min(int(wanted[2] or self.size - 1), self.size - 1)
+        place = f"bytes {start}-{end}/{self.size}" if "Range" in self.headers else ""
+        self.answer(206 if place else 200, end + 1 - start, place)
+        left = end + 1 - start
+        while left:
+            left -= self.wfile.write(ZEROS[:left])
+
+    def answer(self, status: int, length: int, place: str = "") -> None:
+        self.send_response(status)
+        for name, value in (
+            ("ETag", f'"{UNKNOWN}"'),
+            ("Last-Modified", HTTP_TIME),
+            ("Content-Length", str(length)),
+        ):
+            self.send_header(name, value)
+        if place:
+            self.send_header("Content-Range", place)
+        self.send_header("Accept-Ranges", "bytes")
+        self.end_headers()
+
+    def say(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def send_list(self) -> None:
+        self.say(self.list_of_one() if self.size else self.page())
+
+    def list_of_one(self) -> bytes:
+        return (
+            f"<ListBucketResult {SPACE}><IsTruncated>false</IsTruncated><Contents><Key>train{BIG}</Key>"
+            f"<LastModified>{TIME}</LastModified><ETag>&quot;{UNKNOWN}&quot;</ETag><Size>{self.size}</Size>"
+            "</Contents></ListBucketResult>"
+        ).encode()
+
+    def page(self) -> bytes:
         asked = parse_qs(urlsplit(self.path).query)
         start = int(asked.get("continuation-token", ["0"])[0])
         end = min(start + PAGE, self.count)
@@ -60,23 +126,18 @@ class Listing(BaseHTTPRequestHandler):
             for number in range(start, end)
         )
         more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < self.count else ""
-        body = (
+        return (
             f"<ListBucketResult {SPACE}>{'<EncodingType>url</EncodingType>' if encoded else ''}"
             f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{contents}</ListBucketResult>"
         ).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/xml")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         pass
 
 
-def serve(count: int) -> None:
+def serve(count: int, size: int) -> None:
     """A process of its own: prints its port, and goes on until it is killed."""
-    Listing.count = count
+    Listing.count, Listing.size = count, size
     server = ThreadingHTTPServer(("127.0.0.1", 0), Listing)
     print(server.server_address[1], flush=True)
     server.serve_forever()
@@ -109,36 +170,61 @@ def run(command: list[str], env: dict[str, str]) -> tuple[float, float, float]:
     return time.monotonic() - started, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
 
 
-def measure(count: int, rounds: int, program: str) -> dict:
-    folder = Path(tempfile.mkdtemp(prefix="bench-scale-"))
-    server = subprocess.Popen(
-        [sys.executable, __file__, "--serve", str(count)], stdout=subprocess.PIPE, text=True
-    )
-    try:
-        assert server.stdout is not None
-        env = environment(f"http://127.0.0.1:{server.stdout.readline().strip()}", "key", "secret")
-        source = "s3://bench/train"
-        target = folder / "target"
+def measure_object(size: int, rounds: int, programs: dict[str, str]) -> dict:
+    """The same of one object of `size` bytes, and the seconds until its first bytes are asked for."""
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for _ in range(rounds):
+        for name in ("mindlift", *programs):
+            with server(0, size) as address, tempfile.TemporaryDirectory(prefix="bench-scale-") as folder:
+                target = f"{folder}/target"
+                commands = commands_of("s3://bench/train", target, f"{folder}/manifest", programs, "copy")
+                began = time.monotonic()
+                figures = run(commands[name], environment(f"http://{address}", "key", "secret"))
+                if os.path.getsize(f"{target}{BIG}") != size:
+                    sys.exit(f"bench_scale: {name} has not copied all")
+                with urllib.request.urlopen(f"http://{address}{FIRST}") as answer:
+                    found.setdefault(name, []).append((*figures, float(answer.read()) - began))
+    return {name: summary(figures) for name, figures in found.items()}
+
+
+def commands_of(
+    source: str, target: str, manifest: str, programs: dict[str, str], verb: str
+) -> dict[str, list[str]]:
+    peers = {"s5cmd": s5cmd, "rclone": rclone}
+    return {
+        "mindlift": [sys.executable, "-c", COPY, source, target, manifest],
+        **{name: peers[name](program, verb, source, target) for name, program in programs.items()},
+    }
+
+
+@contextmanager
+def server(count: int, size: int = 0) -> Iterator[str]:
+    """host:port of a store with so many objects, or one of so many bytes."""
+    command = [sys.executable, __file__, "--serve", str(count), "--serve_bytes", str(size)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield f"127.0.0.1:{process.stdout.readline().strip()}"
+        finally:
+            process.kill()
+
+
+def summary(figures: list[tuple[float, ...]]) -> dict:
+    names = ("seconds", "cpu_seconds", "peak_mib", "first_byte_s")
+    return {name: spread(each) for name, each in zip(names, zip(*figures))}
+
+
+def measure(count: int, rounds: int, programs: dict[str, str]) -> dict:
+    with server(count) as address, tempfile.TemporaryDirectory(prefix="bench-scale-") as name:
+        folder, source = Path(name), "s3://bench/train"
         make_target(folder, source, count)
-        commands = {"mindlift": [sys.executable, "-c", COPY, source, str(target), str(folder / "manifest")]}
-        if program:
-            commands["s5cmd"] = s5cmd(program, "sync", source, str(target))
-        found: dict[str, list[tuple[float, float, float]]] = {name: [] for name in commands}
+        commands = commands_of(source, str(folder / "target"), str(folder / "manifest"), programs, "sync")
+        env = environment(f"http://{address}", "key", "secret")
+        found: dict[str, list[tuple[float, ...]]] = {name: [] for name in commands}
         for _ in range(rounds):
             for name, command in commands.items():
                 found[name].append(run(command, env))
-        return {
-            name: {
-                "seconds": spread(each[0] for each in figures),
-                "cpu_seconds": spread(each[1] for each in figures),
-                "peak_mib": spread(each[2] for each in figures),
-            }
-            for name, figures in found.items()
-        }
-    finally:
-        server.kill()
-        server.wait()
-        shutil.rmtree(folder)
+        return {name: summary(figures) for name, figures in found.items()}
 
 
 def counts(text: str) -> list[int]:
@@ -153,14 +239,22 @@ def main() -> None:
     parser.add_argument("--files", type=counts, default=[10_000, 100_000, 1_281_167])
     parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--s5cmd", default="")
+    parser.add_argument("--rclone", default="")
+    parser.add_argument("--object_gib", type=positive, help="copy one object of so many GiB instead")
     parser.add_argument("--output", type=Path)
     parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--serve_bytes", type=int, default=0, help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.serve:
-        serve(options.serve)
+    if options.serve is not None:
+        serve(options.serve, options.serve_bytes)
+    programs = {name: getattr(options, name) for name in ("s5cmd", "rclone") if getattr(options, name)}
     rows = {}
-    for count in options.files:
-        rows[str(count)] = measure(count, options.rounds, options.s5cmd)
+    if options.object_gib:
+        name = f"object of {options.object_gib} GiB"
+        rows[name] = measure_object(options.object_gib << 30, options.rounds, programs)
+        print(name, json.dumps(rows[name]), flush=True)
+    for count in [] if options.object_gib else options.files:
+        rows[str(count)] = measure(count, options.rounds, programs)
         print(count, json.dumps(rows[str(count)]), flush=True)
     if options.output:
         result = {"machine": machine(8), "rounds": options.rounds, "rows": rows}

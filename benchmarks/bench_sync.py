@@ -54,7 +54,7 @@ DELAY_MS = 10  # each way
 class Row(NamedTuple):
     """One line of work."""
 
-    verb: str  # copy, sync (copy what has changed: nothing) or list
+    verb: str  # copy, sync (copy what has changed: nothing), rest (what a killed copy has left) or list
     data: str  # small, large or keys
     way: str = "down"
 
@@ -67,6 +67,7 @@ ROWS = {
     "list": Row("list", "keys"),
     "resync_down": Row("sync", "small"),
     "resync_up": Row("sync", "small", "up"),
+    "rest_down": Row("rest", "small"),
 }
 
 
@@ -133,7 +134,7 @@ class Bench:
     def run(self, client: Client, row: Row, target: str) -> dict:
         """Wall and CPU seconds of one run, or the error that it ended with."""
         source = self.place(row.data, "down" if row.way == "up" else "up")
-        command = client.command(row.verb, source, target)
+        command = client.command("sync" if row.verb == "rest" else row.verb, source, target)
         env = {**self.env, **client.env}
         os.sync()  # what others have written is not this one's to wait for
         with open(self.folder / "said", "wb") as said, open(self.folder / "errors", "wb") as errors:
@@ -200,6 +201,30 @@ class Bench:
         changed = sum(before.get(key) != mark for key, mark in self.inventory(target).items())
         return {"error": f"copied {changed:,} files again"} if changed and "wall" in result else result
 
+    def copy_rest(self, name: str, client: Client, at: int) -> dict:
+        """A run into a target where one was killed when half of the files were there."""
+        row, target = ROWS[name], self.place(f"{name}-{client.name}-{at}")
+        command = client.command("sync", self.place(row.data, "up"), target)
+        try:
+            with open(os.devnull, "wb") as nothing:
+                killed = subprocess.Popen(
+                    command,
+                    env={**self.env, **client.env},
+                    cwd=ROOT,
+                    stdin=NOTHING,
+                    stdout=nothing,
+                    stderr=nothing,
+                )
+            while len(self.inventory(target)) < self.sizes[row.data][0] // 2:
+                if killed.poll() is not None:
+                    return {"error": "ended before half of the files were there"}
+                time.sleep(0.1)
+            killed.kill()
+            killed.wait()
+            return self.run(client, row, target)
+        finally:
+            self.remove(target)
+
 
 def children_cpu() -> float:
     """User and system seconds of all children that have ended, and of theirs."""
@@ -213,7 +238,7 @@ def compare(bench: Bench, name: str, everyone: list[Client], rounds: int) -> dic
     bench.provide(row.data)
     taking = [client for client in everyone if not client.is_plane or (row.verb, row.way) == ("copy", "down")]
     playing = [client for client in taking if client.version]
-    measure = bench.copy_again if row.verb == "sync" else bench.copy_anew
+    measure = {"sync": bench.copy_again, "rest": bench.copy_rest}.get(row.verb, bench.copy_anew)
     results: dict[str, list[dict]] = {client.name: [] for client in taking}
     for at in range(rounds):
         first = at % len(playing)

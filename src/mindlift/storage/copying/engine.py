@@ -30,6 +30,7 @@ from mindlift.storage.copying.spool import MOST, Spool
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
 
+STREAMS = 8  # threads for one large file: more of them wait for its lock in the kernel
 SMALL = 8 << 20  # bytes of files that worker processes get, whole
 CROWD = 1000  # small files from which on worker processes pay
 BATCH = 32
@@ -224,7 +225,7 @@ def copy_all(
 ) -> Iterator[Known | Failure]:
     """The outcome of every entry. Large files are cut into ranges for the threads of this process."""
     small = sum(entry.size <= SMALL for entry in entries)
-    threads = min(threads, max(sum(1 + entry.size // SMALL for entry in entries), 1))
+    threads = min(threads, max(sum(min(1 + entry.size // SMALL, STREAMS) for entry in entries), 1))
     if processes < 1 or small < CROWD:
         is_short = len(entries) <= MOST
         files = sorted(entries, key=lambda entry: -entry.size) if is_short else entries
