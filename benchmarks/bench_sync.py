@@ -48,6 +48,7 @@ NETWORKS = {
     "tls": "HTTPS on this machine",
     "far": "plain HTTP with 20 ms of round trip",
 }
+CLIENTS = ("mindlift", "s5cmd", "rclone", "aws")
 DELAY_MS = 10  # each way
 
 
@@ -77,6 +78,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--rows", type=names_of(ROWS), default=",".join(ROWS), help="of " + ", ".join(ROWS))
     parser.add_argument(
         "--networks", type=names_of(NETWORKS), default="near", help="of " + ", ".join(NETWORKS)
+    )
+    parser.add_argument(
+        "--clients", type=names_of(CLIENTS), default=",".join(CLIENTS), help="of " + ", ".join(CLIENTS)
     )
     parser.add_argument("--objects", type=int, default=10_000, help="number of small objects")
     parser.add_argument("--object_kb", type=int, default=110, help="KiB of each of them")
@@ -314,7 +318,11 @@ def compare_all(options: argparse.Namespace) -> tuple[list[dict], dict]:
             if network == "far":
                 endpoint = f"http://{stack.enter_context(slow_network(f'127.0.0.1:{store.port}', DELAY_MS))}"
             bench = Bench(store, endpoint, Path(folder), options)
-            everyone = clients(options, Path(folder))
+            everyone = [
+                client
+                for client in clients(options, Path(folder))
+                if client.name in options.clients or client.is_plane
+            ]
             results += [
                 {"network": network, **compare(bench, name, everyone, options.rounds)}
                 for name in options.rows

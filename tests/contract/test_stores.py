@@ -23,6 +23,7 @@ from mindlift.storage.copying.progress import Progress
 from mindlift.storage.moxing import file
 from mindlift.storage.places import SERVICES, set_auth
 from mindlift.storage.platform_store import PlatformStore
+from mindlift.storage.s3 import list_all
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import LocalStore, Store
@@ -338,6 +339,16 @@ def test_objects_become_files(s3, tmp_path):
     assert {outcome.source.key for outcome in outcomes} == {entry.key for entry in entries}
     for name, data in contents.items():
         assert (tmp_path / "数 据" / name).read_bytes() == data
+
+
+def test_many_folders_are_listed_as_one(s3, monkeypatch):
+    monkeypatch.setattr(list_all, "CHUNK", 7)
+    keys = [f"d/{folder}/{number:02}" for folder in ("a", "a-b", "数", "z") for number in range(10)]
+    keys += [f"d/{name}" for name in ("a!", "a.txt", "b c", "z/marker/", "zz")]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda key: s3.write(key, b""), [*keys, "e/other"]))
+    assert [entry.key for entry in s3.walk("d")] == sorted(keys)
+    assert [entry.key for entry in s3.walk("")] == [*sorted(keys), "e/other"]
 
 
 def test_links_of_a_local_folder(tmp_path):

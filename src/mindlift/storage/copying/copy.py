@@ -157,7 +157,7 @@ def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress
         yield from sorted(named_entries(job, file_list).values())
         return
     start, store = len(job.source), job.source_store
-    for entry in store.pages(job.source, "") if isinstance(store, S3Store) else store.walk(job.source):
+    for entry in store.everything(job.source) if isinstance(store, S3Store) else store.walk(job.source):
         progress.list()
         if entry.key != job.source or entry.size:
             yield Entry(entry.key[start:], entry.size, entry.etag, entry.modified_ns)

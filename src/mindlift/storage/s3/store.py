@@ -14,6 +14,7 @@ from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespExcept
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.answers import entry_of, hides_md5, is_md5
 from mindlift.storage.s3.etags import OWN_COPY_PART, PART_SIZE
+from mindlift.storage.s3.list_all import list_all
 from mindlift.storage.s3.listing import find_token, parse_page
 from mindlift.storage.s3.service import Service
 from mindlift.storage.s3.verify import Verifier, digest_of
@@ -74,16 +75,20 @@ class S3Store:
 
     def walk(self, folder: str) -> Iterator[Entry]:
         folder = as_folder(folder)
-        for entry in self.pages(folder, ""):
+        for entry in self.everything(folder):
             if entry.key != folder:
                 yield entry
 
-    def pages(self, prefix: str, delimiter: str) -> Iterator[Entry]:
-        """All entries of a listing in the order of their keys; TransferError if it does not advance.
+    def everything(self, prefix: str) -> Iterator[Entry]:
+        """All that begins with `prefix`, in the order of keys; many folders are listed at the same time."""
+        return list_all(self, prefix)
+
+    def pages(self, prefix: str, delimiter: str, after: str = "") -> Iterator[Entry]:
+        """All entries of a listing behind the key `after`, in their order; TransferError if it does not advance.
 
         While one page is parsed, a thread asks for the next one.
         """
-        after, token, body, count = "", "", self.page_body(prefix, delimiter), 0
+        token, body, count = "", self.page_body(prefix, delimiter, start=after), 0
         with ThreadPoolExecutor(1) as ahead:
             while True:
                 page_token = find_token(body)
@@ -114,12 +119,17 @@ class S3Store:
         and never get past the first page of an encoded list."""
         return self.service.access.settings.is_obs
 
-    def page_body(self, prefix: str, delimiter: str, token: str = "", limit: int = 0) -> bytes:
-        """One page of a listing as XML; `token` is the last key of the page before (V1) or its token."""
+    def page_body(
+        self, prefix: str, delimiter: str, token: str = "", limit: int = 0, start: str = ""
+    ) -> bytes:
+        """One page of a listing as XML; `token` is the last key of the page before (V1) or its token.
+
+        The first page begins behind the key `start`.
+        """
         query = {"prefix": prefix, "delimiter": delimiter}
         query["max-keys"] = str(limit or self.service.access.settings.list_max_keys)
-        v2 = {"list-type": "2", "encoding-type": "url", "continuation-token": token}
-        query.update({"marker": token} if self.is_v1 else v2)
+        v2 = {"list-type": "2", "encoding-type": "url", "continuation-token": token, "start-after": start}
+        query.update({"marker": token or start} if self.is_v1 else v2)
         query = {name: value for name, value in sorted(query.items()) if value}
         return self.service.retries.run(self.what("list", prefix), lambda: self.checked_page(query))
 
