@@ -50,6 +50,22 @@ def key_of(number: int) -> str:
     return f"train/n{folder:08d}/n{folder:08d}_{image:05d}.JPEG"
 
 
+def folder_of(number: int) -> str:
+    return f"train/n{number // PER_FOLDER:08d}/"
+
+
+def numbers_below(prefix: str, count: int) -> tuple[int, int]:
+    """The first of them, and the one behind the last; `prefix` is that of all, or a folder."""
+    match = re.fullmatch(r"train/n(\d+)/", prefix)
+    first = int(match[1]) * PER_FOLDER if match else 0
+    return first, min(first + PER_FOLDER, count) if match else count
+
+
+def number_behind(key: str) -> str:
+    match = re.fullmatch(r"train/n(\d+)/n\d+_(\d+)\.JPEG", key)
+    return str(int(match[1]) * PER_FOLDER + int(match[2]) + 1) if match else ""
+
+
 class Listing(BaseHTTPRequestHandler):
     """Pages of keys; the token of a page is the number of its first key."""
 
@@ -116,19 +132,28 @@ class Listing(BaseHTTPRequestHandler):
         ).encode()
 
     def page(self) -> bytes:
-        asked = parse_qs(urlsplit(self.path).query)
-        start = int(asked.get("continuation-token", ["0"])[0])
-        end = min(start + PAGE, self.count)
-        encoded = asked.get("encoding-type") == ["url"]
+        asked = {name: values[0] for name, values in parse_qs(urlsplit(self.path).query).items()}
+        first, last = numbers_below(asked.get("prefix", ""), self.count)
+        after = asked.get("continuation-token") or number_behind(asked.get("start-after", ""))
+        start, is_deep = (
+            max(first, int(after or 0)),
+            asked.get("delimiter") != "/" or last - first <= PER_FOLDER,
+        )
+        encoded = asked.get("encoding-type") == "url"
+        end = min(start + (PAGE if is_deep else PAGE * PER_FOLDER), last)
         contents = "".join(
             f"<Contents><Key>{quote(key_of(number)) if encoded else key_of(number)}</Key><LastModified>{TIME}</LastModified>"
             f'<ETag>"{EMPTY}"</ETag><Size>0</Size><StorageClass>STANDARD</StorageClass></Contents>'
-            for number in range(start, end)
+            for number in (range(start, end) if is_deep else ())
         )
-        more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < self.count else ""
+        folders = "".join(
+            f"<CommonPrefixes><Prefix>{folder_of(number)}</Prefix></CommonPrefixes>"
+            for number in (() if is_deep else range(start, end, PER_FOLDER))
+        )
+        more = f"<NextContinuationToken>{end}</NextContinuationToken>" if end < last else ""
         return (
             f"<ListBucketResult {SPACE}>{'<EncodingType>url</EncodingType>' if encoded else ''}"
-            f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{contents}</ListBucketResult>"
+            f"<IsTruncated>{'true' if more else 'false'}</IsTruncated>{more}{contents}{folders}</ListBucketResult>"
         ).encode()
 
     def log_message(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""Answers to list requests. boto3 takes 2.6 s for 20,000 keys, ElementTree a quarter of that."""
+"""Answers to list requests. boto3 takes 2.6 s for 20,000 keys, ElementTree a quarter of that, one regular expression a tenth."""
 
 from __future__ import annotations
 
@@ -13,6 +13,16 @@ from xml.etree import ElementTree
 from mindlift import limits
 from mindlift.storage.errors import MoxFileReadException
 from mindlift.storage.store import Entry, etag_of
+
+ITEM = re.compile(
+    r"<Contents><Key>([^<]*)</Key><LastModified>([^<]*)</LastModified><ETag>([^<]*)</ETag>"
+    r"(?:<Checksum\w+>[^<]*</Checksum\w+>)*<Size>(\d+)</Size>"
+)
+END = b"</ListBucketResult>"
+# references whose meaning in HTML may be another one than in XML, and letters that XML 1.0 does not have
+UNUSUAL = re.compile(
+    r"&(?!amp;|lt;|gt;|quot;|apos;|#34;|#39;|#xA;|#xD;)|[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]"
+)
 
 
 class Page(NamedTuple):
@@ -31,7 +41,9 @@ def parse_page(what: str, body: bytes) -> Page:
     try:
         if b"<!DOCTYPE" in body:  # it could define entities that stand for each other; S3 sends none
             raise ValueError("it has a DOCTYPE")
-        return page_of(ElementTree.fromstring(body))
+        page = usual_page(body) or page_of(ElementTree.fromstring(body))
+        refuse_long(page.entries)
+        return page
     except (ElementTree.ParseError, ValueError) as err:
         raise MoxFileReadException(None, f"{what}: the answer is no list: {err}") from err
 
@@ -56,12 +68,40 @@ def page_of(root: ElementTree.Element) -> Page:
         for item in root.iterfind(f"{space}CommonPrefixes")
     ]
     entries = sorted(files + folders, key=lambda entry: entry.key) if folders else files
+    return Page(entries, root.findtext(f"{space}IsTruncated") != "true")
+
+
+def usual_page(body: bytes) -> Page | None:
+    """A page of files only, in the form that AWS, OBS, MinIO and moto give it, at a third of the time; None for others."""
+    if b"<CommonPrefixes>" in body or b"<!" in body or not body.rstrip().endswith(END):
+        return None
+    text = body.decode("utf-8")
+    found = [] if UNUSUAL.search(text) else ITEM.findall(text)
+    if not found or len(found) != text.count("<Contents"):
+        return None
+    is_encoded = "<EncodingType>url</EncodingType>" in text
+    entries = [
+        Entry(
+            unquote_plus(unescape(key)) if is_encoded else unescape(key),
+            int(size),
+            etag_of(unescape(etag)),
+            parse_time(time),
+        )
+        for key, time, etag, size in found
+    ]
+    return Page(entries, "<IsTruncated>true</IsTruncated>" not in text)
+
+
+def unescape(text: str) -> str:
+    return html.unescape(text) if "&" in text else text
+
+
+def refuse_long(entries: list[Entry]) -> None:
     long = next((entry.key for entry in entries if len(entry.key) > limits.KEY_BYTES), "")
     if long:  # folders within folders without end, among others
         raise ValueError(
             f"it has a key of {len(long):,} letters, {long:.40}..., and no key of S3 has more than {limits.KEY_BYTES:,} bytes"
         )
-    return Page(entries, root.findtext(f"{space}IsTruncated") != "true")
 
 
 @lru_cache(maxsize=8192)  # a data set is uploaded at some hundred files a second
