@@ -14,6 +14,7 @@ from PIL import Image
 from mindlift.data import layout
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
+from mindlift.model_utils.staging.arrivals import ARRIVALS
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 AS_THEY_ARE = (JPEG_START, b"\x89PNG", b"BM")  # how files begin that MindSpore decodes as Pillow does
@@ -45,7 +46,7 @@ def scan(
     empty: list[str] = []
     left_out: Counter[str] = Counter()
     for name in classes:
-        found = image_files.find(path / name)
+        found = images_of(path / name)
         left_out += found.left_out
         files += found.files
         labels += [numbers[name]] * len(found.files)
@@ -65,20 +66,35 @@ def scan(
     return Scan(files, np.array(labels, np.int32), list(known or classes), note)
 
 
+def images_of(folder: Path) -> image_files.Found:
+    """Also of a folder whose files are still arriving."""
+    arriving = ARRIVALS.around(folder)
+    return arriving.images(folder) if arriving else image_files.find(folder)
+
+
 def read_bytes(file: str) -> bytes:
     """The encoded image, as PNG unless it begins as JPEG, PNG or BMP do, because MindSpore's decoder knows only some
     formats, and of a GIF leaves a file in the working folder.
 
-    Raises DataError that names the file if it is empty or its end is missing.
+    Waits for a file that is still arriving. Raises DataError that names the file if it is empty or its end is missing.
     """
     try:
-        data = Path(file).read_bytes()
+        data = stored_bytes(file)
     except OSError as err:
         raise DataError(f"can't read image {file}: {err.strerror}") from err
     cut = data[:2] == JPEG_START and JPEG_END not in data[-TAIL_BYTES:]
     if not data or cut:
         decode(data, file)
     return data if data.startswith(AS_THEY_ARE) else as_png(decode(data, file))
+
+
+def stored_bytes(file: str) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except FileNotFoundError:
+        if not ARRIVALS.wait(file):
+            raise
+        return Path(file).read_bytes()
 
 
 def as_png(image: np.ndarray) -> bytes:

@@ -59,6 +59,15 @@ class TrainOrder:
         return epoch, int(order[position * self.size + self.rank])
 
 
+def reading_order(count: int, global_batch: int, seed: int, done: int) -> np.ndarray:
+    """All images in the order in which all ranks together read them first, after `done` items of the training, (count,)."""
+    per_epoch = steps_per_epoch(count, global_batch) * global_batch
+    epoch, position = divmod(done, per_epoch)
+    first = epoch_order(count, seed, epoch)[position:per_epoch]
+    later = epoch_order(count, seed, epoch + 1)
+    return np.concatenate([first, later[~np.isin(later, first)]])
+
+
 def sample_rng(seed: int, epoch: int, index: int, stage: int = 0) -> np.random.Generator:
     """The random stream of one image in one epoch, for one stage of its augmentation."""
     return np.random.default_rng([seed, epoch, index, stage])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +18,13 @@ from mindlift.files import append_line, remove_file, write_atomic
 from mindlift.model_utils.config.config import DEFAULTS, Config
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
 from mindlift.model_utils.staging.node_gate import NodeGate
 from mindlift.model_utils.staging.publisher import Overtaken, Publisher, Target, describe
 from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+from mindlift.model_utils.staging.stream import Streamer
 from mindlift.runs.paths import RunPaths
 from mindlift.storage.url import is_remote, join, local_path
 
@@ -38,6 +40,7 @@ class Place:
     data_url: str
     publish_timeout_s: float
     shares_shards: bool
+    streams: bool = False  # data sets of class folders, while they are read
     every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
 
 
@@ -58,6 +61,7 @@ class CloudAdapter:
         self.restored = Restored()
         self.lease: Lease | None = None
         self.publisher: Publisher | None = None
+        self.streamers: dict[Path, Streamer] = {}
         self.is_ending = False
 
     def __enter__(self) -> CloudAdapter:
@@ -90,10 +94,28 @@ class CloudAdapter:
         return str(self.default())
 
     def folder(self, source: Source, nodes: int) -> Path:
+        if self.place.streams and is_remote(source.url) and source.url.endswith("/"):
+            return self.streamed(source)
+
         def work() -> str:
             return str(self.stager.data(source, self.ranks.node, nodes))
 
         return Path(self.gate.run(f"copy {source.url}", work))
+
+    def streamed(self, source: Source) -> Path:
+        def work() -> list[str]:
+            streamer, target, control = self.stager.stream(source)
+            self.streamers[target] = streamer
+            return [str(target), str(control)]
+
+        target, control = map(Path, self.gate.run(f"list {source.url}", work))
+        ARRIVALS.begin(Arriving(target, control, self.gate.timeout_s, self.stager.say))
+        return target
+
+    def will_read(self, files: Sequence[str]) -> None:
+        for folder, streamer in self.streamers.items():
+            root = f"{folder}/"
+            streamer.order([file[len(root) :] for file in files if file.startswith(root)])
 
     def weights(self) -> list[Path]:
         url = self.inputs.weights
@@ -188,6 +210,8 @@ class CloudAdapter:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: object
     ) -> None:
         self.is_ending = True
+        for streamer in self.streamers.values():
+            streamer.close()
         try:
             self.finish(kind)
         finally:
@@ -244,6 +268,7 @@ def make(
         cfg.data_url,
         cfg.publish_timeout,
         cfg.stage_mode == "node_shards",
+        cfg.stage == "stream" and cfg.dataset == "imagenet" and cfg.data_format != "mindrecord",
         cfg.all,
     )
     return CloudAdapter(

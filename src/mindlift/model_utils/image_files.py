@@ -55,6 +55,18 @@ def find(folder: Path) -> Found:
     return Found(sorted(files), left_out)
 
 
+def named(root: str, names: Iterable[str]) -> Found:
+    """The same of files whose names relative to `root` are known, with `/` between folders."""
+    files: list[str] = []
+    left_out: Counter[str] = Counter()
+    for name in names:
+        if is_image(name):
+            files.append(f"{root}/{name}")
+        else:
+            left_out[kind_of(name.rpartition("/")[2])] += 1
+    return Found(sorted(files), left_out)
+
+
 def _walk(folder: str, around: tuple, files: list[str], left_out: Counter[str]) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:

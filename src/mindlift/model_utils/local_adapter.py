@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mindlift.errors import DataError
@@ -41,6 +41,9 @@ class LocalAdapter:
                 raise DataError("no data folder given; name it with --data_dir")
             return self.default()
         return existing_folder(self.data_dir)
+
+    def will_read(self, files: Sequence[str]) -> None:
+        """Nothing to do: they are here."""
 
     def weights(self) -> list[Path]:
         return self.fetch(self.pretrained) if self.pretrained else []

@@ -10,6 +10,7 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.data.batches import Options, train_steps_per_epoch
+from mindlift.data.order import reading_order
 from mindlift.errors import CheckpointError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.ranks import Ranks
@@ -52,6 +53,15 @@ class Opened:
         """Whether evaluations read the images of the training."""
         names = self.evaluated.names if self.evaluated is not None else []
         return bool(names) and names == self.samples.names
+
+    def reading_order(self, cfg: Config, ranks: Ranks, done: int) -> list[str]:
+        """The files of the training, in the order in which it reads them after `done` steps; none where it has no files."""
+        names = self.samples.names
+        global_batch = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
+        if not names:
+            return []
+        order = reading_order(len(names), global_batch, cfg.seed, done * global_batch)
+        return [names[index] for index in order]
 
 
 def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path) -> Opened:

@@ -14,6 +14,7 @@ from mindlift.data.batches import Failures
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
+from mindlift.model_utils.staging.arrivals import ArrivalError
 
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
@@ -70,7 +71,7 @@ class Samples(Failures):
     def decode(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None, counted in `skipped`, if it is corrupt."""
         assert self.files is not None
-        return self.attempted(self.pixels, index)
+        return self.attempted(self.pixels, index, ArrivalError)
 
     def refused(self, index: int) -> None:
         """DataError that names the file if MindSpore can't decode what Pillow can."""

@@ -161,6 +161,7 @@ class Options:
     resume_url: str
     cache_path: str
     stage_mode: str
+    stage: str
     stage_timeout: float
     join_timeout: float | None
     publish_timeout: float

@@ -17,8 +17,9 @@ from mindlift.json_text import Record
 from mindlift.locks import alone
 from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import archives, members, unpack
+from mindlift.model_utils.staging import archives, members, stream, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
+from mindlift.model_utils.staging.stream import Streamer
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text
 from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published, run_like
@@ -60,6 +61,22 @@ class Stager:
                 return self.archive(source, entry, target)
             self.copy_folder(source.url, target, node, nodes)
         return self.opened(target)
+
+    def stream(self, source: Source) -> tuple[Streamer, Path, Path]:
+        """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into."""
+        target = self.place("data", source)
+        control = beside(target, "stream")
+        request = stream.Request(
+            source.url, target, control, beside(target, "lock"), beside(target, "sync"), self.timeout_s
+        )
+        found = stream.Streamer(request)
+        try:
+            coming = found.begun()
+        except BaseException:
+            found.close()
+            raise
+        self.say(f"streaming {source.url}: {coming:,} files are fetched while they are read")
+        return found, target, control
 
     def alone(self, target: Path, what: str) -> AbstractContextManager[None]:
         """Nobody else fills `target` in the block."""

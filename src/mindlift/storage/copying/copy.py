@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.errors import StorageError, TransferError
-from mindlift.storage.copying.engine import Failure, Threads, copy_all, usable_cpus
-from mindlift.storage.copying.job import Job
+from mindlift.storage.copying.engine import Threads, copy_all, usable_cpus
+from mindlift.storage.copying.job import Failure, Job, Watch
 from mindlift.storage.copying.local_files import LocalTarget, sweep
 from mindlift.storage.copying.manifest import Journal, known_to
 from mindlift.storage.copying.plan import Known, Plan, Unsorted, is_part, plan_copy
@@ -104,12 +104,14 @@ def copy_tree(
     accepts: Callable[[str], bool] | None = None,
     say: Say | None = None,
     show_bar: bool | None = None,
+    watch: Watch | None = None,
 ) -> Report:
     """Copy a folder with all that is below it; only `file_list` (names relative to it) if that is given.
 
     Names relative to the folder that `accepts` does not want are taken for missing.
 
     With `manifest`, a local file, what it names and neither side has changed since is not copied again.
+    `watch` decides the order of the files, and hears of each.
     `delete` removes what the target has and the source has not, after everything else and only if
     the source's listing was complete and is not empty. A source that is missing or empty copies nothing.
     """
@@ -135,9 +137,12 @@ def copy_tree(
         check_space(job, plan.size)
         for folder in plan.folders:
             make_folder(job, folder)
-        outcomes = copy_all(
-            job, plan.copies, max(threads, 1), process_count(job, processes, threads), progress
-        )
+        outcomes: Iterator[Known | Failure]
+        if watch:
+            outcomes = filter(watch.ended, Threads(job, threads, progress).run(watch.arrange(plan.copies)))
+        else:
+            count = process_count(job, processes, threads)
+            outcomes = copy_all(job, plan.copies, max(threads, 1), count, progress)
         try:
             finish(report, noted(outcomes, journal))
         finally:

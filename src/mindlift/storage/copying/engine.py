@@ -15,13 +15,12 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Union
 
 from mindlift.checkout import SOURCES
 from mindlift.errors import AccessError, MindLiftError, StorageError, TransferError
-from mindlift.storage.copying.job import Job, Unit
+from mindlift.storage.copying.job import Failure, Job, Unit
 from mindlift.storage.copying.local_files import sweep
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.progress import Progress
@@ -39,14 +38,6 @@ JOINED_WITHIN_S = 5.0
 GATHER_S = 0.005  # outcomes are taken in several at a time: to be woken for each costs as much as a small file's bytes
 AHEAD = 128  # files that a worker has got, so that it never waits
 Fatal = (AccessError, StorageError, KeyboardInterrupt, MemoryError)
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A file that was not copied, and why."""
-
-    key: str
-    error: Exception
 
 
 Outcome = Union[Known, Failure, BaseException, None]

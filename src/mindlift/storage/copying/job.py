@@ -8,9 +8,19 @@ from typing import Callable
 
 from mindlift.backports import Protocol
 from mindlift.storage.copying.plan import Known
+from mindlift.storage.copying.spool import Spool
 from mindlift.storage.store import Entry, Store
 
 CHANGES = 3  # how often a file that changes under the copy is copied again
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that was not copied, and why."""
+
+    key: str
+    error: Exception
+
 
 Advance = Callable[[int], None]
 Unit = Callable[[], "Known | None"]  # Known from the unit that completes the file
@@ -24,6 +34,16 @@ class Job:
     source: str
     target_store: Store
     target: str
+
+
+class Watch(Protocol):
+    """Of a copy whose files are wanted while it runs."""
+
+    def arrange(self, copies: Spool[Entry]) -> Iterator[Entry]:
+        """What is to be copied, in the order in which it is to be begun; called once the target's folder is known."""
+
+    def ended(self, outcome: Known | Failure) -> bool:
+        """Told of each outcome; whether it is the file's last one, because it may have been put into the order again."""
 
 
 class Route(Protocol):

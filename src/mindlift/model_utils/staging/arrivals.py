@@ -1,0 +1,117 @@
+"""Folders whose files are still arriving, as those who read them see them: names from the list, and waits for bytes.
+
+`stream.py` fetches the files. A file has its name once it is whole, so that a reader only asks whether it is there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from mindlift import json_text
+from mindlift.errors import DataError
+from mindlift.forks import Shared
+from mindlift.model_utils import image_files
+
+NAMES, STATE, ALIVE = "names", "state", "alive"  # files of the control folder
+SEPARATOR = "\0"
+PAUSE_S, LONGEST_PAUSE_S, SAY_EVERY_S = 0.005, 0.1, 10.0
+
+
+class ArrivalError(DataError):
+    """A file that is not coming: what fetches it has ended, was refused, or takes too long."""
+
+    exit_code = 1
+
+
+class Arriving:
+    """One folder, and the control folder of what fills it."""
+
+    def __init__(self, root: Path, control: Path, timeout_s: float, say: Callable[[str], None]):
+        self.root, self.control, self.timeout_s, self.say = root, control, timeout_s, say
+        text = (control / NAMES).read_text(encoding="utf-8", errors="surrogateescape")
+        self.names = text.split(SEPARATOR) if text else []
+
+    def images(self, folder: Path) -> image_files.Found:
+        """As image_files.find, of a folder that is the root or below it."""
+        prefix = f"{folder.relative_to(self.root)}/" if folder != self.root else ""
+        return image_files.named(str(self.root), [name for name in self.names if name.startswith(prefix)])
+
+    def wait(self, file: str) -> None:
+        """Until `file` is there; ArrivalError if it is not coming."""
+        name = os.path.relpath(file, self.root)
+        began, pause, said = time.monotonic(), PAUSE_S, 0
+        while not os.path.exists(file):
+            was_alive, state = is_held(self.control / ALIVE), read_state(self.control)
+            problem = state.get("failed", {}).get(name)
+            if problem:
+                raise ArrivalError(f"{file} did not arrive: {problem}")
+            if not was_alive and not os.path.exists(file):
+                raise ArrivalError(
+                    f"{file} did not arrive: the process that fetches files has ended; its last lines say why"
+                )
+            waited = time.monotonic() - began
+            if waited >= self.timeout_s:
+                raise ArrivalError(f"{file} did not arrive within --stage_timeout, {self.timeout_s:.0f} s")
+            if waited // SAY_EVERY_S > said:
+                said = int(waited // SAY_EVERY_S)
+                here = f"{state.get('here', 0):,} of {len(self.names):,} files are here"
+                self.say(f"waiting for {name}: {waited:.0f} s so far; {here}")
+            time.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_PAUSE_S)
+
+
+class Arrivals(Shared):
+    """The folders of this process whose files are arriving."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folders: list[Arriving] = []
+
+    def begin(self, arriving: Arriving) -> None:
+        with self.lock:
+            self.folders = [each for each in self.folders if each.root != arriving.root] + [arriving]
+
+    def around(self, path: Path) -> Arriving | None:
+        return next((each for each in self.folders if each.root == path or each.root in path.parents), None)
+
+    def wait(self, file: str) -> bool:
+        """Whether `file` is one of those, and has come by now."""
+        arriving = self.around(Path(file)) if self.folders else None
+        if arriving:
+            arriving.wait(file)
+        return arriving is not None
+
+
+ARRIVALS = Arrivals()
+
+
+def read_state(control: Path) -> json_text.Record:
+    try:
+        found = json_text.read(control / STATE)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """A lock that says that this process lives."""
+    with open(path, "ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def is_held(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False

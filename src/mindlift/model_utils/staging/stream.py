@@ -1,0 +1,256 @@
+"""Fetches a folder of a bucket while a training reads it: a process of its own, one for each node.
+
+The files come in the order in which they are wanted, each once, checked as those of a copy are. The training's process is
+told the names first; when it ends, so does this one, and the next job goes on from what is here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+from mindlift.checkout import SOURCES
+from mindlift.errors import MindLiftError, StageError
+from mindlift.files import remove_file, write_atomic
+from mindlift.interrupts import leave_ctrl_c_to_parent
+from mindlift.locks import alone
+from mindlift.model_utils import image_files
+from mindlift.model_utils.staging import members
+from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, held
+from mindlift.storage.copying.copy import THREADS, copy_tree
+from mindlift.storage.copying.job import Failure
+from mindlift.storage.copying.plan import Known
+from mindlift.storage.copying.spool import Spool
+from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.store import Entry
+
+STATE_EVERY_S, PAUSE_S = 0.5, 0.02
+ENDED_WITHIN_S = 10.0
+
+
+class Request(NamedTuple):
+    """What is to be fetched, and where to. `control` is the folder that readers look into."""
+
+    url: str
+    target: Path
+    control: Path
+    lock: Path
+    manifest: Path
+    timeout_s: float
+
+
+class Streamer:
+    """The process, from the side of the training."""
+
+    def __init__(self, request: Request):
+        self.request = request
+        here, there = socket.socketpair()
+        with there:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", __name__, str(there.fileno())],
+                cwd=SOURCES,
+                pass_fds=[there.fileno()],
+                stdin=subprocess.DEVNULL,
+                close_fds=True,
+            )
+        self.pipe = Connection(here.detach())
+        self.pipe.send(request)
+
+    def begun(self) -> int:
+        """Wait until the names are known and the folders made; returns how many files are to come."""
+        try:
+            answer = self.pipe.recv()
+        except (EOFError, OSError):
+            raise StageError(
+                f"the process that fetches {self.request.url} has ended; its last lines say why"
+            ) from None
+        if isinstance(answer, BaseException):
+            raise answer
+        return int(answer)
+
+    def order(self, names: Sequence[str]) -> None:
+        """Fetch these first, in this order."""
+        with contextlib.suppress(OSError):  # it has fetched all, and ended
+            self.pipe.send(SEPARATOR.join(names))
+
+    def close(self) -> None:
+        self.pipe.close()
+        try:
+            self.process.wait(ENDED_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+class Queue:
+    """Files to fetch, in the order that was last asked for. Threads take them one by one."""
+
+    def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic):
+        self.timeout_s, self.clock = timeout_s, clock
+        self.lock = threading.Lock()
+        self.pending: dict[str, Entry] = {}
+        self.wanted: deque[str] = deque()
+        self.under_way: set[str] = set()
+        self.failing: dict[str, float] = {}  # since when
+        self.failed: dict[str, str] = {}
+        self.is_ended = False
+
+    def fill(self, entries: Iterator[Entry]) -> None:
+        with self.lock:
+            self.pending = {entry.key: entry for entry in entries}
+            self.wanted.extend(self.pending)
+
+    def order(self, names: Sequence[str]) -> None:
+        with self.lock:
+            first = dict.fromkeys(name for name in names if name in self.pending)
+            self.wanted = deque([*first, *(name for name in self.pending if name not in first)])
+
+    def __iter__(self) -> Iterator[Entry]:
+        while not self.is_ended:
+            entry = self.take()
+            if entry:
+                yield entry
+            elif self.under_way:
+                time.sleep(PAUSE_S)  # what is under way may fail, and come again
+            else:
+                return
+
+    def take(self) -> Entry | None:
+        with self.lock:
+            while self.wanted:
+                entry = self.pending.pop(self.wanted.popleft(), None)
+                if entry:
+                    self.under_way.add(entry.key)
+                    return entry
+        return None
+
+    def ended(self, entry: Entry, error: Exception | None) -> bool:
+        """Whether that is the last word of a file; what may pass is tried again, for `timeout_s`."""
+        with self.lock:
+            if entry.key not in self.under_way:
+                return False  # another range of a large file, whose first one has failed
+            self.under_way.remove(entry.key)
+            since = self.failing.setdefault(entry.key, self.clock()) if error else 0.0
+            if error is None:
+                self.failing.pop(entry.key, None)
+            elif isinstance(error, MoxFileNotExistsException) or self.clock() - since >= self.timeout_s:
+                self.failed[entry.key] = " ".join(str(error).split())
+            else:
+                self.pending[entry.key] = entry
+                self.wanted.append(entry.key)
+                return False
+            return True
+
+
+class Stream:
+    """One run of the process: `arrange` and `ended` are called by the copy."""
+
+    def __init__(self, request: Request, pipe: Connection):
+        self.request, self.pipe = request, pipe
+        self.queue = Queue(request.timeout_s)
+        self.names: set[str] = set()
+        self.entries: dict[str, Entry] = {}
+        self.here = 0
+        self.written_at = 0.0
+
+    def run(self) -> None:
+        request = self.request
+        request.control.mkdir(parents=True, exist_ok=True)
+        with alone(request.lock, f"stage {request.url}", request.timeout_s, say), held(
+            request.control / ALIVE
+        ):
+            copy_tree(
+                request.url,
+                str(request.target),
+                threads=THREADS,
+                manifest=request.manifest,
+                delete=True,
+                accepts=self.accepts,
+                say=say,
+                show_bar=False,
+                watch=self,
+            )
+            self.write_state()
+
+    def accepts(self, name: str) -> bool:
+        if not image_files.is_data_path(name):
+            return False
+        if members.is_archive(name):
+            raise StageError(
+                f"{self.request.url} holds archives, such as {name}, which can't be streamed: use --stage copy"
+            )
+        self.names.add(name)
+        return True
+
+    def arrange(self, copies: Spool[Entry]) -> Iterator[Entry]:
+        """What is to be fetched, after its readers were told that it is coming."""
+        request = self.request
+        self.queue.fill(iter(copies))
+        self.entries = dict(self.queue.pending)
+        names = sorted(name for name in self.names if not name.endswith("/"))
+        self.here = len(names) - len(self.entries)
+        for folder in {os.path.dirname(f"{request.target}/{name}") for name in names}:
+            os.makedirs(folder, exist_ok=True)
+        for name in self.entries:  # what is there is another version, or nobody knows which
+            remove_file(request.target / name)
+        write_atomic(request.control / NAMES, SEPARATOR.join(names).encode("utf-8", "surrogateescape"))
+        self.write_state()
+        self.pipe.send(len(self.entries))
+        threading.Thread(target=self.listen, daemon=True, name="orders").start()
+        return iter(self.queue)
+
+    def listen(self) -> None:
+        """Orders of the training, until it ends."""
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                self.queue.order(self.pipe.recv().split(SEPARATOR))
+        self.queue.is_ended = True
+
+    def ended(self, outcome: Known | Failure) -> bool:
+        """Whether the copy counts it; a failure that may pass does not."""
+        key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
+        error = outcome.error if isinstance(outcome, Failure) else None
+        counts = self.queue.ended(self.entries[key], error)
+        self.here += error is None
+        if (error and counts) or time.monotonic() - self.written_at > STATE_EVERY_S:
+            self.write_state()
+        return counts
+
+    def write_state(self) -> None:
+        state = {"here": self.here, "all": len(self.names), "failed": self.queue.failed}
+        write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
+        self.written_at = time.monotonic()
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
+
+
+def main() -> int:
+    leave_ctrl_c_to_parent()
+    pipe = Connection(int(sys.argv[1]))
+    try:
+        Stream(pipe.recv(), pipe).run()
+    except (EOFError, BrokenPipeError):
+        return 0  # the training has ended
+    except MindLiftError as err:
+        with contextlib.suppress(OSError):
+            pipe.send(err)
+        say(f"warning: {err}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Trainings that begin while their images arrive: the same weights as after a copy, whatever happens to the process or the store."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mindlift.data.order import reading_order
+from tests.support.fault_proxy import FaultProxy
+from tests.support.faults import Fault
+from tests.support.programs import ROOT, Finished, environment, run_program, run_ranks
+from tests.support.servers import s3_client
+
+IMAGES, CLASSES, SEED = 48, 3, 1
+PROGRAM = [
+    "train.py",
+    *("--config_path", ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"),
+    *("--dataset", "imagenet", "--num_classes", CLASSES, "--image_size", 16, "--per_batch_size", 4),
+    *("--max_epoch", 2, "--ckpt_interval", 1, "--log_interval", 1, "--run_eval", "false"),
+]
+
+
+class Bucket:
+    """Class folders of images in `photos/`, reached through a proxy."""
+
+    def __init__(self, minio, bucket: str, proxy: FaultProxy, folder: Path):
+        self.client, self.name, self.proxy, self.folder = s3_client(minio), bucket, proxy, folder
+        self.env = {
+            "S3_ENDPOINT": proxy.endpoint,
+            "ACCESS_KEY_ID": minio.access_key,
+            "SECRET_ACCESS_KEY": minio.secret_key,
+            "MINDLIFT_CACHE": str(folder / "cache"),
+        }
+        rng = np.random.default_rng(27)
+        for number in range(IMAGES):
+            path = folder / "photo.png"
+            Image.fromarray(rng.integers(0, 256, (20, 20, 3), np.uint8)).save(path)
+            self.put(f"class_{number % CLASSES}/{number:03}.png", path.read_bytes())
+
+    def put(self, name: str, data: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=f"photos/{name}", Body=data)
+
+    def words(self, stage: str, output: str, *more: object) -> list[str]:
+        place = ["--enable_modelarts", "True", "--data_url", f"obs://{self.name}/photos/"]
+        words = [*PROGRAM, *place, "--ckpt_path", self.folder / output, "--stage", stage, *more]
+        return [str(word) for word in words]
+
+    def train(self, stage: str, output: str, *more: object, ranks: int = 1) -> Finished:
+        words = self.words(stage, output, *more)
+        return run_ranks(ranks, *words, **self.env) if ranks > 1 else run_program(*words, **self.env)
+
+    def start(self, *more: object) -> subprocess.Popen:
+        return subprocess.Popen(
+            [sys.executable, *self.words("stream", "streamed", *more)],
+            cwd=ROOT,
+            env=environment(**self.env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def weights(self, output: str) -> dict[str, np.ndarray]:
+        from mindlift.runs import checkpoint
+
+        file = sorted((self.folder / output).glob("*/checkpoints/*.ckpt"))[-1]
+        return {name: value.asnumpy() for name, value in checkpoint.read(file).items()}
+
+    def asked(self) -> list[str]:
+        """The images that were asked for, in their order."""
+        paths = [
+            request.target.partition("?")[0] for request in self.proxy.requests if request.method == "GET"
+        ]
+        return [path.rpartition("photos/")[2] for path in paths if path.endswith(".png")]
+
+
+@pytest.fixture
+def bucket_of_photos(minio, bucket, fault_proxy, tmp_path) -> Bucket:
+    return Bucket(minio, bucket, fault_proxy, tmp_path)
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        np.testing.assert_array_equal(other[name], value, err_msg=name)
+
+
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.heavy)])
+def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
+    """Each image is asked for once, in the order of the first epoch, and not at all by a training that finds it here."""
+    photos = bucket_of_photos
+    done = photos.train("copy", "copied", ranks=ranks)
+    assert done.code == 0, done.err + done.out
+    shutil.rmtree(photos.folder / "cache")
+    before = len(photos.asked())
+    done = photos.train("stream", "streamed", ranks=ranks)
+    assert done.code == 0, done.err + done.out
+    assert f"{IMAGES} files are fetched while they are read" in done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
+    asked = photos.asked()[before:]
+    assert sorted(asked) == sorted({*asked})
+    assert len(asked) == IMAGES
+    done = photos.train("stream", "again", ranks=ranks)
+    assert done.code == 0, done.err + done.out
+    same(photos.weights("copied"), photos.weights("again"))
+    assert len(photos.asked()) == before + IMAGES
+
+
+def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def in_order(done: int) -> list[str]:
+    """The images as 4 at a time are read after `done` steps; order.py has tests of its own."""
+    names = sorted(f"class_{number % CLASSES}/{number:03}.png" for number in range(IMAGES))
+    return [names[index] for index in reading_order(IMAGES, 4, SEED, done * 4)]
+
+
+@pytest.mark.heavy
+def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
+    photos = bucket_of_photos
+    assert photos.train("copy", "copied").code == 0
+    shutil.rmtree(photos.folder / "cache")
+    late = "|".join(in_order(0)[IMAGES // 2 :])
+    photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
+    process = photos.start()
+    assert process.stdout
+    for line in process.stdout:  # the first step needs nothing of what does not come
+        if line.startswith("epoch["):
+            break
+    process.kill()
+    process.communicate()
+    assert len(list(photos.folder.glob("cache/data/*/*/*.png"))) == IMAGES // 2
+    photos.proxy.clear()
+    done = photos.train("stream", "streamed")
+    assert done.code == 0, done.err + done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
+    assert sorted(photos.asked()) == sorted(in_order(0)[IMAGES // 2 :])
+
+
+@pytest.mark.heavy
+def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_photos):
+    photos = bucket_of_photos
+    assert photos.train("copy", "copied").code == 0
+    assert photos.train("stream", "streamed", "--max_epoch", 1).code == 0
+    shutil.rmtree(photos.folder / "cache")
+    late = "|".join(in_order(IMAGES // 4)[4:])
+    photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
+    process = photos.start()
+    assert process.stdout
+    for line in process.stdout:  # its first step needs nothing of what does not come
+        if line.startswith("epoch["):
+            break
+    process.kill()
+    process.communicate()
+    photos.proxy.clear()
+    done = photos.train("stream", "streamed")
+    assert done.code == 0, done.err + done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
+
+
+@pytest.mark.heavy
+def test_an_image_that_is_gone_is_named(bucket_of_photos):
+    photos = bucket_of_photos
+    photos.proxy.add(Fault("status", path="class_1/007.png", status=404, code="NoSuchKey", times=None))
+    done = photos.train("stream", "streamed", "--stage_timeout", 20)
+    assert done.code == 1, done.err + done.out
+    assert "class_1/007.png did not arrive" in done.error
+
+
+@pytest.mark.heavy
+def test_a_store_that_is_away_is_waited_for(bucket_of_photos):
+    photos = bucket_of_photos
+    photos.proxy.add(Fault("trickle", path="photos/class", rate=4000, times=None))
+    process = photos.start()
+    wait_for(lambda: len(photos.asked()) > 10, process)
+    photos.proxy.down(15)
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 0, err + out
+    assert "files are here" in out
+
+
+def test_what_is_not_streamed_is_said(bucket_of_photos):
+    photos = bucket_of_photos
+    photos.put("more.zip", b"PK")
+    done = photos.train("stream", "streamed")
+    assert done.code == 1
+    assert "more.zip, which can't be streamed: use --stage copy" in done.error
