@@ -333,6 +333,7 @@ def test_importing_does_no_work(path):
         "fields",
         "Services",
         "Forks",
+        "Arrivals",
         "TypeVar",
         "Code",
         "Call",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -126,6 +127,17 @@ def in_order(done: int) -> list[str]:
     return [names[index] for index in reading_order(IMAGES, 4, SEED, done * 4)]
 
 
+def killed_at(photos: Bucket, line: str) -> None:
+    """Kill a training when it has printed its first line of an epoch."""
+    with photos.start() as process:
+        end = threading.Timer(150, process.kill)
+        end.start()
+        assert process.stdout
+        assert any(each.startswith(line) for each in process.stdout)
+        process.kill()
+        end.cancel()
+
+
 @pytest.mark.heavy
 def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
     photos = bucket_of_photos
@@ -133,13 +145,7 @@ def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
     shutil.rmtree(photos.folder / "cache")
     late = "|".join(in_order(0)[IMAGES // 2 :])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
-    process = photos.start()
-    assert process.stdout
-    for line in process.stdout:  # the first step needs nothing of what does not come
-        if line.startswith("epoch["):
-            break
-    process.kill()
-    process.communicate()
+    killed_at(photos, "epoch[0]")  # the first step needs nothing of what does not come
     assert len(list(photos.folder.glob("cache/data/*/*/*.png"))) == IMAGES // 2
     photos.proxy.clear()
     done = photos.train("stream", "streamed")
@@ -152,17 +158,11 @@ def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
 def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_photos):
     photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
-    assert photos.train("stream", "streamed", "--max_epoch", 1).code == 0
+    killed_at(photos, "epoch[1]")
     shutil.rmtree(photos.folder / "cache")
     late = "|".join(in_order(IMAGES // 4)[4:])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
-    process = photos.start()
-    assert process.stdout
-    for line in process.stdout:  # its first step needs nothing of what does not come
-        if line.startswith("epoch["):
-            break
-    process.kill()
-    process.communicate()
+    killed_at(photos, "epoch[1]")  # its first step needs nothing of what does not come
     photos.proxy.clear()
     done = photos.train("stream", "streamed")
     assert done.code == 0, done.err + done.out

@@ -94,23 +94,17 @@ class CloudAdapter:
         return str(self.default())
 
     def folder(self, source: Source, nodes: int) -> Path:
-        if self.place.streams and is_remote(source.url) and source.url.endswith("/"):
-            return self.streamed(source)
-
-        def work() -> str:
-            return str(self.stager.data(source, self.ranks.node, nodes))
-
-        return Path(self.gate.run(f"copy {source.url}", work))
-
-    def streamed(self, source: Source) -> Path:
         def work() -> list[str]:
-            streamer, target, control = self.stager.stream(source)
-            self.streamers[target] = streamer
-            return [str(target), str(control)]
+            if self.place.streams and self.stager.is_folder(source):
+                streamer, target, control = self.stager.stream(source)
+                self.streamers[target] = streamer
+                return [str(target), str(control)]
+            return [str(self.stager.data(source, self.ranks.node, nodes)), ""]
 
-        target, control = map(Path, self.gate.run(f"list {source.url}", work))
-        ARRIVALS.begin(Arriving(target, control, self.gate.timeout_s, self.stager.say))
-        return target
+        folder, control = self.gate.run(f"copy {source.url}", work)
+        if control:
+            ARRIVALS.begin(Arriving(Path(folder), Path(control), self.gate.timeout_s, self.stager.say))
+        return Path(folder)
 
     def will_read(self, files: Sequence[str]) -> None:
         for folder, streamer in self.streamers.items():
@@ -262,13 +256,16 @@ def make(
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
+    streams = cfg.stage == "stream" and cfg.dataset == "imagenet" and cfg.data_format != "mindrecord"
+    if cfg.stage == "stream" and not streams:
+        say(f"--stage stream: only class folders of images are streamed; {cfg.dataset} is copied")
     place = Place(
         "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path,
         cfg.keep_checkpoint_max,
         cfg.data_url,
         cfg.publish_timeout,
         cfg.stage_mode == "node_shards",
-        cfg.stage == "stream" and cfg.dataset == "imagenet" and cfg.data_format != "mindrecord",
+        streams,
         cfg.all,
     )
     return CloudAdapter(

@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import bisect
 import contextlib
 import fcntl
 import os
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -34,12 +36,15 @@ class Arriving:
     def __init__(self, root: Path, control: Path, timeout_s: float, say: Callable[[str], None]):
         self.root, self.control, self.timeout_s, self.say = root, control, timeout_s, say
         text = (control / NAMES).read_text(encoding="utf-8", errors="surrogateescape")
-        self.names = text.split(SEPARATOR) if text else []
+        self.names = text.split(SEPARATOR) if text else []  # in their order
 
     def images(self, folder: Path) -> image_files.Found:
         """As image_files.find, of a folder that is the root or below it."""
         prefix = f"{folder.relative_to(self.root)}/" if folder != self.root else ""
-        return image_files.named(str(self.root), [name for name in self.names if name.startswith(prefix)])
+        start, end = (
+            bisect.bisect_left(self.names, text) for text in (prefix, f"{prefix}{chr(sys.maxunicode)}")
+        )
+        return image_files.named(str(self.root), self.names[start:end])
 
     def wait(self, file: str) -> None:
         """Until `file` is there; ArrivalError if it is not coming."""

@@ -62,6 +62,14 @@ class Stager:
             self.copy_folder(source.url, target, node, nodes)
         return self.opened(target)
 
+    def is_folder(self, source: Source) -> bool:
+        """Whether it is a folder of a bucket, which may be streamed."""
+        if not is_remote(source.url):
+            return False
+        store, key = locate(source.url)
+        entry = store.stat(key)
+        return entry is not None and entry.is_folder
+
     def stream(self, source: Source) -> tuple[Streamer, Path, Path]:
         """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into."""
         target = self.place("data", source)

@@ -104,7 +104,6 @@ class Queue:
         self.under_way: set[str] = set()
         self.failing: dict[str, float] = {}  # since when
         self.failed: dict[str, str] = {}
-        self.is_ended = False
 
     def fill(self, entries: Iterator[Entry]) -> None:
         with self.lock:
@@ -117,7 +116,7 @@ class Queue:
             self.wanted = deque([*first, *(name for name in self.pending if name not in first)])
 
     def __iter__(self) -> Iterator[Entry]:
-        while not self.is_ended:
+        while True:
             entry = self.take()
             if entry:
                 yield entry
@@ -199,6 +198,8 @@ class Stream:
         self.queue.fill(iter(copies))
         self.entries = dict(self.queue.pending)
         names = sorted(name for name in self.names if not name.endswith("/"))
+        if not names:
+            raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
         self.here = len(names) - len(self.entries)
         for folder in {os.path.dirname(f"{request.target}/{name}") for name in names}:
             os.makedirs(folder, exist_ok=True)
@@ -211,11 +212,11 @@ class Stream:
         return iter(self.queue)
 
     def listen(self) -> None:
-        """Orders of the training, until it ends."""
+        """Orders of the training. When that ends, so does this: what has arrived is in the journal of the copy."""
         with contextlib.suppress(EOFError, OSError):
             while True:
                 self.queue.order(self.pipe.recv().split(SEPARATOR))
-        self.queue.is_ended = True
+        os._exit(0)
 
     def ended(self, outcome: Known | Failure) -> bool:
         """Whether the copy counts it; a failure that may pass does not."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import heapq
 import json
-import time
 from collections.abc import Iterable, Iterator, Set
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,8 +19,6 @@ from mindlift.files import atomic_file, remove_file
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.spool import SortedSpool
 from mindlift.storage.store import Entry
-
-FLUSH_EVERY_S = 1.0
 
 
 def known_to(path: Path, source: str, target: str) -> Iterator[Known]:
@@ -121,23 +119,19 @@ class Journal:
     def __init__(self, path: Path, source: str, target: str):
         self.path, self.source, self.target = path, source, target
         self.brought: SortedSpool[Known] = SortedSpool(key_of)
-        self.file: BinaryIO | None = None
-        self.flushed = time.monotonic()
+        self.file: FileIO | None = None
 
     def append(self, known: Known) -> None:
         self.brought.append(known)
         if self.file is None:
             self.file = self.opened()
         self.file.write(row_of(known))
-        if time.monotonic() - self.flushed > FLUSH_EVERY_S:
-            self.file.flush()
-            self.flushed = time.monotonic()
 
-    def opened(self) -> BinaryIO:
+    def opened(self) -> FileIO:
         """Go on with that of a copy that was killed."""
         path, head = journal_of(self.path), line_of(head_of(self.source, self.target))
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = open(path, "a+b")  # noqa: SIM115 - closed by `close`
+        file = open(path, "a+b", buffering=0)  # noqa: SIM115 - closed by `close`
         file.seek(0)
         if file.readline(len(head)) != head:
             file.truncate(0)
