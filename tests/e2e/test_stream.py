@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -94,7 +96,7 @@ def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> None:
 
 @pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.heavy)])
 def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
-    """Each image is asked for once, in the order of the first epoch, and not at all by a training that finds it here."""
+    """Each image is asked for once."""
     photos = bucket_of_photos
     done = photos.train("copy", "copied", ranks=ranks)
     assert done.code == 0, done.err + done.out
@@ -107,10 +109,17 @@ def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
     asked = photos.asked()[before:]
     assert sorted(asked) == sorted({*asked})
     assert len(asked) == IMAGES
-    done = photos.train("stream", "again", ranks=ranks)
+
+
+@pytest.mark.heavy
+def test_what_is_here_is_not_asked_for(bucket_of_photos):
+    photos = bucket_of_photos
+    assert photos.train("copy", "copied").code == 0
+    done = photos.train("stream", "streamed")
     assert done.code == 0, done.err + done.out
-    same(photos.weights("copied"), photos.weights("again"))
-    assert len(photos.asked()) == before + IMAGES
+    assert ": 0 files are fetched while they are read" in done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
+    assert len(photos.asked()) == IMAGES
 
 
 def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
@@ -188,6 +197,28 @@ def test_a_store_that_is_away_is_waited_for(bucket_of_photos):
     out, err = process.communicate(timeout=200)
     assert process.returncode == 0, err + out
     assert "files are here" in out
+
+
+@pytest.mark.heavy
+def test_a_training_says_that_nobody_fetches_any_more(bucket_of_photos):
+    photos = bucket_of_photos
+    late = "|".join(in_order(0)[IMAGES // 2 :])
+    photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
+    with photos.start() as process:
+        assert process.stdout
+        assert any(
+            line.startswith("waiting for class_") and "24 of 48 files are here" in line
+            for line in process.stdout
+        )
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        fetching = [pid for pid in children if b"staging.stream" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        assert len(fetching) == 1
+        os.kill(int(fetching[0]), signal.SIGKILL)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 1, out + err
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("error: ")
+    assert "did not arrive: the process that fetches files has ended" in last
 
 
 def test_what_is_not_streamed_is_said(bucket_of_photos):

@@ -161,7 +161,7 @@ class Stream:
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}
         self.here = 0
-        self.written_at = 0.0
+        self.written: dict[str, object] = {}
 
     def run(self) -> None:
         request = self.request
@@ -180,7 +180,6 @@ class Stream:
                 show_bar=False,
                 watch=self,
             )
-            self.write_state()
 
     def accepts(self, name: str) -> bool:
         if not image_files.is_data_path(name):
@@ -209,6 +208,7 @@ class Stream:
         self.write_state()
         self.pipe.send(len(self.entries))
         threading.Thread(target=self.listen, daemon=True, name="orders").start()
+        threading.Thread(target=self.keep_state, daemon=True, name="state").start()
         return iter(self.queue)
 
     def listen(self) -> None:
@@ -222,16 +222,19 @@ class Stream:
         """Whether the copy counts it; a failure that may pass does not."""
         key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
         error = outcome.error if isinstance(outcome, Failure) else None
-        counts = self.queue.ended(self.entries[key], error)
         self.here += error is None
-        if (error and counts) or time.monotonic() - self.written_at > STATE_EVERY_S:
+        return self.queue.ended(self.entries[key], error)
+
+    def keep_state(self) -> None:
+        while True:
+            time.sleep(STATE_EVERY_S)
             self.write_state()
-        return counts
 
     def write_state(self) -> None:
-        state = {"here": self.here, "all": len(self.names), "failed": self.queue.failed}
-        write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
-        self.written_at = time.monotonic()
+        state = {"here": self.here, "failed": dict(self.queue.failed)}
+        if state != self.written:
+            write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
+            self.written = state
 
 
 def say(line: str) -> None:
