@@ -100,7 +100,7 @@ def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
     photos = bucket_of_photos
     done = photos.train("copy", "copied", ranks=ranks)
     assert done.code == 0, done.err + done.out
-    shutil.rmtree(photos.folder / "cache")
+    shutil.rmtree(photos.folder / "cache/data")
     before = len(photos.asked())
     done = photos.train("stream", "streamed", ranks=ranks)
     assert done.code == 0, done.err + done.out
@@ -151,7 +151,7 @@ def killed_at(photos: Bucket, line: str) -> None:
 def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
     photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache")
+    shutil.rmtree(photos.folder / "cache/data")
     late = "|".join(in_order(0)[IMAGES // 2 :])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
     killed_at(photos, "epoch[0]")  # the first step needs nothing of what does not come
@@ -168,7 +168,7 @@ def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_phot
     photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
     killed_at(photos, "epoch[1]")
-    shutil.rmtree(photos.folder / "cache")
+    shutil.rmtree(photos.folder / "cache/data")
     late = "|".join(in_order(IMAGES // 4)[4:])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
     killed_at(photos, "epoch[1]")  # its first step needs nothing of what does not come
