@@ -18,7 +18,7 @@ import pytest
 
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.faults import Fault
-from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
+from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks, wait_for
 from tests.support.servers import s3_client
 
 EPOCHS = ("--max_epoch", 3, "--ckpt_interval", 2, "--log_interval", 4)
@@ -106,14 +106,6 @@ def kill(process: subprocess.Popen) -> None:
     """SIGKILL to the process and all that it has started."""
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def weights_in(cloud: Cloud, file: str, prefix: str = "run/") -> dict[str, np.ndarray]:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from PIL import Image
 from mindlift.data.order import reading_order
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault
-from tests.support.programs import ROOT, Finished, environment, run_program, run_ranks
+from tests.support.programs import ROOT, Finished, environment, run_program, run_ranks, wait_for
 from tests.support.servers import s3_client
 
 IMAGES, CLASSES, SEED = 48, 3, 1
@@ -112,6 +111,33 @@ def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
 
 
 @pytest.mark.heavy
+def test_an_evaluation_asks_for_what_it_evaluates_first(bucket_of_photos):
+    photos = bucket_of_photos
+    assert photos.train("copy", "copied").code == 0
+    for number in range(12):
+        data = (photos.folder / "photo.png").read_bytes()
+        photos.put(f"split/train/class_{number % CLASSES}/{number:03}.png", data)
+        photos.put(f"split/val/class_{number % CLASSES}/{number:03}.png", data)
+    photos.proxy.clear()
+    photos.proxy.add(Fault("stall", path="photos/split/train", seconds=300, times=None))
+    words = ["--net", "densenet22", "--dataset", "imagenet", "--num_classes", CLASSES, "--image_size", 16]
+    place = [
+        "--enable_modelarts",
+        "True",
+        "--data_url",
+        f"obs://{photos.name}/photos/split/",
+        "--stage",
+        "stream",
+    ]
+    done = run_program("eval.py", *words, *place, "--pretrained", photos.folder / "copied", **photos.env)
+    assert done.code == 0, done.err + done.out
+    assert "tot=12" in done.out
+    assert {name for name in photos.asked() if "/val/" in name} == {
+        f"split/val/class_{number % CLASSES}/{number:03}.png" for number in range(12)
+    }
+
+
+@pytest.mark.heavy
 def test_what_is_here_is_not_asked_for(bucket_of_photos):
     photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
@@ -120,14 +146,6 @@ def test_what_is_here_is_not_asked_for(bucket_of_photos):
     assert ": 0 files are fetched while they are read" in done.out
     same(photos.weights("copied"), photos.weights("streamed"))
     assert len(photos.asked()) == IMAGES
-
-
-def wait_for(condition, process: subprocess.Popen, seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def in_order(done: int) -> list[str]:

@@ -6,6 +6,8 @@ import json
 import os
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,3 +82,12 @@ def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300
         check=False,
     )
     return Finished(process)
+
+
+def wait_for(condition: Callable[[], object], process: subprocess.Popen, seconds: float = 120) -> None:
+    """Until `condition` holds, while `process` runs."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

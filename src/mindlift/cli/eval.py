@@ -9,7 +9,7 @@ def evaluate(argv: list[str]) -> None:
     from mindlift.cli import job
 
     here = job.start(argv, "eval.py")
-    with here.naming_lost_peers(), here.adapter:
+    with here.naming_lost_peers(), here.adapter as adapter:
         named = here.weights().to_evaluate(here.cfg.all)
         data_path = here.stage_in(named.files)
         here.connect()
@@ -17,7 +17,7 @@ def evaluate(argv: list[str]) -> None:
         from mindlift.runs.log import RunLog
 
         with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-            evaluation.run(here.context(log), data_path, named)
+            evaluation.run(here.context(log), data_path, named, adapter.will_read)
 
 
 def main(argv: list[str] | None = None) -> int:

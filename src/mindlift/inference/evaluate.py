@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -17,8 +18,11 @@ from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(job: JobContext, data_path: Path, weights: Named) -> None:
-    """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best."""
+def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]) -> None:
+    """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best.
+
+    `on_opened` gets the names of the files that will be read, in their order; none where there are no files.
+    """
     job = replace(job, cfg=job.cfg.of_finished_weights())
     cfg, log, paths = job.cfg, job.log, weights.files
     kind = task.of(cfg)
@@ -27,6 +31,7 @@ def run(job: JobContext, data_path: Path, weights: Named) -> None:
     samples = kind.open_split(options, data_path, train=False, known=known)
     for note in filter(None, (weights.note, of_run(cfg, data_path), samples.note)):
         log.info(note)
+    on_opened(samples.names)
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)

@@ -215,8 +215,11 @@ def copy_all(
     job: Job, entries: Spool[Entry], threads: int, processes: int, progress: Progress
 ) -> Iterator[Known | Failure]:
     """The outcome of every entry. Large files are cut into ranges for the threads of this process."""
-    small = sum(entry.size <= SMALL for entry in entries)
-    threads = min(threads, max(sum(min(1 + entry.size // SMALL, STREAMS) for entry in entries), 1))
+    small = most = 0
+    for entry in entries:
+        small += entry.size <= SMALL
+        most += min(1 + entry.size // SMALL, STREAMS)
+    threads = min(threads, max(most, 1))
     if processes < 1 or small < CROWD:
         is_short = len(entries) <= MOST
         files = sorted(entries, key=lambda entry: -entry.size) if is_short else entries
