@@ -58,9 +58,9 @@ class Bucket:
         words = self.words(stage, output, *more)
         return run_ranks(ranks, *words, **self.env) if ranks > 1 else run_program(*words, **self.env)
 
-    def start(self, *more: object) -> subprocess.Popen:
+    def start(self, stage: str = "stream") -> subprocess.Popen:
         return subprocess.Popen(
-            [sys.executable, *self.words("stream", "streamed", *more)],
+            [sys.executable, *self.words(stage, "streamed")],
             cwd=ROOT,
             env=environment(**self.env),
             stdout=subprocess.PIPE,
@@ -103,7 +103,7 @@ def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
     before = len(photos.asked())
     done = photos.train("stream", "streamed", ranks=ranks)
     assert done.code == 0, done.err + done.out
-    assert f"{IMAGES} files are fetched while they are read" in done.out
+    assert f"{IMAGES} files of obs://{photos.name}/photos/, " in done.out
     same(photos.weights("copied"), photos.weights("streamed"))
     asked = photos.asked()[before:]
     assert sorted(asked) == sorted({*asked})
@@ -138,12 +138,25 @@ def test_an_evaluation_asks_for_what_it_evaluates_first(bucket_of_photos):
 
 
 @pytest.mark.heavy
+@pytest.mark.parametrize(
+    ("rate", "said"), [(10**9, "are copied first, because that takes"), (60, "a copy would take")]
+)
+def test_auto_decides_by_the_network(bucket_of_photos, rate, said):
+    photos = bucket_of_photos
+    photos.proxy.add(Fault("trickle", path="photos/class", rate=rate, times=None))
+    with photos.start("auto") as process:
+        assert process.stdout
+        assert any(said in line for line in process.stdout)
+        process.kill()
+
+
+@pytest.mark.heavy
 def test_what_is_here_is_not_asked_for(bucket_of_photos):
     photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
     done = photos.train("stream", "streamed")
     assert done.code == 0, done.err + done.out
-    assert ": 0 files are fetched while they are read" in done.out
+    assert "0 files of obs://" in done.out
     same(photos.weights("copied"), photos.weights("streamed"))
     assert len(photos.asked()) == IMAGES
 

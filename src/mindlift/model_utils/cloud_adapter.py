@@ -40,7 +40,7 @@ class Place:
     data_url: str
     publish_timeout_s: float
     shares_shards: bool
-    streams: bool = False  # data sets of class folders, while they are read
+    stage: str = "copy"  # the option, for data sets that can be streamed
     every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
 
 
@@ -95,8 +95,8 @@ class CloudAdapter:
 
     def folder(self, source: Source, nodes: int) -> Path:
         def work() -> list[str]:
-            if self.place.streams and self.stager.is_folder(source):
-                streamer, target, control = self.stager.stream(source)
+            if self.place.stage != "copy" and self.stager.is_folder(source):
+                streamer, target, control = self.stager.stream(source, self.place.stage == "auto")
                 self.streamers[target] = streamer
                 return [str(target), str(control)]
             return [str(self.stager.data(source, self.ranks.node, nodes)), ""]
@@ -256,8 +256,8 @@ def make(
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
-    streams = cfg.stage == "stream" and cfg.dataset == "imagenet" and cfg.data_format != "mindrecord"
-    if cfg.stage == "stream" and not streams:
+    can_stream = cfg.dataset == "imagenet" and cfg.data_format != "mindrecord"
+    if cfg.stage == "stream" and not can_stream:
         say(f"--stage stream: only class folders of images are streamed; {cfg.dataset} is copied")
     place = Place(
         "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path,
@@ -265,7 +265,7 @@ def make(
         cfg.data_url,
         cfg.publish_timeout,
         cfg.stage_mode == "node_shards",
-        streams,
+        cfg.stage if can_stream else "copy",
         cfg.all,
     )
     return CloudAdapter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from contextlib import AbstractContextManager
@@ -25,7 +26,7 @@ from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published, run_like
 from mindlift.runs.sums import damaged, is_intact, record_of
 from mindlift.storage.copying import copy as transfer
-from mindlift.storage.copying.progress import Progress
+from mindlift.storage.copying.progress import Progress, as_bytes
 from mindlift.storage.places import locate, names
 from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
@@ -70,8 +71,11 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
-    def stream(self, source: Source) -> tuple[Streamer, Path, Path]:
-        """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into."""
+    def stream(self, source: Source, is_auto: bool = False) -> tuple[Streamer, Path, Path]:
+        """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into.
+
+        `is_auto`: it has fetched all, if that takes less than stream.QUICK_S.
+        """
         target = self.place("data", source)
         control = beside(target, "stream")
         request = stream.Request(
@@ -80,10 +84,18 @@ class Stager:
         found = stream.Streamer(request)
         try:
             coming = found.begun()
+            what = f"{coming.files:,} files of {source.url}, {as_bytes(coming.size)},"
+            seconds = found.left_s(coming) if is_auto else math.inf
+            if seconds < stream.QUICK_S:
+                self.say(f"{what} are copied first, because that takes {seconds:.0f} s")
+                found.finish()
+            elif is_auto:
+                self.say(f"{what} are fetched while they are read, because a copy would take {seconds:.0f} s")
+            else:
+                self.say(f"{what} are fetched while they are read")
         except BaseException:
             found.close()
             raise
-        self.say(f"streaming {source.url}: {coming:,} files are fetched while they are read")
         return found, target, control
 
     def alone(self, target: Path, what: str) -> AbstractContextManager[None]:

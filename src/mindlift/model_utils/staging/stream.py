@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import members
-from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, held
+from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, held, read_state
 from mindlift.storage.copying.copy import THREADS, copy_tree
 from mindlift.storage.copying.job import Failure
 from mindlift.storage.copying.plan import Known
@@ -35,7 +36,8 @@ from mindlift.storage.copying.spool import Spool
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 
-STATE_EVERY_S, PAUSE_S = 0.5, 0.02
+STATE_EVERY_S, PAUSE_S = 0.2, 0.02
+MEASURED_S, QUICK_S = 1.0, 30.0  # of --stage auto: how long the network is measured, and what a copy may take
 ENDED_WITHIN_S = 10.0
 
 
@@ -48,6 +50,13 @@ class Request(NamedTuple):
     lock: Path
     manifest: Path
     timeout_s: float
+
+
+class Coming(NamedTuple):
+    """What was not here at the beginning."""
+
+    files: int
+    size: int  # bytes
 
 
 class Streamer:
@@ -67,17 +76,33 @@ class Streamer:
         self.pipe = Connection(here.detach())
         self.pipe.send(request)
 
-    def begun(self) -> int:
-        """Wait until the names are known and the folders made; returns how many files are to come."""
+    def begun(self) -> Coming:
+        """Wait until the names are known and the folders made; returns what is to come."""
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
-            raise StageError(
-                f"the process that fetches {self.request.url} has ended; its last lines say why"
-            ) from None
+            raise self.has_ended() from None
         if isinstance(answer, BaseException):
             raise answer
-        return int(answer)
+        return Coming(*answer)
+
+    def has_ended(self) -> StageError:
+        return StageError(f"the process that fetches {self.request.url} has ended; its last lines say why")
+
+    def left_s(self, coming: Coming) -> float:
+        """How long all that is to come will take, by what comes in MEASURED_S."""
+        began = time.monotonic()
+        while self.process.poll() is None and time.monotonic() - began < MEASURED_S:
+            time.sleep(PAUSE_S)
+        if self.process.poll() is not None:
+            return 0.0
+        size = read_state(self.request.control).get("bytes", 0)
+        return (coming.size - size) * MEASURED_S / size if size else math.inf
+
+    def finish(self) -> None:
+        """Wait until all files are here; StageError if one is missing."""
+        if self.process.wait():
+            raise self.has_ended()
 
     def order(self, names: Sequence[str]) -> None:
         """Fetch these first, in this order."""
@@ -160,7 +185,7 @@ class Stream:
         self.queue = Queue(request.timeout_s)
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}
-        self.here = 0
+        self.here = self.size = 0
         self.written: dict[str, object] = {}
 
     def run(self) -> None:
@@ -206,7 +231,7 @@ class Stream:
             remove_file(request.target / name)
         write_atomic(request.control / NAMES, SEPARATOR.join(names).encode("utf-8", "surrogateescape"))
         self.write_state()
-        self.pipe.send(len(self.entries))
+        self.pipe.send((len(self.entries), sum(entry.size for entry in self.entries.values())))
         threading.Thread(target=self.listen, daemon=True, name="orders").start()
         threading.Thread(target=self.keep_state, daemon=True, name="state").start()
         return iter(self.queue)
@@ -222,7 +247,9 @@ class Stream:
         """Whether the copy counts it; a failure that may pass does not."""
         key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
         error = outcome.error if isinstance(outcome, Failure) else None
-        self.here += error is None
+        if error is None:
+            self.here += 1
+            self.size += self.entries[key].size
         return self.queue.ended(self.entries[key], error)
 
     def keep_state(self) -> None:
@@ -231,7 +258,7 @@ class Stream:
             self.write_state()
 
     def write_state(self) -> None:
-        state = {"here": self.here, "failed": dict(self.queue.failed)}
+        state = {"here": self.here, "bytes": self.size, "failed": dict(self.queue.failed)}
         if state != self.written:
             write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
             self.written = state
