@@ -33,7 +33,7 @@ minio: ## install the MinIO server that the storage tests use (needs go; 6 minut
 	@bash scripts/minio.sh
 
 test: $(STAMP) ## the fast test suite, two files at a time
-	@$(BIN)/python -m pytest tests -m "not heavy" -q -n 2 --dist loadfile --no-loadscope-reorder --durations=5
+	@$(BIN)/python -m pytest tests -m "not heavy" -q -n 2 --max-worker-restart=0 --dist loadfile --no-loadscope-reorder --durations=5
 
 test-all: test ## every test; the heavy ones one after another, because some need 20 GB of memory
 	@$(BIN)/python -m pytest tests -m heavy -q --durations=20 --ignore=tests/chaos

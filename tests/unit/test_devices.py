@@ -33,6 +33,7 @@ class MindSpore:
         self, monkeypatch: pytest.MonkeyPatch, chip: str, knows: str, size: int = 1, rank: int = 0
     ) -> None:
         self.calls: list[tuple[str, Any]] = []
+        monkeypatch.setattr(device_adapter, "JOINED", [])  # the test's process has met nobody
         self.target, self.knows = "CPU", knows
         if knows == "precision_mode":
             op_precision = SimpleNamespace(

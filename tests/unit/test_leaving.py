@@ -49,6 +49,20 @@ def test_patience_has_an_end(tmp_path):
 
 def test_without_a_launcher_python_ends_the_process(monkeypatch):
     monkeypatch.delenv(device_adapter.LAUNCHER, raising=False)
+    monkeypatch.setattr(device_adapter, "JOINED", [])
     with pytest.raises(SystemExit) as left:
         device_adapter.leave(3)
     assert left.value.code == 3
+
+
+@pytest.mark.parametrize(("code", "signs_off"), [(0, True), (3, False)])
+def test_a_rank_of_another_launcher_that_failed_does_not_sign_off(code, signs_off):
+    """MindSpore signs off at Python's exit, as this program's function does."""
+    program = (
+        "import atexit; from mindlift.model_utils import device_adapter; from mindlift.model_utils.ranks import Ranks;"
+        f" device_adapter.JOINED.append(Ranks(0, 2)); atexit.register(print, 'signed off'); device_adapter.leave({code})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, env=environment(), capture_output=True, text=True
+    )
+    assert (done.returncode, "signed off" in done.stdout) == (code, signs_off), done.stderr
