@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -258,3 +259,42 @@ def test_what_is_not_streamed_is_said(bucket_of_photos):
     done = photos.train("stream", "streamed")
     assert done.code == 1
     assert "more.zip, which can't be streamed: use --stage copy" in done.error
+
+
+def test_predictions_are_those_of_a_copy(bucket_of_photos):
+    """Nothing is trained: weights that were drawn do."""
+    photos = bucket_of_photos
+    exported = photos.train("copy", "copied", "--max_steps", 1)
+    assert exported.code == 0, exported.err + exported.out
+    found = []
+    for stage in ("copy", "stream"):
+        words = [f"obs://{photos.name}/photos/", "--ckpt_path", photos.folder / "copied", "--stage", stage]
+        names = {"cache_path": photos.folder / stage, "output_json": photos.folder / f"{stage}.json"}
+        more = [word for name, value in names.items() for word in (f"--{name}", value)]
+        done = run_program("predict.py", *words, *more, **photos.env)
+        assert done.code == 0, done.err + done.out
+        found.append(json.loads((photos.folder / f"{stage}.json").read_text())["images"])
+    assert len(found[0]) == IMAGES
+    assert found[0] == found[1]
+
+
+@pytest.mark.heavy
+def test_pairs_to_segment_arrive_as_well(minio, bucket, fault_proxy, tmp_path):
+    """The lists come first, and the rest of what no step needs yet may be missing."""
+    from mindlift.data.embedded import vocdigits
+
+    photos = Bucket(minio, bucket, fault_proxy, tmp_path)
+    root = vocdigits.build_voc(tmp_path / "made")
+    lines = (root / "voc_train_lst.txt").read_text().splitlines()[:12]
+    (root / "voc_train_lst.txt").write_text("\n".join(lines) + "\n")
+    for name in ["voc_train_lst.txt", *(word for line in lines for word in line.split())]:
+        photos.client.put_object(Bucket=bucket, Key=f"voc/{name}", Body=(root / name).read_bytes())
+    words = ["train.py", "--net", "deeplab_v3_r26_s16", "--dataset", "voc", "--num_classes", 11]
+    words += ["--image_size", 65, "--per_batch_size", 4, "--max_epoch", 2, "--run_eval", "false"]
+    words += ["--enable_modelarts", "True", "--data_url", f"obs://{bucket}/voc/"]
+    for stage in ("copy", "stream"):
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        done = run_program(*words, "--stage", stage, "--ckpt_path", tmp_path / stage, **photos.env)
+        assert done.code == 0, done.err + done.out
+        assert ("are fetched while they are read" in done.out) == (stage == "stream")
+    same(photos.weights("copy"), photos.weights("stream"))

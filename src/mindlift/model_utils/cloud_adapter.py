@@ -28,6 +28,7 @@ from mindlift.model_utils.staging.stream import Streamer
 from mindlift.runs.paths import RunPaths
 from mindlift.storage.url import is_remote, join, local_path
 
+STREAMED = ("imagenet", "voc")  # data sets with a file for each image
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
 
 
@@ -256,9 +257,10 @@ def make(
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
-    can_stream = cfg.dataset == "imagenet" and cfg.data_format != "mindrecord"
+    can_stream = cfg.dataset in STREAMED and cfg.data_format != "mindrecord" and not cfg.data_file
     if cfg.stage == "stream" and not can_stream:
-        say(f"--stage stream: only class folders of images are streamed; {cfg.dataset} is copied")
+        what = f"--dataset {cfg.dataset}" if cfg.dataset not in STREAMED else "MindRecord shards"
+        say(f"--stage stream: class folders and lists of image files are streamed; {what} is copied")
     place = Place(
         "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path,
         cfg.keep_checkpoint_max,

@@ -71,15 +71,21 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
-    def stream(self, source: Source, is_auto: bool = False) -> tuple[Streamer, Path, Path]:
+    def stream(self, source: Source, is_auto: bool, only_images: bool = False) -> tuple[Streamer, Path, Path]:
         """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into.
 
         `is_auto`: it has fetched all, if that takes less than stream.QUICK_S.
         """
-        target = self.place("data", source)
+        target = self.place("images" if only_images else "data", source)
         control = beside(target, "stream")
         request = stream.Request(
-            source.url, target, control, beside(target, "lock"), beside(target, "sync"), self.timeout_s
+            source.url,
+            target,
+            control,
+            beside(target, "lock"),
+            beside(target, "sync"),
+            self.timeout_s,
+            only_images,
         )
         found = stream.Streamer(request)
         try:

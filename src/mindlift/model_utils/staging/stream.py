@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mindlift.checkout import SOURCES
-from mindlift.errors import MindLiftError, StageError
+from mindlift.errors import DataError, MindLiftError, StageError
 from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import members
-from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, held, read_state
+from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, WANTED, held, read_state
 from mindlift.storage.copying.copy import THREADS, copy_tree
 from mindlift.storage.copying.job import Failure
 from mindlift.storage.copying.plan import Known
@@ -50,6 +50,7 @@ class Request(NamedTuple):
     lock: Path
     manifest: Path
     timeout_s: float
+    only_images: bool = False
 
 
 class Coming(NamedTuple):
@@ -140,6 +141,11 @@ class Queue:
             first = dict.fromkeys(name for name in names if name in self.pending)
             self.wanted = deque([*first, *(name for name in self.pending if name not in first)])
 
+    def bring_forward(self, names: Sequence[str]) -> None:
+        """Fetch these next; the order of the others stays."""
+        with self.lock:
+            self.wanted.extendleft(reversed([name for name in names if name in self.pending]))
+
     def __iter__(self) -> Iterator[Entry]:
         while True:
             entry = self.take()
@@ -185,6 +191,7 @@ class Stream:
         self.queue = Queue(request.timeout_s)
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}
+        self.has_begun = False  # the training was told what is to come
         self.here = self.size = 0
         self.written: dict[str, object] = {}
 
@@ -207,6 +214,10 @@ class Stream:
             )
 
     def accepts(self, name: str) -> bool:
+        if self.request.only_images:
+            is_wanted = image_files.is_image(name)
+            self.names.update([name] if is_wanted else [])
+            return is_wanted
         if not image_files.is_data_path(name):
             return False
         if members.is_archive(name):
@@ -222,6 +233,8 @@ class Stream:
         self.queue.fill(iter(copies))
         self.entries = dict(self.queue.pending)
         names = sorted(name for name in self.names if not name.endswith("/"))
+        if not names and request.only_images:
+            raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {request.url}")
         if not names:
             raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
         self.here = len(names) - len(self.entries)
@@ -230,8 +243,10 @@ class Stream:
         for name in self.entries:  # what is there is another version, or nobody knows which
             remove_file(request.target / name)
         write_atomic(request.control / NAMES, SEPARATOR.join(names).encode("utf-8", "surrogateescape"))
+        (request.control / WANTED).write_bytes(b"")
         self.write_state()
         self.pipe.send((len(self.entries), sum(entry.size for entry in self.entries.values())))
+        self.has_begun = True
         threading.Thread(target=self.listen, daemon=True, name="orders").start()
         threading.Thread(target=self.keep_state, daemon=True, name="state").start()
         return iter(self.queue)
@@ -253,9 +268,13 @@ class Stream:
         return self.queue.ended(self.entries[key], error)
 
     def keep_state(self) -> None:
-        while True:
-            time.sleep(STATE_EVERY_S)
-            self.write_state()
+        wanted = self.request.control / WANTED
+        with open(wanted, "rb") as asked:
+            while True:
+                time.sleep(STATE_EVERY_S)
+                self.write_state()
+                names = asked.read().decode("utf-8", "surrogateescape")
+                self.queue.bring_forward([name for name in names.split(SEPARATOR) if name])
 
     def write_state(self) -> None:
         state = {"here": self.here, "bytes": self.size, "failed": dict(self.queue.failed)}
@@ -272,13 +291,18 @@ def main() -> int:
     leave_ctrl_c_to_parent()
     pipe = Connection(int(sys.argv[1]))
     try:
-        Stream(pipe.recv(), pipe).run()
-    except (EOFError, BrokenPipeError):
+        stream = Stream(pipe.recv(), pipe)
+    except EOFError:
         return 0  # the training has ended
+    try:
+        stream.run()
+    except BrokenPipeError:
+        return 0
     except MindLiftError as err:
-        with contextlib.suppress(OSError):
+        if stream.has_begun:
+            say(f"warning: {err}")
+        else:
             pipe.send(err)
-        say(f"warning: {err}")
         return 1
     return 0
 
