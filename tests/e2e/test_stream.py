@@ -213,10 +213,22 @@ def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_phot
 @pytest.mark.heavy
 def test_an_image_that_is_gone_is_named(bucket_of_photos):
     photos = bucket_of_photos
+    assert photos.train("copy", "copied").code == 0
+    shutil.rmtree(photos.folder / "cache/data")
     photos.proxy.add(Fault("status", path="class_1/007.png", status=404, code="NoSuchKey", times=None))
+    steps = in_order(0).index("class_1/007.png") // 4
+    assert 0 < steps < IMAGES // 4 - 1, "no end of an epoch saves it"
     done = photos.train("stream", "streamed", "--stage_timeout", 20)
     assert done.code == 1, done.err + done.out
     assert "class_1/007.png did not arrive" in done.error
+    (saved,) = photos.folder.glob("streamed/*/checkpoints/*.ckpt")
+    assert (
+        0 < int(saved.stem.rpartition("_")[2]) <= steps
+    ), "batches that are read ahead end with the one that fails"
+    photos.proxy.clear()
+    done = photos.train("stream", "streamed")
+    assert done.code == 0, done.err + done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
 
 
 @pytest.mark.heavy

@@ -35,6 +35,11 @@ def test_files_come_in_the_order_that_was_asked_for_last():
     assert found.take() is None
 
 
+def test_lists_come_first():
+    found = queue("a.jpg", "lists/b.txt", "c.png", "d.lst")
+    assert [found.take().key for _ in range(4)] == ["lists/b.txt", "d.lst", "a.jpg", "c.png"]
+
+
 def test_what_a_reader_waits_for_comes_next():
     found = queue("a", "b", "c", "d")
     found.order(["b", "a"])
@@ -110,6 +115,25 @@ def test_files_are_wanted_in_the_order_of_the_training(count, batch, ranks):
         left = per_epoch - done % per_epoch  # steps of this epoch
         for at, index in enumerate(found[: left * batch * ranks]):
             assert steps[index] == at // (batch * ranks)
+
+
+@pytest.mark.parametrize("node", [0, 1, 2])
+def test_a_node_wants_what_its_own_ranks_read_first(node):
+    """3 nodes of 2 ranks; the images of an epoch before those that the others read in it."""
+    count, batch, ranks = 100, 3, range(2 * node, 2 * node + 2)
+    for done in (0, 2, 5):
+        read = []
+        orders = [BatchRange(0, 99, rank, 6).order(count, batch, seed=3) for rank in ranks]
+        per_epoch = count // (batch * 6)
+        for step in range(done, 2 * per_epoch):
+            read += [sorted(order(step * batch + at)[1] for order in orders for at in range(batch))]
+        found = reading_order(count, batch * 6, 3, done * batch * 6, ranks, 6).tolist()
+        assert sorted(found) == list(range(count))
+        first = read[: per_epoch - done]
+        for step, images in enumerate(first):
+            assert sorted(found[step * 6 : step * 6 + 6]) == images
+        new = {image for images in read[per_epoch - done :] for image in images} - {*sum(first, [])}
+        assert {*found[len(first) * 6 :][: len(new)]} == new
 
 
 @pytest.fixture

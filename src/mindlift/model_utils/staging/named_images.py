@@ -13,6 +13,7 @@ from mindlift.model_utils import image_files
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
 from mindlift.model_utils.staging.stage_in import Say, Stager, beside
+from mindlift.model_utils.staging.stream import IMAGES
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import is_remote, join
@@ -89,7 +90,7 @@ def remote_images(url: str, stager: Stager, stage: str, until: ExitStack) -> lis
 
 
 def streamed(url: str, stager: Stager, is_auto: bool, until: ExitStack) -> list[Image]:
-    streamer, target, control = stager.stream(Source(url), is_auto, only_images=True)
+    streamer, target, control = stager.stream(Source(url), is_auto, IMAGES)
     until.callback(streamer.close)
     arriving = Arriving(target, control, stager.timeout_s, stager.say)
     ARRIVALS.begin(arriving)

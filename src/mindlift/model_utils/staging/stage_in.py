@@ -32,6 +32,7 @@ from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
 
 Say = Callable[[str], None]
+PLACES = {stream.DATA: "data", stream.IMAGES: "images", stream.ALL: "inputs"}  # below the cache
 
 
 class Stager:
@@ -71,12 +72,14 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
-    def stream(self, source: Source, is_auto: bool, only_images: bool = False) -> tuple[Streamer, Path, Path]:
+    def stream(
+        self, source: Source, is_auto: bool, takes: str = stream.DATA, stdout: int | None = None
+    ) -> tuple[Streamer, Path, Path]:
         """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into.
 
-        `is_auto`: it has fetched all, if that takes less than stream.QUICK_S.
+        `is_auto`: it has fetched all, if that takes less than stream.QUICK_S. Its lines go to `stdout`.
         """
-        target = self.place("images" if only_images else "data", source)
+        target = self.place(PLACES[takes], source)
         control = beside(target, "stream")
         request = stream.Request(
             source.url,
@@ -85,9 +88,9 @@ class Stager:
             beside(target, "lock"),
             beside(target, "sync"),
             self.timeout_s,
-            only_images,
+            takes,
         )
-        found = stream.Streamer(request)
+        found = stream.Streamer(request, stdout)
         try:
             coming = found.begun()
             what = f"{coming.files:,} files of {source.url}, {as_bytes(coming.size)},"

@@ -39,6 +39,14 @@ from mindlift.storage.store import Entry
 STATE_EVERY_S, PAUSE_S = 0.2, 0.02
 MEASURED_S, QUICK_S = 1.0, 30.0  # of --stage auto: how long the network is measured, and what a copy may take
 ENDED_WITHIN_S = 10.0
+LISTS = (".txt", ".lst")  # which name the files of a data set, and are read first
+
+
+DATA, IMAGES, ALL = (
+    "data",
+    "images",
+    "all",
+)  # what of a folder is fetched: no hidden files and no archives, images, all
 
 
 class Request(NamedTuple):
@@ -50,7 +58,7 @@ class Request(NamedTuple):
     lock: Path
     manifest: Path
     timeout_s: float
-    only_images: bool = False
+    takes: str = DATA
 
 
 class Coming(NamedTuple):
@@ -63,7 +71,8 @@ class Coming(NamedTuple):
 class Streamer:
     """The process, from the side of the training."""
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, stdout: int | None = None):
+        """`stdout`: the descriptor that its lines go to, this process's unless given."""
         self.request = request
         here, there = socket.socketpair()
         with there:
@@ -72,6 +81,7 @@ class Streamer:
                 cwd=SOURCES,
                 pass_fds=[there.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=stdout,
                 close_fds=True,
             )
         self.pipe = Connection(here.detach())
@@ -134,7 +144,7 @@ class Queue:
     def fill(self, entries: Iterator[Entry]) -> None:
         with self.lock:
             self.pending = {entry.key: entry for entry in entries}
-            self.wanted.extend(self.pending)
+            self.wanted.extend(sorted(self.pending, key=lambda name: not name.endswith(LISTS)))
 
     def order(self, names: Sequence[str]) -> None:
         with self.lock:
@@ -214,13 +224,10 @@ class Stream:
             )
 
     def accepts(self, name: str) -> bool:
-        if self.request.only_images:
-            is_wanted = image_files.is_image(name)
-            self.names.update([name] if is_wanted else [])
-            return is_wanted
-        if not image_files.is_data_path(name):
+        takes = self.request.takes
+        if takes != ALL and not (image_files.is_image if takes == IMAGES else image_files.is_data_path)(name):
             return False
-        if members.is_archive(name):
+        if takes == DATA and members.is_archive(name):
             raise StageError(
                 f"{self.request.url} holds archives, such as {name}, which can't be streamed: use --stage copy"
             )
@@ -233,7 +240,7 @@ class Stream:
         self.queue.fill(iter(copies))
         self.entries = dict(self.queue.pending)
         names = sorted(name for name in self.names if not name.endswith("/"))
-        if not names and request.only_images:
+        if not names and request.takes == IMAGES:
             raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {request.url}")
         if not names:
             raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
