@@ -138,6 +138,33 @@ def test_an_evaluation_asks_for_what_it_evaluates_first(bucket_of_photos):
     }
 
 
+def lists(photos: Bucket) -> int:
+    return sum("list-type=2" in request.target for request in photos.proxy.requests)
+
+
+def test_an_index_takes_the_place_of_the_listing(bucket_of_photos):
+    photos = bucket_of_photos
+    place = f"obs://{photos.name}/photos.index.gz"
+    words = ["data", "index", f"obs://{photos.name}/photos/", "--out", place]
+    made = subprocess.run(
+        [sys.executable, "-m", "mindlift", *words],
+        env=environment(**photos.env, PYTHONPATH=str(ROOT / "src")),
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith(f"{IMAGES} files, ")
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(photos.folder / "black.png")
+    photos.put("class_1/007.png", (photos.folder / "black.png").read_bytes())
+    photos.put("class_1/new.png", b"not seen")
+    before = lists(photos)
+    done = photos.train("stream", "streamed", "--data_index", place)
+    assert done.code == 0, done.err + done.out
+    assert lists(photos) == before
+    assert "photos/class_1/007.png has changed since it was listed" in done.out
+    assert not list(photos.folder.glob("cache/**/new.png"))
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     ("rate", "said"), [(10**9, "are copied first, because that takes"), (60, "a copy would take")]

@@ -132,7 +132,9 @@ def test_a_node_wants_what_its_own_ranks_read_first(node):
         first = read[: per_epoch - done]
         for step, images in enumerate(first):
             assert sorted(found[step * 6 : step * 6 + 6]) == images
-        new = {image for images in read[per_epoch - done :] for image in images} - {*sum(first, [])}
+        new = {image for images in read[per_epoch - done :] for image in images} - {
+            image for images in first for image in images
+        }
         assert {*found[len(first) * 6 :][: len(new)]} == new
 
 

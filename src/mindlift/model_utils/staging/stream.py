@@ -17,6 +17,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,7 @@ from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import members
+from mindlift.model_utils.staging import data_index, members
 from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, WANTED, held, read_state
 from mindlift.storage.copying.copy import THREADS, copy_tree
 from mindlift.storage.copying.job import Failure
@@ -39,6 +40,7 @@ from mindlift.storage.store import Entry
 STATE_EVERY_S, PAUSE_S = 0.2, 0.02
 MEASURED_S, QUICK_S = 1.0, 30.0  # of --stage auto: how long the network is measured, and what a copy may take
 ENDED_WITHIN_S = 10.0
+SHOWN_CHANGES = 10
 LISTS = (".txt", ".lst")  # which name the files of a data set, and are read first
 
 
@@ -59,6 +61,7 @@ class Request(NamedTuple):
     manifest: Path
     timeout_s: float
     takes: str = DATA
+    listed_in: Path | None = None  # of data_index.py, in place of a listing
 
 
 class Coming(NamedTuple):
@@ -202,7 +205,7 @@ class Stream:
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}
         self.has_begun = False  # the training was told what is to come
-        self.here = self.size = 0
+        self.here = self.size = self.changed = 0
         self.written: dict[str, object] = {}
 
     def run(self) -> None:
@@ -218,6 +221,9 @@ class Stream:
                 manifest=request.manifest,
                 delete=True,
                 accepts=self.accepts,
+                entries=partial(data_index.read, request.listed_in, request.url)
+                if request.listed_in
+                else None,
                 say=say,
                 show_bar=False,
                 watch=self,
@@ -269,10 +275,21 @@ class Stream:
         """Whether the copy counts it; a failure that may pass does not."""
         key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
         error = outcome.error if isinstance(outcome, Failure) else None
-        if error is None:
+        if isinstance(outcome, Known):
             self.here += 1
             self.size += self.entries[key].size
+            self.compare(outcome.source, self.entries[key])
         return self.queue.ended(self.entries[key], error)
+
+    def compare(self, found: Entry, listed: Entry) -> None:
+        """Says that a file is another one than the list or the index has named."""
+        if (found.size, found.etag) != (listed.size, listed.etag):
+            self.changed += 1
+            if self.changed <= SHOWN_CHANGES:
+                more = "; further ones are not named" if self.changed == SHOWN_CHANGES else ""
+                say(
+                    f"warning: {self.request.url}{found.key} has changed since it was listed: it is read as it is now{more}"
+                )
 
     def keep_state(self) -> None:
         wanted = self.request.control / WANTED
