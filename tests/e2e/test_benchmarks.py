@@ -71,7 +71,9 @@ def test_copies_are_compared(minio, tmp_path):
 
 @pytest.mark.heavy
 def test_streaming_is_compared_with_a_copy(minio, tmp_path):
-    words = "--images 200 --image_kb 1 --rounds 1 --speeds double --clients mindlift-stream,mindlift-copy,litdata"
+    words = (
+        "--images 200 --image_kb 1 --rounds 1 --speeds double --clients mindlift-stream,mindlift-copy,litdata"
+    )
     (found,) = results("bench_stream", words, tmp_path)["results"]
     assert found["clients"].pop("litdata")["problem"] == "not installed"
     for figures in found["clients"].values():

@@ -99,7 +99,7 @@ def test_an_index_that_is_not_there_is_written(tmp_path, url):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--dataset", "imagenet"], "an index is for data that is streamed"),
+        (["--net", "resnet50", "--dataset", "imagenet"], "an index is for data that is streamed"),
         (["--dataset", "cifar10", "--stage", "stream"], "an index is for data that is streamed"),
     ],
 )
