@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -137,6 +139,35 @@ def test_an_evaluation_asks_for_what_it_evaluates_first(bucket_of_photos):
     }
 
 
+def lists(photos: Bucket) -> int:
+    """Lists but for questions whether a folder is there."""
+    targets = [request.target for request in photos.proxy.requests if "list-type=2" in request.target]
+    return sum(re.search(r"max-keys=1(&|$)", target) is None for target in targets)
+
+
+def test_an_index_takes_the_place_of_the_listing(bucket_of_photos):
+    photos = bucket_of_photos
+    place = f"obs://{photos.name}/photos.index.gz"
+    words = ["data", "index", f"obs://{photos.name}/photos/", "--out", place]
+    made = subprocess.run(
+        [sys.executable, "-m", "mindlift", *words],
+        env=environment(**photos.env, PYTHONPATH=str(ROOT / "src")),
+        capture_output=True,
+        text=True,
+    )
+    assert made.returncode == 0, made.stderr
+    assert made.stdout.startswith(f"{IMAGES} files, ")
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(photos.folder / "black.png")
+    photos.put("class_1/007.png", (photos.folder / "black.png").read_bytes())
+    photos.put("class_1/new.png", b"not seen")
+    before = lists(photos)
+    done = photos.train("stream", "streamed", "--data_index", place)
+    assert done.code == 0, done.err + done.out
+    assert lists(photos) == before
+    assert "photos/class_1/007.png has changed since it was listed" in done.out
+    assert not list(photos.folder.glob("cache/**/new.png"))
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(
     ("rate", "said"), [(10**9, "are copied first, because that takes"), (60, "a copy would take")]
@@ -212,10 +243,22 @@ def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_phot
 @pytest.mark.heavy
 def test_an_image_that_is_gone_is_named(bucket_of_photos):
     photos = bucket_of_photos
-    photos.proxy.add(Fault("status", path="class_1/007.png", status=404, code="NoSuchKey", times=None))
+    assert photos.train("copy", "copied").code == 0
+    shutil.rmtree(photos.folder / "cache/data")
+    steps = IMAGES // 8  # no end of an epoch saves it
+    gone = in_order(0)[steps * 4 + 1]
+    photos.proxy.add(Fault("status", path=gone, status=404, code="NoSuchKey", times=None))
     done = photos.train("stream", "streamed", "--stage_timeout", 20)
     assert done.code == 1, done.err + done.out
-    assert "class_1/007.png did not arrive" in done.error
+    assert f"{gone} did not arrive" in done.error
+    (saved,) = photos.folder.glob("streamed/*/checkpoints/*.ckpt")
+    assert (
+        0 < int(saved.stem.rpartition("_")[2]) <= steps
+    ), "batches that are read ahead end with the one that fails"
+    photos.proxy.clear()
+    done = photos.train("stream", "streamed")
+    assert done.code == 0, done.err + done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
 
 
 @pytest.mark.heavy
@@ -258,3 +301,42 @@ def test_what_is_not_streamed_is_said(bucket_of_photos):
     done = photos.train("stream", "streamed")
     assert done.code == 1
     assert "more.zip, which can't be streamed: use --stage copy" in done.error
+
+
+def test_predictions_are_those_of_a_copy(bucket_of_photos):
+    """Nothing is trained: weights that were drawn do."""
+    photos = bucket_of_photos
+    exported = photos.train("copy", "copied", "--max_steps", 1)
+    assert exported.code == 0, exported.err + exported.out
+    found = []
+    for stage in ("copy", "stream"):
+        words = [f"obs://{photos.name}/photos/", "--ckpt_path", photos.folder / "copied", "--stage", stage]
+        names = {"cache_path": photos.folder / stage, "output_json": photos.folder / f"{stage}.json"}
+        more = [word for name, value in names.items() for word in (f"--{name}", value)]
+        done = run_program("predict.py", *words, *more, **photos.env)
+        assert done.code == 0, done.err + done.out
+        found.append(json.loads((photos.folder / f"{stage}.json").read_text())["images"])
+    assert len(found[0]) == IMAGES
+    assert found[0] == found[1]
+
+
+@pytest.mark.heavy
+def test_pairs_to_segment_arrive_as_well(minio, bucket, fault_proxy, tmp_path):
+    """The lists come first, and the rest of what no step needs yet may be missing."""
+    from mindlift.data.embedded import vocdigits
+
+    photos = Bucket(minio, bucket, fault_proxy, tmp_path)
+    root = vocdigits.build_voc(tmp_path / "made")
+    lines = (root / "voc_train_lst.txt").read_text().splitlines()[:12]
+    (root / "voc_train_lst.txt").write_text("\n".join(lines) + "\n")
+    for name in ["voc_train_lst.txt", *(word for line in lines for word in line.split())]:
+        photos.client.put_object(Bucket=bucket, Key=f"voc/{name}", Body=(root / name).read_bytes())
+    words = ["train.py", "--net", "deeplab_v3_r26_s16", "--dataset", "voc", "--num_classes", 11]
+    words += ["--image_size", 65, "--per_batch_size", 4, "--max_epoch", 2, "--run_eval", "false"]
+    words += ["--enable_modelarts", "True", "--data_url", f"obs://{bucket}/voc/"]
+    for stage in ("copy", "stream"):
+        shutil.rmtree(tmp_path / "cache", ignore_errors=True)
+        done = run_program(*words, "--stage", stage, "--ckpt_path", tmp_path / stage, **photos.env)
+        assert done.code == 0, done.err + done.out
+        assert ("are fetched while they are read" in done.out) == (stage == "stream")
+    same(photos.weights("copy"), photos.weights("stream"))

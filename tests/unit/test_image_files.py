@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from mindlift.data.mindrecord import classification as records
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging.named_images import find_images
+from mindlift.model_utils.staging.stage_in import Stager
 from tests.support.batches import FOLDER_OPTIONS
 
 TWO = replace(FOLDER_OPTIONS, num_classes=2)
@@ -58,7 +60,7 @@ def test_training_prediction_and_conversion_read_the_same_files(tree):
     wanted = sorted([*wanted, str(tree / "cat/more/linked.png")])
     trained = open_split(TWO, tree, train=True)
     said: list[str] = []
-    named = find_images([str(tree)], tree, said.append)
+    named = find_images([str(tree)], Stager(tree, said.append), "copy", ExitStack())
     classes, (split,) = records.folder_splits(tree)
     assert sorted(trained.files) == wanted == [image.name for image in named]
     assert sorted(str(tree / file) for file in split.files) == wanted

@@ -41,6 +41,7 @@ OF_EVAL = {
         "parameter_server",
         "enable_modelarts",
         "cache_path",
+        "data_index",
         "stage",
         "stage_timeout",
         "progress",

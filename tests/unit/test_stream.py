@@ -13,7 +13,7 @@ from mindlift.data.order import BatchRange, reading_order
 from mindlift.errors import DataError, TransferError
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import arrivals
-from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, STATE, ArrivalError, Arriving, held
+from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, STATE, WANTED, ArrivalError, Arriving, held
 from mindlift.model_utils.staging.stream import Queue
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
@@ -33,6 +33,19 @@ def test_files_come_in_the_order_that_was_asked_for_last():
     found.order(["e"])
     assert [found.take().key for _ in range(2)] == ["e", "c"]
     assert found.take() is None
+
+
+def test_lists_come_first():
+    found = queue("a.jpg", "lists/b.txt", "c.png", "d.lst")
+    assert [found.take().key for _ in range(4)] == ["lists/b.txt", "d.lst", "a.jpg", "c.png"]
+
+
+def test_what_a_reader_waits_for_comes_next():
+    found = queue("a", "b", "c", "d")
+    found.order(["b", "a"])
+    found.bring_forward(["d", "nowhere", "c"])
+    assert [found.take().key for _ in range(4)] == ["d", "c", "b", "a"]
+    assert found.take() is None, "each comes once"
 
 
 def test_what_failed_comes_again_until_its_time_is_over():
@@ -104,6 +117,27 @@ def test_files_are_wanted_in_the_order_of_the_training(count, batch, ranks):
             assert steps[index] == at // (batch * ranks)
 
 
+@pytest.mark.parametrize("node", [0, 1, 2])
+def test_a_node_wants_what_its_own_ranks_read_first(node):
+    """3 nodes of 2 ranks; the images of an epoch before those that the others read in it."""
+    count, batch, ranks = 100, 3, range(2 * node, 2 * node + 2)
+    for done in (0, 2, 5):
+        read = []
+        orders = [BatchRange(0, 99, rank, 6).order(count, batch, seed=3) for rank in ranks]
+        per_epoch = count // (batch * 6)
+        for step in range(done, 2 * per_epoch):
+            read += [sorted(order(step * batch + at)[1] for order in orders for at in range(batch))]
+        found = reading_order(count, batch * 6, 3, done * batch * 6, ranks, 6).tolist()
+        assert sorted(found) == list(range(count))
+        first = read[: per_epoch - done]
+        for step, images in enumerate(first):
+            assert sorted(found[step * 6 : step * 6 + 6]) == images
+        new = {image for images in read[per_epoch - done :] for image in images} - {
+            image for images in first for image in images
+        }
+        assert {*found[len(first) * 6 :][: len(new)]} == new
+
+
 @pytest.fixture
 def folder(tmp_path) -> Arriving:
     control = tmp_path / "control"
@@ -149,6 +183,24 @@ def test_a_reader_waits(folder, monkeypatch):
         threading.Timer(0.3, path.write_bytes, [b"\x89PNG whatever"]).start()
         assert image_folder.read_bytes(str(path)) == b"\x89PNG whatever"
     assert said[0].startswith("waiting for a/1.png: 0 s so far; 0 of 6 files are here")
+
+
+def test_a_reader_that_waits_asks_for_its_file(folder, monkeypatch):
+    monkeypatch.setattr(arrivals, "ASK_AFTER_S", 0.05)
+    with held(folder.control / ALIVE):
+        for name in ("a/1.png", "b/数.png"):
+            with pytest.raises(ArrivalError, match="within --stage_timeout"):
+                folder.wait(str(folder.root / name))
+    assert (folder.control / WANTED).read_bytes().decode() == "a/1.png\0b/数.png\0"
+
+
+def test_a_file_that_is_coming_is_one(folder, monkeypatch, tmp_path):
+    monkeypatch.setattr(arrivals.ARRIVALS, "folders", [folder])
+    coming = ["a/1.png", "a/notes.txt", "a/deep/3.jpg"]
+    others = ["a", "a/deep", "a/3.png", "a/1.pn", "a/1.png/x", "../elsewhere.png"]
+    assert [name for name in coming + others if arrivals.is_file(folder.root / name)] == coming
+    (tmp_path / "elsewhere.png").touch()
+    assert arrivals.is_file(tmp_path / "elsewhere.png")
 
 
 def test_a_file_of_another_folder_is_missing_at_once(folder, monkeypatch, tmp_path):

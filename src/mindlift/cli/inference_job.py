@@ -6,7 +6,9 @@ import functools
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlift.cli.job import Job, fetch, say_what_is_odd
 from mindlift.errors import ConfigError, DeviceError
@@ -16,9 +18,11 @@ from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging.named_images import Image, find_images
 from mindlift.runs import provenance
 from mindlift.storage.url import is_remote
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.staging.named_images import Image
 
 AIR_IS_DEPRECATED = (
     "MindSpore has deprecated AIR and will remove it; export MINDIR, which MindSpore Lite runs on Ascend 310, and"
@@ -102,11 +106,17 @@ def check_predict(cfg: Config) -> None:
         provenance.check_content(known)
 
 
-def images(cfg: Config) -> list[Image]:
-    """The images that the command line names, those at URLs brought here."""
-    from mindlift.model_utils.staging import stage_in  # brings the whole storage layer
+def images(cfg: Config, until: ExitStack) -> list[Image]:
+    """The images that the command line names, those at URLs brought here, or arriving until `until` closes."""
+    from mindlift.model_utils.staging.named_images import find_images  # brings the whole storage layer
+    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 
-    return find_images(cfg.inputs, stage_in.cache_folder(cfg.cache_path), print, cfg.progress)
+    stager = Stager(cache_folder(cfg.cache_path), say, cfg.progress, cfg.stage_timeout)
+    return find_images(cfg.inputs, stager, cfg.stage, until)
+
+
+def say(line: str) -> None:
+    print(line, flush=True)
 
 
 def class_names(cfg: Config) -> list[str]:

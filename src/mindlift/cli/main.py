@@ -37,6 +37,10 @@ COMMANDS = {
     "ascend_check": ("mindlift.ascend_check.run:main", "run every part of the project once on a real card"),
 }
 DATA = {
+    "index": (
+        "data_index:main",
+        "list a folder of a bucket once, for --data_index of trainings that stream it",
+    ),
     "to_mindrecord": ("to_mindrecord:main", "convert class folders or CIFAR-10 to MindRecord shards"),
     "build_seg_data": (
         "build_seg_data:main",

@@ -53,7 +53,7 @@ class Failures(Shared):
             raise
 
     def attempted(
-        self, read: Callable[[int], T], index: int, fatal: type[DataError] | tuple[()] = ()
+        self, read: Callable[[int], T], index: int, fatal: type[DataError] | tuple[type[DataError], ...] = ()
     ) -> T | None:
         """What `read` gives, or None, counted in `skipped`, if it raises DataError that is not `fatal`."""
         try:

@@ -14,7 +14,7 @@ from PIL import Image
 from mindlift.data import layout
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging.arrivals import ARRIVALS
+from mindlift.model_utils.staging import arrivals
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 AS_THEY_ARE = (JPEG_START, b"\x89PNG", b"BM")  # how files begin that MindSpore decodes as Pillow does
@@ -68,7 +68,7 @@ def scan(
 
 def images_of(folder: Path) -> image_files.Found:
     """Also of a folder whose files are still arriving."""
-    arriving = ARRIVALS.around(folder)
+    arriving = arrivals.ARRIVALS.around(folder)
     return arriving.images(folder) if arriving else image_files.find(folder)
 
 
@@ -79,22 +79,13 @@ def read_bytes(file: str) -> bytes:
     Waits for a file that is still arriving. Raises DataError that names the file if it is empty or its end is missing.
     """
     try:
-        data = stored_bytes(file)
+        data = arrivals.read_bytes(file)
     except OSError as err:
         raise DataError(f"can't read image {file}: {err.strerror}") from err
     cut = data[:2] == JPEG_START and JPEG_END not in data[-TAIL_BYTES:]
     if not data or cut:
         decode(data, file)
     return data if data.startswith(AS_THEY_ARE) else as_png(decode(data, file))
-
-
-def stored_bytes(file: str) -> bytes:
-    try:
-        return Path(file).read_bytes()
-    except FileNotFoundError:
-        if not ARRIVALS.wait(file):
-            raise
-        return Path(file).read_bytes()
 
 
 def as_png(image: np.ndarray) -> bytes:

@@ -59,13 +59,20 @@ class TrainOrder:
         return epoch, int(order[position * self.size + self.rank])
 
 
-def reading_order(count: int, global_batch: int, seed: int, done: int) -> np.ndarray:
-    """All images in the order in which all ranks together read them first, after `done` items of the training, (count,)."""
+def reading_order(
+    count: int, global_batch: int, seed: int, done: int, ranks: range = range(1), size: int = 1
+) -> np.ndarray:
+    """All images in the order in which `ranks`, of `size`, together read them first, after `done` items of the training
+    of all ranks; those of later epochs follow as all ranks read them next. Shape (count,).
+    """
     per_epoch = steps_per_epoch(count, global_batch) * global_batch
     epoch, position = divmod(done, per_epoch)
-    first = epoch_order(count, seed, epoch)[position:per_epoch]
-    later = epoch_order(count, seed, epoch + 1)
-    return np.concatenate([first, later[~np.isin(later, first)]])
+    first, following = (epoch_order(count, seed, each)[:per_epoch] for each in (epoch, epoch + 1))
+    rank = np.arange(per_epoch) % size
+    is_here = (rank >= ranks.start) & (rank < ranks.stop)
+    wanted = [first[position:][is_here[position:]], following[is_here], epoch_order(count, seed, epoch + 1)]
+    found, places = np.unique(np.concatenate(wanted), return_index=True)
+    return found[np.argsort(places)]
 
 
 def sample_rng(seed: int, epoch: int, index: int, stage: int = 0) -> np.random.Generator:

@@ -21,7 +21,7 @@ from mindlift.tasks import network as build
 def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]) -> None:
     """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best.
 
-    `on_opened` gets the names of the files that will be read, in their order; none where there are no files.
+    `on_opened` gets the files that will be read, in their order; none where there are no files.
     """
     job = replace(job, cfg=job.cfg.of_finished_weights())
     cfg, log, paths = job.cfg, job.log, weights.files
@@ -31,7 +31,7 @@ def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[S
     samples = kind.open_split(options, data_path, train=False, known=known)
     for note in filter(None, (weights.note, of_run(cfg, data_path), samples.note)):
         log.info(note)
-    on_opened(samples.names)
+    on_opened([path for index in range(len(samples)) for path in samples.paths_of(index)])
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)

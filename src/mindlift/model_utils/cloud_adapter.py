@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mindlift.errors import MindLiftError, StageError
+from mindlift.errors import ConfigError, MindLiftError, StageError
 from mindlift.files import append_line, remove_file, write_atomic
 from mindlift.model_utils.config.config import DEFAULTS, Config
 from mindlift.model_utils.inputs import Inputs, Source, main_source
@@ -28,6 +28,7 @@ from mindlift.model_utils.staging.stream import Streamer
 from mindlift.runs.paths import RunPaths
 from mindlift.storage.url import is_remote, join, local_path
 
+STREAMED = ("imagenet", "voc")  # data sets with a file for each image
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
 
 
@@ -42,6 +43,7 @@ class Place:
     shares_shards: bool
     stage: str = "copy"  # the option, for data sets that can be streamed
     every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
+    data_index: str = ""
 
 
 class CloudAdapter:
@@ -96,7 +98,9 @@ class CloudAdapter:
     def folder(self, source: Source, nodes: int) -> Path:
         def work() -> list[str]:
             if self.place.stage != "copy" and self.stager.is_folder(source):
-                streamer, target, control = self.stager.stream(source, self.place.stage == "auto")
+                streamer, target, control = self.stager.stream(
+                    source, self.place.stage == "auto", index=self.place.data_index
+                )
                 self.streamers[target] = streamer
                 return [str(target), str(control)]
             return [str(self.stager.data(source, self.ranks.node, nodes)), ""]
@@ -256,9 +260,19 @@ def make(
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
-    can_stream = cfg.dataset == "imagenet" and cfg.data_format != "mindrecord"
+    can_stream = cfg.dataset in STREAMED and cfg.data_format != "mindrecord" and not cfg.data_file
     if cfg.stage == "stream" and not can_stream:
-        say(f"--stage stream: only class folders of images are streamed; {cfg.dataset} is copied")
+        what = f"--dataset {cfg.dataset}" if cfg.dataset not in STREAMED else "MindRecord shards"
+        say(f"--stage stream: class folders and lists of image files are streamed; {what} is copied")
+    if cfg.data_index and (cfg.stage == "copy" or not can_stream):
+        raise ConfigError(
+            f"--data_index {cfg.data_index}: an index is for data that is streamed; pass --stage stream or auto with class"
+            " folders or lists of image files, or leave it out"
+        )
+    if cfg.data_index and len(inputs.data) > 1:
+        raise ConfigError(
+            f"--data_index {cfg.data_index}: it is of one folder, and {len(inputs.data)} data sets are named"
+        )
     place = Place(
         "" if cfg.origin("ckpt_path") == DEFAULTS else cfg.ckpt_path,
         cfg.keep_checkpoint_max,
@@ -267,6 +281,7 @@ def make(
         cfg.stage_mode == "node_shards",
         cfg.stage if can_stream else "copy",
         cfg.all,
+        cfg.data_index,
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default

@@ -32,6 +32,7 @@ class Request:
     words: tuple[str, ...]
     way: str
     unpacks: bool
+    first: tuple[str, ...] | None  # None: inputs are copied
     cache_path: str
     settle_s: float
     grace_s: float
@@ -90,6 +91,21 @@ def parser(prog: str) -> argparse.ArgumentParser:
         " variable NAME, none does neither; {NAME} in an argument is always replaced",
     )
     add("--unpack", action="store_true", help="unpack inputs that are archives (.zip, .tar, .tar.gz, ...)")
+    add(
+        "--stage",
+        choices=("copy", "stream"),
+        default="copy",
+        help="stream: the program starts when the files of --first are here, and the others of its inputs arrive while"
+        " it runs; a file that is not here yet is none for it",
+    )
+    add(
+        "--first",
+        action="append",
+        default=[],
+        metavar="PREFIX",
+        help="with --stage stream: how the names of files begin, below an input's folder, that are here before the program"
+        " starts, such as train/; several times",
+    )
     add("--cache_path", default="", metavar="DIR", help="where inputs and outputs are kept on this machine")
     add(
         "--settle_seconds",
@@ -151,6 +167,7 @@ def read(argv: Sequence[str], prog: str) -> Request:
         tuple(words),
         args.way,
         args.unpack,
+        first_of(args),
         args.cache_path,
         args.settle_seconds,
         args.grace_seconds,
@@ -159,6 +176,19 @@ def read(argv: Sequence[str], prog: str) -> Request:
         tuple(args.grows) if args.grows else GROWING,
         args.debug,
     )
+
+
+def first_of(args: argparse.Namespace) -> tuple[str, ...] | None:
+    """The prefixes of --first with --stage stream, else None."""
+    if args.stage == "copy":
+        if args.first:
+            raise ConfigError(f"--first {args.first[0]}: only for --stage stream; inputs are copied whole")
+        return None
+    if not args.first:
+        raise ConfigError(
+            "--stage stream: name the files that the program needs at its start with --first, such as --first train/"
+        )
+    return tuple(args.first)
 
 
 def partition(argv: Sequence[str]) -> tuple[list[str], bool, list[str]]:

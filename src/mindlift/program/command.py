@@ -65,6 +65,7 @@ def run(request: Request) -> int:
         try:
             return job.run(child)
         finally:
+            job.inputs.close()
             job.outputs.release()
 
 
@@ -82,6 +83,7 @@ class Job:
         )
         self.peers = Peers(cache, token, ranks.rank, count)
         self.stager = Stager(cache, self.say, timeout_s=request.stage_timeout_s)
+        self.inputs = InputStager(self.stager, request.unpacks, request.first)
         nodes = Nodes(ranks.node, -(-ranks.size // ranks.devices_per_node))
         self.outputs = Outputs(self.stager, nodes, Rules(request.settle_s, request.growing), self.say)
         self.ends_at = float("inf")
@@ -108,9 +110,9 @@ class Job:
         for channel in self.request.inputs:
             check_exists(channel)
         self.outputs.lease(self.request.outputs)
-        stager = InputStager(self.stager, self.request.unpacks)
-        paths = {channel.name: str(stager.stage(channel)) for channel in self.request.inputs}
+        paths = {channel.name: str(self.inputs.stage(channel)) for channel in self.request.inputs}
         self.outputs.restore()
+        self.inputs.await_first()
         paths.update({output.channel.name: str(output.root) for output in self.outputs.outputs})
         return paths
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from mindlift.errors import ConfigError, StageError
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import members
+from mindlift.model_utils.staging.arrivals import Arriving
 from mindlift.model_utils.staging.stage_in import Stager, beside, fact
+from mindlift.model_utils.staging.stream import ALL, Streamer
 from mindlift.program import web
 from mindlift.program.channels import Channel, is_web
 from mindlift.storage.copying import copy as transfer
@@ -43,10 +46,42 @@ def bucket_of(channel: Channel) -> Iterator[None]:
 
 
 class InputStager:
-    """Stages below the cache of `stager`; with `unpacks`, archives are unpacked."""
+    """Stages below the cache of `stager`; with `unpacks`, archives are unpacked.
 
-    def __init__(self, stager: Stager, unpacks: bool):
-        self.stager, self.unpacks = stager, unpacks
+    With `first`, folders of a bucket are only begun: they arrive until `close`, files with these prefixes at first.
+    """
+
+    def __init__(self, stager: Stager, unpacks: bool, first: tuple[str, ...] | None = None):
+        self.stager, self.unpacks, self.first = stager, unpacks, first
+        self.begun: list[tuple[Streamer, Arriving]] = []
+
+    def close(self) -> None:
+        for streamer, _ in self.begun:
+            streamer.close()
+
+    def await_first(self) -> None:
+        """Until the files of `first` are here. ConfigError for a prefix that no name has."""
+        wanted = [
+            [name for name in arriving.names if name.startswith(self.first or ())]
+            for _, arriving in self.begun
+        ]
+        for prefix in self.first or ():
+            if not any(name.startswith(prefix) for names in wanted for name in names):
+                raise ConfigError(
+                    f"--first {prefix}: no file of an input that is a folder in a bucket begins like that; names are"
+                    " below the folder, such as train/"
+                )
+        for names, (streamer, _) in zip(wanted, self.begun):
+            streamer.order(names)
+        for names, (_, arriving) in zip(wanted, self.begun):
+            for name in names:
+                arriving.wait(f"{arriving.root}/{name}")
+            self.stager.say(f"{len(names):,} of {len(arriving.names):,} files of {arriving.root} are here")
+
+    def begin(self, source: Source) -> Path:
+        streamer, target, control = self.stager.stream(source, False, ALL, sys.stderr.fileno())
+        self.begun.append((streamer, Arriving(target, control, self.stager.timeout_s, self.stager.say)))
+        return target
 
     def stage(self, channel: Channel) -> Path:
         """Where the program finds the input: a folder or a file. A local one is used in place."""
@@ -66,6 +101,8 @@ class InputStager:
                 return path
             with self.stager.alone(target, channel.place):
                 return self.stager.unpacked(path, target, fact(path))
+        if self.first is not None and self.stager.is_folder(source):
+            return self.begin(source)
         with self.stager.alone(target, channel.place):
             if is_web(channel.place):
                 path = web.fetch(

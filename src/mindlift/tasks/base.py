@@ -40,6 +40,9 @@ class Samples(Protocol):
     def names(self) -> list[str]:
         """Of the images' files; empty where there are none."""
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        """The files that image `index` is read from; none where it has no files of its own."""
+
     def __len__(self) -> int: ...
 
 

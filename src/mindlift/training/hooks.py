@@ -69,6 +69,9 @@ class Hook:
     def on_epoch(self, status: Status) -> None:
         """After the last step of an epoch, behind on_step."""
 
+    def on_lack(self, status: Status) -> None:
+        """On a rank whose next images do not come, before the error that ends the training."""
+
     def on_end(self, status: Status) -> None:
         """After the last step of a training that reaches its end."""
 
@@ -170,11 +173,17 @@ class SaveCheckpoints(Hook):
         self.saves = job.ranks.rank == 0 or not cfg.is_save_on_master
         self.interval = per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
         self.keep = cfg.keep_checkpoint_max
+        self.saved_at = prepared.done
+        self.is_whole = cfg.accumulation_steps == 1  # a part of a step has moved batch norms' statistics
         self.info = checkpoint.TrainingInfo(cfg.net, per_epoch, cfg.seed, networks.network_options(cfg))
 
     def on_step(self, status: Status) -> None:
         is_last = status.step == self.prepared.steps.total
         if status.step % self.interval == 0 or is_last or self.stop.is_agreed:
+            self.save(status)
+
+    def on_lack(self, status: Status) -> None:
+        if self.is_whole and status.step > self.saved_at:
             self.save(status)
 
     def on_end(self, status: Status) -> None:
@@ -186,6 +195,7 @@ class SaveCheckpoints(Hook):
             status.last_saved = checkpoint.save(self.folder, self.prepared.state, status.step, self.info)
             checkpoint.prune(self.folder, self.keep)
             self.on_saved(status.last_saved)
+            self.saved_at = status.step
 
 
 class Evaluate(Hook):

@@ -55,13 +55,15 @@ class Opened:
         return bool(names) and names == self.samples.names
 
     def reading_order(self, cfg: Config, ranks: Ranks, done: int) -> list[str]:
-        """The files of the training, in the order in which it reads them after `done` steps; none where it has no files."""
-        names = self.samples.names
+        """The files of the training, in the order in which this node reads them after `done` steps; none where it has no files."""
+        count = len(self.samples)
         global_batch = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
-        if not names:
+        if not self.samples.paths_of(0):
             return []
-        order = reading_order(len(names), global_batch, cfg.seed, done * global_batch)
-        return [names[index] for index in order]
+        first = ranks.node * ranks.devices_per_node
+        here = range(first, min(first + ranks.devices_per_node, ranks.size))
+        order = reading_order(count, global_batch, cfg.seed, done * global_batch, here, ranks.size)
+        return [path for index in order.tolist() for path in self.samples.paths_of(index)]
 
 
 def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path) -> Opened:

@@ -8,6 +8,7 @@ from typing import Tuple
 
 from mindlift.data.order import BatchRange
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.arrivals import ArrivalError
 from mindlift.training import compile_cache
 from mindlift.training.hooks import Hook, Status
 from mindlift.training.prepare import Prepared
@@ -17,18 +18,26 @@ Outcome = Tuple[float, bool]  # of a step: its loss, and whether nothing has ove
 
 
 def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]) -> None:
-    """Run the remaining steps; `hooks` are called in their order after each, and the first may end the training."""
+    """Run the remaining steps; `hooks` are called in their order after each, and the first may end the training.
+
+    An ArrivalError, of an image that does not come, ends it as well.
+    """
     images = job.cfg.per_batch_size * job.cfg.accumulation_steps * job.ranks.size
     for hook in hooks:
         hook.on_start(status)
     with contextlib.closing(outcomes(job, prepared, status)) as results:
-        for loss, updated in results:
-            status.count(loss, updated, images)
-            ends_epoch = status.step % prepared.steps.per_epoch == 0
+        try:
+            for loss, updated in results:
+                status.count(loss, updated, images)
+                ends_epoch = status.step % prepared.steps.per_epoch == 0
+                for hook in hooks:
+                    hook.on_step(status)
+                    if ends_epoch:
+                        hook.on_epoch(status)
+        except ArrivalError:
             for hook in hooks:
-                hook.on_step(status)
-                if ends_epoch:
-                    hook.on_epoch(status)
+                hook.on_lack(status)
+            raise
     for hook in hooks:
         hook.on_end(status)
 

@@ -139,3 +139,31 @@ def test_folders_that_have_to_be_there(url):
     buckets.make_folders(Job(train_url=f"{url}/"))
     assert "" not in {entry.key for entry in store.walk("")}
     SERVICES.forget()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ([100], "1 file, 100 B"),
+        ([500_000_000], "1 file, 500.0 MB"),  # 57 s at 70 Mbit/s
+        (
+            [105_000_000, 420_000_000],
+            "2 files, 525.0 MB: a copy before the first step takes 6 s at 700 Mbit/s and 1 min 00 s at 70",
+        ),
+        (
+            [144_000_000] * 1001,
+            "more than 1,000 files, at least 144.0 GB: a copy before the first step takes at least 27 min 25 s at 700"
+            " Mbit/s and 4 h 34 min at 70",
+        ),
+    ],
+)
+def test_what_a_copy_of_an_input_takes(monkeypatch, files, said):
+    """GUIDE's page on the MemArts cache: small files come at about 70 Mbit/s. Bits by bits a second."""
+    monkeypatch.setattr(buckets, "COUNTED", 1000)
+    assert buckets.amount(files).partition(" (what")[0] == said
+
+
+def test_an_input_is_counted(url):
+    for name in ("a", "b/c"):
+        file.write(f"{url}/set/{name}", "12345")
+    assert buckets.check_there("data_url", f"{url}/set").says == f"{url}/set has 2 files, 10 B"

@@ -49,6 +49,10 @@ class Samples(Failures):
         """Of the files, empty where there are none."""
         return self.files or []
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        """The files of image `index`; none for rows of shards and images in memory."""
+        return (self.files[index],) if self.files is not None and not self.fetch else ()
+
     def encoded_bytes(self, index: int) -> bytes:
         assert self.files is not None
         return self.fetch(index) if self.fetch else image_folder.read_bytes(self.files[index])

@@ -73,6 +73,9 @@ class Shards:
     def label_name(self, index: int) -> str:
         return f"{self.paths[self.places[index][2]]}: label of {self.names[index]}"
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        return ()
+
     def image_bytes(self, index: int) -> bytes:
         return self.fields(index)[IMAGE]
 

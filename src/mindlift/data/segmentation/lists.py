@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
+from mindlift.model_utils.staging import arrivals
 
 TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
@@ -37,7 +38,7 @@ def pairs(root: Path, train: bool, data_lst: str = "") -> list[Pair]:
     if not root.is_dir():
         raise DataError(f"no such folder: {root}; --data_dir must hold VOC's folders, or lists of {MAKE}")
     for name in (AUG_LIST, TRAIN_LIST) if train else (VAL_LIST,):
-        if (root / name).is_file():
+        if arrivals.is_file(root / name):
             return read(root / name)
     return voc_pairs(root, "train" if train else "val")
 
@@ -61,13 +62,13 @@ def find(root: Path, name: str, ends: tuple[str, ...] = ("",)) -> Path | None:
     parts = path.parts[1:] if path.is_absolute() else path.parts
     below = [root.joinpath(*parts[i:]) for i in range(len(parts))]
     found = (each.with_name(each.name + end) for each in (path, *below) for end in ends)
-    return next((each for each in found if each.is_file()), None)
+    return next((each for each in found if arrivals.is_file(each)), None)
 
 
 def text_of(path: Path) -> str:
     """The text of a list, in which names that are not UTF-8 are those of files, as Python has them."""
     try:
-        data = path.read_bytes()
+        data = arrivals.read_bytes(str(path))
     except OSError as err:
         raise DataError(f"can't read the list {path}: {err.strerror}") from err
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -151,7 +152,7 @@ def pairs_of(root: Path, folder: Path, labels: Path, found: list[str]) -> list[P
 def label_folder(folder: Path, found: list[str]) -> Path:
     """The first of LABEL_FOLDERS with the labels of the first and the last image; DataError if there is none."""
     for name in LABEL_FOLDERS:
-        if all((folder / name / f"{image}.png").is_file() for image in (found[0], found[-1])):
+        if all(arrivals.is_file(folder / name / f"{image}.png") for image in (found[0], found[-1])):
             return folder / name
     raise DataError(f"no label {found[0]}.png in {' or '.join(LABEL_FOLDERS)} of {folder}")
 
@@ -161,7 +162,7 @@ def check(root: Path, train: bool, data_lst: str = "", may_lack: bool = False) -
     that can't be read are skipped anyway.
     """
     names = dict.fromkeys(name for pair in pairs(root, train, data_lst) for name in pair)
-    missing = [name for name in names if not os.path.isfile(os.path.join(root, name))]
+    missing = [name for name in names if not arrivals.is_file(os.path.join(root, name))]
     if missing and (not may_lack or len(missing) == len(names)):
         more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""
         raise DataError(

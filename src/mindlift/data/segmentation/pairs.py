@@ -21,6 +21,7 @@ from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.segmentation.transform import train_pair
 from mindlift.errors import DataError
+from mindlift.model_utils.staging import arrivals
 
 AHEAD = 3  # batches of 32 crops of 513 x 513 take 135 MB each
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -39,6 +40,8 @@ class Source(Protocol):
 
     def label_name(self, index: int) -> str: ...
 
+    def paths_of(self, index: int) -> tuple[str, ...]: ...
+
 
 class Files:
     """The pairs of a list, with paths below `root`."""
@@ -53,6 +56,9 @@ class Files:
     def label_name(self, index: int) -> str:
         return str(self.root / self.pairs[index].label)
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        return self.image_name(index), self.label_name(index)
+
     def image_bytes(self, index: int) -> bytes:
         return read(self.image_name(index), "image")
 
@@ -62,7 +68,7 @@ class Files:
 
 def read(path: str, what: str) -> bytes:
     try:
-        return Path(path).read_bytes()
+        return arrivals.read_bytes(path)
     except OSError as err:
         raise DataError(f"can't read {what} {path}: {err.strerror}") from err
 
@@ -83,6 +89,10 @@ class Samples(batches.Failures):
     def names(self) -> list[str]:
         return self.source.names
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        """The files of pair `index`; none for rows of shards."""
+        return self.source.paths_of(index)
+
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB, not turned by EXIF; DataError that names a file that can't be decoded."""
         return decode_image(self.source.image_bytes(index), self.source.image_name(index))
@@ -102,7 +112,9 @@ class Samples(batches.Failures):
         return self.remembered(self.first_decodable, index)
 
     def first_decodable(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
-        decode = functools.partial(self.attempted, self.decoded_pair, fatal=voc.LabelKindError)
+        decode = functools.partial(
+            self.attempted, self.decoded_pair, fatal=(voc.LabelKindError, arrivals.ArrivalError)
+        )
         index, pair = self.next_good(decode, index, len(self))
         self.check(index, *pair)
         return index, pair

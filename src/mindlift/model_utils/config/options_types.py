@@ -162,6 +162,7 @@ class Options:
     cache_path: str
     stage_mode: str
     stage: str
+    data_index: str
     stage_timeout: float
     join_timeout: float | None
     publish_timeout: float

@@ -19,9 +19,10 @@ from mindlift.errors import DataError
 from mindlift.forks import Shared
 from mindlift.model_utils import image_files
 
-NAMES, STATE, ALIVE = "names", "state", "alive"  # files of the control folder
+NAMES, STATE, ALIVE, WANTED = "names", "state", "alive", "wanted"  # files of the control folder
 SEPARATOR = "\0"
 PAUSE_S, LONGEST_PAUSE_S, SAY_EVERY_S = 0.005, 0.1, 10.0
+ASK_AFTER_S = 0.3  # a file that is read out of order
 
 
 class ArrivalError(DataError):
@@ -46,10 +47,15 @@ class Arriving:
         )
         return image_files.named(str(self.root), self.names[start:end])
 
+    def is_coming(self, file: str) -> bool:
+        name = os.path.relpath(file, self.root)
+        place = bisect.bisect_left(self.names, name)
+        return self.names[place : place + 1] == [name]
+
     def wait(self, file: str) -> None:
         """Until `file` is there; ArrivalError if it is not coming."""
         name = os.path.relpath(file, self.root)
-        began, pause, said = time.monotonic(), PAUSE_S, 0
+        began, pause, said, has_asked = time.monotonic(), PAUSE_S, 0, False
         while not os.path.exists(file):
             was_alive, state = is_held(self.control / ALIVE), read_state(self.control)
             problem = state.get("failed", {}).get(name)
@@ -62,12 +68,20 @@ class Arriving:
             waited = time.monotonic() - began
             if waited >= self.timeout_s:
                 raise ArrivalError(f"{file} did not arrive within --stage_timeout, {self.timeout_s:.0f} s")
+            if waited >= ASK_AFTER_S and not has_asked:
+                self.ask(name)
+                has_asked = True
             if waited // SAY_EVERY_S > said:
                 said = int(waited // SAY_EVERY_S)
                 here = f"{state.get('here', 0):,} of {len(self.names):,} files are here"
                 self.say(f"waiting for {name}: {waited:.0f} s so far; {here}")
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
+
+    def ask(self, name: str) -> None:
+        """Let `name` come next. Whoever reads may ask, in any process: lines shorter than a page are appended whole."""
+        with open(self.control / WANTED, "ab", buffering=0) as file:
+            file.write(f"{name}{SEPARATOR}".encode("utf-8", "surrogateescape"))
 
 
 class Arrivals(Shared):
@@ -93,6 +107,24 @@ class Arrivals(Shared):
 
 
 ARRIVALS = Arrivals()
+
+
+def is_file(path: str | Path) -> bool:
+    """Whether it is a file, or will be one."""
+    if os.path.isfile(path):
+        return True
+    arriving = ARRIVALS.around(Path(path)) if ARRIVALS.folders else None
+    return arriving is not None and arriving.is_coming(str(path))
+
+
+def read_bytes(file: str) -> bytes:
+    """The file's content, once it is here. OSError, or ArrivalError if it is not coming."""
+    try:
+        return Path(file).read_bytes()
+    except FileNotFoundError:
+        if not ARRIVALS.wait(file):
+            raise
+        return Path(file).read_bytes()
 
 
 def read_state(control: Path) -> json_text.Record:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from hashlib import sha256
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Callable, NamedTuple
+from typing import NamedTuple
 
 from mindlift.errors import DataError
 from mindlift.files import expanded
-from mindlift.locks import alone
 from mindlift.model_utils import image_files
+from mindlift.model_utils.inputs import Source
+from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
+from mindlift.model_utils.staging.stage_in import Say, Stager, beside
+from mindlift.model_utils.staging.stream import IMAGES
+from mindlift.storage.copying import copy as transfer
+from mindlift.storage.places import locate
 from mindlift.storage.url import is_remote, join
-
-Say = Callable[[str], None]
-WAIT_S = 7200.0  # for another program that copies the same
 
 
 class Image(NamedTuple):
@@ -24,10 +26,11 @@ class Image(NamedTuple):
     path: Path
 
 
-def find_images(words: Iterable[str], cache: Path, say: Say, show_bar: bool | None = None) -> list[Image]:
+def find_images(words: Iterable[str], stager: Stager, stage: str, until: ExitStack) -> list[Image]:
     """All images, in the order of `words` and by name within a folder. DataError for what is not there.
 
-    A file that is named itself is taken whatever its suffix. What is at a URL is copied below `cache`.
+    A file that is named itself is taken whatever its suffix. What is at a URL is copied, or by `stage` streamed: a
+    folder's images then arrive while they are read, until `until` closes.
     """
     local = [word for word in words if not is_remote(word)]
     for word in local:  # before anything is copied
@@ -36,9 +39,9 @@ def find_images(words: Iterable[str], cache: Path, say: Say, show_bar: bool | No
     found: list[Image] = []
     for word in words:
         if is_remote(word):
-            found += remote_images(word, cache / "images", say, show_bar)
+            found += remote_images(word, stager, stage, until)
         else:
-            found += local_images(word, say)
+            found += local_images(word, stager.say)
     return found
 
 
@@ -57,21 +60,19 @@ def local_images(word: str, say: Say) -> list[Image]:
     return [Image(file, Path(file)) for file in found.files]
 
 
-def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> list[Image]:
-    """Copies of the images at `url`, a file or a folder, by their URLs."""
-    from mindlift.storage.copying import copy as transfer
-    from mindlift.storage.places import locate
-
+def remote_images(url: str, stager: Stager, stage: str, until: ExitStack) -> list[Image]:
+    """The images at `url`, a file or a folder, by their URLs."""
     store, key = locate(url)
     entry = store.stat(key)
     if entry is None:
         raise DataError(f"no such image or folder: {url}")
-    target = cache / sha256(url.rstrip("/").encode()).hexdigest()[:12]
-    lock = alone(target.with_name(f".{target.name}.lock"), f"copy {url}", WAIT_S, say)
+    if entry.is_folder and stage != "copy":
+        return streamed(url, stager, stage == "auto", until)
+    target = stager.place("images", Source(url))
     if not entry.is_folder:
         file = target / Path(entry.key).name
-        with lock:
-            say(transfer.copy_file(url, str(file)).as_line())
+        with stager.alone(target, url):
+            stager.say(transfer.copy_file(url, str(file)).as_line())
         return [Image(url, file)]
     names = sorted(
         each.key[len(entry.key) :]
@@ -80,8 +81,17 @@ def remote_images(url: str, cache: Path, say: Say, show_bar: bool | None) -> lis
     )
     if not names:
         raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {url}")
-    sync = target.with_name(f".{target.name}.sync")  # what has been copied before stays
-    with lock:
-        report = transfer.copy_tree(url, str(target), names, manifest=sync, say=say, show_bar=show_bar)
-    say(report.as_line())
+    with stager.alone(target, url):  # what has been copied before stays
+        report = transfer.copy_tree(
+            url, str(target), names, manifest=beside(target, "sync"), say=stager.say, show_bar=stager.show_bar
+        )
+    stager.say(report.as_line())
     return [Image(join(url, name), target / name) for name in names]
+
+
+def streamed(url: str, stager: Stager, is_auto: bool, until: ExitStack) -> list[Image]:
+    streamer, target, control = stager.stream(Source(url), is_auto, IMAGES)
+    until.callback(streamer.close)
+    arriving = Arriving(target, control, stager.timeout_s, stager.say)
+    ARRIVALS.begin(arriving)
+    return [Image(join(url, name), target / name) for name in arriving.names]

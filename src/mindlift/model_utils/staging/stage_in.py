@@ -13,12 +13,12 @@ from typing import Callable
 
 from mindlift import json_text
 from mindlift.errors import CheckpointError, DataError, StageError
-from mindlift.files import remove_file, write_atomic
+from mindlift.files import expanded, remove_file, write_atomic
 from mindlift.json_text import Record
 from mindlift.locks import alone
 from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import archives, members, stream, unpack
+from mindlift.model_utils.staging import archives, data_index, members, stream, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.model_utils.staging.stream import Streamer
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text
@@ -32,6 +32,7 @@ from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
 
 Say = Callable[[str], None]
+PLACES = {stream.DATA: "data", stream.IMAGES: "images", stream.ALL: "inputs"}  # below the cache
 
 
 class Stager:
@@ -71,17 +72,32 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
-    def stream(self, source: Source, is_auto: bool = False) -> tuple[Streamer, Path, Path]:
+    def stream(
+        self,
+        source: Source,
+        is_auto: bool,
+        takes: str = stream.DATA,
+        stdout: int | None = None,
+        index: str = "",
+    ) -> tuple[Streamer, Path, Path]:
         """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into.
 
-        `is_auto`: it has fetched all, if that takes less than stream.QUICK_S.
+        `is_auto`: it has fetched all, if that takes less than stream.QUICK_S. Its lines go to `stdout`.
+        `index` is the place of the folder's index, which is written if it is not there.
         """
-        target = self.place("data", source)
+        target = self.place(PLACES[takes], source)
         control = beside(target, "stream")
         request = stream.Request(
-            source.url, target, control, beside(target, "lock"), beside(target, "sync"), self.timeout_s
+            source.url,
+            target,
+            control,
+            beside(target, "lock"),
+            beside(target, "sync"),
+            self.timeout_s,
+            takes,
+            self.index(index, source.url) if index else None,
         )
-        found = stream.Streamer(request)
+        found = stream.Streamer(request, stdout)
         try:
             coming = found.begun()
             what = f"{coming.files:,} files of {source.url}, {as_bytes(coming.size)},"
@@ -97,6 +113,27 @@ class Stager:
             found.close()
             raise
         return found, target, control
+
+    def index(self, place: str, url: str) -> Path:
+        """The local file of the index of `url` that is at `place`, or is written there now."""
+        if not is_remote(place):
+            path = Path(expanded(local_path(place)))
+            if not path.exists():
+                self.write_index(path, place, url)
+            return path
+        path = self.place("indexes", Source(place))
+        store, key = locate(place)
+        with self.alone(path, place):
+            if store.stat(key) is None:
+                self.write_index(path, place, url)
+                transfer.copy_file(str(path), place)
+            else:
+                self.fetch(place, path)
+        return path
+
+    def write_index(self, path: Path, place: str, url: str) -> None:
+        files, size = data_index.write_listing(path, url, self.say)
+        self.say(f"--data_index {place}: written, {files:,} files of {url}, {as_bytes(size)}")
 
     def alone(self, target: Path, what: str) -> AbstractContextManager[None]:
         """Nobody else fills `target` in the block."""

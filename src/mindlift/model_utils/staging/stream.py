@@ -17,18 +17,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
 from mindlift.checkout import SOURCES
-from mindlift.errors import MindLiftError, StageError
+from mindlift.errors import DataError, MindLiftError, StageError
 from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import members
-from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, held, read_state
+from mindlift.model_utils.staging import data_index, members
+from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, WANTED, held, read_state
 from mindlift.storage.copying.copy import THREADS, copy_tree
 from mindlift.storage.copying.job import Failure
 from mindlift.storage.copying.plan import Known
@@ -39,6 +40,15 @@ from mindlift.storage.store import Entry
 STATE_EVERY_S, PAUSE_S = 0.2, 0.02
 MEASURED_S, QUICK_S = 1.0, 30.0  # of --stage auto: how long the network is measured, and what a copy may take
 ENDED_WITHIN_S = 10.0
+SHOWN_CHANGES = 10
+LISTS = (".txt", ".lst")  # which name the files of a data set, and are read first
+
+
+DATA, IMAGES, ALL = (
+    "data",
+    "images",
+    "all",
+)  # what of a folder is fetched: no hidden files and no archives, images, all
 
 
 class Request(NamedTuple):
@@ -50,6 +60,8 @@ class Request(NamedTuple):
     lock: Path
     manifest: Path
     timeout_s: float
+    takes: str = DATA
+    listed_in: Path | None = None  # of data_index.py, in place of a listing
 
 
 class Coming(NamedTuple):
@@ -62,7 +74,8 @@ class Coming(NamedTuple):
 class Streamer:
     """The process, from the side of the training."""
 
-    def __init__(self, request: Request):
+    def __init__(self, request: Request, stdout: int | None = None):
+        """`stdout`: the descriptor that its lines go to, this process's unless given."""
         self.request = request
         here, there = socket.socketpair()
         with there:
@@ -71,6 +84,7 @@ class Streamer:
                 cwd=SOURCES,
                 pass_fds=[there.fileno()],
                 stdin=subprocess.DEVNULL,
+                stdout=stdout,
                 close_fds=True,
             )
         self.pipe = Connection(here.detach())
@@ -133,12 +147,17 @@ class Queue:
     def fill(self, entries: Iterator[Entry]) -> None:
         with self.lock:
             self.pending = {entry.key: entry for entry in entries}
-            self.wanted.extend(self.pending)
+            self.wanted.extend(sorted(self.pending, key=lambda name: not name.endswith(LISTS)))
 
     def order(self, names: Sequence[str]) -> None:
         with self.lock:
             first = dict.fromkeys(name for name in names if name in self.pending)
             self.wanted = deque([*first, *(name for name in self.pending if name not in first)])
+
+    def bring_forward(self, names: Sequence[str]) -> None:
+        """Fetch these next; the order of the others stays."""
+        with self.lock:
+            self.wanted.extendleft(reversed([name for name in names if name in self.pending]))
 
     def __iter__(self) -> Iterator[Entry]:
         while True:
@@ -185,7 +204,8 @@ class Stream:
         self.queue = Queue(request.timeout_s)
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}
-        self.here = self.size = 0
+        self.has_begun = False  # the training was told what is to come
+        self.here = self.size = self.changed = 0
         self.written: dict[str, object] = {}
 
     def run(self) -> None:
@@ -201,15 +221,19 @@ class Stream:
                 manifest=request.manifest,
                 delete=True,
                 accepts=self.accepts,
+                entries=partial(data_index.read, request.listed_in, request.url)
+                if request.listed_in
+                else None,
                 say=say,
                 show_bar=False,
                 watch=self,
             )
 
     def accepts(self, name: str) -> bool:
-        if not image_files.is_data_path(name):
+        takes = self.request.takes
+        if takes != ALL and not (image_files.is_image if takes == IMAGES else image_files.is_data_path)(name):
             return False
-        if members.is_archive(name):
+        if takes == DATA and members.is_archive(name):
             raise StageError(
                 f"{self.request.url} holds archives, such as {name}, which can't be streamed: use --stage copy"
             )
@@ -222,6 +246,8 @@ class Stream:
         self.queue.fill(iter(copies))
         self.entries = dict(self.queue.pending)
         names = sorted(name for name in self.names if not name.endswith("/"))
+        if not names and request.takes == IMAGES:
+            raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {request.url}")
         if not names:
             raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
         self.here = len(names) - len(self.entries)
@@ -230,8 +256,10 @@ class Stream:
         for name in self.entries:  # what is there is another version, or nobody knows which
             remove_file(request.target / name)
         write_atomic(request.control / NAMES, SEPARATOR.join(names).encode("utf-8", "surrogateescape"))
+        (request.control / WANTED).write_bytes(b"")
         self.write_state()
         self.pipe.send((len(self.entries), sum(entry.size for entry in self.entries.values())))
+        self.has_begun = True
         threading.Thread(target=self.listen, daemon=True, name="orders").start()
         threading.Thread(target=self.keep_state, daemon=True, name="state").start()
         return iter(self.queue)
@@ -247,15 +275,30 @@ class Stream:
         """Whether the copy counts it; a failure that may pass does not."""
         key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
         error = outcome.error if isinstance(outcome, Failure) else None
-        if error is None:
+        if isinstance(outcome, Known):
             self.here += 1
             self.size += self.entries[key].size
+            self.compare(outcome.source, self.entries[key])
         return self.queue.ended(self.entries[key], error)
 
+    def compare(self, found: Entry, listed: Entry) -> None:
+        """Says that a file is another one than the list or the index has named."""
+        if (found.size, found.etag) != (listed.size, listed.etag):
+            self.changed += 1
+            if self.changed <= SHOWN_CHANGES:
+                more = "; further ones are not named" if self.changed == SHOWN_CHANGES else ""
+                say(
+                    f"warning: {self.request.url}{found.key} has changed since it was listed: it is read as it is now{more}"
+                )
+
     def keep_state(self) -> None:
-        while True:
-            time.sleep(STATE_EVERY_S)
-            self.write_state()
+        wanted = self.request.control / WANTED
+        with open(wanted, "rb") as asked:
+            while True:
+                time.sleep(STATE_EVERY_S)
+                self.write_state()
+                names = asked.read().decode("utf-8", "surrogateescape")
+                self.queue.bring_forward([name for name in names.split(SEPARATOR) if name])
 
     def write_state(self) -> None:
         state = {"here": self.here, "bytes": self.size, "failed": dict(self.queue.failed)}
@@ -272,13 +315,18 @@ def main() -> int:
     leave_ctrl_c_to_parent()
     pipe = Connection(int(sys.argv[1]))
     try:
-        Stream(pipe.recv(), pipe).run()
-    except (EOFError, BrokenPipeError):
+        stream = Stream(pipe.recv(), pipe)
+    except EOFError:
         return 0  # the training has ended
+    try:
+        stream.run()
+    except BrokenPipeError:
+        return 0
     except MindLiftError as err:
-        with contextlib.suppress(OSError):
+        if stream.has_begun:
+            say(f"warning: {err}")
+        else:
             pipe.send(err)
-        say(f"warning: {err}")
         return 1
     return 0
 

@@ -26,7 +26,7 @@ from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespExcept
 from mindlift.storage.overlap import refuse_overlap
 from mindlift.storage.places import locate
 from mindlift.storage.s3.store import S3Store
-from mindlift.storage.store import Entry, LocalStore
+from mindlift.storage.store import Entry, LocalStore, Store
 from mindlift.storage.url import as_file, as_folder
 
 THREADS = 64  # 16 are as fast on a store nearby; with 20 ms to it, 64 are twice as fast
@@ -102,13 +102,15 @@ def copy_tree(
     manifest: Path | None = None,
     delete: bool = False,
     accepts: Callable[[str], bool] | None = None,
+    entries: Callable[[], Iterator[Entry]] | None = None,
     say: Say | None = None,
     show_bar: bool | None = None,
     watch: Watch | None = None,
 ) -> Report:
     """Copy a folder with all that is below it; only `file_list` (names relative to it) if that is given.
 
-    Names relative to the folder that `accepts` does not want are taken for missing.
+    Names relative to the folder that `accepts` does not want are taken for missing. `entries` gives what the folder has, with
+    such names and in their order, where it need not be listed.
 
     With `manifest`, a local file, what it names and neither side has changed since is not copied again.
     `watch` decides the order of the files, and hears of each.
@@ -124,7 +126,7 @@ def copy_tree(
     with Progress(f"copy {source}", say, show_bar) as progress:
 
         def listed() -> Iterator[Entry]:
-            found = source_entries(job, file_list, progress)
+            found = entries() if entries else source_entries(job, file_list, progress)
             return (entry for entry in found if accepts is None or (entry.key and accepts(entry.key)))
 
         def known() -> Iterator[Known]:
@@ -161,10 +163,15 @@ def source_entries(job: Job, file_list: Sequence[str] | None, progress: Progress
     if file_list is not None:
         yield from sorted(named_entries(job, file_list).values())
         return
-    start, store = len(job.source), job.source_store
-    for entry in store.everything(job.source) if isinstance(store, S3Store) else store.walk(job.source):
+    yield from listing(job.source_store, job.source, progress)
+
+
+def listing(store: Store, prefix: str, progress: Progress) -> Iterator[Entry]:
+    """All below `prefix`, by names relative to it, in their order if the store lists in order."""
+    start = len(prefix)
+    for entry in store.everything(prefix) if isinstance(store, S3Store) else store.walk(prefix):
         progress.list()
-        if entry.key != job.source or entry.size:
+        if entry.key != prefix or entry.size:
             yield Entry(entry.key[start:], entry.size, entry.etag, entry.modified_ns)
 
 
