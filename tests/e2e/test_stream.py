@@ -73,7 +73,8 @@ class Bucket:
     def weights(self, output: str) -> dict[str, np.ndarray]:
         from mindlift.runs import checkpoint
 
-        file = sorted((self.folder / output).glob("*/checkpoints/*.ckpt"))[-1]
+        files = (self.folder / output).glob("*/checkpoints/*.ckpt")
+        file = max(files, key=lambda path: [int(part) for part in path.stem.rpartition("-")[2].split("_")])
         return {name: value.asnumpy() for name, value in checkpoint.read(file).items()}
 
     def asked(self) -> list[str]:
@@ -243,20 +244,28 @@ def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_phot
 @pytest.mark.heavy
 def test_an_image_that_is_gone_is_named(bucket_of_photos):
     photos = bucket_of_photos
+    photos.proxy.add(Fault("status", path="class_1/007.png", status=404, code="NoSuchKey", times=None))
+    done = photos.train("stream", "streamed", "--stage_timeout", 20)
+    assert done.code == 1, done.err + done.out
+    assert "class_1/007.png did not arrive" in done.error
+
+
+@pytest.mark.heavy
+def test_an_image_that_does_not_come_ends_a_training_that_saves_its_last_step(bucket_of_photos):
+    photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
     shutil.rmtree(photos.folder / "cache/data")
     steps = IMAGES // 8  # no end of an epoch saves it
-    gone = in_order(0)[steps * 4 + 1]
-    photos.proxy.add(Fault("status", path=gone, status=404, code="NoSuchKey", times=None))
-    done = photos.train("stream", "streamed", "--stage_timeout", 20)
+    late = in_order(0)[steps * 4 + 1]
+    photos.proxy.add(Fault("stall", path=late, seconds=300, times=None))
+    rarely = ["--ckpt_interval", 100]  # the last step of an epoch is saved, too
+    done = photos.train("stream", "streamed", "--stage_timeout", 60, *rarely)
     assert done.code == 1, done.err + done.out
-    assert f"{gone} did not arrive" in done.error
+    assert f"{late} did not arrive within --stage_timeout, 60 s" in done.error
     (saved,) = photos.folder.glob("streamed/*/checkpoints/*.ckpt")
-    assert (
-        0 < int(saved.stem.rpartition("_")[2]) <= steps
-    ), "batches that are read ahead end with the one that fails"
+    assert saved.stem.rpartition("_")[2] == str(steps)
     photos.proxy.clear()
-    done = photos.train("stream", "streamed")
+    done = photos.train("stream", "streamed", *rarely)
     assert done.code == 0, done.err + done.out
     same(photos.weights("copied"), photos.weights("streamed"))
 
