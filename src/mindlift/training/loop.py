@@ -17,18 +17,20 @@ Outcome = Tuple[float, bool]  # of a step: its loss, and whether nothing has ove
 
 
 def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]) -> None:
-    """Run the remaining steps; `hooks` are called in their order after each, and the first may end the training."""
+    """Run the remaining steps; `hooks` are called in their order after each, and may end the training."""
     images = job.cfg.per_batch_size * job.cfg.accumulation_steps * job.ranks.size
     for hook in hooks:
         hook.on_start(status)
     with contextlib.closing(outcomes(job, prepared, status)) as results:
-        for loss, updated in results:
+        for loss, updated in results if not status.ended_by else ():
             status.count(loss, updated, images)
             ends_epoch = status.step % prepared.steps.per_epoch == 0
             for hook in hooks:
                 hook.on_step(status)
                 if ends_epoch:
                     hook.on_epoch(status)
+            if status.ended_by:
+                break
     for hook in hooks:
         hook.on_end(status)
 
