@@ -114,7 +114,7 @@ def optimiser_part(optimiser: ms.nn.Optimizer) -> tuple:
         )
     )
     decayed = sum(map(bool, optimiser.decay_flags))
-    others = (getattr(optimiser, name, None) for name in ("betas", "scales", "use_nesterov"))
+    others = (getattr(optimiser, name, None) for name in ("betas", "scales", "nesterov"))
     return type(optimiser).__name__, decays, tuple(numbers), decayed, str(tuple(others))
 
 

@@ -88,11 +88,14 @@ class Evaluate(Hook):
             )
 
     def set_rates(self, factor: float, step: int) -> None:
-        """Let a plateau's `factor` hold for all steps after `step`: in the optimiser, and in what is logged."""
+        """Let a plateau's `factor` hold for all steps after `step`: in the optimiser, and in what is logged.
+
+        The optimiser's whole table has it, for its own count is behind `step` where an overflow has skipped steps.
+        """
         if self.rules.plateau is None:
             return
-        rates = self.prepared.steps.rates
-        rates[step:] = lowered(self.planned[step:], factor, self.cfg.eta_min)
+        rates = lowered(self.planned, factor, self.cfg.eta_min)
+        self.prepared.steps.rates[step:] = rates[step:]
         for parameter in self.prepared.step.optimizer.get_parameters():
             if parameter.name == "learning_rate":
                 parameter.set_data(ms.Tensor(rates, ms.float32))

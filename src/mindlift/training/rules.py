@@ -44,7 +44,8 @@ def watches(cfg: Config) -> bool:
 
 
 def watching_options(cfg: Config) -> list[str]:
-    found = [f"--{name} {value}" for name in ("early_stop", "keep_best") if (value := getattr(cfg, name))]
+    given = {"early_stop": cfg.early_stop, "keep_best": cfg.keep_best}
+    found = [f"--{name} {value}" for name, value in given.items() if value]
     return found + (["--lr_scheduler plateau"] if cfg.lr_scheduler == "plateau" else [])
 
 

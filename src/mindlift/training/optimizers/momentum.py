@@ -11,10 +11,12 @@ momentum_update = ops.MultitypeFuncGraph("momentum_update")
 lars_update = ops.MultitypeFuncGraph("lars_update")
 
 
-@momentum_update.register("Function", "Tuple", "Number", "Tensor", "Tensor", "Tensor")
-def momentum_updated(kernel, numbers, scale, gradient, weight, moment):
+@momentum_update.register("Tuple", "Number", "Bool", "Tensor", "Tensor", "Tensor")
+def momentum_updated(numbers, scale, nesterov, gradient, weight, moment):
     momentum, lr = numbers
-    return kernel(weight, moment, scaled(lr, scale), gradient, momentum)
+    moved = ops.assign(moment, momentum * moment + gradient)
+    step = gradient + momentum * moved if nesterov else moved
+    return ops.assign(weight, weight - scaled(lr, scale) * step)
 
 
 @lars_update.register("Tuple", "Number", "Number", "Bool", "Tensor", "Tensor", "Tensor")
@@ -35,18 +37,21 @@ def coefficient_or_1(coefficient, size, length):
     return ops.select(has_none, ops.ones_like(size), coefficient * ratio_or_1(size, length))
 
 
-class LayerwiseMomentum(Formula):
-    """nn.Momentum with a rate of its own for each weight; by the same kernel."""
+class Momentum(Formula):
+    """nn.Momentum with Nesterov's step on a CPU, too, and with a rate of its own for each weight.
+
+    The CPU's kernel of ops.ApplyMomentum (2.8) takes use_nesterov and computes the plain step.
+    """
 
     def __init__(self, plan: Plan, momentum: float, nesterov: bool):
         super().__init__(plan)
         self.moments, self.momentum = self.gathered("moments"), momentum
-        self.kernel = ops.ApplyMomentum(use_nesterov=nesterov)
+        self.nesterov = tuple(nesterov for _ in self.scales)
 
     def construct(self, gradients):
         gradients, lr = self.with_decay(gradients), self.rate()
-        update = ops.partial(momentum_update, self.kernel, (self.momentum, lr))
-        return self.map(update, self.scales, gradients, self.parameters, self.moments)
+        update = ops.partial(momentum_update, (self.momentum, lr))
+        return self.map(update, self.scales, self.nesterov, gradients, self.parameters, self.moments)
 
 
 class LARS(Formula):
@@ -76,6 +81,6 @@ def sgd_momentum(plan: Plan, momentum: float, nesterov: bool = False) -> nn.Opti
     Sutskever et al., On the importance of initialization and momentum in deep learning (ICML 2013), section 2, in the
     form that PyTorch and MindSpore have: the rate is no part of v.
     """
-    if plan.is_layerwise:
-        return LayerwiseMomentum(plan, momentum, nesterov)
-    return nn.Momentum(plan.groups, learning_rate=plan.table, momentum=momentum, use_nesterov=nesterov)
+    if nesterov or plan.is_layerwise:
+        return Momentum(plan, momentum, nesterov)
+    return nn.Momentum(plan.groups, learning_rate=plan.table, momentum=momentum)
