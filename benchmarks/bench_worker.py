@@ -55,7 +55,9 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from mindlift.models import layers
     from mindlift.tasks.classification.objective import Places, SmoothedCrossEntropy
     from mindlift.tasks.segmentation.objective import PixelCrossEntropy, Probabilities
-    from mindlift.training import optimizers, step
+    from mindlift.training import step
+    from mindlift.training.optimizers.formula import Plan
+    from mindlift.training.optimizers.momentum import sgd_momentum
 
     defaults = {
         option.name: option.default for option in config.read_schema(ROOT / config.DEFAULTS).options.values()
@@ -71,8 +73,8 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         if net in STRIDES:
             return lambda: cell(images).asnumpy().argmax(1), f"MindSpore {ms.__version__}"
         return lambda: cell(images, labels)[0].asnumpy(), f"MindSpore {ms.__version__}"
-    optimizer = optimizers.sgd_momentum(
-        network.trainable_params(), np.full(10**6, RATE, np.float32), MOMENTUM, DECAY
+    optimizer = sgd_momentum(
+        Plan(network.trainable_params(), np.full(10**6, RATE, np.float32), DECAY), MOMENTUM
     )
     loss = PixelCrossEntropy(CLASSES[net], 255) if net in STRIDES else SmoothedCrossEntropy(CLASSES[net])
     one = step.TrainStep(step.Objective(network, loss), optimizer, step.StepOptions())

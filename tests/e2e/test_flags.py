@@ -109,9 +109,13 @@ def optimiser_part(optimiser: ms.nn.Optimizer) -> tuple:
     decays = tuple(sorted({float(d) for d in np.ravel(optimiser.weight_decay)}))
     numbers = (
         float(getattr(value, "asnumpy", lambda value=value: value)())
-        for value in (getattr(optimiser, name, 0.0) for name in ("momentum", "decay", "epsilon"))
+        for value in (
+            getattr(optimiser, name, 0.0) for name in ("momentum", "decay", "epsilon", "coefficient")
+        )
     )
-    return type(optimiser).__name__, decays, tuple(numbers)
+    decayed = sum(map(bool, optimiser.decay_flags))
+    others = (getattr(optimiser, name, None) for name in ("betas", "scales", "nesterov"))
+    return type(optimiser).__name__, decays, tuple(numbers), decayed, str(tuple(others))
 
 
 def loss_part(cfg: config.Config) -> float:

@@ -16,6 +16,16 @@ SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS, EXP = (
         {"lr_scheduler": "exp", "lr_decay_step": "5"},
     )
 )
+ADAMW, LARS, CLIPPED, SCALED, RESTARTS = (
+    {**BASE, **more}
+    for more in (
+        {"optimizer": "adamw"},
+        {"optimizer": "lars"},
+        {"enable_clip_norm": "true"},
+        {"lr_base_batch": "64"},
+        {"lr_scheduler": "cosine_restarts", "T_max": "1"},
+    )
+)
 PHASES = {
     **BASE,
     "lr_scheduler": "phases",
@@ -85,6 +95,16 @@ EFFECTS = {
     "optimizer": (BASE, "rmsprop", {"optimiser"}),
     "rmsprop_decay": (RMSPROP, "0.5", {"optimiser"}),
     "epsilon": (RMSPROP, "0.5", {"optimiser"}),
+    "nesterov": (BASE, "true", {"optimiser"}),
+    "betas": (ADAMW, "0.8,0.9", {"optimiser"}),
+    "lars_coefficient": (LARS, "0.02", {"optimiser"}),
+    "weight_decay_exclude": (BASE, "*.bias", {"optimiser"}),
+    "layer_decay": (BASE, "0.5", {"optimiser"}),
+    "clip_mode": (CLIPPED, "agc", {"step"}),
+    "lr_base_scale": (SCALED, "sqrt", {"rates"}),
+    "lr_cycle_mul": (RESTARTS, "2", {"rates"}),
+    "lr_cycle_decay": (RESTARTS, "0.5", {"rates"}),
+    "warmup_steps": (BASE, "3", {"rates"}),
     "lr_base_batch": (BASE, "64", {"rates"}),
     "lr_init": ({**BASE, "warmup_epochs": "1"}, "0.05", {"rates"}),
     "lr_decay": (STAIRS, "0.5", {"rates"}),
@@ -126,6 +146,15 @@ SHOWN_BY = {
         ("eval_interval", "eval_start_epoch", "tensorboard"),
         "e2e/test_train.py::test_a_run_leaves_what_the_documents_promise",
     ),
+    **dict.fromkeys(
+        ("keep_best", "best_metric", "eval_steps"), "e2e/test_best.py::test_the_best_are_kept_and_named"
+    ),
+    **dict.fromkeys(
+        ("plateau_patience", "early_stop", "min_delta"),
+        "e2e/test_best.py::test_plateau_and_early_stop_are_the_same_after_a_cut",
+    ),
+    "max_hours": "e2e/test_best.py::test_the_hours_of_a_job_end_it_and_the_next_one_continues",
+    "ckpt_minutes": "e2e/test_best.py::test_minutes_between_checkpoints",
     "all": "e2e/test_train.py::test_a_run_says_how_it_is_evaluated",
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",

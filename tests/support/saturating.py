@@ -8,7 +8,8 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.tasks.objective import Objective
-from mindlift.training import optimizers
+from mindlift.training.optimizers.formula import Plan
+from mindlift.training.optimizers.momentum import sgd_momentum
 from mindlift.training.overflow import LARGEST_FLOAT16, FloatStatus
 from mindlift.training.step import StepOptions, TrainStep
 
@@ -62,7 +63,7 @@ class Mean(nn.Cell):
 def trainer(**options) -> tuple[TrainStep, ms.Parameter]:
     register = Register()
     network = Saturating(register)
-    optimizer = optimizers.sgd_momentum(network.trainable_params(), RATES, 0.0, 0.0)
+    optimizer = sgd_momentum(Plan(network.trainable_params(), RATES), 0.0)
     status = FloatStatus(Clear(register), Get(register))
     step = TrainStep(Objective(network, Mean()), optimizer, StepOptions(saturates=True, **options), status)
     return step, network.weight

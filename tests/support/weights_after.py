@@ -1,6 +1,7 @@
-"""Child of test_ranks_equal.py: trains a network without batch norm on the digits and saves its weights.
+"""Child of tests on several ranks: trains a network without batch norm on the digits and saves its weights.
 
-`weights_after.py DATA OUT STEPS GLOBAL_BATCH [GROUP_END ...]` runs on the ranks that the launcher gives.
+`weights_after.py DATA OUT STEPS GLOBAL_BATCH [GROUP_END ...] [--option value ...]` runs on the ranks that the launcher
+gives.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 from mindlift.model_utils import device_adapter
 
 
-def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> None:
+def main(data: str, out: str, steps: int, global_batch: int, groups: list[int], words: list[str]) -> None:
     ranks = device_adapter.read_ranks()
     device_adapter.prepare_environment(ranks)
     device_adapter.connect(ranks, "CPU")
@@ -21,14 +22,13 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
 
     from mindlift.data.classification import pipeline, split
     from mindlift.data.order import BatchRange
-    from mindlift.model_utils import collectives
+    from mindlift.model_utils import collectives, devices
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
     from mindlift.training import build as training_build
-    from mindlift.training import optimizers
     from mindlift.training.step import TrainStep
 
-    cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size)])
+    cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size), *words])
     options = classify.options(cfg, 1)
     samples = split.open_split(options, Path(data), train=True)
     ms.set_seed(1 + ranks.rank)  # different weights, so that the copy from rank 0 is needed
@@ -41,8 +41,8 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
     )
     collectives.copy_from_rank0(network.trainable_params(), ranks.rank, ranks.size)
     collectives.fuse_all_reduces(network.trainable_params(), groups, by_size=False)
-    rates = np.full(steps, 0.1, np.float32)
-    optimizer = optimizers.sgd_momentum(network.trainable_params(), rates, cfg.momentum, cfg.weight_decay)
+    rates = np.full(steps, 0.001 if words else 0.1, np.float32)
+    optimizer = training_build.optimizer(cfg, network, rates, devices.current())
     step = TrainStep(
         classify.objective(cfg, network, options), optimizer, training_build.step_options(cfg, ranks.size)
     )
@@ -55,5 +55,7 @@ def main(data: str, out: str, steps: int, global_batch: int, *groups: int) -> No
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:3], *map(int, sys.argv[3:]))
+    at = next((at for at, word in enumerate(sys.argv) if word.startswith("--")), len(sys.argv))
+    steps, global_batch, *groups = map(int, sys.argv[3:at])
+    main(*sys.argv[1:3], steps, global_batch, groups, sys.argv[at:])
     device_adapter.leave(0)

@@ -19,7 +19,8 @@ from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
 from mindlift.model_utils import collectives
 from mindlift.model_utils.config import config
-from mindlift.training import optimizers
+from mindlift.training.optimizers.formula import Plan
+from mindlift.training.optimizers.momentum import sgd_momentum
 
 MIB = 1 << 20
 
@@ -79,7 +80,7 @@ def resnet50() -> nn.Cell:
 
 def reduced_together(network: nn.Cell) -> tuple[list[list[str]], nn.DistributedGradReducer]:
     """Names of the parameters by the `fusion` of the reducer's operators, as a step of two ranks has them."""
-    optimizer = optimizers.sgd_momentum(network.trainable_params(), np.full(1, 0.1, np.float32), 0.9, 1e-4)
+    optimizer = sgd_momentum(Plan(network.trainable_params(), np.full(1, 0.1, np.float32), 1e-4), 0.9)
     names = [parameter.name for parameter in optimizer.parameters]
     assert names != [parameter.name for parameter in network.trainable_params()], "sorted by decay"
     reducer = nn.DistributedGradReducer(optimizer.parameters, True, 2)

@@ -28,42 +28,44 @@ val-crop-size=eval_image_size train-crop-size=image_size clip-grad-norm=gradient
 weights=pretrained backend= use-v2=
 """
 TIMM = """
-c=config_path config=config_path dataset=dataset d=dataset train-split= val-split= dataset-download= class-map=
+ c=config_path config=config_path dataset=dataset d=dataset train-split= val-split= dataset-download= class-map=
 model=net pretrained=pretrained initial-checkpoint=pretrained resume=resume no-resume-opt= num-classes=num_classes gp=
 img-size=image_size input-size=image_size crop-pct=crop_pct mean=normalize std=normalize interpolation=interpolation
 b=per_batch_size batch-size=per_batch_size vb= validation-batch-size= channels-last= torchscript= fuser=
-grad-checkpointing=recompute opt=optimizer opt-eps=epsilon opt-betas= momentum=momentum weight-decay=weight_decay
-clip-grad=gradient_norm clip-mode= layer-decay= sched=lr_scheduler lr=lr lr-noise= lr-noise-pct= lr-noise-std=
-lr-cycle-mul= lr-cycle-decay= lr-cycle-limit= lr-k-decay= warmup-lr=lr_init min-lr=eta_min epochs=max_epoch
-epoch-repeats= start-epoch=resume decay-milestones=lr_epochs decay-epochs=lr_num_epochs_per_decay
-warmup-epochs=warmup_epochs cooldown-epochs= patience-epochs= decay-rate=lr_decay dr=lr_decay no-aug=augment scale=
-ratio= hflip=hflip vflip= color-jitter=color_jitter aa=rand_augment_num_layers aug-repeats= aug-splits= jsd-loss=
-bce-loss= bce-target-thresh= reprob= remode= recount= resplit= mixup=mixup_alpha cutmix= cutmix-minmax= mixup-prob=
-mixup-switch-prob= mixup-mode=mixup_shares mixup-off-epoch= smoothing=label_smoothing train-interpolation=interpolation
-drop=dropout drop-connect= drop-path= drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn= dist-bn= split-bn=
-model-ema=enable_ema model-ema-force-cpu= model-ema-decay=ema_decay seed=seed worker-seeding=
-log-interval=log_interval recovery-interval=ckpt_interval checkpoint-hist=keep_checkpoint_max j=num_parallel_workers
+grad-checkpointing=recompute opt=optimizer opt-eps=epsilon opt-betas=betas momentum=momentum weight-decay=weight_decay
+clip-grad=gradient_norm clip-mode=clip_mode layer-decay=layer_decay sched=lr_scheduler lr=lr lr-noise= lr-noise-pct=
+lr-noise-std= lr-cycle-mul=lr_cycle_mul lr-cycle-decay=lr_cycle_decay lr-cycle-limit= lr-k-decay= warmup-lr=lr_init
+min-lr=eta_min epochs=max_epoch epoch-repeats= start-epoch=resume decay-milestones=lr_epochs
+decay-epochs=lr_num_epochs_per_decay warmup-epochs=warmup_epochs cooldown-epochs= patience-epochs=plateau_patience
+decay-rate=lr_decay dr=lr_decay no-aug=augment scale= ratio= hflip=hflip vflip= color-jitter=color_jitter
+aa=rand_augment_num_layers aug-repeats= aug-splits= jsd-loss= bce-loss= bce-target-thresh= reprob= remode= recount=
+resplit= mixup=mixup_alpha cutmix= cutmix-minmax= mixup-prob= mixup-switch-prob= mixup-mode=mixup_shares
+mixup-off-epoch= smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=
+drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn= dist-bn= split-bn= model-ema=enable_ema
+model-ema-force-cpu= model-ema-decay=ema_decay seed=seed worker-seeding= log-interval=log_interval
+recovery-interval=ckpt_interval checkpoint-hist=keep_checkpoint_max j=num_parallel_workers
 workers=num_parallel_workers save-images= amp=amp_level apex-amp=amp_level native-amp=amp_level no-ddp-bb= pin-mem=
-no-prefetcher= output=ckpt_path experiment= eval-metric= tta= local_rank=device_id use-multi-epochs-loader= log-wandb=
+no-prefetcher= output=ckpt_path experiment= eval-metric=best_metric tta= local_rank=device_id use-multi-epochs-loader=
+log-wandb=
 """
 MINDCV = """
-c=config_path config=config_path mode= distribute=is_distributed val_while_train=eval_interval
+ c=config_path config=config_path mode= distribute=is_distributed val_while_train=eval_interval
 val_interval=eval_interval log_interval=log_interval pretrained=pretrained ckpt_path=ckpt_path resume_opt=resume
 seed=seed dataset=dataset data_dir=data_dir train_split= val_split= dataset_download=
 num_parallel_workers=num_parallel_workers shuffle= num_samples= batch_size=per_batch_size
 drop_remainder=drop_remainder aug_repeats= image_resize=image_size scale= ratio= hflip=hflip vflip=
-color_jitter=color_jitter interpolation=interpolation auto_augment=rand_augment_num_layers re_prob= re_scale= re_ratio=
-re_value= re_max_attempts= mean=normalize std=normalize crop_pct=crop_pct cutmix= cutmix_prob= mixup=mixup_alpha
-model=net num_classes=num_classes drop_rate=dropout drop_path_rate= amp_level=amp_level
+color_jitter=color_jitter interpolation=interpolation auto_augment=rand_augment_num_layers re_prob= re_scale=
+re_ratio= re_value= re_max_attempts= mean=normalize std=normalize crop_pct=crop_pct cutmix= cutmix_prob=
+mixup=mixup_alpha model=net num_classes=num_classes drop_rate=dropout drop_path_rate= amp_level=amp_level
 keep_checkpoint_max=keep_checkpoint_max ckpt_save_dir=ckpt_path ckpt_save_interval=save_checkpoint_epochs
-epoch_size=max_epoch dataset_sink_mode=dataset_sink_mode in_channels= ckpt_save_policy= ema=enable_ema
+epoch_size=max_epoch dataset_sink_mode=dataset_sink_mode in_channels= ckpt_save_policy=keep_best ema=enable_ema
 ema_decay=ema_decay clip_grad=gradient_norm clip_value=gradient_norm opt=optimizer momentum=momentum
-weight_decay=weight_decay loss_scale=loss_scale dynamic_loss_scale=is_dynamic_loss_scale use_nesterov=
-filter_bias_and_bn= eps=epsilon scheduler=lr_scheduler lr=lr min_lr=eta_min warmup_epochs=warmup_epochs warmup_factor=
-decay_epochs=lr_num_epochs_per_decay decay_rate=lr_decay multi_step_decay_milestones=lr_epochs lr_epoch_stair=
-num_cycles= cycle_decay= loss= label_smoothing=label_smoothing aux_factor= reduction=
-enable_modelarts=enable_modelarts device_target=device_target multi_data_url=multi_data_url data_url=data_url
-ckpt_url=ckpt_url train_url=train_url
+weight_decay=weight_decay loss_scale=loss_scale dynamic_loss_scale=is_dynamic_loss_scale use_nesterov=nesterov
+filter_bias_and_bn=weight_decay_exclude eps=epsilon scheduler=lr_scheduler lr=lr min_lr=eta_min
+warmup_epochs=warmup_epochs warmup_factor= decay_epochs=lr_num_epochs_per_decay decay_rate=lr_decay
+multi_step_decay_milestones=lr_epochs lr_epoch_stair= num_cycles= cycle_decay=lr_cycle_decay loss=
+label_smoothing=label_smoothing aux_factor= reduction= enable_modelarts=enable_modelarts device_target=device_target
+multi_data_url=multi_data_url data_url=data_url ckpt_url=ckpt_url train_url=train_url
 """
 EXAMPLE = "a=net arch=net p=log_interval print-freq=log_interval learning-rate=lr"
 HEARD_OF = (

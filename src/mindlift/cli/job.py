@@ -102,8 +102,9 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         devices.check_sink(cfg.dataset_sink_mode, devices.of(device))
     check_refused(cfg)
     if trains:
-        from mindlift.training import schedules
+        from mindlift.training import rules, schedules
 
+        rules.check(cfg)
         schedules.from_config(cfg, ranks.size, images=0)
     if prog == "eval.py":
         check_evaluation(cfg)

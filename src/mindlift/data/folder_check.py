@@ -46,7 +46,7 @@ def check_folders(cfg: Config, path: Path, train: bool, known: Sequence[str]) ->
     known = layout.known_classes(path, train, known)
     folder = layout.split_folder(path, train)
     classes = layout.class_folders(folder, cfg.num_classes, cfg.allow_unused_classes, known)
-    if not train or not (cfg.run_eval or cfg.eval_interval):
+    if not train or not cfg.evaluates:
         return
     evaluated = layout.split_folder(Path(cfg.eval_data_dir) if cfg.eval_data_dir else path, False)
     if evaluated.is_dir():

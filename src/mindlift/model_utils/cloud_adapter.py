@@ -44,6 +44,7 @@ class Place:
     stage: str = "copy"  # the option, for data sets that can be streamed
     every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
     data_index: str = ""
+    keep_best: int = 0
 
 
 class CloudAdapter:
@@ -197,7 +198,15 @@ class CloudAdapter:
                 append_line(RunPaths(root).transfers, record)
         else:
             fetch_logs(root, url)
-        target = Target(url, self.place.keep, is_main, self.lease, restored.files, restored.damaged)
+        target = Target(
+            url,
+            self.place.keep,
+            is_main,
+            self.lease,
+            restored.files,
+            restored.damaged,
+            self.place.keep_best,
+        )
         self.publisher = Publisher(root, target, self.stager.say, on_end=self.stop)
 
     def publish(self, file: Path) -> None:
@@ -282,6 +291,7 @@ def make(
         cfg.stage if can_stream else "copy",
         cfg.all,
         cfg.data_index,
+        cfg.keep_best,
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default

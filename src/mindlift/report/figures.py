@@ -36,7 +36,7 @@ def state(run: RunData, now: float) -> tuple[str, str]:
     if run.result or (ended and ended.kind == "ended"):
         return "ended", f"ended after step {found.step:,}" if found.step else "ended"
     if ended and ended.kind == "stopped" and ended.step >= found.step:
-        return "stopped", f"stopped by a signal after step {ended.step:,}"
+        return "stopped", f"stopped after step {ended.step:,}"
     if found.last is None:
         return "empty", "no step yet"
     quiet = now - found.last

@@ -13,7 +13,12 @@ from mindlift.report.markup import Html, filled, joined, plain, section, table, 
 from mindlift.runs.folder import RunData
 
 VERSIONS = {"mindspore": "MindSpore", "numpy": "NumPy", "python": "Python", "cpus": "CPUs", "git": "revision"}
-KINDS = {"start": "started", "continued": "continued", "stopped": "stopped by a signal", "ended": "ended"}
+KINDS = {
+    "start": "started",
+    "continued": "continued",
+    "stopped": "stopped, to be continued",
+    "ended": "ended",
+}
 
 
 def moment(seconds: float | None) -> str:
@@ -36,6 +41,7 @@ def headline(run: RunData, now: float) -> Html:
 def facts(run: RunData) -> list[tuple[str, str]]:
     """What one wants to know first of a run, as (name, value)."""
     found = [(f"best {NAMES[name]}", best_score(run, name)) for name in SCORES]
+    found.append(("best checkpoint", best_checkpoint(run)))
     curves, lasted = run.metrics.curves, figures.seconds(run)
     loss, speed = curves.get("loss"), curves.get("images_per_second")
     found.append(("last loss", f"{loss.values[-1]:.4g}" if loss is not None else ""))
@@ -55,6 +61,16 @@ def facts(run: RunData) -> list[tuple[str, str]]:
 def best_score(run: RunData, name: str) -> str:
     best = figures.best(run, name)
     return share(name, best.value) if best else ""
+
+
+def best_checkpoint(run: RunData) -> str:
+    """Of those that were kept for their scores."""
+    if not run.best:
+        return ""
+    best = run.best[0]
+    assert best.score is not None
+    value = share(best.metric, best.score) if best.metric in NAMES else f"{best.score:.4g}"
+    return f"{best.file} ({NAMES.get(best.metric, best.metric)} {value})"
 
 
 def progress(run: RunData) -> str:

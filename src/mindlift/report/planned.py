@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config.config import own_schema
 from mindlift.runs.folder import RunData
 from mindlift.training.schedules import from_config, lr_at, planned_steps
 
@@ -23,9 +24,9 @@ def learning_rate(run: RunData) -> tuple[list[int], list[float]]:
     if not per_epoch or per_epoch < 1:
         return [], []
     try:
-        values = {
-            name: tuple(value) if isinstance(value, list) else value for name, value in run.options.items()
-        }
+        values = {option.name: option.default for option in own_schema().options.values()}  # of newer options
+        for name, value in run.options.items():
+            values[name] = tuple(value) if isinstance(value, list) else value
         options = cast(
             "Options", SimpleNamespace(**values)
         )  # if they are not, it raises what is caught below

@@ -12,8 +12,8 @@ import yaml
 from mindlift import yaml_text
 from mindlift.errors import DataError
 from mindlift.json_text import Record
-from mindlift.runs import metrics
-from mindlift.runs.manifest import MANIFEST, is_saved
+from mindlift.runs import manifest, metrics
+from mindlift.runs.manifest import MANIFEST, Saved, is_saved
 from mindlift.runs.metrics import Metrics
 from mindlift.runs.paths import RunPaths, run_folders
 from mindlift.runs.records import integer, read_object, read_records, say_damaged
@@ -37,6 +37,7 @@ class RunData:
     evaluation: Record = field(default_factory=dict)
     transfers: list[Record] = field(default_factory=list)
     steps_per_epoch: int | None = None
+    best: list[Saved] = field(default_factory=list)  # checkpoints with a score, the best first
 
     @property
     def ranks(self) -> int:
@@ -81,7 +82,9 @@ def read(root: Path, title: str = "") -> RunData:
             read_object(root / "evaluation.json"),
             read_transfers(root / "transfers.jsonl"),
         )
-        run.steps_per_epoch = found.steps_per_epoch or steps_in_manifest(paths.checkpoints / MANIFEST)
+        saved = saved_in(paths.checkpoints / MANIFEST)
+        run.best = manifest.best_first(manifest.in_order(saved))
+        run.steps_per_epoch = found.steps_per_epoch or (saved[-1].steps_per_epoch if saved else None)
     except OSError as err:
         raise DataError(f"can't read run {root}: {err.strerror or err}") from err
     return run
@@ -111,7 +114,6 @@ def read_transfers(path: Path) -> list[Record]:
     ]
 
 
-def steps_in_manifest(path: Path) -> int | None:
-    """Steps per epoch by the last line of a checkpoint manifest; older runs have no event that says it."""
-    lines = read_records(path, is_saved)
-    return integer(lines[-1].get("steps_per_epoch")) if lines else None
+def saved_in(path: Path) -> list[Saved]:
+    """The lines of a checkpoint manifest; older runs have no event that says the steps of an epoch, and these do."""
+    return list(map(manifest.from_record, read_records(path, is_saved)))

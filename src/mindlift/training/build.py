@@ -7,20 +7,50 @@ from mindspore import nn
 
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
-from mindlift.training.optimizers import RMSPropOptions, rmsprop, sgd_momentum
+from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
+from mindlift.training.optimizers.formula import Plan
+from mindlift.training.optimizers.groups import check_patterns, layer_scales, patterns_of
+from mindlift.training.optimizers.momentum import LARS, sgd_momentum
+from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions
 
 FIXED_LOSS_SCALE = 1024.0
 FIRST_DYNAMIC_LOSS_SCALE = 65536.0
+EPSILON = {"rmsprop": 1.0, "lamb": 1e-6}
+USUAL_EPSILON = 1e-8
+BETAS = {"lion": (0.9, 0.99)}
+USUAL_BETAS = (0.9, 0.999)
 
 
 def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
     """`rates` (steps,) holds the learning rate of every step."""
+    plan, name = plan_of(cfg, net, rates), cfg.optimizer
+    epsilon = EPSILON.get(name, USUAL_EPSILON) if cfg.epsilon is None else cfg.epsilon
+    if name == "rmsprop":
+        options = RMSPropOptions(cfg.rmsprop_decay, cfg.momentum, epsilon)
+        return rmsprop(plan, options, has_kernel=not device.has_cpu_kernels)
+    if name == "lars":
+        return LARS(plan, cfg.momentum, cfg.lars_coefficient)
+    if name == "lion":
+        return Lion(plan, betas_of(cfg))
+    if name in ("adam", "adamw", "lamb"):
+        return {"adam": Adam, "adamw": AdamW, "lamb": LAMB}[name](plan, betas_of(cfg), epsilon)
+    return sgd_momentum(plan, cfg.momentum, cfg.nesterov)
+
+
+def plan_of(cfg: Config, net: nn.Cell, rates: np.ndarray) -> Plan:
+    """What every optimiser is given; ConfigError for a pattern that fits no weight."""
     weights = net.trainable_params()
-    if cfg.optimizer == "rmsprop":
-        options = RMSPropOptions(cfg.rmsprop_decay, cfg.momentum, cfg.epsilon)
-        return rmsprop(weights, rates, options, cfg.weight_decay, has_kernel=not device.has_cpu_kernels)
-    return sgd_momentum(weights, rates, cfg.momentum, cfg.weight_decay)
+    names = [each.name for each in weights]
+    excluded = patterns_of(cfg.weight_decay_exclude)
+    check_patterns("weight_decay_exclude", excluded, names)
+    scales = layer_scales(names, cfg.layer_decay) if cfg.layer_decay != 1 else [1.0] * len(names)
+    return Plan(weights, rates, cfg.weight_decay, excluded, dict(zip(names, scales)))
+
+
+def betas_of(cfg: Config) -> tuple[float, float]:
+    first, second = BETAS.get(cfg.optimizer, USUAL_BETAS) if cfg.betas is None else cfg.betas
+    return first, second
 
 
 def step_options(cfg: Config, size: int, saturates: bool = False) -> StepOptions:
@@ -33,6 +63,7 @@ def step_options(cfg: Config, size: int, saturates: bool = False) -> StepOptions
         cfg.loss_scale_window,
         cfg.accumulation_steps,
         cfg.gradient_norm if cfg.enable_clip_norm else None,
+        cfg.clip_mode,
         cfg.ema_decay if cfg.enable_ema else None,
         cfg.ema_warmup,
         saturates,

@@ -14,14 +14,16 @@ from pathlib import Path
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
-from mindlift.runs import checkpoint
+from mindlift.runs import checkpoint, manifest
 from mindlift.runs.log import Pace, Reading, memory_mb
 from mindlift.tasks import network as networks
 from mindlift.tasks.progress import Progress
 from mindlift.training.divergence import Divergence, TrainingError
-from mindlift.training.evaluation import Monitor
+from mindlift.training.evaluation import Evaluations
 from mindlift.training.prepare import Prepared
 from mindlift.training.stop import Stop
+
+EARLY_STOP, MAX_HOURS = "early_stop", "max_hours"  # why a training ended before its last step
 
 
 class Stopped(MindLiftError, InterruptedError):
@@ -33,7 +35,7 @@ class Status:
     """How far a training is; the loop counts steps, and hooks note what they have done.
 
     `started` is when the process began, in seconds since the epoch. `evaluated` are the figures after the last step,
-    if an evaluation was due then.
+    if an evaluation was due then. `ended_by` is why no further step is trained, '' as long as there is no reason.
     """
 
     step: int
@@ -46,6 +48,7 @@ class Status:
     images_per_second: float | None = None
     seconds_to_first_step: float | None = None
     evaluated: dict[str, object] = field(default_factory=dict)
+    ended_by: str = ""
 
     def count(self, loss: float, updated: bool, images: int) -> None:
         """Account for a finished step on so many images."""
@@ -73,7 +76,7 @@ class Hook:
         """On a rank whose next images do not come, before the error that ends the training."""
 
     def on_end(self, status: Status) -> None:
-        """After the last step of a training that reaches its end."""
+        """After the last step of a training that reaches its end, or has ended early."""
 
 
 class StopOnDivergence(Hook):
@@ -158,7 +161,7 @@ class LogProgress(Hook):
 
 
 class SaveCheckpoints(Hook):
-    """Saves every so many steps, at the end, and when a signal ends the training."""
+    """Saves every so many steps and minutes, before evaluations whose best are kept, and when the training ends."""
 
     def __init__(
         self,
@@ -167,19 +170,26 @@ class SaveCheckpoints(Hook):
         folder: Path,
         stop: Stop,
         on_saved: Callable[[Path], None],
+        clock: Callable[[], float] = time.monotonic,
     ):
         cfg, per_epoch = job.cfg, prepared.steps.per_epoch
         self.prepared, self.folder, self.stop, self.on_saved = prepared, folder, stop, on_saved
         self.saves = job.ranks.rank == 0 or not cfg.is_save_on_master
         self.interval = per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
-        self.keep = cfg.keep_checkpoint_max
-        self.saved_at = prepared.done
+        self.minutes, self.clock = cfg.ckpt_minutes, clock
+        self.keep, self.keep_best = cfg.keep_checkpoint_max, cfg.keep_best
+        self.evaluations = Evaluations(cfg, per_epoch)
+        self.saved_at, self.saved_time = prepared.done, clock()
         self.is_whole = cfg.accumulation_steps == 1  # a part of a step has moved batch norms' statistics
         self.info = checkpoint.TrainingInfo(cfg.net, per_epoch, cfg.seed, networks.network_options(cfg))
 
+    def on_start(self, status: Status) -> None:
+        self.saved_time = self.clock()
+
     def on_step(self, status: Status) -> None:
         is_last = status.step == self.prepared.steps.total
-        if status.step % self.interval == 0 or is_last or self.stop.is_agreed:
+        is_scored = self.keep_best > 0 and self.evaluations.are_due(status.step)
+        if status.step % self.interval == 0 or is_last or is_scored or self.stop.is_agreed or self.is_late():
             self.save(status)
 
     def on_lack(self, status: Status) -> None:
@@ -187,39 +197,33 @@ class SaveCheckpoints(Hook):
             self.save(status)
 
     def on_end(self, status: Status) -> None:
-        if status.last_saved is None:  # there were no steps to train
+        if status.last_saved is None or self.saved_at != status.step:
             self.save(status)
 
+    def is_late(self) -> bool:
+        return self.minutes is not None and self.clock() - self.saved_time >= 60 * self.minutes
+
     def save(self, status: Status) -> None:
+        self.saved_at, self.saved_time = status.step, self.clock()
         if self.saves:
             status.last_saved = checkpoint.save(self.folder, self.prepared.state, status.step, self.info)
-            checkpoint.prune(self.folder, self.keep)
+            checkpoint.prune(self.folder, self.keep, self.keep_best)
             self.on_saved(status.last_saved)
-            self.saved_at = status.step
+
+    def add_score(self, step: int, metric: str, score: float) -> None:
+        """Note what an evaluation of the checkpoint after `step` gave, and keep the best."""
+        if self.saves and checkpoint.add_score(self.folder, step, metric, score):
+            checkpoint.prune(self.folder, self.keep, self.keep_best)
+            for saved in manifest.listed(self.folder):
+                if saved.step == step:
+                    self.on_saved(saved.path(self.folder))
 
 
-class Evaluate(Hook):
-    """Evaluates after every eval_interval epochs, from eval_start_epoch on; `draw` then shows the figures."""
+class StopWhenAsked(Hook):
+    """Ends the training after the step in which the ranks agreed to stop, once that is in a checkpoint."""
 
-    def __init__(self, job: JobContext, prepared: Prepared, monitor: Monitor, draw: Callable[[], None]):
-        self.cfg, self.per_epoch, self.monitor, self.draw = job.cfg, prepared.steps.per_epoch, monitor, draw
-
-    def on_step(self, status: Status) -> None:
-        status.evaluated = {}
-
-    def on_epoch(self, status: Status) -> None:
-        epochs, every = status.step // self.per_epoch, self.cfg.eval_interval
-        if every and epochs >= self.cfg.eval_start_epoch and epochs % every == 0:
-            status.evaluated = self.monitor.run(status.step)
-            self.draw()
-            status.pace = Pace()
-
-
-class StopOnSignal(Hook):
-    """Ends the training after the step in which the ranks agreed to stop; SaveCheckpoints has saved by then."""
-
-    def __init__(self, job: JobContext, prepared: Prepared, stop: Stop):
-        self.job, self.prepared, self.stop = job, prepared, stop
+    def __init__(self, job: JobContext, prepared: Prepared, stop: Stop, saving: SaveCheckpoints):
+        self.job, self.prepared, self.stop, self.saving = job, prepared, stop, saving
 
     def on_start(self, status: Status) -> None:
         self.stop.tell()
@@ -228,7 +232,15 @@ class StopOnSignal(Hook):
         if not self.stop.is_agreed:
             self.stop.tell()
             return
+        is_over = status.ended_by or status.step == self.prepared.steps.total
+        if self.stop.is_planned and is_over:
+            return
+        if self.saving.saved_at != status.step:  # asked since, while it was evaluated
+            self.saving.save(status)
         log_event("stopped", self.job, self.prepared, status)
+        if self.stop.is_planned:
+            status.ended_by = MAX_HOURS
+            return
         device_adapter.part(self.job.ranks)  # a launcher may kill all ranks as soon as one has ended
         saved = f": {status.last_saved}" if status.last_saved else ""
         raise Stopped(

@@ -16,6 +16,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.ranks import Ranks
 from mindlift.runs import choose, manifest, provenance
 from mindlift.tasks import base as tasks
+from mindlift.training import rules
 from mindlift.training.schedules import from_config, lr_table, phase_starts
 
 
@@ -69,11 +70,12 @@ class Opened:
 def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path) -> Opened:
     """Raises DataError or ConfigError for images that can't be meant, CheckpointError for a run that can't be continued."""
     task = tasks.of(cfg)
+    rules.check_metric(cfg, task.FIGURES)
     options = task.options(cfg, workers)
     samples = task.open_split(options, path, train=True)
     options = task.train_options(cfg, options, len(samples))
     evaluated = None
-    if cfg.run_eval or cfg.eval_interval:
+    if cfg.evaluates:
         place = Path(cfg.eval_data_dir) if cfg.eval_data_dir else path
         evaluated = task.open_split(task.eval_options(options), place, train=False, known=samples.classes)
     steps = steps_of(cfg, ranks, len(samples))

@@ -18,7 +18,7 @@ Outcome = Tuple[float, bool]  # of a step: its loss, and whether nothing has ove
 
 
 def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]) -> None:
-    """Run the remaining steps; `hooks` are called in their order after each, and the first may end the training.
+    """Run the remaining steps; `hooks` are called in their order after each, and may end the training.
 
     An ArrivalError, of an image that does not come, ends it as well.
     """
@@ -27,13 +27,15 @@ def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[H
         hook.on_start(status)
     with contextlib.closing(outcomes(job, prepared, status)) as results:
         try:
-            for loss, updated in results:
+            for loss, updated in results if not status.ended_by else ():
                 status.count(loss, updated, images)
                 ends_epoch = status.step % prepared.steps.per_epoch == 0
                 for hook in hooks:
                     hook.on_step(status)
                     if ends_epoch:
                         hook.on_epoch(status)
+                if status.ended_by:
+                    break
         except ArrivalError:
             for hook in hooks:
                 hook.on_lack(status)

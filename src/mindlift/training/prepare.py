@@ -18,9 +18,10 @@ from mindlift.runs import checkpoint, named_weights
 from mindlift.runs.choose import Run
 from mindlift.tasks import base as tasks
 from mindlift.tasks import network as networks
-from mindlift.training import build, compile_cache
+from mindlift.training import build, compile_cache, rules
 from mindlift.training.images import Opened, Steps, check_classes, check_step
 from mindlift.training.masks import Masks
+from mindlift.training.standing import KeptStanding
 from mindlift.training.step import TrainStep
 
 
@@ -37,7 +38,7 @@ class Inputs:
 class Prepared:
     """A training before its first step. `done` of its steps were made before, `state` is what a checkpoint keeps.
 
-    `uses_queue`: batches come from the device's queue. `graphs` is the folder for the compiled step, None for no cache.
+    `standing` is None where nothing follows from evaluations. `uses_queue`: batches come from the device's queue. `graphs` is the folder for the compiled step, None for no cache.
     """
 
     task: tasks.AnyTask
@@ -48,6 +49,7 @@ class Prepared:
     masks: Masks
     steps: Steps
     state: Sequence[ms.Parameter]
+    standing: KeptStanding | None
     done: int
     uses_queue: bool
     graphs: Path | None
@@ -76,12 +78,15 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     masks = Masks(objective, cfg.seed, ranks)
     options_of_step = build.step_options(cfg, ranks.size, device.saturates)
     step = TrainStep(objective, optimizer, options_of_step, keys=masks.keys if masks.cells else None)
-    state = unique([*network.get_parameters(), *step.state])
+    standing = KeptStanding() if rules.watches(cfg) else None
+    state = unique([*network.get_parameters(), *step.state, *(standing.parameters if standing else ())])
     done = restore(job, inputs.run, state, steps.total)
     collectives.copy_from_rank0(state, ranks.rank, ranks.size)
     uses_queue = takes_queue(job)
     graphs = graph_folder(job, options, len(steps.rates), uses_queue)
-    return Prepared(task, options, samples, network, step, masks, steps, state, done, uses_queue, graphs)
+    return Prepared(
+        task, options, samples, network, step, masks, steps, state, standing, done, uses_queue, graphs
+    )
 
 
 def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> None:

@@ -16,21 +16,29 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
+from mindlift.backports import TypedDict
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils.job_context import JobContext
+from mindlift.runs import manifest
 from mindlift.runs.revision import code_revision
-from mindlift.training import hooks, loop
+from mindlift.training import hooks, loop, rules
+from mindlift.training.best import Evaluate
 from mindlift.training.divergence import Divergence
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Inputs, Prepared, prepare
 from mindlift.training.report import Report, draw
+from mindlift.training.schedules import scale_note
 from mindlift.training.stop import Stop
 
 
 @dataclass
 class Result:
-    """What train.py prints at the end; also `result.json` of the run."""
+    """What train.py prints at the end; also `result.json` of the run, if that has ended.
+
+    `ended_by` is early_stop or max_hours where it is not the last step. `best` is known where something follows from
+    evaluations while training, `best_checkpoint` where the best are kept.
+    """
 
     run: str
     checkpoint: str
@@ -46,9 +54,23 @@ class Result:
     top5: float | None = None
     miou: float | None = None
     total: int | None = None
+    ended_by: str = ""
+    best_metric: str | None = None
+    best: float | None = None
+    best_step: int | None = None
+    best_checkpoint: str | None = None
 
     def as_json_line(self) -> str:
         return as_json(asdict(self))
+
+
+class Best(TypedDict, total=False):
+    """The fields of a Result that are known of the best evaluation."""
+
+    best_metric: str
+    best: float
+    best_step: int
+    best_checkpoint: str | None
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,7 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     if job.ranks.rank == 0:
         write_atomic(paths.config, cfg.to_yaml(origins=True))
         write_atomic(paths.versions, versions(job))
-    for note in inputs.data.notes():
+    for note in filter(None, (*inputs.data.notes(), scale_note(cfg, job.ranks.size))):
         log.info(note)
     if inputs.data.evaluates_itself:
         log.warning("there is no other split to evaluate: evaluations read the images of the training")
@@ -82,20 +104,32 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     show = functools.partial(draw, job, callbacks.report, paths)
     with shown_on_board(job, inputs, callbacks.report, prepared.done):
         with SignalFlag() as flag:
-            stop = Stop(flag, prepared.step, job.ranks)
+            deadline = started + 3600 * cfg.max_hours if cfg.max_hours is not None else None
+            stop = Stop(flag, prepared.step, job.ranks, deadline)
+            saving = hooks.SaveCheckpoints(job, prepared, paths.checkpoints, stop, callbacks.on_saved)
+            evaluating = Evaluate(job, prepared, monitor, saving, show)
             between = [
                 hooks.StopOnDivergence(prepared, divergence_of(job)),
                 hooks.LogProgress(job, prepared),
-                hooks.SaveCheckpoints(job, prepared, paths.checkpoints, stop, callbacks.on_saved),
-                hooks.Evaluate(job, prepared, monitor, show),
-                hooks.StopOnSignal(job, prepared, stop),
+                saving,
+                evaluating,
+                hooks.StopWhenAsked(job, prepared, stop, saving),
             ]
             loop.train(job, prepared, status, between)
         if prepared.samples.skipped:
             log.warning(f"replaced corrupt images {prepared.samples.skipped} times")
+        if status.ended_by == hooks.MAX_HOURS:
+            log.info(
+                f"ends after {cfg.max_hours:g} hours (--max_hours) and step {status.step} of {prepared.steps.total}; the"
+                f" same command continues from step {status.step}: {status.last_saved}"
+            )
+            show()
+            return result_of(job, inputs, prepared, status)
+        if cfg.run_eval and not status.evaluated:
+            evaluating.evaluate(status)
         result = result_of(job, inputs, prepared, status)
         if cfg.run_eval:
-            add_figures(result, status.evaluated or monitor.run(status.step))
+            add_figures(result, status.evaluated)
         hooks.log_event("ended", job, prepared, status)
         show()
         if job.ranks.rank == 0:
@@ -134,7 +168,26 @@ def result_of(job: JobContext, inputs: Inputs, prepared: Prepared, status: hooks
         status.loss,
         round(time.time() - status.started, 1),
         first and round(first, 1),
+        ended_by=status.ended_by,
+        **best_of(job, inputs, prepared),
     )
+
+
+def best_of(job: JobContext, inputs: Inputs, prepared: Prepared) -> Best:
+    """The best evaluation while training, and its checkpoint where that was kept."""
+    if prepared.standing is None:
+        return {}
+    standing = prepared.standing.read()
+    if not standing.best_step:
+        return {}
+    folder = inputs.run.paths.checkpoints
+    kept = [each.path(folder) for each in manifest.listed(folder) if each.step == standing.best_step]
+    return {
+        "best_metric": rules.metric_of(job.cfg, prepared.task.FIGURES),
+        "best": round(standing.best, 6),
+        "best_step": standing.best_step,
+        "best_checkpoint": str(kept[0]) if kept and job.cfg.keep_best else None,
+    }
 
 
 def add_figures(result: Result, figures: Mapping[str, object]) -> None:

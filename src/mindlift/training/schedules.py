@@ -4,6 +4,7 @@ Which of them a network's published recipe takes stands in its recipe file. `cos
 are staircases over epochs with the warm-up laid over them, so a milestone inside the warm-up counts; `linear`,
 `poly` and `cosine` (the MindSpore zoo's of ResNet-50) fall with every step from the end of the warm-up on, and so do
 `cos` and `exp` (the zoo's of DeepLabV3, which shares `poly`);
+`cosine_restarts` is SGDR's, by step, and `plateau` stays at lr, for what lowers it then is no plan (training/standing.py);
 `staircase` and `hyperrule` are BigTransfer's, the port's and the paper's, with warm-ups of their own; `phases` is the
 report of InceptionV4: trainings one after another, each with a warm-up and a decay of its own.
 """
@@ -11,6 +12,7 @@ report of InceptionV4: trainings one after another, each with a warm-up and a de
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -40,7 +42,9 @@ class Phase:
 
 @dataclass(frozen=True)
 class ScheduleOptions:
-    """`period` (T_max), `milestones`, `warmup_epochs` and `max_epoch` are in epochs."""
+    """`period` (T_max), `milestones`, `warmup_epochs` and `max_epoch` are in epochs; `warmup_steps` counts instead of
+    `warmup_epochs` where it is not None. A period of cosine_restarts is `longer` times the one before, its top `lower`.
+    """
 
     kind: str
     lr: float
@@ -59,6 +63,9 @@ class ScheduleOptions:
     epochs_per_drop: float = 1.0
     steps_per_drop: int = 1
     rate_of_drop: float = 1.0
+    warmup_steps: int | None = None
+    longer: float = 1.0
+    lower: float = 1.0
 
     @property
     def epochs(self) -> int:
@@ -69,8 +76,11 @@ class ScheduleOptions:
 
 def from_config(cfg: Options, size: int, images: int) -> ScheduleOptions:
     """The schedule of `size` ranks for so many training images; see lr_base_batch for the scale of the rates."""
-    batch = cfg.per_batch_size * cfg.accumulation_steps * size
-    scale = batch / cfg.lr_base_batch if cfg.lr_base_batch else 1.0
+    scale = batch_scale(cfg, size)
+    if cfg.warmup_steps is not None and cfg.lr_scheduler == "phases":
+        raise ConfigError(
+            f"--warmup_steps {cfg.warmup_steps}: each phase has a warm-up of its own; see --phase_warmup"
+        )
     lr = cfg.lr_init if cfg.lr_scheduler == "staircase" and cfg.lr_init else cfg.lr
     return ScheduleOptions(
         cfg.lr_scheduler,
@@ -90,6 +100,36 @@ def from_config(cfg: Options, size: int, images: int) -> ScheduleOptions:
         cfg.lr_num_epochs_per_decay,
         cfg.lr_decay_step,
         cfg.lr_decay_rate,
+        cfg.warmup_steps,
+        cfg.lr_cycle_mul,
+        cfg.lr_cycle_decay,
+    )
+
+
+def batch_scale(cfg: Options, size: int) -> float:
+    """The factor of the learning rate for the global batch of `size` ranks.
+
+    Linear: Goyal et al., Accurate, Large Minibatch SGD (2017), section 2.1. With the root: Krizhevsky, One weird trick
+    (2014), section 5, and You et al., LAMB (ICLR 2020), section 4.
+    """
+    if not cfg.lr_base_batch:
+        return 1.0
+    ratio = cfg.per_batch_size * cfg.accumulation_steps * size / cfg.lr_base_batch
+    return math.sqrt(ratio) if cfg.lr_base_scale == "sqrt" else ratio
+
+
+def scale_note(cfg: Options, size: int) -> str:
+    """What a log says of the scaled learning rate; '' where it is used as it is."""
+    if not cfg.lr_base_batch:
+        return ""
+    scale, batch = batch_scale(cfg, size), cfg.per_batch_size * cfg.accumulation_steps * size
+    first = cfg.lr_init if cfg.lr_scheduler == "staircase" and cfg.lr_init else cfg.lr
+    given = cfg.phase_lr if cfg.lr_scheduler == "phases" else (first,)
+    before, after = (", ".join(f"{lr * by:.4g}" for lr in given) for by in (1.0, scale))
+    root = "the root of " if cfg.lr_base_scale == "sqrt" else ""
+    return (
+        f"learning rate {after}: {before} for a global batch of {cfg.lr_base_batch}, scaled with {root}this job's of"
+        f" {batch} (--lr_base_batch)"
     )
 
 
@@ -144,6 +184,26 @@ def cos(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
     return options.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
 
 
+def cosine_restarts(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """From lr to eta_min in half a wave, again and again (Loshchilov and Hutter, SGDR, ICLR 2017, section 3 and eq. 5).
+
+    `period` is T_0, `longer` T_mult; a lower top for each period is of the authors' outlook and timm's CosineLRScheduler.
+    """
+    at, length = float(step - warmup), float(total - warmup)
+    if options.period is not None:
+        length = options.period * (total / options.max_epoch)
+    number = 0
+    while at >= length:
+        at, length, number = at - length, length * options.longer, number + 1
+    top = options.lr * options.lower**number
+    return options.eta_min + (top - options.eta_min) * (1 + math.cos(math.pi * at / length)) / 2
+
+
+def plateau(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+    """What is planned: lr. Evaluations lower it; see standing.after."""
+    return options.lr
+
+
 def exp(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
     """A staircase: times rate_of_drop every steps_per_drop steps."""
     return options.lr * options.rate_of_drop ** ((step - warmup) // options.steps_per_drop)
@@ -159,7 +219,7 @@ def staircase(step: int, steps_per_epoch: int, options: ScheduleOptions) -> floa
 
     Both lengths are rounded down to whole steps.
     """
-    warmup = int(options.warmup_epochs * steps_per_epoch)
+    warmup = warmup_of(options, steps_per_epoch, round_to=int)
     if step < warmup:
         return options.lr * step / warmup
     period = max(1, int(steps_per_epoch * options.epochs_per_drop))
@@ -169,6 +229,7 @@ def staircase(step: int, steps_per_epoch: int, options: ScheduleOptions) -> floa
 def hyperrule(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
     """BiT-HyperRule: warm-up from 0, then a tenth at each milestone but the last, where the training ends."""
     warmup, *milestones = hyperrule_milestones(options.images)
+    warmup = warmup if options.warmup_steps is None else options.warmup_steps
     if step < warmup:
         return options.lr * step / warmup
     return options.lr * 0.1 ** sum(step > milestone for milestone in milestones[:-1])
@@ -185,7 +246,25 @@ def hyperrule_milestones(images: int) -> tuple[int, ...]:
 
 BY_EPOCH = {"cosine_annealing": cosine_annealing, "exponential": exponential}
 OWN_WARMUP = {"staircase": staircase, "hyperrule": hyperrule}
-BY_STEP = {"linear": linear, "poly": poly, "cosine": cosine, "steps": steps, "cos": cos, "exp": exp}
+BY_STEP = {
+    "linear": linear,
+    "poly": poly,
+    "cosine": cosine,
+    "steps": steps,
+    "cos": cos,
+    "exp": exp,
+    "cosine_restarts": cosine_restarts,
+    "plateau": plateau,
+}
+
+
+def warmup_of(
+    options: ScheduleOptions, steps_per_epoch: int, round_to: Callable[[float], int] = round
+) -> int:
+    """Steps of the warm-up."""
+    if options.warmup_steps is not None:
+        return options.warmup_steps
+    return round_to(options.warmup_epochs * steps_per_epoch)
 
 
 def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
@@ -194,7 +273,7 @@ def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
         return lr_in_phases(step, steps_per_epoch, options)
     if options.kind in OWN_WARMUP:
         return OWN_WARMUP[options.kind](step, steps_per_epoch, options)
-    warmup = round(options.warmup_epochs * steps_per_epoch)
+    warmup = warmup_of(options, steps_per_epoch)
     if options.kind in BY_EPOCH:
         planned = BY_EPOCH[options.kind](step // steps_per_epoch, options)
     elif step < warmup:

@@ -11,23 +11,17 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.training.average import Average
+from mindlift.training.clipping import clipping, rescale
 from mindlift.training.loss_scale import LossScale
-from mindlift.training.optimizers import reset_state
+from mindlift.training.optimizers.formula import reset_state
 from mindlift.training.overflow import all_finite, sensor
-
-rescale = ops.MultitypeFuncGraph("rescale")
-
-
-@rescale.register("Tensor", "Tensor")
-def rescaled(factor, gradient):
-    return gradient.astype(ms.float32) * factor
 
 
 @dataclass(frozen=True)
 class StepOptions:
     """`size` ranks; `accumulation` micro-batches per update. `saturates` says how the device overflows (mindlift.training.overflow).
 
-    `clip_norm` is the largest global norm of the gradients. `average` is the decay of the weights' exponential moving
+    `clip` is the bound of the gradients that `clip_mode` (norm, value, agc) has, see clipping. `average` is the decay of the weights' exponential moving
     average (None: no average), with `average_warmup` see averages.Average.
     """
 
@@ -36,7 +30,8 @@ class StepOptions:
     dynamic_loss_scale: bool = False
     loss_scale_window: int = 2000
     accumulation: int = 1
-    clip_norm: float | None = None
+    clip: float | None = None
+    clip_mode: str = "norm"
     average: float | None = None
     average_warmup: bool = False
     saturates: bool = False
@@ -50,7 +45,12 @@ class Update(nn.Cell):
     """
 
     def __init__(
-        self, optimizer: nn.Optimizer, scale: LossScale, average: Average | None, options: StepOptions
+        self,
+        optimizer: nn.Optimizer,
+        scale: LossScale,
+        average: Average | None,
+        clip: nn.Cell | None,
+        options: StepOptions,
     ):
         super().__init__(auto_prefix=False)
         self.optimizer, self.scale, self.dynamic = optimizer, scale, options.dynamic_loss_scale
@@ -58,7 +58,9 @@ class Update(nn.Cell):
         self.averages = average is not None
         if average is not None:
             self.average = average
-        self.clips, self.clip_norm = options.clip_norm is not None, options.clip_norm
+        self.clips = clip is not None
+        if clip is not None:
+            self.clip = clip
         self.several = options.size > 1
         self.map = ops.HyperMap()
         self.accumulation = float(options.accumulation)
@@ -85,19 +87,11 @@ class Update(nn.Cell):
 
     def apply(self, gradients):
         if self.clips:
-            gradients = self.map(ops.partial(rescale, clip_factor(gradients, self.clip_norm)), gradients)
+            gradients = self.clip(gradients, self.optimizer.parameters)
         done = self.optimizer(gradients)
         if self.averages:
             done = self.average(done)
         return done
-
-
-def clip_factor(gradients, largest):
-    """Scalar that brings the global norm down to `largest`, 1 if it is not above (Pascanu et al. 2013, algorithm 1)."""
-    total = ms.Tensor(0.0, ms.float32)
-    for gradient in gradients:
-        total = total + ops.square(gradient).sum()
-    return largest / ops.maximum(ops.sqrt(total), ms.Tensor(largest, ms.float32))
 
 
 class Backward(nn.Cell):
@@ -199,6 +193,13 @@ def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions
     return Average(objective.get_parameters(), optimizer.global_step, options.average, options.average_warmup)
 
 
+def clip_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> nn.Cell | None:
+    if options.clip is None:
+        return None
+    head = [each.name for each in objective.trainable_params()[-2:]]  # weight and bias
+    return clipping(options.clip_mode, options.clip, [each.name for each in optimizer.parameters], head)
+
+
 class TrainStep:
     """Callable on the batches of one optimiser step; `state` is what a checkpoint needs of it.
 
@@ -220,7 +221,8 @@ class TrainStep:
         self.average = average_of(objective, optimizer, options)
         sensed = overflow or sensor(options.saturates)
         backward = Backward(objective, optimizer, scale, options.size, sensed, keys)
-        update = Update(optimizer, scale, self.average, options)
+        clip = clip_of(objective, optimizer, options)
+        update = Update(optimizer, scale, self.average, clip, options)
         self.optimizer, self.scale, self.options = optimizer, scale, options
         self.signals, self.heard = backward.signals, [0] * options.size
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]

@@ -10,7 +10,7 @@ from mindlift import json_text
 from mindlift.cloud.errors import JobError
 from mindlift.errors import TransferError
 from mindlift.files import make_folder, write_atomic
-from mindlift.runs.manifest import MANIFEST, Saved, as_text, file_sha256
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, best_first, file_sha256
 from mindlift.runs.paths import RECORDS, RESULT
 from mindlift.runs.remote import published, run_names
 from mindlift.storage.copying import copy as transfer
@@ -79,6 +79,9 @@ def choose(saved: list[Saved], which: str, root: Path) -> list[Saved]:
         return saved
     if which == "latest":
         return saved[-1:]
+    scored = best_first(saved)  # by the figure that the run itself went by
+    if scored:
+        return scored[:1]
     figures = measured(root)
     known = [record for record in saved if record.step in figures]
     if not known:

@@ -113,6 +113,15 @@ class Config(Options):
         """What tells a run from others: the values that must be equal for it to be continued."""
         return {option.name: self._values[option.name] for option in self.declared() if not option.free}
 
+    @property
+    def evaluates(self) -> bool:
+        """Whether a training evaluates, meanwhile or at its end."""
+        return bool(self._values["run_eval"] or self.evaluates_meanwhile)
+
+    @property
+    def evaluates_meanwhile(self) -> bool:
+        return bool(self._values["eval_interval"] or self._values["eval_steps"])
+
     def package_needs(self) -> tuple[bool, bool, str, bool]:
         """What decides which packages a job imports: see model_utils.packages.for_options."""
         names = self.option("dataset")

@@ -84,14 +84,20 @@ class Options:
     # optimiser
     optimizer: str
     momentum: float
+    nesterov: bool
+    betas: tuple[float, ...] | None
     rmsprop_decay: float
-    epsilon: float
+    epsilon: float | None
+    lars_coefficient: float
     weight_decay: float
+    weight_decay_exclude: str
+    layer_decay: float
     label_smooth: bool
     label_smooth_factor: float
     label_smoothing: float
     enable_clip_norm: bool
     gradient_norm: float
+    clip_mode: str
     enable_ema: bool
     ema_decay: float
     ema_warmup: bool
@@ -108,6 +114,7 @@ class Options:
     lr_scheduler: str
     lr: float
     lr_base_batch: int | None
+    lr_base_scale: str
     lr_init: float
     lr_decay: float
     lr_num_epochs_per_decay: float
@@ -118,7 +125,11 @@ class Options:
     lr_power: float
     eta_min: float
     T_max: int | None
+    lr_cycle_mul: float
+    lr_cycle_decay: float
+    plateau_patience: int
     warmup_epochs: float
+    warmup_steps: int | None
     phase_epochs: tuple[int, ...]
     phase_lr: tuple[float, ...]
     phase_warmup: tuple[int, ...]
@@ -131,10 +142,17 @@ class Options:
     ckpt_path: str
     ckpt_interval: int
     save_checkpoint_epochs: int | None
+    ckpt_minutes: float | None
     save_checkpoint: bool
     keep_checkpoint_max: int
+    keep_best: int
+    best_metric: str
+    min_delta: float
+    early_stop: int
+    max_hours: float | None
     run_eval: bool
     eval_interval: int
+    eval_steps: int
     eval_start_epoch: int
     is_save_on_master: bool
     resume: str

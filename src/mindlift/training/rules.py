@@ -1,0 +1,66 @@
+"""Which options of a training belong together; a ConfigError before anything is opened. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from mindlift.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.config import Config
+
+WITH_BETAS = ("adam", "adamw", "lamb", "lion")
+
+
+def check(cfg: Config) -> None:
+    """ConfigError for an option that another one leaves without an effect, and for one whose value can't be."""
+    if cfg.nesterov and cfg.optimizer != "momentum":
+        raise ConfigError(
+            f"--nesterov true has no effect on --optimizer {cfg.optimizer}; leave it out, or pass --optimizer momentum"
+        )
+    if cfg.betas is not None and cfg.optimizer not in WITH_BETAS:
+        raise ConfigError(
+            f"--betas has no effect on --optimizer {cfg.optimizer}; leave it out, or choose one of"
+            f" {', '.join(WITH_BETAS)}"
+        )
+    if cfg.betas is not None and (len(cfg.betas) != 2 or max(cfg.betas) >= 1):
+        raise ConfigError(
+            f"--betas {','.join(map(str, cfg.betas))}: expected two numbers from 0 to below 1, such as 0.9,0.999"
+        )
+    if cfg.clip_mode != "norm" and not cfg.enable_clip_norm:
+        raise ConfigError(
+            f"--clip_mode {cfg.clip_mode} has no effect without clipping; pass --enable_clip_norm true too"
+        )
+    if watches(cfg) and not cfg.evaluates_meanwhile:
+        raise ConfigError(
+            f"{watching_options(cfg)[0]} goes by evaluations while training; pass --eval_interval 1 or --eval_steps too"
+        )
+
+
+def watches(cfg: Config) -> bool:
+    """Whether something follows from evaluations while training."""
+    return bool(watching_options(cfg))
+
+
+def watching_options(cfg: Config) -> list[str]:
+    given = {"early_stop": cfg.early_stop, "keep_best": cfg.keep_best}
+    found = [f"--{name} {value}" for name, value in given.items() if value]
+    return found + (["--lr_scheduler plateau"] if cfg.lr_scheduler == "plateau" else [])
+
+
+def check_metric(cfg: Config, figures: Sequence[str]) -> None:
+    """ConfigError for a --best_metric that evaluations of this task don't give."""
+    if cfg.best_metric and cfg.best_metric not in figures:
+        raise ConfigError(
+            f"--best_metric {cfg.best_metric}: {cfg.net} is evaluated by {', '.join(figures)}; choose one of them"
+        )
+    if metric_of(cfg, figures) == "top5" and cfg.num_classes <= 5:
+        raise ConfigError(
+            f"--best_metric top5: it is not counted for {cfg.num_classes} classes; choose top1 or loss"
+        )
+
+
+def metric_of(cfg: Config, figures: Sequence[str]) -> str:
+    """The figure by which weights are better."""
+    return cfg.best_metric or figures[0]

@@ -1,0 +1,56 @@
+"""Options of a training that contradict each other, or do nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config import config
+from mindlift.training import rules
+
+FIGURES = ("top1", "top5", "loss")
+REFUSED = {
+    "--nesterov true --optimizer adamw": "--nesterov true has no effect on --optimizer adamw",
+    "--betas 0.9,0.99": "--betas has no effect on --optimizer momentum; .* choose one of adam, adamw, lamb, lion",
+    "--optimizer adam --betas 0.9": "--betas 0.9: expected two numbers from 0 to below 1",
+    "--optimizer lion --betas 0.9,1.0": "--betas 0.9,1.0: expected two numbers",
+    "--clip_mode agc": "--clip_mode agc has no effect without clipping; pass --enable_clip_norm true too",
+    "--early_stop 3": "--early_stop 3 goes by evaluations while training; pass --eval_interval 1",
+    "--keep_best 2": "--keep_best 2 goes by evaluations",
+    "--lr_scheduler plateau": "--lr_scheduler plateau goes by evaluations",
+}
+TAKEN = (
+    "--optimizer adamw --betas 0.9,0.98",
+    "--nesterov true",
+    "--enable_clip_norm true --clip_mode value",
+    "--early_stop 3 --eval_steps 10",
+    "--keep_best 1 --lr_scheduler plateau --eval_interval 1",
+)
+
+
+def load(words: str) -> config.Config:
+    return config.load(["--net", "densenet22", *words.split()])
+
+
+@pytest.mark.parametrize("words", REFUSED)
+def test_refused_in_one_line(words):
+    with pytest.raises(ConfigError, match=REFUSED[words]) as caught:
+        rules.check(load(words))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("words", TAKEN)
+def test_taken(words):
+    rules.check(load(words))
+
+
+def test_figures_that_evaluations_do_not_give():
+    with pytest.raises(
+        ConfigError, match="--best_metric miou: densenet22 is evaluated by top1, top5, loss; choose"
+    ):
+        rules.check_metric(load("--best_metric miou"), FIGURES)
+    with pytest.raises(ConfigError, match="--best_metric top5: it is not counted for 4 classes"):
+        rules.check_metric(load("--best_metric top5 --num_classes 4"), FIGURES)
+    rules.check_metric(load("--best_metric top5"), FIGURES)
+    assert rules.metric_of(load("--best_metric loss"), FIGURES) == "loss"
+    assert rules.metric_of(load(""), FIGURES) == "top1"
