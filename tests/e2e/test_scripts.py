@@ -19,7 +19,18 @@ from tests.support.programs import ROOT, Finished, environment
 
 OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")
 NET = ("densenet22", "digits")
-QUICK = ("--max_epoch", "1", "--max_steps", "6", "--log_interval", "2", "--run_eval", "false")
+QUICK = (
+    "--max_epoch",
+    "1",
+    "--max_steps",
+    "6",
+    "--log_interval",
+    "2",
+    "--run_eval",
+    "false",
+    "--json",
+    "true",
+)
 
 
 class Script:
@@ -124,6 +135,8 @@ def evaluated(place, digits, trained) -> dict[str, Finished]:
             file,
             "--per_batch_size",
             50,
+            "--json",
+            "true",
             folder=place / f"eval_{name}",
             **extra,
         )
@@ -133,7 +146,9 @@ def evaluated(place, digits, trained) -> dict[str, Finished]:
         )
     }
     found = {name: job.end() for name, job in jobs.items()}
-    found["one"] = Script("run_eval_cpu.sh", *NET, digits, file, folder=place / "eval_one").end()
+    found["one"] = Script(
+        "run_eval_cpu.sh", *NET, digits, file, "--json", "true", folder=place / "eval_one"
+    ).end()
     return found
 
 

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from mindlift.cli import ending
 from mindlift.cli.words import words
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.config import Config
+
+WRITTEN = ("output_csv", "output_json", "contact_sheet", "output_dir")
 
 
 def predict(argv: list[str]) -> None:
@@ -18,6 +26,19 @@ def predict(argv: list[str]) -> None:
 
     with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
         predictor.run(here.context(log), images, names, checkpoint)
+    end(here.cfg)
+
+
+def end(cfg: Config) -> None:
+    """Where the classes are, and how else they could be looked at."""
+    for name in WRITTEN:
+        if getattr(cfg, name):
+            print(f"written: {getattr(cfg, name)}")
+    weights = cfg.model_file or cfg.pretrained or cfg.ckpt_path
+    again = ["mindlift", "predict", weights, *cfg.inputs[:1]]
+    export = ["mindlift", "export", weights]
+    kept = [*again, "--output_csv", "classes.csv", "--contact_sheet", "sheet.png"]
+    ending.following(kept, ["mindlift", "report"] if cfg.model_file else export)
 
 
 def main(argv: list[str] | None = None) -> int:

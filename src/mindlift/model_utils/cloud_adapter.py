@@ -42,6 +42,7 @@ class Place:
     shares_shards: bool
     stage: str = "copy"  # the option, for data sets that can be streamed
     every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
+    keep_best: int = 0
 
 
 class CloudAdapter:
@@ -193,7 +194,15 @@ class CloudAdapter:
                 append_line(RunPaths(root).transfers, record)
         else:
             fetch_logs(root, url)
-        target = Target(url, self.place.keep, is_main, self.lease, restored.files, restored.damaged)
+        target = Target(
+            url,
+            self.place.keep,
+            is_main,
+            self.lease,
+            restored.files,
+            restored.damaged,
+            self.place.keep_best,
+        )
         self.publisher = Publisher(root, target, self.stager.say, on_end=self.stop)
 
     def publish(self, file: Path) -> None:
@@ -267,6 +276,7 @@ def make(
         cfg.stage_mode == "node_shards",
         cfg.stage if can_stream else "copy",
         cfg.all,
+        cfg.keep_best,
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from mindlift import models
 from mindlift.errors import CheckpointError
 from mindlift.files import append_line, remove_file
 from mindlift.models.weights.mindspore_files import no_log, read
-from mindlift.runs.manifest import MANIFEST, SUFFIX, Saved, file_sha256, listed, plan_prune
+from mindlift.runs.manifest import MANIFEST, SUFFIX, Saved, file_sha256, listed, to_keep
 from mindlift.runs.sums import check_sum
 
 if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and numpy are imported
@@ -25,6 +25,10 @@ if TYPE_CHECKING:  # what is wrong with a path is found before mindspore and num
 
     from mindlift.models.weights.fit import Known
     from mindlift.models.weights.stored import Stored
+
+
+# How a training stands by its evaluations: of what a checkpoint holds, what options may add or leave out on the way.
+MONITOR = "monitor."
 
 
 @dataclass(frozen=True)
@@ -89,9 +93,21 @@ def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: 
     return target
 
 
-def prune(folder: Path, keep: int) -> None:
-    for saved in plan_prune(listed(folder), keep):
-        remove_file(saved.path(folder))
+def prune(folder: Path, newest: int, best: int = 0) -> None:
+    """Delete all checkpoints but the newest and the best ones."""
+    saved = listed(folder)
+    kept = to_keep(saved, newest, best)
+    for each in saved:
+        if each not in kept:
+            remove_file(each.path(folder))
+
+
+def add_score(folder: Path, step: int, metric: str, score: float) -> bool:
+    """Note in the manifest what an evaluation of the checkpoint after `step` gave; whether there is that checkpoint."""
+    found = next((each for each in listed(folder) if each.step == step), None)
+    if found is not None and (found.metric, found.score) != (metric, score):
+        append_line(folder / MANIFEST, asdict(replace(found, metric=metric, score=score)))
+    return found is not None
 
 
 def load_weights(
@@ -163,7 +179,10 @@ def read_stored(path: Path) -> Stored:
 
 
 def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
-    """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
+    """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done.
+
+    Those of MONITOR stay as they are where the file has none, and are left there where they are not wanted.
+    """
     import mindspore as ms
 
     from mindlift.models.weights.fit import mismatch
@@ -177,11 +196,12 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
             f"{path} holds no training state, only weights; pass it as --pretrained instead of --resume"
         )
     step = int(tensors["step_num"].asnumpy())
-    wanted = {parameter.name: parameter for parameter in parameters}
+    wanted = {each.name: each for each in parameters if each.name in tensors or not is_optional(each.name)}
     given = {
         name: tensor
         for name, tensor in tensors.items()
         if name not in ("epoch_num", "step_num", "seed", NETWORK)
+        and (name in wanted or not is_optional(name))
     }
     problem = mismatch(
         {n: tuple(p.shape) for n, p in wanted.items()}, {n: tuple(t.shape) for n, t in given.items()}
@@ -191,3 +211,7 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     for name, parameter in wanted.items():
         parameter.set_data(ms.Tensor(given[name].asnumpy(), parameter.dtype))
     return step
+
+
+def is_optional(name: str) -> bool:
+    return name.startswith(MONITOR)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import math
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from mindlift.runs.records import Place, integer, parse_records, read_records
 
 MANIFEST = "manifest.jsonl"
 SUFFIX = ".ckpt"
+LESS_IS_BETTER = ("loss",)  # of the figures of an evaluation
 SETTLED_S = 2.0  # more than the step of any file system's times
 WEIGHTS = (
     SUFFIX,
@@ -29,7 +31,11 @@ WEIGHTS = (
 
 @dataclass(frozen=True)
 class Saved:
-    """One line of the manifest. `step` counts optimiser steps done, `epoch` whole epochs done."""
+    """One line of the manifest. `step` counts optimiser steps done, `epoch` whole epochs done.
+
+    `score` is what an evaluation of these weights while training gave for the figure `metric`; a second line of the file
+    has it, for the first is written before the evaluation.
+    """
 
     file: str
     epoch: int
@@ -39,6 +45,8 @@ class Saved:
     size_bytes: int
     sha256: str
     saved_at: float
+    metric: str = ""
+    score: float | None = None
 
     def path(self, folder: Path) -> Path:
         """Where the file is in a folder of checkpoints, and nowhere else, wherever the line came from."""
@@ -92,7 +100,11 @@ def is_saved(record: Record) -> bool:
 
 
 def from_record(record: Record) -> Saved:
-    return Saved(**{key: record[key] for key in Saved.__dataclass_fields__})
+    known = {key: record[key] for key in Saved.__dataclass_fields__ if key in record}
+    score, metric = known.pop("score", None), known.pop("metric", "")
+    if isinstance(score, (int, float)) and math.isfinite(score) and isinstance(metric, str):
+        return Saved(**known, metric=metric, score=float(score))
+    return Saved(**known)
 
 
 def in_order(records: Iterable[Saved]) -> list[Saved]:
@@ -129,6 +141,16 @@ def has_sum(path: Path, saved: Saved) -> bool:
         return False
 
 
-def plan_prune(saved: list[Saved], keep: int) -> list[Saved]:
-    """The checkpoints to delete so that the newest `keep` stay."""
-    return saved[: max(0, len(saved) - keep)]
+def to_keep(saved: list[Saved], newest: int, best: int = 0) -> list[Saved]:
+    """Of checkpoints, oldest first, the newest ones and the best ones, in their order."""
+    kept = {each.file for each in [*saved[-newest:], *best_first(saved)[:best]]}
+    return [each for each in saved if each.file in kept]
+
+
+def best_first(saved: Sequence[Saved]) -> list[Saved]:
+    """Those with a score of the figure that the newest score is of; of equal ones the oldest first."""
+    scored = [each for each in saved if each.score is not None]
+    metric = scored[-1].metric if scored else ""
+    sign = -1 if metric in LESS_IS_BETTER else 1
+    known = [each for each in scored if each.metric == metric]
+    return sorted(known, key=lambda each: -sign * (each.score or 0.0))

@@ -14,7 +14,7 @@ from pathlib import Path
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
-from mindlift.runs import checkpoint
+from mindlift.runs import checkpoint, manifest
 from mindlift.runs.log import Pace, Reading, memory_mb
 from mindlift.tasks import network as networks
 from mindlift.tasks.progress import Progress
@@ -101,7 +101,8 @@ class LogProgress(Hook):
 
     def on_start(self, status: Status) -> None:
         log_event("continued" if status.step else "start", self.job, self.prepared, status)
-        self.log.start_bar(f"train {self.job.cfg.net}", "step", self.steps.total, status.step)
+        graph = "taking the graph from the cache" if self.prepared.has_graphs else "compiling the graph"
+        self.log.start_bar(f"train {self.job.cfg.net}", "step", self.steps.total, status.step, first=graph)
         self.epoch_start = status.step, time.perf_counter()
 
     def on_step(self, status: Status) -> None:
@@ -169,7 +170,7 @@ class SaveCheckpoints(Hook):
         self.prepared, self.folder, self.stop, self.on_saved = prepared, folder, stop, on_saved
         self.saves = job.ranks.rank == 0 or not cfg.is_save_on_master
         self.interval = per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
-        self.keep = cfg.keep_checkpoint_max
+        self.keep, self.keep_best = cfg.keep_checkpoint_max, cfg.keep_best
         self.info = checkpoint.TrainingInfo(cfg.net, per_epoch, cfg.seed, networks.network_options(cfg))
 
     def on_step(self, status: Status) -> None:
@@ -184,15 +185,31 @@ class SaveCheckpoints(Hook):
     def save(self, status: Status) -> None:
         if self.saves:
             status.last_saved = checkpoint.save(self.folder, self.prepared.state, status.step, self.info)
-            checkpoint.prune(self.folder, self.keep)
+            checkpoint.prune(self.folder, self.keep, self.keep_best)
             self.on_saved(status.last_saved)
+
+    def add_score(self, step: int, metric: str, score: float) -> None:
+        """Note what an evaluation of the checkpoint after `step` gave, and keep the best."""
+        if self.saves and checkpoint.add_score(self.folder, step, metric, score):
+            checkpoint.prune(self.folder, self.keep, self.keep_best)
+            for saved in manifest.listed(self.folder):
+                if saved.step == step:
+                    self.on_saved(saved.path(self.folder))
 
 
 class Evaluate(Hook):
     """Evaluates after every eval_interval epochs, from eval_start_epoch on; `draw` then shows the figures."""
 
-    def __init__(self, job: JobContext, prepared: Prepared, monitor: Monitor, draw: Callable[[], None]):
+    def __init__(
+        self,
+        job: JobContext,
+        prepared: Prepared,
+        monitor: Monitor,
+        saving: SaveCheckpoints,
+        draw: Callable[[], None],
+    ):
         self.cfg, self.per_epoch, self.monitor, self.draw = job.cfg, prepared.steps.per_epoch, monitor, draw
+        self.saving, self.metric = saving, prepared.task.FIGURES[0]
 
     def on_step(self, status: Status) -> None:
         status.evaluated = {}
@@ -201,6 +218,9 @@ class Evaluate(Hook):
         epochs, every = status.step // self.per_epoch, self.cfg.eval_interval
         if every and epochs >= self.cfg.eval_start_epoch and epochs % every == 0:
             status.evaluated = self.monitor.run(status.step)
+            score = status.evaluated[self.metric]
+            if self.cfg.keep_best and isinstance(score, (int, float)):
+                self.saving.add_score(status.step, self.metric, float(score))
             self.draw()
             status.pace = Pace()
 

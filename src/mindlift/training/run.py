@@ -83,11 +83,12 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     with shown_on_board(job, inputs, callbacks.report, prepared.done):
         with SignalFlag() as flag:
             stop = Stop(flag, prepared.step, job.ranks)
+            saving = hooks.SaveCheckpoints(job, prepared, paths.checkpoints, stop, callbacks.on_saved)
             between = [
                 hooks.StopOnDivergence(prepared, divergence_of(job)),
                 hooks.LogProgress(job, prepared),
-                hooks.SaveCheckpoints(job, prepared, paths.checkpoints, stop, callbacks.on_saved),
-                hooks.Evaluate(job, prepared, monitor, show),
+                saving,
+                hooks.Evaluate(job, prepared, monitor, saving, show),
                 hooks.StopOnSignal(job, prepared, stop),
             ]
             loop.train(job, prepared, status, between)

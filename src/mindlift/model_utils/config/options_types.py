@@ -19,6 +19,7 @@ class Options:
     data_lst: str
     data_file: str
     eval_data_dir: str
+    validation_split: float
     num_classes: int
     allow_unused_classes: bool
     image_size: tuple[int, int]
@@ -133,6 +134,7 @@ class Options:
     save_checkpoint_epochs: int | None
     save_checkpoint: bool
     keep_checkpoint_max: int
+    keep_best: int
     run_eval: bool
     eval_interval: int
     eval_start_epoch: int
@@ -173,6 +175,7 @@ class Options:
     compile_cache: bool | None
     any_mindspore: bool
     threads: int | None
+    json: bool
     debug: bool
 
     # inference

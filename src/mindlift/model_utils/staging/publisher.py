@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Tuple
 
@@ -22,7 +22,7 @@ from mindlift.errors import MindLiftError, StageError
 from mindlift.files import append_line
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
 from mindlift.model_utils.staging.stage_in import transferred
-from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed, parse
+from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed, parse, to_keep
 from mindlift.runs.paths import RECORDS, RESULT, RunPaths
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
@@ -39,7 +39,8 @@ class Overtaken(StageError):
 
 @dataclass(frozen=True)
 class Target:
-    """Where a run is published to, and how many checkpoints to leave there; `is_main` is the node of rank 0.
+    """Where a run is published to, and how many checkpoints to leave there, the newest and the best; `is_main` is the
+    node of rank 0.
 
     `files` are there already, as they are here; checkpoints named by `damaged` are to go.
     """
@@ -50,6 +51,7 @@ class Target:
     lease: Lease | None = None
     files: dict[str, Stamp] = field(default_factory=dict)
     damaged: Collection[str] = ()
+    keep_best: int = 0
 
 
 @dataclass
@@ -92,15 +94,24 @@ def stamps(root: Path, names: list[str]) -> dict[str, Stamp]:
 
 
 def new_checkpoints(now: Snapshot, done: Published) -> list[str]:
-    return [name for name, saved in now.checkpoints.items() if done.checkpoints.get(name) != saved]
+    """Those whose content the bucket has not; a score that came later is no other content."""
+    return [
+        name
+        for name, saved in now.checkpoints.items()
+        if name not in done.checkpoints or unscored(done.checkpoints[name]) != unscored(saved)
+    ]
 
 
-def kept(done: Published, keep: int) -> dict[str, list[Saved]]:
-    """The newest `keep` published checkpoints of each folder, oldest first."""
+def unscored(saved: Saved) -> Saved:
+    return replace(saved, metric="", score=None)
+
+
+def kept(done: Published, keep: int, best: int = 0) -> dict[str, list[Saved]]:
+    """The newest `keep` and the best published checkpoints of each folder, oldest first."""
     folders: dict[str, list[Saved]] = {}
     for name, saved in done.checkpoints.items():
         folders.setdefault(name.rpartition("/")[0], []).append(saved)
-    return {folder: in_order(records)[-keep:] for folder, records in folders.items()}
+    return {folder: to_keep(in_order(records), keep, best) for folder, records in folders.items()}
 
 
 class Publisher:
@@ -172,7 +183,11 @@ class Publisher:
         self.upload_small(now.files, at_once=bool(fresh))  # with a checkpoint goes what led to it
         for name in fresh:
             self.upload_checkpoint(name, now.checkpoints[name])
-        keeps = kept(self.done, self.target.keep)
+        missing = set(new_checkpoints(now, self.done))
+        self.done.checkpoints.update(
+            {name: saved for name, saved in now.checkpoints.items() if name not in missing}
+        )  # with scores that came later
+        keeps = kept(self.done, self.target.keep, self.target.keep_best)
         for folder, records in keeps.items():
             self.write_manifest(f"{folder}/{MANIFEST}", as_text(records).encode())
         named = {f"{folder}/{saved.file}" for folder, records in keeps.items() for saved in records}
