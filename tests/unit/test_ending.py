@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from mindlift.cli import ending
+from mindlift.cli import ending, train_result
 from mindlift.runs.log import Count, RunLog, duration
 from mindlift.runs.manifest import Saved, file_sha256
 from mindlift.runs.paths import RunPaths
@@ -18,7 +18,7 @@ RESULT = {"epochs": 8, "seconds": 61.4, "top1": 97.5, "miou": None, "total": 40,
 
 def test_a_training_ends_with_its_places(tmp_path):
     paths = RunPaths(tmp_path / "20260101-000000").create()
-    assert ending.of_training({**RESULT, "run": str(paths.root)}) == [
+    assert train_result.lines({**RESULT, "run": str(paths.root)}) == [
         f"run {paths.root}: 8 epochs in 61 s, top-1 97.50 % of 40 images at its end",
         "  newest checkpoint: c.ckpt",
         f"  page: {paths.root}/report.html, figures: {paths.root}/result.json",
@@ -29,14 +29,14 @@ def test_a_training_ends_with_its_places(tmp_path):
         saved = Saved(file.name, 1, step, 9, 1, file.stat().st_size, file_sha256(file), 1.0, "top1", score)
         with open(paths.checkpoints / "manifest.jsonl", "a") as lines:
             lines.write(json.dumps(vars(saved)) + "\n")
-    best = ending.of_training({**RESULT, "run": str(paths.root)})[1]
+    best = train_result.lines({**RESULT, "run": str(paths.root)})[1]
     assert best == f"  best checkpoint: {paths.checkpoints}/net-1_5.ckpt (top-1 99.00 %)"
 
 
 def test_without_an_evaluation_and_of_a_segmentation(tmp_path):
     plain = {**RESULT, "run": str(tmp_path), "top1": None, "total": None, "checkpoint": ""}
-    assert ending.of_training(plain)[0] == f"run {tmp_path}: 8 epochs in 61 s"
-    assert ending.of_training({**plain, "miou": 0.61234, "total": 9})[0].endswith(
+    assert train_result.lines(plain)[0] == f"run {tmp_path}: 8 epochs in 61 s"
+    assert train_result.lines({**plain, "miou": 0.61234, "total": 9})[0].endswith(
         "mIoU 0.6123 of 9 images at its end"
     )
 

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mindlift import json_text
-from mindlift.cli import ending
+from mindlift.cli import ending, train_result
 from mindlift.cli.words import words
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def end(cfg: Config, result: str) -> None:
         print(result)
         return
     found = json_text.parse(result)
-    for line in ending.of_training(found):
+    for line in train_result.lines(found):
         print(line)
     run = cfg.train_url if cfg.enable_modelarts and cfg.train_url else str(found["run"])
     ending.following(["mindlift", "predict", run, "IMAGES"], ["mindlift", "report", run])
