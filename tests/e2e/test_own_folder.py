@@ -60,11 +60,11 @@ def test_what_a_training_says_first_and_last(trained, run):
     assert [line.partition(":")[0] for line in lines[:4]] == ["images", "network", "training", "evaluation"]
     assert "180 of 3 classes (one, two, zero) in photos" in lines[0]
     assert "36 of them" in lines[0]
-    assert "6 epochs of 9 steps of 16 images" in lines[2]
+    assert "6 epochs of 18 steps of 8 images" in lines[2]
     assert not [line for line in lines if line.startswith("{")]
     result = json.loads((run / "result.json").read_text())
     at = next(
-        number for number, line in enumerate(lines) if line.startswith("run output/") and "epochs in" in line
+        number for number, line in enumerate(lines) if line.startswith("run output/") and "steps in" in line
     )
     assert f"top-1 {result['top1']:.2f} % of 36 images" in lines[at]
     assert "best checkpoint: output/" in lines[at + 1]
@@ -84,8 +84,8 @@ def test_the_best_and_the_newest_two_are_kept_and_the_best_is_used(run, place):
     ]
     figures = {each["step"]: each["top1"] for each in evaluations}
     best = min(step for step in figures if figures[step] == max(figures.values()))
-    assert sorted(figures) == [9, 18, 27, 36, 45, 54]
-    assert [each.step for each in saved] == sorted({best, 45, 54})
+    assert sorted(figures) == [18, 36, 54, 72, 90, 108]
+    assert [each.step for each in saved] == sorted({best, 90, 108})
     assert max(figures.values()) > 80
     done = mindlift("eval", run, "--json", cwd=place)
     assert done.code == 0, done.err
@@ -161,7 +161,7 @@ def test_a_killed_training_ends_with_the_same_weights(place, tmp_path):
     process = subprocess.Popen(
         command, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    wait_for(lambda: list(tmp_path.glob("cut/*/checkpoints/*-2_9.ckpt")), process)
+    wait_for(lambda: list(tmp_path.glob("cut/*/checkpoints/*-2_18.ckpt")), process)
     process.kill()
     process.wait()
     rest = run_program("train.py", *words, "--ckpt_path", tmp_path / "cut")

@@ -13,13 +13,13 @@ from mindlift.runs.manifest import Saved, file_sha256
 from mindlift.runs.paths import RunPaths
 from mindlift.silence import Watch
 
-RESULT = {"epochs": 8, "seconds": 61.4, "top1": 97.5, "miou": None, "total": 40, "checkpoint": "c.ckpt"}
+RESULT = {"steps": 72, "seconds": 61.4, "top1": 97.5, "miou": None, "total": 40, "checkpoint": "c.ckpt"}
 
 
 def test_a_training_ends_with_its_places(tmp_path):
     paths = RunPaths(tmp_path / "20260101-000000").create()
     assert train_result.lines({**RESULT, "run": str(paths.root)}) == [
-        f"run {paths.root}: 8 epochs in 61 s, top-1 97.50 % of 40 images at its end",
+        f"run {paths.root}: 72 steps in 61 s, top-1 97.50 % of 40 images at its end",
         "  newest checkpoint: c.ckpt",
         f"  page: {paths.root}/report.html, figures: {paths.root}/result.json",
     ]
@@ -35,7 +35,7 @@ def test_a_training_ends_with_its_places(tmp_path):
 
 def test_without_an_evaluation_and_of_a_segmentation(tmp_path):
     plain = {**RESULT, "run": str(tmp_path), "top1": None, "total": None, "checkpoint": ""}
-    assert train_result.lines(plain)[0] == f"run {tmp_path}: 8 epochs in 61 s"
+    assert train_result.lines(plain)[0] == f"run {tmp_path}: 72 steps in 61 s"
     assert train_result.lines({**plain, "miou": 0.61234, "total": 9})[0].endswith(
         "mIoU 0.6123 of 9 images at its end"
     )
@@ -84,9 +84,9 @@ def test_the_bar_does_not_count_it_either(monkeypatch, capsys):
 def test_a_line_is_said_where_nothing_else_is(capsys):
     """Through a pipe, as pytest's stdout is one."""
     said, pause = "", threading.Event()
-    with RunLog(None, 0, show_bar=False) as log:
-        log.watch.limit_s = 0.05
-        log.watch.heard()
+    log = RunLog(None, 0, show_bar=False)
+    log.watch.limit_s = 0.05
+    with log:
         log.start_bar("train net", "step", 5, first="compiling the graph")
         for _ in range(500):
             said += capsys.readouterr().out

@@ -78,12 +78,14 @@ class Count:
         self.what, self.unit, self.total, self.done, self.first = what, unit, total, done, first
         self.clock, self.began = clock, clock()
         self.from_here: tuple[int, float] | None = None
+        self.last = self.began
         self.values: dict[str, object] = {}
 
     def advance(self, count: int, values: dict[str, object]) -> None:
         self.done, self.values = self.done + count, values
+        self.last = self.clock()
         if self.from_here is None:
-            self.from_here = self.done, self.clock()
+            self.from_here = self.done, self.last
 
     def text(self) -> str:
         if self.from_here is None:
@@ -92,8 +94,8 @@ class Count:
         facts = [f"{self.unit} {self.done} of {self.total}", *(f"{k} {v}" for k, v in self.values.items())]
         start, since = self.from_here
         if self.done > start:
-            left = (self.total - self.done) * (self.clock() - since) / (self.done - start)
-            facts.append(f"{duration(left)} left")
+            left = (self.total - self.done) * (self.last - since) / (self.done - start)
+            facts.append(f"{duration(max(0.0, left - (self.clock() - self.last)))} left")
         return f"{self.what}: {', '.join(facts)}"
 
 

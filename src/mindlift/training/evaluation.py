@@ -29,6 +29,7 @@ class Monitor:
 
     def run(self, step: int) -> dict[str, object]:
         """The figures after optimiser step `step`: of the average where there is one. Also lines of metrics.jsonl."""
+        self.log.doing = f"preparing the evaluation after step {step}"
         if self.inference is None:
             self.inference = build.inference_network(self.job.cfg, self.network, self.job.device)
             self.evaluator = self.task.Evaluator(self.job.cfg, self.inference, self.options)

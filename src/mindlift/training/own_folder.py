@@ -195,7 +195,7 @@ def lines(cfg: Config, own: OwnFolder, size: int) -> list[str]:
         f"images: {sum(folder.counts)} of {len(folder.classes)} classes ({layout.some(folder.classes)}) in {folder.train};"
         f" {evaluated_on(cfg, folder, held)}",
         f"network: {cfg.net} {beginning(cfg)}, which sees {height} x {width} pixels (--net, --pretrained, --image_size)",
-        f"training: {cfg.max_epoch} epochs of {steps} steps of {cfg.per_batch_size}{f' x {size}' if size > 1 else ''} images,"
+        f"training: {cfg.max_epoch} epoch{'s' * (cfg.max_epoch > 1)} of {steps} steps of {cfg.per_batch_size}{f' x {size}' if size > 1 else ''} images,"
         f" learning rate {rate:.3g} (--max_epoch, --per_batch_size, --lr)",
         f"evaluation: {evaluations(cfg)}",
         "any option overrides what was chosen; --print_config shows every value and where it is from, --config_path takes a"
