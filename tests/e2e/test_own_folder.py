@@ -185,7 +185,10 @@ def test_two_ranks_train_and_evaluate_the_same_images(place, tmp_path):
 
 @pytest.mark.heavy
 def test_the_page_is_followed(tmp_path):
-    (block,) = (each for each in pages.blocks(ROOT / "docs/quickstart.md") if each.info == pages.RUN)
+    blocks = pages.blocks(ROOT / "docs/quickstart.md")
+    (block,) = (each for each in blocks if each.info == pages.RUN)
+    (file,) = (each for each in blocks if each.file)
+    (tmp_path / str(file.file)).write_text(file.body)
     printed = pages.run(block, tmp_path, environment(PYTHONPATH=str(ROOT / "src")), 300)
     assert "in photos;" in printed
     (run,) = (tmp_path / "output").glob("*-*")

@@ -45,15 +45,16 @@ def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> No
 
 def check_split(cfg: Config, path: Path) -> None:
     """DataError for images that none can be held out of, or need be."""
-    wanted = f"--validation_split {cfg.validation_split:g}"
     if cfg.dataset != "imagenet" or cfg.data_format != "files":
         raise DataError(
-            f"{wanted} is for class folders of image files, not for --dataset {cfg.dataset} --data_format"
-            f" {cfg.data_format}; leave it out"
+            f"--validation_split {cfg.validation_split:g} is for class folders of image files, not for --dataset"
+            f" {cfg.dataset} --data_format {cfg.data_format}; leave it out"
         )
     if layout.split_folder(path, True) != path or cfg.eval_data_dir:
         other = cfg.eval_data_dir or layout.split_folder(path, False)
-        raise DataError(f"{wanted}: the images to evaluate on are in {other} already; leave it out")
+        raise DataError(
+            f"--validation_split {cfg.validation_split:g}: the images to evaluate on are in {other} already; leave it out"
+        )
 
 
 def check_folders(cfg: Config, path: Path, train: bool, known: Sequence[str]) -> None:

@@ -45,6 +45,7 @@ Values = Mapping[str, Value]
 # Of all values as far as they are known, and of those of the command line: layers in place of a recipe, each with the name
 # of its place; none if a recipe is wanted.
 Planner = Callable[[Values, Values], Sequence[Tuple[str, Mapping[str, object]]]]
+LATER = ("validation_split",)  # than the first runs, which are continued where these are as by default
 PLATFORM, REPLACED = "platform", "replaced"
 
 
@@ -115,7 +116,12 @@ class Config(Options):
 
     def identity(self) -> dict[str, Value]:
         """What tells a run from others: the values that must be equal for it to be continued."""
-        return {option.name: self._values[option.name] for option in self.declared() if not option.free}
+        fixed = [option for option in self.declared() if not option.free]
+        return {
+            each.name: self._values[each.name]
+            for each in fixed
+            if each.name not in LATER or self._values[each.name] != each.default
+        }
 
     def package_needs(self) -> tuple[bool, bool, str, bool]:
         """What decides which packages a job imports: see model_utils.packages.for_options."""
