@@ -146,6 +146,8 @@ def check_command(command: str) -> None:
             words.append(
                 "true" if SCHEMA.names[words[-1][2:]].kind == "bool" else "TAB"
             )  # of which only the name is told
+        if words and programs.uses_finished_weights(program) and not words[0].startswith("-"):
+            words = ["--pretrained", *words] if not words[0].endswith(".mindir") else words[1:]
         takes = programs.takes_inputs(program)
         flags = words_and_inputs(words, SCHEMA)[0] if takes else list(arguments(words))
         config.check_use(read_line(flags, SCHEMA, False), SCHEMA, program)

@@ -110,7 +110,7 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"locks"},
-    {"files", "interrupts", "forks"},
+    {"files", "interrupts", "forks", "silence"},
     {"json_text", "yaml_text", "file_names"},
     {"errors", "sanitize", "limits", "checkout", "backports", "__init__"},
 )

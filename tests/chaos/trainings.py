@@ -121,7 +121,7 @@ class Shared:
 
 def command(kind: Kind, words: list[str]) -> list[str]:
     launcher = ["bash", str(ROOT / "scripts/local_ranks.sh"), str(kind.ranks)]
-    return [*(launcher if kind.ranks > 1 else [sys.executable]), str(ROOT / TRAIN), *words]
+    return [*(launcher if kind.ranks > 1 else [sys.executable]), str(ROOT / TRAIN), *words, "--json", "true"]
 
 
 def variables(cache: Path, logs: Path) -> dict[str, str]:

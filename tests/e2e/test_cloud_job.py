@@ -78,7 +78,7 @@ class Cloud:
             [sys.executable] if ranks == 1 else ["bash", str(ROOT / "scripts/local_ranks.sh"), str(ranks)]
         )
         return subprocess.Popen(
-            [*program, str(ROOT / "train.py"), *map(str, [*self.command, *more])],
+            [*program, str(ROOT / "train.py"), *map(str, [*self.command, *more]), "--json", "true"],
             cwd=ROOT,
             env=environment(PYTHON=sys.executable, LOG_DIR=str(self.cache.with_name("logs")), **self.env),
             stdout=subprocess.PIPE,

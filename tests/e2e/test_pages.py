@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,10 @@ def test_the_page_on_adding_is_followed(tmp_path):
             (folder / block.file).write_text(block.body, encoding="utf-8")
         elif block.info == pages.RUN:
             printed += pages.run(block, folder, environment(XDG_CACHE_HOME=str(tmp_path)), 400)
-    assert printed.count('"steps": 4') == 4, "the network, the data set, the task, the provider's job"
+    ended = [json.loads(path.read_text()) for path in folder.glob("**/result.json")]
+    assert [each["steps"] for each in ended] == [
+        4
+    ] * 4, "the network, the data set, the task, the provider's job"
     assert (folder / "plain8.mindir").stat().st_size > 4 * 1586
     assert list(folder.glob("bare/toy/output/*/result.json"))
 

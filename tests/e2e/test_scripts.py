@@ -17,9 +17,24 @@ import pytest
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT, Finished, environment
 
-OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")
+OURS = (
+    "run ",
+    "loading MindSpore, ",
+    "train ",
+    "evaluate: ",
+    "preparing ",
+    "building ",
+    "getting ready",
+    "1440 images",
+    "epoch[",
+    "after allreduce eval",
+    "continuing from ",
+    "checkpoint ",
+    "{",
+)
 NET = ("densenet22", "digits")
-QUICK = ("--max_epoch", "1", "--max_steps", "6", "--log_interval", "2", "--run_eval", "false")
+AS_JSON = ("--json", "true")
+QUICK = tuple("--max_epoch 1 --max_steps 6 --log_interval 2 --run_eval false --json true".split())
 
 
 class Script:
@@ -124,6 +139,7 @@ def evaluated(place, digits, trained) -> dict[str, Finished]:
             file,
             "--per_batch_size",
             50,
+            *AS_JSON,
             folder=place / f"eval_{name}",
             **extra,
         )
@@ -133,7 +149,7 @@ def evaluated(place, digits, trained) -> dict[str, Finished]:
         )
     }
     found = {name: job.end() for name, job in jobs.items()}
-    found["one"] = Script("run_eval_cpu.sh", *NET, digits, file, folder=place / "eval_one").end()
+    found["one"] = Script("run_eval_cpu.sh", *NET, digits, file, *AS_JSON, folder=place / "eval_one").end()
     return found
 
 

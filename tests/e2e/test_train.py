@@ -219,6 +219,7 @@ def test_mindspores_own_launcher_works_too(few_digits, tmp_path):
         str(tmp_path / "out"),
         "--max_steps",
         "2",
+        "--json",
     ]
     # its exit code is not looked at: mindspore's sign-off may crash after the work is done (README, known limits)
     python_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])

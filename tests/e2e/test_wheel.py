@@ -270,7 +270,7 @@ def trainer(wheel, tmp_path) -> Iterator[Installed]:
 @pytest.mark.heavy
 def test_training_from_an_installed_wheel(trainer):
     there = trainer.files
-    done = trainer.run("mindlift", "train", "--net", "densenet22", "--max_steps", "2", timeout=300)
+    done = trainer.run("mindlift", "train", "--net", "densenet22", "--max_steps", "2", "--json", timeout=300)
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout.splitlines()[-1])
     assert result["steps"] == 2

@@ -77,7 +77,9 @@ class Programs:
 
     def train(self, *words: str, out: str = "runs") -> dict[str, object]:
         """train.py to its end; the line of JSON that it prints."""
-        output = self.run("train.py", *words, "--ckpt_path", str(self.folder / out), "--progress", "off")
+        output = self.run(
+            "train.py", *words, "--ckpt_path", str(self.folder / out), "--progress", "off", "--json"
+        )
         return json.loads(output.strip().splitlines()[-1])  # type: ignore[no-any-return]
 
 

@@ -180,6 +180,9 @@ SHOWN_BY = {
     "output_dir": "e2e/test_segment_inference.py::test_masks_are_what_eval_counts",
     "allow_nan": "e2e/test_damaged_weights.py::test_every_program_refuses_them_unless_asked",
     "weights_channels": "unit/test_weight_maps.py::test_colours_are_turned_round_once_and_only_where_they_have_to_be",
+    "validation_split": "unit/test_own_folder.py::test_the_two_sides_of_a_split",
+    "keep_best": "unit/test_kept_checkpoints.py::test_the_newest_and_the_best_stay",
+    "json": "e2e/test_own_folder.py::test_json_is_asked_for",
     "input_format": "unit/test_predict_pixels.py::test_a_model_of_either_layout_is_the_network",
     "all_reduce_fusion": "e2e/test_ranks_equal.py::test_grouped_gradients_are_the_same",
     **dict.fromkeys(

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,7 +18,7 @@ TRAINED += "--run_eval true --eval_interval 1 --eval_start_epoch 2".split()  # o
 
 
 class Finished:
-    """A finished process; `result` is the JSON line that train.py ends with."""
+    """A finished process; `result` is the JSON line that train.py and eval.py end with, as `with_json` makes them."""
 
     def __init__(self, process: subprocess.CompletedProcess):
         self.code, self.out, self.err = process.returncode, process.stdout, process.stderr
@@ -47,10 +47,16 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, "GLOG_v": "3", **extra}
 
 
+def with_json(program: str, arguments: Sequence[object]) -> list[str]:
+    """`arguments` that make the programs which have a result end with it as JSON."""
+    wants = program in (TRAIN, EVAL) and "--json" not in arguments
+    return [*map(str, arguments), *(["--json", "true"] if wants else [])]
+
+
 def run_program(
     program: str, *arguments: object, cwd: Path = ROOT, timeout: float = 300, **extra: str
 ) -> Finished:
-    command = [sys.executable, str(ROOT / program), *map(str, arguments)]
+    command = [sys.executable, str(ROOT / program), *with_json(program, arguments)]
     process = subprocess.run(
         command,
         cwd=cwd,
@@ -70,7 +76,7 @@ def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300
         str(ROOT / "scripts/local_ranks.sh"),
         str(count),
         str(ROOT / program),
-        *map(str, arguments),
+        *with_json(program, arguments),
     ]
     process = subprocess.run(
         command,

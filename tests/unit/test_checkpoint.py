@@ -75,7 +75,7 @@ def test_manifest_line_cut_short_by_a_kill_is_passed_over(tmp_path):
 def test_prune_keeps_the_newest(tmp_path):
     for step in (10, 20, 90, 100):
         save(tmp_path, step)
-    checkpoint.prune(tmp_path, keep=2)
+    checkpoint.prune(tmp_path, 2)
     assert sorted(path.name for path in tmp_path.glob("*.ckpt")) == ["net-10_10.ckpt", "net-9_10.ckpt"]
     assert [saved.step for saved in checkpoint_manifest.listed(tmp_path)] == [90, 100]
 

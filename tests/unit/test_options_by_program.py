@@ -18,6 +18,8 @@ OF_EVAL = {
         "data_dir",
         "data_lst",
         "eval_data_dir",
+        "validation_split",
+        "seed",
         "allow_unused_classes",
         "per_batch_size",
         "num_parallel_workers",
@@ -46,7 +48,7 @@ OF_EVAL = {
         "stage_timeout",
         "progress",
     ),
-    *("any_mindspore", "threads", "debug"),
+    *("any_mindspore", "threads", "debug", "json"),
 }
 KINDS = {"optimiser": {"enable_ema", "amp_level"}, "schedule": set(), "checkpoint": {"ckpt_path"}}
 

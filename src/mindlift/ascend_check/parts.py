@@ -54,7 +54,7 @@ FAMILIES = {
     ),
 }
 DENSENET, DEEPLAB = FAMILIES["densenet"], FAMILIES["deeplab"]
-QUIET = ("--log_interval", 1, "--progress", "false", "--run_eval", "false")
+QUIET = ("--log_interval", 1, "--progress", "false", "--run_eval", "false", "--json", "true")
 LEVELS = ("O3", "O0", "O2", "O1")
 STEPS, LONGER = 3, 40  # of a part that only shows that a step works, and of those that measure or are killed
 # How far evaluations of the same weights at O3 and O0 may be apart: tests/e2e/test_ascend_form.py
@@ -176,6 +176,8 @@ def evaluation_of(family: str) -> Body:
                 level,
                 "--is_distributed",
                 0,
+                "--json",
+                "true",
             )
             again[level] = result_of(work.python("eval.py", *words, *work.target))
         figure = "loss" if again["O0"].get("loss") is not None else "pixel_accuracy"

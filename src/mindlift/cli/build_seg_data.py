@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.cli import data_options
+from mindlift.cli import data_options, ending
 from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
 from mindlift.files import expanded
@@ -65,7 +65,9 @@ def build(args: argparse.Namespace) -> None:
         left_out = f", {skipped} corrupt ones left out" if skipped else ""
         count = sum(record["rows"] for record in shards)
         log.info(f"{count} images in {len(shards)} shards{left_out}")
-        log.info(f"train with: --data_file {plan.out / shards[0]['file']}")
+    train = ["mindlift", "train", "--net", "deeplab_v3_s16", "--dataset", "voc", "--data_file"]
+    train.append(str(plan.out / shards[0]["file"]))
+    ending.following(train, [*train, "--print_config"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

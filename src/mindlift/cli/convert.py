@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from mindlift.cli import ending
 from mindlift.inference.convert import FORMS, convert, show
 
 
@@ -63,6 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def run() -> None:
         mindspore_build.check()
-        show(args) if args.list else convert(args)
+        if args.list:
+            show(args)
+            return
+        target, net = convert(args)
+        train = ["mindlift", "train", "--data_dir", "photos/", "--net", net, "--pretrained", target]
+        ending.following(train, ["mindlift", "convert", target, "--list"])
 
     return job.main(run, args.debug)

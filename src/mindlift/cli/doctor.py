@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
+from mindlift.cli import ending
 from mindlift.doctor import access, machine, software, summary, trial
 from mindlift.doctor.finding import PROBLEM, Finding, as_text
 from mindlift.model_utils import device_adapter
@@ -53,6 +54,9 @@ def examine(args: argparse.Namespace) -> bool:
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         print(f"\n{summary.conclusion(found, summary.can_submit())}")
+        if not problems:
+            own = ["mindlift", "train", "--data_dir", "photos/", "--net", "resnet50"]
+            ending.following(own, ["mindlift", "train", "--net", "densenet22"])
     return not problems
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mindlift.cli import ending
 from mindlift.cli.words import words
 
 
@@ -17,7 +18,10 @@ def evaluate(argv: list[str]) -> None:
         from mindlift.runs.log import RunLog
 
         with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-            evaluation.run(here.context(log), data_path, named, adapter.will_read)
+            figures = evaluation.run(here.context(log), data_path, named, adapter.will_read)
+    if here.ranks.is_main and not here.cfg.json:
+        weights = here.cfg.pretrained or str(figures[0]["checkpoint"])
+        ending.following(["mindlift", "predict", weights, "IMAGES"], ["mindlift", "export", weights])
 
 
 def main(argv: list[str] | None = None) -> int:

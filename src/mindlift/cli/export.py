@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mindlift.cli import ending
 from mindlift.cli.words import words
 
 
@@ -12,8 +13,13 @@ def export(argv: list[str]) -> None:
     checkpoint = here.weights().files[0]
     here.connect()
     from mindlift.inference import export as exporter
+    from mindlift.runs.provenance import MODEL_SUFFIX
 
-    exporter.run(here.cfg, checkpoint, inference_job.class_names(here.cfg))
+    target = exporter.run(here.cfg, checkpoint, inference_job.class_names(here.cfg))
+    is_mindir = target.suffix == MODEL_SUFFIX
+    weights = str(target) if is_mindir else here.cfg.pretrained or here.cfg.ckpt_path
+    graph = ["mindlift", "report", weights, *(["--to", "tensorboard", "--out", "graph"] if is_mindir else [])]
+    ending.following(["mindlift", "predict", weights, "IMAGES"], graph)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -48,8 +48,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         from mindlift.models.weights import forms
 
         named = here.weights()
-        if named.note:
-            print(named.note)
+        if named.taken:
+            print(named.taken)
         forms.form_of(named.files[0])
     say_what_is_odd(cfg)
     device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
@@ -92,7 +92,7 @@ def check_export(cfg: Config, device: str) -> None:
 
 def check_predict(cfg: Config) -> None:
     if not cfg.inputs:
-        raise ConfigError("no images named; write predict.py --ckpt_file RUN IMAGE_OR_FOLDER (see --help)")
+        raise ConfigError("no images named; write predict.py RUN IMAGE_OR_FOLDER (see --help)")
     if cfg.top_k > cfg.num_classes and cfg.origin("top_k") == COMMAND_LINE:
         raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
     known = provenance.find(cfg.to_dict())

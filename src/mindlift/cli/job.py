@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ContextManager
 
-from mindlift import sanitize
+from mindlift import sanitize, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
 from mindlift.data import folder_check
@@ -30,6 +31,7 @@ from mindlift.model_utils.staging import node_gate
 from mindlift.runs import named_weights
 from mindlift.runs.named_weights import Named
 from mindlift.storage.url import is_remote
+from mindlift.training import own_folder
 
 if TYPE_CHECKING:
     from mindlift.runs.log import RunLog
@@ -69,7 +71,8 @@ class Job:
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
-        mindspore_build.load()
+        with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
+            mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
 
     def naming_lost_peers(self) -> ContextManager[None]:
@@ -86,8 +89,9 @@ class Job:
 
 def start(argv: Sequence[str] | None, prog: str) -> Job:
     """Read the configuration and the rank variables, and prepare the environment for mindspore."""
-    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
     trains = prog == "train.py"
+    own = own_folder.OwnFolder(job_size()) if trains else None
+    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog, planner=own)
     ranks = ranks_of(cfg)
     ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed, cfg.device_id)
     device = device_adapter.choose_device(cfg.device_target)
@@ -114,6 +118,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     )
     if ranks.is_main:
         say_what_is_odd(cfg)
+        for line in own_folder.lines(cfg, own, ranks.size) if own else ():
+            print(line, flush=True)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
 
 
@@ -189,6 +195,14 @@ def check_format(cfg: Config, train: bool) -> None:
             "--stage_mode node_shards: every rank draws from all images, in an order that the number of ranks does not"
             " change, so --data_format mindrecord needs all shards on every node; use --stage_mode all"
         )
+
+
+def job_size() -> int:
+    """Ranks of this job, before it is known whether it wants them."""
+    try:
+        return device_adapter.read_ranks().size
+    except RankError:  # told once the options are known
+        return 1
 
 
 def ranks_of(cfg: Config) -> Ranks:

@@ -6,11 +6,15 @@ import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mindlift.cli import ending
 from mindlift.cli.words import words
 
 if TYPE_CHECKING:
     from mindlift.cli.job import Job
+    from mindlift.model_utils.config.config import Config
     from mindlift.model_utils.staging.named_images import Image
+
+WRITTEN = ("output_csv", "output_json", "contact_sheet", "output_dir")
 
 
 def predict(argv: list[str]) -> None:
@@ -19,6 +23,7 @@ def predict(argv: list[str]) -> None:
     here = inference_job.start(argv, "predict.py")
     with contextlib.ExitStack() as until:
         classify(here, inference_job.images(here.cfg, until))
+    end(here.cfg)
 
 
 def classify(here: Job, images: Sequence[Image]) -> None:
@@ -32,6 +37,18 @@ def classify(here: Job, images: Sequence[Image]) -> None:
 
     with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
         predictor.run(here.context(log), images, names, checkpoint)
+
+
+def end(cfg: Config) -> None:
+    """Where the classes are, and how else they could be looked at."""
+    for name in WRITTEN:
+        if getattr(cfg, name):
+            print(f"written: {getattr(cfg, name)}")
+    weights = cfg.model_file or cfg.pretrained or cfg.ckpt_path
+    again = ["mindlift", "predict", weights, *cfg.inputs[:1]]
+    export = ["mindlift", "export", weights]
+    kept = [*again, "--output_csv", "classes.csv", "--contact_sheet", "sheet.png"]
+    ending.following(kept, ["mindlift", "report"] if cfg.model_file else export)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -6,9 +6,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift.cli import ending
 from mindlift.cli.local_paths import local
 
+RUNS = "output/"  # of --ckpt_path
 EXAMPLES = """examples:
+  mindlift report                                              the newest run in output/
   mindlift report outputs_imagenet                             the newest run in a folder
   mindlift report RUN1 RUN2 obs://bucket/run3/ --out page.html      compared, one of them in a bucket
   mindlift report modelarts://cn-north-4/PROJECT/JOB               a job, while it goes on or later
@@ -24,10 +27,11 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument(
         "runs",
-        nargs="+",
+        nargs="*",
         metavar="RUN",
+        default=[RUNS],
         help="a run's folder, a folder of runs (its newest), obs://..., or the handle of a job; with --to tensorboard also"
-        " a .mindir file, for its graph",
+        f" a .mindir file, for its graph; not given: {RUNS}, where train puts its runs",
     )
     found.add_argument("--to", choices=("page", "tensorboard", "csv"), default="page", help="what to write")
     found.add_argument(
@@ -57,6 +61,21 @@ def report(args: argparse.Namespace) -> None:
     with sources.opened(args.runs) as roots:
         for written in convert(args, roots) if args.to != "page" else [page(args, roots)]:
             print(written)
+    ending.following(*following(args))
+
+
+def following(args: argparse.Namespace) -> list[list[str]]:
+    if args.to == "tensorboard":
+        return [["tensorboard", "--logdir", args.out or "."], ["mindlift", "report", *args.runs]]
+    more = [
+        "mindlift",
+        "report",
+        *args.runs,
+        *(["RUN2"] if len(args.runs) == 1 else []),
+        "--out",
+        "compared.html",
+    ]
+    return [["mindlift", "predict", args.runs[0], "IMAGES"], more]
 
 
 def draw(args: argparse.Namespace, models: list[str]) -> Path:

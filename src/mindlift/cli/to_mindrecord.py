@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.cli import data_options
+from mindlift.cli import data_options, ending
 from mindlift.cli.data_options import positive
 from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
@@ -63,10 +63,18 @@ def convert(args: argparse.Namespace) -> None:
                 f"{name}: {made['count']} images of {len(index['classes'])} classes in"
                 f" {len(made['shards'])} shards{left_out}"
             )
-        log.info(
-            f"train with: python train.py --data_format mindrecord --dataset {args.dataset} --data_dir {args.out}"
-            f" --num_classes {len(index['classes'])}"
-        )
+    train = [
+        "mindlift",
+        "train",
+        "--data_format",
+        "mindrecord",
+        "--dataset",
+        args.dataset,
+        "--data_dir",
+        args.out,
+    ]
+    train += ["--num_classes", str(len(index["classes"]))]
+    ending.following(train, [*train, "--print_config"])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

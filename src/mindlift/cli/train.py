@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from mindlift import json_text
+from mindlift.cli import ending, train_result
 from mindlift.cli.words import words
 
 if TYPE_CHECKING:
+    from mindlift.model_utils.config.config import Config
     from mindlift.runs.paths import RunPaths
 
 
@@ -32,14 +35,26 @@ def train(argv: list[str], started: float) -> None:
         adapter.will_read(data.reading_order(here.cfg, here.ranks, opened.step))
         adapter.follow(opened.paths.root)
         if opened.is_over:
-            result = result_of(opened.paths) if here.ranks.is_main else ""
+            result = result_of(opened.paths) if here.ranks.is_main else "{}"
         else:
             callbacks = Callbacks(adapter.publish, RunReport())
             with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
                 inputs = Inputs(opened, data, weights)
                 result = run_training(here.context(log), inputs, callbacks, started).as_json_line()
     if here.ranks.is_main:
+        end(here.cfg, result)
+
+
+def end(cfg: Config, result: str) -> None:
+    """Say where the run is; `result` is a line of JSON."""
+    if cfg.json:
         print(result)
+        return
+    found = json_text.parse(result)
+    for line in train_result.lines(found):
+        print(line)
+    run = cfg.train_url if cfg.enable_modelarts and cfg.train_url else str(found["run"])
+    ending.following(["mindlift", "predict", run, "IMAGES"], ["mindlift", "report", run])
 
 
 def result_of(run: RunPaths) -> str:

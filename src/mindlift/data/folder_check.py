@@ -16,6 +16,8 @@ def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> No
     Classes to evaluate with are compared with those `known` from the training by name.
     """
     dataset = cfg.dataset
+    if cfg.validation_split:
+        check_split(cfg, path)
     if dataset in layout.SEGMENTED:
         from mindlift.data.mindrecord import pairs as seg_records
         from mindlift.data.segmentation import lists as seg_lists
@@ -39,6 +41,20 @@ def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> No
         return
     for file in layout.batch_files(path, train):
         layout.check_size(file, file.stat().st_size)
+
+
+def check_split(cfg: Config, path: Path) -> None:
+    """DataError for images that none can be held out of, or need be."""
+    if cfg.dataset != "imagenet" or cfg.data_format != "files":
+        raise DataError(
+            f"--validation_split {cfg.validation_split:g} is for class folders of image files, not for --dataset"
+            f" {cfg.dataset} --data_format {cfg.data_format}; leave it out"
+        )
+    if layout.split_folder(path, True) != path or cfg.eval_data_dir:
+        other = cfg.eval_data_dir or layout.split_folder(path, False)
+        raise DataError(
+            f"--validation_split {cfg.validation_split:g}: the images to evaluate on are in {other} already; leave it out"
+        )
 
 
 def check_folders(cfg: Config, path: Path, train: bool, known: Sequence[str]) -> None:

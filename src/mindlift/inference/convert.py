@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 FORMS = ("ckpt", "safetensors")
 
 
-def convert(args: argparse.Namespace) -> None:
+def convert(args: argparse.Namespace) -> tuple[str, str]:
+    """Write what `args` ask for; returns the file and the network."""
     from mindlift.models.weights.fit import check_values, fitted
     from mindlift.runs import checkpoint
 
@@ -45,6 +46,7 @@ def convert(args: argparse.Namespace) -> None:
         print(
             f"row {known.layout.unused_row} of the head is no class of ImageNet; --num_classes 1000 leaves it out"
         )
+    return target, net
 
 
 def target_of(args: argparse.Namespace) -> str:

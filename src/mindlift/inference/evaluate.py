@@ -18,8 +18,10 @@ from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]) -> None:
-    """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best.
+def run(
+    job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]
+) -> list[summary.Figures]:
+    """The figures of each of the checkpoints, in their order; logs them, and of several which is best.
 
     `on_opened` gets the files that will be read, in their order; none where there are no files.
     """
@@ -43,9 +45,11 @@ def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[S
             log.info(which)
         layers.refill(inference, network)
         found.append(kind.evaluate(job, evaluator, samples, path))
-        log.info(as_json(found[-1]))
+        if cfg.json:
+            log.info(as_json(found[-1]))
     for line in summary.lines(found, kind.FIGURES) if len(found) > 1 else ():
         log.info(line)
+    return found
 
 
 def of_run(cfg: Config, data_path: Path) -> str:
@@ -54,6 +58,9 @@ def of_run(cfg: Config, data_path: Path) -> str:
     if PurePath(cfg.origin(named)).name != provenance.CONFIG or cfg.enable_modelarts:
         return ""
     is_split = cfg.dataset == "imagenet" and cfg.data_format == "files" and not cfg.eval_data_dir
+    if cfg.validation_split:
+        share = f"{100 * cfg.validation_split:g} %"
+        return f"images of {data_path}, as of the run: the {share} of them that its training did not see"
     if is_split and layout.split_folder(data_path, False) == data_path:
         return f"images of {data_path}, as of the run: it has no other split, so that they are those of the training"
     return f"images of {data_path}, as of the run"

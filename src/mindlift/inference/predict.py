@@ -46,7 +46,7 @@ def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: 
                 *predictor.writers(job, images, names),
             ]
         ]
-        log.start_bar("predict", "image", len(images))
+        log.start_bar("predict", "image", len(images), first="compiling the graph")
         pictures = predictor.opened(cfg, images, job.workers)
         for prediction in predictor.predictions(cfg, network, images, names, pictures):
             failed += bool(prediction.error)

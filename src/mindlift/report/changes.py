@@ -13,6 +13,7 @@ from mindlift.model_utils.config import config, recipes
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.report.markup import plain
 from mindlift.runs.folder import RunData
+from mindlift.training.own_folder import IMAGES
 
 ASKED = (COMMAND_LINE, config.PLATFORM, config.REPLACED)
 
@@ -85,7 +86,12 @@ def command(run: RunData) -> str:
     asked = {name: value for name, value in run.options.items() if run.origins.get(name) in ASKED}
     if not run.options:
         return ""
-    for name in ("dataset", "net"):  # also where they are the defaults: those may change
+    is_own = (
+        run.origins.get("dataset") == IMAGES
+    )  # a training that names no data set looks at the folder again
+    for name in (
+        ("net",) if is_own else ("dataset", "net")
+    ):  # also where they are the defaults: those may change
         asked = {name: run.options.get(name), **asked}
     words = [word for name, value in asked.items() for word in (f"--{name}", as_argument(value))]
     start = f"bash scripts/local_ranks.sh {run.ranks} train.py" if run.ranks > 1 else "python train.py"

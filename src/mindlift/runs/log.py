@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from mindlift.errors import StorageError
 from mindlift.files import append_line
 from mindlift.json_text import Record
 from mindlift.runs.paths import RunPaths
+from mindlift.silence import Watch
 
 T = TypeVar("T")
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
@@ -33,9 +35,14 @@ class Board(Protocol):
 
 
 class BarHandler(logging.Handler):
-    """Writes messages above the progress bar, to stdout."""
+    """Writes messages above the progress bar, to stdout, and calls `heard`."""
+
+    def __init__(self, heard: Callable[[], None] = lambda: None):
+        super().__init__()
+        self.heard = heard
 
     def emit(self, record: logging.LogRecord) -> None:
+        self.heard()
         tqdm.write(self.format(record), file=sys.stdout)
         sys.stdout.flush()
 
@@ -61,18 +68,63 @@ def unwritable(path: object, err: OSError) -> StorageError:
     return StorageError(f"can't write log {path}: {err.strerror}; pass another folder with --log_path")
 
 
+class Count:
+    """How far some work is that is counted in units, and how long the rest will take.
+
+    The first unit is not timed: it compiles a graph, or waits for the first images. `first` says what it does.
+    """
+
+    def __init__(self, what: str, unit: str, total: int, done: int, first: str = "", clock=time.monotonic):
+        self.what, self.unit, self.total, self.done, self.first = what, unit, total, done, first
+        self.clock, self.began = clock, clock()
+        self.from_here: tuple[int, float] | None = None
+        self.last = self.began
+        self.values: dict[str, object] = {}
+
+    def advance(self, count: int, values: dict[str, object]) -> None:
+        self.done, self.values = self.done + count, values
+        self.last = self.clock()
+        if self.from_here is None:
+            self.from_here = self.done, self.last
+
+    def text(self) -> str:
+        if self.from_here is None:
+            passed = f"{self.clock() - self.began:.0f} s so far"
+            return f"{self.what}: {self.first or f'the first {self.unit}'}, {passed}"
+        facts = [f"{self.unit} {self.done} of {self.total}", *(f"{k} {v}" for k, v in self.values.items())]
+        start, since = self.from_here
+        if self.done > start:
+            left = (self.total - self.done) * (self.last - since) / (self.done - start)
+            facts.append(f"{duration(max(0.0, left - (self.clock() - self.last)))} left")
+        return f"{self.what}: {', '.join(facts)}"
+
+
+def duration(seconds: float) -> str:
+    """For people: 40 s, 3:20 min, 2:05 h."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d} min"
+    return f"{minutes // 60}:{minutes % 60:02d} h"
+
+
 class RunLog:
     """Lines, metrics and the progress bar of one run; use it as a `with` block.
 
-    `total` is the number of optimiser steps of the whole training and `start` those already done.
+    Where there is no bar, lines say how far the work is, when nothing else was said for a while. `doing` is what is going
+    on where nothing is counted.
     """
 
     def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None):
         self.paths, self.rank = paths, rank
         self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
         self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
+        self.doing = "getting ready"
+        self.count: Count | None = None
+        self.watch = Watch(self.tell, self.what)
         if rank == 0:
-            handler = BarHandler()
+            handler = BarHandler(self.watch.heard)
             handler.setFormatter(logging.Formatter("%(message)s"))
             self.logger.addHandler(handler)
         if paths is not None:
@@ -82,13 +134,17 @@ class RunLog:
                 raise unwritable(paths.log, err) from err
             file.setFormatter(logging.Formatter(FORMAT))
             self.logger.addHandler(file)
+        self.watching = contextlib.ExitStack()
         self.bar: tqdm | None = None
         self.board: Board | None = None
 
     def __enter__(self) -> RunLog:
+        if self.rank == 0 and not self.show_bar:
+            self.watching.enter_context(self.watch)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.watching.close()
         self.end_bar()
         for handler in self.logger.handlers:
             handler.close()
@@ -99,19 +155,36 @@ class RunLog:
     def warning(self, message: str) -> None:
         self.logger.warning(sanitize.lines(message))
 
-    def start_bar(self, what: str, unit: str, total: int, done: int = 0) -> None:
+    def what(self) -> str:
+        count = self.count
+        return count.text() if count else self.doing
+
+    def tell(self, line: str) -> None:
+        """On the terminal only."""
+        print(sanitize.lines(line), flush=True)
+
+    def start_bar(self, what: str, unit: str, total: int, done: int = 0, first: str = "") -> None:
+        """Count `total` units, of which so many are `done`; the first one, which does `first`, is not timed."""
         if self.rank == 0:
+            self.count = Count(what, unit, total, done, first)
             self.bar = tqdm(
                 total=total, initial=done, desc=what, unit=unit, disable=not self.show_bar, leave=False
             )
 
     def advance(self, count: int = 1, **values: object) -> None:
+        is_first = self.count is not None and self.count.from_here is None
+        if is_first and self.bar is not None and not self.bar.disable:
+            self.bar.unpause()  # the first one took longer than others will
+            self.bar.initial += count
+        if self.count is not None:
+            self.count.advance(count, values)
         if self.bar is not None:
             if values:
                 self.bar.set_postfix(values, refresh=False)
             self.bar.update(count)
 
     def end_bar(self) -> None:
+        self.count = None
         if self.bar is not None:
             self.bar.refresh()  # the last count, which quick steps can leave out
             self.bar.close()

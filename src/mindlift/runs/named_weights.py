@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindlift.errors import CheckpointError
-from mindlift.runs.manifest import WEIGHTS, latest, listed
+from mindlift.runs.manifest import WEIGHTS, best_first, latest, listed
 from mindlift.runs.paths import run_folders
 
 
 @dataclass(frozen=True)
 class Named:
-    """Checkpoints, newest first, and a line on how they were found, or ''."""
+    """Checkpoints, newest first but for the best of a run that keeps it (`is_best`), which comes before them; and a line
+    on how they were found, or ''.
+    """
 
     files: list[Path]
     note: str = ""
+    is_best: bool = False
+
+    @property
+    def which(self) -> str:
+        """What the first of several is."""
+        return "the best by its evaluations" if self.is_best else "the newest"
+
+    @property
+    def taken(self) -> str:
+        """What is to be said where the first one is taken."""
+        is_choice = self.is_best and len(self.files) > 1
+        said = f"{self.files[0]} is taken, {self.which}" if is_choice else ""
+        return "; ".join(part for part in (self.note, said) if part)
 
     def to_evaluate(self, every: bool) -> Named:
         """All of them, or the newest; the note says that there are more."""
@@ -24,10 +39,10 @@ class Named:
             return self
         newest = self.files[0]
         more = (
-            f"{newest.parent} has {len(self.files)} checkpoints: {newest.name}, the newest, is evaluated;"
+            f"{newest.parent} has {len(self.files)} checkpoints: {newest.name}, {self.which}, is evaluated;"
             " --all true evaluates every one"
         )
-        return Named([newest], "; ".join(part for part in (self.note, more) if part))
+        return replace(self, files=[newest], note="; ".join(part for part in (self.note, more) if part))
 
 
 def find(weights: Sequence[Path], base: Path) -> Named:
@@ -45,22 +60,36 @@ def find(weights: Sequence[Path], base: Path) -> Named:
             raise CheckpointError(
                 f"no checkpoint at {base} or below it; name one, or a run folder, with --pretrained"
             )
-        return Named(from_here_on(newest))
+        return of_run(newest)
     return of_path(weights[0])
 
 
 def of_path(path: Path) -> Named:
     runs = [] if has_weights(path) else run_folders(path)
     if not runs:
-        return Named(candidates(path))
+        return with_best(candidates(path)) if (path / "checkpoints").is_dir() else Named(candidates(path))
     newest = newest_checkpoint(path)
     if newest is None:
         raise CheckpointError(f"none of the {len(runs)} runs in {path} has a complete checkpoint")
     run = newest.parent.parent.name
     if len(runs) == 1:
-        return Named(from_here_on(newest), f"{path} has a run: {run} is taken")
-    note = f"{path} has {len(runs)} runs: {run}, the newest with a checkpoint, is taken"
-    return Named(from_here_on(newest), note)
+        return of_run(newest, f"{path} has a run: {run} is taken")
+    return of_run(newest, f"{path} has {len(runs)} runs: {run}, the newest with a checkpoint, is taken")
+
+
+def of_run(newest: Path, note: str = "") -> Named:
+    """The checkpoints of a run of which `newest` is the newest that is not damaged."""
+    return with_best(from_here_on(newest), note)
+
+
+def with_best(files: list[Path], note: str = "") -> Named:
+    """`files` of a run, with its best one first if the run keeps that (`--keep_best`)."""
+    folder = files[0].parent
+    scored = best_first([saved for saved in listed(folder) if saved.path(folder) in files])
+    if not scored:
+        return Named(files, note)
+    first = scored[0].path(folder)
+    return Named([first, *(file for file in files if file != first)], note, is_best=True)
 
 
 def candidates(path: Path) -> list[Path]:

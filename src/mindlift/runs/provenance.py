@@ -13,8 +13,8 @@ from mindlift import json_text, yaml_text
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.files import expanded
 from mindlift.runs import named_weights
-from mindlift.runs.manifest import file_sha256
-from mindlift.runs.paths import CLASSES
+from mindlift.runs.manifest import WEIGHTS, file_sha256
+from mindlift.runs.paths import CLASSES, parse_name
 from mindlift.storage.url import is_remote
 
 MODEL_SUFFIX = ".mindir"
@@ -59,6 +59,20 @@ class Model:
 def side_file_of(model: Path) -> Path:
     """Its own for each format: the same name may be exported to several."""
     return model.with_name(model.name + SIDE_SUFFIX)
+
+
+def kind_of(place: str) -> str:
+    """The option that takes `place` as weights, model_file or pretrained; '' if they are no weights."""
+    name = place.rstrip("/").rpartition("/")[2]
+    if name.endswith(MODEL_SUFFIX):
+        return "model_file"
+    path = Path(expanded(place))
+    is_folder = path.is_dir() and not is_remote(place)
+    if is_folder:
+        is_known = (path / CONFIG).is_file() or any(parse_name(each.name) for each in path.iterdir())
+    else:
+        is_known = name.endswith(WEIGHTS) or (is_remote(place) and parse_name(name) is not None)
+    return "pretrained" if is_known else ""
 
 
 def find(values: Mapping[str, Any]) -> Run | Model | None:

@@ -44,10 +44,11 @@ class Monitor:
 
     def run(self, step: int) -> dict[str, object]:
         """The figures after optimiser step `step`: of the average where there is one. Also lines of metrics.jsonl."""
+        self.log.doing = f"preparing the evaluation after step {step}"
         if self.inference is None:
             self.inference = build.inference_network(self.job.cfg, self.network, self.job.device)
             self.evaluator = self.task.Evaluator(self.job.cfg, self.inference, self.options)
-        bar, self.log.bar = self.log.bar, None
+        bar, self.log.bar, count, self.log.count = self.log.bar, None, self.log.count, None
         parameters = list(self.network.get_parameters())
         kept = [parameter.asnumpy().copy() for parameter in parameters]
         try:
@@ -60,7 +61,7 @@ class Monitor:
             for parameter, value in zip(parameters, kept):
                 parameter.set_data(ms.Tensor(value))
             self.network.set_train(True)
-            self.log.bar = bar
+            self.log.bar, self.log.count = bar, count
 
     def figures(self, step: int, which: str, parameters: Iterable[ms.Parameter]) -> dict[str, object]:
         assert self.inference is not None

@@ -107,7 +107,8 @@ class LogProgress(Hook):
 
     def on_start(self, status: Status) -> None:
         log_event("continued" if status.step else "start", self.job, self.prepared, status)
-        self.log.start_bar(f"train {self.job.cfg.net}", "step", self.steps.total, status.step)
+        graph = "taking the graph from the cache" if self.prepared.has_graphs else "compiling the graph"
+        self.log.start_bar(f"train {self.job.cfg.net}", "step", self.steps.total, status.step, first=graph)
         self.epoch_start = status.step, time.perf_counter()
 
     def on_step(self, status: Status) -> None:

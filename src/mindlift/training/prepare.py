@@ -95,7 +95,7 @@ def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> 
         return
     named = named_weights.find(weights, Path(job.cfg.ckpt_path))
     which = networks.load_pretrained(job.cfg, network, named.files[0], to_train=True)
-    for said in filter(None, (named.note, which)):
+    for said in filter(None, (named.taken, which)):
         job.log.info(said)
 
 

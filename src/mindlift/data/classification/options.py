@@ -30,6 +30,7 @@ class ClassificationOptions(Options):
     mixup_alpha: float = 0.0
     mixup_shares: str = "sample"
     as_pixels: bool = False
+    validation_split: float = 0.0
 
     @property
     def eval_size(self) -> tuple[int, int]:

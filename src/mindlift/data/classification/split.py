@@ -11,6 +11,7 @@ import numpy as np
 
 from mindlift.data import image_folder, layout
 from mindlift.data.batches import Failures
+from mindlift.data.classification.held_out import held_out
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
@@ -120,7 +121,21 @@ def open_split(options: ClassificationOptions, path: Path, train: bool, known: S
         found = image_folder.scan(
             folder, options.num_classes, options.allow_unused_classes, known, may_be_empty
         )
+        if options.validation_split:
+            found = one_side(found, folder, options, train)
         return Samples(found.labels, files=found.files, classes=found.classes, note=found.note)
     reader = importlib.import_module(f"mindlift.data.classification.{layout.PIXELS[options.dataset]}")
     images, labels = reader.load(path, train, options.num_classes, options.allow_unused_classes)
     return Samples(labels, images=images)
+
+
+def one_side(
+    found: image_folder.Scan, folder: Path, options: ClassificationOptions, train: bool
+) -> image_folder.Scan:
+    """Of a folder without splits the images to train on, or those that are held out."""
+    start = len(str(folder)) + 1
+    names = [file[start:] for file in found.files]
+    is_held = held_out(names, found.labels.tolist(), options.validation_split, options.seed)
+    is_taken = np.array(is_held) != train
+    files = [file for file, is_in in zip(found.files, is_taken) if is_in]
+    return found._replace(files=files, labels=found.labels[is_taken])

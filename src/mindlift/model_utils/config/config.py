@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import FrozenInstanceError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable, Tuple
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
@@ -41,6 +41,11 @@ if TYPE_CHECKING:
 else:
     Options = object
 
+Values = Mapping[str, Value]
+# Of all values as far as they are known, and of those of the command line: layers in place of a recipe, each with the name
+# of its place; none if a recipe is wanted.
+Planner = Callable[[Values, Values], Sequence[Tuple[str, Mapping[str, object]]]]
+LATER = ("validation_split",)  # than the first runs, which are continued where these are as by default
 PLATFORM, REPLACED = "platform", "replaced"
 
 
@@ -111,7 +116,12 @@ class Config(Options):
 
     def identity(self) -> dict[str, Value]:
         """What tells a run from others: the values that must be equal for it to be continued."""
-        return {option.name: self._values[option.name] for option in self.declared() if not option.free}
+        fixed = [option for option in self.declared() if not option.free]
+        return {
+            each.name: self._values[each.name]
+            for each in fixed
+            if each.name not in LATER or self._values[each.name] != each.default
+        }
 
     @property
     def evaluates(self) -> bool:
@@ -156,18 +166,23 @@ class Config(Options):
 
     def replace(self, **changes: object) -> Config:
         """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
-        layer = merge(self._schema, [Given(key, raw, "replace()") for key, raw in changes.items()])
+        layer = of_mapping(self._schema, changes, "replace()")
         origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}
         return Config(self._schema, {**self._values, **layer}, origins, self.extra, self.inputs)
 
 
 def load(
-    argv: Sequence[str] | None = None, *, root: Path = ROOT, in_cloud: bool = False, prog: str = "train.py"
+    argv: Sequence[str] | None = None,
+    *,
+    root: Path = ROOT,
+    in_cloud: bool = False,
+    prog: str = "train.py",
+    planner: Planner | None = None,
 ) -> Config:
     """The configuration of one process; `--help` and `--print_config` print and raise SystemExit(0).
 
     `argv` without the program's name, None for sys.argv[1:]; `root` holds default_config.yaml and
-    src/mindlift/models. In a cloud job unknown arguments are a warning, and of repeated platform arguments the
+    src/mindlift/models. `planner` is asked for a training without a data set and a recipe. In a cloud job unknown arguments are a warning, and of repeated platform arguments the
     first one counts, because platforms append theirs to the user's. ConfigError for all that is wrong.
     """
     schema = own_schema() if root == ROOT else read_schema(root / DEFAULTS)
@@ -176,6 +191,8 @@ def load(
         words, inputs = words_and_inputs(given, schema)
     else:
         words, inputs = list(arguments(given)), []
+    if programs.uses_finished_weights(prog):
+        words, inputs = with_weights(words, inputs, schema)
     if any(word.key in ("h", "help") for word in words):
         cfg, about = defaults_for(schema, root, words)
         print(help_text(schema, cfg.to_dict(), about, prog), end="")
@@ -183,13 +200,26 @@ def load(
     line = read_line(words, schema, in_cloud)
     line.inputs = inputs
     check_use(line, schema, prog)
-    cfg = resolve(schema, root, line, prog)
+    cfg = resolve(schema, root, line, prog, planner)
     if line.extra:
         print(f"warning: ignored unknown arguments {single_line(' '.join(line.shown))}", file=sys.stderr)
     if line.prints_config:
         print(cfg.to_yaml(origins=True), end="")
         raise SystemExit(0)
     return cfg
+
+
+def with_weights(
+    words: list[Argument], inputs: list[str], schema: Schema
+) -> tuple[list[Argument], list[str]]:
+    """The flags with one for weights that come first without any, as in `predict RUN photos/` and `eval RUN`."""
+    named = {schema.names[word.key].name for word in words if word.key in schema.names}
+    is_stray = bool(words) and not words[0].flag
+    first = inputs[0] if inputs else words[0].values[0] if is_stray else ""
+    kind = provenance.kind_of(first) if first else ""
+    if not kind or named & {"pretrained", "model_file"}:
+        return words, inputs
+    return [Argument(f"--{kind}", kind, [first]), *words[is_stray:]], inputs[1:]
 
 
 def check_use(line: Line, schema: Schema, prog: str) -> None:
@@ -209,14 +239,20 @@ def check_use(line: Line, schema: Schema, prog: str) -> None:
             )
 
 
-def resolve(schema: Schema, root: Path, line: Line, prog: str = "train.py") -> Config:
+def resolve(
+    schema: Schema, root: Path, line: Line, prog: str = "train.py", planner: Planner | None = None
+) -> Config:
     """Lay the recipe, or for inference what the weights were made with, and the command line over the defaults."""
     typed = places.settled(merge(schema, line.given))
     values = {name: option.default for name, option in schema.options.items()}
     origins = dict.fromkeys(values, DEFAULTS)
-    place, recipe = base_of(schema, root, {**values, **typed}, typed, prog)
-    values.update(recipe)
-    origins.update(dict.fromkeys(recipe, place))
+    wanted = {**values, **typed}
+    layers = []
+    if planner and not typed.keys() & {"dataset", "config_path"}:
+        layers = [(place, of_mapping(schema, given, place)) for place, given in planner(wanted, typed)]
+    for place, layer in layers or [base_of(schema, root, wanted, typed, prog)]:
+        values.update(layer)
+        origins.update(dict.fromkeys(layer, place))
     planned = dict(values)
     for name, value in typed.items():
         by_platform = line.in_cloud and is_platform(schema.options[name])
@@ -257,14 +293,20 @@ def options_of_run(
     taken = {
         name: value for name, value in found.items() if programs.takes_of_run(prog, schema.options[name])
     }
-    return {name: value for name, value in taken.items() if name not in gone_folders(taken, typed)}
+    return {name: value for name, value in taken.items() if name not in not_here(taken, typed)}
 
 
-def gone_folders(found: Mapping[str, Value], typed: Mapping[str, Value]) -> tuple[str, ...]:
-    """Which folders of a run's images don't count: they are not there, or the command line says where images are."""
+def not_here(found: Mapping[str, Value], typed: Mapping[str, Value]) -> tuple[str, ...]:
+    """What a run says of its images that does not count: its folders are gone, or the command line says where images are.
+
+    Of other images none were held out of the training.
+    """
     names = ("data_dir", "eval_data_dir")
-    if any(typed.get(name) for name in (*names, "enable_modelarts")):
+    here = [os.path.realpath(expanded(str(each.get("data_dir") or ""))) for each in (found, typed)]
+    if typed.get("data_dir") and here[0] == here[1] and not typed.get("eval_data_dir"):
         return names
+    if any(typed.get(name) for name in (*names, "enable_modelarts")):
+        return (*names, "validation_split")
     return tuple(name for name in names if not os.path.isdir(expanded(str(found.get(name) or ""))))
 
 
@@ -280,6 +322,11 @@ def options_of_model(schema: Schema, model: provenance.Model, typed: dict[str, V
                 f" {as_yaml(found[name])}; leave it out, or export again"
             )
     return found
+
+
+def of_mapping(schema: Schema, given: Mapping[str, object], place: str) -> dict[str, Value]:
+    """Checked values by option name."""
+    return merge(schema, [Given(name, value, place) for name, value in given.items()])
 
 
 def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:

@@ -15,22 +15,22 @@ EXAMPLES = {
     "train.py": (
         "python train.py",
         "python train.py --net densenet100 --dataset cifar10 --data_dir cifar-10-batches-bin",
-        "python train.py --net resnet50 --dataset imagenet --data_dir DIR --pretrained resnet50.safetensors",
+        "python train.py --net resnet50 --data_dir DIR --pretrained resnet50.safetensors",
         "python train.py --enable_modelarts True --data_url obs://bucket/data/ --train_url obs://bucket/run1/",
     ),
     "eval.py": (
         "python eval.py",
-        "python eval.py --pretrained RUN",
+        "python eval.py RUN",
         "python eval.py --pretrained RUN --all --data_dir DIR",
         "python eval.py --net densenet121 --dataset imagenet --data_dir DIR --pretrained FILE.ckpt",
     ),
     "export.py": (
-        "python export.py --ckpt_file RUN",
+        "python export.py RUN",
         "python export.py --net densenet121 --ckpt_file FILE.ckpt --file_name NAME --file_format ONNX",
     ),
     "predict.py": (
-        "python predict.py --ckpt_file RUN IMAGE_OR_FOLDER",
-        "python predict.py --ckpt_file RUN IMAGE_OR_FOLDER --output_csv FILE.csv --contact_sheet FILE.png",
+        "python predict.py RUN IMAGE_OR_FOLDER",
+        "python predict.py RUN IMAGE_OR_FOLDER --output_csv FILE.csv --contact_sheet FILE.png",
         "python predict.py --model_file NAME.mindir IMAGE_OR_FOLDER",
     ),
 }
@@ -39,7 +39,7 @@ EXAMPLES = {
 def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: str) -> str:
     """The options of `prog` by group, wrapped to the terminal, with these defaults; `about` says whose they are."""
     width = max(40, shutil.get_terminal_size().columns)
-    words = " IMAGE ..." if programs.takes_inputs(prog) else ""
+    words = " [RUN] IMAGE ..." if programs.takes_inputs(prog) else ""
     lines = [f"usage: {prog} [--option value ...]{words}", ""]
     lines += textwrap.wrap(about, width, break_on_hyphens=False)
     for group, options in schema.groups.items():

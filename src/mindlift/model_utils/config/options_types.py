@@ -19,6 +19,7 @@ class Options:
     data_lst: str
     data_file: str
     eval_data_dir: str
+    validation_split: float
     num_classes: int
     allow_unused_classes: bool
     image_size: tuple[int, int]
@@ -192,6 +193,7 @@ class Options:
     compile_cache: bool | None
     any_mindspore: bool
     threads: int | None
+    json: bool
     debug: bool
 
     # inference

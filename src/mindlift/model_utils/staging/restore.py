@@ -13,7 +13,7 @@ from typing import Callable
 from mindlift.errors import MindLiftError
 from mindlift.files import append_line, remove_file
 from mindlift.model_utils.staging.publisher import Stamp, stamps
-from mindlift.runs.manifest import MANIFEST, Saved, file_sha256, latest
+from mindlift.runs.manifest import MANIFEST, Saved, best_first, file_sha256, is_whole, latest
 from mindlift.runs.paths import NOTE, RECORDS, RESULT
 from mindlift.runs.records import parse_object
 from mindlift.runs.remote import published, run_like
@@ -80,6 +80,11 @@ def bring(done: Restored, run: str, records: list[Saved], say: Say) -> bool:
     if here is None and came is None:
         return False
     is_theirs = came is not None and (here is None or came.step > here.step)
+    for saved in best_first([saved for saved in records if saved.file not in done.damaged])[:1]:
+        if not is_whole(
+            saved.path(done.root / "checkpoints"), saved
+        ):  # so that what is here can be used alone
+            fetch_checkpoint(done, run, [saved], say)
     done.files = bring_small(done.root, run, [*RECORDS, *log_names(run)], lambda here, there: is_theirs)
     return True
 

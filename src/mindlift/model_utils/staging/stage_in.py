@@ -21,7 +21,7 @@ from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archives, data_index, members, stream, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.model_utils.staging.stream import Streamer
-from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text
+from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text, best_first
 from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published, run_like
 from mindlift.runs.sums import damaged, is_intact, record_of
@@ -251,7 +251,12 @@ class Stager:
             return [Path(local_path(url))]
         found = checkpoints_at(url)
         if len(found) > 1 and not every:
-            self.say(f"{url} has {len(found)} checkpoints: {found[0]}, the newest, is taken")
+            folder = found[0].rpartition("/")[0]
+            scored = best_first(published(folder))
+            taken = join(folder, scored[0].file) if scored else found[0]
+            which = "the best by its evaluations" if scored else "the newest"
+            self.say(f"{url} has {len(found)} checkpoints: {taken}, {which}, is taken")
+            found = [taken]
         return [self.checkpoint(each) for each in (found if every else found[:1])]
 
     def checkpoint(self, url: str) -> Path:

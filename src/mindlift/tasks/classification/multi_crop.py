@@ -202,7 +202,7 @@ class Progress:
         self.log, self.total, self.size = log, total, size
         self.before, self.done, self.started = done, 0, time.monotonic()
         self.said = self.started
-        log.start_bar("evaluate 144 crops", "image", total, done)
+        log.start_bar("evaluate 144 crops", "image", total, done, first="compiling the graph")
 
     def advance(self) -> None:
         """One more image on this rank, and as many on the others."""

@@ -40,6 +40,7 @@ from mindlift.tasks.progress import Progress
 DATASETS = (*layout.PIXELS, "imagenet")
 OPTIONS_OF = "classification"
 FIGURES = ("top1", "top5", "loss")
+FIRST_BATCH = "the first batch, which compiles the graph the first time"
 
 
 def options(cfg: Config, workers: int) -> ClassificationOptions:
@@ -223,7 +224,7 @@ def count(job: JobContext, evaluator: Evaluator, samples: split.Samples) -> Outc
     places, seen, predicted = np.zeros((3, len(samples)), np.int64)
     confidences, loss_sum = np.zeros(len(samples), np.float32), 0.0
     with Deferred() as interrupts:
-        log.start_bar("evaluate", "batch", len(batches))
+        log.start_bar("evaluate", "batch", len(batches), first=FIRST_BATCH)
         for (images, labels, weights), indices in zip(batches, batches.indices_by_batch()):
             found, losses, classes, shares = (tensor.asnumpy() for tensor in cell(images, labels))
             is_real = weights.asnumpy() > 0

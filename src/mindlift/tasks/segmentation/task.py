@@ -212,7 +212,7 @@ def count(
     mine = range(ranks.rank, len(samples), ranks.size)
     matrix, seen = np.zeros((data.num_classes, data.num_classes), np.int64), 0
     with Deferred() as interrupts:
-        log.start_bar("evaluate", "image", len(mine))
+        log.start_bar("evaluate", "image", len(mine), first="compiling the graph")
         for batch in predictions(evaluator, samples, mine, views):
             for index, image, label, predicted in batch:
                 matrix += confusion(label, predicted, data.num_classes, data.ignore_label)

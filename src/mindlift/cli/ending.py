@@ -1,0 +1,14 @@
+"""What one may type when a program has ended: on stderr, where no reader of results looks. Standard library only."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Sequence
+
+
+def following(*commands: Sequence[str]) -> None:
+    """Commands as lists of words, the likeliest first."""
+    lines = [" ".join(map(shlex.quote, words)) for words in commands]
+    sys.stdout.flush()
+    print("next: " + "\n      ".join(lines), file=sys.stderr, flush=True)
