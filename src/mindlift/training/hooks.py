@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mindlift import models
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
@@ -170,7 +171,9 @@ class SaveCheckpoints(Hook):
         self.saves = job.ranks.rank == 0 or not cfg.is_save_on_master
         self.interval = per_epoch * (cfg.save_checkpoint_epochs or 0) or cfg.ckpt_interval
         self.keep = cfg.keep_checkpoint_max
-        self.info = checkpoint.TrainingInfo(cfg.net, per_epoch, cfg.seed, networks.network_options(cfg))
+        self.info = checkpoint.TrainingInfo(
+            models.file_name(cfg.net), per_epoch, cfg.seed, networks.network_options(cfg)
+        )
 
     def on_step(self, status: Status) -> None:
         is_last = status.step == self.prepared.steps.total

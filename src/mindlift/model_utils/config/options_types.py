@@ -61,6 +61,7 @@ class Options:
 
     # model
     net: str
+    net_args: str
     pretrained: str
     filter_head: bool
     weights_channels: str
@@ -74,6 +75,7 @@ class Options:
     bn_eps: float | None
     bn_momentum: float | None
     dropout: float | None
+    drop_path: float | None
     aspp_rates: str | None
     freeze_bn: bool
     std_eps: float | None
