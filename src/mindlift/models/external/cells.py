@@ -9,7 +9,7 @@ import numpy as np
 from mindlift.errors import ConfigError
 from mindlift.models.dropout import Dropout
 
-NOT_SEEDED = tuple(getattr(nn, name) for name in ("Dropout1d", "Dropout2d", "Dropout3d") if hasattr(nn, name))
+BY_CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Logits(nn.Cell):
@@ -33,7 +33,9 @@ class Logits(nn.Cell):
 def adapt(network: object, net: str) -> Logits:
     """`network` with this project's dropout in place of MindSpore's, whose masks depend on what the process did before."""
     if not isinstance(network, nn.Cell):
-        raise ConfigError(f"--net {net} gives a {type(network).__name__}; expected a mindspore.nn.Cell")
+        raise ConfigError(
+            f"--net {net} makes a value of type {type(network).__name__}; expected a mindspore.nn.Cell"
+        )
     replace_dropouts(network)
     return Logits(network)
 
@@ -43,7 +45,7 @@ def replace_dropouts(network: nn.Cell) -> None:
     made: dict[int, nn.Cell] = {}
     for _, cell in list(network.cells_and_names()):
         for position, (name, inner) in enumerate(list(cell.name_cells().items())):
-            if not isinstance(inner, (nn.Dropout, *NOT_SEEDED)):
+            if not isinstance(inner, (nn.Dropout, *BY_CHANNEL)):
                 continue
             if id(inner) not in made:
                 made[id(inner)] = seeded(inner, len(made))
@@ -52,7 +54,7 @@ def replace_dropouts(network: nn.Cell) -> None:
 
 def seeded(cell: nn.Cell, number: int) -> nn.Cell:
     new = Dropout(share_of(cell), number)
-    return WholeChannels(new) if isinstance(cell, NOT_SEEDED) else new
+    return WholeChannels(new) if isinstance(cell, BY_CHANNEL) else new
 
 
 class WholeChannels(nn.Cell):
@@ -82,7 +84,7 @@ def put(parent: nn.Cell, name: str, position: int, cell: nn.Cell) -> None:
         setattr(parent, name, cell)
 
 
-def check(network: nn.Cell, net: str, num_classes: int, sizes: list[tuple[int, int]]) -> None:
+def check(network: Logits, net: str, num_classes: int, sizes: list[tuple[int, int]]) -> None:
     """ConfigError unless images of each of the `sizes` become logits; one image is computed, without a graph."""
     mode = ms.get_context("mode")
     ms.set_context(mode=ms.PYNATIVE_MODE)
@@ -98,15 +100,15 @@ def check(network: nn.Cell, net: str, num_classes: int, sizes: list[tuple[int, i
         ms.set_context(mode=mode)
 
 
-def outcome(network: nn.Cell, net: str, size: tuple[int, int]) -> object:
+def outcome(network: Logits, net: str, size: tuple[int, int]) -> object:
     """The shape of what is made of one black image, or what it is if it is no array."""
     image = ms.Tensor(np.zeros((1, 3, *size), np.float32))
     try:
-        found = network.set_train(False)(image)
+        found = network.set_train(False).network(image)
     except Exception as err:  # whatever a stranger's program raises for images that it can't take
         height, width = size
         reason = " ".join(line.strip() for line in str(err).splitlines() if line.strip(" -"))[:200]
         raise ConfigError(
             f"--net {net} can't compute an image of --image_size {height},{width}: {type(err).__name__}: {reason}"
         ) from err
-    return tuple(found.shape) if isinstance(found, ms.Tensor) else f"a {type(found).__name__}"
+    return tuple(found.shape) if isinstance(found, ms.Tensor) else f"a value of type {type(found).__name__}"

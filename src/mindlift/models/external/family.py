@@ -39,7 +39,7 @@ class External:
         self.__name__ = f"external.{net}"
         self.VARIANTS = {net: net}
         self.shapes: dict[str, tuple[int, ...]] = {}
-        self.again: Callable[[int], nn.Cell] | None = None
+        self.again: Callable[[int], cells.Logits] | None = None
 
     def build(
         self,
@@ -141,7 +141,8 @@ def first_line(err: Exception) -> str:
 def parameters_of(make: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """What `make` takes by name: its own parameters, and where it hands others on, those of the cells that it makes."""
     found: dict[str, inspect.Parameter] = {}
-    for each in [make, *made_by(make)]:
+    sources: list[Callable[..., object]] = [make, *made_by(make)]
+    for each in sources:
         for name, parameter in inspect.signature(each).parameters.items():
             if parameter.kind in BUILTIN_KINDS:
                 found.setdefault(name, parameter)

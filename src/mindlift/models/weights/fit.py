@@ -249,13 +249,15 @@ def without_unused_row(
     layout: Layout, tensors: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
     """A 1001-way head for 1000 classes, without the row that the source has no class for."""
-    result = dict(tensors)
-    for name in layout.head() if layout.unused_row is not None else ():
+    result, unused = dict(tensors), layout.unused_row
+    if unused is None:
+        return result
+    for name in layout.head():
         rows = (
             (len(tensors[name]), *wanted.get(name, ())[:1]) if name in tensors and tensors[name].ndim else ()
         )
         if rows == (1001, 1000):
-            result[name] = np.delete(tensors[name], layout.unused_row, 0)
+            result[name] = np.delete(tensors[name], unused, 0)
     return result
 
 
