@@ -10,9 +10,16 @@ SIDE = 8
 class Plain(nn.Cell):
     """Two convolutions, norms, dropouts of three kinds, one of them in two places, and a head `fc`."""
 
-    def __init__(self, num_classes: int, width: int = 4, drop_rate: float = 0.5, img_size: int = SIDE):
+    def __init__(
+        self,
+        num_classes: int,
+        width: int = 4,
+        drop_rate: float = 0.5,
+        drop_path_rate: float = 0.0,
+        img_size: int = SIDE,
+    ):
         super().__init__()
-        self.img_size = img_size
+        self.img_size, self.drop_path_rate = img_size, drop_path_rate
         shared = nn.Dropout(p=drop_rate)
         self.body = nn.SequentialCell(
             nn.Conv2d(3, width, 3, 2, has_bias=False),
@@ -56,6 +63,10 @@ class OfOneSize(Plain):
 
     def construct(self, x):
         return super().construct(x + self.places)
+
+
+def without_options(num_classes: int) -> Plain:
+    return Plain(num_classes)
 
 
 class NoClasses(nn.Cell):

@@ -87,6 +87,7 @@ def test_dropout_by_channel_drops_whole_maps():
 
 def test_options_are_given_by_its_own_names():
     assert made(NET, "--net_args", "width=8").parameters_dict()["fc.weight"].shape == (10, 16)
+    assert made(NET, "--drop_path", 0.2).network.drop_path_rate == 0.2
     assert made(NET).network.img_size == SIDE
     assert made(NET, "--image_size", 12).network.img_size == 12
     assert made(f"{OWN}:settles_its_size", "--image_size", 12).network.img_size == SIDE, "left to it"
@@ -95,9 +96,18 @@ def test_options_are_given_by_its_own_names():
 @pytest.mark.parametrize(
     ("net", "more", "message"),
     [
-        (NET, ["--drop_path", "0.1"], r"--drop_path 0.1 has no effect on .*:plain; leave it out"),
+        (
+            f"{OWN}:without_options",
+            ["--drop_path", "0.1"],
+            r"--drop_path 0.1 has no effect on .*; leave it out",
+        ),
+        (f"{OWN}:without_options", ["--net_args", "width=3"], r"takes no width; it takes nothing"),
         (NET, ["--stem_pool", "same"], r"--stem_pool same .* has no effect on .*:plain"),
-        (NET, ["--net_args", "depth=3"], r"takes no depth; it takes drop_rate, img_size, width"),
+        (
+            NET,
+            ["--net_args", "depth=3"],
+            r"takes no depth; it takes drop_path_rate, drop_rate, img_size, width",
+        ),
         (NET, ["--net_args", "width"], r"--net_args width: expected name=value"),
         (
             f"{OWN}:TwoOutputs",
