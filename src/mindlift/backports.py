@@ -12,6 +12,7 @@ __all__ = [
     "Protocol",
     "TypedDict",
     "cached_property",
+    "entry_points",
     "package_version",
     "runtime_checkable",
 ]
@@ -29,6 +30,16 @@ if TYPE_CHECKING or sys.version_info >= (3, 8):
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             return ""
+
+    def entry_points(group: str) -> list[tuple[str, str]]:
+        """(name, value) of what the installed distributions announce in a group."""
+        from importlib import metadata
+
+        if sys.version_info >= (3, 10):
+            found = list(metadata.entry_points(group=group))
+        else:
+            found = list(metadata.entry_points().get(group, ()))
+        return [(each.name, each.value) for each in found]
 
 else:
 
@@ -57,6 +68,11 @@ else:
             return pkg_resources.get_distribution(name).version
         except pkg_resources.DistributionNotFound:
             return ""
+
+    def entry_points(group):
+        import pkg_resources
+
+        return [(each.name, each.module_name) for each in pkg_resources.iter_entry_points(group)]
 
     class cached_property:
         """As functools.cached_property, for attributes that are not set while another thread reads them."""

@@ -69,7 +69,7 @@ def test_every_network_is_found_with_its_task(built):
         assert models.family_of(net) is built.family
         assert models.task_of(net) in tasks.TASKS
         assert 1 <= built.family.least_side(net) <= 128
-    assert networks.family_name(built.net) == built.name
+    assert models.family_name(built.net) == built.name
     assert inspect.getdoc(built.family), "which paper it is of"
 
 

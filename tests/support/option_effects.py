@@ -136,6 +136,9 @@ SHOWN_BY = {
     "rank": "unit/test_ranks.py::test_check_ranks",
     "group_size": "unit/test_ranks.py::test_check_ranks",
     "threads": "unit/test_ranks.py::test_threads_are_shared_and_the_users_values_stay",
+    **dict.fromkeys(
+        ("net_args", "drop_path"), "unit/test_external.py::test_options_are_given_by_its_own_names"
+    ),
     "filter_head": "e2e/test_flags.py::test_filter_head_keeps_the_body_and_leaves_the_head",
     "stem_pool": "unit/test_models.py::test_the_stems_pooling_is_an_option",
     **dict.fromkeys(

@@ -139,11 +139,15 @@ def test_each_requirement_is_imported_by_the_name_that_is_looked_for():
 @pytest.mark.parametrize(
     ("arguments", "packages_needed"),
     [
-        ((False, False, "", False), []),
-        ((True, True, "", False), ["opencv-python-headless<5", "scikit-learn"]),
-        ((False, False, "obs://b/resnet50.safetensors", True), ["safetensors", "tensorboardX"]),
+        ((False, False, "", False, "resnet50"), []),
+        ((True, True, "", False, "resnet50"), ["opencv-python-headless<5", "scikit-learn"]),
+        ((False, False, "obs://b/resnet50.safetensors", True, "resnet50"), ["safetensors", "tensorboardX"]),
     ],
 )
 def test_what_options_need(arguments, packages_needed):
     assert packages.for_options(*arguments) == packages_needed
     assert set(packages_needed) <= set(packages.read()[1])
+
+
+def test_a_network_of_mindcv_needs_mindcv():
+    assert packages.for_options(False, False, "", False, "mindcv:resnet18") == ["mindcv"]

@@ -60,7 +60,7 @@ def test_a_source_is_recognised_and_fills_every_tensor_once(case, wanted):
     stored, source, needs = SOURCES[case]
     net = case.split()[-1]
     known = fit.recognised(stored, MAPS)
-    assert (known.layout.source, known.family) == (source, build.family_name(net))
+    assert (known.layout.source, known.family) == (source, models.family_name(net))
     assert {name: values[0] for name, values in known.needs.items()} == needs
     assert fit.fitted(known, wanted[net], (), "file").keys() == wanted[net].keys()
     assert len(set(known.origins.values())) == len(wanted[net])

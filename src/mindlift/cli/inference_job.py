@@ -18,6 +18,7 @@ from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
+from mindlift.models.external import names
 from mindlift.runs import provenance
 from mindlift.storage.url import is_remote
 
@@ -36,6 +37,8 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
     device = device_adapter.choose_device(cfg.device_target)
     mindspore_build.check(cfg.any_mindspore)
+    if not cfg.model_file:
+        names.check(cfg.net)
     check_outputs(cfg)
     if prog == "export.py":
         check_export(cfg, device)

@@ -28,6 +28,7 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
+from mindlift.models.external import names
 from mindlift.runs import named_weights
 from mindlift.runs.named_weights import Named
 from mindlift.storage.url import is_remote
@@ -98,6 +99,7 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     mindspore_build.check(cfg.any_mindspore)
     mindspore_build.check_ranks(ranks.size, devices.of(device), cfg.any_mindspore)
     packages.ensure(packages.for_options(*cfg.package_needs()))
+    names.check(cfg.net)
     if not cfg.enable_modelarts:
         check_urls(cfg)
         check_files(cfg, trains)
@@ -126,9 +128,9 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
 def say_what_is_odd(cfg: Config) -> None:
     if cfg.backbone:
         print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
-    odd = sizes.mismatch(cfg.to_dict())
-    if odd:
-        print(f"warning: {odd}", file=sys.stderr)
+    for odd in (sizes.mismatch(cfg.to_dict()), config.left_out_of_recipe(cfg)):
+        if odd:
+            print(f"warning: {odd}", file=sys.stderr)
 
 
 def check_refused(cfg: Config) -> None:

@@ -83,7 +83,13 @@ def net_of(known: Known, wanted: str | None, path: Path) -> str:
     """The variant that the tensors show; CheckpointError if it is none, or not the `wanted` one."""
     from mindlift import models
     from mindlift.errors import CheckpointError, ConfigError
+    from mindlift.models.external import names
 
+    if wanted and names.is_external(wanted):
+        raise ConfigError(
+            f"--net {wanted}: convert reads weights of this project's networks; the other programs take {path} as it is,"
+            " as --pretrained"
+        )
     if wanted:
         try:
             models.family_of(wanted)

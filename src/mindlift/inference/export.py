@@ -19,6 +19,7 @@ import mindspore.nn as nn
 import numpy as np
 from mindspore.train import serialization
 
+from mindlift import models
 from mindlift.errors import CheckpointError, ExportError
 from mindlift.files import atomic_path, write_atomic
 from mindlift.model_utils import devices
@@ -117,7 +118,7 @@ def load(cfg: Config, network: nn.Cell, weights: Path) -> None:
 
 def target_of(cfg: Config) -> Path:
     suffix = SUFFIX[cfg.file_format]
-    name = cfg.file_name or cfg.net
+    name = cfg.file_name or models.file_name(cfg.net)
     return Path(name if name.endswith(suffix) else name + suffix)
 
 

@@ -54,9 +54,9 @@ def names(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool) -> list[str]:
+def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool, net: str) -> list[str]:
     """What a job with these options needs beside what every job needs."""
-    found = []
+    found = ["mindcv"] if net.startswith("mindcv:") else []
     if segments:
         found.append("opencv-python-headless<5")
     if embedded:

@@ -150,7 +150,7 @@ def known_weights(path: Path, family: str = "", average: bool = True, channels: 
     maps = models.weight_maps()
     stored = read_stored(path)
     try:
-        own = {family: maps[family]} if family else maps
+        own = {family: models.weight_map(family)} if family else maps
         known = fit.identified(stored, (own, maps), average)
     except CheckpointError as err:
         raise CheckpointError(f"{path}: {err}") from err

@@ -59,13 +59,9 @@ def check_options(cfg: Config) -> None:
             )
 
 
-def family_name(net: str) -> str:
-    return models.family_of(net).__name__.split(".")[-2]
-
-
 def network_options(cfg: Config) -> dict[str, object]:
     """The options that decide what this network computes with the same weights."""
-    return layouts.network_options(models.weight_maps()[family_name(cfg.net)].NETWORK, cfg.to_dict())
+    return layouts.network_options(models.weight_map(models.family_name(cfg.net)).NETWORK, cfg.to_dict())
 
 
 def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = False) -> str:
@@ -75,16 +71,19 @@ def load_pretrained(cfg: Config, net: nn.Cell, path: Path, to_train: bool = Fals
     a part of the network are enough only `to_train`.
     """
     options = checkpoint.LoadOptions(
-        layouts.HEAD if cfg.filter_head else (), cfg.enable_ema, cfg.weights_channels, cfg.allow_nan
+        models.head_of(cfg.net) if cfg.filter_head else (),
+        cfg.enable_ema,
+        cfg.weights_channels,
+        cfg.allow_nan,
     )
     values = {**cfg.to_dict(), **network_options(cfg)}
-    known = checkpoint.load_weights(path, net, family_name(cfg.net), values, options)
+    known = checkpoint.load_weights(path, net, models.family_name(cfg.net), values, options)
     if known.layout.lacks and not to_train:
         raise CheckpointError(
             f"{path} ({known.layout.source}) has the backbone only; train {cfg.net} with it first"
         )
     said = describe_loaded(known, cfg.enable_ema)
-    dropped = [name for name in layouts.HEAD if cfg.filter_head and name in known.tensors]
+    dropped = [name for name in options.without if name in known.tensors]
     if dropped:
         rows = len(known.tensors[dropped[0]])
         said.append(f"without its head of {rows} classes (--filter_head true), so that a new one starts")

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mindlift import models
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
@@ -182,7 +183,9 @@ class SaveCheckpoints(Hook):
         self.evaluations = Evaluations(cfg, per_epoch)
         self.saved_at, self.saved_time = prepared.done, clock()
         self.is_whole = cfg.accumulation_steps == 1  # a part of a step has moved batch norms' statistics
-        self.info = checkpoint.TrainingInfo(cfg.net, per_epoch, cfg.seed, networks.network_options(cfg))
+        self.info = checkpoint.TrainingInfo(
+            models.file_name(cfg.net), per_epoch, cfg.seed, networks.network_options(cfg)
+        )
 
     def on_start(self, status: Status) -> None:
         self.saved_time = self.clock()

@@ -30,7 +30,14 @@ from mindlift.model_utils.config.declarations import declare
 from mindlift.model_utils.config.help import help_text
 from mindlift.model_utils.config.options import Option, Value, as_yaml, nearest, show
 from mindlift.model_utils.config.other_names import other_name
-from mindlift.model_utils.config.recipes import check_pair, choose_recipe, dataset_for, read_recipe, read_yaml
+from mindlift.model_utils.config.recipes import (
+    check_pair,
+    choose_recipe,
+    dataset_for,
+    left_out,
+    read_recipe,
+    read_yaml,
+)
 from mindlift.model_utils.config.schema import DEFAULTS, SWITCHES, Given, Schema, hint, is_platform
 from mindlift.model_utils.config.yaml_nodes import pairs
 from mindlift.runs import provenance
@@ -132,12 +139,18 @@ class Config(Options):
     def evaluates_meanwhile(self) -> bool:
         return bool(self._values["eval_interval"] or self._values["eval_steps"])
 
-    def package_needs(self) -> tuple[bool, bool, str, bool]:
+    def package_needs(self) -> tuple[bool, bool, str, bool, str]:
         """What decides which packages a job imports: see model_utils.packages.for_options."""
         names = self.option("dataset")
         dataset = str(self._values["dataset"])
         weights, board = str(self._values["pretrained"]), bool(self._values["tensorboard"])
-        return dataset in names.segmented, dataset in names.embedded, weights, board
+        return (
+            dataset in names.segmented,
+            dataset in names.embedded,
+            weights,
+            board,
+            str(self._values["net"]),
+        )
 
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""
@@ -220,6 +233,11 @@ def with_weights(
     if not kind or named & {"pretrained", "model_file"}:
         return words, inputs
     return [Argument(f"--{kind}", kind, [first]), *words[is_stray:]], inputs[1:]
+
+
+def left_out_of_recipe(cfg: Config, root: Path = ROOT) -> str:
+    """What the file of --config_path says that nothing here does; '' if there is nothing."""
+    return left_out(root, cfg.config_path, own_schema())
 
 
 def check_use(line: Line, schema: Schema, prog: str) -> None:

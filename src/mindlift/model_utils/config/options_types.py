@@ -62,6 +62,7 @@ class Options:
 
     # model
     net: str
+    net_args: str
     pretrained: str
     filter_head: bool
     weights_channels: str
@@ -75,6 +76,7 @@ class Options:
     bn_eps: float | None
     bn_momentum: float | None
     dropout: float | None
+    drop_path: float | None
     aspp_rates: str | None
     freeze_bn: bool
     std_eps: float | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,9 +11,12 @@ import yaml
 from mindlift import models, yaml_text
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config import mindcv_recipes
+from mindlift.model_utils.config.mindcv_recipes import Translated
 from mindlift.model_utils.config.options import Value, nearest, show
 from mindlift.model_utils.config.schema import Given, Schema
 from mindlift.model_utils.config.yaml_nodes import pairs, plain
+from mindlift.models.external import names
 from mindlift.sanitize import single_line
 
 
@@ -21,13 +25,25 @@ def recipe_files(root: Path) -> list[Path]:
     return sorted(package_of(root).glob("models/*/recipes/*_*.yaml"))
 
 
+def announced_recipe_files(root: Path) -> list[Path]:
+    """Those of families that other packages announce; looking for them takes time."""
+    if root != ROOT:
+        return []
+    folders = [names.folder_of(family) for family in names.announced()]
+    return sorted(path for folder in folders for path in folder.glob("recipes/*_*.yaml"))
+
+
 def package_of(root: Path) -> Path:
     return PACKAGE if root == ROOT else root / "src/mindlift"
 
 
 def recipes(root: Path) -> dict[tuple[str, str], Path]:
     """(net, dataset) -> recipe file, from the names of the files; a data set's name has no underscore."""
-    split = ((path.stem.rpartition("_"), path) for path in recipe_files(root))
+    return by_pair(recipe_files(root))
+
+
+def by_pair(files: Iterable[Path]) -> dict[tuple[str, str], Path]:
+    split = ((path.stem.rpartition("_"), path) for path in files)
     return {(net, dataset): path for (net, _, dataset), path in split}
 
 
@@ -37,11 +53,29 @@ def choose_recipe(root: Path, wanted: dict[str, Value]) -> Path:
         path = Path(str(wanted["config_path"]))
         return root / path if not path.exists() and (root / path).exists() else path
     net, dataset = str(wanted["net"]), str(wanted["dataset"])
-    matches = [path for path in recipe_files(root) if path.stem == f"{net}_{dataset}"]
+    if names.is_external(net):
+        return recipe_of_any(root, net, dataset)
+    stem = f"{net}_{dataset}"
+    matches = [path for path in recipe_files(root) if path.stem == stem]
+    matches = matches or [path for path in announced_recipe_files(root) if path.stem == stem]
     if len(matches) > 1:
         both = " and ".join(map(str, matches))
         raise ConfigError(f"two recipes for {net} {dataset}: {both}; choose one with --config_path")
+    if not matches and root == ROOT and any(net in models.networks()[family] for family in names.announced()):
+        return recipe_of_any(root, net, dataset)
     return matches[0] if matches else refuse_pair(root, net, dataset)
+
+
+def recipe_of_any(root: Path, net: str, dataset: str) -> Path:
+    """What trains most networks on a data set; ConfigError if there is none for it."""
+    names.parts(net)
+    there = {path.stem: path for path in (package_of(root) / "models/external/recipes").glob("*.yaml")}
+    if dataset not in there:
+        raise ConfigError(
+            f"--net {net}: there is no recipe for any network on dataset '{dataset}'; there is --dataset"
+            f" {' or '.join(sorted(there))}, or name a file with --config_path"
+        )
+    return there[dataset]
 
 
 def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -> Value:
@@ -52,12 +86,14 @@ def dataset_for(root: Path, wanted: dict[str, Value], typed: dict[str, Value]) -
 
 def refuse_pair(root: Path, net: str, dataset: str) -> NoReturn:
     """ConfigError that names the known nets, or this net's data sets and all pairs, or its family's recipes."""
-    known = sorted(recipes(root))
+    known = sorted({**recipes(root), **by_pair(announced_recipe_files(root))})
     families = models.networks(package_of(root) / "models")
     nets = sorted({name for name, _ in known}.union(*families.values()))
     if net not in nets:
         near = nearest(net, nets)
-        raise ConfigError(f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}")
+        raise ConfigError(
+            f"unknown net {show(net)}{near}; known: {', '.join(nets) or 'none'}; of other packages: {names.HOW_TO_NAME}"
+        )
     if net not in {name for name, _ in known}:
         family = next(name for name, variants in families.items() if net in variants)
         files = [path for path in recipe_files(root) if path.parents[1].name == family]
@@ -84,20 +120,38 @@ def check_pair(path: Path, recipe: dict[str, Value], wanted: dict[str, Value]) -
 
 
 def read_recipe(path: Path, schema: Schema) -> list[Given]:
-    """The entries of a recipe, flat or below group names; a name may come once."""
+    """The entries of a recipe, flat or below group names, or of one of mindcv's; a name may come once."""
+    return own_or_translated(path, schema).given
+
+
+def left_out(root: Path, config_path: str, schema: Schema) -> str:
+    """What a recipe of mindcv that --config_path names has and this project has not; '' if there is nothing."""
+    if not config_path:
+        return ""
+    path = choose_recipe(root, {"config_path": config_path})
+    odd = own_or_translated(path, schema).left_out
+    return f"{path.name}: no counterpart here, so the training goes without: {', '.join(odd)}" if odd else ""
+
+
+def own_or_translated(path: Path, schema: Schema) -> Translated:
     root = read_yaml(path)
     found: list[Given] = []
-    for key, place, node in pairs(root, path.name) if root else ():
+    entries = pairs(root, path.name) if root else []
+    if mindcv_recipes.is_one([key for key, _, _ in entries]):
+        values = {key: plain(node) for key, _, node in entries}
+        places = {key: place for key, place, _ in entries}
+        return mindcv_recipes.translate(values, places, schema, path.name)
+    for key, place, node in entries:
         if key not in schema.groups:
             found.append(Given(key, plain(node), place))
         elif plain(node) is not None:  # a group whose lines are all comments is null
             found += [Given(inner, plain(value), at) for inner, at, value in pairs(node, path.name)]
-    places: dict[str, str] = {}
+    first: dict[str, str] = {}
     for item in found:
-        if item.key in places:
-            raise ConfigError(f"{item.place}: {show(item.key)} is given twice, first in {places[item.key]}")
-        places[item.key] = item.place
-    return found
+        if item.key in first:
+            raise ConfigError(f"{item.place}: {show(item.key)} is given twice, first in {first[item.key]}")
+        first[item.key] = item.place
+    return Translated(found, [])
 
 
 def read_yaml(path: Path) -> yaml.Node | None:

@@ -10,7 +10,6 @@ import numpy as np
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.models.weights import prefixes
 from mindlift.models.weights.layouts import (
-    HEAD,
     OURS,
     Layout,
     WeightMap,
@@ -207,7 +206,8 @@ def fitted(
     )
     if problem:
         raise CheckpointError(
-            f"{where} ({known.layout.source}) does not fit this network: {other_head(given, wanted) or problem}"
+            f"{where} ({known.layout.source}) does not fit this network:"
+            f" {other_head(known.layout, given, wanted) or problem}"
         )
     return given
 
@@ -228,16 +228,17 @@ def check_values(tensors: Mapping[str, np.ndarray], origins: Mapping[str, str], 
             )
 
 
-def other_head(given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> str:
+def other_head(layout: Layout, given: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]) -> str:
     """What to do if a head of another number of classes is all that does not fit, else ''."""
-    rows = {name: (len(given[name]), wanted[name][0]) for name in HEAD if name in given and name in wanted}
+    head = layout.head()
+    rows = {name: (len(given[name]), wanted[name][0]) for name in head if name in given and name in wanted}
     body = [
-        {name: tuple(shape) for name, shape in shapes.items() if name not in HEAD}
+        {name: tuple(shape) for name, shape in shapes.items() if name not in head}
         for shapes in (wanted, {name: array.shape for name, array in given.items()})
     ]
-    if len(rows) < len(HEAD) or len(set(rows.values())) > 1 or mismatch(*body):
+    if not rows or len(rows) < len(head) or len(set(rows.values())) > 1 or mismatch(*body):
         return ""
-    have, need = rows[HEAD[0]]
+    have, need = rows[head[0]]
     return (
         f"its classifier has {have} classes, this network's {need}; pass --filter_head true to start with a new one, or"
         f" --num_classes {have}"
@@ -248,13 +249,15 @@ def without_unused_row(
     layout: Layout, tensors: Mapping[str, np.ndarray], wanted: Mapping[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
     """A 1001-way head for 1000 classes, without the row that the source has no class for."""
-    result = dict(tensors)
-    for name in HEAD:
+    result, unused = dict(tensors), layout.unused_row
+    if unused is None:
+        return result
+    for name in layout.head():
         rows = (
             (len(tensors[name]), *wanted.get(name, ())[:1]) if name in tensors and tensors[name].ndim else ()
         )
-        if rows == (1001, 1000) and layout.unused_row is not None:
-            result[name] = np.delete(tensors[name], layout.unused_row, 0)
+        if rows == (1001, 1000):
+            result[name] = np.delete(tensors[name], unused, 0)
     return result
 
 

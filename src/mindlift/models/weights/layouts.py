@@ -30,6 +30,11 @@ MINDCV = "mindcv"
 COLOURS = 3
 
 
+def own_head() -> tuple[str, ...]:
+    """The tensors of the classifier of this project's networks."""
+    return HEAD
+
+
 @dataclass(frozen=True)
 class Layout:
     """One source of weights.
@@ -39,7 +44,7 @@ class Layout:
     1001-way head that is no class of ImageNet. `fold` works in what this project's network has no layers for.
     `unused` and `lacks` are beginnings of names here: of tensors of the source that the network has no use for, and of
     the network's tensors that the source hasn't, which keep what they have. `channels` is the order of the colours that
-    the source's first convolution takes.
+    the source's first convolution takes. `head` tells the tensors of the classifier.
     """
 
     source: str
@@ -50,6 +55,7 @@ class Layout:
     unused: tuple[str, ...] = ()
     lacks: tuple[str, ...] = ()
     channels: str = "rgb"
+    head: Callable[[], tuple[str, ...]] = own_head
 
 
 class WeightMap(Protocol):
