@@ -67,8 +67,8 @@ ON_RANKS = {
 def test_two_ranks_are_one_with_twice_the_batch(name, few_digits, tmp_path):
     arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH, *ON_RANKS[name].split())
     for done in (
-        run_program(CHILD, *arguments, PYTHONPATH=str(ROOT)),
-        run_ranks(2, CHILD, *arguments, PYTHONPATH=str(ROOT), LOG_DIR=str(tmp_path / "logs")),
+        run_program(CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}"),
+        run_ranks(2, CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}", LOG_DIR=str(tmp_path / "logs")),
     ):
         assert done.code == 0, done.err
     one, first, second = (
