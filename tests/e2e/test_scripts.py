@@ -17,21 +17,8 @@ import pytest
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT, Finished, environment
 
-OURS = (
-    "run ",
-    "loading MindSpore, ",
-    "train ",
-    "evaluate: ",
-    "preparing ",
-    "building ",
-    "getting ready",
-    "1440 images",
-    "epoch[",
-    "after allreduce eval",
-    "continuing from ",
-    "checkpoint ",
-    "{",
-)
+OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")
+MEANWHILE = ("loading MindSpore, ", "train ", "evaluate: ", "preparing ", "building ", "getting ready")
 NET = ("densenet22", "digits")
 AS_JSON = ("--json", "true")
 QUICK = tuple("--max_epoch 1 --max_steps 6 --log_interval 2 --run_eval false --json true".split())
@@ -86,7 +73,7 @@ class Script:
 def only_ours(done: Finished) -> None:
     assert done.code == 0, done.err + done.out
     assert done.err == ""
-    assert [line for line in done.out.splitlines() if not line.startswith(OURS)] == []
+    assert [line for line in done.out.splitlines() if not line.startswith(OURS + MEANWHILE)] == []
 
 
 def printed(done: Finished) -> dict:

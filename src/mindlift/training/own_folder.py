@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Tuple
+from typing import TYPE_CHECKING, Tuple
 
 from mindlift import models
 from mindlift.checkout import PACKAGE, ROOT
@@ -53,8 +53,10 @@ OF_DATA = (
     "enable_ema",
 )  # not of a network's form or its images
 IMAGES, FIXED = "the images", "training/own_folder.py"  # where values are from
-Values = Mapping[str, Value]
-Layer = Tuple[str, Mapping[str, object]]
+
+if TYPE_CHECKING:
+    Values = Mapping[str, Value]
+    Layer = Tuple[str, Mapping[str, object]]
 
 
 class OwnFolder:

@@ -45,13 +45,14 @@ from mindlift.sanitize import single_line
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.options_types import Options
+
+    Values = Mapping[str, Value]
+    # Of all values as far as they are known, and of those of the command line: layers in place of a recipe, each with the
+    # name of its place; none if a recipe is wanted.
+    Planner = Callable[[Values, Values], Sequence[Tuple[str, Mapping[str, object]]]]
 else:
     Options = object
 
-Values = Mapping[str, Value]
-# Of all values as far as they are known, and of those of the command line: layers in place of a recipe, each with the name
-# of its place; none if a recipe is wanted.
-Planner = Callable[[Values, Values], Sequence[Tuple[str, Mapping[str, object]]]]
 LATER = ("validation_split",)  # than the first runs, which are continued where these are as by default
 PLATFORM, REPLACED = "platform", "replaced"
 
