@@ -16,8 +16,8 @@ def evaluate(argv: list[str]) -> None:
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog
 
-        with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-            evaluation.run(here.context(log), data_path, named, adapter.will_read)
+        with RunLog(None, here.ranks.rank, here.cfg.progress) as log, here.sharing() as share:
+            evaluation.run(here.context(log), data_path, named, adapter.will_read, share)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ from mindlift.files import as_json
 from mindlift.inference import summary
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.models import layers
 from mindlift.runs import provenance
 from mindlift.runs.named_weights import Named
@@ -18,17 +19,24 @@ from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]) -> None:
+def run(
+    job: JobContext,
+    data_path: Path,
+    weights: Named,
+    on_opened: Callable[[Sequence[str]], None],
+    share: Share = alone,
+) -> None:
     """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best.
 
-    `on_opened` gets the names of the files that will be read, in their order; none where there are no files.
+    `on_opened` gets the names of the files that will be read, in their order; none where there are no files. The ranks of
+    a node `share` what they find.
     """
     job = replace(job, cfg=job.cfg.of_finished_weights())
     cfg, log, paths = job.cfg, job.log, weights.files
     kind = task.of(cfg)
     options = kind.options(cfg, job.workers)
     known = provenance.common_class_names(paths)
-    samples = kind.open_split(options, data_path, train=False, known=known)
+    samples = kind.open_split(options, data_path, train=False, known=known, share=share)
     for note in filter(None, (weights.note, of_run(cfg, data_path), samples.note)):
         log.info(note)
     on_opened(samples.names)

@@ -15,6 +15,7 @@ from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
 from mindlift.model_utils.staging.arrivals import ArrivalError
+from mindlift.model_utils.staging.shared_arrays import Share, alone
 
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
@@ -30,7 +31,7 @@ class Samples(Failures):
         self,
         labels: np.ndarray,
         images: np.ndarray | None = None,
-        files: list[str] | None = None,
+        files: Sequence[str] | None = None,
         fetch: Callable[[int], bytes] | None = None,
         classes: Sequence[str] = (),
         note: str = "",
@@ -45,7 +46,7 @@ class Samples(Failures):
         return len(self.labels)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         """Of the files, empty where there are none."""
         return self.files or []
 
@@ -99,13 +100,20 @@ class Samples(Failures):
         return super().explain(err)
 
 
-def open_split(options: ClassificationOptions, path: Path, train: bool, known: Sequence[str] = ()) -> Samples:
+def open_split(
+    options: ClassificationOptions,
+    path: Path,
+    train: bool,
+    known: Sequence[str] = (),
+    share: Share = alone,
+) -> Samples:
     """Open the training or evaluation images below `path`; raises DataError.
 
-    To evaluate, `known` are the classes of the training, which labels number; see layout.known_classes.
+    To evaluate, `known` are the classes of the training, which labels number; see layout.known_classes. The ranks of a node
+    `share` what is found.
     """
     if options.data_format == "mindrecord":
-        shards = record_read.open_split(path, train, options, known)
+        shards = record_read.open_split(path, train, options, known, share)
         if options.dataset == "imagenet":
             classes = list(known) or shards.classes
             return Samples(shards.labels, files=shards.names, fetch=shards.read, classes=classes)
@@ -114,7 +122,7 @@ def open_split(options: ClassificationOptions, path: Path, train: bool, known: S
         known, folder = layout.known_classes(path, train, known), layout.split_folder(path, train)
         may_be_empty = not train or options.allow_unused_classes
         found = image_folder.scan(
-            folder, options.num_classes, options.allow_unused_classes, known, may_be_empty
+            folder, options.num_classes, options.allow_unused_classes, known, may_be_empty, share
         )
         return Samples(found.labels, files=found.files, classes=found.classes, note=found.note)
     reader = importlib.import_module(f"mindlift.data.classification.{layout.PIXELS[options.dataset]}")
