@@ -300,7 +300,7 @@ CASES: dict[str, tuple[str, Callable[[Path, int], dict[str, float]]]] = {
     f"{RANKS} ranks open shards": ("shards", of_ranks("shards")),
     "torchvision's walk": ("folders", timed(torchvision_walk)),
     "ImageFolderDataset": ("folders", timed(image_folder_dataset)),
-    "to_mindrecord, before the first shard": ("folders", timed(conversion_plan)),
+    "to_mindrecord until its first shard": ("folders", timed(conversion_plan)),
     "learning rates": ("", timed(rates)),
     "TensorBoard conversion": ("metrics", timed(tensorboard)),
 }

@@ -18,7 +18,7 @@ from typing import Iterator
 import pytest
 from PIL import Image
 
-from mindlift.data import batches, file_sizes, image_folder
+from mindlift.data import batches, image_folder, slow_disk
 from mindlift.data.classification import pipeline, split
 from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import lists as seg_lists
@@ -161,6 +161,19 @@ def test_a_table_of_rates_calls_python_no_more_with_more_steps(kind: str) -> Non
     assert counts[1] <= counts[0] + 20
 
 
+def test_many_folders_of_a_slow_disk_are_listed_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path / "train", classes=30, images=2)
+    expected, whole = image_folder.scan(root, 30, False), os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: time.sleep(0.03) or whole(path))
+    began = time.monotonic()
+    found = image_folder.scan(root, 30, False)
+    assert time.monotonic() - began < 31 * 0.03
+    assert found.files == expected.files
+    assert found.labels.tolist() == expected.labels.tolist()
+
+
 def test_a_slow_disk_is_asked_for_many_files_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [str(tmp_path / str(number)) for number in range(600)]
     for number, name in enumerate(names[:-1]):
@@ -179,9 +192,9 @@ def test_a_slow_disk_is_asked_for_many_files_at_once(tmp_path: Path, monkeypatch
             with lock:
                 now -= 1
 
-    expected = [*range(599), file_sizes.NO_FILE]
-    assert list(file_sizes.file_sizes(names)) == expected
+    expected = [*range(599), slow_disk.NO_FILE]
+    assert list(slow_disk.file_sizes(names)) == expected
     monkeypatch.setattr(os, "stat", slow)
-    assert list(file_sizes.file_sizes(names)) == expected
+    assert list(slow_disk.file_sizes(names)) == expected
     assert most > 8
-    assert list(file_sizes.file_sizes([str(tmp_path), "a\0b"])) == [file_sizes.NO_FILE] * 2
+    assert list(slow_disk.file_sizes([str(tmp_path), "a\0b"])) == [slow_disk.NO_FILE] * 2

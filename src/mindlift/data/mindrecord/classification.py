@@ -13,11 +13,11 @@ import numpy as np
 
 from mindlift.data import image_folder, layout
 from mindlift.data.classification import cifar10
-from mindlift.data.file_sizes import NO_FILE, file_sizes, why_no_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import shards as convert_run
 from mindlift.data.mindrecord import write as record_write
 from mindlift.data.mindrecord.index import Index, ShardRecord
+from mindlift.data.slow_disk import NO_FILE, file_sizes, why_no_file
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
 from mindlift.model_utils import mindspore_build

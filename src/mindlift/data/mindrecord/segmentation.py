@@ -14,7 +14,6 @@ import numpy as np
 
 from mindlift import json_text
 from mindlift.backports import cached_property
-from mindlift.data.file_sizes import NO_FILE, file_sizes, why_no_file
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import pairs as seg_records
@@ -23,6 +22,7 @@ from mindlift.data.mindrecord import write as record_write
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
+from mindlift.data.slow_disk import NO_FILE, file_sizes, why_no_file
 from mindlift.errors import DataError
 from mindlift.files import printable, write_atomic
 from mindlift.model_utils import mindspore_build

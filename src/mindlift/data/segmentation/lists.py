@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mindlift.data.file_sizes import NO_FILE, file_sizes
+from mindlift.data.slow_disk import NO_FILE, file_sizes
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
 
