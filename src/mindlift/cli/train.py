@@ -30,7 +30,7 @@ def train(argv: list[str], started: float) -> None:
         with here.sharing() as share:
             data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
             opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
-        adapter.will_read(data.reading_order(here.cfg, here.ranks, opened.step))
+        adapter.will_read(lambda: data.reading_order(here.cfg, here.ranks, opened.step))
         adapter.follow(opened.paths.root)
         if opened.is_over:
             result = result_of(opened.paths) if here.ranks.is_main else ""

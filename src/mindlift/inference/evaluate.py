@@ -23,12 +23,12 @@ def run(
     job: JobContext,
     data_path: Path,
     weights: Named,
-    on_opened: Callable[[Sequence[str]], None],
+    on_opened: Callable[[Callable[[], Sequence[str]]], None],
     share: Share = alone,
 ) -> None:
     """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best.
 
-    `on_opened` gets the names of the files that will be read, in their order; none where there are no files. The ranks of
+    `on_opened` gets what gives the names of the files that will be read, in their order; none where there are no files. The ranks of
     a node `share` what they find.
     """
     job = replace(job, cfg=job.cfg.of_finished_weights())
@@ -39,7 +39,7 @@ def run(
     samples = kind.open_split(options, data_path, train=False, known=known, share=share)
     for note in filter(None, (weights.note, of_run(cfg, data_path), samples.note)):
         log.info(note)
-    on_opened(samples.names)
+    on_opened(lambda: samples.names)
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)
