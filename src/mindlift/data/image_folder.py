@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mindlift import json_text
 from mindlift.data import layout, slow_disk, strings
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
@@ -52,7 +53,7 @@ def scan(
         f"list the images of {path}",
         lambda: as_arrays(scanned(path, num_classes, allow_unused, known, may_be_empty)),
     )
-    facts = json.loads(found["facts"].tobytes())
+    facts = json_text.parse(found["facts"].tobytes())
     files = StringArray(found["letters"], found["ends"], facts["before"])
     return Scan(files, found["labels"], facts["classes"], facts["note"])
 

@@ -22,7 +22,7 @@ VERSION = "brain.Event:2"
 POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), lowest bit first: RFC 3720, section 12.1
 FEW = 32  # messages, of which some are pictures: NumPy takes longer for each byte than Python does
 MASK = 0xA282EAD8  # added to the turned checksum: tensorflow/core/lib/hash/crc32c.h
-FLOAT, DOUBLE = struct.Struct("<f"), struct.Struct("<d")
+FLOAT_BYTES = 4
 # the number and the type of each field, as protobuf writes them before its value
 WALL_TIME, STEP, FILE_VERSION, SUMMARY = b"\x09", b"\x10", b"\x1a", b"\x2a"
 VALUE, TAG, SIMPLE_VALUE = b"\x0a", b"\x0a", b"\x15"
@@ -44,7 +44,7 @@ class EventFile:
             folder / f"events.out.tfevents.{int(now)}.{host}.{time.time_ns()}", "wb"
         )
         version = VERSION.encode()
-        self.write([WALL_TIME + DOUBLE.pack(now) + FILE_VERSION + varint(len(version)) + version])
+        self.write([WALL_TIME + struct.pack("<d", now) + FILE_VERSION + varint(len(version)) + version])
 
     def write_event(self, event: Message) -> None:
         self.write([event.SerializeToString()])
@@ -64,21 +64,23 @@ class EventFile:
 def scalars(values: Mapping[str, float], step: int, at: float) -> bytes:
     """An Event with a scalar of each name, of the time `at` in seconds since the epoch."""
     summary = b"".join([begin(name) + float32(value) for name, value in values.items()])
-    return b"".join([WALL_TIME, DOUBLE.pack(at), STEP, varint(step), SUMMARY, varint(len(summary)), summary])
+    return b"".join(
+        [WALL_TIME, struct.pack("<d", at), STEP, varint(step), SUMMARY, varint(len(summary)), summary]
+    )
 
 
 @lru_cache(maxsize=4096)
 def begin(name: str) -> bytes:
     """A Summary.Value up to its number."""
     tag = TAG + varint(len(name.encode())) + name.encode() + SIMPLE_VALUE
-    return VALUE + varint(len(tag) + FLOAT.size) + tag
+    return VALUE + varint(len(tag) + FLOAT_BYTES) + tag
 
 
 def float32(value: float) -> bytes:
     try:
-        return FLOAT.pack(value)
+        return struct.pack("<f", value)
     except OverflowError:  # protobuf makes it infinite
-        return FLOAT.pack(float("inf") if value > 0 else float("-inf"))
+        return struct.pack("<f", float("inf") if value > 0 else float("-inf"))
 
 
 def varint(number: int) -> bytes:
