@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+import mindspore  # noqa: F401 - before protobuf, which takes its messages in the Python implementation only
 import numpy as np
 import pytest
 from hypothesis import given
