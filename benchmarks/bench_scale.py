@@ -2,7 +2,7 @@
 
     python benchmarks/bench_scale.py --files 10000,100000,1281167 [--s5cmd ~/bin/s5cmd] [--rclone ~/bin/rclone]
     python benchmarks/bench_scale.py --object_gib 50
-    python benchmarks/bench_scale.py --images 10,10000,100000,1281167 [--cases "first batch from folders"]
+    python benchmarks/bench_scale.py --images 100,10000,100000,1281167 [--cases "first batch from folders"]
 
 With --images: what a training does before its first step with so many images, and other work that grows with them, on data sets
 of hard links and made-up indexes (`scale_data.py`). Else: the store is a program of this file that makes up listings of ImageNet's form: folders of 1,281 objects without bytes, in

@@ -26,6 +26,7 @@ from figures import spread  # noqa: E402
 PER_CLASS, EPOCHS, BATCH, RANKS = 1281, 90, 8, 8
 MOST_LINKS = 60_000  # of one file; ext4 has 65,000
 SHARDS = 64
+PEER = "torchvision's walk"  # which may not be installed
 LINES_LIKE = {
     "time": 1.79e9,
     "epoch": 0,
@@ -89,6 +90,7 @@ def make_list(folder: Path, count: int) -> None:
 def make_shards(folder: Path, count: int) -> None:
     """Real shards of a few images, with indexes that say that there are `count`: all rows lie where the first one does."""
     made = folder / "made"
+    made.mkdir()
     make_folders(made, 2 * SHARDS)
     command = [sys.executable, "-m", "mindlift", "data", "to_mindrecord", "--data_dir", str(made / "train")]
     command += ["--out", str(folder / "shards"), "--num_shards", str(SHARDS), "--workers", "2"]
@@ -206,7 +208,6 @@ def of_ranks(kind: str) -> Callable[[Path, int], dict[str, float]]:
     """RANKS processes of one node open the data at once: seconds of all, and the memory of all together (Pss)."""
 
     def run(folder: Path, count: int) -> dict[str, float]:
-        began = time.perf_counter()
         commands = [
             [sys.executable, __file__, f"{kind}-rank", str(folder), str(count), str(n)] for n in range(RANKS)
         ]
@@ -214,6 +215,11 @@ def of_ranks(kind: str) -> Callable[[Path, int], dict[str, float]]:
             subprocess.Popen(each, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             for each in commands
         ]
+        assert all(rank.stdout and rank.stdin and rank.stdout.readline() == "imported\n" for rank in ranks)
+        began = time.perf_counter()
+        for rank in ranks:
+            rank.stdin.write("\n")
+            rank.stdin.flush()
         ready = [rank.stdout.readline() for rank in ranks]
         seconds = time.perf_counter() - began
         assert ready == ["open\n"] * RANKS, ready
@@ -226,7 +232,10 @@ def of_ranks(kind: str) -> Callable[[Path, int], dict[str, float]]:
 
 
 def rank_of(kind: str, folder: Path, count: int, rank: int) -> None:
-    found = opened(folder, count, kind, rank, RANKS)()
+    open_data = opened(folder, count, kind, rank, RANKS)
+    print("imported", flush=True)
+    input()
+    found = open_data()
     print("open", flush=True)
     input()
     del found
@@ -298,7 +307,7 @@ CASES: dict[str, tuple[str, Callable[[Path, int], dict[str, float]]]] = {
     "first batch from shards": ("shards", first_batch("shards")),
     f"{RANKS} ranks open folders": ("folders", of_ranks("folders")),
     f"{RANKS} ranks open shards": ("shards", of_ranks("shards")),
-    "torchvision's walk": ("folders", timed(torchvision_walk)),
+    PEER: ("folders", timed(torchvision_walk)),
     "ImageFolderDataset": ("folders", timed(image_folder_dataset)),
     "to_mindrecord until its first shard": ("folders", timed(conversion_plan)),
     "learning rates": ("", timed(rates)),
@@ -323,11 +332,15 @@ def measure(counts: list[int], rounds: int, names: list[str]) -> dict[str, dict[
 
 def run_case(name: str, folder: str, count: int) -> Iterator[dict[str, float]]:
     done = subprocess.run(
-        [sys.executable, __file__, name, folder, str(count)], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, __file__, name, folder, str(count)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL if name == PEER else None,
+        text=True,
+        check=False,
     )
     if done.returncode == 0:
         yield json.loads(done.stdout.splitlines()[-1])
-    elif name != "torchvision's walk":
+    elif name != PEER:
         sys.exit(f"bench_scale: {name} of {count} ended with {done.returncode}")
 
 

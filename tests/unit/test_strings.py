@@ -51,8 +51,11 @@ def test_more_than_a_portion_and_several_arrays() -> None:
     names = [f"image {number}" for number in range(strings.AT_ONCE * 2 + 3)]
     found = strings.of(names)
     assert list(found) == names
-    assert list(strings.joined([found, strings.of([]), strings.of(["last"])])) == [*names, "last"]
-    assert list(strings.joined([])) == []
+    builder = strings.Builder()
+    for each in (found, strings.of([]), strings.of(["last"])):
+        builder.append(each)
+    assert list(builder.built()) == [*names, "last"]
+    assert list(strings.Builder().built()) == []
 
 
 def test_what_is_no_item() -> None:

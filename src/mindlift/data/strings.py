@@ -102,9 +102,18 @@ class Builder:
         self.ends.append(ends + len(self.letters))
         self.letters += portion
 
+    def append(self, strings: StringArray) -> None:
+        """Strings as they were built."""
+        self.ends.append(strings.ends + len(self.letters))
+        self.letters += strings.letters.data
+
     def built(self, before: str = "") -> StringArray:
-        ends = np.concatenate(self.ends) if self.ends else np.zeros(0, np.int64)
-        return StringArray(np.frombuffer(self.letters, np.uint8), ends, (before,))
+        return StringArray(np.frombuffer(self.letters, np.uint8), end_to_end(self.ends), (before,))
+
+
+def end_to_end(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Of int64, also where there are none."""
+    return np.concatenate(columns) if len(columns) else np.zeros(0, np.int64)
 
 
 def of(strings: Iterable[str]) -> StringArray:
@@ -119,15 +128,6 @@ def portions(items: Iterable[T]) -> Iterator[list[T]]:
     """Up to AT_ONCE items at a time."""
     source = iter(items)
     return iter(lambda: list(itertools.islice(source, AT_ONCE)), [])
-
-
-def joined(arrays: Sequence[StringArray]) -> StringArray:
-    """Arrays as they were built, one behind the other."""
-    starts = np.cumsum([0, *(len(each.letters) for each in arrays)])
-    return StringArray(
-        np.concatenate([np.zeros(0, np.uint8), *(each.letters for each in arrays)]),
-        np.concatenate([np.zeros(0, np.int64), *(each.ends + at for each, at in zip(arrays, starts))]),
-    )
 
 
 def sorting(strings: Iterable[str]) -> np.ndarray:

@@ -94,16 +94,23 @@ class Shards:
 
 def table_of(paths: list[Path]) -> Arrays:
     """The rows of all shards; by `order` they are sorted by name, and so are the other arrays but the names."""
-    found = [rows_of(path) for path in paths]
-    names = strings.joined([rows.texts for rows in found])
-    order = strings.sorting(names)
+    columns: tuple[list[np.ndarray], ...] = ([], [], [])
+    names = strings.Builder()
+    for number, path in enumerate(paths):
+        rows = rows_of(path)
+        for column, found in zip(columns, (np.full(len(rows), number, np.int32), rows.offsets, rows.lengths)):
+            column.append(found)
+        names.append(rows.texts)
+    texts = names.built()
+    order = strings.sorting(texts).astype(np.int32)
+    shards, offsets, lengths = (strings.end_to_end(column)[order] for column in columns)
     return {
-        "letters": names.letters,
-        "ends": names.ends,
-        "order": order.astype(np.int32),
-        "shards": np.repeat(np.arange(len(found), dtype=np.int32), [len(rows) for rows in found])[order],
-        "offsets": np.concatenate([rows.offsets for rows in found])[order],
-        "lengths": np.concatenate([rows.lengths for rows in found])[order],
+        "letters": texts.letters,
+        "ends": texts.ends,
+        "order": order,
+        "shards": shards,
+        "offsets": offsets,
+        "lengths": lengths,
     }
 
 

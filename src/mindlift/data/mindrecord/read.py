@@ -26,6 +26,8 @@ from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
 
 FIELDS = ["index", "label", "file", "crc"]
 NUMBERS, NAME = ("index", "label", "crc"), "file"
+LEAST_ROW_BYTES = 16  # of an index
+COLUMNS = ("indices", "labels", "sums", "offsets", "lengths")  # NUMBERS first
 
 
 class Row(NamedTuple):
@@ -57,14 +59,9 @@ class Shards:
         self.classes = index["classes"]
         _, split = record_index.split_of(index, folder, train)
         self.paths = [folder / shard["file"] for shard in split["shards"] if shard["rows"]]
-        found = share(f"read the indexes of {folder}", lambda: table_of(self.paths))
+        found = share(f"read the indexes of {folder}", lambda: table_of(folder, self.paths, split["count"]))
         labels, self.shards, self.sums = found["labels"], found["shards"], found["sums"]
         self.offsets, self.lengths = found["offsets"], found["lengths"]
-        if len(labels) != split["count"]:
-            raise DataError(
-                f"the shards of {folder} hold {len(labels)} images, but {record_index.INDEX} says {split['count']};"
-                " fetch them again, or convert again"
-            )
         self.labels = checked_labels(labels, len(self.classes), folder)
         before = [f"{path}: " for path in self.paths]
         self.names = StringArray(found["letters"], found["ends"], before, self.shards, found["order"])
@@ -93,22 +90,29 @@ class Shards:
         return np.frombuffer(b"".join(map(self.read, range(len(self)))), np.uint8).reshape(-1, SIDE, SIDE, 3)
 
 
-def table_of(paths: Sequence[Path]) -> Arrays:
-    """The rows of all shards, sorted by the number of the image in the source."""
-    found = [record_rows.read(path, NUMBERS, NAME) for path in paths]
-    indices, labels, sums = np.concatenate([np.zeros((3, 0), np.int64), *(rows.numbers for rows in found)], 1)
-    order = np.argsort(indices, kind="stable").astype(np.int32)
-    files = strings.joined([rows.texts for rows in found])
-    return {
-        "labels": labels[order],
-        "shards": np.repeat(np.arange(len(found), dtype=np.int32), [len(rows) for rows in found])[order],
-        "offsets": np.concatenate([np.zeros(0, np.int64), *(rows.offsets for rows in found)])[order],
-        "lengths": np.concatenate([np.zeros(0, np.int64), *(rows.lengths for rows in found)])[order],
-        "sums": sums[order],
-        "letters": files.letters,
-        "ends": files.ends,
-        "order": order,
-    }
+def table_of(folder: Path, paths: Sequence[Path], count: int) -> Arrays:
+    """The rows of all shards, sorted by the number of the image in the source; DataError if they are not `count`."""
+    most = sum(path.with_name(f"{path.name}.db").stat().st_size for path in paths) // LEAST_ROW_BYTES
+    room = count if type(count) is int and 0 <= count <= most else 0
+    columns: dict[str, np.ndarray] = {name: np.empty(room, np.int64) for name in COLUMNS}
+    files, shards, there = strings.Builder(), np.empty(room, np.int32), 0
+    for number, path in enumerate(paths):
+        rows = record_rows.read(path, NUMBERS, NAME)
+        first, there = there, there + len(rows)
+        if there <= room:
+            for name, found in zip(COLUMNS, [*rows.numbers, rows.offsets, rows.lengths]):
+                columns[name][first:there] = found
+            shards[first:there] = number
+            files.append(rows.texts)
+    if there != count:
+        raise DataError(
+            f"the shards of {folder} hold {there} images, but {record_index.INDEX} says {count}; fetch them again, or"
+            " convert again"
+        )
+    order, names = np.argsort(columns.pop("indices"), kind="stable").astype(np.int32), files.built()
+    for column in (*columns.values(), shards):
+        column[:] = column[order]
+    return {**columns, "shards": shards, "order": order, "letters": names.letters, "ends": names.ends}
 
 
 def checked_labels(labels: np.ndarray, classes: int, folder: Path) -> np.ndarray:

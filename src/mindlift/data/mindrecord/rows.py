@@ -17,7 +17,7 @@ from mindlift.data.mindrecord.file import AGAIN, LENGTH_BYTES
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
 
-AT_ONCE = 1 << 14  # rows that are Python objects at the same time
+AT_ONCE = 1 << 12  # rows that are Python objects at the same time
 PLACE = ("PAGE_ID_BLOB", "PAGE_OFFSET_BLOB", "PAGE_OFFSET_BLOB_END")
 
 
