@@ -132,5 +132,5 @@ def portions(items: Iterable[T]) -> Iterator[list[T]]:
 
 def sorting(strings: Iterable[str]) -> np.ndarray:
     """The order (N,) int64 that sorts the strings by their bytes; equal ones stay as they are."""
-    names = [text.encode(*CODING) for text in strings]
-    return np.argsort(np.array(names, "S"), kind="stable") if names else np.zeros(0, np.int64)
+    names = [np.array([text.encode(*CODING) for text in portion], "S") for portion in portions(strings)]
+    return np.argsort(end_to_end(names), kind="stable")

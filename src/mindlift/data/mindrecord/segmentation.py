@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -22,7 +23,7 @@ from mindlift.data.mindrecord import write as record_write
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
-from mindlift.data.slow_disk import NO_FILE, file_sizes, why_no_file
+from mindlift.data.slow_disk import NO_FILE, file_sizes, joined, why_no_file
 from mindlift.errors import DataError
 from mindlift.files import printable, write_atomic
 from mindlift.model_utils import mindspore_build
@@ -197,7 +198,7 @@ def shard_names(name: str, count: int) -> list[str]:
 def make_plan(root: Path, data_lst: str, dst_path: Path, settings: Settings) -> Plan:
     """Find the files of the list. Raises DataError for those that are missing."""
     pairs = seg_lists.pairs(root, True, data_lst)
-    sizes = file_sizes(os.path.join(root, path) for pair in pairs for path in pair)
+    sizes = file_sizes(joined(root, itertools.chain.from_iterable(pairs)))
     if NO_FILE in sizes:
         pair, which = divmod(sizes.index(NO_FILE), 2)
         missing = os.path.join(root, pairs[pair][which])

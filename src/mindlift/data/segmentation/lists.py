@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import codecs
 import itertools
-import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mindlift.data.slow_disk import NO_FILE, file_sizes
+from mindlift.data.slow_disk import NO_FILE, each_size, joined
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
 
@@ -185,12 +184,15 @@ def check_there(root: Path, pairs: Iterable[Pair], train: bool, may_lack: bool) 
 
     `pairs` are iterated over twice if there is one missing.
     """
-    sizes = file_sizes(os.path.join(root, name) for pair in pairs for name in pair)
-    lacking = sizes.count(NO_FILE)
-    if not lacking or (may_lack and lacking < len(sizes)):
+    lacking = there = 0
+    for size in each_size(joined(root, itertools.chain.from_iterable(pairs))):
+        lacking, there = lacking + (size == NO_FILE), there + (size != NO_FILE)
+    if not lacking or (may_lack and there):
         return
-    names = dict(zip((name for pair in pairs for name in pair), sizes))
-    missing = [name for name, size in names.items() if size == NO_FILE]
+    names = dict.fromkeys(itertools.chain.from_iterable(pairs))
+    missing = [name for name, size in zip(names, each_size(joined(root, names))) if size == NO_FILE]
+    if not missing:
+        return  # they have come meanwhile
     more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""
     raise DataError(
         f"{root / missing[0]} is missing, which the list of the {'training' if train else 'validation'} images names"
