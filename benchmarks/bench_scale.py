@@ -1,9 +1,11 @@
-"""Seconds, CPU seconds and memory of a re-sync in which nothing has changed, by the number of files.
+"""Seconds and memory by the number of files: of a re-sync in which nothing has changed, or of opening a data set.
 
     python benchmarks/bench_scale.py --files 10000,100000,1281167 [--s5cmd ~/bin/s5cmd] [--rclone ~/bin/rclone]
     python benchmarks/bench_scale.py --object_gib 50
+    python benchmarks/bench_scale.py --images 100,10000,100000,1281167 [--cases "first batch from folders"]
 
-The store is a program of this file that makes up listings of ImageNet's form: folders of 1,281 objects without bytes, in
+With --images: what a training does before its first step with so many images, and other work that grows with them, on data sets
+of hard links and made-up indexes (`scale_data.py`). Else: the store is a program of this file that makes up listings of ImageNet's form: folders of 1,281 objects without bytes, in
 pages of 1,000 keys, or one large object. The target has the files already, and MindLift's list of what an earlier copy has brought. Every client
 is a process of its own; the server shares the two cores with it. See benchmarks/README.md.
 """
@@ -25,7 +27,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, quote, urlsplit
 
-from figures import machine, positive, spread
+import scale_data
+from figures import machine, names_of, positive, spread
 from sync_clients import COPY, environment, rclone, s5cmd
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -262,6 +265,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--files", type=counts, default=[10_000, 100_000, 1_281_167])
+    parser.add_argument("--images", type=counts, help="data sets of so many images, rising, instead")
+    parser.add_argument("--cases", type=names_of(scale_data.CASES), default=[*scale_data.CASES])
     parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--s5cmd", default="")
     parser.add_argument("--rclone", default="")
@@ -272,8 +277,13 @@ def main() -> None:
     options = parser.parse_args()
     if options.serve is not None:
         serve(options.serve, options.serve_bytes)
+    if options.images:
+        rows = scale_data.table_of(scale_data.measure(options.images, options.rounds, options.cases))
+        print(json.dumps(rows, indent=1))
+        write(options, rows)
+        return
     programs = {name: getattr(options, name) for name in ("s5cmd", "rclone") if getattr(options, name)}
-    rows = {}
+    rows: dict[str, dict] = {}
     if options.object_gib:
         name = f"object of {options.object_gib} GiB"
         rows[name] = measure_object(options.object_gib << 30, options.rounds, programs)
@@ -281,6 +291,10 @@ def main() -> None:
     for count in [] if options.object_gib else options.files:
         rows[str(count)] = measure(count, options.rounds, programs)
         print(count, json.dumps(rows[str(count)]), flush=True)
+    write(options, rows)
+
+
+def write(options: argparse.Namespace, rows: dict[str, dict]) -> None:
     if options.output:
         result = {"machine": machine(8), "rounds": options.rounds, "rows": rows}
         options.output.write_text(json.dumps(result, indent=1) + "\n")

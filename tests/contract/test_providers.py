@@ -78,6 +78,12 @@ def test_lists_and_finds(rig):
     assert [status.handle for status in rig.provider.list(())] == [second, first]
     assert [status.handle for status in rig.provider.list((Phase.FAILED,))] == [second]
     assert list(rig.provider.list((Phase.RUNNING, Phase.QUEUED))) == []
+    assert [status.handle for status in rig.provider.list((), 1)] == [second]
+    assert [status.handle for status in rig.provider.list((Phase.FAILED, Phase.SUCCEEDED), 5)] == [
+        second,
+        first,
+    ]
+    assert list(rig.provider.list((), 0)) == []
     assert rig.provider.find(rig.named("job-two")) == second
     assert rig.provider.find(rig.named("job-t")) is None
 

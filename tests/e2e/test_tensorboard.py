@@ -262,6 +262,6 @@ def test_folders_that_can_not_be_written_are_one_line(tmp_path, capsys):
 
 
 def test_without_the_writer_it_says_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "tensorboardX.event_file_writer", None)
+    monkeypatch.setitem(sys.modules, "tensorboardX.proto", None)
     with pytest.raises(ConfigError, match="pip install tensorboardX"):
         events.TensorBoard(tmp_path, tmp_path / "logs")

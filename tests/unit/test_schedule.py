@@ -4,10 +4,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mindlift.training.schedules import Phase, ScheduleOptions, lr_at, lr_table, phase_starts
+from mindlift.training.schedules import Phase, ScheduleOptions, lr_of, lr_table, phase_starts
 
 COSINE = ScheduleOptions("cosine_annealing", 0.1, max_epoch=120)
 STEPS = ScheduleOptions("exponential", 0.1, max_epoch=300, milestones=(150, 225, 300))
+
+
+def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+    return lr_of(np.array([step]), steps_per_epoch, options)[0]
 
 
 @pytest.mark.parametrize(

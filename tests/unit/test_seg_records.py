@@ -247,8 +247,7 @@ def test_a_corrupt_image_stops_or_is_left_out(tree, tmp_path):
 
 def place_of(first: Path, index: int) -> tuple[Path, int, int]:
     source = seg_records.Shards(str(first))
-    offset, length, number = source.places[index]
-    return source.paths[number], offset, length
+    return source.paths[source.shards[index]], int(source.offsets[index]), int(source.lengths[index])
 
 
 def test_damage_is_found_and_named(copy):

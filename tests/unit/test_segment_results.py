@@ -60,7 +60,7 @@ def options(data: Path, folder: Path, *more: str) -> Namespace:
 
 
 def naive(data: Path, logits: list[np.ndarray]) -> list:
-    samples = Samples(Files(data, seg_lists.read(data / "lst.txt")), CLASSES, 255)
+    samples = Samples(Files.of(data, seg_lists.read(data / "lst.txt")), CLASSES, 255)
     truths, predictions = [], []
     for index, each in enumerate(logits):
         image, label = samples.pair(index)

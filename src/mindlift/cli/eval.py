@@ -17,8 +17,8 @@ def evaluate(argv: list[str]) -> None:
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog
 
-        with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-            figures = evaluation.run(here.context(log), data_path, named, adapter.will_read)
+        with RunLog(None, here.ranks.rank, here.cfg.progress) as log, here.sharing() as share:
+            figures = evaluation.run(here.context(log), data_path, named, adapter.will_read, share)
     if here.ranks.is_main and not here.cfg.json:
         weights = here.cfg.pretrained or str(figures[0]["checkpoint"])
         ending.following(["mindlift", "predict", weights, "IMAGES"], ["mindlift", "export", weights])

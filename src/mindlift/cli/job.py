@@ -28,6 +28,7 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
+from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.models.external import names
 from mindlift.runs import named_weights
 from mindlift.runs.named_weights import Named
@@ -35,6 +36,7 @@ from mindlift.storage.url import is_remote
 from mindlift.training import own_folder
 
 if TYPE_CHECKING:
+    from mindlift.model_utils.staging.shared_arrays import Share
     from mindlift.runs.log import RunLog
 
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
@@ -75,6 +77,17 @@ class Job:
         with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
             mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+
+    def sharing(self) -> ContextManager[Share]:
+        """How the ranks of this node find the images once, together; call it once connected, because it needs numpy."""
+        from mindlift.model_utils.staging import shared_arrays
+
+        ranks = self.ranks
+        if min(ranks.devices_per_node, ranks.size) == 1:
+            return contextlib.nullcontext(shared_arrays.alone)
+        folder, job = cache_folder(self.cfg.cache_path) / "shared", node_gate.job_token(os.environ)
+        say = functools.partial(print, file=sys.stderr, flush=True)
+        return shared_arrays.NodeShare(folder, job, ranks.rank, self.cfg.stage_timeout, say)
 
     def naming_lost_peers(self) -> ContextManager[None]:
         """Says in a line that another rank has ended."""
@@ -243,7 +256,7 @@ def fetch(cfg: Config, url: str) -> list[Path]:
     """The checkpoints at a URL or local path."""
     if not is_remote(url):
         return [Path(url)]
-    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+    from mindlift.model_utils.staging.stage_in import Stager
 
     return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url, cfg.all)
 

@@ -120,7 +120,7 @@ def cancel(args: argparse.Namespace) -> int:
 def list_jobs(args: argparse.Namespace) -> int:
     job, provider = read_job(args)
     phases = [as_phase(word) for word in args.state]
-    found = RetryPolicy(say=note).call(lambda: list(provider.list(phases)))[: args.limit]
+    found = RetryPolicy(say=note).call(lambda: list(provider.list(phases, args.limit)))
     out(
         json.dumps([item.as_dict() for item in found], indent=2, ensure_ascii=False)
         if args.json

@@ -29,10 +29,11 @@ def train(argv: list[str], started: float) -> None:
         from mindlift.training.run import Callbacks
         from mindlift.training.run import run as run_training
 
-        data = open_data(here.cfg, here.ranks, here.workers, data_path)
         ranks = (here.ranks.rank, here.ranks.size)
-        opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
-        adapter.will_read(data.reading_order(here.cfg, here.ranks, opened.step))
+        with here.sharing() as share:
+            data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
+            opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
+        adapter.will_read(lambda: data.reading_order(here.cfg, here.ranks, opened.step))
         adapter.follow(opened.paths.root)
         if opened.is_over:
             result = result_of(opened.paths) if here.ranks.is_main else "{}"

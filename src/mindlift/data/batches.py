@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from mindlift.backports import Protocol
 from mindlift.data.order import TrainOrder, steps_per_epoch
 from mindlift.errors import DataError
 from mindlift.forks import Shared
@@ -140,12 +141,37 @@ class Batches:
             ds.config.set_prefetch_size(usual)
 
 
-def generator(source, columns: list[str]) -> ds.GeneratorDataset:
+class Rows(Protocol):
+    """What a pipeline reads: rows by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, item: int) -> tuple: ...
+
+
+class InOrder:
+    """The rows of a source, one after another.
+
+    MindSpore writes down the numbers of all rows that it will read, before the first, of a source with `__getitem__`: of
+    ImageNet in 300 epochs 6 GB.
+    """
+
+    def __init__(self, rows: Rows):
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __iter__(self) -> Iterator[tuple]:
+        return map(self.rows.__getitem__, range(len(self.rows)))
+
+
+def generator(source: Rows, columns: list[str]) -> ds.GeneratorDataset:
     """One Python thread: a second one only fights for the interpreter lock (4 x slower on 16 x 16 images)."""
     import mindspore.dataset as ds
 
     return ds.GeneratorDataset(
-        source, columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
+        InOrder(source), columns, shuffle=False, num_parallel_workers=1, python_multiprocessing=False
     )
 
 

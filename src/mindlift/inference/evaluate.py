@@ -11,6 +11,7 @@ from mindlift.files import as_json
 from mindlift.inference import summary
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.models import layers
 from mindlift.runs import provenance
 from mindlift.runs.named_weights import Named
@@ -19,21 +20,26 @@ from mindlift.tasks import network as build
 
 
 def run(
-    job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]
+    job: JobContext,
+    data_path: Path,
+    weights: Named,
+    on_opened: Callable[[Callable[[], Sequence[str]]], None],
+    share: Share = alone,
 ) -> list[summary.Figures]:
     """The figures of each of the checkpoints, in their order; logs them, and of several which is best.
 
-    `on_opened` gets the files that will be read, in their order; none where there are no files.
+    `on_opened` gets what gives the files that will be read, in their order; none where there are no files. The ranks of a node
+    `share` what they find.
     """
     job = replace(job, cfg=job.cfg.of_finished_weights())
     cfg, log, paths = job.cfg, job.log, weights.files
     kind = task.of(cfg)
     options = kind.options(cfg, job.workers)
     known = provenance.common_class_names(paths)
-    samples = kind.open_split(options, data_path, train=False, known=known)
+    samples = kind.open_split(options, data_path, train=False, known=known, share=share)
     for note in filter(None, (weights.note, of_run(cfg, data_path), samples.note)):
         log.info(note)
-    on_opened([path for index in range(len(samples)) for path in samples.paths_of(index)])
+    on_opened(lambda: [path for index in range(len(samples)) for path in samples.paths_of(index)])
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)

@@ -4,8 +4,8 @@ An adapter is used as a `with` block around the training:
 
 - `stage_in() -> Path`: returns a local folder that holds the data. It raises StageError or DataError and
   never returns a folder that is missing. Called by every rank, before the ranks are connected.
-- `will_read(files)`: files of that folder in the order in which all ranks of this node will read them, so that what is
-  still arriving comes in that order.
+- `will_read(files)`: what gives, if it is needed, the files of that folder in the order in which all ranks of this node will
+  read them, so that what is still arriving comes in that order.
 - `weights() -> list[Path]`: the local files of `--pretrained`, newest first; [] if none are asked for.
 - `output(may_continue, mark)`: the local folder for runs. With `may_continue`, the furthest unfinished run
   whose fingerprint is `mark` is brought here before, so that the training continues it.
@@ -18,7 +18,7 @@ An adapter is used as a `with` block around the training:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mindlift.backports import Protocol
@@ -33,7 +33,7 @@ class Adapter(Protocol):
 
     def stage_in(self) -> Path: ...
 
-    def will_read(self, files: Sequence[str]) -> None: ...
+    def will_read(self, files: Callable[[], Sequence[str]]) -> None: ...
 
     def weights(self) -> list[Path]: ...
 

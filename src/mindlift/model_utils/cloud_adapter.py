@@ -111,10 +111,11 @@ class CloudAdapter:
             ARRIVALS.begin(Arriving(Path(folder), Path(control), self.gate.timeout_s, self.stager.say))
         return Path(folder)
 
-    def will_read(self, files: Sequence[str]) -> None:
+    def will_read(self, files: Callable[[], Sequence[str]]) -> None:
+        ordered = files() if self.streamers else ()
         for folder, streamer in self.streamers.items():
             root = f"{folder}/"
-            streamer.order([file[len(root) :] for file in files if file.startswith(root)])
+            streamer.order([file[len(root) :] for file in ordered if file.startswith(root)])
 
     def weights(self) -> list[Path]:
         url = self.inputs.weights

@@ -70,9 +70,13 @@ def named(root: str, names: Iterable[str]) -> Found:
 def _walk(folder: str, around: tuple, files: list[str], left_out: Counter[str]) -> None:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if entry.is_dir():
+            name = entry.name
+            # most are plain images: known by name and kind, for which nothing is asked of the disk
+            if name.lower().endswith(SUFFIXES) and is_data(name) and entry.is_file(follow_symlinks=False):
+                files.append(entry.path)
+            elif entry.is_dir():
                 real = os.path.realpath(entry.path) if entry.is_symlink() else ""
-                if not is_data(entry.name):
+                if not is_data(name):
                     left_out["hidden folder(s)"] += 1
                 elif real and any(each == real or each.startswith(real + os.sep) for each in around):
                     left_out["link(s) in a circle"] += 1
@@ -80,10 +84,10 @@ def _walk(folder: str, around: tuple, files: list[str], left_out: Counter[str]) 
                     _walk(entry.path, (*around, real or os.path.realpath(entry.path)), files, left_out)
             elif entry.is_symlink() and not os.path.exists(entry.path):
                 left_out["broken link(s)"] += 1
-            elif is_image(entry.name):
+            elif is_image(name):
                 files.append(entry.path)
             else:
-                left_out[kind_of(entry.name)] += 1
+                left_out[kind_of(name)] += 1
 
 
 def line(folder: object, left_out: Counter[str], empty: Iterable[str] = ()) -> str:

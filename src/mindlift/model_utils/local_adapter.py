@@ -42,7 +42,7 @@ class LocalAdapter:
             return self.default()
         return existing_folder(self.data_dir)
 
-    def will_read(self, files: Sequence[str]) -> None:
+    def will_read(self, files: Callable[[], Sequence[str]]) -> None:
         """Nothing to do: they are here."""
 
     def weights(self) -> list[Path]:

@@ -20,14 +20,10 @@ def to_tensorboard(root: Path, folder: Path) -> Path:
     """The run in `root` as one event file below `folder`, in place of those that are there. Returns the folder."""
     remove_events(folder)
     options, _ = run_folder.read_config(root / "config.yaml")
-    newest = 0
     with TensorBoard(root, folder) as board:
         if options:
             board.options(options)
-        for record in last_records.records(root / "metrics.jsonl"):
-            board.add(record)
-            newest = max(newest, record["step"])
-        board.pictures(newest)
+        board.pictures(board.add_all(last_records.records(root / "metrics.jsonl")))
     return folder
 
 

@@ -1,7 +1,7 @@
-"""TensorBoard's event files of a run, by tensorboardX, which needs no TensorFlow. metrics.jsonl stays the source.
+"""TensorBoard's event files of a run, with the messages of tensorboardX, which needs no TensorFlow. metrics.jsonl stays the
+source.
 
-`TensorBoard` takes the same records that go to metrics.jsonl, one by one, from the trainer or from an old file. It
-uses tensorboardX's synchronous writer: the one with a queue waits for ever when a disk is full.
+`TensorBoard` takes the same records that go to metrics.jsonl, one by one from the trainer, or all those of an old file.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,8 @@ import numpy as np
 from mindlift.backports import Protocol
 from mindlift.errors import ConfigError, StorageError
 from mindlift.json_text import Record
+from mindlift.report import event_file
+from mindlift.report.event_file import EventFile
 from mindlift.report.pictures import inside, opened
 from mindlift.runs import folder as run_folder
 from mindlift.runs import last_records
@@ -27,17 +29,8 @@ from mindlift.runs.series import number
 EVENTS = "events.out.tfevents.*"
 SCORES = ("top1", "top5", "miou", "pixel_accuracy", "loss")
 MOST_PICTURES = 12
+TOGETHER_BYTES = 1 << 20  # of events, whose checksums are made together
 FLUSH_S = 5.0  # a flush waits for the disk
-
-
-class Writer(Protocol):
-    """What tensorboardX's EventsWriter has."""
-
-    def write_event(self, event: object) -> None: ...
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class GraphDef(Protocol):
@@ -55,18 +48,16 @@ class TensorBoard:
     """
 
     def __init__(self, root: Path, folder: Path, done: int = 0):
-        writer = need_writer()
+        need_messages()
         self.root, self.folder, self.flushed = root, folder, time.monotonic()
         had_events = any(folder.glob(EVENTS))
         with self.writing():
             folder.mkdir(parents=True, exist_ok=True)
-            # the nanoseconds keep two files of one second apart, and in order
-            self.writer = writer(str(folder / "events"), f".{time.time_ns()}")
+            self.writer = EventFile(folder)
         self.begin(done + 1 if had_events else 1)
         if done and not had_events:
-            for record in last_records.records(root / "metrics.jsonl"):
-                if record["step"] <= done:
-                    self.add(record)
+            known = last_records.records(root / "metrics.jsonl")
+            self.add_all(record for record in known if record["step"] <= done)
 
     def __enter__(self) -> TensorBoard:
         return self
@@ -84,12 +75,29 @@ class TensorBoard:
 
     def add(self, record: Record) -> None:
         """A record of metrics.jsonl: a step's line or an event; on disk some seconds later."""
-        from tensorboardX.proto.summary_pb2 import Summary
+        self.write(list(filter(None, [event_of(record)])))
 
-        step, values = integer(record.get("step")), scalars(record)
-        if step is not None and values:
-            parts = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
-            self.put(Summary(value=parts), step, number(record.get("time")))
+    def add_all(self, records: Iterable[Record]) -> int:
+        """Many of them; returns the last step."""
+        last, waiting, size = 0, [], 0
+        for record in records:
+            event = event_of(record)
+            if event:
+                waiting.append(event)
+                size += len(event)
+            last = max(last, integer(record.get("step")) or 0)
+            if size > TOGETHER_BYTES:
+                self.write(waiting)
+                waiting, size = [], 0
+        self.write(waiting)
+        return last
+
+    def write(self, events: Sequence[bytes]) -> None:
+        with self.writing():
+            self.writer.write(events)
+            if time.monotonic() - self.flushed > FLUSH_S:
+                self.writer.flush()
+                self.flushed = time.monotonic()
 
     def options(self, options: Mapping[str, object]) -> None:
         """The hyper-parameters of the run, beside the figures by which TensorBoard sorts runs."""
@@ -137,16 +145,20 @@ class TensorBoard:
             log = SessionLog(status=SessionLog.START)
             self.writer.write_event(Event(step=first, wall_time=time.time(), session_log=log))
 
-    def put(self, summary: object, step: int, at: float = float("nan")) -> None:
+    def put(self, summary: object, step: int) -> None:
+        """A tensorboardX Summary."""
         from tensorboardX.proto.event_pb2 import Event
 
-        with self.writing():
-            self.writer.write_event(
-                Event(step=step, wall_time=at if at == at else time.time(), summary=summary)
-            )
-            if time.monotonic() - self.flushed > FLUSH_S:
-                self.writer.flush()
-                self.flushed = time.monotonic()
+        self.write([Event(step=step, wall_time=time.time(), summary=summary).SerializeToString()])
+
+
+def event_of(record: Record) -> bytes:
+    """The Event of a record; nothing for one without a step or without numbers."""
+    step, values = integer(record.get("step")), scalars(record)
+    if step is None or not values:
+        return b""
+    at = number(record.get("time"))
+    return event_file.scalars(values, step, at if at == at else time.time())
 
 
 def scalars(record: Record) -> dict[str, float]:
@@ -164,12 +176,11 @@ def scalars(record: Record) -> dict[str, float]:
     return {name: value for name, value in found.items() if value == value}
 
 
-def need_writer() -> Callable[[str, str], Writer]:
-    """tensorboardX's class; ConfigError where it is not installed."""
+def need_messages() -> None:
+    """ConfigError where tensorboardX is not installed."""
     try:
-        from tensorboardX.event_file_writer import EventsWriter
+        from tensorboardX.proto import event_pb2  # noqa: F401
     except ImportError:
         raise ConfigError(
             "TensorBoard's files need tensorboardX: pip install tensorboardX, or leave them out"
         ) from None
-    return EventsWriter

@@ -29,8 +29,12 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     """
     if not runs:
         raise DataError("no run to report on; name at least one run's folder")
-    found = [run_folder.read(Path(root), title) for root, title in zip(runs, titles(runs))]
-    text = page(found, time.time())
+    return put(out, [run_folder.read(Path(root), title) for root, title in zip(runs, titles(runs))])
+
+
+def put(out: Path, runs: Sequence[RunData]) -> Path:
+    """The same of runs that were read already."""
+    text = page(runs, time.time())
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
     except OSError as err:

@@ -10,7 +10,7 @@ import numpy as np
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.config import own_schema
 from mindlift.runs.folder import RunData
-from mindlift.training.schedules import from_config, lr_at, planned_steps
+from mindlift.training.schedules import from_config, lr_of, planned_steps
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.options_types import Options
@@ -34,8 +34,8 @@ def learning_rate(run: RunData) -> tuple[list[int], list[float]]:
         schedule = from_config(options, run.ranks, images)
         total = planned_steps(per_epoch, schedule)
         total = min(total, run.options.get("max_steps") or total)
-        steps = np.unique(np.linspace(0, total - 1, min(total, POINTS)).astype(np.int64)).tolist()
-        return thinned([step + 1 for step in steps], [lr_at(step, per_epoch, schedule) for step in steps])
+        steps = np.unique(np.linspace(0, total - 1, min(total, POINTS)).astype(np.int64))
+        return thinned((steps + 1).tolist(), lr_of(steps, per_epoch, schedule).tolist())
     except (ConfigError, AttributeError, TypeError, ValueError, KeyError, ArithmeticError):
         return [], []  # options of a version that this one doesn't know
 

@@ -6,13 +6,20 @@ from pathlib import Path
 
 from mindlift.report import page as pages
 from mindlift.report.events import TensorBoard
+from mindlift.runs import folder as run_folder
+from mindlift.runs import metrics
+from mindlift.runs.paths import RunPaths
 
 
 class RunReport:
-    """Draws the run's page and writes TensorBoard's events."""
+    """Draws the run's page, for which it reads each line of the metrics once, and writes TensorBoard's events."""
+
+    def __init__(self) -> None:
+        self.followers: dict[Path, metrics.Follower] = {}
 
     def draw(self, run: Path, page: Path) -> None:
-        pages.write([run], page)
+        follower = self.followers.setdefault(run, metrics.Follower(RunPaths(run).metrics))
+        pages.put(page, [run_folder.read(run, follower=follower)])
 
     def board(self, run: Path, folder: Path, steps: int) -> TensorBoard:
         return TensorBoard(run, folder, steps)

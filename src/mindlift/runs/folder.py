@@ -65,11 +65,14 @@ def find(path: Path) -> Path:
     return found[-1]
 
 
-def read(root: Path, title: str = "") -> RunData:
-    """A run's folder; OSError becomes DataError, everything that is missing or damaged is left out."""
+def read(root: Path, title: str = "", follower: metrics.Follower | None = None) -> RunData:
+    """A run's folder; OSError becomes DataError, everything that is missing or damaged is left out.
+
+    The `follower` of a run that still goes on reads only what is new of its metrics.
+    """
     paths = RunPaths(root)
     try:
-        found = metrics.read(paths.metrics)
+        found = follower.read() if follower else metrics.read(paths.metrics)
         options, origins = read_config(paths.config)
         run = RunData(
             root,

@@ -61,16 +61,41 @@ class Metrics:
 
 def read(path: Path) -> Metrics:
     """The metrics of a run; empty if there is no file."""
-    reader, skipped = Reader(), 0
-    if path.exists():
-        with open(path, "rb") as file:
-            share = WHOLE_BYTES / max(1, os.fstat(file.fileno()).st_size)
+    return Follower(path).read(has_ended=True)
+
+
+class Follower:
+    """A metrics file that grows: each `read` takes in what has come since the one before."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.begin(0)
+
+    def begin(self, inode: int) -> None:
+        self.reader, self.at, self.skipped, self.inode = Reader(), 0, 0, inode
+
+    def read(self, has_ended: bool = False) -> Metrics:
+        """All of the file up to now. A last line without an end is still being written, unless the file `has_ended`."""
+        if not self.path.exists():
+            self.begin(0)
+            return self.reader.finished()
+        with open(self.path, "rb") as file:
+            state = os.fstat(file.fileno())
+            if state.st_ino != self.inode or state.st_size < self.at:  # another file, or a new beginning
+                self.begin(state.st_ino)
+            file.seek(self.at)
+            share = WHOLE_BYTES / max(1, state.st_size - self.at)
             for text in json_text.blocks(file):
+                if not has_ended and not text.endswith(b"\n"):
+                    self.at = file.tell() - len(text)
+                    break
                 records, more = parsed(text, share)
-                reader.take(records)
-                skipped += more
-        say_skipped(path, skipped)
-    return reader.finished()
+                self.reader.take(records)
+                self.skipped += more
+            else:
+                self.at = file.tell()
+        say_skipped(self.path, self.skipped)
+        return self.reader.finished()
 
 
 def parsed(text: bytes, share: float = 1.0) -> tuple[list[Record], int]:

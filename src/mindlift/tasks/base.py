@@ -22,6 +22,7 @@ from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.progress import Progress
 from mindlift.tasks.segmentation import task as segment
@@ -37,7 +38,7 @@ class Samples(Protocol):
     note: str
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         """Of the images' files; empty where there are none."""
 
     def paths_of(self, index: int) -> tuple[str, ...]:
@@ -75,8 +76,13 @@ class Task(Protocol[O, S, E]):
     def eval_options(self, data: O) -> O:
         """What a training's options mean for its own evaluations."""
 
-    def open_split(self, options: O, path: Path, train: bool, known: Sequence[str] = ()) -> S:
-        """To evaluate, labels number the classes that are `known` from the training, where names are known."""
+    def open_split(
+        self, options: O, path: Path, train: bool, known: Sequence[str] = (), share: Share = alone
+    ) -> S:
+        """To evaluate, labels number the classes that are `known` from the training, where names are known.
+
+        What all ranks of a node find alike is found once, by `share`.
+        """
 
     def train_batches(self, samples: S, options: O, part: BatchRange) -> batches.Batches: ...
 

@@ -14,6 +14,7 @@ from mindlift.data.order import reading_order
 from mindlift.errors import CheckpointError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.runs import choose, manifest, provenance
 from mindlift.tasks import base as tasks
 from mindlift.training import rules
@@ -53,7 +54,7 @@ class Opened:
     def evaluates_itself(self) -> bool:
         """Whether evaluations read the images of the training."""
         names = self.evaluated.names if self.evaluated is not None else []
-        return bool(names) and names == self.samples.names
+        return len(names) > 0 and names == self.samples.names
 
     def reading_order(self, cfg: Config, ranks: Ranks, done: int) -> list[str]:
         """The files of the training, in the order in which this node reads them after `done` steps; none where it has no files."""
@@ -67,17 +68,22 @@ class Opened:
         return [path for index in order.tolist() for path in self.samples.paths_of(index)]
 
 
-def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path) -> Opened:
-    """Raises DataError or ConfigError for images that can't be meant, CheckpointError for a run that can't be continued."""
+def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path, share: Share = alone) -> Opened:
+    """Raises DataError or ConfigError for images that can't be meant, CheckpointError for a run that can't be continued.
+
+    The ranks of a node `share` what they find.
+    """
     task = tasks.of(cfg)
     rules.check_metric(cfg, task.FIGURES)
     options = task.options(cfg, workers)
-    samples = task.open_split(options, path, train=True)
+    samples = task.open_split(options, path, train=True, share=share)
     options = task.train_options(cfg, options, len(samples))
     evaluated = None
     if cfg.evaluates:
         place = Path(cfg.eval_data_dir) if cfg.eval_data_dir else path
-        evaluated = task.open_split(task.eval_options(options), place, train=False, known=samples.classes)
+        evaluated = task.open_split(
+            task.eval_options(options), place, train=False, known=samples.classes, share=share
+        )
     steps = steps_of(cfg, ranks, len(samples))
     check_resumed(cfg, samples.classes, steps.total)
     return Opened(task, options, samples, evaluated, steps)

@@ -27,6 +27,7 @@ CODE_START = 1e-5  # where the warm-up of the report's program starts; its text 
 STEPS_AT = (0.3, 0.6, 0.8)
 ZOO_COSINE = 0.94  # of a half wave: the zoo's cosine ends before its end
 ZOO_FLOOR = 1e-5
+AT_ONCE = 1 << 16  # steps
 
 
 @dataclass(frozen=True)
@@ -161,78 +162,81 @@ def exponential(epoch: int, options: ScheduleOptions) -> float:
     return options.lr * options.gamma ** sum(epoch >= milestone for milestone in options.milestones)
 
 
-def linear(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def linear(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """From lr to eta_min in a straight line."""
-    return options.lr - (options.lr - options.eta_min) * (step - warmup) / (total - warmup)
+    return options.lr - (options.lr - options.eta_min) * (steps - warmup) / (total - warmup)
 
 
-def poly(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def poly(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """From lr to eta_min as (1 - share) ** power."""
-    left = 1 - (step - warmup) / (total - warmup)
-    return options.eta_min + (options.lr - options.eta_min) * left**options.power
+    left = 1 - (steps - warmup) / (total - warmup)
+    return options.eta_min + (options.lr - options.eta_min) * mapped(lambda x: x**options.power, left)
 
 
-def cosine(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def cosine(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """The zoo's product of a line and a cosine; the cosine counts from the first step, also after a warm-up."""
-    left = (total - step) / (total - warmup)
-    wave = (1 + math.cos(math.pi * ZOO_COSINE * step / (total - warmup))) / 2
+    left = (total - steps) / (total - warmup)
+    wave = (1 + mapped(math.cos, math.pi * ZOO_COSINE * steps / (total - warmup))) / 2
     return options.lr * (left * wave + ZOO_FLOOR)
 
 
-def cos(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def cos(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """From lr to 0 in half a wave (Loshchilov and Hutter, SGDR, eq. 5, with every step)."""
-    return options.lr * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+    return options.lr * (1 + mapped(math.cos, math.pi * (steps - warmup) / (total - warmup))) / 2
 
 
-def cosine_restarts(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def cosine_restarts(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """From lr to eta_min in half a wave, again and again (Loshchilov and Hutter, SGDR, ICLR 2017, section 3 and eq. 5).
 
     `period` is T_0, `longer` T_mult; a lower top for each period is of the authors' outlook and timm's CosineLRScheduler.
     """
-    at, length = float(step - warmup), float(total - warmup)
+    first = float(total - warmup)
     if options.period is not None:
-        length = options.period * (total / options.max_epoch)
-    number = 0
-    while at >= length:
-        at, length, number = at - length, length * options.longer, number + 1
-    top = options.lr * options.lower**number
-    return options.eta_min + (top - options.eta_min) * (1 + math.cos(math.pi * at / length)) / 2
+        first = options.period * (total / options.max_epoch)
+
+    def rate(step: int) -> float:
+        at, length, number = float(step - warmup), first, 0
+        while at >= length:
+            at, length, number = at - length, length * options.longer, number + 1
+        top = options.lr * options.lower**number
+        return options.eta_min + (top - options.eta_min) * (1 + math.cos(math.pi * at / length)) / 2
+
+    return mapped(rate, steps)
 
 
-def plateau(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def plateau(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """What is planned: lr. Evaluations lower it; see standing.after."""
-    return options.lr
+    return np.full(len(steps), options.lr)
 
 
-def exp(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def exp(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """A staircase: times rate_of_drop every steps_per_drop steps."""
-    return options.lr * options.rate_of_drop ** ((step - warmup) // options.steps_per_drop)
+    return options.lr * powers(options.rate_of_drop, (steps - warmup) // options.steps_per_drop)
 
 
-def steps(step: int, warmup: int, total: int, options: ScheduleOptions) -> float:
+def at_shares(steps: np.ndarray, warmup: int, total: int, options: ScheduleOptions) -> np.ndarray:
     """Times gamma at 30, 60 and 80 % of all steps."""
-    return options.lr * options.gamma ** sum(step >= share * total for share in STEPS_AT)
+    drops = (steps[:, None] >= np.multiply(STEPS_AT, total)).sum(1)
+    return options.lr * powers(options.gamma, drops)
 
 
-def staircase(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+def staircase(steps: np.ndarray, steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
     """The BigTransfer port's: from 0, which the first step has, to lr in the warm-up; then a drop every so many epochs.
 
     Both lengths are rounded down to whole steps.
     """
     warmup = warmup_of(options, steps_per_epoch, round_to=int)
-    if step < warmup:
-        return options.lr * step / warmup
     period = max(1, int(steps_per_epoch * options.epochs_per_drop))
-    return options.lr * options.drop ** ((step - warmup) // period)
+    later = options.lr * powers(options.drop, np.maximum(0, steps - warmup) // period)
+    return np.where(steps < warmup, options.lr * steps / max(1, warmup), later)
 
 
-def hyperrule(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
+def hyperrule(steps: np.ndarray, steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
     """BiT-HyperRule: warm-up from 0, then a tenth at each milestone but the last, where the training ends."""
     warmup, *milestones = hyperrule_milestones(options.images)
     warmup = warmup if options.warmup_steps is None else options.warmup_steps
-    if step < warmup:
-        return options.lr * step / warmup
-    return options.lr * 0.1 ** sum(step > milestone for milestone in milestones[:-1])
+    drops = (steps[:, None] > milestones[:-1]).sum(1)
+    return np.where(steps < warmup, options.lr * steps / max(1, warmup), options.lr * powers(0.1, drops))
 
 
 def hyperrule_milestones(images: int) -> tuple[int, ...]:
@@ -250,7 +254,7 @@ BY_STEP = {
     "linear": linear,
     "poly": poly,
     "cosine": cosine,
-    "steps": steps,
+    "steps": at_shares,
     "cos": cos,
     "exp": exp,
     "cosine_restarts": cosine_restarts,
@@ -267,50 +271,68 @@ def warmup_of(
     return round_to(options.warmup_epochs * steps_per_epoch)
 
 
-def lr_at(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
-    """Learning rate of the 0-based optimiser step `step`."""
+def mapped(function: Callable[..., float], values: np.ndarray) -> np.ndarray:
+    """`function` of each value. NumPy's own cosine and power may round otherwise, and otherwise on each processor."""
+    return np.fromiter(map(function, values.tolist()), np.float64, len(values))
+
+
+def of_each(function: Callable[[int], float], numbers: np.ndarray) -> np.ndarray:
+    """The same of numbers among which few are different: `function` is called once for each of these."""
+    different, places = np.unique(numbers, return_inverse=True)
+    return mapped(function, different)[places]
+
+
+def powers(base: float, exponents: np.ndarray) -> np.ndarray:
+    return of_each(lambda exponent: base**exponent, exponents)
+
+
+def lr_of(steps: np.ndarray, steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
+    """Learning rates (N,) float64 of the 0-based optimiser steps (N,)."""
     if options.kind == "phases":
-        return lr_in_phases(step, steps_per_epoch, options)
+        return lr_in_phases(steps, steps_per_epoch, options)
     if options.kind in OWN_WARMUP:
-        return OWN_WARMUP[options.kind](step, steps_per_epoch, options)
+        return OWN_WARMUP[options.kind](steps, steps_per_epoch, options)
     warmup = warmup_of(options, steps_per_epoch)
     if options.kind in BY_EPOCH:
-        planned = BY_EPOCH[options.kind](step // steps_per_epoch, options)
-    elif step < warmup:
-        planned = options.lr
+        by_epoch = BY_EPOCH[options.kind]
+        planned = of_each(lambda epoch: by_epoch(epoch, options), steps // steps_per_epoch)
     else:
-        planned = BY_STEP[options.kind](step, warmup, options.max_epoch * steps_per_epoch, options)
-    if step >= warmup:
-        return planned
-    return options.lr_init + (planned - options.lr_init) * (step + 1) / warmup
+        planned = np.full(len(steps), options.lr)
+        later = steps >= warmup
+        total = options.max_epoch * steps_per_epoch
+        planned[later] = BY_STEP[options.kind](steps[later], warmup, total, options)
+    warming = options.lr_init + (planned - options.lr_init) * (steps + 1) / max(1, warmup)
+    return np.where(steps >= warmup, planned, warming)
 
 
-def lr_in_phases(step: int, steps_per_epoch: int, options: ScheduleOptions) -> float:
-    for phase in options.phases:
-        if step < phase.epochs * steps_per_epoch:
-            break
-        step -= phase.epochs * steps_per_epoch
+def lr_in_phases(steps: np.ndarray, steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
     rule = as_the_code if options.reading == "code" else as_the_text
-    return rule(step, steps_per_epoch, phase)
+    found, begin = np.zeros(len(steps)), 0
+    for phase in options.phases:
+        end = begin + phase.epochs * steps_per_epoch
+        is_last = phase is options.phases[-1]
+        own = (steps >= begin) & ((steps < end) | is_last)
+        found[own] = rule(steps[own] - begin, steps_per_epoch, phase)
+        begin = end
+    return found
 
 
-def as_the_text(step: int, steps_per_epoch: int, phase: Phase) -> float:
+def as_the_text(steps: np.ndarray, steps_per_epoch: int, phase: Phase) -> np.ndarray:
     """The report's words: from 0 to lr in `warmup` epochs, then times `decay` every `every` epochs."""
     warmup = phase.warmup * steps_per_epoch
-    if step < warmup:
-        return phase.lr * step / warmup
-    return phase.lr * phase.decay ** ((step // steps_per_epoch - phase.warmup) // phase.every)
+    drops = np.maximum(0, steps // steps_per_epoch - phase.warmup) // phase.every
+    return np.where(steps < warmup, phase.lr * steps / max(1, warmup), phase.lr * powers(phase.decay, drops))
 
 
-def as_the_code(step: int, steps_per_epoch: int, phase: Phase) -> float:
+def as_the_code(steps: np.ndarray, steps_per_epoch: int, phase: Phase) -> np.ndarray:
     """The report's program: warm-up from 1e-5, and from its last value on a decay at every multiple of `every`
     epochs since the phase began. So phase 1 decays first at its epoch 6, phases 2 and 3 as their warm-up ends.
     """
     warmup, period = phase.warmup * steps_per_epoch, phase.every * steps_per_epoch
-    at = min(step, warmup - 1)
-    reached = CODE_START + (phase.lr - CODE_START) * at / warmup if warmup else phase.lr
-    decays = max(0, step // period - max(0, warmup - 1) // period)
-    return reached * phase.decay ** (decays if step >= warmup else 0)
+    at = np.minimum(steps, warmup - 1)
+    reached = CODE_START + (phase.lr - CODE_START) * at / warmup if warmup else np.full(len(steps), phase.lr)
+    decays = np.maximum(0, steps // period - max(0, warmup - 1) // period)
+    return reached * powers(phase.decay, np.where(steps >= warmup, decays, 0))
 
 
 def phase_starts(steps_per_epoch: int, options: ScheduleOptions) -> frozenset[int]:
@@ -330,5 +352,9 @@ def planned_steps(steps_per_epoch: int, options: ScheduleOptions) -> int:
 
 def lr_table(steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
     """Learning rate of every step of the training, shape (steps,), float32."""
-    steps = range(planned_steps(steps_per_epoch, options))
-    return np.array([lr_at(step, steps_per_epoch, options) for step in steps], np.float32)
+    count = planned_steps(steps_per_epoch, options)
+    rates = np.empty(count, np.float32)
+    for first in range(0, count, AT_ONCE):
+        steps = np.arange(first, min(first + AT_ONCE, count))
+        rates[steps] = lr_of(steps, steps_per_epoch, options)
+    return rates

@@ -100,6 +100,18 @@ def test_lists_are_whole_and_newest_first(double, count):
     assert service.find(job_of(double, name="job")) is None
 
 
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1]), (3, [3]), (50, [50]), (51, [26, 26]), (60, [30, 30])])
+def test_no_more_jobs_are_asked_for_than_are_shown(double, limit, sizes):
+    double.quota = 1000
+    service, _ = created(double, name="job-0", train_url="obs://bucket/run-0/")
+    for number in range(1, 70):
+        service.create(job_of(double, name=f"job-{number}", train_url=f"obs://bucket/run-{number}/"), PACKAGE)
+    double.requests.clear()
+    found = [status.name for status in service.list((), limit)]
+    assert found == [f"job-{number}" for number in range(69, 69 - limit, -1)]
+    assert [call.json()["limit"] for call in double.requests] == sizes
+
+
 def test_lists_by_phase(double):
     service, first = created(double)
     second = service.create(job_of(double, name="second", train_url="obs://bucket/other/"), PACKAGE)

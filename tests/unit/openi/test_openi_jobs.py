@@ -42,6 +42,19 @@ def test_pages_of_the_list(service):
     ]
 
 
+@pytest.mark.parametrize(("limit", "sizes"), [(1, [1]), (50, [50]), (51, [26, 26])])
+def test_no_more_jobs_are_asked_for_than_are_shown(service, limit, sizes):
+    service.limit = 1000
+    job = job_at(service)
+    provider = client_of(job)
+    for number in range(60):
+        provider.create(job.replace(name=f"job-{number:03d}"), PACKAGE)
+    service.requests.clear()
+    found = [status.name for status in provider.list((), limit)]
+    assert found == [f"job-{number:03d}" for number in range(59, 59 - limit, -1)]
+    assert [int(call.query["pageSize"]) for call in service.requests] == sizes
+
+
 def test_a_reason_as_it_was_said(service):
     """html.EscapeString in buildAITaskInfo (69816740485)."""
     provider, handle = created(service)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import math
 import sys
 import time
@@ -46,7 +45,7 @@ class Jobs:
     def look(self) -> list[Row]:
         """Asks the service once; its errors are the caller's. A store that fails leaves the figures as they were."""
         self.problem = ""
-        found = list(itertools.islice(self.provider.list(self.phases), self.limit))
+        found = list(self.provider.list(self.phases, self.limit))
         for status in found:
             is_known = str(status.handle) in self.settled
             if is_remote(status.train_url) and not is_known and not self.problem:

@@ -168,8 +168,10 @@ class Provider(Protocol):
     def cancel(self, handle: Handle) -> None:
         """Ask the job to end. A job that has ended stays as it is."""
 
-    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
-        """My jobs, newest first; those in `phases`, all of them if it is empty."""
+    def list(self, phases: Sequence[Phase], limit: int | None = None) -> Iterator[Status]:
+        """My jobs, newest first; those in `phases`, all of them if it is empty. No more than `limit`, and no more are asked for
+        than the service has to be asked for.
+        """
 
     def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
         """Everything that this client asks of the service and that changes nothing; of a job, if `handle` names one.
@@ -179,6 +181,11 @@ class Provider(Protocol):
 
     def output(self, handle: Handle, folder: Path) -> Output:
         """Where results are. A service without a store brings them into `folder`."""
+
+
+def page_size(limit: int | None, most: int) -> int:
+    """Of equal pages of at most `most`, such that they have hardly more than `limit` together."""
+    return most if limit is None else max(1, -(-limit // max(1, -(-limit // most))))
 
 
 def seconds_since(start: float) -> float:

@@ -16,6 +16,7 @@ from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
 from mindlift.errors import DataError
 from mindlift.model_utils.staging.arrivals import ArrivalError
+from mindlift.model_utils.staging.shared_arrays import Share, alone
 
 RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
@@ -31,7 +32,7 @@ class Samples(Failures):
         self,
         labels: np.ndarray,
         images: np.ndarray | None = None,
-        files: list[str] | None = None,
+        files: Sequence[str] | None = None,
         fetch: Callable[[int], bytes] | None = None,
         classes: Sequence[str] = (),
         note: str = "",
@@ -46,7 +47,7 @@ class Samples(Failures):
         return len(self.labels)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         """Of the files, empty where there are none."""
         return self.files or []
 
@@ -104,13 +105,20 @@ class Samples(Failures):
         return super().explain(err)
 
 
-def open_split(options: ClassificationOptions, path: Path, train: bool, known: Sequence[str] = ()) -> Samples:
+def open_split(
+    options: ClassificationOptions,
+    path: Path,
+    train: bool,
+    known: Sequence[str] = (),
+    share: Share = alone,
+) -> Samples:
     """Open the training or evaluation images below `path`; raises DataError.
 
-    To evaluate, `known` are the classes of the training, which labels number; see layout.known_classes.
+    To evaluate, `known` are the classes of the training, which labels number; see layout.known_classes. The ranks of a node
+    `share` what is found.
     """
     if options.data_format == "mindrecord":
-        shards = record_read.open_split(path, train, options, known)
+        shards = record_read.open_split(path, train, options, known, share)
         if options.dataset == "imagenet":
             classes = list(known) or shards.classes
             return Samples(shards.labels, files=shards.names, fetch=shards.read, classes=classes)
@@ -119,7 +127,7 @@ def open_split(options: ClassificationOptions, path: Path, train: bool, known: S
         known, folder = layout.known_classes(path, train, known), layout.split_folder(path, train)
         may_be_empty = not train or options.allow_unused_classes
         found = image_folder.scan(
-            folder, options.num_classes, options.allow_unused_classes, known, may_be_empty
+            folder, options.num_classes, options.allow_unused_classes, known, may_be_empty, share
         )
         if options.validation_split:
             found = one_side(found, folder, options, train)
@@ -137,5 +145,5 @@ def one_side(
     names = [file[start:] for file in found.files]
     is_held = held_out(names, found.labels.tolist(), options.validation_split, options.seed)
     is_taken = np.array(is_held) != train
-    files = [file for file, is_in in zip(found.files, is_taken) if is_in]
+    files = found.files.ordered(np.flatnonzero(is_taken))
     return found._replace(files=files, labels=found.labels[is_taken])

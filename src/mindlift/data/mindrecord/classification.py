@@ -17,6 +17,7 @@ from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import shards as convert_run
 from mindlift.data.mindrecord import write as record_write
 from mindlift.data.mindrecord.index import Index, ShardRecord
+from mindlift.data.slow_disk import NO_FILE, file_sizes, why_no_file
 from mindlift.errors import DataError
 from mindlift.files import write_atomic
 from mindlift.model_utils import mindspore_build
@@ -122,9 +123,12 @@ def folder_splits(source: Path) -> tuple[list[str], list[Split]]:
     for name, folder in folders.items():
         found = image_folder.scan(folder, 1 << 30, True, classes, may_be_empty=name == "val")
         classes = found.classes
-        sizes = np.array([os.stat(path).st_size for path in found.files], np.int64)
+        sizes = file_sizes(found.files)
+        if NO_FILE in sizes:
+            missing = found.files[sizes.index(NO_FILE)]
+            raise DataError(f"can't read {missing}: {why_no_file(missing)}; is the folder being changed?")
         names = [os.path.relpath(path, folder) for path in found.files]
-        splits.append(Split(name, folder, found.labels, names, sizes, found.note))
+        splits.append(Split(name, folder, found.labels, names, np.array(sizes, np.int64), found.note))
     return classes, splits
 
 

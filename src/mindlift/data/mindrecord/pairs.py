@@ -2,17 +2,25 @@
 
 A row has `file_name` (string), `data` (the image as its file is) and `label` (a PNG, as its file was or with the class
 numbers as grey values). Shards that the zoo's program wrote are read as well as those of mindlift.cli.build_seg_data; both
-name all shards in the header of each. Needs neither numpy nor mindspore.
+name all shards in the header of each. Needs no mindspore.
 """
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
+from mindlift.data import strings
 from mindlift.data.mindrecord import file as record_file
+from mindlift.data.mindrecord import rows as record_rows
+from mindlift.data.mindrecord.rows import Rows
 from mindlift.data.segmentation import lists as seg_lists
+from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
+from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
 
 SCHEMA = {"file_name": {"type": "string"}, "label": {"type": "bytes"}, "data": {"type": "bytes"}}
 NAME, IMAGE, LABEL = "file_name", "data", "label"
@@ -52,14 +60,13 @@ def shards_of(data_file: str, root: Path = Path()) -> list[Path]:
 class Shards:
     """The rows of all shards, sorted by image name; a `Source` of mindlift.data.segmentation.pairs. Threads may read at once."""
 
-    def __init__(self, data_file: str, root: Path = Path()):
+    def __init__(self, data_file: str, root: Path = Path(), share: Share = alone):
         self.paths = shards_of(data_file, root)
-        rows = [(*row, number) for number, path in enumerate(self.paths) for row in rows_of(path)]
-        if not rows:
+        found = share(f"read the indexes of {data_file}", lambda: table_of(self.paths))
+        self.names = StringArray(found["letters"], found["ends"]).ordered(found["order"])
+        self.shards, self.offsets, self.lengths = found["shards"], found["offsets"], found["lengths"]
+        if not self.names:
             raise DataError(f"the {len(self.paths)} shards of {data_file} have no rows")
-        rows.sort(key=lambda row: row[0])
-        self.names = [row[0] for row in rows]
-        self.places = [row[1:] for row in rows]
         self.orders = [record_file.header(path)["schema"][0]["blob_fields"] for path in self.paths]
         self.descriptors = [os.open(path, os.O_RDONLY) for path in self.paths]
 
@@ -68,10 +75,10 @@ class Shards:
             os.close(descriptor)
 
     def image_name(self, index: int) -> str:
-        return f"{self.paths[self.places[index][2]]}: {self.names[index]}"
+        return f"{self.paths[self.shards[index]]}: {self.names[index]}"
 
     def label_name(self, index: int) -> str:
-        return f"{self.paths[self.places[index][2]]}: label of {self.names[index]}"
+        return f"{self.paths[self.shards[index]]}: label of {self.names[index]}"
 
     def paths_of(self, index: int) -> tuple[str, ...]:
         return ()
@@ -83,19 +90,40 @@ class Shards:
         return self.fields(index)[LABEL]
 
     def fields(self, index: int) -> dict[str, bytes]:
-        offset, length, number = self.places[index]
+        offset, length, number = int(self.offsets[index]), int(self.lengths[index]), self.shards[index]
         blob = record_file.read(self.descriptors[number], offset, length, self.image_name(index))
         return taken_apart(blob, self.orders[number], self.image_name(index))
 
 
-def rows_of(path: Path) -> list[tuple[str, int, int]]:
-    """(file name, offset, length) of each row's blob; rows of an index without names are called by their number."""
-    indexed = record_file.indexed_fields(record_file.header(path))
-    rows = record_file.rows(path, [NAME] if NAME in indexed else [])
-    return [
-        (str(row[0]) if NAME in indexed else f"{path.name} row {number:06d}", *row[-2:])
-        for number, row in enumerate(rows)
-    ]
+def table_of(paths: list[Path]) -> Arrays:
+    """The rows of all shards; by `order` they are sorted by name, and so are the other arrays but the names."""
+    columns: tuple[list[np.ndarray], ...] = ([], [], [])
+    names = strings.Builder()
+    for number, path in enumerate(paths):
+        rows = rows_of(path)
+        for column, found in zip(columns, (np.full(len(rows), number, np.int32), rows.offsets, rows.lengths)):
+            column.append(found)
+        names.append(rows.texts)
+    texts = names.built()
+    order = strings.sorting(texts).astype(np.int32)
+    shards, offsets, lengths = (strings.end_to_end(column)[order] for column in columns)
+    return {
+        "letters": texts.letters,
+        "ends": texts.ends,
+        "order": order,
+        "shards": shards,
+        "offsets": offsets,
+        "lengths": lengths,
+    }
+
+
+def rows_of(path: Path) -> Rows:
+    """The rows' places, and as texts the names of files; rows of an index without names are called by their number."""
+    if NAME in record_file.indexed_fields(record_file.header(path)):
+        return record_rows.read(path, (), NAME)
+    rows = record_rows.read(path, ())
+    numbered = (f"{path.name} row {number:06d}" for number in range(len(rows)))
+    return replace(rows, texts=strings.of(numbered))
 
 
 def taken_apart(blob: bytes, order: list[str], name: str) -> dict[str, bytes]:

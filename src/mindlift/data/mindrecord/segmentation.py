@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from mindlift import json_text
+from mindlift.backports import cached_property
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import pairs as seg_records
@@ -21,6 +23,7 @@ from mindlift.data.mindrecord import write as record_write
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs as segmentation
 from mindlift.data.segmentation import voc
+from mindlift.data.slow_disk import NO_FILE, file_sizes, joined, why_no_file
 from mindlift.errors import DataError
 from mindlift.files import printable, write_atomic
 from mindlift.model_utils import mindspore_build
@@ -51,7 +54,7 @@ class PairTask(record_write.Task):
     FIELDS = [seg_records.NAME]  # noqa: RUF012 - a constant; the zoo's shards have this index as well
 
     def contents(self, skipped: list[str]) -> Iterator[record_write.Row]:
-        files = segmentation.Files(self.root, self.rows)
+        files = segmentation.Files.of(self.root, self.rows)
         samples = segmentation.Samples(files, self.settings.num_classes, self.settings.ignore_label)
         for index, name in enumerate(files.names):
             try:
@@ -78,7 +81,8 @@ class PairTask(record_write.Task):
     def read_back(self, path: Path) -> Iterator[record_write.Row]:
         order = record_file.header(path)["schema"][0]["blob_fields"]
         with open(path, "rb") as file:
-            for name, offset, length in seg_records.rows_of(path):
+            rows = seg_records.rows_of(path)
+            for name, offset, length in zip(rows.texts, rows.offsets.tolist(), rows.lengths.tolist()):
                 blob = record_file.read(file.fileno(), offset, length, name)
                 yield {"file_name": name, **seg_records.taken_apart(blob, order, name)}
 
@@ -163,8 +167,11 @@ class Plan(convert_run.Plan):
         )
 
     def least_bytes(self, task: record_write.Task) -> int:
-        sizes = dict(zip(self.pairs, self.sizes[:, 0]))
-        return int(sum(sizes[pair] for pair in task.rows))
+        return int(sum(self.image_bytes[pair] for pair in task.rows))
+
+    @cached_property
+    def image_bytes(self) -> dict[seg_lists.Pair, int]:
+        return dict(zip(self.pairs, self.sizes[:, 0].tolist()))
 
     def write_index(self, tasks: list[record_write.Task]) -> None:
         records = [self.records[task.name] for task in tasks]
@@ -191,12 +198,11 @@ def shard_names(name: str, count: int) -> list[str]:
 def make_plan(root: Path, data_lst: str, dst_path: Path, settings: Settings) -> Plan:
     """Find the files of the list. Raises DataError for those that are missing."""
     pairs = seg_lists.pairs(root, True, data_lst)
-    sizes = []
-    for pair in pairs:
-        try:
-            sizes.append([os.stat(root / name).st_size for name in pair])
-        except OSError as err:
-            raise DataError(
-                f"can't read {err.filename}: {err.strerror}; paths in a list are below --data_root"
-            ) from err
-    return Plan(settings, root, dst_path, pairs, np.array(sizes, np.int64))
+    sizes = file_sizes(joined(root, itertools.chain.from_iterable(pairs)))
+    if NO_FILE in sizes:
+        pair, which = divmod(sizes.index(NO_FILE), 2)
+        missing = os.path.join(root, pairs[pair][which])
+        raise DataError(
+            f"can't read {missing}: {why_no_file(missing)}; paths in a list are below --data_root"
+        )
+    return Plan(settings, root, dst_path, pairs, np.array(sizes, np.int64).reshape(-1, 2))

@@ -7,10 +7,12 @@ get_dataset_lst.py are read as they are. Needs neither numpy nor mindspore.
 from __future__ import annotations
 
 import codecs
-import os
+import itertools
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mindlift.data.slow_disk import NO_FILE, each_size, joined
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
 from mindlift.model_utils.staging import arrivals
@@ -19,6 +21,7 @@ TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"
 LABEL_FOLDERS = ("SegmentationClassGray", "SegmentationClass")
 MAKE = "mindlift data get_dataset_lst --data_root"
+FIRST_LOOK = 10_000  # pairs
 
 
 class Pair(NamedTuple):
@@ -29,17 +32,23 @@ class Pair(NamedTuple):
 
 
 def pairs(root: Path, train: bool, data_lst: str = "") -> list[Pair]:
+    """See `each_pair`."""
+    return list(each_pair(root, train, data_lst))
+
+
+def each_pair(root: Path, train: bool, data_lst: str = "") -> Iterable[Pair]:
     """The pairs of a split: of the list `data_lst`, else of the split's own list in `root`, else of VOC's folders.
 
-    The training split's own list is vocaug_train_lst.txt where there is one, else voc_train_lst.txt. Raises DataError.
+    The training split's own list is vocaug_train_lst.txt where there is one, else voc_train_lst.txt. Raises DataError, also
+    while it is iterated over.
     """
     if data_lst:
-        return read(list_file(root, data_lst))
+        return read_each(list_file(root, data_lst))
     if not root.is_dir():
         raise DataError(f"no such folder: {root}; --data_dir must hold VOC's folders, or lists of {MAKE}")
     for name in (AUG_LIST, TRAIN_LIST) if train else (VAL_LIST,):
         if arrivals.is_file(root / name):
-            return read(root / name)
+            return read_each(root / name)
     return voc_pairs(root, "train" if train else "val")
 
 
@@ -65,37 +74,44 @@ def find(root: Path, name: str, ends: tuple[str, ...] = ("",)) -> Path | None:
     return next((each for each in found if arrivals.is_file(each)), None)
 
 
-def text_of(path: Path) -> str:
-    """The text of a list, in which names that are not UTF-8 are those of files, as Python has them."""
+def lines_of(path: Path) -> Iterator[str]:
+    """The lines of a list, in which names that are not UTF-8 are those of files, as Python has them."""
     try:
-        data = arrivals.read_bytes(str(path))
+        arrivals.await_file(str(path))
+        with open(path, "rb") as file:
+            mark = file.read(len(codecs.BOM_UTF16_LE))
+        if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError(f"can't read the list {path}: it is in utf-16; save it as utf-8")
+        with open(path, encoding="utf-8-sig", errors="surrogateescape") as text:
+            yield from text
     except OSError as err:
         raise DataError(f"can't read the list {path}: {err.strerror}") from err
-    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f"can't read the list {path}: it is in utf-16; save it as utf-8")
-    return data.decode("utf-8-sig", "surrogateescape")
 
 
 def read(path: Path) -> list[Pair]:
     """The pairs of a list; DataError that names the line that is none, or says that there are none."""
-    found = [
-        pair_of(line, f"{path} line {number}")
-        for number, line in enumerate(text_of(path).splitlines(), 1)
-        if line.strip()
-    ]
-    if not found:
+    return list(read_each(path))
+
+
+def read_each(path: Path) -> Iterator[Pair]:
+    """The same one by one: lists may have millions."""
+    is_empty = True
+    for number, line in enumerate(lines_of(path), 1):
+        if line.strip():
+            is_empty = False
+            yield pair_of(line, path, number)
+    if is_empty:
         raise DataError(f"{path} is empty; expected lines 'image label', as {MAKE} writes them")
-    return found
 
 
-def pair_of(line: str, where: str) -> Pair:
+def pair_of(line: str, path: Path, number: int) -> Pair:
     """Split at tabs where there are some, so that names may have spaces, else at spaces."""
     words = [word.strip() for word in line.split("\t") if word.strip()] if "\t" in line else line.split()
     if len(words) == 1 and "\t" in line:
         words = line.split()
     if len(words) != 2:
         raise DataError(
-            f"{where}: expected 'image label', found {len(words)} names: {line.strip()[:100]!r}; put a tab between the"
+            f"{path} line {number}: expected 'image label', found {len(words)} names: {line.strip()[:100]!r}; put a tab between the"
             " two if names have spaces"
         )
     return Pair(*words)
@@ -108,7 +124,7 @@ def write(path: Path, found: list[Pair]) -> None:
 
 def names(path: Path) -> list[str]:
     """The image names of a file of ImageSets, one a line, without ends of lines and without double ones."""
-    return list(dict.fromkeys(line.split()[0] for line in text_of(path).splitlines() if line.strip()))
+    return list(dict.fromkeys(line.split()[0] for line in lines_of(path) if line.strip()))
 
 
 def voc_folder(root: Path) -> Path | None:
@@ -158,14 +174,30 @@ def label_folder(folder: Path, found: list[str]) -> Path:
 
 
 def check(root: Path, train: bool, data_lst: str = "", may_lack: bool = False) -> None:
-    """Raise DataError for what is wrong with lists and folders, and if a file of any pair is missing; all files if pairs
-    that can't be read are skipped anyway.
+    """Raise DataError for what is wrong with lists and folders, and if a file of the first FIRST_LOOK pairs is missing, see
+    `check_there`: `open_split` looks for all, once on each node.
     """
-    names = dict.fromkeys(name for pair in pairs(root, train, data_lst) for name in pair)
-    missing = [name for name in names if not arrivals.is_file(os.path.join(root, name))]
-    if missing and (not may_lack or len(missing) == len(names)):
-        more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""
-        raise DataError(
-            f"{root / missing[0]} is missing, which the list of the {'training' if train else 'validation'} images names"
-            f"{more}; paths in a list are below --data_dir"
-        )
+    found = list(itertools.islice(each_pair(root, train, data_lst), FIRST_LOOK))
+    check_there(root, found, train, may_lack)
+
+
+def check_there(root: Path, pairs: Iterable[Pair], train: bool, may_lack: bool) -> None:
+    """DataError if a file of any pair is missing; all files if pairs that can't be read are skipped anyway.
+
+    `pairs` are iterated over twice if there is one missing.
+    """
+    lacking = there = 0
+    for size in each_size(joined(root, itertools.chain.from_iterable(pairs))):
+        lacking, there = lacking + (size == NO_FILE), there + (size != NO_FILE)
+    if not lacking or (may_lack and there):
+        return
+    names = dict.fromkeys(itertools.chain.from_iterable(pairs))
+    sizes = zip(names, each_size(joined(root, names)))
+    missing = [name for name, size in sizes if size == NO_FILE and not arrivals.is_file(root / name)]
+    if not missing:
+        return  # they have come meanwhile
+    more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""
+    raise DataError(
+        f"{root / missing[0]} is missing, which the list of the {'training' if train else 'validation'} images names"
+        f"{more}; paths in a list are below --data_dir"
+    )

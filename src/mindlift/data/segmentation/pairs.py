@@ -6,22 +6,24 @@ As in mindlift.data.classification.sources, item n of a rank is computed from (s
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from mindlift.backports import Protocol
-from mindlift.data import batches, image_folder
+from mindlift.data import batches, image_folder, strings
 from mindlift.data.mindrecord import pairs as seg_records
 from mindlift.data.order import BatchRange, sample_rng
 from mindlift.data.segmentation import label_check, voc
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.segmentation.transform import train_pair
+from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
 from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
 
 AHEAD = 3  # batches of 32 crops of 513 x 513 take 135 MB each
 COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
@@ -30,7 +32,8 @@ COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 class Source(Protocol):
     """Encoded pairs, from files or from shards. `names` are the images' as lists and shards have them."""
 
-    names: list[str]
+    @property
+    def names(self) -> Sequence[str]: ...
 
     def image_bytes(self, index: int) -> bytes: ...
 
@@ -46,15 +49,32 @@ class Source(Protocol):
 class Files:
     """The pairs of a list, with paths below `root`."""
 
-    def __init__(self, root: Path, pairs: list[seg_lists.Pair]):
-        self.root, self.pairs = root, pairs
-        self.names = [pair.image for pair in pairs]
+    def __init__(self, root: Path, names: StringArray, labels: StringArray):
+        self.root, self.names, self.labels = root, names, labels
+
+    @staticmethod
+    def of(root: Path, pairs: Iterable[seg_lists.Pair]) -> Files:
+        """In the order of the pairs."""
+        return Files.from_arrays(root, table_of(pairs))
+
+    @staticmethod
+    def from_arrays(root: Path, found: Arrays) -> Files:
+        """Of a `table_of`."""
+        images = StringArray(found["images"], found["image_ends"])
+        labels = StringArray(found["labels"], found["label_ends"])
+        order = found.get("order")
+        if order is None:
+            return Files(root, images, labels)
+        return Files(root, images.ordered(order), labels.ordered(order))
+
+    def __iter__(self) -> Iterator[seg_lists.Pair]:
+        return map(seg_lists.Pair, self.names, self.labels)
 
     def image_name(self, index: int) -> str:
-        return str(self.root / self.pairs[index].image)
+        return str(self.root / self.names[index])
 
     def label_name(self, index: int) -> str:
-        return str(self.root / self.pairs[index].label)
+        return str(self.root / self.labels[index])
 
     def paths_of(self, index: int) -> tuple[str, ...]:
         return self.image_name(index), self.label_name(index)
@@ -64,6 +84,32 @@ class Files:
 
     def label_bytes(self, index: int) -> bytes:
         return read(self.label_name(index), "label")
+
+
+def table_of(pairs: Iterable[seg_lists.Pair]) -> Arrays:
+    """The names of images and labels."""
+    images, labels = strings.Builder(), strings.Builder()
+    for portion in strings.portions(pairs):
+        images.extend(pair.image for pair in portion)
+        labels.extend(pair.label for pair in portion)
+    names, others = images.built(), labels.built()
+    return {
+        "images": names.letters,
+        "image_ends": names.ends,
+        "labels": others.letters,
+        "label_ends": others.ends,
+    }
+
+
+def checked_table(options: SegmentationOptions, path: Path, train: bool) -> Arrays:
+    """The pairs of a list whose files are there, for training in the order of the images' names, wherever they lie."""
+    found = table_of(seg_lists.each_pair(path, train, options.data_lst))
+    files = Files.from_arrays(path, found)
+    seg_lists.check_there(path, files, train, options.skip_corrupt)
+    if train:
+        order = strings.sorting(name.rpartition("/")[2] for name in files.names)
+        found["order"] = order.astype(np.int32)
+    return found
 
 
 def read(path: str, what: str) -> bytes:
@@ -86,7 +132,7 @@ class Samples(batches.Failures):
         return len(self.source.names)
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> Sequence[str]:
         return self.source.names
 
     def paths_of(self, index: int) -> tuple[str, ...]:
@@ -153,25 +199,30 @@ def decode_image(data: bytes, name: str) -> np.ndarray:
     return image_folder.decode(data, name)
 
 
-def open_split(options: SegmentationOptions, path: Path, train: bool, known: Sequence[str] = ()) -> Samples:
+def open_split(
+    options: SegmentationOptions,
+    path: Path,
+    train: bool,
+    known: Sequence[str] = (),
+    share: Share = alone,
+) -> Samples:
     """The pairs to train on or to evaluate, checked as far as lists and names show it; raises DataError.
 
     Training reads the shards of `options.data_file` if that is set; else pairs come from mindlift.data.segmentation.lists.pairs.
     """
     cv2.setNumThreads(1)  # our own threads are as many as the CPUs
-    samples = Samples(source_of(options, path, train), options.num_classes, options.ignore_label)
+    samples = Samples(source_of(options, path, train, share), options.num_classes, options.ignore_label)
     if train:
         label_check.check(samples)
     return samples
 
 
-def source_of(options: SegmentationOptions, path: Path, train: bool) -> Source:
+def source_of(options: SegmentationOptions, path: Path, train: bool, share: Share = alone) -> Source:
     """Training pairs are sorted by image name, so that files and shards give the same batches."""
     if train and options.data_file:
-        return seg_records.Shards(options.data_file, path)
-    seg_lists.check(path, train, options.data_lst, options.skip_corrupt)
-    pairs = seg_lists.pairs(path, train, options.data_lst)
-    return Files(path, sorted(pairs, key=lambda pair: PurePath(pair.image).name) if train else pairs)
+        return seg_records.Shards(options.data_file, path, share)
+    found = share(f"read the list of images of {path}", lambda: checked_table(options, path, train))
+    return Files.from_arrays(path, found)
 
 
 class PairSource(batches.Stream):

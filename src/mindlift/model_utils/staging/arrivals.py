@@ -117,6 +117,12 @@ def is_file(path: str | Path) -> bool:
     return arriving is not None and arriving.is_coming(str(path))
 
 
+def await_file(path: str) -> None:
+    """Until a file that is coming is here; ArrivalError if it is not."""
+    if not os.path.exists(path):
+        ARRIVALS.wait(path)
+
+
 def read_bytes(file: str) -> bytes:
     """The file's content, once it is here. OSError, or ArrivalError if it is not coming."""
     try:

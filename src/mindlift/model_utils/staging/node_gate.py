@@ -158,7 +158,7 @@ class NodeGate:
 
     def _write(self, path: Path, state: str, subject: str, result: Any = None, reason: str = "") -> None:
         owner, launcher = Process.of(os.getpid()), Process.of(os.getppid())
-        marker = Marker(state, subject, self.rank, owner, launcher, _since_boot_s(), result, reason)
+        marker = Marker(state, subject, self.rank, owner, launcher, since_boot_s(), result, reason)
         write_atomic(path, json.dumps(asdict(marker)))
 
     def _clear(self) -> None:
@@ -239,6 +239,6 @@ def _remove_markers(folder: Path) -> None:
         remove_file(path)
 
 
-def _since_boot_s() -> float:
+def since_boot_s() -> float:
     """The clock in which the system tells when a process started."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else 0.0

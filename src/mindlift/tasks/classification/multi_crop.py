@@ -107,22 +107,25 @@ def evaluate(
     folder = journal_folder(cfg, cell, path, samples)
     make_folder(folder)
     journal = Journal(folder, ranks, len(samples))
-    _, seen = journal.read()
+    places, seen = journal.read()
     left = np.flatnonzero(seen == 0)
     if len(left) < len(samples):
         log.info(f"continuing: {len(samples) - len(left)} of {len(samples)} images are in {folder}")
     own = left[ranks.rank :: ranks.size]
     progress = Progress(log, len(samples), len(samples) - len(left), ranks.size)
-    classes = np.arange(cfg.num_classes)
+    classes, found = np.arange(cfg.num_classes), np.zeros((2, len(samples)), np.int64)
     with Deferred() as interrupts:
         for image, mean in averages(cell, own, samples, cfg, min(cfg.num_parallel_workers, job.workers)):
             label = int(samples.labels[image])
             place = int(((mean > mean[label]) | ((mean == mean[label]) & (classes < label))).sum())
-            journal.add(image, label, mean, place if np.isfinite(mean).all() else cfg.num_classes)
+            place = place if np.isfinite(mean).all() else cfg.num_classes
+            journal.add(image, label, mean, place)
+            found[:, image] = place, 1
             progress.advance()
             interrupts.check()
     log.end_bar()
-    places, seen = journal.read()
+    found = np.array([places, seen]) + all_sum(found.ravel(), ranks.size).reshape(2, -1)
+    places, seen = found
     skipped = int(all_sum(np.array([samples.skipped]), ranks.size)[0])
     if seen.sum() + skipped != len(samples):
         raise RuntimeError(f"evaluated {seen.sum()} of {len(samples)} images ({skipped} skipped)")

@@ -248,11 +248,11 @@ def gathered(
 ) -> Outcome:
     """The ranks' shares as one. `whole` (3, N): places, how often images were evaluated, likeliest classes."""
     places, seen, predicted = all_sum(whole.ravel(), size).reshape(3, -1)
-    *summed, loss_sum = all_sum(np.array([*confidences, loss_sum], np.float32), size)
+    summed = all_sum(np.append(confidences, np.float32(loss_sum)), size)
     skipped = int(all_sum(np.array([skipped]), size)[0])
     if seen.max(initial=0) > 1 or (seen.sum() + skipped != len(seen) and not may_lack):
         raise RuntimeError(f"evaluated {seen.sum()} of {len(seen)} images ({skipped} skipped)")
-    return Outcome(places, seen > 0, float(loss_sum), predicted, np.array(summed, np.float32))
+    return Outcome(places, seen > 0, float(summed[-1]), predicted, summed[:-1])
 
 
 def report(

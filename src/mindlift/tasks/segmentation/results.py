@@ -120,7 +120,7 @@ class Images:
     """The images of a list, read as an evaluation reads them."""
 
     def __init__(self, root: Path, pairs: list[seg_lists.Pair]):
-        files = Files(root, pairs)
+        files = Files.of(root, pairs)
         self.samples = Samples(files, 0, 0)
         self.names = [files.image_name(index) for index in range(len(pairs))]
 
@@ -144,7 +144,7 @@ def of_list(args: argparse.Namespace, threads: int) -> Overlap:
     folder = Folder(args.result_path, [pair.image for pair in pairs])
     given = {name: getattr(args, name) for name in Facts._fields if getattr(args, name) is not None}
     facts = folder.facts()._replace(**given)
-    samples = Samples(Files(args.data_root, pairs), facts.num_classes, args.ignore_label)
+    samples = Samples(Files.of(args.data_root, pairs), facts.num_classes, args.ignore_label)
     return evaluated(folder, samples, facts, threads)
 
 

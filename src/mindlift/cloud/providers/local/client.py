@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from mindlift.cloud.arguments import WORDS, WRITTEN_SO, input_urls, places, start, starts_by_boot_file
@@ -211,9 +212,9 @@ class Local:
     def cancel(self, handle: Handle) -> None:
         machine.stop(self.folder(handle))
 
-    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
+    def list(self, phases: Sequence[Phase], limit: int | None = None) -> Iterator[Status]:
         found = (self.status(folder) for folder in machine.jobs(self.home))
-        return (status for status in found if not phases or status.phase in phases)
+        return islice((status for status in found if not phases or status.phase in phases), limit)
 
     def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
         return iter(())

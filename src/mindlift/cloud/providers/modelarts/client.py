@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 
 from mindlift.cloud.errors import JobError, NoAnswer, Refused, ServiceError
@@ -27,6 +28,7 @@ from mindlift.cloud.providers.base import (
     Provider,
     Question,
     Status,
+    page_size,
 )
 from mindlift.cloud.providers.modelarts import answers, logs, questions, request, view
 from mindlift.cloud.providers.modelarts.account import account_checks, name_of
@@ -188,14 +190,21 @@ class ModelArts:
         found = self.search([{"key": "name", "operator": "like", "value": [job.name]}], job.workspace_id)
         return next((self.handle(item) for item in found if item["metadata"].get("name") == job.name), None)
 
-    def search(self, filters: Sequence[JsonObject], workspace_id: str) -> Iterator[answers.TrainingJob]:
-        """Jobs, newest first; the offset counts pages."""
+    def search(
+        self, filters: Sequence[JsonObject], workspace_id: str, limit: int | None = None
+    ) -> Iterator[answers.TrainingJob]:
+        """Jobs, newest first, no more than `limit`; the offset counts pages."""
+        return islice(self.pages(filters, workspace_id, page_size(limit, PAGE)), limit)
+
+    def pages(
+        self, filters: Sequence[JsonObject], workspace_id: str, size: int
+    ) -> Iterator[answers.TrainingJob]:
         page = 0
-        items: list[answers.TrainingJob] = [{}] * PAGE
-        while len(items) == PAGE:
+        items: list[answers.TrainingJob] = [{}] * size
+        while len(items) == size:
             body = {
                 "offset": page,
-                "limit": PAGE,
+                "limit": size,
                 "sort_by": "create_time",
                 "order": "desc",
                 "workspace_id": workspace_id,
@@ -249,12 +258,12 @@ class ModelArts:
             if err.code != HAS_ENDED:
                 raise
 
-    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
+    def list(self, phases: Sequence[Phase], limit: int | None = None) -> Iterator[Status]:
         words = [word for phase in phases for word in words_for(phase)]
         if phases and not words:  # UNKNOWN is no word of the service
             return iter(())
         by_phase: JsonObject = {"key": "phase", "operator": "in", "value": words}
-        found = self.search([by_phase] if words else [], self.session.job.workspace_id)
+        found = self.search([by_phase] if words else [], self.session.job.workspace_id, limit)
         return (view.status_of(item, self.handle(item), time.time()) for item in found)
 
     def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from mindlift.cloud.errors import Answer, JobError, NoAnswer, Overloaded, Refused, ServiceError
@@ -22,6 +23,7 @@ from mindlift.cloud.providers.base import (
     Provider,
     Question,
     Status,
+    page_size,
     seconds_since,
 )
 from mindlift.cloud.providers.openi import answers, logs, questions, request
@@ -161,16 +163,16 @@ class OpenI:
                 return handle
         return None
 
-    def items(self, **query: str) -> Iterator[answers.Item]:
+    def items(self, size: int = PAGE, **query: str) -> Iterator[answers.Item]:
         """Jobs as the list has them, newest first: `task`, with the repository beside it."""
         page = 1
         while True:
             answer = self.rest.get(
-                "list jobs", answers.LIST, job_type="TRAIN", page=page, pageSize=PAGE, **query
+                "list jobs", answers.LIST, job_type="TRAIN", page=page, pageSize=size, **query
             )
             items = answer.get("tasks") or []
             yield from items
-            if not items or page * PAGE >= (answer.get("total") or 0):
+            if not items or page * size >= (answer.get("total") or 0):
                 return
             page += 1
 
@@ -227,9 +229,11 @@ class OpenI:
             raise Overloaded(Answer(SERVICE, what, status.raw, says))
         self.rest.post(what, answers.STOP, id=handle.id)
 
-    def list(self, phases: Sequence[Phase]) -> Iterator[Status]:
-        found = (self.status(item.get("task") or {}, self.handle(item)) for item in self.items())
-        return (status for status in found if not phases or status.phase in phases)
+    def list(self, phases: Sequence[Phase], limit: int | None = None) -> Iterator[Status]:
+        """The service knows no phases to ask for: pages are looked through until there are enough."""
+        size = PAGE if phases else page_size(limit, PAGE)
+        found = (self.status(item.get("task") or {}, self.handle(item)) for item in self.items(size))
+        return islice((status for status in found if not phases or status.phase in phases), limit)
 
     def questions(self, job: Job, handle: Handle | None, probe: Probe) -> Iterator[tuple[str, Question]]:
         probe.redactor.hidden = [read_token(self.rest.env)[0]]
