@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mindlift.errors import DataError
 from mindlift.files import expanded
+from mindlift.runs.anew import Wanted
 
 
 class LocalAdapter:
@@ -48,7 +49,7 @@ class LocalAdapter:
     def weights(self) -> list[Path]:
         return self.fetch(self.pretrained) if self.pretrained else []
 
-    def output(self, may_continue: bool, mark: str) -> Path:
+    def output(self, may_continue: bool, wanted: Wanted) -> Path:
         return Path(self.ckpt_path)
 
     def is_left(self, root: Path) -> bool:

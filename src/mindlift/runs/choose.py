@@ -18,11 +18,14 @@ from typing import NamedTuple, TextIO
 from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError, ConfigError, PeerError, StorageError
 from mindlift.files import make_folder, sweep_parts, write_atomic
+from mindlift.runs import anew
+from mindlift.runs.anew import Wanted
 from mindlift.runs.manifest import has_sum, latest, listed
 from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
-from mindlift.runs.records import read_object, warn
+from mindlift.runs.records import beginnings, read_object, warn
 from mindlift.storage.url import is_remote
 
+MOST_BEGINNINGS = 100  # of a run that are noted, the newest
 SAYS_WITHIN_S = 1.0  # a process that has just locked a run writes who it is
 
 
@@ -38,6 +41,7 @@ class Run:
     step: int = 0
     lock: TextIO | None = None
     is_over: bool = False  # it has ended, and only has to be published
+    why_new: str = ""  # why no earlier run is continued, where there are some
 
 
 class Settings(Protocol):
@@ -65,6 +69,10 @@ def fingerprint(identity: Mapping[str, object], size: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def wanted(identity: Mapping[str, object], size: int) -> Wanted:
+    return Wanted(fingerprint(identity, size), identity, size)
+
+
 def open_run(
     cfg: Settings,
     base: Path,
@@ -80,15 +88,17 @@ def open_run(
     template = RunPaths(
         base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
     )
-    mark = fingerprint(cfg.identity(), size)
+    mine = wanted(cfg.identity(), size)
     explicit = explicit_checkpoint(cfg.resume)
     choice, lock = Choice(), None
     if rank == 0:
         try:
-            choice, lock = choose(base, mark, cfg.resume == "auto", is_left)
+            choice, lock = choose(base, mine.mark, cfg.resume == "auto", is_left)
         except BaseException:
             agree(list(Choice()))  # the others wait for it
             raise
+    is_new = rank == 0 and cfg.resume == "auto" and not choice.step and not choice.is_over
+    why_new = anew.of_folder(base, mine, but=folder_name(*choice[:3])) if is_new else ""
     choice = Choice(*agree(list(choice)))
     if not choice.day:
         raise PeerError("rank 0 could not choose a folder for the run; its log says why")
@@ -96,10 +106,13 @@ def open_run(
     if choice.is_over:
         return Run(paths, None, choice.step, lock, is_over=True)
     if rank == 0:
-        write_atomic(paths.root / NOTE, json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
+        begun = [*beginnings(read_object(paths.root / NOTE)), round(time.time(), 1)][-MOST_BEGINNINGS:]
+        write_atomic(
+            paths.root / NOTE, json.dumps({"fingerprint": mine.mark, "ranks": size, "begun": begun}) + "\n"
+        )
         if explicit is None and choice.step:
             explicit = at_step(paths.root / "checkpoints", choice.step)
-    return Run(paths, explicit, choice.step, lock)
+    return Run(paths, explicit, choice.step, lock, why_new=why_new)
 
 
 class Choice(NamedTuple):

@@ -25,7 +25,11 @@ from mindlift.training.stop import Stop
 
 
 class Stopped(MindLiftError, InterruptedError):
-    """A signal ended the training after it had saved a checkpoint."""
+    """Signal `number` ended the training after it had saved a checkpoint."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 @dataclass
@@ -223,7 +227,8 @@ class StopOnSignal(Hook):
         saved = f": {status.last_saved}" if status.last_saved else ""
         raise Stopped(
             f"stopped by {self.stop.reason()} after step {status.step}; the same command continues from step"
-            f" {status.step}{saved}"
+            f" {status.step}{saved}",
+            self.stop.number,
         )
 
 

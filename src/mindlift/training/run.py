@@ -66,6 +66,8 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     if job.ranks.rank == 0:
         write_atomic(paths.config, cfg.to_yaml(origins=True))
         write_atomic(paths.versions, versions(job))
+    if inputs.run.why_new:
+        log.info(inputs.run.why_new)
     for note in inputs.data.notes():
         log.info(note)
     if inputs.data.evaluates_itself:

@@ -39,13 +39,19 @@ class Stop:
         """The number of the signal of each rank, 0 if it got none, as all ranks know it."""
         return [self.flag.number] if self.ranks.size == 1 else self.step.heard
 
+    @property
+    def number(self) -> int:
+        """The signal that it was stopped by: this rank's own if it got one."""
+        return self.signals()[self.signalled_rank()]
+
+    def signalled_rank(self) -> int:
+        signals, own = self.signals(), self.ranks.rank
+        return own if signals[own] else next(rank for rank, number in enumerate(signals) if number)
+
     def reason(self) -> str:
-        """By what it was stopped, as this rank should say it: its own signal if it got one."""
-        signals = self.signals()
-        if signals[self.ranks.rank]:
-            return name_of(signals[self.ranks.rank])
-        rank = next(rank for rank, number in enumerate(signals) if number)
-        return f"{name_of(signals[rank])} to rank {rank}"
+        """By what it was stopped, as this rank should say it."""
+        rank = self.signalled_rank()
+        return name_of(self.number) + ("" if rank == self.ranks.rank else f" to rank {rank}")
 
 
 def name_of(number: int) -> str:
