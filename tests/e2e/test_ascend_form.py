@@ -146,7 +146,7 @@ def test_sigterm_in_sink_mode_saves_and_the_same_command_continues(tmp_path):
         text=True,
     )
     for line in running.stdout:
-        if "iter[3]" in line:
+        if ", step 4 of" in line:
             running.send_signal(signal.SIGTERM)
             break
     out, err = running.communicate(timeout=120)

@@ -135,7 +135,7 @@ def test_sigterm_saves_and_the_same_command_continues(few_digits, tmp_path):
     )
     assert process.stdout is not None
     for line in process.stdout:
-        if line.startswith("epoch["):
+        if line.startswith("epoch "):
             break
     process.terminate()
     _, err = process.communicate(timeout=60)

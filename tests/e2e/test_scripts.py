@@ -17,9 +17,20 @@ import pytest
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT, Finished, environment
 
-OURS = ("run ", "1440 images", "epoch[", "after allreduce eval", "continuing from ", "checkpoint ", "{")
+OURS = (
+    "run ",
+    "1440 images",
+    "epoch[",
+    "epoch ",
+    "after allreduce eval",
+    "validation: ",
+    "continuing from ",
+    "checkpoint ",
+    "{",
+)
 NET = ("densenet22", "digits")
 QUICK = ("--max_epoch", "1", "--max_steps", "6", "--log_interval", "2", "--run_eval", "false")
+LINES = ("--log_style", "original")
 
 
 class Script:
@@ -100,6 +111,7 @@ def trained(place, digits) -> dict[str, tuple[Script, Finished]]:
             *NET,
             digits,
             *QUICK,
+            *LINES,
             "--ckpt_path",
             place / name,
             folder=place / f"job_{name}",
@@ -214,7 +226,7 @@ def broken(place, digits) -> dict[str, tuple[Script, Finished, float]]:
         if name == "killed":
             job.wait_for(lambda: job.saved(runs))  # noqa: B023 - called at once
         else:
-            job.wait_for(lambda: "epoch[" in read(job.logs / "rank_0.log"))  # noqa: B023
+            job.wait_for(lambda: "epoch " in read(job.logs / "rank_0.log"))  # noqa: B023
         hit = job.alive("MS_NODE_ID=1") if name == "killed" else [job.process.pid]
         assert len(hit) == 1
         os.kill(hit[0], signal.SIGKILL if name == "killed" else signal.SIGTERM)

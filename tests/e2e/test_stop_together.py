@@ -14,7 +14,7 @@ from tests.support.programs import TINY
 
 ENDLESS = [*TINY, "--max_epoch", 400, "--ckpt_interval", 9999, "--log_interval", 1, "--per_batch_size", 4]
 GRACE_S = 15  # docs of ModelArts: between SIGTERM and SIGKILL
-STEPPING, COMPILING = "epoch[", "steps in all; the first step"  # what rank 0 has printed by then
+STEPPING, COMPILING = "epoch 1 of", "steps in all; the first step"  # what rank 0 has printed by then
 SAID = r"^error: stopped by {} after step (\d+); the same command continues from step \1"
 
 

@@ -111,9 +111,16 @@ def test_mixed_images_have_mixed_labels():
     assert float(found.asnumpy()) == pytest.approx(-(soft * log_p).sum(1).mean(), rel=1e-5)
 
 
-def test_result_lines_are_the_originals():
+def test_result_lines():
+    assert Accuracy(328, None, 357).lines() == ["validation: top-1 91.88 % (328 of 357)"]
+    assert Accuracy(328, 355, 357).lines() == [
+        "validation: top-1 91.88 % (328 of 357), top-5 99.44 % (355 of 357)"
+    ]
+
+
+def test_result_lines_of_the_original():
     accuracy = Accuracy(37657, 46224, 49920, 0, 1.0)
-    assert accuracy.lines() == [
+    assert accuracy.lines("original") == [
         "after allreduce eval: top1_correct=37657, tot=49920, acc=75.43%",
         "after allreduce eval: top5_correct=46224, tot=49920, acc=92.60%",
     ]

@@ -45,7 +45,7 @@ OF_EVAL = {
         "stage_timeout",
         "progress",
     ),
-    *("any_mindspore", "threads", "debug"),
+    *("any_mindspore", "threads", "debug", "log_style"),
 }
 KINDS = {"optimiser": {"enable_ema", "amp_level"}, "schedule": set(), "checkpoint": {"ckpt_path"}}
 

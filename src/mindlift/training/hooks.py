@@ -90,9 +90,12 @@ class StopOnDivergence(Hook):
         if problem is not None:
             what, advice = problem
             last = status.step - 1
+            saved = (
+                f"last checkpoint: {status.last_saved}" if status.last_saved else "no checkpoint saved yet"
+            )
             raise TrainingError(
                 f"{what} at step {status.step} (epoch {last // self.steps.per_epoch}), learning rate"
-                f" {self.steps.rates[last]:.4g}; {advice}; last checkpoint: {status.last_saved}"
+                f" {self.steps.rates[last]:.4g}; {advice}; {saved}"
             )
 
 
@@ -136,8 +139,10 @@ class LogProgress(Hook):
             status.images_per_second,
             status.step - first_step,
             time.perf_counter() - began,
+            self.steps.total,
         )
-        for line in self.prepared.task.progress(at):
+        is_original = self.job.cfg.log_style == "original"
+        for line in self.prepared.task.original_lines(at) if is_original else [at.line()]:
             self.log.info(line)
         self.log.metric(
             epoch=epoch,

@@ -59,7 +59,7 @@ def test_ctrl_c_in_the_training_saves(few_digits, tmp_path):
         9999,
         "--log_interval",
         1,
-        when=lambda process: process.stdout.readline().startswith("epoch["),
+        when=lambda process: process.stdout.readline().startswith("epoch "),
     )
     assert done.code == 130, done.err
     assert done.err == done.error + "\n"
