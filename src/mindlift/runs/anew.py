@@ -90,7 +90,7 @@ def differences(earlier: Earlier, wanted: Wanted) -> list[str]:
     ]
     ranks = earlier.note.get("ranks")
     if isinstance(ranks, int) and ranks != wanted.ranks:
-        found.append(f"{ranks} ranks (now {wanted.ranks})")
+        found.append(f"ranks {ranks} (now {wanted.ranks})")
     return found
 
 
