@@ -220,7 +220,7 @@ def test_mindspores_own_launcher_works_too(few_digits, tmp_path):
         "--max_steps",
         "2",
     ]
-    # its exit code is not looked at: mindspore's sign-off may crash after the work is done (README, known limits)
+    # its exit code is not looked at: mindspore's sign-off may crash after the work is done (docs/status.md, known limits)
     python_first = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     subprocess.run(command, env=environment(PATH=python_first), cwd=tmp_path, timeout=180, check=False)
     text = (tmp_path / "logs/worker_0.log").read_text()
