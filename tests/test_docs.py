@@ -119,6 +119,31 @@ def test_what_the_commands_write_is_ignored():
     assert done.stdout.splitlines() == asked
 
 
+def anchors(page: Path) -> set[str]:
+    """Of the headings of a page, as GitHub and the site make them; a heading that comes again gets a number."""
+    text = re.sub(pages.FENCE, "", page.read_text(encoding="utf-8"))
+    found: list[str] = []
+    for heading in re.findall(r"^#+ (.+)$", text, re.MULTILINE):
+        plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).strip().lower()
+        found.append(re.sub(r"[^\w\- ]", "", plain).replace(" ", "-"))
+    return set(found)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_headings_that_a_page_links_to_exist(page):
+    text = re.sub(pages.FENCE, "", page.read_text(encoding="utf-8"))
+    links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", text)
+    assert [each for each in links if each[1] not in anchors(page.parent / each[0] if each[0] else page)] == []
+
+
+def test_the_site_has_every_page():
+    nav = set(re.findall(r"([\w.]+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE))
+    hooks = (ROOT / "scripts/docs_site.py").read_text(encoding="utf-8")
+    above = dict(re.findall(r'^    "([\w./]+)": "([\w.]+\.md)",$', hooks, re.MULTILINE))
+    assert {"README.md", "CHANGELOG.md", "LICENSE"} <= above.keys()
+    assert nav == {path.name for path in ROOT.glob("docs/*.md")} | set(above.values())
+
+
 FOLDERS = {"both", "events", "fetched", "masks", "tables"}
 
 
