@@ -28,13 +28,17 @@ LINK = re.compile(r"(!?\[(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*\])\(([^)\s]+)\)")
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, page in PAGES.items():
         text = (ROOT / source).read_text(encoding="utf-8")
-        files.append(File.generated(config, page, content=text if source.endswith(".md") else f"```text\n{text}```\n"))
+        files.append(
+            File.generated(config, page, content=text if source.endswith(".md") else f"```text\n{text}```\n")
+        )
     return files
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     source = SOURCES.get(page.file.src_uri, f"docs/{page.file.src_uri}")
-    return LINK.sub(lambda found: link(found[1], found[2], posixpath.dirname(source)), FENCE.sub(r"```\1", markdown))
+    return LINK.sub(
+        lambda found: link(found[1], found[2], posixpath.dirname(source)), FENCE.sub(r"```\1", markdown)
+    )
 
 
 def link(label: str, target: str, folder: str) -> str:

@@ -103,7 +103,9 @@ def test_the_changelog_has_the_version():
 
 
 # What the commands of README.md and of the pages write at the top of the checkout, if one runs them there.
-WRITTEN = re.compile(r"--(?:out|file_name|contact_sheet|output_dir|output_csv|pretrained|ckpt_file) ([\w./-]+)(?!\S)")
+WRITTEN = re.compile(
+    r"--(?:out|file_name|contact_sheet|output_dir|output_csv|pretrained|ckpt_file) ([\w./-]+)(?!\S)"
+)
 
 
 def test_what_the_commands_write_is_ignored():
@@ -115,7 +117,9 @@ def test_what_the_commands_write_is_ignored():
     written = {name if "." in name or name in FOLDERS else f"{name}.mindir" for name in here}
     assert len(written) > 8
     asked = [f"{name}/x" if name in FOLDERS else name for name in sorted(written)]
-    done = subprocess.run(["git", "check-ignore", *asked], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["git", "check-ignore", *asked], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.stdout.splitlines() == asked
 
 
@@ -133,7 +137,9 @@ def anchors(page: Path) -> set[str]:
 def test_headings_that_a_page_links_to_exist(page):
     text = re.sub(pages.FENCE, "", page.read_text(encoding="utf-8"))
     links = re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", text)
-    assert [each for each in links if each[1] not in anchors(page.parent / each[0] if each[0] else page)] == []
+    assert [
+        each for each in links if each[1] not in anchors(page.parent / each[0] if each[0] else page)
+    ] == []
 
 
 def test_the_site_has_every_page():

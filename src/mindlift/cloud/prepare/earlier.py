@@ -46,7 +46,7 @@ def default_folder() -> Path:
 def key(job: Job) -> str:
     """Equal for jobs of one command, whatever they are called."""
     asked = {name: value for name, value in vars(job).items() if name not in NOT_ASKED}
-    text = json.dumps(asked, sort_keys=True, default=str).replace(job.name, "")
+    text = json.dumps(asked, sort_keys=True, default=str).replace(f"/{job.name}/", "//")
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 
 
