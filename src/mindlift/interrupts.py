@@ -29,7 +29,7 @@ class Interrupted(KeyboardInterrupt):
 
 Handler = Union[Callable[[int, Optional[FrameType]], object], int, None]  # what signal.signal takes
 ENTERED: list[SignalFlag] = []  # the blocks that hold signals back, the innermost last
-PATIENCE_S = 1.0  # how long a program may take to end by itself before it is spoken of, or ended
+GRACE_S = 1.0  # how long a program may take to end by itself before it is spoken of, or ended
 INTERRUPTED = 128 + signal.SIGINT
 WAKE = signal.SIGURG  # does nothing, but ends a wait in a system call
 
@@ -231,7 +231,7 @@ class SecondInterrupt:
         with self.theirs:
             is_told = False
             while self.count < 2:
-                heard = self.hear(PATIENCE_S if self.count and not is_told else None)
+                heard = self.hear(GRACE_S if self.count and not is_told else None)
                 if heard == b"":
                     return
                 if heard is None:
@@ -239,7 +239,7 @@ class SecondInterrupt:
                     is_told = True
                 else:
                     self.count += heard.count(signal.SIGINT)
-            if self.hear(PATIENCE_S) != b"":
+            if self.hear(GRACE_S) != b"":
                 tell("ended by the second Ctrl-C")
                 self.end(INTERRUPTED)
 

@@ -64,7 +64,7 @@ def tell(fetched: Fetched, which: str) -> None:
     if not fetched.is_run or which == "none":
         return
     assert fetched.root
-    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
+    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint saved yet"
     note(f"checkpoints: {names}; evaluate with: {' '.join(map(shlex.quote, eval_command(fetched.root)))}")
 
 
