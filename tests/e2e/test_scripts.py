@@ -20,9 +20,8 @@ from tests.support.programs import ROOT, Finished, environment
 OURS = (
     "run ",
     "1440 images",
-    "epoch[",
-    "epoch ",
-    "after allreduce eval",
+    "epoch",
+    "after allreduce",
     "validation: ",
     "continuing from ",
     "checkpoint ",

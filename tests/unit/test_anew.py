@@ -37,7 +37,7 @@ def written(root: Path, *more: str, ranks: int = 1, is_over: bool = False) -> Pa
     return root
 
 
-def wanted(*more: str, ranks: int = 1) -> anew.Wanted:
+def wanted(*more: str, ranks: int = 1) -> choose.Wanted:
     return choose.wanted(config.load([*ARGV, *more]).identity(), ranks)
 
 

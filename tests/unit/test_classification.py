@@ -59,7 +59,8 @@ def test_no_top_5_where_there_are_no_more_classes(num_classes, top5):
     found = Accuracy.of(np.array([0, 0, 1]), np.array([True, True, True]), num_classes)
     assert (found.top1_correct, found.top5_correct) == (2, top5)
     assert found.top5 == (None if top5 is None else 100)
-    assert len(found.lines()) == (1 if top5 is None else 2)
+    assert len(found.lines("original")) == (1 if top5 is None else 2)
+    assert ("top-5" in found.lines()[0]) == (top5 is not None)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

@@ -25,9 +25,9 @@ def job(now: str = "1128-020304", **flags: object) -> Job:
 
 def program(now: str = "1128-020304", **more: object) -> Job:
     found = read(
-        "", {"code": "/somewhere/mine", "boot_file": "train.py", "outputs": ["out=obs://b/"], **more}, now
+        "", {"code": "/somewhere/mine", "boot_file": "train.py", "outputs": ["out=obs://buck/"], **more}, now
     )
-    return found.replace(outputs={"out": f"obs://b/runs/{found.name}/out/"})
+    return found.replace(outputs={"out": f"obs://buck/runs/{found.name}/out/"})
 
 
 def status(phase: Phase) -> Status:
@@ -83,8 +83,8 @@ def test_jobs_of_one_command_have_one_key():
     others = [
         job(recipe=["lr=0.2"]),
         job(cards="2"),
-        job(data_url="obs://b/d/"),
-        job(train_url="obs://b/r/"),
+        job(data_url="obs://buck/d/"),
+        job(train_url="obs://buck/r/"),
         program(),
     ]
     assert len({key(each) for each in [job(), *others]}) == 1 + len(others)
@@ -101,11 +101,11 @@ def test_jobs_of_one_command_have_one_key():
     ],
 )
 def test_a_name_of_the_users_gets_a_number(name, before, expected):
-    asked = job(name=name, train_url="obs://b/r/")
+    asked = job(name=name, train_url="obs://buck/r/")
     found = renamed(asked, before)
     assert found.name == expected
-    assert found.log_url == f"obs://b/logs/{expected}/"
-    assert renamed(job(name=name, log_url="obs://b/mine/"), before).log_url == "obs://b/mine/"
+    assert found.log_url == f"obs://buck/logs/{expected}/"
+    assert renamed(job(name=name, log_url="obs://buck/mine/"), before).log_url == "obs://buck/mine/"
 
 
 class Provider:

@@ -86,7 +86,7 @@ def test_help_lists_what_the_program_takes(prog, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         config.load(["--help"], prog=f"{prog}.py")
     shown = {line.split()[0][2:] for line in capsys.readouterr().out.splitlines() if line.startswith("  --")}
-    assert shown - {"help", "print_config"} == {n for n, each in OPTIONS.items() if prog in each.programs}
+    assert shown - {"help", "version", "print_config"} == {n for n, each in OPTIONS.items() if prog in each.programs}
 
 
 @pytest.mark.parametrize("prog", PROGRAMS)

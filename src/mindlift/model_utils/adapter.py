@@ -20,9 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlift.backports import Protocol
-from mindlift.runs.anew import Wanted
+
+if TYPE_CHECKING:
+    from mindlift.runs.choose import Wanted
 
 
 class Adapter(Protocol):

@@ -26,7 +26,7 @@ from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 from mindlift.model_utils.staging.stream import Streamer
 from mindlift.runs import anew
-from mindlift.runs.anew import Wanted
+from mindlift.runs.choose import Wanted
 from mindlift.runs.paths import RunPaths, run_folders
 from mindlift.storage.url import is_remote, join, local_path
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlift.errors import DataError
 from mindlift.files import expanded
-from mindlift.runs.anew import Wanted
+
+if TYPE_CHECKING:
+    from mindlift.runs.choose import Wanted
 
 
 class LocalAdapter:

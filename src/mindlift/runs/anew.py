@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,24 +11,16 @@ import yaml
 
 from mindlift import yaml_text
 from mindlift.json_text import Record
+from mindlift.runs.choose import Wanted
 from mindlift.runs.folder import options_in, read_config
 from mindlift.runs.paths import NOTE, RESULT, run_folders
 from mindlift.runs.provenance import CONFIG
 from mindlift.runs.records import parse_object, read_object, say_damaged
-from mindlift.runs.remote import run_like
+from mindlift.runs.remote import run_names
 from mindlift.storage.places import exists, read
 from mindlift.storage.url import is_remote, join
 
 SHOWN = 3  # options of many
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What must be equal for a run to be continued: its fingerprint, and the options and number of ranks behind it."""
-
-    mark: str
-    identity: Mapping[str, object]
-    ranks: int
 
 
 @dataclass(frozen=True)
@@ -42,22 +35,26 @@ class Earlier:
 
 def of_folder(base: Path, wanted: Wanted, but: str) -> str:
     """By the newest run in a folder, `but` being the new one."""
-    for root in reversed([each for each in run_folders(base) if each.name != but]):
-        over, note = (root / RESULT).exists(), read_object(root / NOTE)
-        return reason(Earlier(root.name, over, note, lambda root=root: read_config(root / CONFIG)[0]), wanted)
-    return ""
+    roots = [root for root in run_folders(base) if root.name != but]
+    if not roots:
+        return ""
+    root = roots[-1]
+    options = functools.partial(options_here, root / CONFIG)
+    return reason(Earlier(root.name, (root / RESULT).exists(), read_object(root / NOTE), options), wanted)
 
 
 def of_bucket(url: str, wanted: Wanted) -> str:
     """By the newest run below a URL."""
-    for name in run_like(url):
-        run = join(url, name)
-        if exists(join(run, NOTE)):
-            note = parse_object(read(join(run, NOTE)), join(run, NOTE))
-            return reason(
-                Earlier(name, exists(join(run, RESULT)), note, lambda run=run: options_at(run)), wanted
-            )
-    return ""
+    name = next(run_names(url), None)
+    if name is None:
+        return ""
+    run = join(url, name)
+    note = parse_object(read(join(run, NOTE)), join(run, NOTE))
+    return reason(Earlier(name, exists(join(run, RESULT)), note, functools.partial(options_at, run)), wanted)
+
+
+def options_here(path: Path) -> Mapping[str, object]:
+    return read_config(path)[0]
 
 
 def options_at(run: str) -> Mapping[str, object]:
@@ -72,12 +69,14 @@ def options_at(run: str) -> Mapping[str, object]:
 
 def reason(earlier: Earlier, wanted: Wanted) -> str:
     """Pure but for reading the options of a run with others."""
-    begins = f"a new run begins: {earlier.name}"
+    name = earlier.name
+    if earlier.note.get("fingerprint") == wanted.mark and earlier.is_over:
+        return f"a new run begins: {name} has ended"
     if earlier.note.get("fingerprint") == wanted.mark:
-        return f"{begins} has " + ("ended" if earlier.is_over else "no complete checkpoint to continue from")
+        return f"a new run begins: {name} has no complete checkpoint to continue from"
     found = differences(earlier, wanted)
-    shown = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
-    return f"{begins} was made with {shown or 'other options'}"
+    others = ", ".join(found[:SHOWN]) + (f" and {len(found) - SHOWN} more" if len(found) > SHOWN else "")
+    return f"a new run begins: {name} was made with {others or 'other options'}"
 
 
 def differences(earlier: Earlier, wanted: Wanted) -> list[str]:

@@ -18,8 +18,6 @@ from typing import NamedTuple, TextIO
 from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError, ConfigError, PeerError, StorageError
 from mindlift.files import make_folder, sweep_parts, write_atomic
-from mindlift.runs import anew
-from mindlift.runs.anew import Wanted
 from mindlift.runs.manifest import has_sum, latest, listed
 from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
 from mindlift.runs.records import beginnings, read_object, warn
@@ -41,7 +39,6 @@ class Run:
     step: int = 0
     lock: TextIO | None = None
     is_over: bool = False  # it has ended, and only has to be published
-    why_new: str = ""  # why no earlier run is continued, where there are some
 
 
 class Settings(Protocol):
@@ -69,6 +66,15 @@ def fingerprint(identity: Mapping[str, object], size: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What must be equal for a run to be continued: its fingerprint, and the options and number of ranks behind it."""
+
+    mark: str
+    identity: Mapping[str, object]
+    ranks: int
+
+
 def wanted(identity: Mapping[str, object], size: int) -> Wanted:
     return Wanted(fingerprint(identity, size), identity, size)
 
@@ -88,17 +94,15 @@ def open_run(
     template = RunPaths(
         base, rank, Path(cfg.log_path) if cfg.log_path else None, own_checkpoints=not cfg.is_save_on_master
     )
-    mine = wanted(cfg.identity(), size)
+    mark = fingerprint(cfg.identity(), size)
     explicit = explicit_checkpoint(cfg.resume)
     choice, lock = Choice(), None
     if rank == 0:
         try:
-            choice, lock = choose(base, mine.mark, cfg.resume == "auto", is_left)
+            choice, lock = choose(base, mark, cfg.resume == "auto", is_left)
         except BaseException:
             agree(list(Choice()))  # the others wait for it
             raise
-    is_new = rank == 0 and cfg.resume == "auto" and not choice.step and not choice.is_over
-    why_new = anew.of_folder(base, mine, but=folder_name(*choice[:3])) if is_new else ""
     choice = Choice(*agree(list(choice)))
     if not choice.day:
         raise PeerError("rank 0 could not choose a folder for the run; its log says why")
@@ -108,11 +112,11 @@ def open_run(
     if rank == 0:
         begun = [*beginnings(read_object(paths.root / NOTE)), round(time.time(), 1)][-MOST_BEGINNINGS:]
         write_atomic(
-            paths.root / NOTE, json.dumps({"fingerprint": mine.mark, "ranks": size, "begun": begun}) + "\n"
+            paths.root / NOTE, json.dumps({"fingerprint": mark, "ranks": size, "begun": begun}) + "\n"
         )
         if explicit is None and choice.step:
             explicit = at_step(paths.root / "checkpoints", choice.step)
-    return Run(paths, explicit, choice.step, lock, why_new=why_new)
+    return Run(paths, explicit, choice.step, lock)
 
 
 class Choice(NamedTuple):

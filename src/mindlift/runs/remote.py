@@ -39,12 +39,12 @@ def begun_by(job: Lifetime, begun: Mapping[str, Sequence[float]]) -> str | None:
     Runs of an older version do not say when they were continued: then the newest of them is taken, as far as no other is
     the job's.
     """
-    if not begun:
-        return None
-    distance, name = min(
-        (min(map(job.distance, times), default=math.inf), each) for each, times in begun.items()
-    )
-    return name if distance < math.inf else next((each for each, times in begun.items() if not times), None)
+    distances = {name: min(map(job.distance, times), default=math.inf) for name, times in begun.items()}
+    nearest = min(distances, key=distances.__getitem__, default="")
+    if distances.get(nearest, math.inf) < math.inf:
+        return nearest
+    unknown = [name for name, times in begun.items() if not times]
+    return unknown[0] if unknown else None
 
 
 def beginnings_below(url: PathLike) -> dict[str, list[float]]:

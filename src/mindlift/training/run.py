@@ -19,6 +19,8 @@ import numpy as np
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils.job_context import JobContext
+from mindlift.runs import anew, choose
+from mindlift.runs.choose import Run
 from mindlift.runs.revision import code_revision
 from mindlift.training import hooks, loop
 from mindlift.training.divergence import Divergence
@@ -66,8 +68,9 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     if job.ranks.rank == 0:
         write_atomic(paths.config, cfg.to_yaml(origins=True))
         write_atomic(paths.versions, versions(job))
-    if inputs.run.why_new:
-        log.info(inputs.run.why_new)
+    why_new = why_new_run(job, inputs.run)
+    if why_new:
+        log.info(why_new)
     for note in inputs.data.notes():
         log.info(note)
     if inputs.data.evaluates_itself:
@@ -116,6 +119,14 @@ def shown_on_board(job: JobContext, inputs: Inputs, report: Report, done: int) -
         job.log.board = board
         board.options(job.cfg.to_dict())
         yield
+
+
+def why_new_run(job: JobContext, run: Run) -> str:
+    """Why an earlier run in the same folder is not continued; '' where one is, or none was asked for."""
+    if job.ranks.rank or job.cfg.resume != "auto" or run.step:
+        return ""
+    wanted = choose.wanted(job.cfg.identity(), job.ranks.size)
+    return anew.of_folder(run.paths.root.parent, wanted, but=run.paths.root.name)
 
 
 def divergence_of(job: JobContext) -> Divergence:

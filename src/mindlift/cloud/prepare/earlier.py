@@ -86,21 +86,20 @@ def continued(job: Job, provider: Provider, say: Callable[[str], None], folder: 
 
 def decided(job: Job, earlier: Earlier, status: Status) -> tuple[Job, str]:
     """What becomes of a job after `earlier`, and the line about it. Pure."""
-    before, word = f"{earlier.handle}, the same command,", status.phase.value
+    handle, word = earlier.handle, status.phase.value
     if status.phase is Phase.SUCCEEDED:
-        return job, f"starts anew: {before} has succeeded"
+        return job, f"starts anew: {handle}, the same command, has succeeded"
     if not status.phase.is_final:
-        return job, f"starts anew: {before} has not ended: it is {word}"
+        return job, f"starts anew: {handle}, the same command, has not ended: it is {word}"
     if not earlier.outputs:
-        return (
-            job,
-            f"starts anew: {before} has {word}, and {job.provider} keeps the results of each job apart",
-        )
+        why = f"{job.provider} keeps the results of each job apart"
+        return job, f"starts anew: {handle}, the same command, has {word}, and {why}"
     if job.is_program and not (job.keep or job.resume):
-        return job, f"starts anew: {before} has {word}, and a program without keep restores nothing"
+        why = "a program without keep restores nothing"
+        return job, f"starts anew: {handle}, the same command, has {word}, and {why}"
     places = ", ".join(earlier.outputs.values())
     found = in_places(renamed(job, earlier.name), earlier.outputs)
-    return found, f"continues {before} which has {word}: {places}"
+    return found, f"continues {handle}, the same command, which has {word}: {places}"
 
 
 def in_places(job: Job, outputs: Mapping[str, str]) -> Job:
