@@ -17,16 +17,7 @@ import pytest
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT, Finished, environment
 
-OURS = (
-    "run ",
-    "1440 images",
-    "epoch",
-    "after allreduce",
-    "validation: ",
-    "continuing from ",
-    "checkpoint ",
-    "{",
-)
+OURS = ("run ", "1440 images", "epoch", "after all", "validation: ", "continuing ", "checkpoint ", "{")
 NET = ("densenet22", "digits")
 QUICK = ("--max_epoch", "1", "--max_steps", "6", "--log_interval", "2", "--run_eval", "false")
 LINES = ("--log_style", "original")
