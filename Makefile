@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src cloud compat tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup minio demo demo-cloud test test-all chaos bench bench-sync audit lint format matrix clean
+.PHONY: help setup minio demo demo-cloud test test-all chaos bench bench-sync docs audit lint format matrix clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -53,9 +53,18 @@ bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as t
 matrix: $(STAMP) ## the same checks with MindSpore 2.0.0 to 2.10.0 on Python 3.7 to 3.11 (30 minutes, 15 GB)
 	@$(BIN)/python -m tests.matrix --write
 
+docs: .venv-docs/.ready ## build the documents as a site in site/, with every link checked (mkdocs-material)
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict  # with --quiet warnings would not count
+	@echo site/index.html
+
+.venv-docs/.ready: requirements-docs.txt
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/pip install -q -r requirements-docs.txt
+	@touch $@
+
 audit: $(STAMP) ## known vulnerabilities of the pinned packages (pip-audit, which asks pypi.org)
 	@[ -x .venv-audit/bin/pip-audit ] || { $(BIN)/python -m venv .venv-audit && .venv-audit/bin/pip install -q pip-audit; }
-	@.venv-audit/bin/pip-audit --strict -r requirements.txt -r requirements-dev.txt
+	@.venv-audit/bin/pip-audit --strict -r requirements.txt -r requirements-dev.txt -r requirements-docs.txt
 
 lint: $(STAMP) ## style, format and types
 	@$(BIN)/ruff check $(SOURCES)
@@ -67,4 +76,4 @@ format: $(STAMP) ## rewrite the sources in the project's format
 	@$(BIN)/ruff format $(SOURCES)
 
 clean: ## remove the virtual environments and caches
-	rm -rf .venv .venv-* .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-* site .pytest_cache .ruff_cache .mypy_cache

@@ -27,7 +27,7 @@ follower=$!
 
 # The story needs an accident: rank 1 is killed once the second epoch is under way.
 log="$MINDLIFT_REHEARSALS/$name/logs/worker-0.log"
-until grep -q '^epoch\[1\]' "$log" 2> /dev/null; do kill -0 "$follower" 2> /dev/null || exit 1; sleep 0.5; done
+until grep -q '^epoch 2 of ' "$log" 2> /dev/null; do kill -0 "$follower" 2> /dev/null || exit 1; sleep 0.5; done
 victim="$("$PYTHON" -c 'import json, sys; print(json.load(open(sys.argv[1]))[2]["pid"])' "$MINDLIFT_REHEARSALS/$name/supervisor.json")"
 title "kill -9 $victim, which is rank 1"
 kill -KILL "$victim"
@@ -38,4 +38,4 @@ run status "$handle"
 title "Fetch the results, each file checked against the manifest"
 run fetch "$handle" --out "$folder/fetched"
 title "Evaluate the fetched checkpoint"
-"$PYTHON" eval.py --net densenet100 --dataset digits --pretrained "$(ls -d "$folder"/fetched/2*)" 2> /dev/null | grep acc=
+"$PYTHON" eval.py --net densenet100 --dataset digits --pretrained "$(ls -d "$folder"/fetched/2*)" 2> /dev/null | grep '^validation: '

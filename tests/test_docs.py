@@ -58,7 +58,7 @@ def test_the_pages_name_some_tests():
 def test_lines_of_the_readme_fit_a_window(page):
     lines = page.read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if len(line) > 120 and not line.startswith("|")] == []
-    assert len(lines) <= 210
+    assert len(lines) <= 120
 
 
 def table_rows(page: Path) -> list[str]:

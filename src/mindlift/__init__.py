@@ -1,3 +1,3 @@
 """Vision models with MindSpore, trained here or as jobs of ModelArts and OpenI."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -18,11 +18,35 @@ from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Callable, Optional, Union
 
+
+class Interrupted(KeyboardInterrupt):
+    """A signal that asked for an end, where it is not Python itself that noticed Ctrl-C."""
+
+    def __init__(self, number: int):
+        super().__init__()
+        self.number = number
+
+
 Handler = Union[Callable[[int, Optional[FrameType]], object], int, None]  # what signal.signal takes
 ENTERED: list[SignalFlag] = []  # the blocks that hold signals back, the innermost last
-PATIENCE_S = 1.0  # how long a program may take to end by itself before it is spoken of, or ended
-INTERRUPTED = 130
+GRACE_S = 1.0  # how long a program may take to end by itself before it is spoken of, or ended
+INTERRUPTED = 128 + signal.SIGINT
 WAKE = signal.SIGURG  # does nothing, but ends a wait in a system call
+
+
+def exit_code(err: KeyboardInterrupt) -> int:
+    """What a shell says of a program that the signal ended: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + number_of(err)
+
+
+def described(err: KeyboardInterrupt) -> str:
+    """The line for a user."""
+    number = number_of(err)
+    return "interrupted" if number == signal.SIGINT else f"interrupted by {signal.Signals(number).name}"
+
+
+def number_of(err: KeyboardInterrupt) -> int:
+    return err.number if isinstance(err, Interrupted) else signal.SIGINT
 
 
 @contextlib.contextmanager
@@ -94,7 +118,7 @@ class SignalFlag:
 class Deferred(SignalFlag):
     """A `with` block in which these signals wait for `check` or for the end of the block.
 
-    Then KeyboardInterrupt is raised. A second signal does what it did before the block.
+    Then Interrupted, a KeyboardInterrupt, is raised. A second signal does what it did before the block.
     """
 
     def __init__(self, says: str = "stops after these images"):
@@ -110,7 +134,7 @@ class Deferred(SignalFlag):
 
     def check(self) -> None:
         if self.number:
-            raise KeyboardInterrupt
+            raise Interrupted(self.number)
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         super().__exit__(kind, *error)
@@ -207,7 +231,7 @@ class SecondInterrupt:
         with self.theirs:
             is_told = False
             while self.count < 2:
-                heard = self.hear(PATIENCE_S if self.count and not is_told else None)
+                heard = self.hear(GRACE_S if self.count and not is_told else None)
                 if heard == b"":
                     return
                 if heard is None:
@@ -215,7 +239,7 @@ class SecondInterrupt:
                     is_told = True
                 else:
                     self.count += heard.count(signal.SIGINT)
-            if self.hear(PATIENCE_S) != b"":
+            if self.hear(GRACE_S) != b"":
                 tell("ended by the second Ctrl-C")
                 self.end(INTERRUPTED)
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mindlift.cli.compare_checkpoints import compare
-from mindlift.interrupts import INTERRUPTED
 from tests.chaos.trainings import Kind, Shared, command, variables
 from tests.support.programs import ROOT
 from tests.support.servers import s3_client
 
 ENDED_WITHIN_S = 240
+SIGNALLED = [128 + number for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
 AGAIN = 3  # times that the same command may be given until the run ends well
 LINE = re.compile(r"^(error: |local_ranks\.sh: )", re.MULTILINE)
 
@@ -90,7 +90,7 @@ class Attempt:
         assert len(re.findall("^error: ", said, re.MULTILINE)) <= 1, self.describe()
         if code == 0 or (self.sent and code in (-self.sent, 128 + self.sent)):
             return False
-        codes = (1, 2, INTERRUPTED) if self.sent else (1, 2)
+        codes = (1, 2, *SIGNALLED) if self.sent else (1, 2)
         assert code in codes or self.sent == signal.SIGKILL, f"exit code {code}\n{self.describe()}"
         assert LINE.search(said), self.describe()
         return True

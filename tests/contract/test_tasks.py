@@ -155,9 +155,9 @@ def test_evaluations_count_every_image_once(rig, log, tmp_path, capsys):
 
 
 def test_progress_is_told_in_lines(rig):
-    at = Progress(0, 10, 10, 10, 1.25, 100.0, 10, 2.0)
+    at = Progress(0, 10, 10, 10, 1.25, 100.0, 10, 2.0, 40)
     for each in (at, dataclasses.replace(at, step=3, step_in_epoch=3, images_per_second=None)):
-        lines = rig.task.progress(each)
+        lines = rig.task.original_lines(each)
         assert lines
         assert any("1.25" in line for line in lines)
         assert not any("\n" in line for line in lines)

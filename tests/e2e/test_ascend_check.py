@@ -75,7 +75,7 @@ def test_one_that_is_ended_leaves_what_there_is_and_nobody_behind(tmp_path):
     time.sleep(2)
     running.send_signal(signal.SIGTERM)
     out, _ = running.communicate(timeout=60)
-    assert running.returncode == 130, out
+    assert running.returncode == 143, out
     found = sent(tmp_path)
     assert (found["versions"]["state"], found["cards-1"]["says"]) == ("ok", "interrupted")
     trainings = subprocess.run(

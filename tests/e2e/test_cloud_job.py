@@ -193,13 +193,13 @@ def test_markers_and_files_of_an_earlier_job_change_nothing(cloud):
 def test_sigterm_publishes_what_it_saves(cloud):
     process = cloud.start("--max_epoch", 400, "--ckpt_interval", 9999, "--log_interval", 1)
     for line in process.stdout:
-        if line.startswith("epoch["):
+        if line.startswith("epoch "):
             break
     process.terminate()
     started = time.monotonic()
     _, err = process.communicate(timeout=60)
     assert time.monotonic() - started < 15
-    assert process.returncode == 1
+    assert process.returncode == 143
     assert "stopped by SIGTERM after step" in err
     assert f"after step {cloud.published()[-1].step};" in err
 
@@ -218,7 +218,7 @@ def test_a_store_that_is_away_does_not_stop_the_training(cloud, fault_proxy, min
     through = Cloud(minio, cloud.bucket, cloud.cache, fault_proxy.endpoint)
     process = through.start("--max_epoch", 40, "--ckpt_interval", 10, "--log_interval", 1)
     for line in process.stdout:
-        if line.startswith("epoch["):
+        if line.startswith("epoch "):
             break
     fault_proxy.down(6)
     out, err = process.communicate(timeout=120)
@@ -231,7 +231,7 @@ def test_a_store_that_does_not_come_back_is_an_error_that_says_where_the_files_a
     through = Cloud(minio, cloud.bucket, cloud.cache, fault_proxy.endpoint)
     process = through.start("--max_epoch", 4, "--log_interval", 1, "--publish_timeout", 2)
     for line in process.stdout:
-        if line.startswith("epoch["):
+        if line.startswith("epoch "):
             break
     fault_proxy.down(600)
     _, err = process.communicate(timeout=60)

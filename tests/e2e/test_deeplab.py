@@ -44,6 +44,8 @@ def train(images: Path, output: Path, *words: object, ranks: int = 1):
         4 // ranks,
         "--train_epochs",
         2,
+        "--log_style",
+        "original",
         *words,
     )
     done = run_program("train.py", *words) if ranks == 1 else run_ranks(ranks, "train.py", *words)

@@ -18,7 +18,7 @@ ENDLESS = [*TINY, "--max_epoch", 400, "--ckpt_interval", 3, "--log_interval", 1,
 def test_a_killed_peer_ends_the_other_rank_with_one_line(few_digits, tmp_path, lost):
     command = [TRAIN, *ENDLESS, "--data_dir", few_digits, "--ckpt_path", tmp_path / "runs"]
     with lone_ranks(tmp_path, 2, command) as ranks:
-        ranks[0].await_text("epoch[")
+        ranks[0].await_text("epoch 1 of")
         ranks[lost].process.send_signal(signal.SIGKILL)
         left = ranks[1 - lost]
         assert left.process.wait(150) == 1, left.text

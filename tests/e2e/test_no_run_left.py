@@ -52,7 +52,7 @@ def masks_of_0_and_255(root: Path) -> list:
 CASES = {
     empty_class: "no images of class dog in",
     nothing_to_evaluate: "no images",
-    few_images: "4 training images don't fill one step",
+    few_images: "4 images are fewer than one batch (",
     masks_of_0_and_255: "--ignore_label 255, which is not trained",
 }
 

@@ -51,7 +51,7 @@ def test_a_job_on_each_platform(home, few_digits, platform):
     assert done.code == 0, done.err + done.out
     handle, *lines = done.out.strip().splitlines()
     run = Path(lines[-1])
-    assert any(line.startswith("epoch[0]") for line in lines)
+    assert any(line.startswith("epoch 1 of ") for line in lines)
     assert "job running" in done.err
     assert "job succeeded" in done.err
     status = home.status(handle)
@@ -162,7 +162,7 @@ def test_the_launchers_rule(home, few_digits):
         *SHORT, "max_epoch=200", "ckpt_interval=2", "log_interval=1", "--data_url", few_digits
     )
     folder = home.job(handle)
-    wait_for(lambda: any("epoch[1]" in line for line in folder.log_lines(0)))
+    wait_for(lambda: any("epoch 2 of " in line for line in folder.log_lines(0)))
     others = folder.processes()
     os.kill(others[2].pid, signal.SIGKILL)
     done = home.run("wait", handle)
@@ -182,7 +182,7 @@ def test_detach_follow_cancel(home, few_digits):
         "submit", *home.common, *SHORT, "max_epoch=400", "log_interval=1", "--data_url", few_digits, "--wait"
     )
     said = home.folder / "said"
-    wait_for(lambda: "epoch[0]" in said.read_text())
+    wait_for(lambda: "epoch 1 of " in said.read_text())
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=30)
     handle, *seen = said.read_text().splitlines()
@@ -232,7 +232,7 @@ def test_detach_follow_cancel(home, few_digits):
 def test_a_killed_platform_leaves_nothing_running(home, few_digits):
     handle = home.submit(*SHORT, "max_epoch=400", "log_interval=1", "--data_url", few_digits)
     folder = home.job(handle)
-    wait_for(lambda: any("epoch[0]" in line for line in folder.log_lines(0)))
+    wait_for(lambda: any("epoch 1 of " in line for line in folder.log_lines(0)))
     processes = folder.processes()
     os.kill(processes[0].pid, signal.SIGKILL)
     wait_for(lambda: processes[0].is_gone())

@@ -89,7 +89,7 @@ def test_what_was_not_published_at_the_end_is_published_by_the_same_command(clou
     words = ("--max_epoch", 4, "--log_interval", 1, "--publish_timeout", 2)
     process = through.start(*words)
     for line in process.stdout:
-        if line.startswith("epoch["):
+        if line.startswith("epoch "):
             break
     fault_proxy.down(600)
     _, err = process.communicate(timeout=90)

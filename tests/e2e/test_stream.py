@@ -217,7 +217,7 @@ def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
     shutil.rmtree(photos.folder / "cache/data")
     late = "|".join(in_order(0)[IMAGES // 2 :])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
-    killed_at(photos, "epoch[0]")  # the first step needs nothing of what does not come
+    killed_at(photos, "epoch 1 of")  # the first step needs nothing of what does not come
     assert len(list(photos.folder.glob("cache/data/*/*/*.png"))) == IMAGES // 2
     photos.proxy.clear()
     done = photos.train("stream", "streamed")
@@ -230,11 +230,11 @@ def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
 def test_a_training_that_continues_asks_for_its_next_images_first(bucket_of_photos):
     photos = bucket_of_photos
     assert photos.train("copy", "copied").code == 0
-    killed_at(photos, "epoch[1]")
+    killed_at(photos, "epoch 2 of")
     shutil.rmtree(photos.folder / "cache/data")
     late = "|".join(in_order(IMAGES // 4)[4:])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
-    killed_at(photos, "epoch[1]")  # its first step needs nothing of what does not come
+    killed_at(photos, "epoch 2 of")  # its first step needs nothing of what does not come
     photos.proxy.clear()
     done = photos.train("stream", "streamed")
     assert done.code == 0, done.err + done.out

@@ -277,7 +277,7 @@ def test_training_from_an_installed_wheel(trainer):
     checkpoint = result["checkpoint"]
     assert (trainer.folder / checkpoint).is_file()
     done = trainer.run("mindlift", "eval", "--net", "densenet22", "--pretrained", checkpoint, timeout=300)
-    assert "top1_correct=" in done.stdout, done.stderr
+    assert "validation: top-1 " in done.stdout, done.stderr
     done = trainer.run("mindlift", "doctor", "--train", timeout=300)
     assert done.returncode == 0, done.stdout
     assert "2 steps of densenet22 on CPU" in done.stdout

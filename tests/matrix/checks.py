@@ -89,7 +89,7 @@ def training(programs: Programs, figures: Figures) -> None:
     programs.trained = Path(str(result["checkpoint"]))
     figures["loss after 2 epochs"], figures["top-1"] = f"{result['loss']:.4f}", f"{result['top1']:.2f} %"
     output = programs.run("eval.py", *SMALL[:4], "--pretrained", str(result["run"]))
-    if f"acc={result['top1']:.2f}%" not in output:
+    if f"top-1 {result['top1']:.2f} % (" not in output:
         raise CheckError(
             f"eval.py gives another top-1 than the training's {result['top1']:.2f} %: {output[-500:]}"
         )

@@ -35,8 +35,10 @@ def prepared(prepare: Callable[[], None], *given: object) -> Finished:
     )
 
 
-def interrupted(program: str, *given: object, when: Callable[[subprocess.Popen], bool]) -> Finished:
-    """A program that is sent Ctrl-C as soon as `when` is true."""
+def interrupted(
+    program: str, *given: object, when: Callable[[subprocess.Popen], bool], number: int = signal.SIGINT
+) -> Finished:
+    """A program that is sent a signal, Ctrl-C, as soon as `when` is true."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / program), *map(str, given)],
         cwd=ROOT,
@@ -49,6 +51,6 @@ def interrupted(program: str, *given: object, when: Callable[[subprocess.Popen],
     while not when(process):
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    os.kill(process.pid, signal.SIGINT)
+    os.kill(process.pid, number)
     out, err = process.communicate(timeout=60)
     return Finished(subprocess.CompletedProcess([], process.returncode, out, err))

@@ -231,6 +231,7 @@ IN_A_RUN = {
     "keep_checkpoint_max",
     "log_path",
     "log_interval",
+    "log_style",
     "progress",
     "run_eval",
     "max_steps",

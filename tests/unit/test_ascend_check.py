@@ -105,7 +105,7 @@ def test_parts_that_the_time_does_not_reach_are_skipped(tmp_path):
     parts_found, interrupted = run.run_all(
         [Part("late", "", lambda work: None)], place(tmp_path), time.monotonic() - 1
     )
-    assert (parts_found[0].state, interrupted) == ("skipped", False)
+    assert (parts_found[0].state, interrupted) == ("skipped", 0)
     assert "--minutes" in parts_found[0].says
 
 

@@ -59,7 +59,8 @@ def test_no_top_5_where_there_are_no_more_classes(num_classes, top5):
     found = Accuracy.of(np.array([0, 0, 1]), np.array([True, True, True]), num_classes)
     assert (found.top1_correct, found.top5_correct) == (2, top5)
     assert found.top5 == (None if top5 is None else 100)
-    assert len(found.lines()) == (1 if top5 is None else 2)
+    assert len(found.lines("original")) == (1 if top5 is None else 2)
+    assert ("top-5" in found.lines()[0]) == (top5 is not None)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
@@ -111,9 +112,16 @@ def test_mixed_images_have_mixed_labels():
     assert float(found.asnumpy()) == pytest.approx(-(soft * log_p).sum(1).mean(), rel=1e-5)
 
 
-def test_result_lines_are_the_originals():
+def test_result_lines():
+    assert Accuracy(328, None, 357).lines() == ["validation: top-1 91.88 % (328 of 357)"]
+    assert Accuracy(328, 355, 357).lines() == [
+        "validation: top-1 91.88 % (328 of 357), top-5 99.44 % (355 of 357)"
+    ]
+
+
+def test_result_lines_of_the_original():
     accuracy = Accuracy(37657, 46224, 49920, 0, 1.0)
-    assert accuracy.lines() == [
+    assert accuracy.lines("original") == [
         "after allreduce eval: top1_correct=37657, tot=49920, acc=75.43%",
         "after allreduce eval: top5_correct=46224, tot=49920, acc=92.60%",
     ]

@@ -16,6 +16,7 @@ from mindlift.model_utils.config import config
 from mindlift.model_utils.staging.restore import restore
 from mindlift.report import convert, page
 from mindlift.runs import choose, manifest, named_weights, provenance, records
+from mindlift.runs.remote import Lifetime
 from tests.support import synthetic_runs
 from tests.support.packed import LAUGHS, MERGES, NESTED
 
@@ -88,9 +89,9 @@ def readers(base: Path, out: Path) -> dict:
         "data folder": lambda: provenance.data_folder(root / "config.yaml"),
         "options": lambda: config.load(["--pretrained", str(root)], prog="eval.py"),
         "restore": lambda: restore(out / "restored", str(base), "mark", lambda line: None, lambda run: None),
-        "fetch": lambda: fetch.fetch(str(base), out, "fetched", "all", lambda line: None),
-        "fetch --best": lambda: fetch.fetch(str(base), out, "best", "best", lambda line: None),
-        "top": lambda: Metrics().read(str(base)),
+        "fetch": lambda: fetch.fetch(str(base), out, "fetched", "all", Lifetime(), lambda line: None),
+        "fetch --best": lambda: fetch.fetch(str(base), out, "best", "best", Lifetime(), lambda line: None),
+        "top": lambda: Metrics().read(str(base), Lifetime()),
     }
 
 
@@ -138,7 +139,10 @@ def test_a_copy_with_another_name_is_no_run(whole, tmp_path, capfd, name):
     choice, _ = choose.choose(tmp_path, "mark", True)
     assert choose.folder_name(*choice[:3]) == NAME
     assert named_weights.find([tmp_path], Path("output")).files[0].parent.parent.name == NAME
-    assert fetch.fetch(str(tmp_path), tmp_path / "out", "x", "latest", lambda line: None).root.name == NAME
+    assert (
+        fetch.fetch(str(tmp_path), tmp_path / "out", "x", "latest", Lifetime(), lambda line: None).root.name
+        == NAME
+    )
     assert capfd.readouterr().err.splitlines() == [
         f"warning: {tmp_path} has folders that are not named as runs are, and are passed over: {name}"
     ]
@@ -180,6 +184,6 @@ def test_a_name_in_a_manifest_leads_nowhere_else(whole, tmp_path, file):
     assert [saved.step for saved in manifest.listed(path.parent)] == [40, 80]
     found = restore(tmp_path / "a" / "b", str(bucket), "mark", lambda line: None, lambda run: None)
     assert found.root == tmp_path / "a" / "b" / NAME
-    fetch.fetch(str(bucket), tmp_path / "c", "d", "all", lambda line: None)
+    fetch.fetch(str(bucket), tmp_path / "c", "d", "all", Lifetime(), lambda line: None)
     assert not list(tmp_path.rglob("planted.ckpt"))
     assert not Path("/tmp/planted.ckpt").exists()

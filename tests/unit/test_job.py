@@ -6,13 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.cli import job_arguments
+from mindlift import __version__
+from mindlift.cli import job_access, job_arguments
 from mindlift.cloud import arguments, handle
 from mindlift.cloud.errors import JobError
-from mindlift.cloud.job import Job
+from mindlift.cloud.job import FIELDS, Job
 from mindlift.cloud.job_file import read
 from mindlift.cloud.job_rules import resolve_secrets
-from mindlift.cloud.prepare import preflight
+from mindlift.cloud.prepare import plan, preflight
+from mindlift.cloud.providers.base import Check
 from mindlift.model_utils.config import config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -138,9 +140,64 @@ def test_what_is_no_handle(text):
         handle.parse(text)
 
 
-@pytest.mark.parametrize(
-    ("words", "command"), [([], "submit"), (["--cards", "8"], "submit"), (["plan", "--json"], "plan")]
-)
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
+def test_nothing_asks_for_help(words, capsys):
+    with pytest.raises(SystemExit) as ended:
+        job_arguments.parse(words)
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: submit.py [COMMAND] [options]")
+
+
+def test_the_version(capsys):
+    with pytest.raises(SystemExit) as ended:
+        job_arguments.parse(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"mindlift {__version__}\n"
+
+
+@pytest.mark.parametrize("words", [["submit"], ["--wait"], ["submit", "--name", "x", "--cards", "2"]])
+@pytest.mark.parametrize("is_checkout", [True, False])
+def test_a_submission_names_a_job(words, is_checkout, tmp_path, monkeypatch):
+    monkeypatch.chdir(job_access.ROOT if is_checkout else tmp_path)
+    with pytest.raises(JobError, match="no job is named: pass --config FILE, --net and --dataset"):
+        job_access.read_job(job_arguments.parse(words))
+
+
+# What a command uses of a job file: the services need no more to find a job that a handle names.
+USED = {
+    "status": {"endpoint"},
+    "logs": {"endpoint"},
+    "wait": {"endpoint"},
+    "cancel": {"endpoint"},
+    "fetch": {"endpoint"},
+    "list": {"provider", "endpoint", "region", "project_id", "workspace_id"},
+    "top": {"provider", "endpoint", "region", "project_id", "workspace_id"},
+}
+
+
+def test_a_command_lists_the_keys_that_it_uses():
+    for command in job_arguments.ABOUT:
+        listed = {action.dest for action in job_arguments.parser_of(command)._actions} & FIELDS.keys()
+        if command in USED:
+            assert listed == USED[command], command
+        elif command in ("plan", "submit"):
+            assert listed == FIELDS.keys()
+        else:
+            assert USED["list"] < listed < FIELDS.keys(), command
+
+
+def test_cancel_can_wait():
+    args = job_arguments.parse(["cancel", "local://x", "--wait", "--timeout", "5"])
+    assert (args.wait, args.timeout) == (True, 5.0)
+
+
+def test_a_plan_repeats_what_failed():
+    checks = [Check("a", True, "fine"), Check("b", False, "broken", "mend it"), Check("c", None, "unknown")]
+    assert plan.failures(checks) == ["", "1 of 3 checks failed", "  FAILED  b: broken; mend it"]
+    assert plan.failures(checks[::2]) == []
+
+
+@pytest.mark.parametrize(("words", "command"), [(["--cards", "8"], "submit"), (["plan", "--json"], "plan")])
 def test_without_a_command_it_submits(words, command):
     args = job_arguments.parse(words)
     assert args.subcommand == command

@@ -48,7 +48,7 @@ OF_EVAL = {
         "stage_timeout",
         "progress",
     ),
-    *("any_mindspore", "threads", "debug", "json"),
+    *("any_mindspore", "threads", "debug", "json", "log_style"),
 }
 KINDS = {"optimiser": {"enable_ema", "amp_level"}, "schedule": set(), "checkpoint": {"ckpt_path"}}
 
@@ -89,7 +89,9 @@ def test_help_lists_what_the_program_takes(prog, capsys, monkeypatch):
     with pytest.raises(SystemExit):
         config.load(["--help"], prog=f"{prog}.py")
     shown = {line.split()[0][2:] for line in capsys.readouterr().out.splitlines() if line.startswith("  --")}
-    assert shown - {"help", "print_config"} == {n for n, each in OPTIONS.items() if prog in each.programs}
+    assert shown - {"help", "version", "print_config"} == {
+        n for n, each in OPTIONS.items() if prog in each.programs
+    }
 
 
 @pytest.mark.parametrize("prog", PROGRAMS)

@@ -19,7 +19,7 @@ SOURCES = Path(interrupts.__file__).parents[1]
 START = """
 import ctypes, os, signal, sys, threading
 from mindlift import interrupts
-interrupts.PATIENCE_S = 0.2
+interrupts.GRACE_S = 0.2
 lock, libc = ctypes.create_string_buffer(128), ctypes.CDLL(None)
 def hang():  # in C, which signals do not interrupt
     print("hangs", flush=True)

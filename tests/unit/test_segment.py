@@ -103,9 +103,9 @@ def test_progress_is_told_as_the_original_does():
     at = SimpleNamespace(
         epoch=0, step_in_epoch=41, steps_per_epoch=41, loss=0.8319, epoch_seconds=2.05, epoch_steps=41
     )
-    assert segment.progress(at) == [
+    assert segment.original_lines(at) == [
         "epoch: 1 step: 41, loss is 0.8319",
         "Epoch time: 2050.000, per step time: 50.000",
     ]
     at.step_in_epoch = 40
-    assert segment.progress(at) == ["epoch: 1 step: 40, loss is 0.8319"]
+    assert segment.original_lines(at) == ["epoch: 1 step: 40, loss is 0.8319"]

@@ -17,6 +17,7 @@ from mindlift.cloud.follow.top_table import COLUMNS, Row, cells, fitted
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import LogPage, Status
 from mindlift.cloud.states import Phase
+from mindlift.runs.remote import Lifetime
 
 NOW = 1_000_000.0
 START = {"time": NOW, "event": "start", "step": 0, "images": 640, "steps_per_epoch": 10, "total": 100}
@@ -98,7 +99,7 @@ def test_only_the_ends_of_a_long_file_are_read(tmp_path, monkeypatch):
     lines = [START, *(step(n, NOW + n) for n in range(1, 5000))]
     run = tmp_path / "runs" / "20261125-120000"
     run.mkdir(parents=True)
-    (run / "run.json").write_text("{}")
+    (run / "run.json").write_text('{"begun": [1000.0]}')
     (run / "metrics.jsonl").write_bytes(text(lines) + b'{"time"')
     asked = []
     from mindlift.storage.store import LocalStore
@@ -112,12 +113,13 @@ def test_only_the_ends_of_a_long_file_are_read(tmp_path, monkeypatch):
 
     monkeypatch.setattr(LocalStore, "read", counted)
     metrics = Metrics()
-    found = metrics.read(str(tmp_path / "runs"))
+    job = Lifetime(990.0)
+    found = metrics.read(str(tmp_path / "runs"), job)
     assert found == progress_of([START, *lines[-100:]])
     assert sum(asked) < 100_000 < (run / "metrics.jsonl").stat().st_size
-    metrics.read(str(tmp_path / "runs"))
-    assert len(asked) == 2, "an unchanged file is not read again"
-    assert metrics.read(str(tmp_path / "nothing")) is None
+    metrics.read(str(tmp_path / "runs"), job)
+    assert len(asked) == 3, "an unchanged file is not read again"
+    assert metrics.read(str(tmp_path / "nothing"), job) is None
 
 
 # the table

@@ -13,6 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift import interrupts
 from mindlift.ascend_check import machine, redaction, report
 from mindlift.ascend_check.parts import Part, table
 from mindlift.ascend_check.work import Failed, Place, Skipped, Work
@@ -103,7 +104,7 @@ def check(args: argparse.Namespace) -> int:
     place = Place(facts, cards, table_file, folder, redaction.of_this_machine(places), args.keep)
     print(f"{len(parts)} parts on {target}, at most {args.minutes:g} minutes", flush=True)
     try:
-        results, is_interrupted = run_all(parts, place, time.monotonic() + 60 * args.minutes)
+        results, interrupt_code = run_all(parts, place, time.monotonic() + 60 * args.minutes)
         path = report.write(results, place, args.output, {"minutes": args.minutes, "only": args.only})
     finally:
         if args.keep:
@@ -111,46 +112,42 @@ def check(args: argparse.Namespace) -> int:
         else:
             shutil.rmtree(folder, ignore_errors=True)
     print(f"\n{report.summary(results)}\n\nresult: {path}")
-    return 130 if is_interrupted else int(any(result.state == report.FAILED for result in results))
+    return interrupt_code or int(any(result.state == report.FAILED for result in results))
 
 
-def run_all(parts: Sequence[Part], place: Place, end: float) -> tuple[list[report.Result], bool]:
-    """All parts in turn; the second value says that the user stopped it, after which the rest is skipped."""
+def run_all(parts: Sequence[Part], place: Place, end: float) -> tuple[list[report.Result], int]:
+    """All parts in turn; the second value is the exit code of a signal, after which the rest is skipped, or 0."""
     results: list[report.Result] = []
-    is_interrupted = False
+    interrupt_code = 0
     for number, part in enumerate(parts, start=1):
         print(f"[{number}/{len(parts)}] {part.name}: {part.about}", flush=True)
-        if is_interrupted or time.monotonic() >= end:
-            reason = "interrupted" if is_interrupted else "the time is used up; --minutes gives more"
+        if interrupt_code or time.monotonic() >= end:
+            reason = "interrupted" if interrupt_code else "the time is used up; --minutes gives more"
             result = report.Result(part.name, report.SKIPPED, reason)
         else:
-            result = run_one(part, place, end)
-            is_interrupted = result.says == INTERRUPTED
+            result, interrupt_code = run_one(part, place, end)
         results.append(result)
         print(
             f"        {result.state}, {result.seconds:.0f} s" + (f": {result.says}" if result.says else ""),
             flush=True,
         )
-    return results, is_interrupted
+    return results, interrupt_code
 
 
-INTERRUPTED = "interrupted"
-
-
-def run_one(part: Part, place: Place, end: float) -> report.Result:
+def run_one(part: Part, place: Place, end: float) -> tuple[report.Result, int]:
     folder = place.folder / part.name
     folder.mkdir()
     started = time.monotonic()
     work = Work(place, folder, min(end, started + part.limit_s))
-    state, says = report.OK, ""
+    state, says, interrupt_code = report.OK, "", 0
     try:
         part.body(work)
     except Skipped as err:
         state, says = report.SKIPPED, str(err)
     except Failed as err:
         state, says = report.FAILED, str(err)
-    except KeyboardInterrupt:
-        state, says = report.FAILED, INTERRUPTED
+    except KeyboardInterrupt as err:
+        state, says, interrupt_code = report.FAILED, "interrupted", interrupts.exit_code(err)
     except Exception as err:  # what a part did not expect is a finding too, and the others still run
         state, says = report.FAILED, f"{type(err).__name__}: {err}"
     if not place.keeps:
@@ -158,13 +155,13 @@ def run_one(part: Part, place: Place, end: float) -> report.Result:
             if runs.is_dir():
                 shutil.rmtree(runs, ignore_errors=True)  # checkpoints of 40 parts are gigabytes
     says = place.redact(says)
-    return report.Result(
-        part.name, state, says, time.monotonic() - started, work.commands, work.figures, "".join(work.log)
-    )
+    seconds = time.monotonic() - started
+    found = report.Result(part.name, state, says, seconds, work.commands, work.figures, "".join(work.log))
+    return found, interrupt_code
 
 
-def interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+def interrupt(number: int, _frame: object) -> None:
+    raise interrupts.Interrupted(number)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import sys
 import traceback
 from collections.abc import Callable
 
+from mindlift import interrupts
 from mindlift.errors import MindLiftError
 from mindlift.sanitize import message
 
@@ -21,9 +22,9 @@ def one_line_errors(body: Callable[[], int], debug: bool) -> int:
             traceback.print_exc()
         print(f"error: {message(err)}", file=sys.stderr)
         return err.exit_code
-    except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as err:
+        print(f"error: {interrupts.described(err)}", file=sys.stderr)
+        return interrupts.exit_code(err)
     except ModuleNotFoundError as err:
         if debug or not missing_package(err):
             raise

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ContextManager
 
-from mindlift import sanitize, silence
+from mindlift import interrupts, sanitize, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.cli.errors import missing_package
 from mindlift.data import folder_check
@@ -65,8 +65,8 @@ class Job:
         """The folder that runs go to, with the run to continue in it."""
         from mindlift.runs import choose as runs
 
-        mark = runs.fingerprint(self.cfg.identity(), self.ranks.size)
-        return self.adapter.output(self.cfg.resume == "auto", mark)
+        wanted = runs.wanted(self.cfg.identity(), self.ranks.size)
+        return self.adapter.output(self.cfg.resume == "auto", wanted)
 
     def weights(self) -> Named:
         """The checkpoints that the options name, newest first."""
@@ -300,13 +300,14 @@ def main(body: Callable[[], None], debug: bool) -> int:
         return READER_GONE
     except (KeyboardInterrupt, ImportError) as err:
         # while a C extension is being imported, Ctrl-C surfaces as the cause of an ImportError
-        if not isinstance(err, KeyboardInterrupt) and not isinstance(err.__cause__, KeyboardInterrupt):
-            if debug or not missing_package(err):
+        signalled = err if isinstance(err, KeyboardInterrupt) else err.__cause__
+        if not isinstance(signalled, KeyboardInterrupt):
+            if debug or not isinstance(err, ImportError) or not missing_package(err):
                 raise
             print(f"error: {missing_package(err)}", file=sys.stderr)
             return 1
-        print("error: interrupted", file=sys.stderr)
-        return 130
+        print(f"error: {interrupts.described(signalled)}", file=sys.stderr)
+        return interrupts.exit_code(signalled)
 
 
 def show_any_name() -> None:

@@ -32,23 +32,29 @@ def out(text: str) -> None:
 
 def read_job(args: argparse.Namespace) -> tuple[Job, Provider]:
     if args.subcommand in ON_A_PROGRAM:
-        refuse_somebody_elses_folder(args)
+        refuse_no_job(args)
     job = job_file.read(args.config, flags(args), time.strftime("%m%d-%H%M%S"))
     provider = providers.load(job)
     return provider.complete(job), provider
 
 
-def refuse_somebody_elses_folder(args: argparse.Namespace) -> None:
-    """In a folder with a program of its own, a job of MindLift's is not what was meant without a word of it."""
+def refuse_no_job(args: argparse.Namespace) -> None:
+    """What names no job submits none; a plan of one is shown, unless this folder has programs of its own."""
     named = {*flags(args)} - {"provider", "platform", "name", "cards", "nodes"}
-    here = Path.cwd()
-    if args.config or named or here == ROOT or ROOT in here.parents or not any(here.glob("*.py")):
+    if args.config or named:
         return
-    boot_file = "train.py" if (here / "train.py").is_file() else "PROGRAM.py"
-    raise JobError(
-        f"no job is named, and {here} has programs of its own: `{args.subcommand} {boot_file} -- ARGS` runs one of them, "
-        "--net and --dataset one of MindLift's trainings, --config a job file"
-    )
+    here = Path.cwd()
+    if here != ROOT and ROOT not in here.parents and any(here.glob("*.py")):
+        boot_file = "train.py" if (here / "train.py").is_file() else "PROGRAM.py"
+        raise JobError(
+            f"no job is named, and {here} has programs of its own: `{args.subcommand} {boot_file} -- ARGS` runs one of them,"
+            " --net and --dataset one of MindLift's trainings, --config a job file"
+        )
+    if args.subcommand == "submit":
+        raise JobError(
+            "no job is named: pass --config FILE, --net and --dataset of one of MindLift's trainings, or a program of yours,"
+            " PROGRAM.py -- ARGS"
+        )
 
 
 def reached(args: argparse.Namespace) -> tuple[Handle, Provider]:

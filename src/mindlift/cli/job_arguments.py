@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import NoReturn
 
+from mindlift import __version__
 from mindlift.cli.local_paths import local
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS
@@ -29,6 +30,27 @@ ALIASES = {"watch": "top"}
 MANY = {"mapping": "KEY=VALUE", "names": "NAME", "words": "WORD"}
 ON_A_PROGRAM = ("plan", "submit")
 ON_A_JOB = ("status", "logs", "wait", "cancel", "fetch")
+ACCOUNT = ("provider", "endpoint", "region", "project_id", "workspace_id")
+MACHINES = (
+    "platform",
+    "cards",
+    "nodes",
+    "flavor",
+    "pool_id",
+    "engine",
+    "image",
+    "cluster",
+    "spec",
+    "repo",
+    "branch",
+)
+# The keys of a job file that a command has a use for; all of them where it is not listed. A handle says the rest.
+KEYS = {
+    **dict.fromkeys(ON_A_JOB, ("endpoint",)),
+    **dict.fromkeys(("list", "top"), ACCOUNT),
+    "selfcheck": (*ACCOUNT, *MACHINES, "code", "boot_file", "paths", "isolation", "train_url"),
+    "probe": (*ACCOUNT, *MACHINES, "code", "boot_file", "name", "datasets", "models"),
+}
 EXAMPLES = """examples:
   python cloud/submit.py plan --config cloud/jobs/densenet121_8p.yaml
   python cloud/submit.py --provider modelarts --config cloud/jobs/densenet121_8p.yaml --wait
@@ -49,11 +71,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
-    """The command line; without a command it means submit."""
+    """The command line; options or a program without a command mean submit, and nothing at all asks for help."""
     words = list(argv)
-    if words and words[0] in ("-h", "--help"):
+    if not words or words[0] in ("-h", "--help"):
+        main_parser().parse_args(words or ["--help"])
+    if words[0] == "--version":
         main_parser().parse_args(words)
-    if not words or words[0].startswith("-") or words[0].endswith(".py"):
+    if words[0].startswith("-") or words[0].endswith(".py"):
         words.insert(0, "submit")
     words[0] = ALIASES.get(words[0], words[0])
     if words[0] not in ABOUT:
@@ -88,7 +112,7 @@ def named(found: argparse.Namespace, program: str, args: list[str] | None) -> ar
 
 def main_parser() -> argparse.ArgumentParser:
     lines = "\n".join(f"  {name:10} {about}" for name, about in ABOUT.items())
-    return Parser(
+    parser = Parser(
         prog="submit.py",
         usage="submit.py [COMMAND] [options]",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -96,6 +120,8 @@ def main_parser() -> argparse.ArgumentParser:
         "`submit.py COMMAND --help` lists the options of each.",
         epilog=EXAMPLES,
     )
+    parser.add_argument("--version", action="version", version=f"mindlift {__version__}")
+    return parser
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -122,7 +148,8 @@ def parser_of(command: str) -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show tracebacks")
     add_own(parser, command)
     keys = parser.add_argument_group("keys of the job file (flags override the file)")
-    for name, field in FIELDS.items():
+    for name in KEYS.get(command, FIELDS):
+        field = FIELDS[name]
         about = field.metadata
         choices = f" ({', '.join(about['choices'])})" if about["choices"] else ""
         keys.add_argument(
@@ -142,7 +169,7 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
         parser.add_argument(
             "--offline", action="store_true", help="skip checks that need the service or the store"
         )
-    if command in ("submit", "logs", "wait"):
+    if command in ("submit", "logs", "wait", "cancel"):
         parser.add_argument(
             "--timeout", type=seconds, default=float("inf"), metavar="S", help="follow for at most this long"
         )
@@ -152,6 +179,8 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
             "--queue", action="store_true", help="wait while my jobs fill the limit of the service"
         )
         parser.add_argument("--yes", action="store_true", help="agree to a cost above max_cost")
+    if command == "cancel":
+        parser.add_argument("--wait", action="store_true", help="until it has ended")
     if command == "logs":
         parser.add_argument("-f", "--follow", action="store_true", help="follow until the job ends")
         parser.add_argument(

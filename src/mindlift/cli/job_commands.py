@@ -12,7 +12,7 @@ from pathlib import Path
 from mindlift.checkout import ROOT
 from mindlift.cli.job_access import note, out, reached, read_job
 from mindlift.cli.job_fetch import fetch, fetch_from
-from mindlift.cli.job_follow import follow_to_end, logs, wait
+from mindlift.cli.job_follow import cancelled, follow_to_end, logs, wait
 from mindlift.cloud import handle as handles
 from mindlift.cloud import show
 from mindlift.cloud.errors import JobError, NoAnswer
@@ -27,7 +27,7 @@ LAST_LINES = 10
 
 
 def plan(args: argparse.Namespace) -> int:
-    from mindlift.cloud.prepare import cost, preflight
+    from mindlift.cloud.prepare import cost, earlier, preflight
     from mindlift.cloud.prepare import package as packages
     from mindlift.cloud.prepare import plan as plans
 
@@ -38,8 +38,9 @@ def plan(args: argparse.Namespace) -> int:
     except JobError as err:  # the plan of what would be sent without them, and all that is wrong with it
         package = code_of(job, True)
         changes = [Check("changes", False, str(err))]
-    job = packages.placed(job, package)
     asks = not args.offline
+    job = earlier.continued(job, provider, note, earlier.default_folder()) if asks else job
+    job = packages.placed(job, package)
     checks = [*changes, *preflight.all_checks(job, package, provider, asks)]
     asks = asks and not preflight.failed(checks)
     if asks:
@@ -64,18 +65,20 @@ def code_of(job: Job, allow_dirty: bool) -> Package:
 
 
 def submit(args: argparse.Namespace) -> int:
-    from mindlift.cloud.prepare import images, wheels
+    from mindlift.cloud.prepare import earlier, images, wheels
     from mindlift.cloud.prepare import package as packages
     from mindlift.cloud.prepare.effects import SENT
     from mindlift.cloud.prepare.submission import Submission
 
-    job, provider = read_job(args)
-    package = code_of(job, job.allow_dirty)
+    asked, provider = read_job(args)
+    package = code_of(asked, asked.allow_dirty)
+    job = earlier.continued(asked, provider, note, earlier.default_folder())
     if job.wheels and provider.effects["wheels"] == SENT:
         package = wheels.add(package, images.find(job.image or job.engine), images.wanted(job))
     job = packages.placed(job, package)
     submission = Submission(provider, RetryPolicy(say=note), note, args.queue, args.yes, args.timeout)
     handle = submission.run(job, package)
+    earlier.remember(asked, job, handle, earlier.default_folder())
     out(str(handle))
     if not args.wait:
         note(f"follow it with: python cloud/submit.py logs -f {handle}")
@@ -112,6 +115,8 @@ def cancel(args: argparse.Namespace) -> int:
     handle, provider = reached(args)
     retry = RetryPolicy(say=note)
     retry.call(lambda: provider.cancel(handle))
+    if args.wait:
+        return cancelled(provider, handle, args.timeout)
     found = retry.call(lambda: provider.show(handle))
     out(f"{handle} {found.phase.value}")
     return 0

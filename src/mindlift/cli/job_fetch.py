@@ -15,6 +15,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.runs.provenance import CONFIG
+from mindlift.runs.remote import Lifetime
 
 
 def fetch(args: argparse.Namespace) -> int:
@@ -32,8 +33,9 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
         )
         if not output.urls:
             raise JobError(f"{handle} names no place for its results")
+        job = lifetime_of(provider, handle)
         found = [
-            fetching.fetch(url, folder, name if len(output.urls) > 1 else "", args.which, note)
+            fetching.fetch(url, folder, name if len(output.urls) > 1 else "", args.which, job, note)
             for name, url in output.urls.items()
         ]
         if not any(item.root for item in found):
@@ -48,12 +50,21 @@ def fetch_from(provider: Provider, handle: Handle, args: argparse.Namespace) -> 
     return 0
 
 
+def lifetime_of(provider: Provider, handle: Handle) -> Lifetime:
+    """When the job ran; unknown where the service does not say so now."""
+    try:
+        return RetryPolicy(say=note).call(lambda: provider.show(handle)).lifetime
+    except (ServiceError, NoAnswer) as err:
+        note(f"when {handle} ran is not known: {err}")
+        return Lifetime()
+
+
 def tell(fetched: Fetched, which: str) -> None:
     out(str(fetched.root))
     if not fetched.is_run or which == "none":
         return
     assert fetched.root
-    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint yet"
+    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint saved yet"
     note(f"checkpoints: {names}; evaluate with: {' '.join(map(shlex.quote, eval_command(fetched.root)))}")
 
 

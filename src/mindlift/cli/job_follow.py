@@ -57,6 +57,12 @@ def follow_to_end(provider: Provider, handle: Handle, timeout_s: float, shows_lo
     return followed(follower, handle, timeout_s)
 
 
+def cancelled(provider: Provider, handle: Handle, timeout_s: float) -> int:
+    """Wait until a job that was asked to end has ended, well or not."""
+    code = follow_to_end(provider, handle, timeout_s, shows_logs=False)
+    return 0 if code in (0, 1) else code
+
+
 def followed(follower: Follower, handle: Handle, timeout_s: float) -> int:
     """Follow to the end; Ctrl-C detaches from the job, which keeps running."""
     try:

@@ -181,8 +181,15 @@ def train_steps_per_epoch(count: int, batch: int, size: int, accumulation: int) 
         raise DataError(f"{size} ranks but only {count} training images; use at most {count} ranks")
     steps = steps_per_epoch(count, batch * size * accumulation)
     if steps == 0:
+        parts = [f"{size} ranks"] * (size > 1) + [f"--accumulation_steps {accumulation}"] * (accumulation > 1)
+        how = f": {' x '.join([*parts, f'--per_batch_size {batch}'])}" if parts else ""
+        most = count // (size * accumulation)
+        advice = (
+            f"--per_batch_size of at most {most}"
+            if most
+            else f"--accumulation_steps of at most {count // size}"
+        )
         raise DataError(
-            f"{count} training images don't fill one step of {size} ranks x {accumulation} x per_batch_size"
-            f" {batch}; pass a --per_batch_size of at most {max(1, count // (size * accumulation))}"
+            f"{count} images are fewer than one batch ({batch * size * accumulation}{how}); pass a {advice}"
         )
     return steps

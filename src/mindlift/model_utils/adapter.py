@@ -7,8 +7,8 @@ An adapter is used as a `with` block around the training:
 - `will_read(files)`: what gives, if it is needed, the files of that folder in the order in which all ranks of this node will
   read them, so that what is still arriving comes in that order.
 - `weights() -> list[Path]`: the local files of `--pretrained`, newest first; [] if none are asked for.
-- `output(may_continue, mark)`: the local folder for runs. With `may_continue`, the furthest unfinished run
-  whose fingerprint is `mark` is brought here before, so that the training continues it.
+- `output(may_continue, wanted)`: the local folder for runs. With `may_continue`, the furthest unfinished run
+  of the fingerprint in `wanted` is brought here before, so that the training continues it.
 - `is_left(root)`: whether a run here, which has ended, has to be published still, so that this is all there is to do.
 - `follow(root)`: told which folder this run lives in, once it is chosen.
 - `publish(file)`: told of every finished checkpoint, after its manifest line is on disk. It must not
@@ -20,8 +20,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlift.backports import Protocol
+
+if TYPE_CHECKING:
+    from mindlift.runs.choose import Wanted
 
 
 class Adapter(Protocol):
@@ -37,7 +41,7 @@ class Adapter(Protocol):
 
     def weights(self) -> list[Path]: ...
 
-    def output(self, may_continue: bool, mark: str) -> Path: ...
+    def output(self, may_continue: bool, wanted: Wanted) -> Path: ...
 
     def is_left(self, root: Path) -> bool: ...
 

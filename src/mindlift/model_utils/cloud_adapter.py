@@ -25,7 +25,9 @@ from mindlift.model_utils.staging.publisher import Overtaken, Publisher, Target,
 from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 from mindlift.model_utils.staging.stream import Streamer
-from mindlift.runs.paths import RunPaths
+from mindlift.runs import anew
+from mindlift.runs.choose import Wanted
+from mindlift.runs.paths import RunPaths, run_folders
 from mindlift.storage.url import is_remote, join, local_path
 
 STREAMED = ("imagenet", "voc")  # data sets with a file for each image
@@ -127,11 +129,11 @@ class CloudAdapter:
     def fetched(self, url: str) -> list[str]:
         return [str(path) for path in self.stager.weights(url, self.place.every_checkpoint)]
 
-    def output(self, may_continue: bool, mark: str) -> Path:
+    def output(self, may_continue: bool, wanted: Wanted) -> Path:
         base = self.local_output()
         origin = self.inputs.output if self.publishes else self.inputs.resume_url
         if may_continue and is_remote(origin) and self.ranks.node == 0:
-            self.gate.run(f"look for a run to continue in {origin}", lambda: self.bring(base, mark, origin))
+            self.gate.run(f"look for a run to continue in {origin}", lambda: self.bring(base, wanted, origin))
         return base
 
     def local_output(self) -> Path:
@@ -142,18 +144,22 @@ class CloudAdapter:
             return Path(local_path(output))
         return Path(self.inputs.output_path or self.stager.place("output", Source(output)))
 
-    def bring(self, base: Path, mark: str, origin: str) -> str:
+    def bring(self, base: Path, wanted: Wanted, origin: str) -> str:
         """The furthest unfinished run of these settings in the bucket, unless it is further here.
 
         Where the platform moves the results, the job may have no access to the bucket: it starts from zero then.
         """
         try:
-            self.restored = restore(base, origin, mark, self.stager.say, self.own)
+            self.restored = restore(base, origin, wanted.mark, self.stager.say, self.own)
+            is_none = not self.restored.root and not run_folders(base)
+            why_new = anew.of_bucket(origin, wanted) if is_none else ""
         except MindLiftError as err:
             if self.publishes:
                 raise
             self.stager.say(f"warning: can't look for a run to continue in {origin}: {err}")
             return ""
+        if why_new:
+            self.stager.say(why_new)
         return str(self.restored.root or "")
 
     def own(self, run: str) -> None:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mindlift.errors import DataError
 from mindlift.files import expanded
+
+if TYPE_CHECKING:
+    from mindlift.runs.choose import Wanted
 
 
 class LocalAdapter:
@@ -48,7 +52,7 @@ class LocalAdapter:
     def weights(self) -> list[Path]:
         return self.fetch(self.pretrained) if self.pretrained else []
 
-    def output(self, may_continue: bool, mark: str) -> Path:
+    def output(self, may_continue: bool, wanted: Wanted) -> Path:
         return Path(self.ckpt_path)
 
     def is_left(self, root: Path) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import FrameType
 
 from mindlift.errors import ConfigError
-from mindlift.interrupts import Handler, handling
+from mindlift.interrupts import Handler, Interrupted, handling
 from mindlift.program.publishing.folder import runs
 
 FORWARDED = ("SIGTERM", "SIGINT", "SIGHUP", "SIGUSR1", "SIGUSR2")
@@ -29,14 +29,6 @@ def find(words: Sequence[str], env: Mapping[str, str]) -> None:
         )
     if shutil.which(words[0], path=env.get("PATH")) is None:
         raise ConfigError(f"there is no program {words[0]} that can be run; check its name and PATH")
-
-
-class Interrupted(KeyboardInterrupt):
-    """A signal that came before the program was started."""
-
-    def __init__(self, number: int):
-        super().__init__()
-        self.number = number
 
 
 class Child:

@@ -12,6 +12,7 @@ from typing import Callable
 
 from mindlift import sanitize
 from mindlift.errors import MindLiftError
+from mindlift.interrupts import Interrupted, exit_code
 from mindlift.model_utils.ranks import Ranks, read_node
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.model_utils.staging.node_gate import NodeGate, job_token
@@ -19,7 +20,7 @@ from mindlift.model_utils.staging.stage_in import Stager
 from mindlift.program import arguments
 from mindlift.program.arguments import Request
 from mindlift.program.channels import check_program, hand_over
-from mindlift.program.child import ENDING, Child, Interrupted, find
+from mindlift.program.child import ENDING, Child, find
 from mindlift.program.inputs import InputStager, check_exists
 from mindlift.program.outputs import Outputs
 from mindlift.program.peers import Peers
@@ -39,7 +40,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
             f"error: ended by {signal.Signals(err.number).name} before the program was started",
             file=sys.stderr,
         )
-        return 128 + err.number
+        return exit_code(err)
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130

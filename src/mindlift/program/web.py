@@ -37,9 +37,9 @@ def opened(url: str, headers: dict[str, str]) -> http.client.HTTPResponse:
             raise
         raise StageError(f"{shown(url)}: the server answered {err.code} {err.reason}") from err
     except urllib.error.URLError as err:
-        lasting = trust.reason(str(err.reason), urlsplit(url).netloc.rpartition("@")[2])
-        if lasting:
-            raise StageError(f"{shown(url)}: {lasting}") from err
+        permanent = trust.reason(str(err.reason), urlsplit(url).netloc.rpartition("@")[2])
+        if permanent:
+            raise StageError(f"{shown(url)}: {permanent}") from err
         raise
 
 

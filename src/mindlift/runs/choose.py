@@ -20,9 +20,10 @@ from mindlift.errors import CheckpointError, ConfigError, PeerError, StorageErro
 from mindlift.files import make_folder, sweep_parts, write_atomic
 from mindlift.runs.manifest import has_sum, latest, listed
 from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
-from mindlift.runs.records import read_object, warn
+from mindlift.runs.records import beginnings, read_object, warn
 from mindlift.storage.url import is_remote
 
+MOST_BEGINNINGS = 100  # of a run that are noted, the newest
 SAYS_WITHIN_S = 1.0  # a process that has just locked a run writes who it is
 
 
@@ -65,6 +66,19 @@ def fingerprint(identity: Mapping[str, object], size: int) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What must be equal for a run to be continued: its fingerprint, and the options and number of ranks behind it."""
+
+    mark: str
+    identity: Mapping[str, object]
+    ranks: int
+
+
+def wanted(identity: Mapping[str, object], size: int) -> Wanted:
+    return Wanted(fingerprint(identity, size), identity, size)
+
+
 def open_run(
     cfg: Settings,
     base: Path,
@@ -96,7 +110,10 @@ def open_run(
     if choice.is_over:
         return Run(paths, None, choice.step, lock, is_over=True)
     if rank == 0:
-        write_atomic(paths.root / NOTE, json.dumps({"fingerprint": mark, "ranks": size}) + "\n")
+        begun = [*beginnings(read_object(paths.root / NOTE)), round(time.time(), 1)][-MOST_BEGINNINGS:]
+        write_atomic(
+            paths.root / NOTE, json.dumps({"fingerprint": mark, "ranks": size, "begun": begun}) + "\n"
+        )
         if explicit is None and choice.step:
             explicit = at_step(paths.root / "checkpoints", choice.step)
     return Run(paths, explicit, choice.step, lock)

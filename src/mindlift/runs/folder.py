@@ -102,11 +102,17 @@ def read_config(path: Path) -> tuple[Record, dict[str, str]]:
         return {}, {}
     except (UnicodeDecodeError, yaml.YAMLError):
         return say_damaged(path), {}
-    options = {}
-    for group in groups.values() if isinstance(groups, dict) else ():
-        options.update(group if isinstance(group, dict) else {})
+    options = options_in(groups)
     matches = [ORIGIN.match(line) for line in text.splitlines()]
     return options, {match[1]: match[2].strip() for match in matches if match}
+
+
+def options_in(groups: object) -> Record:
+    """The options of all groups of a config.yaml."""
+    options: Record = {}
+    for group in groups.values() if isinstance(groups, dict) else ():
+        options.update(group if isinstance(group, dict) else {})
+    return options
 
 
 def read_transfers(path: Path) -> list[Record]:

@@ -81,3 +81,11 @@ def warn(place: Place, text: str) -> None:
 def integer(raw: object) -> int | None:
     """An integer of JSON that every reader of it can hold."""
     return raw if isinstance(raw, int) and not isinstance(raw, bool) and abs(raw) < 2**53 else None
+
+
+def beginnings(note: Record) -> list[float]:
+    """When the trainings of a run began, by its run.json: seconds since the epoch. [] for a run of an older version."""
+    begun = note.get("begun")
+    return (
+        [float(each) for each in begun if isinstance(each, (int, float))] if isinstance(begun, list) else []
+    )

@@ -38,7 +38,7 @@ def connect(connection: Connection, access: Access) -> None:
         try:
             connection.connect()
         except OSError as err:
-            if is_lasting(err):
+            if is_permanent(err):
                 raise unreached(err, access, place) from err
             if isinstance(err, TunnelRefused):
                 raise ConnectionError(reason(err, place, access)) from err
@@ -78,11 +78,11 @@ def within(seconds: float, connection: Connection) -> None:
 def unreached(err: BaseException, access: Access, place: str) -> Unreached:
     return Unreached(
         f"{access.route}: {reason(err, place, access)}; check it, the proxy and the network",
-        is_lasting(err) or isinstance(err, socket.timeout),
+        is_permanent(err) or isinstance(err, socket.timeout),
     )
 
 
-def is_lasting(err: BaseException) -> bool:
+def is_permanent(err: BaseException) -> bool:
     """TLS that the two sides will never agree on, and a proxy that refuses."""
     if isinstance(err, ssl.SSLError):
         return not isinstance(err, (ssl.SSLEOFError, socket.timeout))

@@ -100,8 +100,8 @@ class Task(Protocol[O, S, E]):
         evaluation.json.
         """
 
-    def progress(self, at: Progress) -> list[str]:
-        """What the log says of a step."""
+    def original_lines(self, at: Progress) -> list[str]:
+        """What the log says of a step in the original's words (--log_style original)."""
 
     def input_size(self, cfg: Config) -> tuple[int, int]:
         """An exported model's (height, width)."""

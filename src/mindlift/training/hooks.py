@@ -28,7 +28,11 @@ EARLY_STOP, MAX_HOURS = "early_stop", "max_hours"  # why a training ended before
 
 
 class Stopped(MindLiftError, InterruptedError):
-    """A signal ended the training after it had saved a checkpoint."""
+    """Signal `number` ended the training after it had saved a checkpoint."""
+
+    def __init__(self, message: str, number: int):
+        super().__init__(message)
+        self.exit_code = 128 + number
 
 
 @dataclass
@@ -93,9 +97,12 @@ class StopOnDivergence(Hook):
         if problem is not None:
             what, advice = problem
             last = status.step - 1
+            saved = (
+                f"last checkpoint: {status.last_saved}" if status.last_saved else "no checkpoint saved yet"
+            )
             raise TrainingError(
                 f"{what} at step {status.step} (epoch {last // self.steps.per_epoch}), learning rate"
-                f" {self.steps.rates[last]:.4g}; {advice}; last checkpoint: {status.last_saved}"
+                f" {self.steps.rates[last]:.4g}; {advice}; {saved}"
             )
 
 
@@ -140,8 +147,10 @@ class LogProgress(Hook):
             status.images_per_second,
             status.step - first_step,
             time.perf_counter() - began,
+            self.steps.total,
         )
-        for line in self.prepared.task.progress(at):
+        is_original = self.job.cfg.log_style == "original"
+        for line in self.prepared.task.original_lines(at) if is_original else [at.line()]:
             self.log.info(line)
         self.log.metric(
             epoch=epoch,
@@ -249,7 +258,8 @@ class StopWhenAsked(Hook):
         saved = f": {status.last_saved}" if status.last_saved else ""
         raise Stopped(
             f"stopped by {self.stop.reason()} after step {status.step}; the same command continues from step"
-            f" {status.step}{saved}"
+            f" {status.step}{saved}",
+            self.stop.number,
         )
 
 

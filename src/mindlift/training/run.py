@@ -20,7 +20,8 @@ from mindlift.backports import TypedDict
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils.job_context import JobContext
-from mindlift.runs import manifest
+from mindlift.runs import anew, choose, manifest
+from mindlift.runs.choose import Run
 from mindlift.runs.revision import code_revision
 from mindlift.training import hooks, loop, rules
 from mindlift.training.best import Evaluate
@@ -90,7 +91,8 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
     if job.ranks.rank == 0:
         write_atomic(paths.config, cfg.to_yaml(origins=True))
         write_atomic(paths.versions, versions(job))
-    for note in filter(None, (*inputs.data.notes(), scale_note(cfg, job.ranks.size))):
+    why_new = why_new_run(job, inputs.run)
+    for note in filter(None, (why_new, *inputs.data.notes(), scale_note(cfg, job.ranks.size))):
         log.info(note)
     if inputs.data.evaluates_itself:
         log.warning("there is no other split to evaluate: evaluations read the images of the training")
@@ -160,6 +162,14 @@ def shown_on_board(job: JobContext, inputs: Inputs, report: Report, done: int) -
         job.log.board = board
         board.options(job.cfg.to_dict())
         yield
+
+
+def why_new_run(job: JobContext, run: Run) -> str:
+    """Why an earlier run in the same folder is not continued; '' where one is, or none was asked for."""
+    if job.ranks.rank or job.cfg.resume != "auto" or run.step:
+        return ""
+    wanted = choose.wanted(job.cfg.identity(), job.ranks.size)
+    return anew.of_folder(run.paths.root.parent, wanted, but=run.paths.root.name)
 
 
 def divergence_of(job: JobContext) -> Divergence:

@@ -66,13 +66,20 @@ class Stop:
         """Whether it stops because its time is up, and no signal came."""
         return set(self.signals()) <= {0, TIME_IS_UP}
 
+    @property
+    def number(self) -> int:
+        """The signal that it was stopped by: this rank's own if it got one."""
+        return self.signals()[self.signalled_rank()]
+
+    def signalled_rank(self) -> int:
+        """This rank if it got a signal, else the first that did."""
+        heard = [rank for rank, number in enumerate(self.signals()) if number not in (0, TIME_IS_UP)]
+        return self.ranks.rank if self.ranks.rank in heard else heard[0]
+
     def reason(self) -> str:
-        """By what it was stopped, as this rank should say it: its own signal if it got one."""
-        signals = self.signals()
-        if signals[self.ranks.rank] not in (0, TIME_IS_UP):
-            return name_of(signals[self.ranks.rank])
-        rank = next(rank for rank, number in enumerate(signals) if number not in (0, TIME_IS_UP))
-        return f"{name_of(signals[rank])} to rank {rank}"
+        """By what it was stopped, as this rank should say it."""
+        rank = self.signalled_rank()
+        return name_of(self.number) + ("" if rank == self.ranks.rank else f" to rank {rank}")
 
 
 def name_of(number: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from mindlift.errors import TransferError
 from mindlift.files import make_folder, write_atomic
 from mindlift.runs.manifest import MANIFEST, Saved, as_text, best_first, file_sha256
 from mindlift.runs.paths import RECORDS, RESULT
-from mindlift.runs.remote import published, run_names
+from mindlift.runs.remote import Lifetime, published, run_names, run_of_job
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import exists, locate, names
 from mindlift.storage.url import join
@@ -30,13 +30,16 @@ class Fetched:
     is_run: bool = False
 
 
-def fetch(url: str, folder: Path, name: str, which: str, say: Callable[[str], None]) -> Fetched:
-    """What is below `url`: its newest run, as a folder below `folder`; else all of its files, in `folder`/`name`.
+def fetch(
+    url: str, folder: Path, name: str, which: str, job: Lifetime, say: Callable[[str], None]
+) -> Fetched:
+    """What is below `url`: the job's run, as a folder below `folder`; else all of its files, in `folder`/`name`.
 
     Files are compared with the store's own sums, and a later fetch brings what is new.
     """
-    if next(run_names(url), None) is not None:
-        return fetch_run(url, folder / name, which, say)
+    found = list(run_names(url))
+    if found:
+        return fetch_run(url, folder / name, which, chosen_run(url, found, job, say), say)
     store, key = locate(url)
     if not any(not entry.is_folder for entry in store.walk(key)):
         say(f"{url} holds nothing yet")
@@ -45,21 +48,27 @@ def fetch(url: str, folder: Path, name: str, which: str, say: Callable[[str], No
     return Fetched(folder / name)
 
 
-def fetch_run(url: str, folder: Path, which: str, say: Callable[[str], None]) -> Fetched:
-    """The newest run below `url`, as a folder below `folder`. `which`: latest, best, all or none of the checkpoints.
+def chosen_run(url: str, found: Sequence[str], job: Lifetime, say: Callable[[str], None]) -> str:
+    """Of several runs that which the job began or continued, else the newest."""
+    own = run_of_job(url, job)
+    if len(found) > 1:
+        why = "that of this job" if own else "the newest; none of them was begun by this job"
+        say(f"{len(found)} runs in {url}; fetching {own or found[0]}, {why}")
+    return own or found[0]
+
+
+def fetch_run(url: str, folder: Path, which: str, name: str, say: Callable[[str], None]) -> Fetched:
+    """Run `name` below `url`, as a folder below `folder`. `which`: latest, best, all or none of the checkpoints.
 
     JobError if there is no figure to tell the best by; TransferError for a file that is not what
     the manifest says.
     """
-    found = list(run_names(url))
-    run, root = join(url, found[0]), folder / found[0]
-    if len(found) > 1:
-        say(f"{len(found)} runs in {url}; fetching the newest, {found[0]}")
-    small = [name for name in (*RECORDS, RESULT) if exists(join(run, name))]
+    run, root = join(url, name), folder / name
+    small = [file for file in (*RECORDS, RESULT) if exists(join(run, file))]
     for below, ending in FOLDERS.items():
-        small += [f"{below}/{name}" for name in names(join(run, below)) if name.endswith(ending)]
-    for name in small:
-        transfer.copy_file(join(run, name), str(root / name))
+        small += [f"{below}/{file}" for file in names(join(run, below)) if file.endswith(ending)]
+    for file in small:
+        transfer.copy_file(join(run, file), str(root / file))
     saved = published(join(run, "checkpoints"))
     chosen = choose(saved, which, root)
     make_folder(root / "checkpoints")

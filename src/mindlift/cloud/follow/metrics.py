@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mindlift.cloud.follow.progress import Progress, Record, progress_of, records
-from mindlift.runs.remote import run_names
+from mindlift.runs.remote import Lifetime, beginnings_below, begun_by
 from mindlift.storage.places import locate
 from mindlift.storage.url import join
 
@@ -31,16 +31,21 @@ class Metrics:
 
     def __init__(self) -> None:
         self.seen: dict[str, Seen] = {}
+        self.own: dict[tuple[str, float], str] = {}  # the run of a job, by its place and start
 
-    def read(self, train_url: str) -> Progress | None:
-        """Of the newest run below `train_url`; None while it has none. TransferError as the store has it."""
-        run = next(run_names(train_url), None)
+    def read(self, train_url: str, job: Lifetime) -> Progress | None:
+        """Of the job's run below `train_url`; None while it has none. TransferError as the store has it."""
+        key = (train_url, job.started_at)
+        run = self.own.get(key)
         if run is None:
-            return None
+            begun = beginnings_below(train_url)
+            run = begun_by(job, begun)
+            if run is None:
+                return None
+            if begun[run]:  # else it is a guess
+                self.own[key] = run
         url = join(train_url, run, METRICS)
-        seen = self.seen.get(train_url)
-        if seen is None or seen.url != url:
-            seen = self.seen[train_url] = Seen(url)
+        seen = self.seen.setdefault(url, Seen(url))
         self.renew(seen)
         return seen.progress
 

@@ -21,10 +21,10 @@ from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.errors import MindLiftError
+from mindlift.runs.remote import SKEW_S
 from mindlift.storage.url import is_remote
 
 SHORTEST_S = 0.5  # between two looks
-SKEW_S = 120.0  # by which the clocks of a service and of its machines may differ
 UNLIMITED = 10**6  # letters of a line, and lines, where nothing limits them
 
 
@@ -69,7 +69,7 @@ class Jobs:
             if not self.is_reached:  # held to the end: a rehearsal's own store stops when nobody uses it
                 self.store.enter_context(self.provider.reach_store())
                 self.is_reached = True
-            progress = self.metrics.read(status.train_url)
+            progress = self.metrics.read(status.train_url, status.lifetime)
         except (MindLiftError, OSError) as err:
             self.problem = f"no figures: {' '.join(str(err).split())}"
             return
@@ -80,7 +80,7 @@ class Jobs:
 
 def is_of_another(status: Status, progress: Progress | None) -> bool:
     """Whether a run has gone on since this job ended: another one with the same train_url continues it."""
-    ended = status.started_at + status.duration_s if status.phase.is_final and status.started_at else math.inf
+    ended = status.lifetime.ended_at if status.started_at else math.inf
     return progress is not None and progress.at > ended + SKEW_S
 
 

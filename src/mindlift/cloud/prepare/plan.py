@@ -145,7 +145,20 @@ def as_text(plan: Described, checks: Sequence[Check]) -> str:
     for node, view in enumerate(plan["nodes"]):
         for rank in view.get("ranks", ()):
             lines.append(f"  node {node}: {place(rank['environment'])} in {rank['working_directory']}")
-    return "\n".join([*lines, "", "checks", *(f"  {check_line(check)}" for check in checks)])
+    lines += ["", "checks", *(f"  {check_line(check)}" for check in checks)]
+    return "\n".join([*lines, *failures(checks)])
+
+
+def failures(checks: Sequence[Check]) -> list[str]:
+    """What failed once more, where somebody looks who has scrolled past it."""
+    failed = [check for check in checks if check.ok is False]
+    if not failed:
+        return []
+    return [
+        "",
+        f"{len(failed)} of {len(checks)} checks failed",
+        *(f"  {check_line(each)}" for each in failed),
+    ]
 
 
 def results(outputs: Mapping[str, str]) -> list[str]:

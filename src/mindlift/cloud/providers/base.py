@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,6 +17,7 @@ from mindlift.cloud.json_types import Json, JsonObject
 from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.probe import Probe
 from mindlift.cloud.states import Phase
+from mindlift.runs.remote import Lifetime
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,12 @@ class Status:
     def train_url(self) -> str:
         """Where the first output goes; '' where the service keeps results itself."""
         return next(iter(self.outputs.values()), "")
+
+    @property
+    def lifetime(self) -> Lifetime:
+        """When it ran, which tells its run from others of the same place."""
+        ended = self.started_at + self.duration_s if self.phase.is_final else math.inf
+        return Lifetime(self.started_at, ended)
 
     def as_dict(self) -> dict[str, Json]:
         """What `--json` prints."""

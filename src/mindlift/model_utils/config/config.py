@@ -14,6 +14,7 @@ from dataclasses import FrozenInstanceError
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Tuple
 
+from mindlift import __version__
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
@@ -193,7 +194,7 @@ def load(
     prog: str = "train.py",
     planner: Planner | None = None,
 ) -> Config:
-    """The configuration of one process; `--help` and `--print_config` print and raise SystemExit(0).
+    """The configuration of one process; `--help`, `--version` and `--print_config` print and raise SystemExit(0).
 
     `argv` without the program's name, None for sys.argv[1:]; `root` holds default_config.yaml and
     src/mindlift/models. `planner` is asked for a training without a data set and a recipe. In a cloud job unknown arguments are a warning, and of repeated platform arguments the
@@ -210,6 +211,9 @@ def load(
     if any(word.key in ("h", "help") for word in words):
         cfg, about = defaults_for(schema, root, words)
         print(help_text(schema, cfg.to_dict(), about, prog), end="")
+        raise SystemExit(0)
+    if any(word.key == "version" for word in words):
+        print(f"mindlift {__version__}")
         raise SystemExit(0)
     line = read_line(words, schema, in_cloud)
     line.inputs = inputs

@@ -48,7 +48,7 @@ def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: s
         for option in used:
             lines += help_lines(option, f"[{as_yaml(defaults[option.name])}]", width)
     lines.append("")
-    for name in ("help", "print_config"):
+    for name in ("help", "version", "print_config"):
         lines += help_lines(Option(name, "", "bool", False, SWITCHES[name]), "", width)
     lines += [
         "",

@@ -189,6 +189,7 @@ class Options:
     publish_timeout: float
     grampus_code_file_name: str
     log_path: str
+    log_style: str
     log_interval: int
     tensorboard: bool
     progress: bool | None

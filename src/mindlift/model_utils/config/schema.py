@@ -12,6 +12,7 @@ DEFAULTS = "default_config.yaml"
 SWITCHES = {
     "h": "help",
     "help": "print this help, with the defaults of the chosen recipe, and exit",
+    "version": "print the version of MindLift and exit",
     "print_config": "print every value with its origin and exit",
 }
 

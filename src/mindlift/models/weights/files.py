@@ -55,10 +55,10 @@ def read(path: Path) -> Stored:
             raise CheckpointError(f"it has a tensor named {reprlib.repr(odd[0])}")
         return stored
     except Exception as err:  # of decoders that get any bytes: a dozen classes
-        raise CheckpointError(f"can't read weights {path}: {said_of(err):.{LONGEST_NAME}}") from err
+        raise CheckpointError(f"can't read weights {path}: {message_of(err):.{LONGEST_NAME}}") from err
 
 
-def said_of(err: Exception) -> str:
+def message_of(err: Exception) -> str:
     """What an error says in one line."""
     if isinstance(err, MemoryError):
         return "it takes more memory than this machine has"

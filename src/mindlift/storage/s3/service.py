@@ -82,9 +82,9 @@ class Service(Shared):
             raise Broken(f"{what}: the answer is no XML of a store") from err
         except (botocore.exceptions.BotoCoreError, ValueError) as err:
             text = address(" ".join(str(err).split()))
-            lasting = isinstance(err, botocore.exceptions.SSLError) and tls_reason(str(err), self.access)
-            if lasting:
-                raise Unreached(f"{self.access.route}: {lasting}", hopeless=True) from err
+            permanent = isinstance(err, botocore.exceptions.SSLError) and tls_reason(str(err), self.access)
+            if permanent:
+                raise Unreached(f"{self.access.route}: {permanent}", hopeless=True) from err
             if isinstance(err, botocore.exceptions.ConnectionError) and not self.access.has_answered:
                 raise Unreached(f"{self.access.route}: {text}") from err
             raise Broken(f"{what}: {text}") from err

@@ -148,11 +148,14 @@ class Accuracy:
     def loss(self) -> float:
         return self.loss_sum / max(1, self.total)
 
-    def lines(self) -> list[str]:
-        """The original's result lines."""
-        counts = {"top1": (self.top1_correct, self.top1), "top5": (self.top5_correct, self.top5)}
-        return [
-            f"after allreduce eval: {name}_correct={correct}, tot={self.total}, acc={share:.2f}%"
-            for name, (correct, share) in counts.items()
-            if share is not None
-        ]
+    def lines(self, style: str = "plain") -> list[str]:
+        """The result lines in `--log_style`."""
+        counts = [("1", self.top1_correct, self.top1), ("5", self.top5_correct, self.top5)]
+        known = [(name, correct, share) for name, correct, share in counts if share is not None]
+        if style == "original":
+            return [
+                f"after allreduce eval: top{name}_correct={correct}, tot={self.total}, acc={share:.2f}%"
+                for name, correct, share in known
+            ]
+        shares = [f"top-{name} {share:.2f} % ({correct} of {self.total})" for name, correct, share in known]
+        return [f"validation: {', '.join(shares)}"]

@@ -110,8 +110,8 @@ def check_crop(cfg: Config) -> None:
         )
 
 
-def progress(at: Progress) -> list[str]:
-    """The original's lines."""
+def original_lines(at: Progress) -> list[str]:
+    """Epochs and steps from 0."""
     shown = "not timed" if at.images_per_second is None else f"{at.images_per_second:.2f} imgs/sec"
     return [f"epoch[{at.epoch}], iter[{at.step - 1}], loss:{at.loss:.3f}, mean_fps:{shown}"]
 
@@ -151,7 +151,7 @@ def final_figures(
     """What a training's result says of its weights after `step`: one crop of each image."""
     outcome = count(job, evaluator, samples)
     accuracy = outcome.accuracy(job.cfg.num_classes)
-    for line in accuracy.lines():
+    for line in accuracy.lines(job.cfg.log_style):
         job.log.info(line)
     if job.ranks.is_main and job.log.paths is not None:
         evaluation_files.write(job.log.paths, *details(job.cfg, samples, outcome, step))
@@ -260,13 +260,13 @@ def report(
 ) -> dict[str, object]:
     """The result lines, and the figures of one checkpoint."""
     accuracy, log = outcome.accuracy(job.cfg.num_classes), job.log
-    for line in accuracy.lines():
+    for line in accuracy.lines(job.cfg.log_style):
         log.info(line)
     found = figures(job.cfg, path, accuracy, seconds)
     if counts is not None:
         without = outcome.accuracy(job.cfg.num_classes, counts)
         log.info(f"without {len(counts) - int(counts.sum())} blacklisted images:")
-        for line in without.lines():
+        for line in without.lines(job.cfg.log_style):
             log.info(line)
         found["without_blacklisted"] = {
             "top1_correct": without.top1_correct,

@@ -109,8 +109,8 @@ class Overlap:
         """Class -> IoU, None for a class that is not there."""
         return {name: None if np.isnan(iou) else round(float(iou), 6) for name, iou in zip(names, self.ious)}
 
-    def lines(self, names: list[str]) -> list[str]:
-        """A table of the classes, and the original's line."""
+    def lines(self, names: list[str], style: str = "plain") -> list[str]:
+        """A table of the classes, and the means in `--log_style`."""
         width = max(map(len, names))
         ious, truth = self.ious, self.matrix.sum(1)
         rows = [
@@ -118,4 +118,9 @@ class Overlap:
             for name, iou, pixels in zip(names, ious, truth)
         ]
         title = f"{'class':<{width}}  {'IoU':>6}  {'pixels':>13}"
-        return [title, *rows, f"mean IoU {self.miou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"]
+        means = (
+            f"mean IoU {self.miou:.4f}, pixel accuracy {self.pixel_accuracy:.4f}"
+            if style == "original"
+            else f"validation: mean IoU {100 * self.miou:.2f} %, pixel accuracy {100 * self.pixel_accuracy:.2f} %"
+        )
+        return [title, *rows, means]

@@ -32,7 +32,6 @@ from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.runs.log import RunLog
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
 from mindlift.tasks.progress import Progress
@@ -69,8 +68,8 @@ def objective(cfg: Config, net: nn.Cell, data: SegmentationOptions) -> nn.Cell:
     return Objective(net, PixelCrossEntropy(cfg.num_classes, cfg.ignore_label))
 
 
-def progress(at: Progress) -> list[str]:
-    """The original's lines, epochs and steps from 1 and milliseconds."""
+def original_lines(at: Progress) -> list[str]:
+    """Epochs and steps from 1 and milliseconds."""
     lines = [f"epoch: {at.epoch + 1} step: {at.step_in_epoch}, loss is {at.loss:.7g}"]
     if at.step_in_epoch == at.steps_per_epoch:
         took = 1000 * at.epoch_seconds
@@ -228,8 +227,9 @@ def count(
     return Overlap(sums[:-2].reshape(matrix.shape)), total
 
 
-def show(log: RunLog, overlap: Overlap, names: list[str]) -> None:
-    for line in overlap.lines(names):
+def show(job: JobContext, overlap: Overlap, names: list[str]) -> None:
+    log = job.log
+    for line in overlap.lines(names, job.cfg.log_style):
         log.info(line)
     absent = label_check.absent(overlap.matrix.sum(1), names)
     if absent:
@@ -243,7 +243,7 @@ def evaluate(job: JobContext, evaluator: Evaluator, samples: Samples, path: Path
     with Kept(job, path, names) as kept:
         overlap, total = count(job, evaluator, samples, Views(cfg.scales, cfg.flip), kept.add)
         log.info(f"checkpoint {path}")
-        show(log, overlap, names)
+        show(job, overlap, names)
         figures = {
             "checkpoint": str(path),
             "net": cfg.net,
@@ -266,7 +266,7 @@ def final_figures(job: JobContext, evaluator: Evaluator, samples: Samples, step:
     names = voc.class_names(job.cfg.dataset, job.cfg.num_classes)
     with InRun(job, names, len(range(0, len(samples), job.ranks.size))) as kept:
         overlap, total = count(job, evaluator, samples, Views(), kept.add)
-        show(job.log, overlap, names)
+        show(job, overlap, names)
         kept.write(step, overlap)
     return {
         "miou": round(overlap.miou, 6),
