@@ -12,7 +12,7 @@ import yaml
 from mindlift import yaml_text
 from mindlift.errors import DataError
 from mindlift.json_text import Record
-from mindlift.runs import metrics
+from mindlift.runs import failures, metrics
 from mindlift.runs.manifest import MANIFEST, is_saved
 from mindlift.runs.metrics import Metrics
 from mindlift.runs.paths import RunPaths, run_folders
@@ -25,7 +25,7 @@ MAIN_FILES = ("metrics.jsonl", "config.yaml", "run.json")
 
 @dataclass
 class RunData:
-    """One run. `options` and `origins` are those of config.yaml by option name; `title` tells runs apart."""
+    """One run, called `title`. `options` and `origins` are those of config.yaml by option name."""
 
     root: Path
     title: str
@@ -37,6 +37,12 @@ class RunData:
     evaluation: Record = field(default_factory=dict)
     transfers: list[Record] = field(default_factory=list)
     steps_per_epoch: int | None = None
+    failures: dict[int, str] = field(default_factory=dict)  # by rank, as the ends of the logs say
+
+    @property
+    def folder(self) -> str:
+        """Its name."""
+        return self.root.absolute().name
 
     @property
     def ranks(self) -> int:
@@ -81,6 +87,7 @@ def read(root: Path, title: str = "") -> RunData:
             read_object(root / "evaluation.json"),
             read_transfers(root / "transfers.jsonl"),
         )
+        run.failures = failures.read(root)
         run.steps_per_epoch = found.steps_per_epoch or steps_in_manifest(paths.checkpoints / MANIFEST)
     except OSError as err:
         raise DataError(f"can't read run {root}: {err.strerror or err}") from err
