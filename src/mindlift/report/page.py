@@ -55,7 +55,12 @@ def page(runs: Sequence[RunData], now: float) -> str:
     data = data_of(runs)
     title = title_of(runs)
     made = tag("footer", f"Written by MindLift {overview.moment(now)}. Charts: uPlot (MIT licence).")
-    body = [tag("header", tag("h1", title), head(runs, now)), *content(runs, data, now), made]
+    body = [
+        tag("header", tag("h1", title), head(runs, now)),
+        *charted(runs),
+        *details_of(runs, data, now),
+        made,
+    ]
     return document(title, body, STYLES, PROGRAMS, data)
 
 
@@ -80,11 +85,15 @@ def head(runs: Sequence[RunData], now: float) -> Html:
     return joined([overview.headline(runs[0], now), overview.errors(runs[0], now), overview.tiles(runs[0])])
 
 
-def content(runs: Sequence[RunData], data: dict[str, object], now: float) -> list[Html]:
-    """All below the head."""
+def charted(runs: Sequence[RunData]) -> list[Html]:
+    """Where page.js draws, and what is no chart."""
+    return [toolbar(runs), tag("div", id="charts"), tag("div", overview.level(runs), data_part="level")]
+
+
+def details_of(runs: Sequence[RunData], data: dict[str, object], now: float) -> list[Html]:
+    """All below the charts."""
     confusions = cast("list[dict[str, object]]", data["confusions"])
-    charted = [toolbar(runs), tag("div", id="charts"), tag("div", overview.level(runs), data_part="level")]
-    return [*charted, *(one(runs[0], confusions) if len(runs) == 1 else several(runs, confusions, now))]
+    return one(runs[0], confusions) if len(runs) == 1 else several(runs, confusions, now)
 
 
 def one(run: RunData, confusions: list[dict[str, object]]) -> list[Html]:

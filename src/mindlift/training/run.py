@@ -80,6 +80,9 @@ def note_failure(job: JobContext, inputs: Inputs, callbacks: Callbacks, err: Bas
     """What the training fails with, in the run's files and on its page."""
     words = str(err) if isinstance(err, MindLiftError) else f"{type(err).__name__}: {err}"
     with contextlib.suppress(MindLiftError):  # on a full disk: the error that is raised says why
+        if isinstance(err, KeyboardInterrupt):  # nobody waits for a page
+            job.log.failed("interrupted", inputs.run.step)
+            return
         job.log.failed(sanitize.message(words)[:MOST_OF_AN_ERROR], inputs.run.step)
         draw(job, callbacks.report, inputs.run.paths)
 
