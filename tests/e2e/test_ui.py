@@ -139,9 +139,13 @@ def test_curves_and_logs_go_on(open_page, folder):
             root / "metrics.jsonl",
             {"time": 1.79e9 + 500 + step, "epoch": 2, "step": step, "loss": 3.5, "lr": 0.01},
         )
+    for number in range(60):
+        append(root / "logs/rank_0.log", {"number": number})
     append(root / "logs/rank_0.log", {"a line": HOSTILE})
     page.get_by_text("a line").wait_for(timeout=15_000)
     assert HOSTILE in page.locator("#log-lines").inner_text()
+    hidden_below = "each => each.scrollHeight - each.scrollTop - each.clientHeight"
+    assert page.locator("#log-lines").evaluate(hidden_below) < 2, "its end is in sight"
     page.locator(".tile", has_text="180").first.wait_for(timeout=15_000)
     assert page.locator("#chart-loss canvas").screenshot() != before
     box = page.locator("#chart-loss .u-over").bounding_box()

@@ -35,7 +35,9 @@ def of_run(root: Path, served: Path, rank: int, after: int) -> Lines:
         file.seek(start)
         block = file.read(BLOCK_BYTES)
     whole = block[: block.rfind(b"\n") + 1] or (block if len(block) == BLOCK_BYTES else b"")
-    lines = whole.decode("utf-8", "replace").split("\n")[: -1 if whole.endswith(b"\n") else None]
+    lines = whole.decode("utf-8", "replace").split("\n") if whole else []
+    if whole.endswith(b"\n"):
+        lines.pop()
     is_cut = start > 0 and start != after
     return Lines([shown(line) for line in lines[is_cut:]], start + len(whole), sorted(files))
 

@@ -56,7 +56,7 @@
       if (found.data) document.dispatchEvent(new CustomEvent("mindlift:data", { detail: found.data }));
       mark = found.mark || mark;
       if (found.ended) pause = ENDED_MS;
-      tell(found.ended ? "" : `as of ${new Date().toLocaleTimeString()}`);
+      tell(found.ended ? "" : `as of ${new Date().toLocaleTimeString("en-GB")}`);
     } catch (problem) {
       tell(problem instanceof TypeError ? "mindlift ui has ended, or can't be reached" : problem.message, true);
       pause = 2 * EVERY_MS;
@@ -106,6 +106,7 @@
     function append(found) {
       const isAtEnd = lines.scrollHeight - lines.scrollTop - lines.clientHeight < 40;
       for (const line of found) lines.append(`${line}\n`);
+      lines.hidden = !lines.childNodes.length; // before it is scrolled
       while (lines.childNodes.length > MOST_LINES) lines.firstChild.remove();
       if (isAtEnd) lines.scrollTop = lines.scrollHeight;
     }
@@ -125,7 +126,6 @@
           offer(found.parts);
           append(found.lines);
           note.textContent = found.note;
-          lines.hidden = !lines.childNodes.length;
           after = found.next;
         }
       } catch (problem) {

@@ -93,6 +93,7 @@ def test_a_log_is_followed(serve, folder, tmp_path):
     found = asked.get(f"log.json?{name}&part=0").json
     assert found["lines"] == ["one", "two\\x07 <b>", " 90%"]
     assert found["parts"] == [0, 1]
+    assert asked.get(f"log.json?{name}&part=0&after={found['next']}").json["lines"] == []
     with open(logs / "rank_0.log", "a") as file:
         file.write(" no more\nlast\n")
     more = asked.get(f"log.json?{name}&part=0&after={found['next']}").json
