@@ -32,6 +32,7 @@ PURE = {
     "src/mindlift/cloud/platforms/request.py",
     "src/mindlift/training/schedules.py",
     *(f"src/mindlift/report/{name}.py" for name in ("markup", "charts", "figures")),
+    *(f"src/mindlift/ui/{name}.py" for name in ("address", "gate")),
     "src/mindlift/data/order.py",
     "src/mindlift/model_utils/config/options.py",
     "src/mindlift/model_utils/config/declarations.py",
@@ -102,6 +103,7 @@ def uses(path: Path, *packages: str) -> set[str]:
 ORDER = (
     {"ascend_check", "__main__"},
     {"cli"},
+    {"ui"},
     {"report"},
     {"training", "inference"},
     {"tasks", "cloud", "doctor"},
@@ -228,7 +230,7 @@ def test_only_storage_talks_to_stores(path):
     assert not uses(path, "boto3", "botocore")
 
 
-@pytest.mark.parametrize("path", below("report", "cloud", "storage", "doctor", "program"), ids=str)
+@pytest.mark.parametrize("path", below("report", "ui", "cloud", "storage", "doctor", "program"), ids=str)
 def test_what_runs_without_mindspore(path):
     """The graph of a model is read with mindspore's own protobuf, and the doctor's probe tries it."""
     assert path.name in ("graph.py", "probe.py") or not uses(path, "mindspore")

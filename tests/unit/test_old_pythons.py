@@ -16,10 +16,10 @@ from tests.support.programs import ROOT
 from tests.support.pythons import find_python
 
 PACKAGE = ROOT / "src" / "mindlift"
-ON_USERS_COMPUTERS = ("cloud", "doctor", "ascend_check")  # docs/versions.md: these need 3.8
+ON_USERS_COMPUTERS = ("cloud", "doctor", "ascend_check", "ui")  # docs/versions.md: these need 3.8
 COMMANDS_OF_USERS = (
     *(f"mindlift.{name}" for name in ON_USERS_COMPUTERS),
-    *(f"mindlift.cli.{name}" for name in ("doctor", "submit", "job_")),
+    *(f"mindlift.cli.{name}" for name in ("doctor", "submit", "job_", "ui")),
 )
 IN_CONTAINERS = [
     *(path for path in sorted(PACKAGE.iterdir()) if path.name not in (*ON_USERS_COMPUTERS, "backports.py")),

@@ -22,6 +22,7 @@ COMMANDS = {
     ),
     "run": ("run:main", "run any program with its data and results in a bucket"),
     "report": ("report:main", "show runs as one page, as TensorBoard events or as CSV"),
+    "ui": ("ui:main", "show runs and jobs in the browser, while they go on"),
     "doctor": ("doctor:main", "check whether this machine can train"),
     "models": ("listing:models", "list the networks that --net takes"),
     "datasets": ("listing:datasets", "list the data sets that --dataset takes"),

@@ -101,9 +101,9 @@ def page(args: argparse.Namespace, roots: list[Path]) -> Path:
 
 def convert(args: argparse.Namespace, roots: list[Path]) -> list[Path]:
     from mindlift.report import convert as converting
-    from mindlift.report.page import titles
+    from mindlift.report.names import folder_names
 
-    names = titles(roots)
+    names = folder_names(roots)
     folder = Path(args.out) if args.out else Path(f"{roots[0].absolute().name}-{args.to}")
     write = {"tensorboard": converting.to_tensorboard, "csv": converting.to_csv}[args.to]
     return [write(root, folder / name) for root, name in zip(roots, names)]

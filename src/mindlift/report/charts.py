@@ -24,25 +24,51 @@ Drawn = Callable[[int, RunData, bool], Drafts]
 
 def build(runs: Sequence[RunData]) -> list[dict[str, object]]:
     """Charts that have something to show."""
-    several = len(runs) > 1
-    drawn = [
-        (chart, [draft for at, run in enumerate(runs) for draft in drafts(at, run, several)])
-        for chart, drafts in wanted()
-    ]
+    drawn = [(chart, drafts) for chart, drafts in drafted(runs) if any(has_course(draft) for draft in drafts)]
     count = sum(len(drafts) for _, drafts in drawn) or 1
     buckets = min(MOST_BUCKETS, max(LEAST_BUCKETS, POINTS // count // 2))
     found = [
-        {**chart, "series": [series(runs, draft, buckets) for draft in drafts]}
-        for chart, drafts in drawn
-        if drafts
+        {**chart, "series": [series(runs, draft, buckets) for draft in drafts]} for chart, drafts in drawn
     ]
     times = timeline(runs)
     return [*found, times] if times else found
 
 
+def drafted(runs: Sequence[RunData]) -> list[tuple[dict[str, object], list[Draft]]]:
+    """Every chart with all of its curves."""
+    several = len(runs) > 1
+    return [
+        (chart, [draft for at, run in enumerate(runs) for draft in drafts(at, run, several)])
+        for chart, drafts in wanted()
+    ]
+
+
+def has_course(draft: Draft) -> bool:
+    """Whether a curve shows more than one value would."""
+    values = draft[2].values
+    return len(values) > 1 and bool(np.any(values != values[0]))
+
+
+def level(runs: Sequence[RunData]) -> list[tuple[str, str, int, str, float]]:
+    """(chart, unit, run, label, value) of what is no chart, because it has one value or never changes."""
+    return [
+        (
+            str(chart["title"]),
+            str(chart["unit"]),
+            run,
+            "" if label == "used" else label,
+            float(curve.values[-1]),
+        )
+        for chart, drafts in drafted(runs)
+        if not any(has_course(draft) for draft in drafts)
+        for run, label, curve, style in drafts
+        if style != "planned" and len(curve)
+    ]
+
+
 def series(runs: Sequence[RunData], draft: Draft, buckets: int) -> Series:
     at, label, curve, style = draft
-    curve = curve.thinned(buckets)
+    curve = curve if style == "planned" else curve.thinned(buckets)
     return {
         "run": at,
         "label": label,
@@ -98,7 +124,7 @@ def learning_rate(at: int, run: RunData, several: bool) -> Drafts:
         times = np.full(len(steps), np.nan)
         yield at, "planned", Curve(np.array(steps, np.int64), times, np.array(rates)), "planned"
     if used is not None:
-        yield at, "used" if steps else "", used, "line"
+        yield at, "used" if steps else "", used, "used" if steps else "line"
 
 
 def score(*names: str) -> Drawn:
@@ -143,11 +169,9 @@ def timeline(runs: Sequence[RunData]) -> dict[str, object] | None:
         for at, run in enumerate(runs)
         for kind in dict.fromkeys(str(each.get("event")) for each in run.transfers)
     ]
-    return (
-        {"id": "transfers", "title": "Staging and publishing", "unit": "MB/s", "series": found}
-        if found
-        else None
-    )
+    if sum(len(run.transfers) for run in runs) < 2:
+        return None
+    return {"id": "transfers", "title": "Staging and publishing", "unit": "MB/s", "series": found}
 
 
 def boxes(run: RunData, kind: str, most: int) -> list[list[float]]:

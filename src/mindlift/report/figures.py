@@ -15,6 +15,7 @@ SCORES = ("top1", "top5", "miou", "pixel_accuracy")
 STATES = {
     "ended": "ended",
     "stopped": "stopped",
+    "failed": "failed",
     "empty": "no step yet",
     "running": "running",
     "cut": "cut short",
@@ -37,12 +38,24 @@ def state(run: RunData, now: float) -> tuple[str, str]:
         return "ended", f"ended after step {found.step:,}" if found.step else "ended"
     if ended and ended.kind == "stopped" and ended.step >= found.step:
         return "stopped", f"stopped after step {ended.step:,}"
+    if ended and ended.kind == "failed" and ended is found.marks[-1]:
+        return "failed", f"failed after step {found.step:,}" if found.step else "failed before its first step"
     if found.last is None:
         return "empty", "no step yet"
     quiet = now - found.last
     if quiet < QUIET_S:
         return "running", f"running, at step {found.step:,}"
     return "cut", f"cut short: nothing since step {found.step:,}, {span(quiet)} ago"
+
+
+def errors(run: RunData, now: float) -> list[str]:
+    """What a run that failed, or was cut short, has said of it: rank 0's error, then those of other ranks."""
+    if state(run, now)[0] not in ("failed", "cut", "empty"):
+        return []
+    told = next((mark.error for mark in reversed(run.metrics.marks) if mark.kind == "failed"), "")
+    own = told or run.failures.get(0, "")
+    others = [f"rank {rank}: {error}" for rank, error in run.failures.items() if rank and error != own]
+    return [error for error in (own, *others) if error]
 
 
 def scores(run: RunData) -> list[Record]:
@@ -68,6 +81,16 @@ def seconds(run: RunData) -> float | None:
     """From the first line to the last, pauses between attempts included."""
     found = run.metrics
     return found.last - found.first if found.first is not None and found.last is not None else None
+
+
+def left(run: RunData) -> float | None:
+    """Seconds that a run still takes at the pace of the last quarter of its steps; None where that is not known."""
+    total, curve = run.metrics.facts.get("total"), run.metrics.curves.get("loss")
+    if not isinstance(total, int) or curve is None or len(curve) < 2:
+        return None
+    at = min(len(curve) - 2, len(curve) * 3 // 4)
+    steps, took = curve.steps[-1] - curve.steps[at], float(curve.times[-1] - curve.times[at])
+    return max(0.0, (total - run.metrics.step) * took / float(steps)) if steps > 0 and took > 0 else None
 
 
 def lost_steps(run: RunData) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import itertools
 import json
 import math
+import re
 from collections.abc import Iterable, Sequence
 
 LONG = 48  # letters from which a cell's text may be broken
-EMPTY = ("img", "input")  # elements without an end
+MARKUP = re.compile(r"<[^>]*>")
+EMPTY = ("img", "input", "meta")  # elements without an end
 
 
 class Html(str):
@@ -53,17 +56,31 @@ def filled(share: float, cls: str = "") -> Html:
 
 
 def table(heads: Sequence[object], rows: Iterable[Sequence[object]], cls: str | None = None) -> Html:
-    """In a box that scrolls sideways where the screen is narrow."""
+    """In a box that scrolls sideways where it must; on a narrow screen each row is a block, and each cell has its head."""
     head = tag("thead", tag("tr", *(tag("th", each) for each in heads))) if heads else ""
-    body = tag("tbody", *(tag("tr", *map(cell, row)) for row in rows))
+    names = list(map(words, heads))
+    body = tag("tbody", *(row_of(row, names) for row in rows))
     return tag("div", tag("table", head, body, cls=cls), cls="scroll")
 
 
-def cell(value: object) -> Html:
+def row_of(row: Sequence[object], heads: Sequence[str]) -> Html:
+    return tag(
+        "tr",
+        *(cell(value, head) for value, head in itertools.zip_longest(row, heads[: len(row)], fillvalue="")),
+    )
+
+
+def cell(value: object, head: str = "") -> Html:
     if isinstance(value, int) and not isinstance(value, bool):
-        return tag("td", f"{value:,}", cls="n")
+        return tag("td", f"{value:,}", cls="n", data_head=head or None)
     is_long = len(text(value)) > LONG and not isinstance(value, Html)
-    return tag("td", value, cls="long" if is_long else None)
+    cls = "long" if is_long else None if text(value) else "none"
+    return tag("td", value, cls=cls, data_head=head or None)
+
+
+def words(value: object) -> str:
+    """The text of what may be HTML."""
+    return html.unescape(MARKUP.sub("", text(value)))
 
 
 def section(title: str, *children: object, note: str = "", **attributes: object) -> Html:

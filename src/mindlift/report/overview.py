@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Sequence
 
-from mindlift.report import changes, figures
+from mindlift.report import changes, charts, figures
 from mindlift.report.changes import Change, Known
 from mindlift.report.figures import NAMES, SCORES, size, span
 from mindlift.report.markup import Html, filled, joined, plain, section, table, tag
@@ -17,8 +17,11 @@ KINDS = {
     "start": "started",
     "continued": "continued",
     "stopped": "stopped, to be continued",
+    "failed": "failed",
     "ended": "ended",
 }
+
+MOST_ERRORS = 6  # of ranks that are shown
 
 
 def moment(seconds: float | None) -> str:
@@ -32,10 +35,23 @@ def share(name: str, value: float) -> str:
 
 
 def headline(run: RunData, now: float) -> Html:
-    """Name, task and state of a run."""
+    """State, task and folder of a run."""
     word, told = figures.state(run, now)
     what = " on ".join(str(run.options[name]) for name in ("net", "dataset") if run.options.get(name))
-    return tag("p", tag("span", told, cls=f"state {word}"), f" {what}" if what else "", cls="headline")
+    words = [what if what and not run.title.startswith(what) else "", run.folder]
+    rest = ", ".join(each for each in words if each and each != run.title)
+    return tag("p", tag("span", told, cls=f"state {word}"), f" {rest}", cls="headline")
+
+
+def errors(run: RunData, now: float) -> Html:
+    """What a run failed with."""
+    found = figures.errors(run, now)
+    more = [f"and {len(found) - MOST_ERRORS} other ranks"] if len(found) > MOST_ERRORS else []
+    return (
+        tag("div", *(tag("p", each) for each in [*found[:MOST_ERRORS], *more]), cls="errors")
+        if found
+        else Html("")
+    )
 
 
 def facts(run: RunData) -> list[tuple[str, str]]:
@@ -94,13 +110,37 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
     }
     rows = [
         [
-            swatch(at, run.title),
-            figures.STATES[figures.state(run, now)[0]],
+            joined([swatch(at, run.title), tag("span", run.folder, cls="folder")]),
+            stands(run, now),
             *(top_marked(run, name, each.get(name, ""), tops) for name in names),
         ]
         for at, (run, each) in enumerate(zip(runs, known))
     ]
     return section("Best figures", table(["run", "state", *names], rows))
+
+
+def stands(run: RunData, now: float) -> Html:
+    """A word for the state, and what a run failed with."""
+    word = figures.state(run, now)[0]
+    error = next(iter(figures.errors(run, now)), "")
+    return joined(
+        [
+            tag("span", figures.STATES[word], cls=f"word {word}"),
+            tag("span", error, cls="why") if error else "",
+        ]
+    )
+
+
+def level(runs: Sequence[RunData]) -> Html:
+    """What has no chart, because it would be a dot or a level line."""
+    known: dict[str, dict[int, str]] = {}
+    for title, unit, run, label, value in charts.level(runs):
+        told = " ".join(filter(None, [label, f"{value:.5g}", unit]))
+        of_runs = known.setdefault(title, {})
+        of_runs[run] = f"{of_runs[run]}, {told}" if run in of_runs else told
+    rows = [[title, *(each.get(at, "") for at in range(len(runs)))] for title, each in known.items()]
+    heads = ["", *(swatch(at, run.title) for at, run in enumerate(runs))] if len(runs) > 1 else []
+    return section("One value, or always the same", table(heads, rows, "facts") if rows else "")
 
 
 def top_marked(run: RunData, name: str, value: str, tops: dict[str, float | None]) -> object:

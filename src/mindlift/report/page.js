@@ -2,13 +2,13 @@
 // `data` is what src/mindlift/report/page.py wrote: runs, charts with their series, marks, confusions.
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  let data = JSON.parse(document.getElementById("data").textContent);
   const several = data.runs.length > 1;
   const state = { axis: "steps", smooth: 0, hidden: new Set(), log: new Set() };
   const plots = new Map(); // chart id -> uPlot
   const INCREMENTS = Array.from({ length: 30 }, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3));
-  const MARKS = { stopped: "--warn", continued: "--accent", start: "--accent", ended: "--good" };
-  const MARK_NAMES = { stopped: "stopped", continued: "continued", start: "started", ended: "ended" };
+  const MARKS = { failed: "--bad", stopped: "--warn", continued: "--accent", start: "--accent", ended: "--good" };
+  const MARK_NAMES = { failed: "failed", stopped: "stopped", continued: "continued", start: "started", ended: "ended" };
 
   // ---- numbers and colours
 
@@ -30,11 +30,14 @@
     return size >= 1000 ? value.toLocaleString("en") : String(Number(value.toPrecision(6)));
   }
 
-  const latest = Math.max(0, ...data.charts.flatMap((chart) => chart.series).flatMap((each) => [
-    each.seconds ? Math.max(...each.seconds.slice(-1).filter((time) => time != null), 0) : 0,
-    each.boxes ? Math.max(...each.boxes.slice(-1).map((box) => box[1])) : 0,
-  ]));
-  const clock = latest > 7200 ? { name: "h", seconds: 3600 } : latest > 180 ? { name: "min", seconds: 60 } : { name: "s", seconds: 1 };
+  function clockOf() { // the unit of the time axis
+    const latest = Math.max(0, ...data.charts.flatMap((chart) => chart.series).flatMap((each) => [
+      each.seconds ? Math.max(...each.seconds.slice(-1).filter((time) => time != null), 0) : 0,
+      each.boxes ? Math.max(...each.boxes.slice(-1).map((box) => box[1])) : 0,
+    ]));
+    return latest > 7200 ? { name: "h", seconds: 3600 } : latest > 180 ? { name: "min", seconds: 60 } : { name: "s", seconds: 1 };
+  }
+  let clock = clockOf();
 
   function place(value, axis) { // of the x axis
     if (value == null) return "–";
@@ -92,7 +95,8 @@
       width: line.isRaw ? 1 : 1.6, value: (_, value) => shown(value),
       points: isFew ? { show: true, size: 6, fill: line.stroke } : { show: line.xs.length < 3 },
       ...(style === "raw" ? { dash: [3, 3] } : {}),
-      ...(style === "planned" ? { stroke: faded(line.stroke, 0.35), width: 6 } : {}), // a band below the used rate
+      ...(style === "planned" ? { stroke: faded(line.stroke, 0.55), width: 2, points: { show: false } } : {}),
+      ...(style === "used" ? { paths: () => null, points: { show: true, size: 4, width: 0, fill: line.stroke } } : {}), // on the plan
       ...(line.series.boxes ? { paths: () => null, points: { show: false } } : {}),
     };
   }
@@ -159,8 +163,9 @@
     ctx.restore();
   }
 
-  function drawBoxes(plot, drawn) {
+  function drawBoxes(plot, first) {
     const { ctx, bbox } = plot;
+    const drawn = plot.drawn || first;
     ctx.save();
     ctx.beginPath();
     ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
@@ -209,7 +214,7 @@
     return {
       width, height: width < 420 ? 210 : 250, padding: [10, 20, 0, 0],
       scales: {
-        x: { time: false, range: (plot, low, high) => (plot.zoomed ? [low, high] : [whole.min, whole.max]) },
+        x: { time: false, range: (plot, low, high) => (plot.zoomed ? [low, high] : [(plot.whole || whole).min, (plot.whole || whole).max]) },
         y: { distr: state.log.has(chart.id) ? 3 : 1, ...(chart.id === "transfers" ? { range: (_, low, high) => [0, (high || 1) * 1.08] } : {}) },
       },
       axes: [
@@ -243,12 +248,55 @@
     const drawn = lines(chart, axis);
     if (plots.has(chart.id)) plots.get(chart.id).destroy();
     const whole = wholeRange(drawn, axis);
-    const table = drawn.length ? uPlot.join(drawn.map((line) => [line.xs, line.ys])) : [[]]; // a plan has no times
-    const plot = new uPlot(options(chart, drawn, axis, body.clientWidth, whole), table, body);
+    const plot = new uPlot(options(chart, drawn, axis, body.clientWidth, whole), tableOf(drawn), body);
     plot.whole = whole;
+    plot.drawn = drawn;
     plot.runs = drawn.map((line) => line.series.run);
     pinch(plot, axis);
     plots.set(chart.id, plot);
+  }
+
+  const tableOf = (drawn) => (drawn.length ? uPlot.join(drawn.map((line) => [line.xs, line.ys])) : [[]]); // a plan has no times
+  const kindsOf = (drawn) => drawn.map((line) => `${line.label} ${line.series.style} ${Boolean(line.isRaw)}`).join("\n");
+
+  function renew(chart) { // new values in the same chart
+    const plot = plots.get(chart.id);
+    const axis = axisOf(chart);
+    const drawn = lines(chart, axis);
+    const range = plot.zoomed;
+    if (kindsOf(drawn) !== kindsOf(plot.drawn)) {
+      build(chart);
+      if (range) show(plots.get(chart.id), range);
+      return;
+    }
+    plot.drawn = drawn;
+    plot.whole = wholeRange(drawn, axis);
+    plot.setData(tableOf(drawn), !range);
+    if (range) plot.setScale("x", range);
+  }
+
+  function update(next) { // what a server that follows the runs has read since
+    data = next;
+    const known = new Set(data.charts.map((chart) => chart.id));
+    for (const [id, plot] of plots) {
+      if (known.has(id)) continue;
+      plot.destroy();
+      plots.delete(id);
+      document.getElementById(`chart-${id}`).remove();
+    }
+    const fresh = data.charts.filter((chart) => !plots.has(chart.id));
+    fresh.forEach(frame);
+    if (fresh.length) document.getElementById("charts").append(...data.charts.map((chart) => document.getElementById(`chart-${chart.id}`)));
+    const unit = clockOf();
+    if (unit.name !== clock.name) { // places on the time axis mean something else
+      clock = unit;
+      buildAll();
+      return;
+    }
+    for (const chart of data.charts) {
+      if (fresh.includes(chart)) build(chart);
+      else renew(chart);
+    }
   }
 
   function buildAll() {
@@ -440,6 +488,7 @@
   buildAll();
   const redraw = [...document.querySelectorAll(".confusion")].map(confusion);
   answer();
+  document.addEventListener("mindlift:data", (event) => update(event.detail));
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     buildAll();
     for (const draw of redraw) draw();

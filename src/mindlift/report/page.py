@@ -7,18 +7,22 @@ import hashlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
-from mindlift.report import changes, charts, overview
+from mindlift.report import changes, charts, names, overview
 from mindlift.report import evaluation as evaluated
 from mindlift.report.markup import Html, as_json, joined, section, tag
 from mindlift.runs import folder as run_folder
 from mindlift.runs.folder import RunData
 
 HERE = Path(__file__).parent
-POLICY = "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:; style-src {}; script-src {}"
+POLICY = "default-src 'none'; base-uri 'none'; img-src data:; style-src {}; script-src {}"
+NO_FORMS = "; form-action 'none'"
 REPORT = "report.html"
+STYLES = ("vendor/uplot/uPlot.min.css", "page.css")
+PROGRAMS = ("vendor/uplot/uPlot.iife.min.js", "page.js")
 
 
 def write(runs: Sequence[Path], out: Path) -> Path:
@@ -29,11 +33,12 @@ def write(runs: Sequence[Path], out: Path) -> Path:
     """
     if not runs:
         raise DataError("no run to report on; name at least one run's folder")
-    return put(out, [run_folder.read(Path(root), title) for root, title in zip(runs, titles(runs))])
+    return put(out, read(runs))
 
 
 def put(out: Path, runs: Sequence[RunData]) -> Path:
     """The same of runs that were read already."""
+    names.give(runs)
     text = page(runs, time.time())
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -43,37 +48,62 @@ def put(out: Path, runs: Sequence[RunData]) -> Path:
     return out
 
 
-def titles(roots: Sequence[Path]) -> list[str]:
-    """Folder names, with as much of the path before them as tells the runs apart."""
-    parts = [Path(root).absolute().parts for root in roots]
-    for depth in range(1, max(map(len, parts)) + 1):
-        found = ["/".join(each[-depth:]) for each in parts]
-        if len(set(found)) == len(set(parts)):
-            break
-    return [name if found.count(name) == 1 else f"{name} ({at})" for at, name in enumerate(found, 1)]
+def read(roots: Sequence[Path]) -> list[RunData]:
+    """The runs in these folders, with names that tell them apart."""
+    found = [run_folder.read(Path(root)) for root in roots]
+    names.give(found)
+    return found
 
 
 def page(runs: Sequence[RunData], now: float) -> str:
     """The HTML of the page."""
-    confusions = evaluated.confusions(runs)
-    data = {
+    data = data_of(runs)
+    title = title_of(runs)
+    made = tag("footer", f"Written by MindLift {overview.moment(now)}. Charts: uPlot (MIT licence).")
+    body = [
+        tag("header", tag("h1", title), head(runs, now)),
+        *charted(runs),
+        *details_of(runs, data, now),
+        made,
+    ]
+    return document(title, body, STYLES, PROGRAMS, data)
+
+
+def title_of(runs: Sequence[RunData]) -> str:
+    return runs[0].title if len(runs) == 1 else f"{len(runs)} runs compared"
+
+
+def data_of(runs: Sequence[RunData]) -> dict[str, object]:
+    """What page.js draws."""
+    return {
         "runs": [{"title": run.title, "steps_per_epoch": run.steps_per_epoch} for run in runs],
         "charts": charts.build(runs),
         "marks": charts.marks(runs),
-        "confusions": confusions,
+        "confusions": evaluated.confusions(runs),
     }
-    title = runs[0].title if len(runs) == 1 else f"{len(runs)} runs compared"
-    content = one(runs[0], confusions, now) if len(runs) == 1 else several(runs, confusions, now)
-    made = tag("footer", f"Written by MindLift {overview.moment(now)}. Charts: uPlot (MIT licence).")
-    return document(title, [tag("header", tag("h1", title), content[0]), *content[1:], made], data)
 
 
-def one(run: RunData, confusions: list[dict[str, object]], now: float) -> list[Html]:
-    """Header, then the sections of a single run."""
+def head(runs: Sequence[RunData], now: float) -> Html:
+    """How the runs stand, below the title."""
+    if len(runs) > 1:
+        return overview.best_figures(runs, now)
+    return joined([overview.headline(runs[0], now), overview.errors(runs[0], now), overview.tiles(runs[0])])
+
+
+def charted(runs: Sequence[RunData]) -> list[Html]:
+    """Where page.js draws, and what is no chart."""
+    return [toolbar(runs), tag("div", id="charts"), tag("div", overview.level(runs), data_part="level")]
+
+
+def details_of(runs: Sequence[RunData], data: dict[str, object], now: float) -> list[Html]:
+    """All below the charts."""
+    confusions = cast("list[dict[str, object]]", data["confusions"])
+    return one(runs[0], confusions) if len(runs) == 1 else several(runs, confusions, now)
+
+
+def one(run: RunData, confusions: list[dict[str, object]]) -> list[Html]:
+    """The sections of a single run."""
     return [
-        joined([overview.headline(run, now), overview.tiles(run)]),
-        toolbar([run]),
-        tag("div", id="charts"),
         pair([evaluated.iou_bars([run])]),
         *details(0, run, confusions, evaluated.PICTURES_BYTES),
         overview.versions([run]),
@@ -86,15 +116,14 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, object]], now: f
         tag(
             "details",
             tag("summary", overview.swatch(at, run.title)),
+            overview.headline(run, now),
+            overview.errors(run, now),
             *details(at, run, confusions, room),
             cls="run",
         )
         for at, run in enumerate(runs)
     ]
     return [
-        overview.best_figures(runs, now),
-        toolbar(runs),
-        tag("div", id="charts"),
         pair([evaluated.iou_bars(runs)]),
         overview.options_that_differ(runs),
         overview.versions(runs),
@@ -159,23 +188,29 @@ def radio(group: str, name: str, chosen: bool) -> Html:
     return tag("label", button, name)
 
 
-def document(title: str, body: Sequence[Html], data: dict[str, object]) -> str:
-    style = source("vendor/uplot/uPlot.min.css") + source("page.css") + widths()
-    programs = [source("vendor/uplot/uPlot.iife.min.js"), source("page.js")]
+def document(
+    title: str,
+    body: Sequence[Html],
+    styles: Sequence[str],
+    programs: Sequence[str],
+    data: dict[str, object] | None = None,
+    asks: str = NO_FORMS,
+) -> str:
+    """A page with these styles and programs in it; `asks` are the directives of its policy that a page of a server needs."""
+    style = "".join(map(source, styles)) + widths()
+    texts = [source(name) for name in programs]
     head = joined(
         [
             Html('<meta charset="utf-8">'),
             Html('<meta name="viewport" content="width=device-width, initial-scale=1">'),
-            Html(f'<meta http-equiv="Content-Security-Policy" content="{policy([style], programs)}">'),
+            tag("meta", http_equiv="Content-Security-Policy", content=Html(policy([style], texts) + asks)),
             Html('<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'),
             tag("title", f"{title} – MindLift"),
             tag("style", Html(style)),
         ]
     )
-    scripts = [
-        tag("script", as_json(data), type="application/json", id="data"),
-        *(tag("script", Html(each)) for each in programs),
-    ]
+    found = [] if data is None else [tag("script", as_json(data), type="application/json", id="data")]
+    scripts = [*found, *(tag("script", Html(each)) for each in texts)]
     return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{joined(body)}\n{joined(scripts)}</body></html>\n'
 
 
@@ -195,4 +230,5 @@ def hashed(text: str) -> str:
 
 
 def source(name: str) -> str:
+    """The text of a file beside this one, or of one with its whole path."""
     return (HERE / name).read_text(encoding="utf-8")

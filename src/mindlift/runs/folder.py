@@ -12,7 +12,7 @@ import yaml
 from mindlift import yaml_text
 from mindlift.errors import DataError
 from mindlift.json_text import Record
-from mindlift.runs import manifest, metrics
+from mindlift.runs import failures, manifest, metrics
 from mindlift.runs.manifest import MANIFEST, Saved, is_saved
 from mindlift.runs.metrics import Metrics
 from mindlift.runs.paths import RunPaths, run_folders
@@ -25,7 +25,7 @@ MAIN_FILES = ("metrics.jsonl", "config.yaml", "run.json")
 
 @dataclass
 class RunData:
-    """One run. `options` and `origins` are those of config.yaml by option name; `title` tells runs apart."""
+    """One run, called `title`. `options` and `origins` are those of config.yaml by option name."""
 
     root: Path
     title: str
@@ -38,6 +38,12 @@ class RunData:
     transfers: list[Record] = field(default_factory=list)
     steps_per_epoch: int | None = None
     best: list[Saved] = field(default_factory=list)  # checkpoints with a score, the best first
+    failures: dict[int, str] = field(default_factory=dict)  # by rank, as the ends of the logs say
+
+    @property
+    def folder(self) -> str:
+        """Its name."""
+        return self.root.absolute().name
 
     @property
     def ranks(self) -> int:
@@ -85,6 +91,7 @@ def read(root: Path, title: str = "", follower: metrics.Follower | None = None) 
             read_object(root / "evaluation.json"),
             read_transfers(root / "transfers.jsonl"),
         )
+        run.failures = failures.read(root)
         saved = saved_in(paths.checkpoints / MANIFEST)
         run.best = manifest.best_first(manifest.in_order(saved))
         run.steps_per_epoch = found.steps_per_epoch or (saved[-1].steps_per_epoch if saved else None)

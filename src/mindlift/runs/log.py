@@ -19,6 +19,7 @@ from mindlift.errors import StorageError
 from mindlift.files import append_line
 from mindlift.json_text import Record
 from mindlift.runs.paths import RunPaths
+from mindlift.runs.records import integer
 from mindlift.silence import Watch
 
 T = TypeVar("T")
@@ -137,6 +138,7 @@ class RunLog:
         self.watching = contextlib.ExitStack()
         self.bar: tqdm | None = None
         self.board: Board | None = None
+        self.step = 0  # of the newest line of metrics.jsonl
 
     def __enter__(self) -> RunLog:
         if self.rank == 0 and not self.show_bar:
@@ -190,11 +192,22 @@ class RunLog:
             self.bar.close()
             self.bar = None
 
+    def failed(self, error: str, first: int = 0) -> None:
+        """What ends the training: an event after its last line, or after step `first`, and the end of this rank's file.
+
+        The terminal hears of it from the program.
+        """
+        self.metric(event="failed", step=max(first, self.step), error=error)
+        for handler in self.logger.handlers:
+            if isinstance(handler, LogFile):
+                handler.handle(logging.LogRecord(self.logger.name, logging.ERROR, "", 0, error, None, None))
+
     def metric(self, **values: object) -> None:
         """One JSON line in metrics.jsonl, rank 0 only."""
         if self.rank == 0 and self.paths is not None:
             record = {"time": round(time.time(), 3), **values}
             append_line(self.paths.metrics, record)
+            self.step = integer(values.get("step")) or self.step
             if self.board is not None:
                 self.board.add(record)
 

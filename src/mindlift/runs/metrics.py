@@ -27,9 +27,10 @@ PER_RANK = ("step_seconds", "memory_mb")
 
 @dataclass
 class Mark:
-    """Something that happened after `step`: start, continued, stopped, ended.
+    """Something that happened after `step`: start, continued, stopped, failed, ended.
 
-    `lost` steps were done again after a resume, and nothing was written for `pause` seconds before it.
+    `lost` steps were done again after a resume, and nothing was written for `pause` seconds before it. `error` is what
+    a training failed with.
     """
 
     kind: str
@@ -37,6 +38,7 @@ class Mark:
     time: float
     lost: int = 0
     pause: float | None = None
+    error: str = ""
 
 
 @dataclass
@@ -197,7 +199,7 @@ class Reader:
         elif kind == "continued":
             self.back_to(step, time, kind)
         else:
-            self.found.marks.append(Mark(kind, step, time))
+            self.found.marks.append(Mark(kind, step, time, error=error_in(record)))
         if kind in ("start", "continued"):
             self.found.facts = {**record, **self.found.facts}
         self.at(time)
@@ -220,6 +222,11 @@ class Reader:
                 found.per_rank[name] = [recorder.curve() for recorder in recorders]
         found.evaluations = once(found.evaluations)
         return found
+
+
+def error_in(record: Record) -> str:
+    error = record.get("error")
+    return error if isinstance(error, str) else ""
 
 
 def once(evaluations: list[Record]) -> list[Record]:

@@ -16,9 +16,12 @@ from pathlib import Path
 import mindspore as ms
 import numpy as np
 
+from mindlift import sanitize
 from mindlift.backports import TypedDict
+from mindlift.errors import MindLiftError
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
+from mindlift.model_utils import device_adapter
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import anew, choose, manifest
 from mindlift.runs.choose import Run
@@ -33,6 +36,7 @@ from mindlift.training.schedules import scale_note
 from mindlift.training.stop import Stop
 
 TENSORS_IN_5_S = 75  # trainable ones, whose part of a graph is compiled
+MOST_OF_AN_ERROR = 2000  # letters
 
 
 @dataclass
@@ -86,6 +90,28 @@ class Callbacks:
 
 def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -> Result:
     """Train to the end, evaluate if asked, and return what was reached; `started` is when the process began."""
+    try:
+        with device_adapter.naming_lost_peers(job.ranks):
+            return train(job, inputs, callbacks, started)
+    except hooks.Stopped:
+        raise
+    except (Exception, KeyboardInterrupt) as err:
+        note_failure(job, inputs, callbacks, err)
+        raise
+
+
+def note_failure(job: JobContext, inputs: Inputs, callbacks: Callbacks, err: BaseException) -> None:
+    """What the training fails with, in the run's files and on its page."""
+    words = str(err) if isinstance(err, MindLiftError) else f"{type(err).__name__}: {err}"
+    with contextlib.suppress(MindLiftError):  # on a full disk: the error that is raised says why
+        if isinstance(err, KeyboardInterrupt):  # nobody waits for a page
+            job.log.failed("interrupted", inputs.run.step)
+            return
+        job.log.failed(sanitize.message(words)[:MOST_OF_AN_ERROR], inputs.run.step)
+        draw(job, callbacks.report, inputs.run.paths)
+
+
+def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -> Result:
     cfg, paths, log = job.cfg, inputs.run.paths, job.log
     log.info(f"run {paths.root}: {cfg.net} on {cfg.dataset}, {job.ranks.size} rank(s), {job.device.target}")
     if job.ranks.rank == 0:

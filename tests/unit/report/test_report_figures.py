@@ -12,7 +12,7 @@ import pytest
 from mindlift.model_utils.config import config
 from mindlift.report import changes, charts, figures, planned
 from mindlift.report import evaluation as evaluated
-from mindlift.report.page import titles
+from mindlift.report.names import folder_names
 from mindlift.runs import folder as run_folder
 from mindlift.training import schedules
 from tests.support import synthetic_runs
@@ -40,6 +40,28 @@ def test_the_planned_learning_rate_is_the_trainers(tmp_path, words):
     np.testing.assert_allclose(
         np.interp(np.arange(len(table)) + 1, steps, rates), table, rtol=1e-5, atol=1e-12
     )
+
+
+@pytest.mark.parametrize(
+    ("words", "per_epoch"),
+    [
+        (["--lr_scheduler", "exponential", "--lr_epochs", "31,62,85"], 5004),
+        (["--lr_scheduler", "cosine_annealing"], 1251),
+        (["--lr_scheduler", "poly"], 313),
+    ],
+)
+def test_the_line_through_the_plan_meets_what_is_used(tmp_path, words, per_epoch):
+    """Wherever a line of the log is: the charts draw straight lines between the plan's points."""
+    cfg = config.load(["--net", "resnet50", "--dataset", "imagenet", "--max_epoch", "90", *words])
+    root = synthetic_runs.old(tmp_path / "run")
+    (root / "config.yaml").write_text(cfg.to_yaml(origins=True))
+    start = {"event": "start", "step": 0, "images": 256 * per_epoch, "steps_per_epoch": per_epoch}
+    (root / "metrics.jsonl").write_text(json.dumps(start))
+    steps, rates = planned.learning_rate(run_folder.read(root))
+    used = schedules.lr_table(per_epoch, schedules.from_config(cfg, 1, 256 * per_epoch))
+    drawn = np.interp(np.arange(len(used)) + 1, steps, rates)
+    assert np.max(np.abs(drawn - used)) < 0.003 * used.max(), "a pixel of 300"
+    assert len(steps) <= planned.POINTS
 
 
 def test_a_long_plan_has_few_points(tmp_path):
@@ -133,6 +155,53 @@ def test_single_figures(runs):
     assert len(charts.boxes(first, "published", 3)) == 3
 
 
+def with_lines(root: Path, *lines: dict) -> run_folder.RunData:
+    with open(root / "metrics.jsonl", "a") as file:
+        file.write("".join("\n" + json.dumps(line) for line in lines))
+    return run_folder.read(root)
+
+
+def test_a_run_that_failed_says_with_what(tmp_path):
+    root = synthetic_runs.old(tmp_path / "run")
+    error = "loss is nan at step 101 (epoch 2), learning rate 0.1"
+    failed = with_lines(root, {"time": 1790000200.0, "event": "failed", "step": 100, "error": error})
+    assert figures.state(failed, 0) == ("failed", "failed after step 100")
+    assert figures.errors(failed, 0) == [error]
+    again = with_lines(root, {"time": 1790000300.0, "event": "continued", "step": 100})
+    assert figures.errors(again, again.metrics.last + 9) == []
+
+
+def test_errors_of_other_ranks_are_those_at_the_ends_of_their_logs(tmp_path):
+    root = synthetic_runs.old(tmp_path / "run")
+    (root / "logs").mkdir()
+    ends = {
+        0: "2026-11-29 10:00:00,123 ERROR rank 0 of 3 got no answer",
+        1: "2026-11-29 10:00:00,123 ERROR no space left\n2026-11-29 10:00:05,123 INFO went on",
+        2: "2026-11-29 10:00:00,123 INFO step\n2026-11-29 10:00:05,123 ERROR disk full",
+    }
+    for rank, text in ends.items():
+        (root / f"logs/rank_{rank}.log").write_text(text + "\n")
+    (root / "logs/rank_x.log").write_bytes(b"\xff")
+    assert figures.errors(run_folder.read(root), 1.8e9) == ["rank 0 of 3 got no answer", "rank 2: disk full"]
+
+
+def test_what_has_no_course_is_no_chart(tmp_path):
+    root = tmp_path / "run"
+    root.mkdir()
+    lines = [
+        {"time": 1.79e9 + at, "epoch": 0, "step": at, "loss": 1 / at, "lr": 0.1, "images_per_second": 50.0}
+        for at in (1, 2, 3)
+    ]
+    score = {"time": 1.79e9 + 4, "event": "evaluation", "step": 3, "which": "weights", "top1": 91.88}
+    run = with_lines(root, *lines, score)
+    assert [chart["id"] for chart in charts.build([run])] == ["loss"]
+    assert charts.level([run]) == [
+        ("Accuracy", "%", 0, "top-1", 91.88),
+        ("Learning rate", "", 0, "", 0.1),
+        ("Speed", "images/s", 0, "", 50.0),
+    ]
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(0.2, "0 s"), (59, "59 s"), (60, "1 min"), (61, "1 min 1 s"), (7260, "2 h 1 min"), (90000, "1 d 1 h")],
@@ -141,10 +210,11 @@ def test_durations(seconds, words):
     assert figures.span(seconds) == words
 
 
-def test_titles_tell_runs_apart():
-    assert titles([Path("/a/x/20260101-000000"), Path("/a/y/20260101-000000")]) == [
+def test_folder_names_tell_runs_apart():
+    assert folder_names([Path("/a/x/20260101-000000"), Path("/a/y/20260101-000000")]) == [
         "x/20260101-000000",
         "y/20260101-000000",
     ]
-    assert titles([Path("/a/x"), Path("/a/y")]) == ["x", "y"]
-    assert titles([Path("/a/x"), Path("/a/x")]) == ["x (1)", "x (2)"]
+    assert folder_names([Path("/a/x"), Path("/a/y")]) == ["x", "y"]
+    assert folder_names([Path("/a/x"), Path("/a/x")]) == ["x (1)", "x (2)"]
+    assert folder_names([]) == []
