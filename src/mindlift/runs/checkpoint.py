@@ -93,10 +93,10 @@ def save(folder: Path, parameters: Iterable[ms.Parameter], step: int, training: 
     return target
 
 
-def prune(folder: Path, newest: int, best: int = 0) -> None:
-    """Delete all checkpoints but the newest and the best ones."""
+def prune(folder: Path, keep: int, best: int = 0) -> None:
+    """Delete all checkpoints but the newest `keep` and the `best` ones."""
     saved = listed(folder)
-    kept = to_keep(saved, newest, best)
+    kept = to_keep(saved, keep, best)
     for each in saved:
         if each not in kept:
             remove_file(each.path(folder))

@@ -54,7 +54,11 @@ if TYPE_CHECKING:
 else:
     Options = object
 
-LATER = ("validation_split",)  # than the first runs, which are continued where these are as by default
+LATER = (  # than the first runs, which are continued where these are as by default
+    *("nesterov", "betas", "lars_coefficient", "weight_decay_exclude", "layer_decay", "clip_mode"),
+    *("lr_base_scale", "lr_cycle_mul", "lr_cycle_decay", "plateau_patience", "warmup_steps"),
+    "validation_split",
+)
 PLATFORM, REPLACED = "platform", "replaced"
 
 
@@ -126,11 +130,14 @@ class Config(Options):
     def identity(self) -> dict[str, Value]:
         """What tells a run from others: the values that must be equal for it to be continued."""
         fixed = [option for option in self.declared() if not option.free]
-        return {
+        found = {
             each.name: self._values[each.name]
             for each in fixed
             if each.name not in LATER or self._values[each.name] != each.default
         }
+        if found.get("epsilon", 1.0) is None and found["optimizer"] in ("momentum", "rmsprop"):
+            found["epsilon"] = 1.0  # which it means there, and what the first runs have
+        return found
 
     @property
     def evaluates(self) -> bool:
