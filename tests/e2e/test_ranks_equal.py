@@ -26,7 +26,7 @@ def test_grouped_gradients_are_the_same(few_digits, tmp_path):
         ("each", (0, 1), {"0": 1, "1024": 1, "1025": 1, "1026": 1}),
     ):
         arguments = (few_digits, tmp_path / name, 3, GLOBAL_BATCH, *groups)
-        variables = {"PYTHONPATH": str(ROOT), "LOG_DIR": str(tmp_path / f"{name}-logs")}
+        variables = {"PYTHONPATH": f"{ROOT}/src:{ROOT}", "LOG_DIR": str(tmp_path / f"{name}-logs")}
         graphs = tmp_path / f"{name}-graphs"
         saving = {"MS_DEV_SAVE_GRAPHS": "1", "MS_DEV_SAVE_GRAPHS_PATH": str(graphs)}
         done = run_ranks(2, CHILD, *arguments, **variables, **saving)
@@ -47,8 +47,8 @@ def fusions_of_the_step(folder: Path) -> Counter[str]:
 def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
     arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH)
     for done in (
-        run_program(CHILD, *arguments, PYTHONPATH=str(ROOT)),
-        run_ranks(2, CHILD, *arguments, PYTHONPATH=str(ROOT), LOG_DIR=str(tmp_path / "logs")),
+        run_program(CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}"),
+        run_ranks(2, CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}", LOG_DIR=str(tmp_path / "logs")),
     ):
         assert done.code == 0, done.err
     one, first, second = (
@@ -65,7 +65,7 @@ def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
 @pytest.mark.heavy
 def test_an_overflow_on_one_rank_is_everybodys(tmp_path):
     """Read from a stand-in for the float status of a chip that saturates, see tests/unit/test_overflow.py."""
-    done = run_ranks(2, "tests/support/overflow_after.py", tmp_path / "seen", PYTHONPATH=str(ROOT))
+    done = run_ranks(2, "tests/support/overflow_after.py", tmp_path / "seen", PYTHONPATH=f"{ROOT}/src:{ROOT}")
     assert done.code == 0, done.err
     first, second = (
         json.loads((tmp_path / f"seen_{rank}.json").read_text(encoding="utf-8")) for rank in (0, 1)
