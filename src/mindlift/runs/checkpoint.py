@@ -162,13 +162,8 @@ def read_stored(path: Path) -> Stored:
     return files.read(path)
 
 
-def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
-    """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
-    import mindspore as ms
-
-    from mindlift.models.weights.fit import mismatch
-    from mindlift.models.weights.stored import NETWORK
-
+def read_state(path: Path) -> tuple[dict[str, ms.Parameter], int]:
+    """All tensors of a checkpoint, and the number of optimiser steps done; CheckpointError for a file of weights alone."""
     if path.is_file():
         check_sum(path)
     tensors = read(path)
@@ -176,7 +171,22 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
         raise CheckpointError(
             f"{path} holds no training state, only weights; pass it as --pretrained instead of --resume"
         )
-    step = int(tensors["step_num"].asnumpy())
+    return tensors, int(tensors["step_num"].asnumpy())
+
+
+def step_of(path: Path) -> int:
+    """The number of optimiser steps done."""
+    return read_state(path)[1]
+
+
+def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
+    """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done."""
+    import mindspore as ms
+
+    from mindlift.models.weights.fit import mismatch
+    from mindlift.models.weights.stored import NETWORK
+
+    tensors, step = read_state(path)
     wanted = {parameter.name: parameter for parameter in parameters}
     given = {
         name: tensor

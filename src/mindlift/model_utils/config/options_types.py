@@ -80,6 +80,8 @@ class Options:
     freeze_bn: bool
     std_eps: float | None
     recompute: bool
+    freeze: str
+    unfreeze_epoch: int | None
     freeze_layer: str
     backbone: str
 
