@@ -137,6 +137,9 @@ SHOWN_BY = {
     "group_size": "unit/test_ranks.py::test_check_ranks",
     "threads": "unit/test_ranks.py::test_threads_are_shared_and_the_users_values_stay",
     **dict.fromkeys(
+        ("freeze", "unfreeze_epoch"), "e2e/test_freezing.py::test_frozen_weights_stay_and_then_learn"
+    ),
+    **dict.fromkeys(
         ("net_args", "drop_path"), "unit/test_external.py::test_options_are_given_by_its_own_names"
     ),
     "filter_head": "e2e/test_flags.py::test_filter_head_keeps_the_body_and_leaves_the_head",

@@ -121,7 +121,7 @@ def test_options_are_given_by_its_own_names():
             r"can't compute an image of --image_size 12,12: ValueError",
         ),
         (f"{OWN}:NoClasses", [], r"takes no num_classes; write `def NoClasses\(num_classes\): ...`"),
-        (f"{OWN}:broken", [], r"can't be made: RuntimeError: no such luck$"),
+        (f"{OWN}:broken", [], r"can't be made: RuntimeError: no such luck second line$"),
         (f"{OWN}:no_cell", [], r"makes a value of type int; expected a mindspore.nn.Cell"),
         (f"{OWN}:plian", [], r"has no function or class 'plian'; it has .*OfOneSize.*plain"),
         (f"{OWN}:SIDE", [], r"has no function or class 'SIDE'"),

@@ -18,6 +18,7 @@ REFUSED = {
     "--early_stop 3": "--early_stop 3 goes by evaluations while training; pass --eval_interval 1",
     "--keep_best 2": "--keep_best 2 goes by evaluations",
     "--lr_scheduler plateau": "--lr_scheduler plateau goes by evaluations",
+    "--lr_scheduler plateau --eval_interval 1 --freeze backbone --unfreeze_epoch 2": "plateau and --unfreeze_epoch exclude each",
 }
 TAKEN = (
     "--optimizer adamw --betas 0.9,0.98",

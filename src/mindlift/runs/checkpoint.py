@@ -178,6 +178,23 @@ def read_stored(path: Path) -> Stored:
     return files.read(path)
 
 
+def read_state(path: Path) -> tuple[dict[str, ms.Parameter], int]:
+    """All tensors of a checkpoint, and the number of optimiser steps done; CheckpointError for a file of weights alone."""
+    if path.is_file():
+        check_sum(path)
+    tensors = read(path)
+    if "step_num" not in tensors:
+        raise CheckpointError(
+            f"{path} holds no training state, only weights; pass it as --pretrained instead of --resume"
+        )
+    return tensors, int(tensors["step_num"].asnumpy())
+
+
+def step_of(path: Path) -> int:
+    """The number of optimiser steps done."""
+    return read_state(path)[1]
+
+
 def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     """Continue from a checkpoint: fill exactly `parameters`, return the number of optimiser steps done.
 
@@ -188,14 +205,7 @@ def restore(path: Path, parameters: Iterable[ms.Parameter]) -> int:
     from mindlift.models.weights.fit import mismatch
     from mindlift.models.weights.stored import NETWORK
 
-    if path.is_file():
-        check_sum(path)
-    tensors = read(path)
-    if "step_num" not in tensors:
-        raise CheckpointError(
-            f"{path} holds no training state, only weights; pass it as --pretrained instead of --resume"
-        )
-    step = int(tensors["step_num"].asnumpy())
+    tensors, step = read_state(path)
     wanted = {each.name: each for each in parameters if each.name in tensors or not is_optional(each.name)}
     given = {
         name: tensor

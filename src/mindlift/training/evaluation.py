@@ -38,7 +38,7 @@ class Monitor:
 
     def __init__(self, job: JobContext, prepared: Prepared, samples: Samples | None):
         self.job, self.task, self.options, self.log = job, prepared.task, prepared.options, job.log
-        self.network, self.average, self.samples = prepared.network, prepared.step.average, samples
+        self.network, self.step, self.samples = prepared.network, prepared.step, samples
         self.inference: nn.Cell | None = None
         self.evaluator: object = None
 
@@ -53,8 +53,8 @@ class Monitor:
         kept = [parameter.asnumpy().copy() for parameter in parameters]
         try:
             found = self.figures(step, "weights", parameters)
-            if self.average is not None:
-                self.average.to_weights()
+            if self.step.average is not None:
+                self.step.average.to_weights()
                 found = self.figures(step, "average", parameters)
             return found
         finally:
@@ -67,7 +67,7 @@ class Monitor:
         assert self.inference is not None
         collectives.copy_from_rank0(parameters, self.job.ranks.rank, self.job.ranks.size)
         layers.refill(self.inference, self.network)
-        if self.average is not None:
+        if self.step.average is not None:
             self.log.info(
                 f"evaluation of the {'moving average of the ' if which == 'average' else ''}weights"
             )

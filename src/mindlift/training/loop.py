@@ -52,6 +52,7 @@ def outcomes(job: JobContext, prepared: Prepared, status: Status) -> Generator[O
         for step in range(first, total):
             if step in prepared.steps.resets:
                 prepared.step.reset_state()
+            prepared.release_at(step)
             with compile_cache.caching(prepared.graphs if step == first else None):
                 outcome = run()
             yield outcome

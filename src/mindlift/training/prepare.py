@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import mindspore as ms
 import mindspore.nn as nn
 
+from mindlift import models
 from mindlift.data.batches import Options
 from mindlift.errors import ConfigError
 from mindlift.model_utils import collectives, devices
@@ -18,7 +20,7 @@ from mindlift.runs import checkpoint, named_weights
 from mindlift.runs.choose import Run
 from mindlift.tasks import base as tasks
 from mindlift.tasks import network as networks
-from mindlift.training import build, compile_cache, rules
+from mindlift.training import build, compile_cache, freezing, rules
 from mindlift.training.images import Opened, Steps, check_classes, check_step
 from mindlift.training.masks import Masks
 from mindlift.training.standing import KeptStanding
@@ -48,11 +50,19 @@ class Prepared:
     step: TrainStep
     masks: Masks
     steps: Steps
-    state: Sequence[ms.Parameter]
+    state: list[ms.Parameter]
     standing: KeptStanding | None
     done: int
     uses_queue: bool
     graphs: Path | None
+    frozen: freezing.Freezing | None
+    step_for_what_learns: Callable[[], TrainStep]
+
+    def release_at(self, step: int) -> None:
+        """Train all of the network from this step on, if it is the one that --unfreeze_epoch means."""
+        if self.frozen is not None and self.frozen.until == step:
+            self.frozen.release()
+            freezing.continue_with(self.step, self.step_for_what_learns(), self.state)
 
     @property
     def has_graphs(self) -> bool:
@@ -72,21 +82,51 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     network = networks.network(cfg, device)
     load_initial(job, network, inputs.weights)
     check_phase(job, inputs)
-    collectives.fuse_all_reduces(network.trainable_params(), cfg.all_reduce_fusion, device.fuses_all_reduces)
-    optimizer = build.optimizer(cfg, network, steps.rates, device)
+    done = done_before(inputs.run) if cfg.unfreeze_epoch else 0
+    frozen = freezing.of(cfg, network, functools.partial(models.head_of, cfg.net), done, steps.per_epoch)
+    if frozen:
+        frozen.apply()
+        job.log.info(f"frozen: {len(frozen.parameters)} of the weights' tensors (--freeze {cfg.freeze})")
     objective = task.objective(cfg, network, options)
     masks = Masks(objective, cfg.seed, ranks)
     options_of_step = build.step_options(cfg, ranks.size, device.saturates)
-    step = TrainStep(objective, optimizer, options_of_step, keys=masks.keys if masks.cells else None)
+
+    def step_for_what_learns() -> TrainStep:
+        collectives.fuse_all_reduces(
+            network.trainable_params(), cfg.all_reduce_fusion, device.fuses_all_reduces
+        )
+        optimizer = build.optimizer(cfg, network, steps.rates, device)
+        return TrainStep(objective, optimizer, options_of_step, keys=masks.keys if masks.cells else None)
+
+    step = step_for_what_learns()
     standing = KeptStanding() if rules.watches(cfg) else None
     state = unique([*network.get_parameters(), *step.state, *(standing.parameters if standing else ())])
     done = restore(job, inputs.run, state, steps.total)
     collectives.copy_from_rank0(state, ranks.rank, ranks.size)
     uses_queue = takes_queue(job)
-    graphs = graph_folder(job, options, len(steps.rates), uses_queue)
+    is_frozen = frozen is not None and frozen.until != done
+    graphs = graph_folder(job, options, len(steps.rates), uses_queue, is_frozen)
     return Prepared(
-        task, options, samples, network, step, masks, steps, state, standing, done, uses_queue, graphs
+        task,
+        options,
+        samples,
+        network,
+        step,
+        masks,
+        steps,
+        state,
+        standing,
+        done,
+        uses_queue,
+        graphs,
+        frozen,
+        step_for_what_learns,
     )
+
+
+def done_before(run: Run) -> int:
+    """The steps of the checkpoint to continue from, on every rank."""
+    return run.step or (0 if run.resume_from is None else checkpoint.step_of(run.resume_from))
 
 
 def load_initial(job: JobContext, network: nn.Cell, weights: Sequence[Path]) -> None:
@@ -126,10 +166,14 @@ def takes_queue(job: JobContext) -> bool:
         raise ConfigError(
             "--dataset_sink_mode true and --accumulation_steps above 1 exclude each other; drop one"
         )
-    return wanted and cfg.accumulation_steps == 1
+    if cfg.dataset_sink_mode and cfg.unfreeze_epoch is not None:
+        raise ConfigError("--dataset_sink_mode true and --unfreeze_epoch exclude each other; drop one")
+    return wanted and cfg.accumulation_steps == 1 and cfg.unfreeze_epoch is None
 
 
-def graph_folder(job: JobContext, options: Options, planned: int, uses_queue: bool) -> Path | None:
+def graph_folder(
+    job: JobContext, options: Options, planned: int, uses_queue: bool, is_frozen: bool
+) -> Path | None:
     """The folder for the compiled step of this training; None: it is compiled each time."""
     cfg = job.cfg
     if cfg.compile_cache and uses_queue:
@@ -147,6 +191,7 @@ def graph_folder(job: JobContext, options: Options, planned: int, uses_queue: bo
         "device": job.device,
         "ranks": (job.ranks.rank, job.ranks.size),
         "steps": planned,
+        "frozen": is_frozen,
     }
     return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts)
 

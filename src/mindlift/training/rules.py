@@ -32,6 +32,11 @@ def check(cfg: Config) -> None:
         raise ConfigError(
             f"--clip_mode {cfg.clip_mode} has no effect without clipping; pass --enable_clip_norm true too"
         )
+    if cfg.lr_scheduler == "plateau" and cfg.unfreeze_epoch is not None:
+        raise ConfigError(
+            "--lr_scheduler plateau and --unfreeze_epoch exclude each other: the weights that are unfrozen would begin with a rate"
+            " that no evaluation has lowered; drop one"
+        )
     if watches(cfg) and not cfg.evaluates_meanwhile:
         raise ConfigError(
             f"{watching_options(cfg)[0]} goes by evaluations while training; pass --eval_interval 1 or --eval_steps too"

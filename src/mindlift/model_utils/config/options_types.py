@@ -81,6 +81,8 @@ class Options:
     freeze_bn: bool
     std_eps: float | None
     recompute: bool
+    freeze: str
+    unfreeze_epoch: int | None
     freeze_layer: str
     backbone: str
 

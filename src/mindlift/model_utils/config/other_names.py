@@ -41,6 +41,8 @@ OTHER_NAMES = {
     "checkpoint": "pretrained",
     "drop": "dropout",
     "drop_rate": "dropout",
+    "drop_path_rate": "drop_path",
+    "model_kwargs": "net_args",
     "grad_checkpointing": "recompute",
     # training
     "epochs": "max_epoch",

@@ -13,14 +13,20 @@ BY_CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Logits(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) float32 logits of `network`, whose tensors keep their names."""
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits of `network`, whose tensors keep their names.
+
+    Of several outputs, which networks with auxiliary classifiers have in training alone, the first counts.
+    """
 
     def __init__(self, network: nn.Cell):
         super().__init__(auto_prefix=False)
         self.network = network
 
     def construct(self, images):
-        return self.network(images).astype(ms.float32)
+        logits = self.network(images)
+        if isinstance(logits, tuple):
+            logits = logits[0]
+        return logits.astype(ms.float32)
 
     def cells_and_names(self, cells=None, name_prefix=""):
         """Those of the network, by their names in it."""
@@ -107,8 +113,13 @@ def outcome(network: Logits, net: str, size: tuple[int, int]) -> object:
         found = network.set_train(False).network(image)
     except Exception as err:  # whatever a stranger's program raises for images that it can't take
         height, width = size
-        reason = " ".join(line.strip() for line in str(err).splitlines() if line.strip(" -"))[:200]
         raise ConfigError(
-            f"--net {net} can't compute an image of --image_size {height},{width}: {type(err).__name__}: {reason}"
+            f"--net {net} can't compute an image of --image_size {height},{width}: {reason(err)}"
         ) from err
     return tuple(found.shape) if isinstance(found, ms.Tensor) else f"a value of type {type(found).__name__}"
+
+
+def reason(err: Exception) -> str:
+    """What an error says, in one line of bearable length."""
+    text = " ".join(line.strip() for line in str(err).splitlines() if line.strip(" -"))
+    return f"{type(err).__name__}: {text[:200] or 'no message'}"

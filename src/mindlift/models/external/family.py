@@ -109,9 +109,7 @@ def maker(net: str) -> Callable[..., object]:
             return functools.partial(registry.model_entrypoint(name), pretrained=False, in_channels=3)
         module = importlib.import_module(package)
     except Exception as err:  # a stranger's module does what it likes while it is imported
-        raise ConfigError(
-            f"--net {net}: importing {package} failed: {type(err).__name__}: {first_line(err)}"
-        ) from err
+        raise ConfigError(f"--net {net}: importing {package} failed: {cells.reason(err)}") from err
     found = getattr(module, name, None)
     if not callable(found):
         callables = sorted(each for each, value in own_callables(module))
@@ -132,10 +130,6 @@ def own_callables(module: types.ModuleType) -> Iterator[tuple[str, object]]:
             and getattr(value, "__module__", "") == module.__name__
         ):
             yield name, value
-
-
-def first_line(err: Exception) -> str:
-    return next((line.strip() for line in str(err).splitlines() if line.strip()), "no message")
 
 
 def parameters_of(make: Callable[..., object]) -> dict[str, inspect.Parameter]:
@@ -238,10 +232,10 @@ def made(net: str, make: Callable[..., object], arguments: Mapping[str, object],
             raise
         except Exception as err:  # whatever a stranger's program raises
             settled = TWICE.search(str(err)) if isinstance(err, TypeError) else None
-            if settled and settled[1] in SPELLINGS["image_size"] and settled[1] in given:
+            if settled and settled[1] in (*SPELLINGS["image_size"], *WITHOUT) and settled[1] in given:
                 del given[settled[1]]
                 continue
             shown = ", ".join(f"{name}={value}" for name, value in given.items())
             raise ConfigError(
-                f"--net {net} can't be made{f' with {shown}' if shown else ''}: {type(err).__name__}: {first_line(err)}"
+                f"--net {net} can't be made{f' with {shown}' if shown else ''}: {cells.reason(err)}"
             ) from err
