@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 
 
-def following(*commands: Sequence[str]) -> None:
+def following(*commands: Sequence[object]) -> None:
     """Commands as lists of words, the likeliest first."""
-    lines = [" ".join(map(shlex.quote, words)) for words in commands]
+    lines = [" ".join(shlex.quote(str(word)) for word in words) for words in commands]
     sys.stdout.flush()
     print("next: " + "\n      ".join(lines), file=sys.stderr, flush=True)
