@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 else:
     Options = object
 
+# Newer than the first runs, which are continued where these are as by default.
+LATER = ("net_args", "drop_path", "freeze", "unfreeze_epoch")
 PLATFORM, REPLACED = "platform", "replaced"
 
 
@@ -118,7 +120,12 @@ class Config(Options):
 
     def identity(self) -> dict[str, Value]:
         """What tells a run from others: the values that must be equal for it to be continued."""
-        return {option.name: self._values[option.name] for option in self.declared() if not option.free}
+        fixed = [option for option in self.declared() if not option.free]
+        return {
+            each.name: self._values[each.name]
+            for each in fixed
+            if each.name not in LATER or self._values[each.name] != each.default
+        }
 
     def package_needs(self) -> tuple[bool, bool, str, bool, str]:
         """What decides which packages a job imports: see model_utils.packages.for_options."""
