@@ -40,7 +40,7 @@ decay-epochs=lr_num_epochs_per_decay warmup-epochs=warmup_epochs cooldown-epochs
 decay-rate=lr_decay dr=lr_decay no-aug=augment scale= ratio= hflip=hflip vflip= color-jitter=color_jitter
 aa=rand_augment_num_layers aug-repeats= aug-splits= jsd-loss= bce-loss= bce-target-thresh= reprob= remode= recount=
 resplit= mixup=mixup_alpha cutmix= cutmix-minmax= mixup-prob= mixup-switch-prob= mixup-mode=mixup_shares
-mixup-off-epoch= smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=
+mixup-off-epoch= smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=drop_path
 drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn= dist-bn= split-bn= model-ema=enable_ema
 model-ema-force-cpu= model-ema-decay=ema_decay seed=seed worker-seeding= log-interval=log_interval
 recovery-interval=ckpt_interval checkpoint-hist=keep_checkpoint_max j=num_parallel_workers
@@ -56,7 +56,7 @@ num_parallel_workers=num_parallel_workers shuffle= num_samples= batch_size=per_b
 drop_remainder=drop_remainder aug_repeats= image_resize=image_size scale= ratio= hflip=hflip vflip=
 color_jitter=color_jitter interpolation=interpolation auto_augment=rand_augment_num_layers re_prob= re_scale=
 re_ratio= re_value= re_max_attempts= mean=normalize std=normalize crop_pct=crop_pct cutmix= cutmix_prob=
-mixup=mixup_alpha model=net num_classes=num_classes drop_rate=dropout drop_path_rate= amp_level=amp_level
+mixup=mixup_alpha model=net num_classes=num_classes drop_rate=dropout drop_path_rate=drop_path amp_level=amp_level
 keep_checkpoint_max=keep_checkpoint_max ckpt_save_dir=ckpt_path ckpt_save_interval=save_checkpoint_epochs
 epoch_size=max_epoch dataset_sink_mode=dataset_sink_mode in_channels= ckpt_save_policy=keep_best ema=enable_ema
 ema_decay=ema_decay clip_grad=gradient_norm clip_value=gradient_norm opt=optimizer momentum=momentum

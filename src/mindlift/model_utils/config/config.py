@@ -57,7 +57,7 @@ else:
 LATER = (  # than the first runs, which are continued where these are as by default
     *("nesterov", "betas", "lars_coefficient", "weight_decay_exclude", "layer_decay", "clip_mode"),
     *("lr_base_scale", "lr_cycle_mul", "lr_cycle_decay", "plateau_patience", "warmup_steps"),
-    "validation_split",
+    *("validation_split", "net_args", "drop_path", "freeze", "unfreeze_epoch"),
 )
 PLATFORM, REPLACED = "platform", "replaced"
 
