@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindlift import files, json_text
-from mindlift.cli import job
+from mindlift.api import job
 from mindlift.errors import ConfigError, ExportError
 from mindlift.inference import export
 from mindlift.model_utils.config import config, places
@@ -80,7 +80,8 @@ def test_a_bucket_that_nothing_would_be_read_from_is_refused(prog, name):
     with pytest.raises(
         ConfigError, match=f"--{name} obs://b/x has no effect without --enable_modelarts True"
     ):
-        job.start(["--net", "densenet22", "--dataset", "digits", f"--{name}", "obs://b/x"], prog)
+        argv = ["--net", "densenet22", "--dataset", "digits", f"--{name}", "obs://b/x"]
+        job.start(job.read(argv, prog), prog)
 
 
 def test_every_option_that_is_a_path_is_known():

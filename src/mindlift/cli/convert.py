@@ -58,11 +58,11 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from mindlift.cli import job
+    from mindlift.cli import program
     from mindlift.model_utils import mindspore_build
 
     def run() -> None:
         mindspore_build.check()
         show(args) if args.list else convert(args)
 
-    return job.main(run, args.debug)
+    return program.main(run, args.debug)

@@ -6,10 +6,12 @@ from mindlift.cli.words import words
 
 
 def predict(argv: list[str]) -> None:
-    from mindlift.cli import inference_job
+    from mindlift.api import inference_job, job
 
-    here = inference_job.start(argv, "predict.py")
-    images = inference_job.images(here.cfg)
+    cfg = job.read(argv, "predict.py")
+    inference_job.check_named(cfg, "predict.py")
+    here = inference_job.start(cfg, "predict.py")
+    images = inference_job.images(cfg, cfg.inputs)
     names = inference_job.class_names(here.cfg)
     checkpoint = None if here.cfg.model_file else here.weights().files[0]
     here.connect()
@@ -21,7 +23,7 @@ def predict(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     arguments = words(argv)
-    return job.main(lambda: predict(arguments), debug=job.wants_debug(arguments))
+    return program.main(lambda: predict(arguments), debug=program.wants_debug(arguments))

@@ -3,49 +3,17 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
 
 from mindlift.cli.words import words
 
-if TYPE_CHECKING:
-    from mindlift.runs.paths import RunPaths
-
 
 def train(argv: list[str], started: float) -> None:
-    from mindlift.cli import job
+    from mindlift.api import job, training
 
-    here = job.start(argv, "train.py")
-    with here.naming_lost_peers(), here.adapter as adapter:
-        data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
-        here.connect()
-        from mindlift.report.run_report import RunReport
-        from mindlift.runs import choose
-        from mindlift.runs.log import RunLog
-        from mindlift.training.images import open_data
-        from mindlift.training.prepare import Inputs
-        from mindlift.training.run import Callbacks
-        from mindlift.training.run import run as run_training
-
-        data = open_data(here.cfg, here.ranks, here.workers, data_path)
-        ranks = (here.ranks.rank, here.ranks.size)
-        opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
-        adapter.will_read(data.reading_order(here.cfg, here.ranks, opened.step))
-        adapter.follow(opened.paths.root)
-        if opened.is_over:
-            result = result_of(opened.paths) if here.ranks.is_main else ""
-        else:
-            callbacks = Callbacks(adapter.publish, RunReport())
-            with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
-                inputs = Inputs(opened, data, weights)
-                result = run_training(here.context(log), inputs, callbacks, started).as_json_line()
+    here = job.start(job.read(argv, "train.py"), "train.py")
+    result = training.run_training(here, started)
     if here.ranks.is_main:
-        print(result)
-
-
-def result_of(run: RunPaths) -> str:
-    """Of a training that ended before, and of which only the publishing is left."""
-    print(f"{run.root} has ended; what is not in the bucket yet is published")
-    return run.result.read_text(encoding="utf-8", errors="replace").strip()
+        print(result.as_json_line())
 
 
 def main(argv: list[str] | None = None, started: float = 0.0) -> int:
@@ -54,7 +22,9 @@ def main(argv: list[str] | None = None, started: float = 0.0) -> int:
 
     if not packages.ready():  # before what needs them is imported
         return 1
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     arguments = words(argv)
-    return job.main(lambda: train(arguments, started or time.time()), debug=job.wants_debug(arguments))
+    return program.main(
+        lambda: train(arguments, started or time.time()), debug=program.wants_debug(arguments)
+    )

@@ -18,8 +18,10 @@ from mindlift.tasks import base as task
 from mindlift.tasks import network as build
 
 
-def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]) -> None:
-    """Evaluate each of the checkpoints, newest first; logs the figures, and of several which is best.
+def run(
+    job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[Sequence[str]], None]
+) -> list[dict[str, object]]:
+    """Evaluate each of the checkpoints, newest first; logs and returns the figures, and logs which of several is best.
 
     `on_opened` gets the names of the files that will be read, in their order; none where there are no files.
     """
@@ -35,7 +37,7 @@ def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[S
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)
-    found = []
+    found: list[dict[str, object]] = []
     for path in paths:
         samples.skipped = 0
         which = build.load_pretrained(cfg, network, path)
@@ -46,6 +48,7 @@ def run(job: JobContext, data_path: Path, weights: Named, on_opened: Callable[[S
         log.info(as_json(found[-1]))
     for line in summary.lines(found, kind.FIGURES) if len(found) > 1 else ():
         log.info(line)
+    return found
 
 
 def of_run(cfg: Config, data_path: Path) -> str:

@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import mindspore as ms
@@ -46,6 +46,11 @@ class Result:
     top5: float | None = None
     miou: float | None = None
     total: int | None = None
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, object]) -> Result:
+        """Of what result.json has; what an earlier version did not write is None."""
+        return cls(**{each.name: record.get(each.name) for each in fields(cls)})  # type: ignore[arg-type]
 
     def as_json_line(self) -> str:
         return as_json(asdict(self))

@@ -187,3 +187,5 @@ class Options:
     output_csv: str
     output_dir: str
     contact_sheet: str
+    feature_stage: int
+    output_features: str
