@@ -12,6 +12,7 @@ __all__ = [
     "Protocol",
     "TypedDict",
     "cached_property",
+    "entry_points",
     "package_version",
     "runtime_checkable",
 ]
@@ -29,6 +30,14 @@ if TYPE_CHECKING or sys.version_info >= (3, 8):
             return metadata.version(name)
         except metadata.PackageNotFoundError:
             return ""
+
+    def entry_points(group: str) -> dict[str, str]:
+        """Name -> `module:function` of what installed packages offer for `group`."""
+        from importlib import metadata
+
+        every = metadata.entry_points()
+        found = every.select(group=group) if hasattr(every, "select") else every.get(group, ())
+        return {entry.name: entry.value for entry in found}
 
 else:
 

@@ -126,6 +126,11 @@ SHOWN_BY = {
         ("eval_interval", "eval_start_epoch", "tensorboard"),
         "e2e/test_train.py::test_a_run_leaves_what_the_documents_promise",
     ),
+    "loggers": "e2e/test_loggers.py::test_a_package_with_an_entry_point_is_told_of_a_training",
+    **dict.fromkeys(
+        ("output_features", "feature_stage"),
+        "e2e/test_python.py::test_it_finds_the_features_that_the_command_writes",
+    ),
     "all": "e2e/test_train.py::test_a_run_says_how_it_is_evaluated",
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",

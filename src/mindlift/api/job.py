@@ -107,8 +107,10 @@ def start(cfg: Config, prog: str) -> Job:
         devices.check_sink(cfg.dataset_sink_mode, devices.of(device))
     check_refused(cfg)
     if trains:
+        from mindlift.report.loggers import names as loggers
         from mindlift.training import schedules
 
+        loggers.check(cfg.loggers)
         schedules.from_config(cfg, ranks.size, images=0)
     if prog == "eval.py":
         check_evaluation(cfg)

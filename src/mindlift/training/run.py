@@ -19,12 +19,13 @@ import numpy as np
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils.job_context import JobContext
+from mindlift.runs.log import Board
 from mindlift.runs.revision import code_revision
 from mindlift.training import hooks, loop
 from mindlift.training.divergence import Divergence
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Inputs, Prepared, prepare
-from mindlift.training.report import Report, draw
+from mindlift.training.report import Boards, Report, draw
 from mindlift.training.stop import Stop
 
 
@@ -110,14 +111,18 @@ def run(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -
 
 @contextlib.contextmanager
 def shown_on_board(job: JobContext, inputs: Inputs, report: Report, done: int) -> Generator[None, None, None]:
-    """Lines of metrics.jsonl go to TensorBoard as well, if that is asked for."""
-    if not job.cfg.tensorboard or job.ranks.rank != 0:
-        yield
-        return
-    paths = inputs.run.paths
-    with report.board(paths.root, paths.events, done) as board:
-        job.log.board = board
-        board.options(job.cfg.to_dict())
+    """Lines of metrics.jsonl go to TensorBoard and to loggers as well, if these are asked for."""
+    cfg, paths = job.cfg, inputs.run.paths
+    boards: list[Board] = []
+    with contextlib.ExitStack() as stack:
+        if cfg.tensorboard and job.ranks.rank == 0:
+            board = stack.enter_context(report.board(paths.root, paths.events, done))
+            board.options(cfg.to_dict())
+            boards.append(board)
+        if cfg.loggers and job.ranks.rank == 0:
+            told = report.loggers(cfg.loggers, paths.root, cfg.to_dict(), job.log.warning)
+            boards.append(stack.enter_context(told))
+        job.log.board = Boards(boards) if boards else None
         yield
 
 

@@ -169,6 +169,7 @@ class Options:
     log_path: str
     log_interval: int
     tensorboard: bool
+    loggers: str
     progress: bool | None
     compile_cache: bool | None
     any_mindspore: bool
