@@ -79,7 +79,7 @@ def test_it_trains_as_the_program_does_and_a_second_time_in_one_process(ran):
     done = run_in(ran, "train.py", *words)
     names = ("top1", "top5", "loss", "steps", "total")
     assert [done.result[name] for name in names] == ran.values["result"]
-    assert done.result["top1"] > 50
+    assert done.result["top1"] > 30, "guessing finds 10 %"
     first = ran.folder / ran.values["checkpoint"]
     assert_same(first, ran.folder / done.result["checkpoint"])
     assert ran.values["again"] != ran.values["checkpoint"]

@@ -58,7 +58,11 @@ def test_examples_of_docstrings(module):
         ("train", "--lr 0.05 --max_epoch 3", {"lr": 0.05, "max_epoch": 3}),
         ("train", "--batch_size 8 --lr_epochs 1,2", {"batch_size": 8, "lr_epochs": [1, 2]}),
         ("train", "--image_size 16,8 --label_smooth 1", {"image_size": (16, 8), "label_smooth": True}),
-        ("train", "--max_steps 5 --T_max none", {"max_steps": "5", "T_max": None}),
+        (
+            "train",
+            "--max_steps 5 --T_max none --lr_epochs 1,2",
+            {"max_steps": 5, "T_max": None, "lr_epochs": "1,2"},
+        ),
         ("train", "--data_dir DIR", {"data_dir": Path("DIR")}),
         ("train", "--ckpt_path ~/runs", {"ckpt_path": "~/runs"}),
         ("eval", "--crops 144", {"crops": 144}),
@@ -86,7 +90,8 @@ def test_a_file_is_a_recipe(tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"learning_rat": 1}, "load_config(): unknown option 'learning_rat'; did you mean"),
+        ({"learning_rate": 1}, "load_config(): unknown option 'learning_rate'; did you mean 'lr'?"),
+        ({"max_steps": "5"}, "load_config(): max_steps is '5', but must be a whole number or null"),
         ({"lr": "fast"}, "load_config(): lr is 'fast', but must be a number"),
         ({"top_k": 3}, "load_config(): train.py has no use for --top_k; leave it out (see --help)"),
         ({"net": "densenet23"}, "unknown net 'densenet23'; did you mean 'densenet22'?"),

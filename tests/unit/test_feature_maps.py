@@ -46,32 +46,41 @@ def test_maps_that_there_are_not(indices):
         mindlift.create_model("densenet22", 10, features_only=True, out_indices=indices)
 
 
+class Squares(nn.Cell):
+    """The mean square of the last of several maps."""
+
+    def __init__(self, maps):
+        super().__init__(auto_prefix=False)
+        self.maps = maps
+
+    def construct(self, x):
+        return (self.maps(x)[-1] ** 2).mean()
+
+
+class LastMap(nn.Cell):
+    """DenseNet's map in front of its classifier, as its own `construct` makes it."""
+
+    def __init__(self, network):
+        super().__init__(auto_prefix=False)
+        self.network = network
+
+    def construct(self, x):
+        network = self.network
+        return (network.relu(network.norm(network.stages(network.stem(x)))),)
+
+
+def gradients(network: nn.Cell, images: ms.Tensor) -> dict[str, np.ndarray]:
+    weights = [weight for weight in network.trainable_params() if "classifier" not in weight.name]
+    found = ms.grad(Squares(network), None, ms.ParameterTuple(weights))(images)
+    return {weight.name: gradient.asnumpy() for weight, gradient in zip(weights, found)}
+
+
 def test_they_are_those_of_the_network_and_learn():
-    """The same seed gives the same weights, so the whole network's gradient of its last map is a test peer."""
+    """The same seed gives the same weights."""
     maps = mindlift.create_model("densenet22", 10, features_only=True, out_indices=[-1]).set_train()
-    whole = mindlift.create_model("densenet22", 10).set_train()
+    whole = LastMap(mindlift.create_model("densenet22", 10)).set_train()
     images = ms.Tensor(np.random.default_rng(0).normal(size=(4, 3, 8, 8)), ms.float32)
-
-    class OfWhole(nn.Cell):
-        def __init__(self):
-            super().__init__(auto_prefix=False)
-            self.network = whole
-
-        def construct(self, x):
-            network = self.network
-            return network.relu(network.norm(network.stages(network.stem(x))))
-
-    gradients = []
-    for network, weights in ((maps, maps.trainable_params()), (OfWhole(), whole.trainable_params())):
-        weights = [weight for weight in weights if "classifier" not in weight.name]
-
-        def loss(x, network=network, is_maps=network is maps):
-            out = network(x)
-            return ((out[-1] if is_maps else out) ** 2).mean()
-
-        found = ms.grad(loss, None, ms.ParameterTuple(weights))(images)
-        gradients.append({weight.name: each.asnumpy() for weight, each in zip(weights, found)})
-    ours, theirs = gradients
+    ours, theirs = gradients(maps, images), gradients(whole, images)
     assert ours.keys() == theirs.keys()
     for name, gradient in ours.items():
         np.testing.assert_allclose(gradient, theirs[name], rtol=1e-4, atol=1e-6, err_msg=name)

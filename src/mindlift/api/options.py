@@ -17,7 +17,7 @@ def load_config(
     `config_path` is a recipe's YAML file; without one, `net` and `dataset` choose the recipe. `program` is one of `train`,
     `eval`, `predict`, `export` and `features`. For all but `train`, `pretrained` names the weights (a run's folder, a
     checkpoint, a file of another library), and what belongs to them comes from their run. Options have the names of
-    `--help`; values are Python's (`lr=0.1`, `image_size=(224, 224)`, `None` for "not set"), or text as on a command line.
+    `--help`; values are Python's (`lr=0.1`, `image_size=(224, 224)`, `None` for "not set"), or as a recipe has them ("1,2").
 
     The result is frozen and typed: `cfg.lr`; `cfg.replace(lr=0.01)` gives another one, `print(cfg.to_yaml())` all of it.
 

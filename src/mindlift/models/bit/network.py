@@ -16,6 +16,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
 from mindlift.models.features import FeatureInfo, FeatureStage
 
@@ -109,8 +110,7 @@ class BigTransfer(nn.Cell):
         norm = {"is_recomputed": options.recompute, "on_cpu": on_cpu}
         cin, self.factor = WIDTHS[0] * factor, factor
         self.stem = StandardisedConv(3, cin, 7, 2, **{**conv, "pad": "sym"})
-        self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
-        self.pool = nn.MaxPool2d(3, 2)
+        self.pool = layers.ZeroPaddedPool()
         stages = []
         for stage, (depth, width) in enumerate(zip(blocks, WIDTHS)):
             cells, cout = [], EXPANSION * width * factor
@@ -130,10 +130,10 @@ class BigTransfer(nn.Cell):
             info = FeatureInfo(
                 "norm" if is_last else f"stages.{i}", EXPANSION * width * self.factor, 4 * 2**i
             )
-            before, behind = ([] if i else [self.pad, self.pool]), ([self.norm] if is_last else [])
+            before, behind = ([] if i else [self.pool]), ([self.norm] if is_last else [])
             found.append(FeatureStage(info, [*before, cells, *behind]))
         return found
 
     def construct(self, x):
-        x = self.stages(self.pool(self.pad(self.stem(x))))
+        x = self.stages(self.pool(self.stem(x)))
         return self.classifier(ops.mean(self.norm(x).astype(ms.float32), (2, 3))).astype(ms.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -58,7 +59,7 @@ class Loggers:
     def pictures(self, step: int) -> None:
         """Those of the newest evaluation."""
         for file in of_evaluation(self.paths.root):
-            self.tell(lambda logger, file=file: logger.image(f"evaluation/{file.stem}", file, step))
+            self.tell(functools.partial(show, file, step))
 
     def tell(self, what: Callable[[Logger], None]) -> None:
         for name, logger in list(self.running.items()):
@@ -67,6 +68,10 @@ class Loggers:
             except Exception as err:  # a training does not end for want of a service
                 del self.running[name]
                 self.warn(f"--loggers {name} failed, and the training goes on without it: {one_line(err)}")
+
+
+def show(file: Path, step: int, logger: Logger) -> None:
+    logger.image(f"evaluation/{file.stem}", file, step)
 
 
 def one_line(err: Exception) -> str:
