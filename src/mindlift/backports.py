@@ -67,6 +67,14 @@ else:
         except pkg_resources.DistributionNotFound:
             return ""
 
+    def entry_points(group):
+        import pkg_resources
+
+        return {
+            entry.name: f"{entry.module_name}:{'.'.join(entry.attrs)}"
+            for entry in pkg_resources.iter_entry_points(group)
+        }
+
     class cached_property:
         """As functools.cached_property, for attributes that are not set while another thread reads them."""
 

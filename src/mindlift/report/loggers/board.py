@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Callable
 
 from mindlift.errors import ConfigError
 from mindlift.files import as_json, write_atomic

@@ -49,7 +49,7 @@ class wandb:
 
 
 class swanlab:
-    """SWANLAB_MODE=local or offline writes to <run>/swanlog; an earlier part is continued in the cloud only."""
+    """SWANLAB_MODE=offline writes to <run>/swanlog, for `swanlab sync`; a part that continues an earlier one has its id."""
 
     def __init__(self, start: Start):
         import swanlab as sdk
