@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from tests.support.notebook import code_cells
-from tests.support.programs import ROOT, Finished, environment, run_program
+from tests.support.programs import ROOT, TINY, Finished, environment, run_program, run_ranks
 from tests.support.weights import assert_same
 
 NOTEBOOK = ROOT / "docs/python.ipynb"
@@ -148,6 +148,36 @@ def test_the_network_by_name_is_the_trained_one(ran):
     assert ran.values["maps"] == [[2, 24, 32, 32], [2, 60, 32, 32], [2, 66, 16, 16], [2, 69, 8, 8]]
     assert np.array(ran.values["logits"]).shape == (1, 10)
     assert "unknown option 'learning_rate'" in ran.out
+
+
+OF_A_USER = """
+import sys
+import mindlift
+
+data, output = sys.argv[1:]
+cfg = mindlift.load_config(
+    net="densenet22", dataset="digits", data_dir=data, ckpt_path=output, max_epoch=1, per_batch_size=16, run_eval=False
+)
+result = mindlift.train(cfg)
+print("all ranks:", result.steps, result.run, flush=True)
+again = mindlift.load_config(program="eval", pretrained=result.run, data_dir=data)
+print("evaluated", mindlift.evaluate(again)[0]["total"], flush=True)
+"""
+
+
+def test_a_users_program_trains_and_evaluates_on_two_ranks_as_the_program_does(few_digits, tmp_path):
+    program = tmp_path / "mine.py"
+    program.write_text(OF_A_USER, encoding="utf-8")
+    mine = run_ranks(2, str(program), few_digits, tmp_path / "mine", PYTHONPATH=str(ROOT / "src"))
+    assert mine.code == 0, mine.err
+    told = {line for line in mine.out.splitlines() if line.startswith(("all ranks", "evaluated"))}
+    words = [*TINY, "--data_dir", few_digits, "--max_epoch", 1, "--per_batch_size", 16]
+    typed = run_ranks(2, "train.py", *words, "--ckpt_path", tmp_path / "typed")
+    assert typed.code == 0, typed.err
+    (run,) = (tmp_path / "mine").iterdir()
+    assert told == {f"all ranks: {typed.result['steps']} {run}", "evaluated 83"}
+    name = Path(typed.result["checkpoint"]).name
+    assert_same(run / "checkpoints" / name, typed.result["checkpoint"])
 
 
 def test_the_notebook_has_no_outputs_and_needs_no_jupyter():

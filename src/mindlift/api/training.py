@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def train(cfg: Config, *, started: float = 0.0) -> Result:
     """Train to the end, as `train.py` does with these options, and return what was reached.
 
-    The run, with its checkpoints, log and page, is in `result.run`; `result.checkpoint` is the newest checkpoint.
+    The run, with its checkpoints, log and page, is in `result.run`; `result.checkpoint` is the newest checkpoint, '' on a
+    rank that saves none.
     `result.top1` and `top5` are percent and `miou` is a share, where the training evaluates (`run_eval`); `loss` is that of
     the last step; `seconds` is the time since `started` (of `time.time()`; 0: now). A run that was interrupted is
     continued by the same call, bit by bit as if it had not been, unless `resume` is "none". As in `train.py`, messages go to
@@ -33,11 +34,11 @@ def train(cfg: Config, *, started: float = 0.0) -> Result:
     >>> result.top1, result.checkpoint  # doctest: +SKIP
     (91.3165, 'output/2026-01-31_10-00-00/checkpoints/...')
     """
-    return run_training(job.start(cfg, "train.py"), started or time.time())
+    return run_training(job.start(cfg, "train.py"), started or time.time(), ends_together=True)
 
 
-def run_training(here: Job, started: float) -> Result:
-    """The training of a job that has been started."""
+def run_training(here: Job, started: float, ends_together: bool = False) -> Result:
+    """The training of a job that has been started; `ends_together`: on each rank when the files of all are written."""
     with contextlib.ExitStack() as stack, here.naming_lost_peers(), here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         here.connect()
@@ -60,7 +61,10 @@ def run_training(here: Job, started: float) -> Result:
         callbacks = Callbacks(adapter.publish, RunReport())
         with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
             inputs = Inputs(opened, data, weights)
-            return run(here.context(log), inputs, callbacks, started)
+            result = run(here.context(log), inputs, callbacks, started)
+        if ends_together:
+            here.agree([result.steps])
+        return result
 
 
 def result_of(here: Job, run: RunPaths) -> Result:
