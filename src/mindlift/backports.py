@@ -31,15 +31,13 @@ if TYPE_CHECKING or sys.version_info >= (3, 8):
         except metadata.PackageNotFoundError:
             return ""
 
-    def entry_points(group: str) -> list[tuple[str, str]]:
-        """(name, value) of what the installed distributions announce in a group."""
+    def entry_points(group: str) -> dict[str, str]:
+        """Name -> `module:function` of what installed packages offer for `group`."""
         from importlib import metadata
 
-        if sys.version_info >= (3, 10):
-            found = list(metadata.entry_points(group=group))
-        else:
-            found = list(metadata.entry_points().get(group, ()))
-        return [(each.name, each.value) for each in found]
+        every = metadata.entry_points()
+        found = every.select(group=group) if hasattr(every, "select") else every.get(group, ())
+        return {entry.name: entry.value for entry in found}
 
 else:
 
@@ -72,7 +70,10 @@ else:
     def entry_points(group):
         import pkg_resources
 
-        return [(each.name, each.module_name) for each in pkg_resources.iter_entry_points(group)]
+        return {
+            entry.name: f"{entry.module_name}:{'.'.join(entry.attrs)}"
+            for entry in pkg_resources.iter_entry_points(group)
+        }
 
     class cached_property:
         """As functools.cached_property, for attributes that are not set while another thread reads them."""

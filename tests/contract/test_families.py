@@ -16,6 +16,7 @@ from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option
 from mindlift.models import layers
+from mindlift.models.features import FeatureMaps
 from mindlift.models.weights import fit
 from mindlift.models.weights.layouts import HEAD, network_options
 from mindlift.models.weights.stored import Stored
@@ -86,6 +87,30 @@ def test_logits_have_the_shape_of_the_task(built):
     assert found.shape == (2, CLASSES, *maps)
     assert found.dtype == ms.float32
     assert np.isfinite(found.asnumpy()).all()
+
+
+def test_feature_maps_are_those_that_it_tells_of(built):
+    """Sizes as of convolutions without padding at the least; the last map's mean is what the classifier sees."""
+    network = built.on_cpu.set_train(False)
+    if not hasattr(network, "feature_stages"):
+        with pytest.raises(ConfigError, match="does not say what its feature maps are"):
+            FeatureMaps(network)
+        return
+    maps, side = FeatureMaps(network), built.family.least_side(built.net) + 16
+    images = ms.Tensor(np.random.default_rng(0).normal(size=(2, 3, side, side)), ms.float32)
+    found = maps(images)
+    assert [map.dtype for map in found] == [ms.float32] * len(maps.feature_info)
+    for map, info in zip(found, maps.feature_info):
+        assert map.shape[:2] == (2, info.channels)
+        assert side / info.reduction - 4 < map.shape[2] == map.shape[3] <= -(-side // info.reduction)
+    names = [parameter.name for parameter in maps.get_parameters()]
+    assert set(names) < {name for name, _ in shapes_of(network)}
+    assert not set(names) & set(HEAD)
+    if models.task_of(built.net) == "classification":
+        logits = network.classifier(found[-1].mean((2, 3)))
+        np.testing.assert_allclose(logits.asnumpy(), network(images).asnumpy(), rtol=1e-5, atol=1e-6)
+    else:
+        np.testing.assert_array_equal(found[-1].asnumpy(), network.features(images).asnumpy())
 
 
 def test_parameters_are_named_by_their_place_on_every_device(built):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from mindlift.cli import convert, job
+from mindlift.cli import convert, program
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
@@ -157,7 +157,7 @@ def test_a_reader_that_has_seen_enough_is_no_failure(folder, tmp_path):
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stderr) == (job.READER_GONE, "")
+    assert (done.returncode, done.stderr) == (program.READER_GONE, "")
 
 
 # id: (arguments, parts of the message)

@@ -161,6 +161,11 @@ SHOWN_BY = {
     ),
     "max_hours": "e2e/test_best.py::test_the_hours_of_a_job_end_it_and_the_next_one_continues",
     "ckpt_minutes": "e2e/test_best.py::test_minutes_between_checkpoints",
+    "loggers": "e2e/test_loggers.py::test_a_package_with_an_entry_point_is_told_of_a_training",
+    **dict.fromkeys(
+        ("output_features", "feature_stage"),
+        "e2e/test_python.py::test_it_finds_the_features_that_the_command_writes",
+    ),
     "all": "e2e/test_train.py::test_a_run_says_how_it_is_evaluated",
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",

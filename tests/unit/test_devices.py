@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mindlift.cli import job
+from mindlift.api import job
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.device_adapter import Ranks
 from tests.support.rank_tables import v1
@@ -160,7 +160,7 @@ def test_programs_prepare_for_the_device_that_they_run_on(monkeypatch: pytest.Mo
     monkeypatch.setattr(device_adapter, "choose_device", lambda target: "Ascend")
     monkeypatch.setattr(device_adapter, "prepare_environment", lambda *_, target, **__: told.append(target))
     monkeypatch.setattr(job, "check_files", lambda *_: None)
-    job.start(["--net", "densenet22", "--dataset", "digits"], prog)
+    job.start(job.read(["--net", "densenet22", "--dataset", "digits"], prog), prog)
     assert told == ["Ascend"]
 
 

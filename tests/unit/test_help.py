@@ -12,13 +12,13 @@ import pytest
 
 from mindlift.cli import job_arguments
 from mindlift.cloud import job_file
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import config, programs
 from mindlift.model_utils.config import help as config_help
 from mindlift.runs.manifest import file_sha256
 from mindlift.runs.provenance import side_file_of
 from tests.support.programs import ROOT
 
-PROGRAMS = ("train.py", "eval.py", "export.py", "predict.py")
+PROGRAMS = ("train.py", "eval.py", "export.py", "predict.py", "mindlift features")
 
 
 def examples(text: str) -> list[list[str]]:
@@ -57,12 +57,12 @@ def test_examples_are_read_by_the_program(desk, monkeypatch, capsys, prog, colum
     commands = examples(shown(prog, capsys))
     assert [shlex.join(words) for words in commands] == list(config_help.EXAMPLES[prog])
     assert 2 <= len(commands) <= 4
-    for python, program, *words in commands:
-        assert (python, program) == ("python", prog)
+    for first, second, *words in commands:
+        assert f"{first} {second}" == (prog if prog.startswith("mindlift ") else f"python {prog}")
         cfg = config.load(words, prog=prog)
         given = dict(re.findall(r"--(\w+) (\S+)", " ".join(words)))
         assert (cfg.net, cfg.dataset) == (given.get("net", cfg.net), given.get("dataset", cfg.dataset))
-        assert list(cfg.inputs) == (["IMAGE_OR_FOLDER"] if prog == "predict.py" else [])
+        assert list(cfg.inputs) == (["IMAGE_OR_FOLDER"] if programs.takes_inputs(prog) else [])
 
 
 def test_examples_of_submit_are_read_by_it(monkeypatch):
@@ -76,7 +76,7 @@ def test_examples_of_submit_are_read_by_it(monkeypatch):
     assert job_arguments.main_parser().format_help().endswith(job_arguments.EXAMPLES + "\n")
 
 
-@pytest.mark.parametrize("prog", [*PROGRAMS, "cloud/submit.py"])
+@pytest.mark.parametrize("prog", [*(prog for prog in PROGRAMS if prog.endswith(".py")), "cloud/submit.py"])
 def test_help_imports_nothing_large(prog):
     code = (
         f"import runpy, sys; sys.argv = [{prog!r}, '--help']\n"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from mindlift.api import inference_job
 from mindlift.checkout import ROOT
-from mindlift.cli import inference_job
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config import config
 from mindlift.runs.manifest import file_sha256

@@ -25,10 +25,10 @@ def with_property(tmp_path, text):
     [
         (
             "for: [train, evaluate]",
-            "has for 'evaluate'; known: train, eval, export, predict; did you mean 'eval'?",
+            "has for 'evaluate'; known: train, eval, export, predict, features; did you mean 'eval'?",
         ),
         ("for: train", "has for 'train'; write a list of train, eval, export, predict"),
-        ("for: []", "is for no program; name some of train, eval, export, predict, or all"),
+        ("for: []", "is for no program; name some of train, eval, export, predict, features, or all"),
         ("task: segment", "has task 'segment'; known: classification, segmentation"),
         ("task: [segmentation]", "has task ['segmentation']; known: classification, segmentation"),
         ("free: 2", "has free 2; write true or false"),

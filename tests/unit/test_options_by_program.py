@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import config, programs
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.config.recipes import recipes
 from tests.support.programs import ROOT
 
 OPTIONS = config.own_schema().options
-PROGRAMS = ("train", "eval", "export", "predict")
+PROGRAMS = ("train", "eval", "export", "predict", "features")
 # What an evaluation needs beside the weights' own options: where its images and weights are, how they are read, who it is.
 OF_EVAL = {
     *(
@@ -54,7 +54,9 @@ KINDS = {"optimiser": {"enable_ema", "amp_level"}, "schedule": set(), "checkpoin
 
 
 # transformers' and timm's name of the folder of a run, which predict.py has for pictures
-MEANT = {("output_dir", prog): "did you mean '--ckpt_path'?" for prog in ("train", "eval", "export")}
+MEANT = {
+    ("output_dir", prog): "did you mean '--ckpt_path'?" for prog in ("train", "eval", "export", "features")
+}
 
 
 def test_what_eval_takes():
@@ -78,16 +80,16 @@ def test_refused_or_listed(name, prog, tmp_path, monkeypatch):
     if prog in option.programs:
         return
     with pytest.raises(ConfigError) as caught:
-        config.load(line, prog=f"{prog}.py")
+        config.load(line, prog=programs.prog_of(prog))
     advice = MEANT.get((name, prog), "leave it out (see --help)")
-    assert str(caught.value) == f"command line: {prog}.py has no use for --{name}; {advice}"
+    assert str(caught.value) == f"command line: {programs.prog_of(prog)} has no use for --{name}; {advice}"
 
 
 @pytest.mark.parametrize("prog", PROGRAMS)
 def test_help_lists_what_the_program_takes(prog, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
-        config.load(["--help"], prog=f"{prog}.py")
+        config.load(["--help"], prog=programs.prog_of(prog))
     shown = {line.split()[0][2:] for line in capsys.readouterr().out.splitlines() if line.startswith("  --")}
     assert shown - {"help", "version", "print_config"} == {
         n for n, each in OPTIONS.items() if prog in each.programs
@@ -97,13 +99,18 @@ def test_help_lists_what_the_program_takes(prog, capsys, monkeypatch):
 @pytest.mark.parametrize("prog", PROGRAMS)
 @pytest.mark.parametrize("recipe", sorted(recipes(ROOT).values()), ids=lambda path: path.stem)
 def test_a_recipe_is_for_every_program(recipe, prog):
-    assert config.load(["--config_path", str(recipe)], prog=f"{prog}.py").origin("max_epoch") == recipe.name
+    assert (
+        config.load(["--config_path", str(recipe)], prog=programs.prog_of(prog)).origin("max_epoch")
+        == recipe.name
+    )
 
 
 def test_what_a_platform_appends_is_taken_by_all(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     appended = ["--data_url", "s3://b/d", "--train_url", "s3://b/r", "--device_target", "Ascend"]
     for prog in PROGRAMS:
-        assert config.load(["--net", "densenet22", *appended], prog=f"{prog}.py", in_cloud=True).data_url
+        assert config.load(
+            ["--net", "densenet22", *appended], prog=programs.prog_of(prog), in_cloud=True
+        ).data_url
     with pytest.raises(ConfigError, match="eval.py has no use for --lr"):
         config.load(["--net", "densenet22", *appended, "--lr", "1"], prog="eval.py", in_cloud=True)

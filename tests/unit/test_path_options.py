@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindlift import files, json_text
-from mindlift.cli import job
+from mindlift.api import job
 from mindlift.errors import ConfigError, ExportError
 from mindlift.inference import export
 from mindlift.model_utils.config import config, places
@@ -77,10 +77,11 @@ def test_every_program_asks(prog, name):
 @pytest.mark.parametrize("name", ["data_url", "train_url"])
 def test_a_bucket_that_nothing_would_be_read_from_is_refused(prog, name):
     """A training whose results go nowhere looks like any other."""
+    cfg = job.read(["--net", "densenet22", "--dataset", "digits", f"--{name}", "obs://b/x"], prog)
     with pytest.raises(
         ConfigError, match=f"--{name} obs://b/x has no effect without --enable_modelarts True"
     ):
-        job.start(["--net", "densenet22", "--dataset", "digits", f"--{name}", "obs://b/x"], prog)
+        job.start(cfg, prog)
 
 
 def test_every_option_that_is_a_path_is_known():

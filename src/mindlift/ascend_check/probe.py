@@ -6,7 +6,7 @@ import dataclasses
 import json
 import sys
 
-from mindlift.cli import job
+from mindlift.cli import program
 from mindlift.model_utils import device_adapter, devices
 from mindlift.model_utils.ranks import Ranks
 
@@ -18,4 +18,4 @@ def device(target: str) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(job.main(lambda: device(sys.argv[1]), debug=False))
+    sys.exit(program.main(lambda: device(sys.argv[1]), debug=False))

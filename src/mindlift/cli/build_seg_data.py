@@ -72,6 +72,6 @@ def build(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(words(argv))
-    from mindlift.cli import job
+    from mindlift.cli import program
 
-    return job.main(lambda: build(args), debug=args.debug)
+    return program.main(lambda: build(args), debug=args.debug)

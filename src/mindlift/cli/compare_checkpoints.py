@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.cli import job
+from mindlift.cli import program
 from mindlift.cli.local_paths import local_path
 from mindlift.errors import CheckpointError
 from mindlift.files import as_json
@@ -49,4 +49,4 @@ def shape(tensors: dict, name: str) -> tuple[int, ...] | None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parsed(argv)
-    return job.main(lambda: print(as_json(compare(args.first, args.second))), debug=False)
+    return program.main(lambda: print(as_json(compare(args.first, args.second))), debug=False)

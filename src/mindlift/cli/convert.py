@@ -59,7 +59,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from mindlift.cli import job
+    from mindlift.cli import program
     from mindlift.model_utils import mindspore_build
 
     def run() -> None:
@@ -71,4 +71,4 @@ def main(argv: Sequence[str] | None = None) -> int:
         train = ["mindlift", "train", "--data_dir", "photos/", "--net", net, "--pretrained", target]
         ending.following(train, ["mindlift", "convert", target, "--list"])
 
-    return job.main(run, args.debug)
+    return program.main(run, args.debug)

@@ -55,7 +55,7 @@ def print_line(line: str) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     args = parser().parse_args(words(argv))
-    return job.main(lambda: index(args), debug=args.debug)
+    return program.main(lambda: index(args), debug=args.debug)

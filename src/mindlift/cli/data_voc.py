@@ -48,7 +48,7 @@ def convert_all(args: argparse.Namespace, root: Path, log: RunLog) -> None:
 
 def voc_labels(argv: Sequence[str] | None = None) -> int:
     args = labels_parser().parse_args(words(argv))
-    from mindlift.cli import job
+    from mindlift.cli import program
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
 
@@ -61,7 +61,7 @@ def voc_labels(argv: Sequence[str] | None = None) -> int:
         with RunLog(None, 0, args.progress) as log:
             convert_all(args, root, log)
 
-    return job.main(body, debug=args.debug)
+    return program.main(body, debug=args.debug)
 
 
 def lists_parser() -> argparse.ArgumentParser:
@@ -83,7 +83,7 @@ def lists_parser() -> argparse.ArgumentParser:
 
 def get_dataset_lst(argv: Sequence[str] | None = None) -> int:
     args = lists_parser().parse_args(words(argv))
-    from mindlift.cli import job
+    from mindlift.cli import program
     from mindlift.model_utils.local_adapter import existing_folder
     from mindlift.runs.log import RunLog
 
@@ -94,4 +94,4 @@ def get_dataset_lst(argv: Sequence[str] | None = None) -> int:
                 convert_all(args, root, log)
             voc_lists.write(root, log)
 
-    return job.main(body, debug=args.debug)
+    return program.main(body, debug=args.debug)

@@ -7,18 +7,10 @@ from mindlift.cli.words import words
 
 
 def evaluate(argv: list[str]) -> None:
-    from mindlift.cli import job
+    from mindlift.api import job, training
 
-    here = job.start(argv, "eval.py")
-    with here.naming_lost_peers(), here.adapter as adapter:
-        named = here.weights().to_evaluate(here.cfg.all)
-        data_path = here.stage_in(named.files)
-        here.connect()
-        from mindlift.inference import evaluate as evaluation
-        from mindlift.runs.log import RunLog
-
-        with RunLog(None, here.ranks.rank, here.cfg.progress) as log, here.sharing() as share:
-            figures = evaluation.run(here.context(log), data_path, named, adapter.will_read, share)
+    here = job.start(job.read(argv, "eval.py"), "eval.py")
+    figures = training.run_evaluation(here)
     if here.ranks.is_main and not here.cfg.json:
         weights = here.cfg.pretrained or str(figures[0]["checkpoint"])
         ending.following(["mindlift", "predict", weights, "IMAGES"], ["mindlift", "export", weights])
@@ -29,7 +21,7 @@ def main(argv: list[str] | None = None) -> int:
 
     if not packages.ready():  # before what needs them is imported
         return 1
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     arguments = words(argv)
-    return job.main(lambda: evaluate(arguments), debug=job.wants_debug(arguments))
+    return program.main(lambda: evaluate(arguments), debug=program.wants_debug(arguments))

@@ -7,9 +7,9 @@ from mindlift.cli.words import words
 
 
 def export(argv: list[str]) -> None:
-    from mindlift.cli import inference_job
+    from mindlift.api import inference_job, job
 
-    here = inference_job.start(argv, "export.py")
+    here = inference_job.start(job.read(argv, "export.py"), "export.py")
     checkpoint = here.weights().files[0]
     here.connect()
     from mindlift.inference import export as exporter
@@ -23,7 +23,7 @@ def export(argv: list[str]) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     arguments = words(argv)
-    return job.main(lambda: export(arguments), debug=job.wants_debug(arguments))
+    return program.main(lambda: export(arguments), debug=program.wants_debug(arguments))

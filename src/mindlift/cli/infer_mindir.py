@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindlift.cli import job
+from mindlift.cli import program
 from mindlift.cli.local_paths import local, local_path
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import CheckpointError, ConfigError, DeviceError
@@ -61,7 +61,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parsed(argv)
-    return job.main(lambda: infer(args), debug=False)
+    return program.main(lambda: infer(args), debug=False)
 
 
 def infer(args: argparse.Namespace) -> None:

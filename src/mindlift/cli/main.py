@@ -14,6 +14,7 @@ COMMANDS = {
     "train": ("train:main", "train a network; --help lists the options"),
     "eval": ("eval:main", "evaluate checkpoints exactly"),
     "predict": ("predict:main", "classify or segment images"),
+    "features": ("features:main", "write features of images, as the classifier sees them, to .npy or .npz"),
     "export": ("export:main", "write a trained network as MINDIR or ONNX"),
     "postprocess": ("postprocess:main", "evaluate the results of scripts/run_infer_310.sh"),
     "convert": (

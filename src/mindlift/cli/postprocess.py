@@ -42,7 +42,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     args = parsed(words(argv))
-    return job.main(lambda: evaluate(args), debug=False)
+    return program.main(lambda: evaluate(args), debug=False)

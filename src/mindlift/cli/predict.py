@@ -10,7 +10,7 @@ from mindlift.cli import ending
 from mindlift.cli.words import words
 
 if TYPE_CHECKING:
-    from mindlift.cli.job import Job
+    from mindlift.api.job import Job
     from mindlift.model_utils.config.config import Config
     from mindlift.model_utils.staging.named_images import Image
 
@@ -18,16 +18,18 @@ WRITTEN = ("output_csv", "output_json", "contact_sheet", "output_dir")
 
 
 def predict(argv: list[str]) -> None:
-    from mindlift.cli import inference_job
+    from mindlift.api import inference_job, job
 
-    here = inference_job.start(argv, "predict.py")
+    cfg = job.read(argv, "predict.py")
+    inference_job.check_named(cfg, "predict.py")
+    here = inference_job.start(cfg, "predict.py")
     with contextlib.ExitStack() as until:
-        classify(here, inference_job.images(here.cfg, until))
-    end(here.cfg)
+        classify(here, inference_job.images(cfg, cfg.inputs, until))
+    end(cfg)
 
 
 def classify(here: Job, images: Sequence[Image]) -> None:
-    from mindlift.cli import inference_job
+    from mindlift.api import inference_job
 
     names = inference_job.class_names(here.cfg)
     checkpoint = None if here.cfg.model_file else here.weights().files[0]
@@ -52,7 +54,7 @@ def end(cfg: Config) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    from mindlift.cli import job
+    from mindlift.cli import program
 
     arguments = words(argv)
-    return job.main(lambda: predict(arguments), debug=job.wants_debug(arguments))
+    return program.main(lambda: predict(arguments), debug=program.wants_debug(arguments))

@@ -46,9 +46,9 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(argv)
-    from mindlift.cli import job
+    from mindlift.cli import program
 
-    return job.main(lambda: report(args), args.debug)
+    return program.main(lambda: report(args), args.debug)
 
 
 def report(args: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def convert(args: argparse.Namespace) -> None:
-    from mindlift.cli import job
+    from mindlift.api import job
     from mindlift.data.mindrecord import classification
     from mindlift.model_utils import mindspore_build
     from mindlift.model_utils.local_adapter import existing_folder
@@ -79,6 +79,6 @@ def convert(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = parser().parse_args(words(argv))
-    from mindlift.cli import job
+    from mindlift.cli import program
 
-    return job.main(lambda: convert(args), debug=args.debug)
+    return program.main(lambda: convert(args), debug=args.debug)

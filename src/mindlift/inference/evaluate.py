@@ -43,7 +43,7 @@ def run(
     network = build.network(cfg, job.device)
     inference = build.inference_network(cfg, network, job.device)
     evaluator = kind.Evaluator(cfg, inference, options)
-    found = []
+    found: list[dict[str, object]] = []
     for path in paths:
         samples.skipped = 0
         which = build.load_pretrained(cfg, network, path)

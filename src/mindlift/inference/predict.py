@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import mindspore.nn as nn
@@ -22,19 +22,38 @@ from mindlift.models import layers
 from mindlift.runs import provenance
 from mindlift.tasks import network as build
 from mindlift.tasks import predictor as predictors
-from mindlift.tasks.prediction_files import CsvFile, JsonFile, Printed, Writer
+from mindlift.tasks.prediction_files import CsvFile, JsonFile, Prediction, Printed, Writer
 
 
-def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: Path | None) -> None:
-    """Print and write what is on all images; PartialError, at the end, if some could not be read.
+@dataclass(frozen=True)
+class Opened:
+    """Images and the network that looks at them; `pictures` counts what it has seen of the files."""
 
-    Without a checkpoint the network is the exported model that the options name.
-    """
+    job: JobContext
+    predictor: predictors.AnyPredictor
+    network: predictors.Network
+    images: Sequence[Image]
+    pictures: predictors.Pictures
+
+    def predictions(self, names: list[str]) -> Generator[Prediction, None, None]:
+        """One of each image, in order, computed as they are asked for; `names` are those of the classes."""
+        return self.predictor.predictions(self.job.cfg, self.network, self.images, names, self.pictures)
+
+
+def opened(job: JobContext, images: Sequence[Image], checkpoint: Path | None) -> Opened:
+    """Without a checkpoint the network is the exported model that the options name."""
     predictor = predictors.of(job.cfg)
     predictor.check(job.cfg, images)
     network = model(job.cfg) if checkpoint is None else trained(job, checkpoint)
     most = min(predictor.max_batch_size(job.cfg), len(images))
     job = replace(job, cfg=job.cfg.replace(per_batch_size=batch_size(job.cfg, most)))
+    return Opened(job, predictor, network, images, predictor.opened(job.cfg, images, job.workers))
+
+
+def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: Path | None) -> None:
+    """Print and write what is on all images; PartialError, at the end, if some could not be read."""
+    here = opened(job, images, checkpoint)
+    job, predictor, pictures = here.job, here.predictor, here.pictures
     cfg, log = job.cfg, job.log
     started, failed = time.monotonic(), 0
     facts = {"net": cfg.net, "weights": str(checkpoint or cfg.model_file)}
@@ -47,8 +66,7 @@ def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: 
             ]
         ]
         log.start_bar("predict", "image", len(images), first="compiling the graph")
-        pictures = predictor.opened(cfg, images, job.workers)
-        for prediction in predictor.predictions(cfg, network, images, names, pictures):
+        for prediction in here.predictions(names):
             failed += bool(prediction.error)
             for writer in writers:
                 writer.add(prediction)

@@ -19,8 +19,7 @@ from mindlift.errors import ConfigError, StorageError
 from mindlift.json_text import Record
 from mindlift.report import event_file
 from mindlift.report.event_file import EventFile
-from mindlift.report.pictures import inside, opened
-from mindlift.runs import folder as run_folder
+from mindlift.report.pictures import of_evaluation, opened
 from mindlift.runs import last_records
 from mindlift.runs.metrics import PER_RANK, PLAIN
 from mindlift.runs.records import integer
@@ -28,7 +27,6 @@ from mindlift.runs.series import number
 
 EVENTS = "events.out.tfevents.*"
 SCORES = ("top1", "top5", "miou", "pixel_accuracy", "loss")
-MOST_PICTURES = 12
 TOGETHER_BYTES = 1 << 20  # of events, whose checksums are made together
 FLUSH_S = 5.0  # a flush waits for the disk
 
@@ -114,17 +112,9 @@ class TensorBoard:
         """The pictures of the newest evaluation, which evaluation.json names."""
         from tensorboardX.summary import image
 
-        found = run_folder.read_object(self.root / "evaluation.json")
-        mistakes = found.get("mistakes")
-        given = (
-            [each.get("file") for each in mistakes if isinstance(each, dict)]
-            if isinstance(mistakes, list)
-            else []
-        )
-        for name in [*given[:MOST_PICTURES], found.get("overlays")]:
-            path = inside(self.root, name)
-            picture = opened(path) if path else None
-            if path and picture:
+        for path in of_evaluation(self.root):
+            picture = opened(path)
+            if picture:
                 self.put(image(f"evaluation/{path.stem}", np.asarray(picture), dataformats="HWC"), step)
 
     def graph(self, definition: GraphDef) -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from mindlift.runs import folder as run_folder
+
+MOST = 12  # mistakes of an evaluation
 THUMBNAIL = 160
 QUALITY = 82
 SIDES = (1200, 1000, 800, 640, 480, 320)
@@ -20,6 +23,19 @@ def inside(root: Path, name: object) -> Path | None:
     path = root / name
     is_below = root.resolve() in path.resolve().parents
     return path if is_below and path.is_file() else None
+
+
+def of_evaluation(root: Path) -> list[Path]:
+    """The pictures of the newest evaluation, which evaluation.json names."""
+    found = run_folder.read_object(root / "evaluation.json")
+    mistakes = found.get("mistakes")
+    given = (
+        [each.get("file") for each in mistakes if isinstance(each, dict)]
+        if isinstance(mistakes, list)
+        else []
+    )
+    paths = [inside(root, name) for name in [*given[:MOST], found.get("overlays")]]
+    return [path for path in paths if path]
 
 
 def thumbnail(path: Path, side: int = THUMBNAIL) -> str:

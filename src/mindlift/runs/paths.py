@@ -1,7 +1,7 @@
 """Every path of a run, in one class.
 
 <ckpt_path>/<time>/config.yaml  classes.json (names in order of label)  versions.json  metrics.jsonl  result.json (when it ended well)
-                   transfers.jsonl (what was copied from and to a bucket)
+                   transfers.jsonl (what was copied from and to a bucket)  loggers.json (how services find the run again)
                    evaluation.json  evaluation/*.png (of the newest evaluation)  report.html
                    logs/rank_<r>.log
                    checkpoints/manifest.jsonl  <net>-<epoch>_<step>.ckpt
@@ -25,6 +25,7 @@ RECORDS = (
     "metrics.jsonl",
     "transfers.jsonl",
     "evaluation.json",
+    "loggers.json",
 )
 RUN_NAME = re.compile(r"([0-9]{8})-([0-9]{6})(?:-([0-9]{1,9}))?")
 NOTE = "run.json"  # which settings the run is of
@@ -85,6 +86,10 @@ class RunPaths:
     @property
     def evaluation(self) -> Path:
         return self.root / "evaluation.json"
+
+    @property
+    def loggers(self) -> Path:
+        return self.root / "loggers.json"
 
     @property
     def events(self) -> Path:

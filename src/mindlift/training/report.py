@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from mindlift.backports import Protocol
 from mindlift.errors import MindLiftError
+from mindlift.json_text import Record
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import Board
 from mindlift.runs.paths import RunPaths
@@ -27,6 +28,26 @@ class Report(Protocol):
 
     def board(self, run: Path, folder: Path, steps: int) -> AbstractContextManager[OptionsBoard]:
         """What gets each line of metrics.jsonl as well, from step `steps` on."""
+
+    def loggers(
+        self, names: str, run: Path, options: Mapping[str, object], warn: Callable[[str], None]
+    ) -> AbstractContextManager[Board]:
+        """The services that --loggers names, which get each line of metrics.jsonl as well."""
+
+
+class Boards:
+    """Several as one."""
+
+    def __init__(self, boards: Sequence[Board]):
+        self.boards = boards
+
+    def add(self, record: Record) -> None:
+        for board in self.boards:
+            board.add(record)
+
+    def pictures(self, step: int) -> None:
+        for board in self.boards:
+            board.pictures(step)
 
 
 def draw(job: JobContext, report: Report, paths: RunPaths) -> None:

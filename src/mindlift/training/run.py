@@ -10,7 +10,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import mindspore as ms
@@ -25,13 +25,14 @@ from mindlift.model_utils import device_adapter
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import anew, choose, manifest
 from mindlift.runs.choose import Run
+from mindlift.runs.log import Board
 from mindlift.runs.revision import code_revision
 from mindlift.training import hooks, loop, rules
 from mindlift.training.best import Evaluate
 from mindlift.training.divergence import Divergence
 from mindlift.training.evaluation import Monitor
 from mindlift.training.prepare import Inputs, Prepared, prepare
-from mindlift.training.report import Report, draw
+from mindlift.training.report import Boards, Report, draw
 from mindlift.training.schedules import scale_note
 from mindlift.training.stop import Stop
 
@@ -66,6 +67,11 @@ class Result:
     best: float | None = None
     best_step: int | None = None
     best_checkpoint: str | None = None
+
+    @classmethod
+    def of_record(cls, record: Mapping[str, object]) -> Result:
+        """Of what result.json has; what an earlier version did not write is None."""
+        return cls(**{each.name: record.get(each.name) for each in fields(cls)})  # type: ignore[arg-type]
 
     def as_json_line(self) -> str:
         return as_json(asdict(self))
@@ -179,14 +185,18 @@ def compiles(job: JobContext, prepared: Prepared) -> str:
 
 @contextlib.contextmanager
 def shown_on_board(job: JobContext, inputs: Inputs, report: Report, done: int) -> Generator[None, None, None]:
-    """Lines of metrics.jsonl go to TensorBoard as well, if that is asked for."""
-    if not job.cfg.tensorboard or job.ranks.rank != 0:
-        yield
-        return
-    paths = inputs.run.paths
-    with report.board(paths.root, paths.events, done) as board:
-        job.log.board = board
-        board.options(job.cfg.to_dict())
+    """Lines of metrics.jsonl go to TensorBoard and to loggers as well, if these are asked for."""
+    cfg, paths = job.cfg, inputs.run.paths
+    boards: list[Board] = []
+    with contextlib.ExitStack() as stack:
+        if cfg.tensorboard and job.ranks.rank == 0:
+            board = stack.enter_context(report.board(paths.root, paths.events, done))
+            board.options(cfg.to_dict())
+            boards.append(board)
+        if cfg.loggers and job.ranks.rank == 0:
+            told = report.loggers(cfg.loggers, paths.root, cfg.to_dict(), job.log.warning)
+            boards.append(stack.enter_context(told))
+        job.log.board = Boards(boards) if boards else None
         yield
 
 

@@ -39,7 +39,7 @@ class Argument:
 
 @dataclass
 class Line:
-    """A command line in parts: values of options, and what a cloud job ignores (`shown` is for the log)."""
+    """A command line, or a call, in parts: values of options, and what a cloud job ignores (`shown` is for the log)."""
 
     in_cloud: bool = False
     given: list[Given] = field(default_factory=list)
@@ -47,6 +47,7 @@ class Line:
     shown: list[str] = field(default_factory=list)
     prints_config: bool = False
     inputs: list[str] = field(default_factory=list)
+    place: str = COMMAND_LINE
 
 
 def unquoted(text: str) -> str:

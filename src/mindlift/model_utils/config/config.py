@@ -60,13 +60,14 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("validation_split", "net_args", "drop_path", "freeze", "unfreeze_epoch"),
 )
 PLATFORM, REPLACED = "platform", "replaced"
+CALL = "load_config()"
 
 
 class Config(Options):
     """Every option as an attribute; frozen, picklable, equal when the values are equal.
 
     `extra` holds the unknown arguments that a cloud job ignored, as `--key=value`; `inputs` the words without a
-    flag, for programs that take some.
+    flag, for programs that take some; `program` is the one that it was read for.
     """
 
     _schema: Schema
@@ -74,6 +75,7 @@ class Config(Options):
     _origins: dict[str, str]
     extra: tuple[str, ...]
     inputs: tuple[str, ...]
+    program: str
 
     def __init__(
         self,
@@ -82,8 +84,10 @@ class Config(Options):
         origins: dict[str, str],
         extra: tuple[str, ...] = (),
         inputs: tuple[str, ...] = (),
+        program: str = "train.py",
     ) -> None:
-        self.__dict__.update(_schema=schema, _values=values, _origins=origins, extra=extra, inputs=inputs)
+        self.__dict__.update(_schema=schema, _values=values, _origins=origins)
+        self.__dict__.update(extra=extra, inputs=inputs, program=program)
 
     if not TYPE_CHECKING:  # mypy has the names and types of Options, and refuses others
 
@@ -190,7 +194,8 @@ class Config(Options):
         """A Config with other values, checked like those of a file; ConfigError if one does not fit."""
         layer = of_mapping(self._schema, changes, "replace()")
         origins = {**self._origins, **dict.fromkeys(layer, REPLACED)}
-        return Config(self._schema, {**self._values, **layer}, origins, self.extra, self.inputs)
+        values = {**self._values, **layer}
+        return Config(self._schema, values, origins, self.extra, self.inputs, self.program)
 
 
 def load(
@@ -252,20 +257,42 @@ def left_out_of_recipe(cfg: Config, root: Path = ROOT) -> str:
     return left_out(root, cfg.config_path, own_schema())
 
 
+def of_options(given: Mapping[str, object], prog: str = "train.py", planner: Planner | None = None) -> Config:
+    """The configuration of a call from Python: the same as of a command line with these options, whose values may be of
+    their own types. ConfigError for all that is wrong. What is given counts as given on the command line.
+    """
+    schema = own_schema()
+    raws = {key: os.fspath(raw) if isinstance(raw, os.PathLike) else raw for key, raw in given.items()}
+    line = Line(given=[Given(key, raw, CALL) for key, raw in raws.items()], place=CALL)
+    merge(schema, line.given)
+    check_use(line, schema, prog)
+    return resolve(schema, ROOT, line, prog, planner)
+
+
+def of_network(given: Mapping[str, object], prog: str) -> Config:
+    """The configuration of a network by itself, without a recipe: the defaults and what is `given`, checked."""
+    schema = own_schema()
+    values = {name: option.default for name, option in schema.options.items()}
+    origins = dict.fromkeys(values, DEFAULTS)
+    layer = places.settled(merge(schema, [Given(key, raw, CALL) for key, raw in given.items()]))
+    origins.update(dict.fromkeys(layer, COMMAND_LINE))
+    return Config(schema, {**values, **layer}, origins, program=prog)
+
+
 def check_use(line: Line, schema: Schema, prog: str) -> None:
     """ConfigError for an option that `prog` would not look at, and for an exported model in place of a network's name."""
     for item in line.given:
         option = schema.names[item.key]
         if option.name == "net" and str(item.raw).endswith(provenance.MODEL_SUFFIX):
             raise ConfigError(
-                f"{COMMAND_LINE}: --{item.key} {item.raw}: --{item.key} is the name of a network; predict.py takes an"
+                f"{line.place}: --{item.key} {item.raw}: --{item.key} is the name of a network; predict.py takes an"
                 f" exported model as --model_file {item.raw}"
             )
         if not programs.has_use(prog, option) and not (line.in_cloud and is_platform(option)):
             meant = schema.options.get(other_name(item.key))
             advice = f"did you mean '--{meant.name}'?" if meant and programs.has_use(prog, meant) else ""
             raise ConfigError(
-                f"{COMMAND_LINE}: {prog} has no use for --{item.key}; {advice or 'leave it out (see --help)'}"
+                f"{line.place}: {prog} has no use for --{item.key}; {advice or 'leave it out (see --help)'}"
             )
 
 
@@ -289,7 +316,7 @@ def resolve(
         values[name], origins[name] = value, PLATFORM if by_platform else COMMAND_LINE
     sizes.settle(values, origins, planned)
     values = places.settled(values)
-    return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs))
+    return Config(schema, values, origins, tuple(line.extra), tuple(line.inputs), prog)
 
 
 def base_of(
@@ -401,7 +428,8 @@ def read_schema(path: Path) -> Schema:
 def checked_names(schema: Schema, options: Sequence[Option], groups: Sequence[str]) -> Schema:
     """`schema` if each spelling has one meaning, else ConfigError."""
     attributes = [name for name in dir(Config) if not name.startswith("_")]
-    taken = {**dict.fromkeys(attributes, "an attribute of Config"), "extra": "an attribute of Config"}
+    attributes += ["extra", "inputs", "program"]
+    taken = dict.fromkeys(attributes, "an attribute of Config")
     taken.update({**dict.fromkeys(SWITCHES, "a switch"), **dict.fromkeys(groups, "a group")})
     for option in options:
         for word in (option.name, *option.aliases):

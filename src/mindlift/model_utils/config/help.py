@@ -33,6 +33,10 @@ EXAMPLES = {
         "python predict.py RUN IMAGE_OR_FOLDER --output_csv FILE.csv --contact_sheet FILE.png",
         "python predict.py --model_file NAME.mindir IMAGE_OR_FOLDER",
     ),
+    "mindlift features": (
+        "mindlift features --ckpt_file RUN IMAGE_OR_FOLDER --output_features FILE.npz",
+        "mindlift features --net resnet50 --ckpt_file FILE.pth IMAGE_OR_FOLDER --feature_stage 3",
+    ),
 }
 
 

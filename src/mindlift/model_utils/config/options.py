@@ -20,7 +20,7 @@ from mindlift.errors import ConfigError
 T = TypeVar("T")
 Value = Union[str, int, float, bool, tuple, None]
 
-PROGRAMS = ("train", "eval", "export", "predict")
+PROGRAMS = ("train", "eval", "export", "predict", "features")
 TASKS = ("classification", "segmentation")  # those with options of their own
 
 BOOLS = {

@@ -194,6 +194,7 @@ class Options:
     log_style: str
     log_interval: int
     tensorboard: bool
+    loggers: str
     progress: bool | None
     compile_cache: bool | None
     any_mindspore: bool
@@ -213,3 +214,5 @@ class Options:
     output_csv: str
     output_dir: str
     contact_sheet: str
+    feature_stage: int
+    output_features: str

@@ -31,6 +31,7 @@ LOCAL = {
     "output_json": COPY,
     "output_csv": COPY,
     "output_dir": COPY,
+    "output_features": COPY,
     "contact_sheet": COPY,
 }
 # Places in a bucket, or paths.

@@ -16,7 +16,9 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
+from mindlift.models.features import FeatureInfo, FeatureStage
 
 EXPANSION = 4
 WIDTHS = (64, 128, 256, 512)
@@ -106,10 +108,9 @@ class BigTransfer(nn.Cell):
         eps = STD_EPS if options.std_eps is None else options.std_eps
         conv: dict[str, Any] = {"pad": options.conv_pad, "eps": eps, "on_cpu": on_cpu}
         norm = {"is_recomputed": options.recompute, "on_cpu": on_cpu}
-        cin = WIDTHS[0] * factor
+        cin, self.factor = WIDTHS[0] * factor, factor
         self.stem = StandardisedConv(3, cin, 7, 2, **{**conv, "pad": "sym"})
-        self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
-        self.pool = nn.MaxPool2d(3, 2)
+        self.pool = layers.ZeroPaddedPool()
         stages = []
         for stage, (depth, width) in enumerate(zip(blocks, WIDTHS)):
             cells, cout = [], EXPANSION * width * factor
@@ -121,6 +122,18 @@ class BigTransfer(nn.Cell):
         self.norm = GroupNormReLU(cin, **norm)
         self.classifier = nn.Dense(cin, num_classes, weight_init="zeros", bias_init="zeros")
 
+    def feature_stages(self) -> list[FeatureStage]:
+        """The stem, and each stage; the last one with the norm behind it."""
+        found = [FeatureStage(FeatureInfo("stem", WIDTHS[0] * self.factor, 2), [self.stem])]
+        for i, (width, cells) in enumerate(zip(WIDTHS, self.stages)):
+            is_last = i + 1 == len(WIDTHS)
+            info = FeatureInfo(
+                "norm" if is_last else f"stages.{i}", EXPANSION * width * self.factor, 4 * 2**i
+            )
+            before, behind = ([] if i else [self.pool]), ([self.norm] if is_last else [])
+            found.append(FeatureStage(info, [*before, cells, *behind]))
+        return found
+
     def construct(self, x):
-        x = self.stages(self.pool(self.pad(self.stem(x))))
+        x = self.stages(self.pool(self.stem(x)))
         return self.classifier(ops.mean(self.norm(x).astype(ms.float32), (2, 3))).astype(ms.float32)

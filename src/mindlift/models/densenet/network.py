@@ -17,6 +17,7 @@ import mindspore.ops as ops
 from mindspore.common.initializer import HeNormal, Uniform, initializer
 
 from mindlift.models import layers
+from mindlift.models.features import FeatureInfo, FeatureStage
 
 BOTTLENECK = 4  # the 1x1 convolution of a dense layer makes 4k maps (paper, section 3, "bottleneck layers")
 BN_EPS = 1e-5
@@ -178,6 +179,7 @@ class DenseNet(nn.Cell):
         on_cpu: bool = False,
     ):
         super().__init__()
+        self.variant = variant
         growth, channels = variant.growth, 2 * variant.growth
         is_imagenet = variant.stem == "imagenet"
         self.stem = ImageNetStem(growth, stem_pool, on_cpu) if is_imagenet else CifarStem(growth, stem_norm)
@@ -195,6 +197,24 @@ class DenseNet(nn.Cell):
         bound = 1 / math.sqrt(channels)
         self.classifier.weight.set_data(initializer(Uniform(bound), self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
+
+    def feature_stages(self) -> list[FeatureStage]:
+        """The stem in front of its pool, and each block; the last one with the norm behind it."""
+        growth, depths, cells = self.variant.growth, self.variant.blocks, list(self.stages)
+        channels, reduction, before = 2 * growth, 1, []
+        stem = [self.stem]
+        if self.variant.stem == "imagenet":
+            stem, before, reduction = [self.stem.conv0, self.stem.norm0, self.stem.relu], [self.stem.pool], 2
+        found = [FeatureStage(FeatureInfo("stem", channels, reduction), stem)]
+        reduction *= len(before) + 1
+        for i, depth in enumerate(depths):  # of `cells` every second one is a transition
+            channels += depth * growth
+            is_last = i + 1 == len(depths)
+            info = FeatureInfo("norm" if is_last else f"stages.{2 * i}", channels, reduction)
+            behind = [self.norm, self.relu] if is_last else []
+            found.append(FeatureStage(info, [*before, cells[2 * i], *behind]))
+            before, channels, reduction = cells[2 * i + 1 : 2 * i + 2], channels // 2, 2 * reduction
+        return found
 
     def construct(self, x):
         x = self.relu(self.norm(self.stages(self.stem(x))))

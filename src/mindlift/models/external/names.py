@@ -93,7 +93,7 @@ def of_mindcv() -> list[str]:
 @functools.lru_cache(maxsize=1)
 def announced() -> dict[str, str]:
     """Family -> the package that has its network.py, weights.py and recipes, of the packages that announce some."""
-    return dict(sorted(entry_points(GROUP)))
+    return dict(sorted(entry_points(GROUP).items()))
 
 
 def folder_of(family: str) -> Path:

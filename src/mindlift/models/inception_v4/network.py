@@ -18,6 +18,7 @@ import mindspore.ops as ops
 from mindspore.common.initializer import XavierUniform, initializer
 
 from mindlift.models.dropout import Dropout
+from mindlift.models.features import FeatureInfo, FeatureStage
 from mindlift.models.layers import ConvNorm
 
 BN_EPS = 1e-3
@@ -26,6 +27,9 @@ DROPOUT = 0.2  # the share that is dropped (paper, section 3.4 keeps 0.8)
 FEATURES = 1536
 
 VARIANTS = {"inception_v4": None}
+
+# (last cell of `features`, its channels, reduction) of each feature map: in front of what halves next, as in timm.
+STAGES = ((2, 64, 2), (3, 160, 4), (9, 384, 8), (17, 1024, 16), (21, FEATURES, 32))
 
 
 def build(
@@ -205,6 +209,14 @@ class InceptionV4(nn.Cell):
         self.classifier = nn.Dense(FEATURES, num_classes)
         self.classifier.weight.set_data(initializer(XavierUniform(), self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
+
+    def feature_stages(self) -> list[FeatureStage]:
+        cells, found, first = list(self.features), [], 0
+        for last, channels, reduction in STAGES:
+            info = FeatureInfo(f"features.{last}", channels, reduction)
+            found.append(FeatureStage(info, cells[first : last + 1]))
+            first = last + 1
+        return found
 
     def construct(self, x):
         return self.classifier(self.dropout(ops.mean(self.features(x).astype(ms.float32), (2, 3)))).astype(

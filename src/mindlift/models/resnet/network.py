@@ -25,6 +25,7 @@ from mindspore.common.initializer import (
 )
 
 from mindlift.models import layers
+from mindlift.models.features import FeatureInfo, FeatureStage
 from mindlift.models.layers import ConvNorm
 
 EXPANSION = 4
@@ -146,6 +147,7 @@ class Trunk(nn.Cell):
         }
         self.stem = ConvNorm(3, widths[0], 7, 2, **self.block)
         self.pool = layers.stem_pool(options.stem_pool, on_cpu)
+        self.widths, self.strides = tuple(widths), tuple(stride for stride, _ in plan)
         stages, cin = [], widths[0]
         for width, (stride, dilations) in zip(widths, plan):
             stages.append(stage(cin, width, stride, dilations, self.block, options.zero_gamma))
@@ -154,6 +156,15 @@ class Trunk(nn.Cell):
 
     def features(self, x):
         return self.stages(self.pool(self.stem(x)))
+
+    def feature_stages(self) -> list[FeatureStage]:
+        """The stem, and each stage; the first of these has the pool in front."""
+        found, reduction = [FeatureStage(FeatureInfo("stem", self.widths[0], 2), [self.stem])], 4
+        for i, (width, stride, cells) in enumerate(zip(self.widths, self.strides, self.stages)):
+            reduction *= stride
+            info = FeatureInfo(f"stages.{i}", EXPANSION * width, reduction)
+            found.append(FeatureStage(info, [cells] if i else [self.pool, cells]))
+        return found
 
 
 class ResNet(Trunk):

@@ -24,7 +24,7 @@ MAX_BATCH = 32
 
 
 def check(cfg: Config, images: Sequence[Image]) -> None:
-    """Nothing is wrong that mindlift.cli.inference_job does not find."""
+    """Nothing is wrong that mindlift.api.inference_job does not find."""
 
 
 def max_batch_size(cfg: Config) -> int:

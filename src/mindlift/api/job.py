@@ -1,4 +1,4 @@
-"""What train.py and eval.py share: from the command line to a connected process, and to an exit code."""
+"""What a training and an evaluation share: from the configuration to a connected process."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ import contextlib
 import functools
 import os
 import sys
-import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ContextManager
 
-from mindlift import interrupts, sanitize, silence
+from mindlift import silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
-from mindlift.cli.errors import missing_package
 from mindlift.data import folder_check
-from mindlift.errors import ConfigError, DataError, MindLiftError, RankError
+from mindlift.errors import ConfigError, DataError, RankError
 from mindlift.files import expanded
-from mindlift.interrupts import CtrlC, SecondInterrupt
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
-from mindlift.model_utils.config import config, sizes
+from mindlift.model_utils.config import config, programs, sizes
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.job_context import JobContext
@@ -38,8 +35,6 @@ from mindlift.training import own_folder
 if TYPE_CHECKING:
     from mindlift.model_utils.staging.shared_arrays import Share
     from mindlift.runs.log import RunLog
-
-READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
 
 @dataclass(frozen=True)
@@ -100,12 +95,25 @@ class Job:
     def agree(self, values: list[int]) -> list[int]:
         return device_adapter.agree(self.ranks, values)
 
+    def of_main(self, text: str) -> str:
+        """The text of rank 0, on every rank."""
+        data = list(text.encode())
+        (size,) = self.agree([len(data)])
+        return bytes(self.agree(data if self.ranks.is_main else [0] * size)).decode()
 
-def start(argv: Sequence[str] | None, prog: str) -> Job:
-    """Read the configuration and the rank variables, and prepare the environment for mindspore."""
+
+def read(argv: Sequence[str] | None, prog: str, own: own_folder.OwnFolder | None = None) -> Config:
+    """The configuration that a command line asks for."""
+    return config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog, planner=own)
+
+
+def start(cfg: Config, prog: str, own: own_folder.OwnFolder | None = None) -> Job:
+    """Check the configuration, read the rank variables, and prepare the environment for mindspore.
+
+    What was chosen for the folder of `own` is said.
+    """
+    check_program(cfg, prog)
     trains = prog == "train.py"
-    own = own_folder.OwnFolder(job_size()) if trains else None
-    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog, planner=own)
     ranks = ranks_of(cfg)
     ranks = device_adapter.check_ranks(ranks, cfg.rank, cfg.group_size, cfg.is_distributed, cfg.device_id)
     device = device_adapter.choose_device(cfg.device_target)
@@ -121,9 +129,11 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         devices.check_sink(cfg.dataset_sink_mode, devices.of(device))
     check_refused(cfg)
     if trains:
+        from mindlift.report.loggers import names as loggers
         from mindlift.training import rules, schedules
 
         rules.check(cfg)
+        loggers.check(cfg.loggers)
         schedules.from_config(cfg, ranks.size, images=0)
     if prog == "eval.py":
         check_evaluation(cfg)
@@ -136,6 +146,16 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
         for line in own_folder.lines(cfg, own, ranks.size) if own else ():
             print(line, flush=True)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
+
+
+def check_program(cfg: Config, prog: str) -> None:
+    """ConfigError for a configuration that was read for another program, whose options mean something else there."""
+    if cfg.program != prog:
+        wanted, given = programs.name_of(prog), programs.name_of(cfg.program)
+        raise ConfigError(
+            f"this configuration was read for {given!r}, where --pretrained and folders mean something else than for"
+            f" {wanted!r}; read one with load_config(program={wanted!r}, ...)"
+        )
 
 
 def say_what_is_odd(cfg: Config) -> None:
@@ -281,45 +301,3 @@ def embedded(cfg: Config) -> Path:
         )
     build = {"digits": demo.build, "vocdigits": demo_voc.build_voc}[cfg.dataset]
     return build(data_home() / cfg.dataset)
-
-
-def main(body: Callable[[], None], debug: bool) -> int:
-    """Run `body`; an expected error becomes one line on stderr and its exit code."""
-    show_any_name()
-    try:
-        with CtrlC(), SecondInterrupt():
-            body()
-        return 0
-    except MindLiftError as err:
-        if debug:
-            traceback.print_exc()
-        print(f"error: {sanitize.lines(str(err))}", file=sys.stderr)
-        return err.exit_code
-    except BrokenPipeError:  # of stdout, as in `predict.py ... | head`; the storage layer translates its own
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
-        return READER_GONE
-    except (KeyboardInterrupt, ImportError) as err:
-        # while a C extension is being imported, Ctrl-C surfaces as the cause of an ImportError
-        signalled = err if isinstance(err, KeyboardInterrupt) else err.__cause__
-        if not isinstance(signalled, KeyboardInterrupt):
-            if debug or not isinstance(err, ImportError) or not missing_package(err):
-                raise
-            print(f"error: {missing_package(err)}", file=sys.stderr)
-            return 1
-        print(f"error: {interrupts.described(signalled)}", file=sys.stderr)
-        return interrupts.exit_code(signalled)
-
-
-def show_any_name() -> None:
-    """Names of files that are not UTF-8, or that the locale has no letters for, are printed with escapes."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # pytest's and others' are not
-            stream.reconfigure(errors="backslashreplace")
-
-
-def wants_debug(arguments: Sequence[str]) -> bool:
-    """Whether tracebacks are wanted, also when the command line can't be read."""
-    return any(
-        argument.split("=")[0] in ("--debug", "debug") and not argument.lower().endswith("false")
-        for argument in arguments
-    )

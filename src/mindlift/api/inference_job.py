@@ -1,4 +1,4 @@
-"""What export.py and predict.py do before mindspore is imported: options, files, names of classes."""
+"""What export.py, predict.py and `mindlift features` do before mindspore is imported: options, files, names of classes."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mindlift.cli.job import Job, fetch, say_what_is_odd
+from mindlift.api.job import Job, check_program, fetch, say_what_is_odd
 from mindlift.errors import ConfigError, DeviceError
 from mindlift.model_utils import device_adapter, devices, mindspore_build
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.local_adapter import LocalAdapter
@@ -30,11 +30,12 @@ AIR_IS_DEPRECATED = (
     " MindSpore on the other devices"
 )
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg")
+FEATURE_SUFFIXES = (".npy", ".npz")
 
 
-def start(argv: Sequence[str] | None, prog: str) -> Job:
+def start(cfg: Config, prog: str) -> Job:
     """The job of one process that needs no data set; what is wrong with options and files is found here."""
-    cfg = config.load(argv, in_cloud=device_adapter.in_cloud_job(), prog=prog)
+    check_program(cfg, prog)
     device = device_adapter.choose_device(cfg.device_target)
     mindspore_build.check(cfg.any_mindspore)
     if not cfg.model_file:
@@ -42,8 +43,10 @@ def start(argv: Sequence[str] | None, prog: str) -> Job:
     check_outputs(cfg)
     if prog == "export.py":
         check_export(cfg, device)
-    else:
+    elif prog == "predict.py":
         check_predict(cfg)
+    else:
+        check_features(cfg)
     ranks = Ranks(device=cfg.device_id or 0)
     adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
     here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
@@ -63,10 +66,10 @@ def check_outputs(cfg: Config) -> None:
     """ConfigError for a file or a folder that could not be written in the end."""
     if cfg.output_dir and Path(cfg.output_dir).exists() and not Path(cfg.output_dir).is_dir():
         raise ConfigError(f"--output_dir {cfg.output_dir} is a file; name a folder")
-    for name in ("output_json", "output_csv", "contact_sheet", "file_name", "output_dir"):
+    for name in ("output_json", "output_csv", "contact_sheet", "file_name", "output_dir", "output_features"):
         value = getattr(cfg, name)
         folder = Path(value).parent
-        if not value:
+        if not value or not programs.has_use(cfg.program, cfg.option(name)):
             continue
         if Path(value).is_dir() and name != "output_dir":
             raise ConfigError(f"--{name} {value} is a folder; name a file")
@@ -93,9 +96,13 @@ def check_export(cfg: Config, device: str) -> None:
     print(f"--file_format AIR: {AIR_IS_DEPRECATED}", file=sys.stderr)
 
 
-def check_predict(cfg: Config) -> None:
+def check_named(cfg: Config, prog: str) -> None:
+    """ConfigError for a command line without images."""
     if not cfg.inputs:
-        raise ConfigError("no images named; write predict.py RUN IMAGE_OR_FOLDER (see --help)")
+        raise ConfigError(f"no images named; write {prog} RUN IMAGE_OR_FOLDER (see --help)")
+
+
+def check_predict(cfg: Config) -> None:
     if cfg.top_k > cfg.num_classes and cfg.origin("top_k") == COMMAND_LINE:
         raise ConfigError(f"--top_k {cfg.top_k}: the network has {cfg.num_classes} classes")
     known = provenance.find(cfg.to_dict())
@@ -109,13 +116,20 @@ def check_predict(cfg: Config) -> None:
         provenance.check_content(known)
 
 
-def images(cfg: Config, until: ExitStack) -> list[Image]:
-    """The images that the command line names, those at URLs brought here, or arriving until `until` closes."""
+def check_features(cfg: Config) -> None:
+    if not cfg.output_features.lower().endswith(FEATURE_SUFFIXES):
+        raise ConfigError(
+            f"--output_features {cfg.output_features}: expected a name that ends with {' or '.join(FEATURE_SUFFIXES)}"
+        )
+
+
+def images(cfg: Config, words: Sequence[str], until: ExitStack) -> list[Image]:
+    """The images that `words` name, those at URLs brought here, or arriving until `until` closes."""
     from mindlift.model_utils.staging.named_images import find_images  # brings the whole storage layer
     from mindlift.model_utils.staging.stage_in import Stager, cache_folder
 
     stager = Stager(cache_folder(cfg.cache_path), say, cfg.progress, cfg.stage_timeout)
-    return find_images(cfg.inputs, stager, cfg.stage, until)
+    return find_images(words, stager, cfg.stage, until)
 
 
 def say(line: str) -> None:
