@@ -192,3 +192,24 @@ def test_a_border_of_zeros_is_the_padding_of_a_pool_behind_a_relu(size):
     np.testing.assert_array_equal(gradients[0][0], gradients[1][0])
     moved = np.abs(gradients[0][1] - gradients[1][1]) > 0
     assert not images.asnumpy()[moved].any(), "only where a window holds nothing but zeros"
+
+
+@pytest.mark.parametrize(
+    ("level", "of_norm", "of_pool"),
+    [
+        ("O0", ms.float16, ms.float16),  # as they come
+        ("O1", ms.float32, ms.float32),
+        ("O2", ms.float32, ms.float16),
+        ("O3", ms.float16, ms.float16),
+    ],
+)
+def test_layer_norms_are_computed_as_batch_norms_are(level, of_norm, of_pool):
+    """mindspore.amp's O2 leaves both in float32 (train/amp.py, AMP_BLACK_LIST)."""
+    norms = [ms.nn.LayerNorm((4,)), ms.nn.ReLU()]
+    for cell in norms:
+        precision.apply(cell, level)
+    x = ms.Tensor(RNG.normal(size=(2, 3, 4)), ms.float16)
+    if level == "O0":
+        norms[0] = norms[0].to_float(ms.float16)  # its kernel does not mix types
+    found = [cell(x).dtype for cell in norms]
+    assert found == [of_norm, of_pool]

@@ -16,9 +16,12 @@ def parsed(name: str, about: str, argv: Sequence[str] | None) -> argparse.Namesp
 def models(argv: Sequence[str] | None = None) -> int:
     parsed("models", "The networks that --net takes, by family.", argv)
     from mindlift import models as families
+    from mindlift.models.external import names
 
     for name, nets in families.networks().items():
         print(f"{name:14} {' '.join(sorted(nets))}")
+    of_mindcv = names.of_mindcv()
+    print(f"{'mindcv:':14} {' '.join(of_mindcv) or 'not installed (pip install mindcv)'}")
     return 0
 
 

@@ -1,6 +1,6 @@
 """Mixed precision by casting cells: what is computed in float16 at which level, the same in every version of MindSpore.
 
-| level | convolutions, dense layers | batch norms | pools, activations, dropout |
+| level | convolutions, dense layers | norms | pools, activations, dropout |
 |---|---|---|---|
 | O0 | float32 | float32 | float32 |
 | O1 | float16 | float32 | float32 |
@@ -30,7 +30,8 @@ import mindspore.nn as nn
 from mindlift.backports import Protocol
 
 LEVELS = ("O0", "O1", "O2", "O3")
-NORMS = (nn.BatchNorm2d, nn.BatchNorm1d)
+NORMS = (nn.BatchNorm2d, nn.BatchNorm1d, nn.BatchNorm3d)
+OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm)  # of other packages' networks; their kernels take weights of the maps' type
 MATRICES = (nn.Conv2d, nn.Dense)
 
 
@@ -54,6 +55,8 @@ def apply(network: nn.Cell, level: str) -> nn.Cell:
             continue
         elif isinstance(cell, MATRICES):
             cell.to_float(ms.float16)
+        elif isinstance(cell, OTHER_NORMS):
+            cell.to_float(maps if level == "O3" else ms.float32)
         elif not isinstance(cell, NORMS):
             cell.to_float(maps)
         elif level != "O3":
