@@ -87,6 +87,16 @@ CASES = [
         ),
         "Conv2DBackpropFilter",
     ),
+    *(
+        ("densenet22", "digits", (*words.split(), "--enable_clip_norm", "true", "--clip_mode", clip), sign)
+        for words, clip, sign in (
+            ("--optimizer lamb --weight_decay_exclude *.bias", "agc", "Expm1"),
+            ("--optimizer adamw --layer_decay 0.5", "norm", "Expm1"),
+            ("--optimizer lars --lars_coefficient 0.01", "value", "LogicalOr"),
+            ("--optimizer lion --weight_decay 0.01", "norm", "Sign"),
+            ("--nesterov true --layer_decay 0.5", "norm", "AssignAdd"),
+        )
+    ),
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
     ("bit_r50x1", "digits", ("--image_size", 32), "LayerNormGrad"),
