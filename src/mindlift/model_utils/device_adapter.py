@@ -163,7 +163,9 @@ def connect(ranks: Ranks, device_target: str, threads: int | None = None) -> Non
     """
     if ranks.is_scheduler:
         serve_scheduler(ranks)
-    if ranks in JOINED:  # a program may train and evaluate, one after the other; MindSpore's device is fixed by then
+    if (
+        ranks in JOINED
+    ):  # a program may train and evaluate, one after the other; MindSpore's device is fixed by then
         return
     _set_context(device_target, ranks.device, cpus_per_rank(ranks) if threads is None else threads)
     if ranks.size == 1:
