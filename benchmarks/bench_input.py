@@ -11,6 +11,7 @@ A row is an entry of ROWS: two functions of a folder that has photographs in it,
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import itertools
 import json
 import os
@@ -24,7 +25,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from bench_seg_input import write_pairs
 from figures import machine, names_of, positive, spread
+from input_feeds import FEEDS, measured
+from input_feeds import table as feed_table
 from PIL import Image, ImageEnhance, ImageOps
 
 HERE = Path(__file__).parent
@@ -32,8 +36,10 @@ sys.path.insert(0, str(HERE.parent))
 RECIPES = {
     "bit_cifar10": ["--net", "bit_r101x3", "--dataset", "cifar10"],
     "resnet50_imagenet": ["--net", "resnet50", "--dataset", "imagenet", "--num_classes", "2"],
+    "densenet121_imagenet": ["--net", "densenet121", "--dataset", "imagenet", "--num_classes", "2"],
 }
 BATCH = 64
+FEED_BATCH = 32  # of the feeds, and of a card that takes one every 15 ms
 WAITING = 4  # batches, at least: what the queues of a pipeline hold when its turn begins
 TILES, PHOTOGRAPHS = 2000, 64  # images of the two data sets that are made
 GREY = (128, 128, 128)
@@ -71,6 +77,8 @@ def make_data(folder: Path) -> None:
         path = folder / f"tree/{'ab'[i % 2]}/{i}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(photographs[i % 2][y : y + 375, x : x + 500]).save(path, quality=90)
+    (folder / "pairs").mkdir()
+    write_pairs(folder / "pairs")
     words = [
         "--data_dir",
         folder / "tree",
@@ -112,7 +120,7 @@ def bytes_of(folder: Path, data_format: str) -> Iterator:
     _, samples = recipe("resnet50_imagenet", folder, data_format)
     rng = np.random.default_rng(0)
     while True:
-        yield [samples.read(int(index)) for index in rng.integers(0, len(samples), BATCH)]
+        yield [samples.encoded_bytes(int(index)) for index in rng.integers(0, len(samples), BATCH)]
 
 
 # --- what BigTransfer's port has: one map per image, in Pillow from end to end
@@ -201,7 +209,58 @@ def bit_in_pillow(folder: Path) -> Iterator:
     return (batch for (batch,) in dataset.batch(BATCH).create_tuple_iterator(num_epochs=1, do_copy=False))
 
 
+# --- what the ImageNet recipes could have instead
+
+
+def in_mindspore(folder: Path) -> Iterator:
+    """DenseNet-121's augmentation by MindSpore's C++ operators, which decode no more than they crop."""
+    import mindspore.dataset as ds
+    import mindspore.dataset.vision as vision
+
+    from mindlift.data.batches import STATISTICS
+
+    steps = [
+        vision.RandomCropDecodeResize(224),
+        vision.RandomHorizontalFlip(),
+        vision.RandomColorAdjust(*[(0.6, 1.4)] * 3),
+        vision.Normalize(*STATISTICS["imagenet"]),
+        vision.HWC2CHW(),
+    ]
+    dataset = ds.ImageFolderDataset(str(folder), num_parallel_workers=1)
+    dataset = dataset.map(steps, ["image"], num_parallel_workers=1).repeat(10**6).batch(BATCH)
+    return (images for images, _ in dataset.create_tuple_iterator(num_epochs=1, do_copy=False))
+
+
+def in_torch(folder: Path) -> Iterator:
+    """The same by torchvision, as its users write it; one process, as one core has."""
+    import torch
+    from torchvision import datasets, transforms
+
+    torch.set_num_threads(1)
+    steps = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(224),
+            transforms.RandomHorizontalFlip(),
+            transforms.ColorJitter(0.4, 0.4, 0.4),
+            transforms.ToTensor(),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    loader = torch.utils.data.DataLoader(datasets.ImageFolder(str(folder), steps), BATCH, shuffle=True)
+    while True:
+        for images, _ in loader:
+            yield images
+
+
 ROWS = {
+    "mindspore_operators": Row(
+        ("mindspore.dataset", lambda folder: in_mindspore(folder / "tree")),
+        ("MindLift", lambda folder: ours("densenet121_imagenet", folder / "tree")),
+    ),
+    "torchvision": Row(
+        ("torchvision", lambda folder: in_torch(folder / "tree")),
+        ("MindLift", lambda folder: ours("densenet121_imagenet", folder / "tree")),
+    ),
     "bit_cifar10": Row(
         ("port's order, all in Pillow", lambda folder: bit_in_pillow(folder / "cifar")),
         ("MindLift", lambda folder: ours("bit_cifar10", folder / "cifar")),
@@ -306,7 +365,16 @@ def table(results: list[dict]) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(ROWS), help="of " + ", ".join(ROWS))
+    usual = [name for name in ROWS if name != "torchvision" or importlib.util.find_spec("torchvision")]
+    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(usual), help="of " + ", ".join(ROWS))
+    parser.add_argument(
+        "--feeds", type=names_of(FEEDS), default=",".join(FEEDS), help="of " + ", ".join(FEEDS)
+    )
+    parser.add_argument("--only", choices=["rows", "feeds"], help="measure only these")
+    parser.add_argument(
+        "--threads", type=positive, default=len(os.sched_getaffinity(0)), help="of a feed, at most"
+    )
+    parser.add_argument("--cores", type=positive, default=24, help="to simulate")
     parser.add_argument("--rounds", type=positive, default=9, help="timed rounds of each side")
     parser.add_argument("--seconds", type=float, default=3.0, help="least length of a round")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
@@ -319,14 +387,23 @@ def main() -> None:
     if options.child:
         row, side, folder = options.child
         return child(row, int(side), Path(folder))
+    found: dict[str, object] = {"machine": machine(threads=1)}
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder))
-        results = [compare(row, Path(folder), options) for row in options.rows]
-    about = machine(threads=1)
-    print(f"{about['cpu']}, Python {about['python']}, {about['date']}\n")
-    print(table(results))
+        if options.only != "feeds":
+            rows = [compare(row, Path(folder), options) for row in options.rows]
+            found["results"] = rows
+            print(table(rows) + "\n")
+        if options.only != "rows":
+            counts = [*range(1, options.threads + 1)]
+            feeds = [
+                measured(name, Path(folder), FEED_BATCH, options.seconds, counts, options.cores)
+                for name in options.feeds
+            ]
+            found["feeds"] = feeds
+            print(feed_table(feeds))
     if options.output:
-        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
     return None
 
 

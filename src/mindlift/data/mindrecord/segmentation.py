@@ -13,6 +13,7 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from mindlift import json_text
+from mindlift.data import decoding
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import pairs as seg_records
@@ -56,7 +57,7 @@ class PairTask(record_write.Task):
         for index, name in enumerate(files.names):
             try:
                 data, label = files.image_bytes(index), files.label_bytes(index)
-                pixels = segmentation.decode_image(data, files.image_name(index))
+                pixels = decoding.decode(data, files.image_name(index))
                 classes = voc.decode_label(label, files.label_name(index))
             except DataError as err:
                 if not self.settings.skip_corrupt or isinstance(err, voc.LabelKindError):

@@ -40,6 +40,7 @@ from mindlift.tasks.progress import Progress
 DATASETS = (*layout.PIXELS, "imagenet")
 OPTIONS_OF = "classification"
 FIGURES = ("top1", "top5", "loss")
+AUGMENTATION = 2  # 1: a numpy stream for each image, jitter by Pillow, no reduced decoding
 
 
 def options(cfg: Config, workers: int) -> ClassificationOptions:
