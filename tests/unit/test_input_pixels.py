@@ -95,17 +95,17 @@ ADJUSTED = {
 @pytest.mark.parametrize("adjust", ADJUSTED, ids=lambda each: each.__name__)
 @pytest.mark.parametrize("factor", [0.0, 0.6, 0.83, 1.0, 1.17, 1.4, 2.0])
 def test_an_adjustment_is_mindspores_and_pillows(adjust, factor):
-    """Mean absolute differences: rounded alike, 0.01 grey values; Pillow's fractions are cut off, 0.5 on average."""
+    """Both differ by one grey value at most: MindSpore's rounds halves otherwise, Pillow's cuts fractions off."""
     for number in range(2):
         image = np.asarray(photograph(number, 224, 224))
         of_mindspore, of_pillow = ADJUSTED[adjust]
         found = adjust(image, factor).astype(int)
         theirs = np.asarray(of_mindspore(factor)(image)).astype(int)
-        assert np.abs(found - theirs).mean() < 0.1
+        assert np.abs(found - theirs).mean() < 0.2
         assert np.abs(found - theirs).max() <= 1
         theirs = np.asarray(of_pillow(Image.fromarray(image)).enhance(factor)).astype(int)
-        assert np.abs(found - theirs).mean() < 0.75
-        assert np.abs(found - theirs).max() <= 2
+        assert np.abs(found - theirs).mean() < 0.55
+        assert np.abs(found - theirs).max() <= 1
 
 
 def test_mirroring_and_jitter_are_their_steps_in_the_drawn_order():
@@ -168,7 +168,10 @@ def test_an_evaluation_has_the_values_of_mindspores_operators(tree, sizes, norma
 
 
 def cropped(folder, shape: tuple[int, int], count: int):
-    """Random crops at 64 x 64 of a photograph: by the pipeline, by Decode, Crop and Resize, the whole crop, its size."""
+    """Random crops of a photograph at 64 x 64: by the pipeline; by Decode, Crop and Resize; and the whole crop.
+
+    Where the pipeline decodes at a fraction of the size the crop is compared where that begins at a whole pixel.
+    """
     folder.mkdir()
     (folder / "only").mkdir()
     (folder / "only/a.jpg").write_bytes(jpeg(photograph(0, *shape)))
@@ -179,6 +182,8 @@ def cropped(folder, shape: tuple[int, int], count: int):
     for epoch in range(count):
         region, colour, operations, _ = (part[0] for part in source.numbers(epoch, np.array([0])))
         top, left, h, w = augment.crop_box(*shape, Draws(region.tolist()))
+        factor = decoding.reduction((h, w), (64, 64))
+        top, left, h, w = (each // factor * factor for each in (top, left, h, w))
         crop = vision.Crop((top, left), (h, w))(whole)
         found, wanted = source.image(0, region, colour, operations), vision.Resize((64, 64))(crop)
         yield found.astype(int), wanted.astype(int), crop
@@ -202,5 +207,5 @@ def test_a_crop_of_a_reduced_image_is_nearer_to_one_that_averages(tmp_path):
         theirs_off.append(np.abs(wanted - averaged).mean())
         apart.append(np.abs(found - wanted).mean())
     assert len(apart) > 10
-    assert np.mean(found_off) < 0.75 * np.mean(theirs_off)
-    assert np.mean(apart) < 8
+    assert np.mean(found_off) < 0.5 * np.mean(theirs_off)
+    assert np.mean(apart) < 12

@@ -80,7 +80,10 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 def saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Away from each pixel's grey value, or towards it."""
-    mixing = (1 - factor) * np.tile(GREY_SHARES, (3, 1)) + factor * np.eye(3)
+    mixing = np.empty((3, 3), np.float32)
+    mixing[:] = GREY_SHARES
+    mixing *= 1 - factor
+    mixing += factor * np.eye(3, dtype=np.float32)
     return cv2.transform(image, mixing)
 
 

@@ -70,8 +70,8 @@ class Writer:
 
     def __init__(self, options: ClassificationOptions, size: tuple[int, int]):
         self.as_pixels, self.size = options.as_pixels, size
-        mean, std = (np.array(values)[:, None] for values in statistics(options))
-        self.table = ((np.arange(256) - mean) / std).astype(np.float32)
+        mean, std = (np.array(values, np.float32)[:, None] for values in statistics(options))
+        self.table = (np.arange(256, dtype=np.float32) - mean) / std  # in MindSpore's precision
 
     def empty(self, rows: int) -> np.ndarray:
         """(rows, 3, H, W) float32, or with options.as_pixels (rows, H, W, 3) uint8."""

@@ -59,7 +59,8 @@ def by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 
 def whole(values: np.ndarray) -> np.ndarray:
-    return values.clip(0, LEVELS - 1).astype(np.uint8)
+    """Cut to uint8."""
+    return np.clip(values, 0, LEVELS - 1).astype(np.uint8)
 
 
 def ramp() -> np.ndarray:
@@ -68,7 +69,10 @@ def ramp() -> np.ndarray:
 
 def blend(one: np.ndarray | float, other: np.ndarray, share: float) -> np.ndarray:
     """`one` plus `share` of the way to `other`, in single precision, as Image.blend; not cut to uint8."""
-    return one + np.float32(share) * (other.astype(np.int16) - one).astype(np.float32)
+    found = np.subtract(other, one, dtype=np.float32)
+    found *= np.float32(share)
+    found += one
+    return found
 
 
 def luma(image: np.ndarray) -> np.ndarray:
@@ -95,9 +99,15 @@ def equalize(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
 
 
 def equalizing(channel: np.ndarray) -> np.ndarray:
-    counts = cv2.calcHist([channel], [0], None, [LEVELS], [0, LEVELS]).ravel().astype(np.int64)
+    counts = histogram(channel)
     step = (counts.sum() - counts[counts > 0][-1]) // (LEVELS - 1)
     return (step // 2 + counts.cumsum() - counts) // step if step else ramp()
+
+
+def histogram(channel: np.ndarray) -> np.ndarray:
+    """(256,): how often (H, W) uint8 has each value; in half the time of np.bincount."""
+    images = [channel]
+    return cv2.calcHist(images, [0], None, [LEVELS], [0, LEVELS]).ravel().astype(np.int64)  # type: ignore[arg-type]
 
 
 def invert(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
@@ -125,7 +135,7 @@ def solarize_add(image: np.ndarray, added: float, rng: Random) -> np.ndarray:
 
 
 def color(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
-    return whole(blend(luma(image)[..., None], image, factor))
+    return whole(blend(cv2.cvtColor(luma(image), cv2.COLOR_GRAY2RGB), image, factor))
 
 
 def contrast(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
@@ -142,16 +152,17 @@ def sharpness(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
 
 
 def smoothed(image: np.ndarray) -> np.ndarray:
-    """ImageFilter.SMOOTH in whole numbers, five times as fast: a 13th of 3 x 3 pixels, of which the middle counts 5.
+    """ImageFilter.SMOOTH in whole numbers: a 13th of 3 x 3 pixels, of which the middle counts 5.
 
     Pillow adds up fractions instead; but no whole number over 13 is near a half, so both round alike. Pixels at the
     border stay, as with Pillow.
     """
-    pixels, wide = image.copy(), image.astype(np.uint16)
-    rows = wide[:-2] + wide[1:-1] + wide[2:]
-    total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * wide[1:-1, 1:-1]
-    pixels[1:-1, 1:-1] = (2 * total + 13) // 26
-    return pixels
+    weights = np.ones((3, 3), np.float32)
+    weights[1, 1] = 5
+    found = cv2.convertScaleAbs(cv2.filter2D(image, cv2.CV_16S, weights), alpha=1 / weights.sum())
+    for border in (np.s_[:1], np.s_[-1:], np.s_[:, :1], np.s_[:, -1:]):
+        found[border] = image[border]
+    return found
 
 
 def affine(image: np.ndarray, matrix: tuple, resample: Image.Resampling) -> np.ndarray:

@@ -98,7 +98,7 @@ class TrainSource:
             return pixels.fit(self.samples.read(index), size, self.options.interpolation)
         data, name = self.samples.encoded_bytes(index), self.samples.names[index]
         header = decoding.frame(data)
-        factor = decoding.reduction(header[:2], size) if header else decoding.WHOLE
+        factor = decoding.reduction((header.height, header.width), size) if header else decoding.WHOLE
         image = decoding.decode_reduced(data, name, header, factor)
         return pixels.resized(image, size, self.options.interpolation)
 
@@ -107,13 +107,13 @@ class TrainSource:
         size, interpolation = self.options.image_size, self.options.interpolation
         if not self.samples.encoded:
             image = self.samples.read(index)
-            top, left, h, w = augment.crop_box(*image.shape[:2], draws)
+            top, left, h, w = augment.crop_box(image.shape[0], image.shape[1], draws)
             return pixels.fit(image[top : top + h, left : left + w], size, interpolation)
         data, name = self.samples.encoded_bytes(index), self.samples.names[index]
         header = decoding.frame(data)
         if header is None:
             image = decoding.decode(data, name)
-            top, left, h, w = augment.crop_box(*image.shape[:2], draws)
+            top, left, h, w = augment.crop_box(image.shape[0], image.shape[1], draws)
         else:
             box = augment.crop_box(header.height, header.width, draws)
             factor = decoding.reduction(box[2:], size)
@@ -169,5 +169,5 @@ class EvalSource:
         image = self.samples.decode(index) if options.skip_corrupt else self.samples.pixels(index)
         if image is None:
             return None
-        size = pixels.eval_resize(options, *image.shape[:2])
+        size = pixels.eval_resize(options, image.shape[0], image.shape[1])
         return pixels.centre(pixels.resized(image, size, options.interpolation), options.eval_size)
