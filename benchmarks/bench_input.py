@@ -11,7 +11,7 @@ A row is an entry of ROWS: two functions of a folder that has photographs in it,
 from __future__ import annotations
 
 import argparse
-import itertools
+import importlib.util
 import json
 import os
 import statistics
@@ -24,19 +24,24 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from bench_seg_input import write_pairs
 from figures import machine, names_of, positive, spread
-from PIL import Image, ImageEnhance, ImageOps
+from input_feeds import FEEDS, measured
+from input_feeds import table as feed_table
+from input_peers import BATCH, bit_in_pillow, in_mindspore, in_torch
+from PIL import Image
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 RECIPES = {
     "bit_cifar10": ["--net", "bit_r101x3", "--dataset", "cifar10"],
     "resnet50_imagenet": ["--net", "resnet50", "--dataset", "imagenet", "--num_classes", "2"],
+    "densenet121_imagenet": ["--net", "densenet121", "--dataset", "imagenet", "--num_classes", "2"],
 }
-BATCH = 64
+
+FEED_BATCH = 32  # of the feeds, and of a card that takes one every 15 ms
 WAITING = 4  # batches, at least: what the queues of a pipeline hold when its turn begins
 TILES, PHOTOGRAPHS = 2000, 64  # images of the two data sets that are made
-GREY = (128, 128, 128)
 
 
 class Row(NamedTuple):
@@ -71,6 +76,8 @@ def make_data(folder: Path) -> None:
         path = folder / f"tree/{'ab'[i % 2]}/{i}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(photographs[i % 2][y : y + 375, x : x + 500]).save(path, quality=90)
+    (folder / "pairs").mkdir()
+    write_pairs(folder / "pairs")
     words = [
         "--data_dir",
         folder / "tree",
@@ -112,96 +119,18 @@ def bytes_of(folder: Path, data_format: str) -> Iterator:
     _, samples = recipe("resnet50_imagenet", folder, data_format)
     rng = np.random.default_rng(0)
     while True:
-        yield [samples.read(int(index)) for index in rng.integers(0, len(samples), BATCH)]
-
-
-# --- what BigTransfer's port has: one map per image, in Pillow from end to end
-
-
-def shear(image: Image.Image, matrix: tuple) -> Image.Image:
-    return image.transform(
-        image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BICUBIC, fillcolor=GREY
-    )
-
-
-def move(image: Image.Image, matrix: tuple) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, fillcolor=GREY)
-
-
-def solarize_add(image: Image.Image, added: int) -> Image.Image:
-    """As torchvision's users write it: arithmetic on the pixels."""
-    pixels = np.asarray(image).astype(np.int64)
-    return Image.fromarray(np.where(pixels < 128, np.clip(pixels + added, 0, 255), pixels).astype(np.uint8))
-
-
-def cutout(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    from mindlift.data.classification.rand_augment import cutout as square
-
-    return square(image, share, rng)
-
-
-# Operations of (image, magnitude / 10, random stream); signed ones get a negative magnitude half of the time.
-PILLOW: list[tuple[Callable, bool]] = [
-    (lambda image, m, rng: ImageOps.autocontrast(image), False),
-    (lambda image, m, rng: ImageOps.equalize(image), False),
-    (lambda image, m, rng: ImageOps.invert(image), False),
-    (lambda image, m, rng: image.rotate(30 * m), True),
-    (lambda image, m, rng: ImageOps.posterize(image, min(8, max(1, int(4 * m)))), False),
-    (lambda image, m, rng: ImageOps.solarize(image, 256 * m), False),
-    (lambda image, m, rng: ImageEnhance.Color(image).enhance(0.1 + 1.8 * m), False),
-    (lambda image, m, rng: ImageEnhance.Contrast(image).enhance(0.1 + 1.8 * m), False),
-    (lambda image, m, rng: ImageEnhance.Brightness(image).enhance(0.1 + 1.8 * m), False),
-    (lambda image, m, rng: ImageEnhance.Sharpness(image).enhance(0.1 + 1.8 * m), False),
-    (lambda image, m, rng: shear(image, (1, 0.3 * m, 0, 0, 1, 0)), True),
-    (lambda image, m, rng: shear(image, (1, 0, 0, 0.3 * m, 1, 0)), True),
-    (lambda image, m, rng: move(image, (1, 0, 0.45 * m * image.width, 0, 1, 0)), True),
-    (lambda image, m, rng: move(image, (1, 0, 0, 0, 1, 0.45 * m * image.height)), True),
-    (lambda image, m, rng: cutout(image, 0.35 * m, rng), False),
-    (lambda image, m, rng: solarize_add(image, int(110 * m)), False),
-]
-
-
-def in_pillow(tile: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """(32, 32, 3) uint8 -> (3, 160, 160) float32 from -1 to 1, in the port's order."""
-    image = Image.fromarray(tile).resize((192, 192), Image.Resampling.BICUBIC)
-    left, top = (int(corner) for corner in rng.integers(0, 33, 2))
-    image = image.crop((left, top, left + 160, top + 160))
-    if rng.random() < 0.5:
-        image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    magnitude = rng.normal(20, 0.5) / 10
-    for index in rng.integers(0, len(PILLOW), 2):
-        operation, signed = PILLOW[index]
-        image = operation(image, -magnitude if signed and rng.random() < 0.5 else magnitude, rng)
-    unit = np.asarray(image).transpose(2, 0, 1).astype(np.float32) / 255
-    return (unit - np.float32(0.5)) / np.float32(0.5)
-
-
-def bit_in_pillow(folder: Path) -> Iterator:
-    """All operations in one Python map, as MindSpore runs py_transforms."""
-    import mindspore.dataset as ds
-
-    from mindlift.data.classification import cifar10
-
-    images, _ = cifar10.load(folder, True, 10, allow_unused=True)
-    rng = np.random.default_rng(0)
-
-    def stream():
-        for index in itertools.cycle(range(len(images))):
-            yield images[index], rng.integers(0, 2**31)
-
-    dataset = ds.GeneratorDataset(
-        stream, ["image", "seed"], num_parallel_workers=1, python_multiprocessing=False
-    )
-    dataset = dataset.map(
-        lambda image, seed: in_pillow(image, np.random.default_rng(int(seed))),
-        ["image", "seed"],
-        ["image"],
-        num_parallel_workers=1,
-    )
-    return (batch for (batch,) in dataset.batch(BATCH).create_tuple_iterator(num_epochs=1, do_copy=False))
+        yield [samples.encoded_bytes(int(index)) for index in rng.integers(0, len(samples), BATCH)]
 
 
 ROWS = {
+    "mindspore_operators": Row(
+        ("mindspore.dataset", lambda folder: in_mindspore(folder / "tree")),
+        ("MindLift", lambda folder: ours("densenet121_imagenet", folder / "tree")),
+    ),
+    "torchvision": Row(
+        ("torchvision", lambda folder: in_torch(folder / "tree")),
+        ("MindLift", lambda folder: ours("densenet121_imagenet", folder / "tree")),
+    ),
     "bit_cifar10": Row(
         ("port's order, all in Pillow", lambda folder: bit_in_pillow(folder / "cifar")),
         ("MindLift", lambda folder: ours("bit_cifar10", folder / "cifar")),
@@ -306,7 +235,16 @@ def table(results: list[dict]) -> str:
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(ROWS), help="of " + ", ".join(ROWS))
+    usual = [name for name in ROWS if name != "torchvision" or importlib.util.find_spec("torchvision")]
+    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(usual), help="of " + ", ".join(ROWS))
+    parser.add_argument(
+        "--feeds", type=names_of(FEEDS), default=",".join(FEEDS), help="of " + ", ".join(FEEDS)
+    )
+    parser.add_argument("--only", choices=["rows", "feeds"], help="measure only these")
+    parser.add_argument(
+        "--threads", type=positive, default=len(os.sched_getaffinity(0)), help="of a feed, at most"
+    )
+    parser.add_argument("--cores", type=positive, default=24, help="to simulate")
     parser.add_argument("--rounds", type=positive, default=9, help="timed rounds of each side")
     parser.add_argument("--seconds", type=float, default=3.0, help="least length of a round")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
@@ -319,14 +257,23 @@ def main() -> None:
     if options.child:
         row, side, folder = options.child
         return child(row, int(side), Path(folder))
+    found: dict[str, object] = {"machine": machine(threads=1)}
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder))
-        results = [compare(row, Path(folder), options) for row in options.rows]
-    about = machine(threads=1)
-    print(f"{about['cpu']}, Python {about['python']}, {about['date']}\n")
-    print(table(results))
+        if options.only != "feeds":
+            rows = [compare(row, Path(folder), options) for row in options.rows]
+            found["results"] = rows
+            print(table(rows) + "\n")
+        if options.only != "rows":
+            counts = [*range(1, options.threads + 1)]
+            feeds = [
+                measured(name, Path(folder), FEED_BATCH, options.seconds, counts, options.cores)
+                for name in options.feeds
+            ]
+            found["feeds"] = feeds
+            print(feed_table(feeds))
     if options.output:
-        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+        options.output.write_text(json.dumps(found, indent=1) + "\n")
     return None
 
 

@@ -107,10 +107,13 @@ class Bytes:
 
 def of_original(samples, options, count: int):
     """Like ours, `count` batches."""
-    from mindlift.data.batches import generator
+    import mindspore.dataset as ds
 
     source = Bytes(samples, count * options.per_batch_size)
-    dataset = generator(source, ["data", "label"]).map(
+    rows = ds.GeneratorDataset(
+        source, ["data", "label"], shuffle=False, num_parallel_workers=1, python_multiprocessing=False
+    )
+    dataset = rows.map(
         Original(options), ["data", "label"], ["data", "label"], num_parallel_workers=options.workers
     )
     return dataset.batch(options.per_batch_size).create_tuple_iterator(num_epochs=1, do_copy=False)

@@ -13,7 +13,7 @@ from tests.support.programs import ROOT, environment
 
 SMALL = {
     "bench_train": "--nets densenet100 --libraries mindlift --batch 2 --size 16 --rounds 1 --seconds 0.1",
-    "bench_input": "--rows bit_cifar10 --rounds 1 --seconds 0.1",
+    "bench_input": "--only rows --rows bit_cifar10 --rounds 1 --seconds 0.1",
     "bench_seg_input": "--crop 65 --batch 2 --batches 2 --rounds 1",
     "bench_sync": "--objects 20 --object_kb 1 --keys 20 --large 1 --large_mb 1 --rounds 1",
 }
@@ -57,6 +57,18 @@ def test_it_runs(name, tmp_path):
 
 
 @pytest.mark.heavy
+def test_what_recipes_cost_is_measured(tmp_path):
+    names = ["densenet100_cifar10", "resnet50_evaluation", "deeplab_v3_voc"]
+    words = f"--only feeds --feeds {','.join(names)} --seconds 0.3 --threads 1 --cores 2"
+    found = results("bench_input", words, tmp_path)["feeds"]
+    assert [each["feed"] for each in found] == names
+    for each in found:
+        assert 0 < each["locked_ms"] < each["cpu_ms"]
+        assert each["with_cores"]["images_per_second"] > 0
+        assert 0 <= each["waits_15_ms"]["1"] < 1
+
+
+@pytest.mark.heavy
 def test_copies_are_compared(minio, tmp_path):
     found = results("bench_sync", SMALL["bench_sync"], tmp_path)
     rows = {row["row"]: row for row in found["results"]}
@@ -92,7 +104,7 @@ def test_144_crops_are_compared(tmp_path):
     [
         ("bench_train", "--nets densenet22", "'densenet22': expected some of densenet100"),
         ("bench_train", "--libraries jax", "'jax': expected some of"),
-        ("bench_input", "--rows other", "'other': expected some of bit_cifar10"),
+        ("bench_input", "--rows other", "'other': expected some of mindspore_operators"),
         ("bench_sync", "--rows other", "'other': expected some of down_small"),
         ("bench_stream", "--clients other", "'other': expected some of mindlift-stream"),
         ("bench_seg_input", "--rounds 0", "'0' is not a whole number above 0"),

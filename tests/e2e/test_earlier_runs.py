@@ -34,4 +34,5 @@ def test_it_is_continued(earlier, tmp_path):
     done = run_program("train.py", *words, cwd=tmp_path)
     assert done.code == 0, done.err
     assert "continuing from" in done.out
+    assert "this run began with version 1 of the augmentation and goes on with version 2" in done.out
     assert (done.result["steps"], Path(done.result["run"]).name) == (3, RUN)

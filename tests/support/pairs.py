@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 
 from mindlift.data.segmentation import pairs as segmentation
+from mindlift.data.segmentation import transform
 from mindlift.data.segmentation.options import SegmentationOptions
 from tests.support.batches import collect
 
@@ -37,6 +38,14 @@ def noise(size, seed=0):
 
 def rows(samples, options, part):
     return collect(segmentation.train_batches(samples, options, part))
+
+
+def train_pair(image, label, rng, options):
+    """A pair as it looks in a batch, in arrays that held something else."""
+    pixels, classes = transform.empty(1, options)
+    pixels[:], classes[:] = 99, 99
+    transform.train_pair((image, label), rng, options, (pixels[0], classes[0]))
+    return pixels[0], classes[0]
 
 
 def grey_png(values, bits):

@@ -12,12 +12,12 @@ import pytest
 from mindlift.data.classification import pipeline, split
 from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.order import BatchRange, sample_rng
-from mindlift.data.segmentation import transform as seg_transform
 from mindlift.model_utils.config import config
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.objective import MixedCrossEntropy, MixUp
 from mindlift.tasks.pixels import FromMaskedPixels, FromPixels
 from mindlift.tasks.segmentation import task as segment
+from tests.support.pairs import train_pair
 
 RNG = np.random.default_rng(2)
 BATCH = 4
@@ -72,10 +72,8 @@ def test_images_to_segment_with_nothing_beside_them(size):
     cfg = config.load(["--net", "deeplab_v3_r26_s16", "--dataset", "vocdigits", "--image_size", "65"])
     options = segment.options(cfg, 1)
     image, label = RNG.integers(0, 256, (*size, 3), np.uint8), RNG.integers(0, 11, size).astype(np.uint8)
-    host, classes = seg_transform.train_pair(image, label, sample_rng(0, 0, 1), options)
-    pixels, same = seg_transform.train_pair(
-        image, label, sample_rng(0, 0, 1), replace(options, as_pixels=True)
-    )
+    host, classes = train_pair(image, label, sample_rng(0, 0, 1), options)
+    pixels, same = train_pair(image, label, sample_rng(0, 0, 1), replace(options, as_pixels=True))
     np.testing.assert_array_equal(classes, same)
     assert (pixels.dtype, pixels.shape) == (np.uint8, (65, 65, 4))
     cell = FromMaskedPixels(Same(), *segment.STATISTICS["imagenet"])

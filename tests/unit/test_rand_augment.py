@@ -10,9 +10,10 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from mindlift.cli import rand_augment_sheet as sheet_command
-from mindlift.data.classification import pipeline, rand_augment, rand_augment_sheet, split
+from mindlift.data.classification import augment, pipeline, rand_augment, rand_augment_sheet, split
 from mindlift.data.classification.rand_augment import NAMES, OPERATIONS, applied
-from mindlift.data.order import BatchRange
+from mindlift.data.draws import Draws, uniforms
+from mindlift.data.order import BatchRange, TrainOrder
 from tests.support.batches import OPTIONS, collect
 from tests.support.programs import ROOT
 
@@ -75,20 +76,17 @@ def test_smoothing_in_whole_numbers_is_pillows(shape):
     """Of noise, whose sums have every remainder over 13, and of the brightest and darkest values."""
     rng = np.random.default_rng(0)
     for pixels in (rng.integers(0, 256, (*shape, 3)), rng.choice([0, 255], (*shape, 3))):
-        image = Image.fromarray(pixels.astype(np.uint8))
-        np.testing.assert_array_equal(
-            np.asarray(rand_augment.smoothed(image)), np.asarray(image.filter(ImageFilter.SMOOTH))
-        )
+        image = pixels.astype(np.uint8)
+        wanted = Image.fromarray(image).filter(ImageFilter.SMOOTH)
+        np.testing.assert_array_equal(rand_augment.smoothed(image), np.asarray(wanted))
 
 
 @pytest.mark.parametrize("magnitude", [0, 3, 5, 9.7, 10, 14.2, 20, 22.6, 30])
 @pytest.mark.parametrize("name", REFERENCES)
 def test_an_operation_is_pillows(name, magnitude):
     for seed in range(3):
-        found = applied(picture(seed), name, magnitude, Fixed(0.9))
-        np.testing.assert_array_equal(
-            np.asarray(found), np.asarray(REFERENCES[name](picture(seed), magnitude))
-        )
+        found = applied(np.asarray(picture(seed)), name, magnitude, Fixed(0.9))
+        np.testing.assert_array_equal(found, np.asarray(REFERENCES[name](picture(seed), magnitude)))
 
 
 def test_all_operations_are_compared():
@@ -98,14 +96,15 @@ def test_all_operations_are_compared():
 
 @pytest.mark.parametrize("name", ["Rotate", "ShearX", "ShearY", "TranslateX", "TranslateY"])
 def test_half_of_the_time_the_other_way_round(name):
-    found = applied(picture(), name, 7, Fixed(0.1))
-    np.testing.assert_array_equal(np.asarray(found), np.asarray(REFERENCES[name](picture(), -7)))
+    found = applied(np.asarray(picture()), name, 7, Fixed(0.1))
+    np.testing.assert_array_equal(found, np.asarray(REFERENCES[name](picture(), -7)))
     assert OPERATIONS[name].signed
 
 
 @pytest.mark.parametrize(("magnitude", "side"), [(10, 0.35 * 30), (20, 0.7 * 30)])
 def test_cutout_is_a_grey_square_of_a_share_of_the_shorter_side(magnitude, side):
-    before, after = np.asarray(picture()), np.asarray(applied(picture(), "Cutout", magnitude, Fixed(0.5)))
+    before = np.asarray(picture())
+    after = applied(before, "Cutout", magnitude, Fixed(0.5))
     rows, columns = np.nonzero((before != after).any(2))
     assert (after[rows, columns] == 128).all()
     high, wide = np.ptp(rows) + 1, np.ptp(columns) + 1
@@ -115,9 +114,8 @@ def test_cutout_is_a_grey_square_of_a_share_of_the_shorter_side(magnitude, side)
 
 def test_at_the_published_magnitude_two_operations_do_nothing():
     for name in ("Posterize", "Solarize"):
-        np.testing.assert_array_equal(
-            np.asarray(applied(picture(), name, 20, Fixed(0.9))), np.asarray(picture())
-        )
+        image = np.asarray(picture())
+        np.testing.assert_array_equal(applied(image, name, 20, Fixed(0.9)), image)
 
 
 def test_no_magnitude_fails():
@@ -125,7 +123,7 @@ def test_no_magnitude_fails():
     for magnitude in (-2, -0.1, 0, 1, 22.5, 31):
         for name in NAMES:
             for first in (0.0, 0.999):
-                assert applied(picture(), name, magnitude, Fixed(first)).size == (40, 30)
+                assert applied(np.asarray(picture()), name, magnitude, Fixed(first)).shape == (30, 40, 3)
 
 
 def test_operations_are_drawn_evenly_and_magnitudes_normally(monkeypatch):
@@ -137,8 +135,8 @@ def test_operations_are_drawn_evenly_and_magnitudes_normally(monkeypatch):
 
     monkeypatch.setattr(rand_augment, "applied", note)
     image = np.zeros((2, 2, 3), np.uint8)
-    for seed in range(8000):
-        rand_augment.rand_augment(image, np.random.default_rng(seed), 2, 20.0)
+    for row in uniforms(0, 0, np.arange(8000), [rand_augment.numbers_of(2)])[0]:
+        rand_augment.rand_augment(image, Draws(row.tolist()), 2, 20.0)
     counts = Counter(name for name, _ in drawn)
     assert len(drawn) == 16_000
     assert set(counts) == set(NAMES)
@@ -175,19 +173,18 @@ def test_what_an_image_becomes_does_not_depend_on_threads_or_where_one_starts(di
 
 
 def test_an_image_is_resized_cropped_mirrored_and_augmented_in_this_order(digits):
-    """By hand with Pillow, from the same random streams."""
-    from mindlift.data.classification.augment import flip_and_jitter, random_crop
-    from mindlift.data.order import TrainOrder, sample_rng
-
+    """By hand with Pillow, from the same random numbers."""
     samples = split.open_split(RECIPE, digits, train=True)
     order, found = TrainOrder(len(samples), 16, 0, 1, 1), images(RECIPE, digits)
+    counts = [augment.REGION_NUMBERS, augment.COLOUR_NUMBERS, rand_augment.numbers_of(2)]
     for item in range(16):
         epoch, index = order(item)
-        streams = [sample_rng(1, epoch, index, stage) for stage in range(3)]
-        large = np.asarray(Image.fromarray(samples.images[index]).resize((40, 40), BICUBIC))
-        crop = random_crop(large, streams[0], (32, 32))
-        flipped = flip_and_jitter(crop, streams[1], 0.5, 0.0)
-        wanted = rand_augment.rand_augment(flipped, streams[2], 2, 20.0)
+        streams = [Draws(part[0].tolist()) for part in uniforms(1, epoch, np.array([index]), counts)]
+        large = Image.fromarray(samples.images[index]).resize((40, 40), BICUBIC)
+        top, left = (streams[0].integer(9) for _ in range(2))
+        crop = large.crop((left, top, left + 32, top + 32))
+        flipped = ImageOps.mirror(crop) if streams[1].random() < 0.5 else crop
+        wanted = rand_augment.rand_augment(np.asarray(flipped), streams[2], 2, 20.0)
         np.testing.assert_array_equal(np.rint(found[item].transpose(1, 2, 0) * 127.5 + 127.5), wanted)
 
 
@@ -198,9 +195,9 @@ def test_the_picture_in_the_documentation_shows_every_operation(tmp_path):
         for column, magnitude in enumerate(rand_augment_sheet.MAGNITUDES):
             left, top = rand_augment_sheet.corner(row, column)
             cell = drawn.crop((left, top, left + photograph.width, top + photograph.height))
-            wanted = applied(photograph, name, magnitude, Fixed(0.9))
+            wanted = applied(np.asarray(photograph), name, magnitude, Fixed(0.9))
             if name != "Cutout":  # whose place is drawn
-                np.testing.assert_array_equal(np.asarray(cell), np.asarray(wanted))
+                np.testing.assert_array_equal(np.asarray(cell), wanted)
     assert sheet_command.main([str(tmp_path / "sheet.png")]) == 0
     files = (ROOT / "docs/images/rand_augment.png", tmp_path / "sheet.png")
     shown, made = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)

@@ -18,12 +18,13 @@ from typing import Iterator
 import pytest
 from PIL import Image
 
-from mindlift.data import batches, image_folder, slow_disk
+from mindlift.data import image_folder, slow_disk
 from mindlift.data.classification import pipeline, split
 from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation import pairs
 from mindlift.data.segmentation.lists import Pair
+from mindlift.data.workers import AHEAD, Unfilled
 from mindlift.training.schedules import Phase, ScheduleOptions, lr_table
 from tests.support.batches import FOLDER_OPTIONS
 from tests.support.pairs import OPTIONS as PAIRS
@@ -104,30 +105,19 @@ def samples(tmp_path_factory: pytest.TempPathFactory) -> split.Samples:
 def test_the_first_batch_costs_the_same_whatever_the_number_of_epochs(
     samples: split.Samples, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
-    """MindSpore would write down the numbers of all rows: 8 bytes for each of 4 billion."""
-    drawn, whole = [], pipeline.TrainSource.__getitem__
-
-    def draw(source: pipeline.TrainSource, item: int) -> tuple:
-        drawn.append(item)
-        return whole(source, item)
-
-    monkeypatch.setattr(pipeline.TrainSource, "__getitem__", draw)
     found = pipeline.train_batches(samples, FOLDER_OPTIONS, BatchRange(0, steps))
+    made, whole = [], found.source.batch
+
+    def make(number: int) -> Unfilled:
+        made.append(number)
+        return whole(number)
+
+    monkeypatch.setattr(found.source, "batch", make)
     assert len(found) == steps
     source = iter(found)
     assert len(next(source)[0]) == FOLDER_OPTIONS.per_batch_size
     source.close()
-    ahead = 16 * (
-        FOLDER_OPTIONS.per_batch_size + 6
-    )  # rows that stages of MindSpore's may be ahead of each other
-    assert drawn == list(range(len(drawn)))
-    assert len(drawn) <= ahead
-
-
-def test_rows_have_no_numbers_for_mindspore() -> None:
-    rows = batches.InOrder([(1,), (2,)])
-    assert not hasattr(rows, "__getitem__")
-    assert (len(rows), list(rows), list(rows)) == (2, [(1,), (2,)], [(1,), (2,)])
+    assert made == list(range(AHEAD + 1))
 
 
 @contextmanager

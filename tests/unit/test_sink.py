@@ -7,13 +7,12 @@ import threading
 import time
 
 import mindspore as ms
-import mindspore.dataset as ds
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 import pytest
 
-from mindlift.data.batches import Batches, Failures
+from mindlift.data.workers import InThreads, Unfilled
 from mindlift.errors import DataError
 from mindlift.runs.log import Pace
 from mindlift.training import sink
@@ -23,36 +22,30 @@ COUNT = 12
 
 
 class Source:
-    """Rows (value, label); row `bad` can't be read, and row `slow` takes its time."""
+    """Batches of two rows (value, label); row `bad` can't be read, and row `slow` takes its time."""
 
-    def __init__(
-        self, samples: Failures, bad: int | None = None, slow: int | None = None, rows: int = 2 * COUNT
-    ):
-        self.samples, self.bad, self.slow, self.rows = samples, bad, slow, rows
+    def __init__(self, bad: int | None = None, slow: int | None = None):
+        self.bad, self.slow = bad, slow
         self.read: list[int] = []
 
-    def __len__(self) -> int:
-        return self.rows
+    def batch(self, number: int) -> Unfilled:
+        values, labels = np.empty((2, 3, 4), np.uint8), np.empty(2, np.int32)
 
-    def __getitem__(self, row: int):
-        return self.samples.remembered(self.row, int(row))
+        def fill(row: int) -> None:
+            value = 2 * number + row
+            self.read.append(value)
+            if value == self.slow:
+                time.sleep(0.5)
+            if value == self.bad:
+                raise DataError(f"can't read image cat{value}.jpg")
+            values[row], labels[row] = value, value
 
-    def row(self, row: int):
-        self.read.append(row)
-        if row == self.slow:
-            time.sleep(0.5)
-        if row == self.bad:
-            raise DataError(f"can't read image cat{row}.jpg")
-        return np.full((3, 4), row, np.uint8), np.int32(row)
+        return Unfilled((values, labels), fill)
 
 
-def batches(**of_source: int) -> tuple[Batches, Source]:
-    samples = Failures()
-    source = Source(samples, **of_source)
-    dataset = ds.GeneratorDataset(
-        source, ["image", "label"], shuffle=False, num_parallel_workers=1, python_multiprocessing=False
-    )
-    return Batches(dataset.batch(2), samples, ahead=1), source
+def batches(rows: int = 2 * COUNT, **of_source: int) -> tuple[InThreads, Source]:
+    source = Source(**of_source)
+    return InThreads(source, range(rows // 2), 2, workers=1), source
 
 
 class Sums(nn.Cell):
@@ -79,14 +72,14 @@ def test_each_batch_once_and_in_order():
     assert source.read == list(range(2 * COUNT))
 
 
-def losses(of_rows: Batches, steps: int) -> list[float]:
+def losses(of_rows: InThreads, steps: int) -> list[float]:
     pace = Pace()
     with contextlib.closing(sink.Queue(Sums(), of_rows)) as queue:
         return [float(queue.step(pace.waiting)[0].asnumpy()) for _ in range(steps)]
 
 
 def test_a_failure_of_the_data_is_raised_by_its_own_name_before_its_step():
-    """MindSpore tells a failure as soon as it reads so far ahead, at the latest when the batch is due."""
+    """When its batch is due, which is a few steps ahead."""
     of_rows, _ = batches(bad=15)
     with pytest.raises(DataError, match=r"can't read image cat15\.jpg"):
         losses(of_rows, 8)

@@ -58,6 +58,12 @@ class TrainOrder:
         order = epoch_order(self.count, self.seed, epoch)
         return epoch, int(order[position * self.size + self.rank])
 
+    def batch(self, number: int, size: int) -> tuple[int, np.ndarray]:
+        """The epoch and the images (size,) of batch `number`; an epoch is a whole number of batches."""
+        epoch, position = divmod(number * size, self.items_per_epoch)
+        order = epoch_order(self.count, self.seed, epoch)
+        return epoch, order[position * self.size + self.rank :: self.size][:size]
+
 
 def reading_order(
     count: int, global_batch: int, seed: int, done: int, ranks: range = range(1), size: int = 1

@@ -31,7 +31,10 @@ from mindlift.backports import Protocol
 
 LEVELS = ("O0", "O1", "O2", "O3")
 NORMS = (nn.BatchNorm2d, nn.BatchNorm1d, nn.BatchNorm3d)
-OTHER_NORMS = (nn.LayerNorm, nn.GroupNorm)  # of other packages' networks; their kernels take weights of the maps' type
+OTHER_NORMS = (
+    nn.LayerNorm,
+    nn.GroupNorm,
+)  # of other packages' networks; their kernels take weights of the maps' type
 MATRICES = (nn.Conv2d, nn.Dense)
 
 

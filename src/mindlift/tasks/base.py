@@ -19,6 +19,7 @@ from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.order import BatchRange
 from mindlift.data.segmentation import pairs
 from mindlift.data.segmentation.options import SegmentationOptions
+from mindlift.data.workers import InThreads
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
@@ -67,6 +68,10 @@ class Task(Protocol[O, S, E]):
     def FIGURES(self) -> tuple[str, ...]:
         """What `evaluate` gives that tells checkpoints apart; by the first, of which more is better, the best is named."""
 
+    @property
+    def AUGMENTATION(self) -> int:
+        """Higher than before where the same seed gives other pixels than an earlier version of this program."""
+
     def options(self, cfg: Config, workers: int) -> O:
         """What of the configuration decides the batches."""
 
@@ -84,7 +89,7 @@ class Task(Protocol[O, S, E]):
         What all ranks of a node find alike is found once, by `share`.
         """
 
-    def train_batches(self, samples: S, options: O, part: BatchRange) -> batches.Batches: ...
+    def train_batches(self, samples: S, options: O, part: BatchRange) -> InThreads: ...
 
     def objective(self, cfg: Config, net: nn.Cell, data: O) -> nn.Cell:
         """A cell that computes the loss of the arrays of a batch."""

@@ -23,9 +23,11 @@ from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.job_context import JobContext
-from mindlift.runs import anew, choose, manifest
+from mindlift.runs import anew, choose, manifest, provenance
 from mindlift.runs.choose import Run
 from mindlift.runs.log import Board
+from mindlift.runs.paths import RunPaths
+from mindlift.runs.records import integer, read_object
 from mindlift.runs.revision import code_revision
 from mindlift.training import hooks, loop, rules
 from mindlift.training.best import Evaluate
@@ -120,11 +122,13 @@ def note_failure(job: JobContext, inputs: Inputs, callbacks: Callbacks, err: Bas
 def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -> Result:
     cfg, paths, log = job.cfg, inputs.run.paths, job.log
     log.info(f"run {paths.root}: {cfg.net} on {cfg.dataset}, {job.ranks.size} rank(s), {job.device.target}")
+    augmentation = inputs.data.task.AUGMENTATION
+    notes = [*inputs.data.notes(), *changed_augmentation(inputs.run.resume_from, augmentation)]
     if job.ranks.rank == 0:
         write_atomic(paths.config, cfg.to_yaml(origins=True))
-        write_atomic(paths.versions, versions(job))
+        write_atomic(paths.versions, versions(job, augmentation))
     why_new = why_new_run(job, inputs.run)
-    for note in filter(None, (why_new, *inputs.data.notes(), scale_note(cfg, job.ranks.size))):
+    for note in filter(None, (why_new, *notes, scale_note(cfg, job.ranks.size))):
         log.info(note)
     if inputs.data.evaluates_itself:
         log.warning("there is no other split to evaluate: evaluations read the images of the training")
@@ -254,9 +258,24 @@ def add_figures(result: Result, figures: Mapping[str, object]) -> None:
         setattr(result, name, figures[name])
 
 
-def versions(job: JobContext) -> str:
+def changed_augmentation(continued: Path | None, now: int) -> list[str]:
+    """What is to be said if the run of the checkpoint to continue began with other random numbers or pixels."""
+    run = continued and provenance.run_of(continued)
+    if not run:
+        return []
+    began = integer(read_object(RunPaths(run.root).versions).get("augmentation")) or 1
+    if began == now:
+        return []
+    return [
+        f"this run began with version {began} of the augmentation and goes on with version {now}: the same order of"
+        " images, but other crops and colours"
+    ]
+
+
+def versions(job: JobContext, augmentation: int) -> str:
     """Software, revision and machine of this run as JSON text."""
     facts = {
+        "augmentation": augmentation,
         "mindspore": ms.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),

@@ -4,8 +4,7 @@ Batches are made by the same host pipeline as without sink mode, a few steps ahe
 pipeline. A failure inside of a transfer pipeline would reach nobody: its queue stays empty, and the step waits for the
 time limit of GetNext. Here it is raised by its own name before the step, and the time that steps wait for data is known.
 
-Both pipelines are driven by the main thread: with MindSpore 2.8 a failure of one crashes the process if another thread
-iterates over another one.
+MindSpore's pipeline is driven by the main thread.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ import mindspore.dataset as ds
 import mindspore.nn as nn
 import numpy as np
 
-from mindlift.data.batches import Batches
+from mindlift.data.workers import InThreads
 
 AHEAD = 3  # batches handed over before the step that needs them
 
@@ -70,7 +69,7 @@ def arrays(batch: tuple[ms.Tensor, ...]) -> tuple[np.ndarray, ...]:
 class Queue:
     """Steps of `cell` on `batches`, which the device takes from its queue; close it before anything else runs there."""
 
-    def __init__(self, cell: nn.Cell, batches: Batches):
+    def __init__(self, cell: nn.Cell, batches: InThreads):
         self.source, self.left = iter(batches), len(batches) - 1
         try:
             self.handover = Handover(next(self.source), len(batches))

@@ -1,72 +1,92 @@
-"""Random augmentation of one image (H, W, 3) uint8 by one random stream.
+"""Random augmentation of one image (H, W, 3) uint8 by its own random numbers.
 
 Crops follow Szegedy et al., Going Deeper with Convolutions, section 6 (8-100 % of the area, aspect
 3/4-4/3) and He et al., Deep Residual Learning, section 4.2 (pad 4, crop 32). Draws are made in a
-fixed order, whatever is switched off, so that one option does not move another one's stream.
+fixed order, whatever is switched off, so that one option does not move another one's numbers.
+
+Pixels are worked on by OpenCV and numpy, which let other threads run meanwhile.
 """
 
 from __future__ import annotations
 
 import math
 
+import cv2
 import numpy as np
-from PIL import Image, ImageEnhance
 
-ENHANCERS = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color)
+from mindlift.data.draws import Draws
+
 CROP_TRIES = 10
+REGION_NUMBERS = 2 * CROP_TRIES + 2  # at most, of each function that chooses a region
+COLOUR_NUMBERS = 5  # of `mirror_and_jitter`
+GREY_SHARES = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
+ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
-def crop_box(height: int, width: int, rng: np.random.Generator) -> tuple[int, int, int, int]:
+def crop_box(height: int, width: int, draws: Draws) -> tuple[int, int, int, int]:
     """(top, left, height, width) of a random crop: area 8-100 %, aspect 3/4-4/3, else the centre."""
     for _ in range(CROP_TRIES):
-        area = height * width * rng.uniform(0.08, 1.0)
-        ratio = math.exp(rng.uniform(math.log(3 / 4), math.log(4 / 3)))
+        area = height * width * draws.uniform(0.08, 1.0)
+        ratio = math.exp(draws.uniform(math.log(3 / 4), math.log(4 / 3)))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
-            return int(rng.integers(0, height - h + 1)), int(rng.integers(0, width - w + 1)), h, w
+            return draws.integer(height - h + 1), draws.integer(width - w + 1), h, w
     w = min(width, round(height * 4 / 3))
     h = min(height, round(width * 4 / 3))
     return (height - h) // 2, (width - w) // 2, h, w
 
 
-def resized_crop_region(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The random region of `image`; resizing it is the pipeline's work."""
-    top, left, h, w = crop_box(image.shape[0], image.shape[1], rng)
-    return image[top : top + h, left : left + w]
-
-
-def pad_crop(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def pad_crop(image: np.ndarray, draws: Draws) -> np.ndarray:
     """Pad by an eighth of the height with zeros (4 for 32) and crop back to the old size."""
     height, width = image.shape[:2]
     pad = height // 8
-    top, left = rng.integers(0, 2 * pad + 1, 2)
-    padded = np.pad(image, ((pad, pad), (pad, pad), (0, 0)))
-    return padded[top : top + height, left : left + width]
+    down, right = (draws.integer(2 * pad + 1) - pad for _ in range(2))
+    found = np.zeros_like(image)
+    found[max(0, -down) : height - max(0, down), max(0, -right) : width - max(0, right)] = image[
+        max(0, down) : height + min(0, down), max(0, right) : width + min(0, right)
+    ]
+    return found
 
 
-def random_crop(image: np.ndarray, rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
+def random_crop(image: np.ndarray, draws: Draws, size: tuple[int, int]) -> np.ndarray:
     """A random part of `size` (height, width), which must fit."""
-    top, left = (int(rng.integers(0, have - want + 1)) for have, want in zip(image.shape, size))
+    top, left = (draws.integer(have - want + 1) for have, want in zip(image.shape, size))
     return image[top : top + size[0], left : left + size[1]]
 
 
-def flip_and_jitter(
-    image: np.ndarray, rng: np.random.Generator, flip_probability: float, strength: float
+def mirror_and_jitter(
+    image: np.ndarray, draws: Draws, flip_probability: float, strength: float
 ) -> np.ndarray:
     """Mirror with `flip_probability`; scale brightness, contrast and saturation by U[1-s, 1+s] in random order."""
-    flip = rng.random() < flip_probability
-    factors = rng.uniform(max(0.0, 1 - strength), 1 + strength, 3)
-    order = rng.permutation(3)
-    if flip:
-        image = mirrored(image)
+    if draws.random() < flip_probability:
+        image = cv2.flip(image, 1)
+    factors = [draws.uniform(max(0.0, 1 - strength), 1 + strength) for _ in range(3)]
+    order = ORDERS[draws.integer(len(ORDERS))]
     if strength > 0:
-        picture = Image.fromarray(np.ascontiguousarray(image))
-        for i in order:
-            picture = ENHANCERS[i](picture).enhance(float(factors[i]))
-        image = np.asarray(picture)
-    return np.ascontiguousarray(image)
+        for number in order:
+            image = ADJUSTMENTS[number](image, factors[number])
+    return image
 
 
-def mirrored(image: np.ndarray) -> np.ndarray:
-    """(H, W, 3) uint8 left to right; pixels are moved as wholes, which is four times as fast as value by value."""
-    return np.ascontiguousarray(np.ascontiguousarray(image).view("V3")[:, ::-1]).view(np.uint8)
+def brightness(image: np.ndarray, factor: float) -> np.ndarray:
+    return cv2.convertScaleAbs(image, alpha=factor)
+
+
+def contrast(image: np.ndarray, factor: float) -> np.ndarray:
+    """Away from the mean grey value, or towards it."""
+    grey = cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]
+    return cv2.addWeighted(image, factor, image, 0.0, (1 - factor) * grey)
+
+
+def saturation(image: np.ndarray, factor: float) -> np.ndarray:
+    """Away from each pixel's grey value, or towards it."""
+    mixing = np.empty((3, 3), np.float32)
+    mixing[:] = GREY_SHARES
+    mixing *= 1 - factor
+    mixing += factor * np.eye(3, dtype=np.float32)
+    return cv2.transform(image, mixing)
+
+
+# Each result is rounded and kept within 0 - 255, as by MindSpore's AdjustBrightness, -Contrast and -Saturation; Pillow's
+# ImageEnhance, which has the same formulas, cuts fractions off.
+ADJUSTMENTS = (brightness, contrast, saturation)

@@ -9,9 +9,9 @@ import numpy as np
 from PIL import UnidentifiedImageError
 
 from mindlift.data import image_folder
-from mindlift.data.batches import Batches
-from mindlift.data.classification import pipeline, sources, split
+from mindlift.data.classification import pipeline, pixels, split
 from mindlift.data.classification.options import ClassificationOptions
+from mindlift.data.workers import InThreads
 from mindlift.errors import DataError
 
 
@@ -47,10 +47,10 @@ class Pictures(split.Samples):
         image = self.decode(index)
         if image is None:
             return np.zeros((*self.options.eval_size, 3), np.uint8)
-        return sources.fit(image, self.options.eval_size, self.options.interpolation)
+        return pixels.fit(image, self.options.eval_size, self.options.interpolation)
 
 
-def batches(pictures: Pictures) -> Batches:
+def batches(pictures: Pictures) -> InThreads:
     """(image (B, 3, H, W) float32, number (B,) int32, weight (B,) int32), the last batch filled up to B."""
     return pipeline.eval_batches(pictures, pictures.options, 0, 1)
 

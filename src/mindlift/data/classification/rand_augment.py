@@ -6,7 +6,8 @@ lowest + magnitude / 10 * (highest - lowest), so that 20, the port's magnitude, 
 that leaves what an operation is defined for, it is clamped here: posterize keeps 1 - 8 bits (the port fails above 8, at
 magnitudes from 22.5 on), a solarize threshold from 256 on changes nothing, values below 0 are 0.
 
-Every operation is Pillow's own result, bit for bit; what only maps one value to another is done as a table.
+Every operation gives Pillow's own result, bit for bit. What moves pixels is Pillow's, which lets other threads run
+meanwhile; what only changes values is done by OpenCV and numpy for the same reason, as a table where it can be one.
 """
 
 from __future__ import annotations
@@ -15,114 +16,201 @@ import math
 from collections.abc import Callable
 from typing import NamedTuple
 
+import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageOps, ImageStat
+from PIL import Image
+
+from mindlift.backports import Protocol
 
 SPREAD = 0.5  # deviation of an image's magnitude
 STEPS = 10  # the magnitude at which a value reaches `highest`
 GREY = (128, 128, 128)
+LEVELS = 256
+
+
+class Random(Protocol):
+    """What operations draw from."""
+
+    def random(self) -> float: ...
+
+
+class Stream(Random, Protocol):
+    """What an image draws from."""
+
+    def normal(self, mean: float, deviation: float) -> float: ...
+
+    def integer(self, stop: int) -> int: ...
 
 
 class Operation(NamedTuple):
-    """`apply(image, value, rng)`; value at magnitude 0 and 10. A `signed` one's is negated half of the time."""
+    """`apply(image, value, rng)` of (H, W, 3) uint8; value at magnitude 0 and 10. A `signed` one's is negated half of
+    the time."""
 
-    apply: Callable[[Image.Image, float, np.random.Generator], Image.Image]
+    apply: Callable[[np.ndarray, float, Random], np.ndarray]
     lowest: float = 0.0
     highest: float = 0.0
     signed: bool = False
 
 
-def by_table(image: Image.Image, of_ramp: Callable[[Image.Image], Image.Image]) -> Image.Image:
-    """`image` through what `of_ramp` makes of the values 0 ... 255, for operations that look at single values."""
-    table = of_ramp(Image.frombytes("L", (256, 1), bytes(range(256)))).tobytes()
-    return image.point(table * 3)
+def by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
+    """`image` through a table of 256 values (256,), or of 256 for each channel (256, 3), which are cut to whole numbers
+    from 0 to 255."""
+    return cv2.LUT(image, np.broadcast_to(whole(table).reshape(1, LEVELS, -1), (1, LEVELS, 3)).copy())
 
 
-def rotate(image: Image.Image, degrees: float, rng: np.random.Generator) -> Image.Image:
-    return image.rotate(degrees)
+def whole(values: np.ndarray) -> np.ndarray:
+    """Cut to uint8."""
+    return np.clip(values, 0, LEVELS - 1).astype(np.uint8)
 
 
-def posterize(image: Image.Image, bits: float, rng: np.random.Generator) -> Image.Image:
+def ramp() -> np.ndarray:
+    return np.arange(LEVELS)
+
+
+def blend(one: np.ndarray | float, other: np.ndarray, share: float) -> np.ndarray:
+    """`one` plus `share` of the way to `other`, in single precision, as Image.blend; not cut to uint8."""
+    found = np.subtract(other, one, dtype=np.float32)
+    found *= np.float32(share)
+    found += one
+    return found
+
+
+def luma(image: np.ndarray) -> np.ndarray:
+    """(H, W) uint8: Pillow's mode L."""
+    return np.asarray(Image.fromarray(image).convert("L"))
+
+
+def auto_contrast(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
+    """Each channel's least value becomes 0 and its greatest 255."""
+    return by_table(image, np.stack([stretching(channel) for channel in cv2.split(image)], 1))
+
+
+def stretching(channel: np.ndarray) -> np.ndarray:
+    low, high = cv2.minMaxLoc(channel)[:2]
+    if high <= low:
+        return ramp()
+    scale = (LEVELS - 1) / (high - low)
+    return ramp() * scale - low * scale
+
+
+def equalize(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
+    """Each channel's values are spread so that all are about equally frequent."""
+    return by_table(image, np.stack([equalizing(channel) for channel in cv2.split(image)], 1))
+
+
+def equalizing(channel: np.ndarray) -> np.ndarray:
+    counts = histogram(channel)
+    step = (counts.sum() - counts[counts > 0][-1]) // (LEVELS - 1)
+    return (step // 2 + counts.cumsum() - counts) // step if step else ramp()
+
+
+def histogram(channel: np.ndarray) -> np.ndarray:
+    """(256,): how often (H, W) uint8 has each value; in half the time of np.bincount."""
+    images = [channel]
+    return cv2.calcHist(images, [0], None, [LEVELS], [0, LEVELS]).ravel().astype(np.int64)  # type: ignore[arg-type]
+
+
+def invert(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
+    return cv2.bitwise_not(image)
+
+
+def rotate(image: np.ndarray, degrees: float, rng: Random) -> np.ndarray:
+    return np.asarray(Image.fromarray(image).rotate(degrees))
+
+
+def posterize(image: np.ndarray, bits: float, rng: Random) -> np.ndarray:
     kept = min(8, max(1, int(bits)))
-    return image if kept == 8 else ImageOps.posterize(image, kept)
+    return image & np.uint8(LEVELS - (LEVELS >> kept))
 
 
-def solarize(image: Image.Image, threshold: float, rng: np.random.Generator) -> Image.Image:
-    return image if threshold >= 256 else ImageOps.solarize(image, math.ceil(threshold))
+def solarize(image: np.ndarray, threshold: float, rng: Random) -> np.ndarray:
+    values = ramp()
+    return by_table(image, np.where(values < threshold, values, 255 - values))
 
 
-def solarize_add(image: Image.Image, added: float, rng: np.random.Generator) -> Image.Image:
+def solarize_add(image: np.ndarray, added: float, rng: Random) -> np.ndarray:
     """Values below 128 become brighter by `added`, at most 255."""
-    table = [min(255, value + int(added)) if value < 128 else value for value in range(256)]
-    return image.point(table * 3)
+    values = ramp()
+    return by_table(image, np.where(values < 128, values + int(added), values))
 
 
-def color(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
-    return ImageEnhance.Color(image).enhance(factor)
+def color(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
+    return whole(blend(cv2.cvtColor(luma(image), cv2.COLOR_GRAY2RGB), image, factor))
 
 
-def contrast(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
-    """Away from the mean grey, as ImageEnhance.Contrast, whose blending looks at each value alone."""
-    mean = int(ImageStat.Stat(image.convert("L")).mean[0] + 0.5)
-    return by_table(image, lambda ramp: Image.blend(Image.new("L", ramp.size, mean), ramp, factor))
+def contrast(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
+    """Away from the mean grey."""
+    return by_table(image, blend(int(luma(image).mean() + 0.5), ramp(), factor))
 
 
-def brightness(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
-    return by_table(image, lambda ramp: ImageEnhance.Brightness(ramp).enhance(factor))
+def brightness(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
+    return by_table(image, blend(0, ramp(), factor))
 
 
-def sharpness(image: Image.Image, factor: float, rng: np.random.Generator) -> Image.Image:
-    return Image.blend(smoothed(image), image, factor)
+def sharpness(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
+    return whole(blend(smoothed(image), image, factor))
 
 
-def smoothed(image: Image.Image) -> Image.Image:
-    """ImageFilter.SMOOTH in whole numbers, five times as fast: a 13th of 3 x 3 pixels, of which the middle counts 5.
+def smoothed(image: np.ndarray) -> np.ndarray:
+    """ImageFilter.SMOOTH in whole numbers: a 13th of 3 x 3 pixels, of which the middle counts 5.
 
     Pillow adds up fractions instead; but no whole number over 13 is near a half, so both round alike. Pixels at the
     border stay, as with Pillow.
     """
-    pixels = np.array(image)
-    wide = pixels.astype(np.uint16)
-    rows = wide[:-2] + wide[1:-1] + wide[2:]
-    total = rows[:, :-2] + rows[:, 1:-1] + rows[:, 2:] + 4 * wide[1:-1, 1:-1]
-    pixels[1:-1, 1:-1] = (2 * total + 13) // 26
-    return Image.fromarray(pixels)
+    weights = np.ones((3, 3), np.float32)
+    weights[1, 1] = 5
+    found = cv2.convertScaleAbs(cv2.filter2D(image, cv2.CV_16S, weights), alpha=1 / weights.sum())
+    for border in (np.s_[:1], np.s_[-1:], np.s_[:, :1], np.s_[:, -1:]):
+        found[border] = image[border]
+    return found
 
 
-def affine(image: Image.Image, matrix: tuple, resample: Image.Resampling) -> Image.Image:
-    return image.transform(image.size, Image.Transform.AFFINE, matrix, resample, fillcolor=GREY)
+def affine(image: np.ndarray, matrix: tuple, resample: Image.Resampling) -> np.ndarray:
+    picture = Image.fromarray(image)
+    return np.asarray(
+        picture.transform(picture.size, Image.Transform.AFFINE, matrix, resample, fillcolor=GREY)
+    )
 
 
-def shear_x(image: Image.Image, slope: float, rng: np.random.Generator) -> Image.Image:
+def shear_x(image: np.ndarray, slope: float, rng: Random) -> np.ndarray:
     return affine(image, (1, slope, 0, 0, 1, 0), Image.Resampling.BICUBIC)
 
 
-def shear_y(image: Image.Image, slope: float, rng: np.random.Generator) -> Image.Image:
+def shear_y(image: np.ndarray, slope: float, rng: Random) -> np.ndarray:
     return affine(image, (1, 0, 0, slope, 1, 0), Image.Resampling.BICUBIC)
 
 
-def translate_x(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    return affine(image, (1, 0, share * image.width, 0, 1, 0), Image.Resampling.NEAREST)
+def translate_x(image: np.ndarray, share: float, rng: Random) -> np.ndarray:
+    return moved(image, math.floor(share * image.shape[1] + 0.5))
 
 
-def translate_y(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
-    return affine(image, (1, 0, 0, 0, 1, share * image.height), Image.Resampling.NEAREST)
+def translate_y(image: np.ndarray, share: float, rng: Random) -> np.ndarray:
+    return moved(image.swapaxes(0, 1), math.floor(share * image.shape[0] + 0.5)).swapaxes(0, 1)
 
 
-def cutout(image: Image.Image, share: float, rng: np.random.Generator) -> Image.Image:
+def moved(image: np.ndarray, columns: int) -> np.ndarray:
+    """To the left by so many columns; grey where nothing comes from."""
+    found, width = np.full_like(image, GREY[0]), image.shape[1]
+    kept = max(0, width - abs(columns))
+    to, source = max(0, -columns), max(0, columns)
+    found[:, to : to + kept] = image[:, source : source + kept]
+    return found
+
+
+def cutout(image: np.ndarray, share: float, rng: Random) -> np.ndarray:
     """A grey square around a random point, as far as it is inside; its side is `share` of the shorter one."""
-    side = share * min(image.size)
-    left, top = (int(max(0.0, rng.random() * length - side / 2)) for length in image.size)
+    height, width = image.shape[:2]
+    side = share * min(height, width)
+    left, top = (int(max(0.0, rng.random() * length - side / 2)) for length in (width, height))
     found = image.copy()
-    right, bottom = min(image.width, left + side), min(image.height, top + side)
-    ImageDraw.Draw(found).rectangle((left, top, right, bottom), GREY)
+    found[top : int(min(height, top + side)) + 1, left : int(min(width, left + side)) + 1] = GREY
     return found
 
 
 OPERATIONS: dict[str, Operation] = {
-    "AutoContrast": Operation(lambda image, value, rng: ImageOps.autocontrast(image)),
-    "Equalize": Operation(lambda image, value, rng: ImageOps.equalize(image)),
-    "Invert": Operation(lambda image, value, rng: ImageOps.invert(image)),
+    "AutoContrast": Operation(auto_contrast),
+    "Equalize": Operation(equalize),
+    "Invert": Operation(invert),
     "Rotate": Operation(rotate, 0, 30, signed=True),
     "Posterize": Operation(posterize, 0, 4),
     "Solarize": Operation(solarize, 0, 256),
@@ -140,18 +228,23 @@ OPERATIONS: dict[str, Operation] = {
 NAMES = (*OPERATIONS,)
 
 
-def applied(image: Image.Image, name: str, magnitude: float, rng: np.random.Generator) -> Image.Image:
-    """`image` (RGB) after one operation."""
+def applied(image: np.ndarray, name: str, magnitude: float, rng: Random) -> np.ndarray:
+    """`image` (H, W, 3) uint8 after one operation."""
     operation = OPERATIONS[name]
     value = max(0.0, operation.lowest + magnitude / STEPS * (operation.highest - operation.lowest))
     is_negated = rng.random() < 0.5
     return operation.apply(image, -value if operation.signed and is_negated else value, rng)
 
 
-def rand_augment(image: np.ndarray, rng: np.random.Generator, layers: int, magnitude: float) -> np.ndarray:
+def numbers_of(layers: int) -> int:
+    """How many random numbers an image takes at most: two for its magnitude; for each operation one that chooses it, one
+    for its sign and two for a place."""
+    return 2 + 4 * layers if layers else 0
+
+
+def rand_augment(image: np.ndarray, rng: Stream, layers: int, magnitude: float) -> np.ndarray:
     """`layers` random operations on (H, W, 3) uint8."""
     drawn = rng.normal(magnitude, SPREAD)
-    picture = Image.fromarray(image)
-    for index in rng.integers(0, len(NAMES), layers):
-        picture = applied(picture, NAMES[index], drawn, rng)
-    return np.asarray(picture)
+    for name in [NAMES[rng.integer(len(NAMES))] for _ in range(layers)]:
+        image = applied(image, name, drawn, rng)
+    return image

@@ -44,13 +44,14 @@ def sheet() -> Image.Image:
     """A row per operation and a column per magnitude, with their names."""
     right, bottom = corner(len(NAMES) - 1, len(MAGNITUDES) - 1)
     found = Image.new("RGB", (right + SIDE + MARGIN, bottom + SIDE + MARGIN), "white")
-    draw, font, image = ImageDraw.Draw(found), ImageFont.load_default(16), photograph()
+    draw, font, image = ImageDraw.Draw(found), ImageFont.load_default(16), np.asarray(photograph())
     for row, name in enumerate(NAMES):
         left, top = corner(row, 0)
         draw.text((left - 10, top + SIDE // 2), name, TEXT, font, anchor="rm")
         for column, magnitude in enumerate(MAGNITUDES):
             left, top = corner(row, column)
-            found.paste(applied(image, name, magnitude, np.random.default_rng(SEED)), (left, top))
+            cell = applied(image, name, magnitude, np.random.default_rng(SEED))
+            found.paste(Image.fromarray(cell), (left, top))
             if row % rows_per_block() == 0:
                 draw.text((left + SIDE // 2, top - HEADER // 2), str(magnitude), TEXT, font, anchor="mm")
     return found

@@ -1,140 +1,173 @@
-"""What one rank reads: items of its training stream, rows of its evaluation shard.
+"""What one rank reads: batches of its training stream, rows of its evaluation shard.
 
-Random choices are made in Python from `order.sample_rng`, because the C++ random operators draw from
-one stream per worker thread: there, what an image looks like would depend on the number of threads.
+Random choices are made here from `draws.uniforms`, because the C++ random operators draw from one stream per worker
+thread: there, what an image looks like would depend on the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
 
 import numpy as np
-from PIL import Image
 
-from mindlift.data.batches import Stream
-from mindlift.data.classification import augment
+from mindlift.data import decoding
+from mindlift.data.classification import augment, pixels
 from mindlift.data.classification.options import ClassificationOptions
-from mindlift.data.classification.rand_augment import rand_augment
+from mindlift.data.classification.rand_augment import numbers_of, rand_augment
 from mindlift.data.classification.split import Samples
-from mindlift.data.order import sample_rng
+from mindlift.data.draws import Draws, symmetric_beta, uniforms
+from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.workers import Unfilled
+from mindlift.errors import DataError
+from mindlift.model_utils.staging.arrivals import ArrivalError
 
-RAND_AUGMENT_STAGE, MIXUP_STAGE = 2, 3  # of order.sample_rng
-
-
-def has_maps(options: ClassificationOptions) -> bool:
-    """Whether the augmentation is worth threads of its own also with small images."""
-    return options.augment == "resize_crop" or options.rand_augment_num_layers > 0
-
-
-def fit(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """(H, W, 3) uint8 resized to `size` (height, width) as Pillow does it, with antialiasing."""
-    if image.shape[:2] == size:
-        return image
-    method = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), method))
+MIXUP_STAGE = 3  # of order.sample_rng
+SHARE_NUMBERS = 2
 
 
-class TrainSource(Stream):
-    """(image, label, key) by number, and with MixUp partner and share."""
+class TrainSource:
+    """Batches of (images, labels), and with MixUp of partners and shares; see pipeline.train_batches."""
 
-    samples: Samples
-    options: ClassificationOptions
+    def __init__(self, samples: Samples, order: TrainOrder, options: ClassificationOptions):
+        self.samples, self.order, self.options = samples, order, options
+        self.writer = pixels.Writer(options, options.image_size)
 
-    def __getitem__(self, item: int):
-        found = self.augmented(int(item))
-        return (*found, *self.mixed_with(int(item))) if self.options.mixup_alpha else found
+    def batch(self, number: int) -> Unfilled:
+        epoch, images = self.order.batch(number, self.options.per_batch_size)
+        region, colour, operations, shares = self.numbers(epoch, images)
+        found, labels = self.writer.empty(len(images)), self.samples.labels[images]
 
-    def augmented(self, item: int):
-        image: np.ndarray | None
-        epoch, index = self.order(self.start + item)
-        if not self.samples.encoded:
-            key = np.array([epoch, index], np.int64)
-            image = self.samples.read(index)
-            return (
-                (image if has_maps(self.options) else self.small(image, key)),
-                self.samples.labels[index],
-                key,
+        def fill(row: int) -> None:
+            index, drawn = int(images[row]), (region[row], colour[row], operations[row])
+            try:
+                image = self.image(index, *drawn)
+            except DataError:
+                if not self.options.skip_corrupt:
+                    raise
+                index, image = self.replaced(epoch, index)
+            labels[row] = self.samples.labels[index]
+            self.writer.write(image, found[row])
+
+        return Unfilled((found, labels, *self.mixing(number, shares)), fill)
+
+    def numbers(self, epoch: int, images: np.ndarray) -> list[np.ndarray]:
+        """What each stage draws for each of `images`: region, colour, RandAugment, MixUp."""
+        counts = (
+            augment.REGION_NUMBERS,
+            augment.COLOUR_NUMBERS,
+            numbers_of(self.options.rand_augment_num_layers),
+            SHARE_NUMBERS,
+        )
+        return uniforms(self.options.seed, epoch, images, counts)
+
+    def replaced(self, epoch: int, index: int) -> tuple[int, np.ndarray]:
+        """The next image that can be decoded, as it looks in this epoch, and its index."""
+
+        def made(candidate: int) -> np.ndarray:
+            return self.image(
+                candidate, *(part[0] for part in self.numbers(epoch, np.array([candidate]))[:3])
             )
-        image = self.samples.read(index) if not self.options.skip_corrupt else None
-        if image is None:
-            index, image = self.samples.next_good(self.samples.decode, index, len(self.samples))
-        return image, self.samples.labels[index], np.array([epoch, index], np.int64)
 
-    def mixed_with(self, item: int) -> tuple[np.int32, np.float32]:
-        """Position in its batch of the image that item's is mixed with, and the item's own share.
+        attempt = functools.partial(self.samples.attempted, made, fatal=ArrivalError)
+        return self.samples.next_good(attempt, index, len(self.samples))
+
+    def image(self, index: int, region: np.ndarray, colour: np.ndarray, operations: np.ndarray) -> np.ndarray:
+        """(h, w, 3) uint8 of image `index`, by its numbers."""
+        options = self.options
+        image = self.part(index, Draws(region.tolist()))
+        image = augment.mirror_and_jitter(image, Draws(colour.tolist()), options.hflip, options.color_jitter)
+        if options.rand_augment_num_layers:
+            layers, magnitude = options.rand_augment_num_layers, options.rand_augment_magnitude
+            image = rand_augment(image, Draws(operations.tolist()), layers, magnitude)
+        return image
+
+    def part(self, index: int, draws: Draws) -> np.ndarray:
+        """The region that image `index` shows, in the size of the network's input."""
+        options = self.options
+        if options.augment == "resized_crop":
+            return self.resized_crop(index, draws)
+        if options.augment == "resize_crop":
+            assert options.train_resize is not None
+            image = self.resized(index, options.train_resize)
+            return augment.random_crop(image, draws, options.image_size)
+        image = self.resized(index, options.image_size)
+        return augment.pad_crop(image, draws) if options.augment == "pad_crop" else image
+
+    def resized(self, index: int, size: tuple[int, int]) -> np.ndarray:
+        if not self.samples.encoded:
+            return pixels.fit(self.samples.read(index), size, self.options.interpolation)
+        data, name = self.samples.encoded_bytes(index), self.samples.names[index]
+        header = decoding.frame(data)
+        factor = decoding.reduction((header.height, header.width), size) if header else decoding.WHOLE
+        image = decoding.decode_reduced(data, name, header, factor)
+        return pixels.resized(image, size, self.options.interpolation)
+
+    def resized_crop(self, index: int, draws: Draws) -> np.ndarray:
+        """A random region, resized; of a JPEG no more pixels are made than the region needs."""
+        size, interpolation = self.options.image_size, self.options.interpolation
+        if not self.samples.encoded:
+            image = self.samples.read(index)
+            top, left, h, w = augment.crop_box(image.shape[0], image.shape[1], draws)
+            return pixels.fit(image[top : top + h, left : left + w], size, interpolation)
+        data, name = self.samples.encoded_bytes(index), self.samples.names[index]
+        header = decoding.frame(data)
+        if header is None:
+            image = decoding.decode(data, name)
+            top, left, h, w = augment.crop_box(image.shape[0], image.shape[1], draws)
+        else:
+            box = augment.crop_box(header.height, header.width, draws)
+            factor = decoding.reduction(box[2:], size)
+            image = decoding.decode_reduced(data, name, header, factor)
+            top, left, h, w = (each // factor for each in box)
+        return pixels.resized(image[top : top + h, left : left + w], size, interpolation)
+
+    def mixing(self, number: int, numbers: np.ndarray) -> tuple[np.ndarray, ...]:
+        """For each image of batch `number` the position of the one that it is mixed with, and its own share.
 
         One share per image: Beta(alpha, alpha), partner the next image. One per batch: all have the same share, and
         the partners are a permutation.
         """
-        batch = self.options.per_batch_size
-        number, position = divmod(self.start + item, batch)
-        alpha = self.options.mixup_alpha
+        alpha, batch = self.options.mixup_alpha, len(numbers)
+        if not alpha:
+            return ()
         if self.options.mixup_shares == "sample":
-            epoch, index = self.order(self.start + item)
-            share = sample_rng(self.options.seed, epoch, index, MIXUP_STAGE).beta(alpha, alpha)
-            return np.int32((position + 1) % batch), np.float32(share)
+            partners = (np.arange(batch, dtype=np.int32) + 1) % batch
+            return partners.astype(np.int32), symmetric_beta(alpha, numbers).astype(np.float32)
         rng = sample_rng(self.options.seed, number, self.order.rank, MIXUP_STAGE)
-        share = rng.beta(alpha, alpha)
-        return np.int32(rng.permutation(batch)[position]), np.float32(share)
-
-    def small(self, image: np.ndarray, key: np.ndarray) -> np.ndarray:
-        """Everything at once, of an image that is worth no thread of its own."""
-        if self.options.augment != "resized_crop":
-            image = fit(image, self.options.image_size, self.options.interpolation)
-        image = fit(self.region(image, key)[0], self.options.image_size, self.options.interpolation)
-        return self.jitter(image, key)[0]
-
-    def region(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng, options = sample_rng(self.options.seed, int(key[0]), int(key[1]), 0), self.options
-        if options.augment == "pad_crop":
-            image = augment.pad_crop(image, rng)
-        elif options.augment == "resized_crop":
-            image = augment.resized_crop_region(image, rng)
-        elif options.augment == "resize_crop":
-            image = augment.random_crop(image, rng, options.image_size)
-        return np.ascontiguousarray(image), key
-
-    def jitter(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), 1)
-        image = augment.flip_and_jitter(image, rng, self.options.hflip, self.options.color_jitter)
-        return image, key
-
-    def chain(self, *stages: Callable) -> Callable:
-        """Several of the stages as one: what goes from one map to the next is copied into MindSpore and back."""
-
-        def run(image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            for stage in stages:
-                image, key = stage(image, key)
-            return image, key
-
-        return run
-
-    def rand_augment(self, image: np.ndarray, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        rng = sample_rng(self.options.seed, int(key[0]), int(key[1]), RAND_AUGMENT_STAGE)
-        layers, magnitude = self.options.rand_augment_num_layers, self.options.rand_augment_magnitude
-        return rand_augment(image, rng, layers, magnitude), key
+        share = np.full(batch, rng.beta(alpha, alpha), np.float32)
+        return rng.permutation(batch).astype(np.int32), share
 
 
 class EvalSource:
-    """(image, label, weight) of one rank's shard, in order, filled up with rows of weight 0."""
+    """Batches of (images, labels, weights) of one rank's shard, in order; rows of weight 0 are black."""
 
     def __init__(
         self, samples: Samples, indices: np.ndarray, weights: np.ndarray, options: ClassificationOptions
     ):
         self.samples, self.indices, self.weights, self.options = samples, indices, weights, options
+        self.writer = pixels.Writer(options, options.eval_size)
 
-    def __len__(self) -> int:
-        return len(self.indices)
+    def batch(self, number: int) -> Unfilled:
+        size = self.options.per_batch_size
+        rows = slice(number * size, (number + 1) * size)
+        indices, weights = self.indices[rows], self.weights[rows].copy()
+        found = self.writer.empty(size)
 
-    def __getitem__(self, item: int):
-        image: np.ndarray | None
-        index, weight = int(self.indices[item]), self.weights[item]
+        def fill(row: int) -> None:
+            image = self.image(int(indices[row])) if weights[row] else None
+            if image is None:
+                image, weights[row] = np.zeros((*self.options.eval_size, 3), np.uint8), 0
+            self.writer.write(image, found[row])
+
+        return Unfilled((found, self.samples.labels[indices], weights), fill)
+
+    def image(self, index: int) -> np.ndarray | None:
+        """(h, w, 3) uint8; None for a file that is left out because it can't be decoded."""
+        options = self.options
         if not self.samples.encoded:
-            image = fit(self.samples.read(index), self.options.eval_size, self.options.interpolation)
-            return image, self.samples.labels[index], weight
-        if not self.options.skip_corrupt:
-            return self.samples.read(index), self.samples.labels[index], weight
-        image = self.samples.decode(index) if weight else None
+            return pixels.fit(self.samples.read(index), options.eval_size, options.interpolation)
+        image = self.samples.decode(index) if options.skip_corrupt else self.samples.pixels(index)
         if image is None:
-            image, weight = np.zeros((*self.options.eval_size, 3), np.uint8), np.int32(0)
-        return image, self.samples.labels[index], weight
+            return None
+        size = pixels.eval_resize(options, image.shape[0], image.shape[1])
+        return pixels.centre(pixels.resized(image, size, options.interpolation), options.eval_size)

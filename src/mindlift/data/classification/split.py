@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import importlib
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mindlift.data import image_folder, layout
+from mindlift.data import decoding, image_folder, layout
 from mindlift.data.batches import Failures
 from mindlift.data.classification.held_out import held_out
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
-from mindlift.errors import DataError
 from mindlift.model_utils.staging.arrivals import ArrivalError
 from mindlift.model_utils.staging.shared_arrays import Share, alone
-
-RECENT = 4096  # rows to search for the image that the C++ decoder refused
 
 
 class Samples(Failures):
@@ -41,7 +37,6 @@ class Samples(Failures):
         self.classes, self.note = list(classes), note
         self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
         self.encoded = files is not None
-        self.recent: deque[int] = deque(maxlen=RECENT)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -60,49 +55,20 @@ class Samples(Failures):
         return self.fetch(index) if self.fetch else image_folder.read_bytes(self.files[index])
 
     def read(self, index: int) -> np.ndarray:
-        """Pixels, or the bytes of the file as (n,) uint8; remembers the first failure for `explain`."""
-        if self.images is not None:
-            return self.images[index]
-        assert self.files is not None
-        with self.lock:
-            self.recent.append(index)
-        return np.frombuffer(self.remembered(self.encoded_bytes, index), np.uint8)
+        """(H, W, 3) uint8 of image `index`, where images are arrays."""
+        assert self.images is not None
+        return self.images[index]
 
     def pixels(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 of image `index`; DataError that names the file if it is corrupt."""
         if self.files is None:
             return self.read(index)
-        return image_folder.decode(self.encoded_bytes(index), self.files[index])
+        return decoding.decode(self.encoded_bytes(index), self.files[index])
 
     def decode(self, index: int) -> np.ndarray | None:
         """Pixels of image `index`, or None, counted in `skipped`, if it is corrupt."""
         assert self.files is not None
         return self.attempted(self.pixels, index, ArrivalError)
-
-    def refused(self, index: int) -> None:
-        """DataError that names the file if MindSpore can't decode what Pillow can."""
-        import mindspore.dataset.vision as vision
-
-        assert self.files is not None
-        try:
-            vision.Decode()(np.frombuffer(self.encoded_bytes(index), np.uint8))
-        except (RuntimeError, TypeError, ValueError) as err:
-            raise DataError(
-                f"MindSpore can't decode image {self.files[index]}; save it again, or pass --skip_corrupt true"
-            ) from err
-
-    def explain(self, err: RuntimeError) -> Exception:
-        """The error to show for a failed pipeline: the image that can't be read, if there is one."""
-        if self.failure is None and self.files is not None:
-            with self.lock:  # the pipeline's threads may still read on
-                recent = list(self.recent)
-            for check in (self.pixels, self.refused):
-                for index in recent:
-                    try:
-                        check(index)
-                    except DataError as found:
-                        return found
-        return super().explain(err)
 
 
 def open_split(

@@ -15,6 +15,7 @@ import numpy as np
 
 from mindlift import json_text
 from mindlift.backports import cached_property
+from mindlift.data import decoding
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import pairs as seg_records
@@ -59,7 +60,7 @@ class PairTask(record_write.Task):
         for index, name in enumerate(files.names):
             try:
                 data, label = files.image_bytes(index), files.label_bytes(index)
-                pixels = segmentation.decode_image(data, files.image_name(index))
+                pixels = decoding.decode(data, files.image_name(index))
                 classes = voc.decode_label(label, files.label_name(index))
             except DataError as err:
                 if not self.settings.skip_corrupt or isinstance(err, voc.LabelKindError):

@@ -11,7 +11,7 @@ import numpy as np
 
 from mindlift.data import image_folder
 from mindlift.data.classification.named_images import reason
-from mindlift.data.segmentation.pairs import decode_image
+from mindlift.data.decoding import decode
 from mindlift.errors import DataError
 
 
@@ -36,7 +36,7 @@ class Pictures:
             data = image_folder.read_bytes(name)
             if image_folder.is_rotated(data):
                 self.is_rotated.add(index)
-            return decode_image(data, name)
+            return decode(data, name)
         except DataError as err:
             self.failed[index] = reason(err)
             return None

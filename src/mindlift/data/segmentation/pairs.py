@@ -13,20 +13,17 @@ import cv2
 import numpy as np
 
 from mindlift.backports import Protocol
-from mindlift.data import batches, image_folder, strings
+from mindlift.data import batches, decoding, strings
 from mindlift.data.mindrecord import pairs as seg_records
-from mindlift.data.order import BatchRange, sample_rng
-from mindlift.data.segmentation import label_check, voc
+from mindlift.data.order import BatchRange, TrainOrder, sample_rng
+from mindlift.data.segmentation import label_check, transform, voc
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.options import SegmentationOptions
-from mindlift.data.segmentation.transform import train_pair
 from mindlift.data.strings import StringArray
+from mindlift.data.workers import InThreads, Unfilled
 from mindlift.errors import DataError
 from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
-
-AHEAD = 3  # batches of 32 crops of 513 x 513 take 135 MB each
-COLOUR = cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
 
 
 class Source(Protocol):
@@ -141,7 +138,7 @@ class Samples(batches.Failures):
 
     def image(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 RGB, not turned by EXIF; DataError that names a file that can't be decoded."""
-        return decode_image(self.source.image_bytes(index), self.source.image_name(index))
+        return decoding.decode(self.source.image_bytes(index), self.source.image_name(index))
 
     def label(self, index: int) -> np.ndarray:
         """(H, W) uint8; DataError that names it if it can't be decoded, has another size than its image, or other values."""
@@ -150,25 +147,19 @@ class Samples(batches.Failures):
         return label
 
     def pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """`image` and `label` of one index; remembers the first failure for `explain`."""
-        return self.remembered(self.checked_pair, index)
+        """`image` and `label` of one index."""
+        image, label = self.decoded_pair(index)
+        self.check(index, image, label)
+        return image, label
 
     def next_good_pair(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
         """The first index from `index` on whose pair can be decoded, and the pair. Labels that are no class numbers still fail."""
-        return self.remembered(self.first_decodable, index)
-
-    def first_decodable(self, index: int) -> tuple[int, tuple[np.ndarray, np.ndarray]]:
         decode = functools.partial(
             self.attempted, self.decoded_pair, fatal=(voc.LabelKindError, arrivals.ArrivalError)
         )
         index, pair = self.next_good(decode, index, len(self))
         self.check(index, *pair)
         return index, pair
-
-    def checked_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
-        pair = self.decoded_pair(index)
-        self.check(index, *pair)
-        return pair
 
     def decoded_pair(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         return self.image(index), self.decoded_label(index)
@@ -184,19 +175,6 @@ class Samples(batches.Failures):
                 f" {self.source.image_name(index)} has {size[0]} x {size[1]}"
             )
         voc.check_values(label, name, self.num_classes, self.ignore_label)
-
-
-def decode_image(data: bytes, name: str) -> np.ndarray:
-    """(H, W, 3) uint8 RGB. Whole JPEGs go through OpenCV, which gives Pillow's values (of CMYK to 1) in two thirds
-    of the time."""
-    if data[:2] == image_folder.JPEG_START and image_folder.JPEG_END in data[-image_folder.TAIL_BYTES :]:
-        try:
-            image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOUR)
-        except cv2.error:  # larger than its limit; what Pillow says of it names the file
-            image = None
-        if image is not None:
-            return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
-    return image_folder.decode(data, name)
 
 
 def open_split(
@@ -225,35 +203,33 @@ def source_of(options: SegmentationOptions, path: Path, train: bool, share: Shar
     return Files.from_arrays(path, found)
 
 
-class PairSource(batches.Stream):
-    """Keys (epoch, index) by number for the pipeline, pairs by key for its threads."""
+class PairSource:
+    """Batches of (images, labels); see train_batches."""
 
-    samples: Samples
-    options: SegmentationOptions
+    def __init__(self, samples: Samples, order: TrainOrder, options: SegmentationOptions):
+        self.samples, self.order, self.options = samples, order, options
 
-    def __getitem__(self, item: int) -> tuple[np.ndarray]:
-        return (np.array(self.order(self.start + int(item)), np.int64),)
+    def batch(self, number: int) -> Unfilled:
+        epoch, indices = self.order.batch(number, self.options.per_batch_size)
+        pixels, classes = transform.empty(len(indices), self.options)
 
-    def pair(self, key: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        epoch, index = key.tolist()
-        if self.options.skip_corrupt:
-            index, pair = self.samples.next_good_pair(index)
-        else:
-            pair = self.samples.pair(index)
-        return train_pair(*pair, sample_rng(self.options.seed, epoch, index), self.options)
+        def fill(row: int) -> None:
+            index = int(indices[row])
+            if self.options.skip_corrupt:
+                index, pair = self.samples.next_good_pair(index)
+            else:
+                pair = self.samples.pair(index)
+            rng = sample_rng(self.options.seed, epoch, index)
+            transform.train_pair(pair, rng, self.options, (pixels[row], classes[row]))
+
+        return Unfilled((pixels, classes), fill)
 
 
-def train_batches(samples: Samples, options: SegmentationOptions, part: BatchRange) -> batches.Batches:
+def train_batches(samples: Samples, options: SegmentationOptions, part: BatchRange) -> InThreads:
     """The batches of `part`: (image (B, 3, h, w) float32, label (B, h, w) int32).
 
     With options.as_pixels images are (B, h, w, 4) uint8, see train_pair.
     """
     batch = options.per_batch_size
-    order = part.order(len(samples), batch, options.seed)
-    source = PairSource(samples, order, part.first * batch, part.last * batch, options)
-    # several threads: nearly all of a pair's time is OpenCV's, which lets the others run
-    dataset = batches.generator(source, ["key"]).map(
-        source.pair, ["key"], ["image", "label"], num_parallel_workers=options.workers
-    )
-    dataset = dataset.project(["image", "label"]).batch(batch, drop_remainder=True, num_parallel_workers=1)
-    return batches.Batches(dataset, samples, ahead=AHEAD)
+    source = PairSource(samples, part.order(len(samples), batch, options.seed), options)
+    return InThreads(source, range(part.first, part.last), batch, options.workers)

@@ -22,15 +22,30 @@ def table() -> np.ndarray:
     return ((np.arange(256) - mean) / std).astype(np.float32)
 
 
+def empty(rows: int, options: SegmentationOptions) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays for pairs: images (rows, 3, h, w) float32, with options.as_pixels (rows, h, w, 4) uint8, and labels
+    (rows, h, w) int32."""
+    size = options.image_size
+    classes = np.empty((rows, *size), np.int32)
+    if options.as_pixels:
+        return np.empty((rows, *size, 4), np.uint8), classes
+    return np.empty((rows, 3, *size), np.float32), classes
+
+
 def train_pair(
-    image: np.ndarray, label: np.ndarray, rng: np.random.Generator, options: SegmentationOptions
-) -> tuple[np.ndarray, np.ndarray]:
-    """(3, h, w) float32, normalised, 0 beside the image, and (h, w) int32, ignore_label beside it.
+    pair: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    options: SegmentationOptions,
+    row: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """Fill a row of `empty`: (3, h, w) float32, normalised, 0 beside the image, and (h, w) int32, ignore_label beside it.
 
     With options.as_pixels (h, w, 4) uint8: the pixels, and 1 where there is an image.
-    `image` (H, W, 3) uint8 RGB and `label` (H, W) uint8 are scaled by U(min_scale, max_scale), padded at the bottom and
-    the right to at least image_size (h, w), cropped to it at random, and mirrored with probability hflip.
+    The image (H, W, 3) uint8 RGB and the label (H, W) uint8 of `pair` are scaled by U(min_scale, max_scale), padded at the
+    bottom and the right to at least image_size (h, w), cropped to it at random, and mirrored with probability hflip.
     """
+    image, label = pair
+    pixels, classes = row
     scale = rng.uniform(options.min_scale, options.max_scale)
     height, width = (max(1, int(scale * side)) for side in image.shape[:2])
     image = cv2.resize(image, (width, height), interpolation=cv2.INTER_CUBIC)
@@ -43,16 +58,14 @@ def train_pair(
         image, label = cv2.flip(image, 1), cv2.flip(label, 1)
     start = w - image.shape[1] if mirrored else 0  # the padding is mirrored as well
     place = slice(0, image.shape[0]), slice(start, start + image.shape[1])
+    if image.shape[:2] != (h, w):
+        pixels[:], classes[:] = 0, options.ignore_label
     if options.as_pixels:
-        pixels = np.zeros((h, w, 4), np.uint8)
-        pixels[place] = np.dstack([image, np.ones(image.shape[:2], np.uint8)])
+        pixels[place][..., :3], pixels[place][..., 3] = image, 1
     else:
-        pixels = np.zeros((3, h, w), np.float32)
         for channel, values, target in zip(cv2.split(image), table(), pixels):
             target[place] = cv2.LUT(channel, values)
-    classes = np.full((h, w), options.ignore_label, np.int32)
     classes[place] = label
-    return pixels, classes
 
 
 def side_of(scale: float, crop: int) -> int:

@@ -41,6 +41,7 @@ DATASETS = (*layout.PIXELS, "imagenet")
 OPTIONS_OF = "classification"
 FIGURES = ("top1", "top5", "loss")
 FIRST_BATCH = "the first batch, which compiles the graph the first time"
+AUGMENTATION = 2  # 1: a numpy stream for each image, jitter by Pillow, no reduced decoding
 
 
 def options(cfg: Config, workers: int) -> ClassificationOptions:

@@ -41,6 +41,7 @@ from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Sh
 DATASETS = layout.SEGMENTED
 OPTIONS_OF = "segmentation"
 FIGURES = ("miou", "pixel_accuracy")
+AUGMENTATION = 1
 
 
 def options(cfg: Config, workers: int) -> SegmentationOptions:
@@ -179,7 +180,7 @@ def predictions(
     An image that can't be read is left out and counted, with skip_corrupt, else DataError.
     """
     data = evaluator.data
-    read = functools.partial(samples.attempted, samples.checked_pair) if data.skip_corrupt else samples.pair
+    read = functools.partial(samples.attempted, samples.pair) if data.skip_corrupt else samples.pair
     with ThreadPoolExecutor(max(1, data.workers)) as pool:
         share = evaluator.probabilities(views.flip)
         segmenter = Segmenter(share, max(data.image_size), views.scales, data.per_batch_size, pool)
