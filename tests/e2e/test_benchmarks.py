@@ -94,6 +94,29 @@ def test_streaming_is_compared_with_a_copy(minio, tmp_path):
 
 
 @pytest.mark.heavy
+def test_growth_is_measured(tmp_path):
+    done = run(
+        "bench_scale",
+        "--images",
+        "100,300",
+        "--rounds",
+        1,
+        "--cases",
+        "learning rates,first batch from shards",
+        "--output",
+        tmp_path / "figures.json",
+    )
+    assert done.returncode == 0, done.stderr
+    rows = json.loads((tmp_path / "figures.json").read_text())["rows"]
+    for name, figures in (
+        ("learning rates", {"seconds"}),
+        ("first batch from shards", {"seconds", "peak_mib"}),
+    ):
+        assert rows[name].keys() == {"100", "300"}
+        assert all(rows[name]["300"][each].keys() == {"median", "quartiles", "exponent"} for each in figures)
+
+
+@pytest.mark.heavy
 def test_144_crops_are_compared(tmp_path):
     words = "--net inception_v4 --size 75 --scales 80,88,96,112 --rounds 1 --batch 4"
     assert results("bench_144", words, tmp_path)["ratio"]["n"] == 1
@@ -107,6 +130,8 @@ def test_144_crops_are_compared(tmp_path):
         ("bench_input", "--rows other", "'other': expected some of mindspore_operators"),
         ("bench_sync", "--rows other", "'other': expected some of down_small"),
         ("bench_stream", "--clients other", "'other': expected some of mindlift-stream"),
+        ("bench_scale", "--images 0", "'0' is not a whole number above 0"),
+        ("bench_scale", "--cases other", "'other': expected some of first batch from folders"),
         ("bench_seg_input", "--rounds 0", "'0' is not a whole number above 0"),
     ],
 )
