@@ -209,7 +209,7 @@ class Evaluate(Hook):
         draw: Callable[[], None],
     ):
         self.cfg, self.per_epoch, self.monitor, self.draw = job.cfg, prepared.steps.per_epoch, monitor, draw
-        self.saving, self.metric = saving, prepared.task.FIGURES[0]
+        self.saving, self.task = saving, prepared.task
 
     def on_step(self, status: Status) -> None:
         status.evaluated = {}
@@ -218,11 +218,15 @@ class Evaluate(Hook):
         epochs, every = status.step // self.per_epoch, self.cfg.eval_interval
         if every and epochs >= self.cfg.eval_start_epoch and epochs % every == 0:
             status.evaluated = self.monitor.run(status.step)
-            score = status.evaluated[self.metric]
-            if self.cfg.keep_best and isinstance(score, (int, float)):
-                self.saving.add_score(status.step, self.metric, float(score))
+            if self.cfg.keep_best:
+                self.add_score(status, self.task.FIGURES[0])
             self.draw()
             status.pace = Pace()
+
+    def add_score(self, status: Status, metric: str) -> None:
+        score = status.evaluated[metric]
+        if isinstance(score, (int, float)):
+            self.saving.add_score(status.step, metric, float(score))
 
 
 class StopOnSignal(Hook):
