@@ -33,6 +33,7 @@ PURE = {
     "src/mindlift/training/schedules.py",
     *(f"src/mindlift/report/{name}.py" for name in ("markup", "charts", "figures")),
     "src/mindlift/data/order.py",
+    "src/mindlift/data/draws.py",
     "src/mindlift/model_utils/config/options.py",
     "src/mindlift/model_utils/config/declarations.py",
     "src/mindlift/model_utils/config/yaml_nodes.py",
