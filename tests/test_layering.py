@@ -34,6 +34,7 @@ PURE = {
     *(f"src/mindlift/report/{name}.py" for name in ("markup", "charts", "figures")),
     *(f"src/mindlift/ui/{name}.py" for name in ("address", "gate")),
     "src/mindlift/data/order.py",
+    "src/mindlift/data/draws.py",
     "src/mindlift/model_utils/config/options.py",
     "src/mindlift/model_utils/config/declarations.py",
     "src/mindlift/model_utils/config/yaml_nodes.py",

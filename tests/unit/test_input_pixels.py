@@ -121,9 +121,10 @@ def test_mirroring_and_jitter_are_their_steps_in_the_drawn_order():
         assert np.abs(found.astype(int) - np.asarray(picture)).mean() < 1.5
 
 
-@pytest.fixture
-def tree(tmp_path):
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
     """Photographs of all shapes and kinds in one class."""
+    tmp_path = tmp_path_factory.mktemp("tree")
     (tmp_path / "only").mkdir()
     for i, shape in enumerate(SHAPES):
         for kind, how in KINDS.items():
