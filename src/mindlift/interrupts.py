@@ -81,6 +81,10 @@ def leave_terminal() -> None:
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream)
 
 
+class Signalled(Exception):
+    """A signal has come in a block that a SignalFlag lets it interrupt."""
+
+
 class SignalFlag:
     """A `with` block that only notes signals that ask for an end; the second of one kind does what it did before.
 
@@ -93,6 +97,7 @@ class SignalFlag:
         self.says = says
         self.number = 0
         self.previous: dict[int, Handler] = {}
+        self.on_signal: Callable[[], object] | None = None  # in a block that is interrupted
 
     def __enter__(self) -> SignalFlag:
         for number in asking_to_end():
@@ -105,6 +110,24 @@ class SignalFlag:
         self.restore(number)
         if number == signal.SIGHUP:
             leave_terminal()
+        if self.on_signal:
+            self.interrupt(self.on_signal)
+
+    @contextlib.contextmanager
+    def interrupting(self, on_signal: Callable[[], object]) -> Iterator[None]:
+        """A block that a signal ends: by Signalled, after `on_signal`, which lets other threads know."""
+        if self.number:
+            self.interrupt(on_signal)
+        self.on_signal = on_signal
+        try:
+            yield
+        finally:
+            self.on_signal = None
+
+    def interrupt(self, on_signal: Callable[[], object]) -> None:
+        self.on_signal = None
+        on_signal()
+        raise Signalled
 
     def restore(self, *numbers: int) -> None:
         for number in numbers:

@@ -13,7 +13,7 @@ import pytest
 from tests.support.programs import ROOT, run_program, run_ranks
 
 CHILD = "tests/support/weights_after.py"
-STEPS, GLOBAL_BATCH = 8, 32
+STEPS, GLOBAL_BATCH = 16, 32
 
 
 @pytest.mark.heavy
@@ -56,7 +56,7 @@ def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
     )
     assert len(one.files) == 4
     start = one["losses"][0]
-    assert one["losses"][-1] < start - 0.03, "it learned something"
+    assert one["losses"][-1] < start - 0.05, "it learned something"
     for name in one.files:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
         np.testing.assert_allclose(first[name], one[name], rtol=0, atol=1e-5, err_msg=name)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -248,6 +249,38 @@ def test_an_image_that_is_gone_is_named(bucket_of_photos):
     done = photos.train("stream", "streamed", "--stage_timeout", 20)
     assert done.code == 1, done.err + done.out
     assert "class_1/007.png did not arrive" in done.error
+
+
+@pytest.mark.heavy
+def test_a_signal_ends_a_wait(bucket_of_photos):
+    photos = bucket_of_photos
+    assert photos.train("copy", "copied").code == 0
+    shutil.rmtree(photos.folder / "cache/data")
+    steps = IMAGES // 8
+    late = in_order(0)[steps * 4 + 1]
+    photos.proxy.add(Fault("stall", path=late, seconds=300, times=None))
+    rarely = ["--ckpt_interval", 100]
+    process = subprocess.Popen(
+        [sys.executable, *photos.words("stream", "streamed", *rarely)],
+        cwd=ROOT,
+        env=environment(**photos.env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout
+    assert any(line.startswith("waiting for ") for line in process.stdout)
+    began = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143, out + err
+    assert time.monotonic() - began < 15, "what ModelArts gives"
+    assert f"stopped by SIGTERM after step {steps}; the same command continues" in err
+    photos.proxy.clear()
+    done = photos.train("stream", "streamed", *rarely)
+    assert done.code == 0, done.err + done.out
+    assert f"after step {steps}" in done.out
+    same(photos.weights("copied"), photos.weights("streamed"))
 
 
 @pytest.mark.heavy

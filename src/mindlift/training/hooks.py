@@ -6,10 +6,12 @@ checkpoint before an evaluation may fail.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ContextManager
 
 from mindlift import models
 from mindlift.errors import MindLiftError
@@ -53,6 +55,7 @@ class Status:
     images_per_second: float | None = None
     seconds_to_first_step: float | None = None
     evaluated: dict[str, object] = field(default_factory=dict)
+    waiting: Callable[[], ContextManager[None]] = contextlib.nullcontext  # around a wait for a batch
     ended_by: str = ""
 
     def count(self, loss: float, updated: bool, images: int) -> None:
@@ -79,6 +82,9 @@ class Hook:
 
     def on_lack(self, status: Status) -> None:
         """On a rank whose next images do not come, before the error that ends the training."""
+
+    def on_signal(self, status: Status) -> None:
+        """When a signal has ended a wait for the next images."""
 
     def on_end(self, status: Status) -> None:
         """After the last step of a training that reaches its end, or has ended early."""
@@ -240,6 +246,9 @@ class StopWhenAsked(Hook):
 
     def on_start(self, status: Status) -> None:
         self.stop.tell()
+
+    def on_signal(self, status: Status) -> None:
+        self.on_step(status)
 
     def on_step(self, status: Status) -> None:
         if not self.stop.is_agreed:

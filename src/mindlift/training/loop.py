@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Tuple
 
 from mindlift.data.order import BatchRange
+from mindlift.interrupts import Signalled
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.arrivals import ArrivalError
 from mindlift.training import compile_cache
@@ -20,7 +21,7 @@ Outcome = Tuple[float, bool]  # of a step: its loss, and whether nothing has ove
 def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]) -> None:
     """Run the remaining steps; `hooks` are called in their order after each, and may end the training.
 
-    An ArrivalError, of an image that does not come, ends it as well.
+    An ArrivalError, of an image that does not come, ends it as well, and so does a signal while a step waits for images.
     """
     images = job.cfg.per_batch_size * job.cfg.accumulation_steps * job.ranks.size
     for hook in hooks:
@@ -40,6 +41,9 @@ def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[H
             for hook in hooks:
                 hook.on_lack(status)
             raise
+        except Signalled:
+            for hook in hooks:
+                hook.on_signal(status)
     for hook in hooks:
         hook.on_end(status)
 
@@ -80,7 +84,8 @@ def runner(
 
     def drawn() -> Iterator[tuple]:
         for _ in range(group):
-            batch = status.pace.waiting(source)
+            with status.waiting():
+                batch = status.pace.waiting(source)
             masks.draw()
             yield batch
 

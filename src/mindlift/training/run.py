@@ -23,6 +23,7 @@ from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.arrivals import ARRIVALS
 from mindlift.runs import anew, choose, manifest, provenance
 from mindlift.runs.choose import Run
 from mindlift.runs.log import Board
@@ -147,6 +148,8 @@ def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float)
         with SignalFlag() as flag:
             deadline = started + 3600 * cfg.max_hours if cfg.max_hours is not None else None
             stop = Stop(flag, prepared.step, job.ranks, deadline)
+            if job.ranks.size == 1 and cfg.accumulation_steps == 1:  # others wait for each other, too
+                status.waiting = functools.partial(flag.interrupting, ARRIVALS.end)
             saving = hooks.SaveCheckpoints(job, prepared, paths.checkpoints, stop, callbacks.on_saved)
             evaluating = Evaluate(job, prepared, monitor, saving, show)
             between = [

@@ -65,6 +65,8 @@ class Arriving:
                 raise ArrivalError(
                     f"{file} did not arrive: the process that fetches files has ended; its last lines say why"
                 )
+            if ARRIVALS.has_ended:
+                raise ArrivalError(f"{file} is not waited for any more: the program ends")
             waited = time.monotonic() - began
             if waited >= self.timeout_s:
                 raise ArrivalError(f"{file} did not arrive within --stage_timeout, {self.timeout_s:.0f} s")
@@ -90,9 +92,15 @@ class Arrivals(Shared):
     def __init__(self) -> None:
         super().__init__()
         self.folders: list[Arriving] = []
+        self.has_ended = False
+
+    def end(self) -> None:
+        """Nobody waits any more, in any thread."""
+        self.has_ended = True
 
     def begin(self, arriving: Arriving) -> None:
         with self.lock:
+            self.has_ended = False
             self.folders = [each for each in self.folders if each.root != arriving.root] + [arriving]
 
     def around(self, path: Path) -> Arriving | None:
