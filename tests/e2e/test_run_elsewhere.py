@@ -65,7 +65,10 @@ def test_a_platforms_moxing_moves_the_bytes(tmp_path, large):
 
 def test_on_a_terminal_the_program_is_in_the_foreground(tmp_path):
     """It reads what is typed and gets Ctrl-C itself, once."""
-    code = "import sys\nprint('got', input(), flush=True)\ntry: input()\nexcept KeyboardInterrupt: print('interrupted', flush=True); sys.exit(5)"
+    code = (
+        "import sys\ntry:\n    print('got', input(), flush=True)\n    input()\n"
+        "except KeyboardInterrupt: print('interrupted', flush=True); sys.exit(5)"
+    )
     pid, terminal = pty.fork()
     if not pid:
         os.environ.update(PYTHONPATH=str(ROOT / "src"), MINDLIFT_CACHE=str(tmp_path))
