@@ -65,17 +65,25 @@ def table_rows(page: Path) -> list[str]:
     return [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
 
 
-def test_both_readmes_have_the_same_commands_tables_and_links():
-    english, chinese = pages.blocks(README), pages.blocks(README_CN)
-    assert [(block.info, block.commands) for block in english] == [
-        (block.info, block.commands) for block in chinese
+TWINS = [(README, README_CN), (ROOT / "docs/quickstart.md", ROOT / "docs/quickstart_CN.md")]
+
+
+@pytest.mark.parametrize(("one", "other"), TWINS, ids=lambda page: page.name)
+def test_both_languages_have_the_same_commands_and_tables(one, other):
+    english, chinese = pages.blocks(one), pages.blocks(other)
+    assert [(block.info, block.file, block.commands) for block in english] == [
+        (block.info, block.file, block.commands) for block in chinese
     ]
     assert sum(len(block.commands) for block in english) > 20
-    for one, other in zip(table_rows(README), table_rows(README_CN)):
-        assert one.count("|") == other.count("|"), one
-        assert sorted(NUMBER.findall(one)) == sorted(NUMBER.findall(other)), f"{one}\n{other}"
-        assert sorted(re.findall(r"`[^`]+`", one)) == sorted(re.findall(r"`[^`]+`", other)), f"{one}\n{other}"
-    assert len(table_rows(README)) == len(table_rows(README_CN))
+    rows = table_rows(one), table_rows(other)
+    assert len(rows[0]) == len(rows[1])
+    for row, twin in zip(*rows):
+        assert row.count("|") == twin.count("|"), row
+        assert sorted(NUMBER.findall(row)) == sorted(NUMBER.findall(twin)), f"{row}\n{twin}"
+        assert sorted(re.findall(r"`[^`]+`", row)) == sorted(re.findall(r"`[^`]+`", twin)), f"{row}\n{twin}"
+
+
+def test_both_readmes_have_the_same_links():
     links = [re.findall(r"\]\(([^)]+)\)", page.read_text(encoding="utf-8")) for page in (README, README_CN)]
     assert (links[0][0], links[1][0]) == (README_CN.name, README.name)
     assert sorted(links[0][1:]) == sorted(links[1][1:])
