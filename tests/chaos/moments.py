@@ -30,7 +30,7 @@ class Moment:
             pause(self.share * job.whole.first_step_s, attempt)
             return
         step = min(self.step, job.kind.steps - 1)
-        wait_until(lambda: f"iter[{step}]" in attempt.out, attempt)
+        wait_until(lambda: f", step {step + 1} of " in attempt.out, attempt)
         if self.phase == "steps":
             pause(self.share * 0.2, attempt)
         elif self.phase == "save":

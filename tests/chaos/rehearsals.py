@@ -88,7 +88,7 @@ def kill(job: JobFolder, victim: str, step: int, pause_s: float, point: Point) -
     deadline = time.monotonic() + ENDED_WITHIN_S
     while not job.state().is_final:
         if len(job.processes()) > 1 and (
-            step < 0 or any(f"iter[{step}]" in line for line in job.log_lines(0))
+            step < 0 or any(f", step {step + 1} of " in line for line in job.log_lines(0))
         ):
             break
         assert time.monotonic() < deadline, job.log_lines(0)

@@ -142,7 +142,7 @@ def kill_half_way(words: list[str], shared: Shared, kind: Kind) -> None:
     )
     assert process.stdout
     for line in process.stdout:
-        if f"iter[{kind.steps // 2}]" in line:
+        if f", step {kind.steps // 2 + 1} of " in line:
             break
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()

@@ -247,8 +247,8 @@ def test_the_same_command_continues_after_a_killed_rank(broken):
     done = broken["stopped"][1]
     step = int(re.search(r"^continuing from .* after step (\d+)$", done.out, re.MULTILINE)[1])
     assert step >= 5
-    assert f"iter[{step}]" in done.out
-    assert "iter[0]" not in done.out
+    assert f", step {step + 1} of " in done.out
+    assert ", step 1 of " not in done.out
 
 
 def test_sigterm_to_the_script_ends_its_ranks(broken):

@@ -11,7 +11,7 @@ import yaml
 
 from mindlift import yaml_text
 from mindlift.json_text import Record
-from mindlift.runs.choose import Wanted
+from mindlift.runs.choose import Wanted, meant
 from mindlift.runs.folder import options_in, read_config
 from mindlift.runs.paths import NOTE, RESULT, run_folders
 from mindlift.runs.provenance import CONFIG
@@ -85,7 +85,7 @@ def differences(earlier: Earlier, wanted: Wanted) -> list[str]:
     found = [
         f"{name} {shown(there[name])} (now {shown(value)})"
         for name, value in wanted.identity.items()
-        if name in there and plain(there[name]) != plain(value) and not is_filled_in(name, value)
+        if name in there and plain(meant(name, there)) != plain(value) and not is_filled_in(name, value)
     ]
     ranks = earlier.note.get("ranks")
     if isinstance(ranks, int) and ranks != wanted.ranks:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, TextIO, TypeVar
 
 from mindlift.backports import Protocol
 from mindlift.errors import CheckpointError, ConfigError, PeerError, StorageError
@@ -22,6 +22,8 @@ from mindlift.runs.manifest import has_sum, latest, listed
 from mindlift.runs.paths import NOTE, RunPaths, parse_name, run_folders
 from mindlift.runs.records import beginnings, read_object, warn
 from mindlift.storage.url import is_remote
+
+T = TypeVar("T")
 
 MOST_BEGINNINGS = 100  # of a run that are noted, the newest
 SAYS_WITHIN_S = 1.0  # a process that has just locked a run writes who it is
@@ -55,6 +57,12 @@ class Settings(Protocol):
 
     def identity(self) -> Mapping[str, object]:
         """The options that must be equal for a run to be continued."""
+
+
+def meant(name: str, values: Mapping[str, T]) -> T | float:
+    """What an option means in a run: of `epsilon`, where it is not set, what the first runs have written down."""
+    is_first = values.get("optimizer") in ("momentum", "rmsprop")
+    return 1.0 if name == "epsilon" and values[name] is None and is_first else values[name]
 
 
 def fingerprint(identity: Mapping[str, object], size: int) -> str:

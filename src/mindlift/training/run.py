@@ -204,7 +204,10 @@ def shown_on_board(job: JobContext, inputs: Inputs, report: Report, done: int) -
             told = report.loggers(cfg.loggers, paths.root, cfg.to_dict(), job.log.warning)
             boards.append(stack.enter_context(told))
         job.log.board = Boards(boards) if boards else None
-        yield
+        try:
+            yield
+        finally:
+            job.log.board = None  # what is noted later, as a failure, goes to metrics.jsonl alone
 
 
 def why_new_run(job: JobContext, run: Run) -> str:

@@ -41,7 +41,7 @@ from mindlift.model_utils.config.recipes import (
 )
 from mindlift.model_utils.config.schema import DEFAULTS, SWITCHES, Given, Schema, hint, is_platform
 from mindlift.model_utils.config.yaml_nodes import pairs
-from mindlift.runs import provenance
+from mindlift.runs import choose, provenance
 from mindlift.sanitize import single_line
 
 if TYPE_CHECKING:
@@ -134,14 +134,11 @@ class Config(Options):
     def identity(self) -> dict[str, Value]:
         """What tells a run from others: the values that must be equal for it to be continued."""
         fixed = [option for option in self.declared() if not option.free]
-        found = {
-            each.name: self._values[each.name]
+        return {
+            each.name: choose.meant(each.name, self._values)
             for each in fixed
             if each.name not in LATER or self._values[each.name] != each.default
         }
-        if found.get("epsilon", 1.0) is None and found["optimizer"] in ("momentum", "rmsprop"):
-            found["epsilon"] = 1.0  # which it means there, and what the first runs have
-        return found
 
     @property
     def evaluates(self) -> bool:
