@@ -12,7 +12,8 @@ from mindlift import models
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.training import freezing
-from mindlift.training.optimizers import sgd_momentum
+from mindlift.training.optimizers.formula import Plan
+from mindlift.training.optimizers.momentum import sgd_momentum
 from mindlift.training.step import StepOptions, TrainStep
 
 RESNET = [
@@ -112,7 +113,7 @@ def test_released_weights_learn_with_a_moment_that_starts_at_zero_and_the_others
     options = StepOptions(loss_scale=8.0, average=0.5)
 
     def step_for_what_learns() -> TrainStep:
-        return TrainStep(line, sgd_momentum(line.trainable_params(), rates, 0.9, 0.0), options)
+        return TrainStep(line, sgd_momentum(Plan(line.trainable_params(), rates), 0.9), options)
 
     line.a.requires_grad = False
     step = step_for_what_learns()

@@ -267,8 +267,12 @@ def _set_context(device_target: str, device_id: int, threads: int) -> None:
 
     has_number = device_target in ("Ascend", "GPU")
     try:
+        is_wanted = ms.get_context("device_target") == device_target and not has_number
         if hasattr(ms, "set_device"):
-            ms.set_device(device_target, *([device_id] if has_number else []))
+            with contextlib.suppress(
+                RuntimeError if is_wanted else ()
+            ):  # the caller's own program has used it already
+                ms.set_device(device_target, *([device_id] if has_number else []))
         else:
             ms.set_context(device_target=device_target, **({"device_id": device_id} if has_number else {}))
         ms.set_context(mode=ms.GRAPH_MODE)
