@@ -52,7 +52,7 @@ def test_signals_reach_the_program_and_what_it_saves_then_is_published(machine):
         assert process.stdout.readline() == f"{name}\n"
     done = machine.end(process)
     assert done.code == 3
-    assert machine.content() == {"last.ckpt": b"saved"}
+    assert machine.content() == {"last.ckpt": b"saved"}, done.err
     assert "the program ended with code 3" in done.err
 
 

@@ -270,7 +270,7 @@ def _set_context(device_target: str, device_id: int, threads: int) -> None:
         is_wanted = ms.get_context("device_target") == device_target and not has_number
         if hasattr(ms, "set_device"):
             with contextlib.suppress(
-                RuntimeError if is_wanted else ()
+                *[RuntimeError] * is_wanted
             ):  # the caller's own program has used it already
                 ms.set_device(device_target, *([device_id] if has_number else []))
         else:
