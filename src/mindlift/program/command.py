@@ -130,7 +130,8 @@ class Job:
     def finish(self, code: int) -> int:
         self.ends_at = min(self.ends_at, time.monotonic() + self.request.publish_timeout_s)
         others_ended_well = self.peers.wait(lambda: self.ends_at)
-        is_all = self.outputs.close(code == 0 and others_ended_well, lambda: self.ends_at)
+        by_itself = code < 128 and others_ended_well
+        is_all = self.outputs.close(code == 0 and others_ended_well, by_itself, lambda: self.ends_at)
         self.peers.clear()
         return code or (0 if is_all else 1)
 

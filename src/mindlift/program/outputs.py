@@ -97,12 +97,14 @@ class Outputs:
             if output.publisher:
                 output.publisher.hurry()
 
-    def close(self, ended_well: bool, ends_at: Callable[[], float]) -> bool:
-        """Publish the rest, until `ends_at` by the monotonic clock; whether all is in the bucket."""
+    def close(self, ended_well: bool, by_itself: bool, ends_at: Callable[[], float]) -> bool:
+        """Publish the rest of a program that has ended, `by_itself` or by a signal, until `ends_at` by the monotonic clock;
+        whether all is in the bucket.
+        """
         is_all = True
         for output in self.outputs:
             if output.publisher:
-                output.publisher.end(ended_well)
+                output.publisher.end(ended_well, by_itself)
         for output in self.outputs:
             if output.publisher:
                 missing = output.publisher.close(ends_at)

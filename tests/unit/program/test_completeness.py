@@ -77,6 +77,25 @@ def test_how_the_program_ended_decides_about_its_last_files(before, last, how, c
     assert looks.ends(how, last) is complete
 
 
+@pytest.mark.parametrize(("by_itself", "complete"), [(True, True), (False, False)])
+def test_a_file_that_is_seen_closed_a_moment_after_the_end(by_itself, complete):
+    """By an exit code the program has closed it, or its interpreter has; by a signal its death has."""
+    looks = Looks()
+    looks.rule.note_closed("f", WRITTEN, False)
+    looks.rule.ended_by_itself = by_itself
+    assert looks.ends("badly", WRITTEN) is complete
+
+
+@pytest.mark.parametrize("by_itself", [True, False])
+def test_a_file_that_was_open_and_is_seen_closed_after_the_end_is_held_back(by_itself):
+    looks = Looks()
+    looks.look(WRITTEN, OPEN)
+    looks.rule.note_closed("f", WRITTEN, False)
+    looks.rule.ended_by_itself = by_itself
+    looks.rule.end = "badly"
+    assert looks.rule.is_complete("f") is False
+
+
 def test_a_look_during_which_the_program_ended_proves_nothing():
     looks = Looks()
     looks.look(WRITTEN, {}, is_alive=False)

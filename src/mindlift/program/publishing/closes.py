@@ -29,6 +29,7 @@ class Closes:
         self.root, self.closed = str(root), closed
         self.folders: dict[int, str] = {}
         self.descriptor = -1
+        self.telling = threading.Lock()
 
     def start(self) -> None:
         if sys.platform != "linux":
@@ -55,24 +56,30 @@ class Closes:
 
     def read(self) -> None:
         while True:
-            try:
-                data = os.read(self.descriptor, 1 << 16)
-            except OSError:
-                return
-            for number, what, name in events(data):
-                path = f"{self.folders.get(number, self.root)}/{name}"
-                if what & IS_FOLDER:
-                    self.watch(path)
-                elif what & (CLOSE_WRITE | MOVED_TO):
-                    self.closed(path)
+            select.select([self.descriptor], [], [])
+            with self.telling:
+                try:
+                    data = os.read(self.descriptor, 1 << 16)
+                except OSError:
+                    return
+                self.tell(data)
+
+    def tell(self, data: bytes) -> None:
+        for number, what, name in events(data):
+            path = f"{self.folders.get(number, self.root)}/{name}"
+            if what & IS_FOLDER:
+                self.watch(path)
+            elif what & (CLOSE_WRITE | MOVED_TO):
+                self.closed(path)
 
     def drain(self) -> None:
         """Until all that has happened so far has been told."""
         deadline = time.monotonic() + DRAINED_WITHIN_S
         while self.descriptor >= 0 and time.monotonic() < deadline:
-            time.sleep(0.02)
-            if not select.select([self.descriptor], [], [], 0)[0]:
-                return
+            with self.telling:
+                if not select.select([self.descriptor], [], [], 0)[0]:
+                    return
+            time.sleep(0.005)
 
 
 def events(data: bytes) -> Iterator[tuple[int, int, str]]:

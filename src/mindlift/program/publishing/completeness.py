@@ -4,7 +4,8 @@ While the program runs a file is complete if no process has it open for writing,
 - it was renamed, or its mode or time was set, after its last byte was written; or
 - its size and time have been the same for `settle_s`.
 When the program has ended well, every file is. When it was killed or failed, a file is complete if it was seen
-closed as it is now while the program was alive, or by the first rule. A file that was open when its writer ended
+closed as it is now while the program was alive, or by the first rule. A program that fails by itself, with an exit code and
+not by a signal, has closed its files itself: they count as well if that is seen a moment later. A file that was open when its writer ended
 is held back until the program ends well, and one that an earlier run left unfinished until it is written again.
 """
 
@@ -34,6 +35,7 @@ class Seen:
     since_s: float
     is_open: bool = False
     was_closed: bool = False  # at a look while the program was alive
+    was_closed_late: bool = False  # seen when the program was not alive any more
     is_orphan: bool = False  # its writer ended with it
     writers: set[int] = field(default_factory=set)
 
@@ -51,6 +53,7 @@ class Completeness:
         self.seen: dict[str, Seen] = {}
         self.sees_writers = True
         self.end = ""  # "well" or "badly"
+        self.ended_by_itself = False
 
     def look(
         self, files: Mapping[str, Stamp], writers: Writers, is_alive: bool, runs: Callable[[int], bool]
@@ -82,7 +85,7 @@ class Completeness:
         found = before if before and before.stamp == stamp else Seen(stamp, self.clock())
         if before:
             found.is_open, found.writers = before.is_open, before.writers
-        found.was_closed = is_alive
+        found.was_closed, found.was_closed_late = is_alive, not is_alive
         self.seen[name] = found
 
     def is_complete(self, name: str) -> bool:
@@ -96,7 +99,8 @@ class Completeness:
         is_settled = self.clock() - found.since_s >= self.settle_s
         if not self.sees_writers:
             return is_settled
-        return found.stamp.is_renamed or (found.was_closed if self.end else is_settled)
+        was_closed = found.was_closed or (found.was_closed_late and self.ended_by_itself)
+        return found.stamp.is_renamed or (was_closed if self.end else is_settled)
 
     def was_finished(self, name: str) -> bool:
         """Whether it is known to be no torso, though more may be written to it."""

@@ -93,11 +93,12 @@ class Publisher:
         """The platform is about to end this; every moment counts. For signal handlers: no lock is taken."""
         self.is_quick = True
 
-    def end(self, ended_well: bool) -> None:
-        """The program has ended: what is complete now will stay so."""
+    def end(self, ended_well: bool, by_itself: bool = False) -> None:
+        """The program has ended, `by_itself` or by a signal: what is complete now will stay so."""
         self.closes.drain()
         with self.lock:
             self.complete.end = "well" if ended_well else "badly"
+            self.complete.ended_by_itself = by_itself
             self.is_quick = True
             self.not_before.clear()
             self.look()
