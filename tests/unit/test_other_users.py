@@ -16,7 +16,7 @@ from mindlift import files
 from mindlift.errors import StorageError
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.model_utils.staging.node_gate import Marker, Process
-from tests.support.programs import ROOT
+from tests.support.programs import ROOT, environment
 
 OTHER = 65534  # nobody
 AS_ROOT = pytest.mark.skipif(os.getuid() != 0, reason="only root can act as another user")
@@ -95,7 +95,7 @@ def test_graph_dumps_go_to_a_private_folder(shared, few_digits):
     (shared / f"mindlift-{os.getuid()}").symlink_to(ROOT / "docs")
     done = subprocess.run(
         [sys.executable, ROOT / "train.py", "--data_dir", few_digits, "--ckpt_path", shared / "runs"],
-        env={**os.environ, "TMPDIR": str(shared)},
+        env=environment(TMPDIR=str(shared)),
         capture_output=True,
         text=True,
         check=False,

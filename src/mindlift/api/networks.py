@@ -57,7 +57,8 @@ def create_model(
     `feature_info` for each its `module`, `channels` and `reduction` (of height and width). `out_indices` chooses some of
     them, as in timm.
 
-    The cell is in evaluation mode; `set_train()` changes that. Sets mindspore's device and graph mode as the programs do.
+    The cell is in evaluation mode; `set_train()` changes that. Sets mindspore's device as the programs do; the mode (graph
+    or PyNative) stays the caller's.
     Raises ConfigError for an unknown name or option, CheckpointError for weights that don't fit.
 
     >>> maps = create_model("resnet50", features_only=True, out_indices=(2, 4))  # doctest: +SKIP
@@ -79,7 +80,11 @@ def create_model(
     mindspore_build.check(cfg.any_mindspore)
     device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
     mindspore_build.load()
+    import mindspore as ms
+
+    mode = ms.get_context("mode")
     device_adapter.connect(ranks, device, cfg.threads)
+    ms.set_context(mode=mode)  # the caller's
     from mindlift.models.features import FeatureMaps
     from mindlift.tasks import network as networks
 
