@@ -19,6 +19,7 @@ from pathlib import Path
 SEED, READERS, AHEAD = 1, 8, 4  # threads that read; batches that they may be ahead
 LAYOUTS = {
     "mindlift-stream": "folders",
+    "mindlift-index": "folders",
     "mindlift-copy": "folders",
     "mosaicml-streaming": "mds",
     "webdataset": "tar",
@@ -42,19 +43,22 @@ def in_order(files: list[str], batch: int, read: Callable[[str], bytes]) -> Iter
             yield [future.result() for future in futures]
 
 
-def mindlift(url: str, cache: Path, batch: int, streams: bool) -> Iterator[list[bytes]]:
+def mindlift(url: str, cache: Path, batch: int, client: str) -> Iterator[list[bytes]]:
     from mindlift.model_utils.inputs import Source
     from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving, read_bytes
     from mindlift.model_utils.staging.stage_in import Stager
 
     stager = Stager(cache, lambda line: print(line, file=sys.stderr), show_bar=False)
-    if not streams:
+    if client == "mindlift-copy":
         folder = stager.data(Source(url))
         import mindspore.dataset
 
         yield from in_order(sorted(map(str, folder.rglob("*.jpg"))), batch, read_bytes)
         return
-    streamer, folder, control = stager.stream(Source(url), is_auto=False, stdout=sys.stderr.fileno())
+    index = os.environ["BENCH_INDEX"] if client == "mindlift-index" else ""
+    streamer, folder, control = stager.stream(
+        Source(url), is_auto=False, stdout=sys.stderr.fileno(), index=index
+    )
     arriving = Arriving(folder, control, stager.timeout_s, stager.say)
     ARRIVALS.begin(arriving)
     import mindspore.dataset  # noqa: F401
@@ -70,8 +74,10 @@ def mindlift(url: str, cache: Path, batch: int, streams: bool) -> Iterator[list[
 def mosaicml(url: str, cache: Path, batch: int) -> Iterator[list[bytes]]:
     """Its documents' form for training: a DataLoader on a shuffled StreamingDataset."""
     from streaming import StreamingDataset
+    from streaming.base.util import clean_stale_shared_memory
     from torch.utils.data import DataLoader
 
+    clean_stale_shared_memory()  # of a run that was ended; its documents ask for it
     dataset = StreamingDataset(
         remote=url, local=str(cache), shuffle=True, shuffle_seed=SEED, batch_size=batch
     )
@@ -91,16 +97,20 @@ def webdataset(url: str, cache: Path, batch: int) -> Iterator[list[bytes]]:
 
 
 def litdata(url: str, cache: Path, batch: int) -> Iterator[list[bytes]]:
+    """Without workers: with them version 0.2.76 comes to rest after its first shards where forks share two cores."""
     from litdata import StreamingDataLoader, StreamingDataset
 
     options = {"endpoint_url": os.environ["S3_ENDPOINT_URL"]}
-    dataset = StreamingDataset(url, cache_dir=str(cache), shuffle=True, seed=SEED, storage_options=options)
-    yield from StreamingDataLoader(dataset, batch_size=batch, num_workers=2, collate_fn=list)
+    dataset = StreamingDataset(
+        url, cache_dir=str(cache), shuffle=True, seed=SEED, drop_last=False, storage_options=options
+    )
+    loader = StreamingDataLoader(dataset, batch_size=batch, drop_last=False, collate_fn=list)
+    yield from ([row["image"] for row in rows] for rows in loader)
 
 
 def batches(client: str, url: str, cache: Path, batch: int) -> Iterator[list[bytes]]:
     if client.startswith("mindlift"):
-        return mindlift(url, cache, batch, client.endswith("stream"))
+        return mindlift(url, cache, batch, client)
     return {"mosaicml-streaming": mosaicml, "webdataset": webdataset, "litdata": litdata}[client](
         url, cache, batch
     )

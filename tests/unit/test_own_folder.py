@@ -257,9 +257,13 @@ def test_what_a_folder_holds(tmp_path):
     found = folders.look(made(tmp_path / "a", b=2, a=1, **{".hidden": 3}))
     assert found is not None
     assert (found.classes, found.counts, found.evaluated) == (["a", "b"], [1, 2], None)
-    assert folders.look(made(tmp_path / "empty", a=0)) is None
+    with pytest.raises(DataError, match=r"empty has class folders \(a\), but no image in them"):
+        folders.look(made(tmp_path / "empty", a=0))
     (tmp_path / "nothing").mkdir()
-    assert folders.look(tmp_path / "nothing") is None
+    with pytest.raises(
+        DataError, match=r"nothing has neither class folders .* nor CIFAR's data_batch_\*\.bin"
+    ):
+        folders.look(tmp_path / "nothing")
 
 
 def test_an_evaluation_of_the_run_counts_what_was_held_out(photos, tmp_path):

@@ -32,7 +32,7 @@ class Folder:
 
 
 def look(path: Path) -> Folder | None:
-    """What is in `path`; None if it has no class folders. DataError for images that have no class."""
+    """What is in `path`; None for CIFAR's binaries. DataError where there are no images, or they have no class."""
     if (path / layout.CIFAR_FOLDER).is_dir() or any(path.glob("*.bin")):
         return None
     train = layout.split_folder(path, True)
@@ -44,9 +44,15 @@ def look(path: Path) -> Folder | None:
                 f"{train} has {loose} images, but no class folders; put the images of each class into a folder of its"
                 f" own: {train}/<class>/<image>.jpg"
             )
-        return None
+        raise DataError(
+            f"{train} has neither class folders ({train}/<class>/<image>.jpg) nor CIFAR's data_batch_*.bin; name the folder"
+            " that holds the images, or for labels of pixels --dataset voc"
+        )
     classes = layout.class_names(train)
     counts = [len(image_files.find(train / name).files) for name in classes]
     if not any(counts):
-        return None
+        raise DataError(
+            f"{train} has class folders ({layout.some(classes)}), but no image in them; the images of each class belong"
+            f" into its folder: {train}/<class>/<image>.jpg"
+        )
     return Folder(path, train, classes, counts, layout.split_folder(path, False) if train != path else None)

@@ -61,7 +61,7 @@ CASES = {
         TRAIN,
         "--data_dir {}/good --per_batch_size 500",
         2,
-        ["200 training images", "500"],
+        ["200 images", "500"],
     ),
     "net unknown": (TRAIN, "--net densenet101", 2, ["densenet101", "densenet100", "densenet121"]),
     "dataset unknown": (TRAIN, "--dataset mnist", 2, ["mnist", "digits", "cifar10", "imagenet"]),
