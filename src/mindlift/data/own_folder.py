@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.data import layout
+from mindlift.data.multilabel import labels
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
 
@@ -15,7 +16,7 @@ KEPT_FOR_LATER = "test"  # is not evaluated while there is another split beside 
 @dataclass(frozen=True)
 class Folder:
     """The `counts` of images in the folder `train`, in class folders named `classes`; `evaluated` is the folder of another
-    split.
+    split. With a file of `labels`, `classes` are those it knows, and there is one count, of all images.
     """
 
     path: Path
@@ -23,6 +24,7 @@ class Folder:
     classes: list[str]
     counts: list[int]
     evaluated: Path | None
+    labels: Path | None = None
 
     @property
     def kept_for_later(self) -> Path | None:
@@ -31,22 +33,39 @@ class Folder:
         return other if self.evaluated not in (None, other) and other.is_dir() else None
 
 
-def look(path: Path) -> Folder | None:
-    """What is in `path`; None if it has no class folders. DataError for images that have no class."""
+def look(path: Path, wanted: str = "", is_multilabel: bool = False) -> Folder | None:
+    """What is in `path`; None if it has neither class folders nor labels. DataError for images that have no class.
+
+    A file of labels counts that somebody has `wanted` or, of the usual names, that is needed: see `needed`.
+    """
     if (path / layout.CIFAR_FOLDER).is_dir() or any(path.glob("*.bin")):
         return None
     train = layout.split_folder(path, True)
+    evaluated = layout.split_folder(path, False) if train != path else None
+    is_asked = bool(wanted) or is_multilabel
+    if is_asked or any((train / name).is_file() for name in labels.USUAL):
+        table = labels.read(labels.find(train, wanted))
+        if is_asked or needed(table, train):
+            return Folder(path, train, table.classes, [len(table.images)], evaluated, table.file)
     names = [each.name for each in train.iterdir() if each.is_dir() and image_files.is_data(each.name)]
     if not names:
         loose = sum(image_files.is_image(each.name) for each in train.iterdir())
         if loose:
             raise DataError(
                 f"{train} has {loose} images, but no class folders; put the images of each class into a folder of its"
-                f" own: {train}/<class>/<image>.jpg"
+                f" own: {train}/<class>/<image>.jpg; or write labels.csv beside them, for images with several labels"
             )
         return None
     classes = layout.class_names(train)
     counts = [len(image_files.find(train / name).files) for name in classes]
     if not any(counts):
         return None
-    return Folder(path, train, classes, counts, layout.split_folder(path, False) if train != path else None)
+    return Folder(path, train, classes, counts, evaluated)
+
+
+def needed(table: labels.Table, folder: Path) -> bool:
+    """Whether images have to be read with a file of labels that is beside them: where there are images without a class
+    folder, or with several labels. Else class folders count, which say one class of each image.
+    """
+    is_flat = any(image_files.is_image(each.name) for each in folder.iterdir())
+    return is_flat or any(len(each) > 1 for each in table.images.values())
