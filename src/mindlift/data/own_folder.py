@@ -16,7 +16,8 @@ KEPT_FOR_LATER = "test"  # is not evaluated while there is another split beside 
 @dataclass(frozen=True)
 class Folder:
     """The `counts` of images in the folder `train`, in class folders named `classes`; `evaluated` is the folder of another
-    split. With a file of `labels`, `classes` are those it knows, and there is one count, of all images.
+    split. With a file of `labels`, `classes` are those it knows, and there is one count, of all images; a file that is
+    `unread` says nothing that the folders don't.
     """
 
     path: Path
@@ -25,6 +26,7 @@ class Folder:
     counts: list[int]
     evaluated: Path | None
     labels: Path | None = None
+    unread: Path | None = None
 
     @property
     def kept_for_later(self) -> Path | None:
@@ -42,11 +44,10 @@ def look(path: Path, wanted: str = "", is_multilabel: bool = False) -> Folder | 
         return None
     train = layout.split_folder(path, True)
     evaluated = layout.split_folder(path, False) if train != path else None
-    is_asked = bool(wanted) or is_multilabel
-    if is_asked or any((train / name).is_file() for name in labels.USUAL):
+    unread = next((train / name for name in labels.USUAL if (train / name).is_file()), None)
+    if wanted or is_multilabel or (unread and needed(unread, train)):
         table = labels.read(labels.find(train, wanted))
-        if is_asked or needed(table, train):
-            return Folder(path, train, table.classes, [len(table.images)], evaluated, table.file)
+        return Folder(path, train, table.classes, [len(table.images)], evaluated, table.file)
     names = [each.name for each in train.iterdir() if each.is_dir() and image_files.is_data(each.name)]
     if not names:
         loose = sum(image_files.is_image(each.name) for each in train.iterdir())
@@ -60,12 +61,18 @@ def look(path: Path, wanted: str = "", is_multilabel: bool = False) -> Folder | 
     counts = [len(image_files.find(train / name).files) for name in classes]
     if not any(counts):
         return None
-    return Folder(path, train, classes, counts, evaluated)
+    return Folder(path, train, classes, counts, evaluated, unread=unread)
 
 
-def needed(table: labels.Table, folder: Path) -> bool:
-    """Whether images have to be read with a file of labels that is beside them: where there are images without a class
-    folder, or with several labels. Else class folders count, which say one class of each image.
+def needed(file: Path, folder: Path) -> bool:
+    """Whether images have to be read with the labels in a file beside them: where there are images outside of class
+    folders, or with several labels. Else class folders count, which say one class of each image.
     """
-    is_flat = any(image_files.is_image(each.name) for each in folder.iterdir())
-    return is_flat or any(len(each) > 1 for each in table.images.values())
+    if any(image_files.is_image(each.name) for each in folder.iterdir()):
+        return True
+    try:
+        table = labels.read(file)
+    except DataError:  # a list of something else, as of the names of classes
+        return False
+    several = [name for name, found in table.images.items() if len(found) > 1]
+    return any((folder / name).is_file() for name in several)

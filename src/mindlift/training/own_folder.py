@@ -211,7 +211,8 @@ def lines(cfg: Config, own: OwnFolder, size: int) -> list[str]:
 def contents(folder: Folder) -> str:
     names = f"{len(folder.classes)} classes ({layout.some(folder.classes)})"
     if folder.labels is None:
-        return f"{sum(folder.counts)} of {names}"
+        unread = f" ({folder.unread.name} there is not read: --labels)" if folder.unread else ""
+        return f"{sum(folder.counts)} of {names}{unread}"
     return f"{sum(folder.counts)} with any number of {names} each, as {folder.labels} says,"
 
 
