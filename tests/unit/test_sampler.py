@@ -18,7 +18,7 @@ COUNT = len(LABELS)
 
 def draws(part: BatchRange, batch: int) -> list[list[int]]:
     order = part.order(COUNT, batch, 3, Balanced(LABELS, 3))
-    return [order.batch(number, batch)[1].tolist() for number in range(part.first, part.last)]
+    return [order.draws(number, batch)[1].tolist() for number in range(part.first, part.last)]
 
 
 @pytest.mark.parametrize("epoch", [0, 1, 7])

@@ -82,8 +82,10 @@ class BatchRange:
 
 
 class TrainOrder:
-    """Maps item n of one rank's stream to (epoch, draw). A draw is an image's index, or count * n more where the image has
-    been drawn n times before in the epoch; `epochs` gives those of all ranks, None: `shuffled`.
+    """Maps item n of one rank's stream to (epoch, image index).
+
+    `epochs` gives the draws of an epoch of all ranks, None: `shuffled`. A draw is an image's index, and `count` more for
+    each time that the image has been drawn before in the epoch.
 
     `size` ranks with batch b read, step by step, the same images as one rank with batch size*b.
     """
@@ -98,13 +100,20 @@ class TrainOrder:
     def __call__(self, item: int) -> tuple[int, int]:
         epoch, position = divmod(item, self.items_per_epoch)
         order = self.epochs(epoch)
-        return epoch, int(order[position * self.size + self.rank])
+        return epoch, int(order[position * self.size + self.rank] % self.count)
 
     def batch(self, number: int, size: int) -> tuple[int, np.ndarray]:
-        """The epoch and the draws (size,) of batch `number`; an epoch is a whole number of batches."""
+        """The epoch and the images (size,) of batch `number`; an epoch is a whole number of batches."""
+        epoch, draws = self.draws(number, size)
+        return epoch, draws % self.count
+
+    def repetitions(self, number: int, size: int) -> np.ndarray:
+        """(size,): how often each image of batch `number` has come before in this epoch."""
+        return self.draws(number, size)[1] // self.count
+
+    def draws(self, number: int, size: int) -> tuple[int, np.ndarray]:
         epoch, position = divmod(number * size, self.items_per_epoch)
-        order = self.epochs(epoch)
-        return epoch, order[position * self.size + self.rank :: self.size][:size]
+        return epoch, self.epochs(epoch)[position * self.size + self.rank :: self.size][:size]
 
 
 def reading_order(
