@@ -51,7 +51,9 @@ def find(folder: Path, wanted: str = "") -> Path:
     if found is None and wanted:
         raise DataError(f"--labels {wanted}: there is no such file in {folder}, nor from the working folder")
     if found is None:
-        raise DataError(f"{folder} has neither {' nor '.join(USUAL)}; name the file of labels with --labels")
+        raise DataError(
+            f"{folder} has neither {USUAL[0]} nor {USUAL[1]}; name the file of labels with --labels"
+        )
     return found
 
 

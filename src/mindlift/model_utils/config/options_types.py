@@ -100,7 +100,7 @@ class Options:
     weight_decay_exclude: str
     layer_decay: float
     loss: str
-    bce_sum: bool
+    bce_sum: bool | None
     bce_target_threshold: float | None
     focal_gamma: float
     focal_alpha: float

@@ -13,6 +13,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.data.multilabel import rules
 from mindlift.model_utils.config.config import Config
 
 LEAST = 1e-8  # below it no probability is taken a logarithm of
@@ -184,7 +185,9 @@ def alpha(cfg: Config) -> float | None:
 
 def sums(cfg: Config) -> bool:
     """Whether the losses of an image's classes are added up, or their mean is taken."""
-    return cfg.bce_sum or cfg.loss in ("focal", "asl")
+    if cfg.loss in ("focal", "asl"):
+        return True
+    return cfg.dataset == rules.NAME if cfg.bce_sum is None else cfg.bce_sum
 
 
 def as_row(weights: Sequence[float]) -> ms.Tensor | None:
