@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mindlift import models
+from mindlift.checkout import PACKAGE
 from mindlift.data.classification import cifar10
 from mindlift.data.segmentation import lists, voc
 from mindlift.model_utils import devices
@@ -22,7 +23,11 @@ from mindlift.tasks import base as tasks
 
 TRAIN, VAL = 21, 7  # images; no batch size that the suites use divides them
 CLASSES, SIDE = 4, 33  # of voc; digits have ten and 32 pixels
-SMALL = {"classification": "densenet22", "segmentation": "deeplab_v3_r26_s16"}
+SMALL = {
+    "classification": "densenet22",
+    "multilabel": "densenet22",
+    "segmentation": "deeplab_v3_r26_s16",
+}
 
 
 @dataclass(frozen=True)
@@ -80,4 +85,22 @@ def write_voc(folder: Path) -> list[str]:
     return ["--num_classes", str(CLASSES), "--image_size", str(SIDE)]
 
 
-WRITERS: dict[str, Callable[[Path], list[str]]] = {"digits": write_digits, "voc": write_voc}
+def write_labelled(folder: Path) -> list[str]:
+    """Photos with none to four labels each; ending with the recipe that a data set without its own is read with."""
+    for split, count in (("train", TRAIN), ("val", VAL)):
+        rng, lines = np.random.default_rng(count), ["image,a,b,c,d"]
+        (folder / split).mkdir()
+        for number in range(count):
+            pixels = rng.integers(0, 256, (30 + number, 50 - number, 3)).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / split / f"{number:02}.jpg", quality=90)
+            lines.append(",".join([f"{number:02}.jpg", *map(str, rng.integers(0, 2, CLASSES))]))
+        (folder / split / "labels.csv").write_text("\n".join(lines))
+    recipe = PACKAGE / "models/densenet/recipes/densenet22_digits.yaml"
+    return ["--num_classes", str(CLASSES), "--image_size", "32", "--config_path", str(recipe)]
+
+
+WRITERS: dict[str, Callable[[Path], list[str]]] = {
+    "digits": write_digits,
+    "multilabel": write_labelled,
+    "voc": write_voc,
+}

@@ -33,6 +33,7 @@ def classes_of_pixels(pixels: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 LOGITS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {
     "classification": classes_of_images,
+    "multilabel": classes_of_images,
     "segmentation": classes_of_pixels,
 }
 
@@ -103,12 +104,12 @@ def test_each_image_has_one_prediction_in_order(rig, images):
 def test_shares_are_of_all_classes_and_sorted(rig, images):
     cfg = rig.cfg()
     names = class_names(cfg)
-    if rig.task.OPTIONS_OF == "classification":  # --top_k is for it
-        cfg = cfg.replace(top_k=cfg.num_classes)
+    if "classification" in rig.task.OPTIONS_OF:  # these are for it
+        cfg = cfg.replace(top_k=cfg.num_classes, threshold=0)
     for each in predictions(rig, cfg, images)[0]:
         shares = [one.share for one in each.top]
         assert shares == sorted(shares, reverse=True)
-        assert each.error or sum(shares) == pytest.approx(1)
+        assert each.error or rig.name == "multilabel" or sum(shares) == pytest.approx(1)
         assert all(0 <= share <= 1 for share in shares)
         assert all(one.name == names[one.number] for one in each.top)
         assert len({one.number for one in each.top}) == len(each.top)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mindlift.data.order import reading_order
+from mindlift.data.order import reading_order, shuffled
 from tests.support.fault_proxy import FaultProxy
 from tests.support.faults import Fault
 from tests.support.programs import ROOT, Finished, environment, run_program, run_ranks, wait_for
@@ -197,7 +197,7 @@ def test_what_is_here_is_not_asked_for(bucket_of_photos):
 def in_order(done: int) -> list[str]:
     """The images as 4 at a time are read after `done` steps; order.py has tests of its own."""
     names = sorted(f"class_{number % CLASSES}/{number:03}.png" for number in range(IMAGES))
-    return [names[index] for index in reading_order(IMAGES, 4, SEED, done * 4)]
+    return [names[index] for index in reading_order(IMAGES, 4, shuffled(IMAGES, SEED), done * 4)]
 
 
 def killed_at(photos: Bucket, line: str) -> None:

@@ -26,6 +26,7 @@ ADAMW, LARS, CLIPPED, SCALED, RESTARTS = (
         {"lr_scheduler": "cosine_restarts", "T_max": "1"},
     )
 )
+BCE, FOCAL, ASL = ({**BASE, "loss": loss} for loss in ("bce", "focal", "asl"))
 PHASES = {
     **BASE,
     "lr_scheduler": "phases",
@@ -78,6 +79,14 @@ EFFECTS = {
     "amp_level": (BASE, "O3", {"outputs"}),
     "loss_scale_window": (BASE, "100", {"step"}),
     "label_smoothing": (BASE, "0.1", {"loss"}),
+    "loss": (BASE, "bce", {"loss"}),
+    "bce_sum": (BCE, "true", {"loss"}),
+    "bce_target_threshold": ({**BCE, "label_smoothing": "0.1"}, "0.5", {"loss"}),
+    "focal_gamma": (FOCAL, "1", {"loss"}),
+    "focal_alpha": (FOCAL, "0.5", {"loss"}),
+    "asl_gamma_neg": (ASL, "2", {"loss"}),
+    "asl_gamma_pos": (ASL, "1", {"loss"}),
+    "sampler": (BASE, "balanced", {"batches"}),
     "enable_clip_norm": (BASE, "true", {"step"}),
     "gradient_norm": ({**BASE, "enable_clip_norm": "true"}, "2", {"step"}),
     "enable_ema": (BASE, "true", {"step"}),
@@ -142,6 +151,10 @@ SHOWN_BY = {
     **dict.fromkeys(
         ("net_args", "drop_path"), "unit/test_external.py::test_options_are_given_by_its_own_names"
     ),
+    "asl_clip": "unit/test_losses.py::test_value_and_gradient_are_those_of_the_library_that_is_named",
+    "class_weights": "unit/test_losses.py::test_value_and_gradient_are_those_of_the_library_that_is_named",
+    "labels": "unit/test_multilabel.py::test_files_are_found_by_name",
+    "threshold": "unit/test_multilabel.py::test_figures_are_scikit_learns",
     "filter_head": "e2e/test_flags.py::test_filter_head_keeps_the_body_and_leaves_the_head",
     "stem_pool": "unit/test_models.py::test_the_stems_pooling_is_an_option",
     **dict.fromkeys(

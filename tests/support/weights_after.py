@@ -31,6 +31,7 @@ def main(data: str, out: str, steps: int, global_batch: int, groups: list[int], 
     cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size), *words])
     options = classify.options(cfg, 1)
     samples = split.open_split(options, Path(data), train=True)
+    options = classify.train_options(cfg, options, samples)
     ms.set_seed(1 + ranks.rank)  # different weights, so that the copy from rank 0 is needed
     network = nn.SequentialCell(
         nn.Conv2d(3, 8, 3, pad_mode="pad", padding=1),

@@ -17,6 +17,8 @@ OF_EVAL = {
     *(
         "data_dir",
         "data_lst",
+        "labels",
+        "threshold",
         "eval_data_dir",
         "validation_split",
         "seed",

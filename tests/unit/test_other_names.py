@@ -38,7 +38,7 @@ lr-noise-std= lr-cycle-mul=lr_cycle_mul lr-cycle-decay=lr_cycle_decay lr-cycle-l
 min-lr=eta_min epochs=max_epoch epoch-repeats= start-epoch=resume decay-milestones=lr_epochs
 decay-epochs=lr_num_epochs_per_decay warmup-epochs=warmup_epochs cooldown-epochs= patience-epochs=plateau_patience
 decay-rate=lr_decay dr=lr_decay no-aug=augment scale= ratio= hflip=hflip vflip= color-jitter=color_jitter
-aa=rand_augment_num_layers aug-repeats= aug-splits= jsd-loss= bce-loss= bce-target-thresh= reprob= remode= recount=
+aa=rand_augment_num_layers aug-repeats= aug-splits= jsd-loss= bce-loss=loss bce-target-thresh=bce_target_threshold reprob= remode= recount=
 resplit= mixup=mixup_alpha cutmix= cutmix-minmax= mixup-prob= mixup-switch-prob= mixup-mode=mixup_shares
 mixup-off-epoch= smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=drop_path
 drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn= dist-bn= split-bn= model-ema=enable_ema
@@ -63,7 +63,7 @@ ema_decay=ema_decay clip_grad=gradient_norm clip_value=gradient_norm opt=optimiz
 weight_decay=weight_decay loss_scale=loss_scale dynamic_loss_scale=is_dynamic_loss_scale use_nesterov=nesterov
 filter_bias_and_bn=weight_decay_exclude eps=epsilon scheduler=lr_scheduler lr=lr min_lr=eta_min
 warmup_epochs=warmup_epochs warmup_factor= decay_epochs=lr_num_epochs_per_decay decay_rate=lr_decay
-multi_step_decay_milestones=lr_epochs lr_epoch_stair= num_cycles= cycle_decay=lr_cycle_decay loss=
+multi_step_decay_milestones=lr_epochs lr_epoch_stair= num_cycles= cycle_decay=lr_cycle_decay loss=loss
 label_smoothing=label_smoothing aux_factor= reduction= enable_modelarts=enable_modelarts device_target=device_target
 multi_data_url=multi_data_url data_url=data_url ckpt_url=ckpt_url train_url=train_url
 """
@@ -72,7 +72,7 @@ HEARD_OF = (
     "save_dir=ckpt_path num-workers=num_parallel_workers gpus=group_size grad-accum-steps=accumulation_steps"
 )
 # not equivalents: the same word means another thing here, which --help says
-OTHER_THINGS = {"scale": "scales", "loss": ""}
+OTHER_THINGS = {"scale": "scales"}
 
 
 def options() -> list[tuple[str, str]]:

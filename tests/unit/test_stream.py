@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindlift.data import image_folder
-from mindlift.data.order import BatchRange, reading_order
+from mindlift.data.order import Balanced, BatchRange, reading_order, shuffled
 from mindlift.errors import DataError, TransferError
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import arrivals
@@ -108,7 +108,7 @@ def test_files_are_wanted_in_the_order_of_the_training(count, batch, ranks):
         for step in range(done, done + 400):
             for order in orders:
                 read += [order(step * batch + at)[1] for at in range(batch)]
-        found = reading_order(count, batch * ranks, 3, done * batch * ranks)
+        found = reading_order(count, batch * ranks, shuffled(count, 3), done * batch * ranks)
         assert sorted(found) == list(range(count))
         steps = {index: at // (batch * ranks) for at, index in reversed(list(enumerate(read)))}
         per_epoch = count // (batch * ranks)
@@ -127,7 +127,7 @@ def test_a_node_wants_what_its_own_ranks_read_first(node):
         per_epoch = count // (batch * 6)
         for step in range(done, 2 * per_epoch):
             read += [sorted(order(step * batch + at)[1] for order in orders for at in range(batch))]
-        found = reading_order(count, batch * 6, 3, done * batch * 6, ranks, 6).tolist()
+        found = reading_order(count, batch * 6, shuffled(count, 3), done * batch * 6, ranks, 6).tolist()
         assert sorted(found) == list(range(count))
         first = read[: per_epoch - done]
         for step, images in enumerate(first):
@@ -136,6 +136,16 @@ def test_a_node_wants_what_its_own_ranks_read_first(node):
             image for images in first for image in images
         }
         assert {*found[len(first) * 6 :][: len(new)]} == new
+
+
+def test_a_balanced_epoch_wants_rare_images_first_where_it_draws_them():
+    """All images are wanted in the end: a later epoch draws others."""
+    labels = np.array([0] * 40 + [1] * 2)
+    epochs = Balanced(labels, 3)
+    found = reading_order(42, 4, epochs, 0)
+    assert sorted(found) == list(range(42))
+    drawn = list(dict.fromkeys((epochs(0)[:40] % 42).tolist()))
+    assert found[: len(drawn)].tolist() == drawn
 
 
 @pytest.fixture

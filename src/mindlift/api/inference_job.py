@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindlift.api.job import Job, check_program, fetch, say_what_is_odd
+from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import ConfigError, DeviceError
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.config import programs
@@ -40,6 +41,7 @@ def start(cfg: Config, prog: str) -> Job:
     mindspore_build.check(cfg.any_mindspore)
     if not cfg.model_file:
         names.check(cfg.net)
+    multilabel.check(cfg)
     check_outputs(cfg)
     if prog == "export.py":
         check_export(cfg, device)

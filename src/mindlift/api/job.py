@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ContextManager
 from mindlift import silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.data import folder_check
+from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import ConfigError, DataError, RankError
 from mindlift.files import expanded
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
@@ -121,6 +122,7 @@ def start(cfg: Config, prog: str, own: own_folder.OwnFolder | None = None) -> Jo
     mindspore_build.check_ranks(ranks.size, devices.of(device), cfg.any_mindspore)
     packages.ensure(packages.for_options(*cfg.package_needs()))
     names.check(cfg.net)
+    multilabel.check(cfg)
     if not cfg.enable_modelarts:
         check_urls(cfg)
         check_files(cfg, trains)

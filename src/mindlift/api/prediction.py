@@ -32,7 +32,8 @@ def predict(images: Picture | Sequence[Picture], cfg: Config | None = None) -> l
     pretrained=...)`, or has `model_file` for an exported model; None takes the newest checkpoint below output/.
 
     A Prediction has `name` and `path` of the image (`image 3` is the fourth one, of those from memory), `top`, the classes
-    by their `share`, with `number` and `name`: to classify the `top_k` of the largest probability, to segment those
+    by their `share`, with `number` and `name`: to classify the `top_k` of the largest probability, of several labels those
+    of at least `threshold` (none, maybe), to segment those
     there are by their share of the pixels; and to segment `segments.label`, the class of each pixel, (H, W) uint8. Of an
     image that can't be read, `error` says why, and `top` is empty; no error is raised for it.
 

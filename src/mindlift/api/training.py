@@ -21,8 +21,8 @@ def train(cfg: Config, *, started: float = 0.0) -> Result:
 
     The run, with its checkpoints, log and page, is in `result.run`; `result.checkpoint` is the newest checkpoint, '' on a
     rank that saves none.
-    `result.top1` and `top5` are percent and `miou` is a share, where the training evaluates (`run_eval`); `loss` is that of
-    the last step; `seconds` is the time since `started` (of `time.time()`; 0: now). A run that was interrupted is
+    `result.top1` and `top5` are percent and `map`, `f1` and `miou` are shares, where the training evaluates (`run_eval`);
+    `loss` is that of the last step; `seconds` is the time since `started` (of `time.time()`; 0: now). A run that was interrupted is
     continued by the same call, bit by bit as if it had not been, unless `resume` is "none". As in `train.py`, messages go to
     standard output, several ranks train together where a launcher has started them, and Ctrl-C stops after a step with a
     checkpoint.
@@ -84,7 +84,8 @@ def evaluate(cfg: Config) -> list[dict[str, object]]:
 
     `cfg` is of `load_config(program="eval", pretrained=...)`. Returns the figures of each checkpoint, newest first, one
     unless `all` is set: to classify `top1` and `top5` in percent (`top5` is None for less than five classes), `top1_correct`
-    and `total` as numbers of images and the mean `loss`; to segment `miou` and `pixel_accuracy` as shares; always
+    and `total` as numbers of images and the mean `loss`; of several labels `map` and `f1` as shares, average precisions
+    `per_class` and the mean `loss`; to segment `miou` and `pixel_accuracy` as shares; always
     `checkpoint`, its path, and `seconds`.
 
     Raises ConfigError, DataError, or CheckpointError for weights that are missing, damaged or of another network.

@@ -27,11 +27,11 @@ def lines(result: Record) -> list[str]:
 
 def figure_of(result: Mapping[str, object]) -> str:
     """Of the weights at the end; '' if they were not evaluated."""
-    name = next((name for name in ("top1", "miou") if result.get(name) is not None), "")
+    name = next((name for name in ("top1", "map", "miou") if result.get(name) is not None), "")
     return f"{shown(name, result[name])} of {result['total']} images at its end" if name else ""
 
 
 def shown(name: str, value: object) -> str:
-    names = {"top1": "top-1", "top5": "top-5", "miou": "mIoU"}
+    names = {"top1": "top-1", "top5": "top-5", "map": "mAP", "f1": "F1", "miou": "mIoU"}
     number = f"{value:.2f} %" if name in PERCENT else f"{value:.4f}"
     return f"{names.get(name, name)} {number}"

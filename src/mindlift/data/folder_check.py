@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.data import layout
+from mindlift.data.multilabel import labels
+from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import DataError
 from mindlift.model_utils.config.config import Config
 
@@ -27,6 +29,9 @@ def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> No
         else:
             seg_lists.check(path, train, cfg.data_lst, cfg.skip_corrupt)
         return
+    if dataset == multilabel.NAME:
+        check_labels(cfg, path, train, known)
+        return
     if cfg.data_format == "mindrecord":
         from mindlift.data.mindrecord import index as record_index
 
@@ -45,7 +50,7 @@ def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> No
 
 def check_split(cfg: Config, path: Path) -> None:
     """DataError for images that none can be held out of, or need be."""
-    if cfg.dataset != "imagenet" or cfg.data_format != "files":
+    if cfg.dataset not in layout.FILES or cfg.data_format != "files":
         raise DataError(
             f"--validation_split {cfg.validation_split:g} is for class folders of image files, not for --dataset"
             f" {cfg.dataset} --data_format {cfg.data_format}; leave it out"
@@ -55,6 +60,23 @@ def check_split(cfg: Config, path: Path) -> None:
         raise DataError(
             f"--validation_split {cfg.validation_split:g}: the images to evaluate on are in {other} already; leave it out"
         )
+
+
+def check_labels(cfg: Config, path: Path, train: bool, known: Sequence[str]) -> None:
+    """The file of labels of the split, and of the one that a training evaluates."""
+    folder = layout.split_folder(path, train)
+    table = labels.read(labels.find(folder, cfg.labels))
+    count = len(table.classes)
+    if known:
+        layout.check_known(str(table.file), table.classes, known)
+    elif train:
+        layout.check_classes(
+            f"{table.file} has {count} classes", count, cfg.num_classes, cfg.allow_unused_classes
+        )
+    labels.matched(table, folder)
+    evaluated = layout.split_folder(Path(cfg.eval_data_dir) if cfg.eval_data_dir else path, False)
+    if train and cfg.evaluates and evaluated not in (path, folder) and evaluated.is_dir():
+        check_labels(cfg, evaluated, False, table.classes)
 
 
 def check_folders(cfg: Config, path: Path, train: bool, known: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from mindlift.model_utils import image_files
 
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
+FILES = ("imagenet", "multilabel")  # data sets to classify with a file for each image
 SEGMENTED = ("voc", "vocdigits")
 PIXELS = {
     "digits": "cifar10",

@@ -8,16 +8,54 @@ an image looks like in an epoch depends on (seed, epoch, image) alone, not on ra
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import numpy as np
+
+BALANCED_STREAM = 1  # of the random numbers of balanced epochs
+EpochOrder = Callable[[int], np.ndarray]  # the draws (count,) of an epoch, see TrainOrder
 
 
 @lru_cache(maxsize=2)
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Permutation of range(count) for this epoch, shape (count,), int64."""
     return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def shuffled(count: int, seed: int) -> EpochOrder:
+    """Each of `count` images once in an epoch."""
+    return partial(epoch_order, count, seed)
+
+
+class Balanced:
+    """Each class of `labels` (count,) as often as any other in an epoch of `count` draws, give or take one.
+
+    Within a class each image is drawn as often as any other, give or take one, in an order of its own in each epoch.
+    """
+
+    def __init__(self, labels: np.ndarray, seed: int):
+        self.count, self.seed = len(labels), seed
+        by_class = np.argsort(labels, kind="stable")
+        self.members = np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1)
+        self.of_epoch = lru_cache(maxsize=2)(self.drawn)
+
+    def __call__(self, epoch: int) -> np.ndarray:
+        return self.of_epoch(epoch)
+
+    def drawn(self, epoch: int) -> np.ndarray:
+        """Draw number `count * n + i` is image i after n others of it in this epoch, so that it can look otherwise."""
+        rng = np.random.default_rng([self.seed, epoch, BALANCED_STREAM])
+        least, more = divmod(self.count, len(self.members))
+        gets_more = rng.permutation(len(self.members)) < more
+        found = []
+        for members, extra in zip(self.members, gets_more.tolist()):
+            quota = least + extra
+            rounds = math.ceil(quota / len(members))
+            own = [rng.permutation(members) + self.count * number for number in range(rounds)]
+            found.append(np.concatenate([np.zeros(0, np.int64), *own])[:quota])
+        return rng.permutation(np.concatenate(found))
 
 
 def steps_per_epoch(count: int, global_batch: int) -> int:
@@ -38,45 +76,64 @@ class BatchRange:
     size: int = 1
     accumulation: int = 1
 
-    def order(self, count: int, batch: int, seed: int) -> TrainOrder:
+    def order(self, count: int, batch: int, seed: int, epochs: EpochOrder | None = None) -> TrainOrder:
         """The order of `count` images in batches of `batch`."""
-        return TrainOrder(count, batch * self.accumulation, self.rank, self.size, seed)
+        return TrainOrder(count, batch * self.accumulation, self.rank, self.size, seed, epochs)
 
 
 class TrainOrder:
     """Maps item n of one rank's stream to (epoch, image index).
 
+    `epochs` gives the draws of an epoch of all ranks, None: `shuffled`. A draw is an image's index, and `count` more for
+    each time that the image has been drawn before in the epoch.
+
     `size` ranks with batch b read, step by step, the same images as one rank with batch size*b.
     """
 
-    def __init__(self, count: int, batch: int, rank: int, size: int, seed: int):
+    def __init__(
+        self, count: int, batch: int, rank: int, size: int, seed: int, epochs: EpochOrder | None = None
+    ):
         self.count, self.rank, self.size, self.seed = count, rank, size, seed
+        self.epochs = epochs or shuffled(count, seed)
         self.items_per_epoch = steps_per_epoch(count, batch * size) * batch
 
     def __call__(self, item: int) -> tuple[int, int]:
         epoch, position = divmod(item, self.items_per_epoch)
-        order = epoch_order(self.count, self.seed, epoch)
-        return epoch, int(order[position * self.size + self.rank])
+        order = self.epochs(epoch)
+        return epoch, int(order[position * self.size + self.rank] % self.count)
 
     def batch(self, number: int, size: int) -> tuple[int, np.ndarray]:
         """The epoch and the images (size,) of batch `number`; an epoch is a whole number of batches."""
+        epoch, draws = self.draws(number, size)
+        return epoch, draws % self.count
+
+    def repetitions(self, number: int, size: int) -> np.ndarray:
+        """(size,): how often each image of batch `number` has come before in this epoch."""
+        return self.draws(number, size)[1] // self.count
+
+    def draws(self, number: int, size: int) -> tuple[int, np.ndarray]:
         epoch, position = divmod(number * size, self.items_per_epoch)
-        order = epoch_order(self.count, self.seed, epoch)
-        return epoch, order[position * self.size + self.rank :: self.size][:size]
+        return epoch, self.epochs(epoch)[position * self.size + self.rank :: self.size][:size]
 
 
 def reading_order(
-    count: int, global_batch: int, seed: int, done: int, ranks: range = range(1), size: int = 1
+    count: int,
+    global_batch: int,
+    epochs: EpochOrder,
+    done: int,
+    ranks: range = range(1),
+    size: int = 1,
 ) -> np.ndarray:
     """All images in the order in which `ranks`, of `size`, together read them first, after `done` items of the training
     of all ranks; those of later epochs follow as all ranks read them next. Shape (count,).
     """
     per_epoch = steps_per_epoch(count, global_batch) * global_batch
     epoch, position = divmod(done, per_epoch)
-    first, following = (epoch_order(count, seed, each)[:per_epoch] for each in (epoch, epoch + 1))
+    first, following = (epochs(each)[:per_epoch] % count for each in (epoch, epoch + 1))
     rank = np.arange(per_epoch) % size
     is_here = (rank >= ranks.start) & (rank < ranks.stop)
-    wanted = [first[position:][is_here[position:]], following[is_here], epoch_order(count, seed, epoch + 1)]
+    here, next_here = first[position:][is_here[position:]], following[is_here]
+    wanted = [here, next_here, epochs(epoch + 1) % count, np.arange(count)]
     found, places = np.unique(np.concatenate(wanted), return_index=True)
     return found[np.argsort(places)]
 

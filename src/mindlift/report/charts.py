@@ -210,6 +210,7 @@ def wanted() -> list[tuple[dict[str, object], Drawn]]:
     return [
         (about("loss", "Loss", log=True, smooth=True), plain("loss")),
         (about("score", "Accuracy", "%"), score("top1", "top5")),
+        (about("map", "mAP"), score("map", "f1")),
         (about("miou", "mIoU"), score("miou", "pixel_accuracy")),
         (about("evaluation_loss", "Loss of evaluation", log=True), score("loss")),
         (about("lr", "Learning rate", log=True), learning_rate),

@@ -148,15 +148,17 @@ def overlays(run: RunData, room: int) -> Html:
     return section("Images, truths and predictions", image) if url else Html("")
 
 
-def ious(run: RunData) -> dict[str, float | None]:
-    """IoU by class of the newest evaluation, that of averaged weights first."""
-    given = run.evaluation.get("ious")
+def of_classes(run: RunData, field: str, figure: str) -> dict[str, float | None]:
+    """What the newest evaluation, that of averaged weights first, says of each class: `field` of evaluation.json, else
+    per_class of an evaluation with this `figure`.
+    """
+    given = run.evaluation.get(field)
     if isinstance(given, list):
         return dict(zip(names(run, len(given)), map(share, given)))
     for each in sorted(
         run.metrics.evaluations, key=lambda each: (each["step"], each.get("which") == "average"), reverse=True
     ):
-        if isinstance(each.get("per_class"), dict):
+        if figure in each and isinstance(each.get("per_class"), dict):
             return {str(name): share(value) for name, value in each["per_class"].items()}
     return {}
 
@@ -167,8 +169,16 @@ def share(value: object) -> float | None:
 
 
 def iou_bars(runs: Sequence[RunData]) -> Html:
+    return class_bars("IoU of the classes", [of_classes(run, "ious", "miou") for run in runs])
+
+
+def precision_bars(runs: Sequence[RunData]) -> Html:
+    found = [of_classes(run, "average_precisions", "map") for run in runs]
+    return class_bars("Average precision of the labels", found)
+
+
+def class_bars(title: str, known: Sequence[dict[str, float | None]]) -> Html:
     """A row for each class with a bar for each run."""
-    known = [ious(run) for run in runs]
     classes = dict.fromkeys(name for each in known for name in each)
     rows = [
         tag(
@@ -179,7 +189,7 @@ def iou_bars(runs: Sequence[RunData]) -> Html:
         )
         for name in classes
     ]
-    return section("IoU of the classes", tag("div", *rows, cls="ious")) if rows else Html("")
+    return section(title, tag("div", *rows, cls="ious")) if rows else Html("")
 
 
 def iou_bar(at: int, value: float | None) -> Html:

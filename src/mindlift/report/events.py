@@ -17,7 +17,7 @@ import numpy as np
 from mindlift.backports import Protocol
 from mindlift.errors import ConfigError, StorageError
 from mindlift.json_text import Record
-from mindlift.report import event_file
+from mindlift.report import event_file, figures
 from mindlift.report.event_file import EventFile
 from mindlift.report.pictures import of_evaluation, opened
 from mindlift.runs import last_records
@@ -26,7 +26,7 @@ from mindlift.runs.records import integer
 from mindlift.runs.series import number
 
 EVENTS = "events.out.tfevents.*"
-SCORES = ("top1", "top5", "miou", "pixel_accuracy", "loss")
+SCORES = (*figures.SCORES, "loss")
 TOGETHER_BYTES = 1 << 20  # of events, whose checksums are made together
 FLUSH_S = 5.0  # a flush waits for the disk
 

@@ -11,7 +11,7 @@ from mindlift.runs.metrics import PER_RANK
 from mindlift.runs.series import number
 
 QUIET_S = 900.0  # without a line a run that has not ended is taken for dead
-SCORES = ("top1", "top5", "miou", "pixel_accuracy")
+SCORES = ("top1", "top5", "map", "f1", "miou", "pixel_accuracy")
 STATES = {
     "ended": "ended",
     "stopped": "stopped",
@@ -20,7 +20,15 @@ STATES = {
     "running": "running",
     "cut": "cut short",
 }
-NAMES = {"top1": "top-1", "top5": "top-5", "miou": "mIoU", "pixel_accuracy": "pixel accuracy"}
+NAMES = {
+    "top1": "top-1",
+    "top5": "top-5",
+    "map": "mAP",
+    "f1": "F1",
+    "miou": "mIoU",
+    "pixel_accuracy": "pixel accuracy",
+}
+PERCENT = ("top1", "top5")  # the others are shares
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def moment(seconds: float | None) -> str:
 
 
 def share(name: str, value: float) -> str:
-    return f"{value:.4f}" if name in ("miou", "pixel_accuracy") else f"{value:.2f} %"
+    return f"{value:.2f} %" if name in figures.PERCENT else f"{value:.4f}"
 
 
 def headline(run: RunData, now: float) -> Html:

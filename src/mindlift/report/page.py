@@ -104,7 +104,7 @@ def details_of(runs: Sequence[RunData], data: dict[str, object], now: float) -> 
 def one(run: RunData, confusions: list[dict[str, object]]) -> list[Html]:
     """The sections of a single run."""
     return [
-        pair([evaluated.iou_bars([run])]),
+        pair([evaluated.iou_bars([run]), evaluated.precision_bars([run])]),
         *details(0, run, confusions, evaluated.PICTURES_BYTES),
         overview.versions([run]),
     ]
@@ -124,7 +124,7 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, object]], now: f
         for at, run in enumerate(runs)
     ]
     return [
-        pair([evaluated.iou_bars(runs)]),
+        pair([evaluated.iou_bars(runs), evaluated.precision_bars(runs)]),
         overview.options_that_differ(runs),
         overview.versions(runs),
         section("Each run", *parts),

@@ -16,7 +16,7 @@ from mindlift.backports import Protocol
 from mindlift.data import batches
 from mindlift.data.classification import split
 from mindlift.data.classification.options import ClassificationOptions
-from mindlift.data.order import BatchRange
+from mindlift.data.order import BatchRange, EpochOrder
 from mindlift.data.segmentation import pairs
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.workers import InThreads
@@ -25,6 +25,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.tasks.classification import task as classify
+from mindlift.tasks.multilabel import task as multilabel
 from mindlift.tasks.progress import Progress
 from mindlift.tasks.segmentation import task as segment
 
@@ -61,8 +62,8 @@ class Task(Protocol[O, S, E]):
         """The data sets that it can read."""
 
     @property
-    def OPTIONS_OF(self) -> str:
-        """Which `task` of default_config.yaml has the options that this one uses."""
+    def OPTIONS_OF(self) -> tuple[str, ...]:
+        """Which `task`s of default_config.yaml have the options that this one uses."""
 
     @property
     def FIGURES(self) -> tuple[str, ...]:
@@ -75,8 +76,8 @@ class Task(Protocol[O, S, E]):
     def options(self, cfg: Config, workers: int) -> O:
         """What of the configuration decides the batches."""
 
-    def train_options(self, cfg: Config, data: O, images: int) -> O:
-        """The same for a training with so many images."""
+    def train_options(self, cfg: Config, data: O, samples: S) -> O:
+        """The same for a training on these images."""
 
     def eval_options(self, data: O) -> O:
         """What a training's options mean for its own evaluations."""
@@ -89,10 +90,16 @@ class Task(Protocol[O, S, E]):
         What all ranks of a node find alike is found once, by `share`.
         """
 
+    def epoch_order(self, samples: S, data: O) -> EpochOrder:
+        """Which images an epoch of all ranks takes, in order."""
+
     def train_batches(self, samples: S, options: O, part: BatchRange) -> InThreads: ...
 
     def objective(self, cfg: Config, net: nn.Cell, data: O) -> nn.Cell:
         """A cell that computes the loss of the arrays of a batch."""
+
+    def loss_of_guessing(self, cfg: Config) -> float:
+        """A loss that a network which knows nothing may have; a training whose loss is far above it diverges."""
 
     def Evaluator(self, cfg: Config, network: nn.Cell, data: O) -> E:
         """What evaluates a network, with whatever weights it has then; its cells are compiled once."""
@@ -117,16 +124,25 @@ class Task(Protocol[O, S, E]):
 
 AnyTask = Task[Any, Any, Any]  # whose options and samples go from one of its functions to another
 CLASSIFICATION: Task[ClassificationOptions, split.Samples, classify.Evaluator] = classify
+MULTILABEL: Task[ClassificationOptions, split.Samples, multilabel.Evaluator] = multilabel
 SEGMENTATION: Task[SegmentationOptions, pairs.Samples, segment.Evaluator] = segment
-TASKS: dict[str, AnyTask] = {"classification": CLASSIFICATION, "segmentation": SEGMENTATION}
+TASKS: dict[str, AnyTask] = {
+    "classification": CLASSIFICATION,
+    "multilabel": MULTILABEL,
+    "segmentation": SEGMENTATION,
+}
+BY_DATA = {
+    ("classification", multilabel.rules.NAME): "multilabel"
+}  # of networks of a task, where the data set decides
 
 
 def of(cfg: Config) -> AnyTask:
-    """The task of cfg.net; ConfigError for a data set or an option that it has no use for."""
+    """The task of cfg.net on its data set; ConfigError for a data set or an option that it has no use for."""
     try:
         name = models.task_of(cfg.net)
     except KeyError as err:
         raise ConfigError(str(err.args[0])) from err
+    name = BY_DATA.get((name, cfg.dataset), name)
     found = TASKS[name]
     if cfg.dataset not in found.DATASETS:
         known = ", ".join(found.DATASETS)
@@ -135,7 +151,7 @@ def of(cfg: Config) -> AnyTask:
         )
     for option in sorted(cfg.declared(), key=lambda each: each.name):
         value = getattr(cfg, option.name)
-        if option.task not in ("", found.OPTIONS_OF) and value != option.default:
+        if option.task not in ("", *found.OPTIONS_OF) and value != option.default:
             raise ConfigError(
                 f"--{option.name} {value} (from {cfg.origin(option.name)}) has no effect on {name},"
                 f" which {cfg.net} does; leave it out"

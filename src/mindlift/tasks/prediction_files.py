@@ -19,6 +19,7 @@ from mindlift.runs.log import RunLog
 
 WIDEST_NAME = 48
 PROBABILITY = "probability"
+NONE = "no label"  # of an image whose labels are all unlikely
 
 
 class Class(NamedTuple):
@@ -38,7 +39,10 @@ class Segments(NamedTuple):
 
 
 class Prediction(NamedTuple):
-    """An image with its classes, those of the largest shares first, or with the reason why it could not be read."""
+    """An image with its classes, those of the largest shares first, or with the reason why it could not be read.
+
+    Without classes and an error it has none of the labels that images may have.
+    """
 
     name: str
     path: Path
@@ -77,11 +81,13 @@ class Printed:
         elif self.is_table:
             self.log.info("\n".join(self.rows(prediction)))
         else:
-            classes = ", ".join(f"{each.name} {100 * each.share:.2f} %" for each in prediction.top)
+            classes = ", ".join(f"{each.name} {100 * each.share:.2f} %" for each in prediction.top) or NONE
             self.log.info(f"{prediction.name}: {classes}")
 
     def rows(self, prediction: Prediction) -> Iterable[str]:
         """One per class, the image's name in the first."""
+        if not prediction.top:
+            yield f"{shortened(prediction.name, self.width):{self.width}}  {'':>11}  {NONE}"
         for rank, each in enumerate(prediction.top):
             name = "" if rank else shortened(prediction.name, self.width)
             yield f"{name:{self.width}}  {100 * each.share:9.2f} %  {each.name}"
@@ -163,7 +169,7 @@ class JsonFile(WholeFile):
 
 
 class CsvFile(WholeFile):
-    """A row per image and class, or a row with the error."""
+    """A row per image and class, or one row with the error or without a class."""
 
     def __init__(self, path: Path, measure: str = PROBABILITY):
         super().__init__(path)
@@ -178,6 +184,8 @@ class CsvFile(WholeFile):
             self.rows.writerow(
                 (sanitize.cell(prediction.name), "", "", "", "", sanitize.cell(prediction.error))
             )
+        elif not prediction.top:
+            self.rows.writerow((sanitize.cell(prediction.name), "", "", "", "", ""))
         for rank, each in enumerate(prediction.top, 1):
             number, name, value = each
             self.rows.writerow((sanitize.cell(prediction.name), rank, number, sanitize.cell(name), value, ""))

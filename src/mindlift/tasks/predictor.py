@@ -13,6 +13,7 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.tasks import base as tasks
 from mindlift.tasks.classification import predict as predict_classes
+from mindlift.tasks.multilabel import predict as predict_labels
 from mindlift.tasks.prediction_files import Prediction, Writer
 from mindlift.tasks.segmentation import predict as predict_pixels
 
@@ -57,9 +58,11 @@ class Predictor(Protocol[P]):
 
 AnyPredictor = Predictor[Any]  # whose pictures go from one of its functions to another
 CLASSIFICATION: Predictor[predict_classes.Pictures] = predict_classes
+MULTILABEL: Predictor[predict_labels.Pictures] = predict_labels
 SEGMENTATION: Predictor[predict_pixels.Pictures] = predict_pixels
 PREDICTORS: dict[tasks.AnyTask, AnyPredictor] = {
     tasks.CLASSIFICATION: CLASSIFICATION,
+    tasks.MULTILABEL: MULTILABEL,
     tasks.SEGMENTATION: SEGMENTATION,
 }
 

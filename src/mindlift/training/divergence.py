@@ -21,8 +21,8 @@ class TrainingError(MindLiftError, ArithmeticError):
 class Divergence:
     """Looks at every step's loss.
 
-    A loss is compared with the running median, with the first loss, and with `chance`, the cross entropy of guessing,
-    ln(classes): so a few hard batches late in a training are no divergence, also after a resume, when the losses before
+    A loss is compared with the running median, with the first loss, and with `chance`, the loss of guessing,
+    for cross entropy ln(classes): so a few hard batches late in a training are no divergence, also after a resume, when the losses before
     it are not known. `factor` 0: losses are not compared.
     """
 

@@ -64,7 +64,8 @@ class Opened:
             return []
         first = ranks.node * ranks.devices_per_node
         here = range(first, min(first + ranks.devices_per_node, ranks.size))
-        order = reading_order(count, global_batch, cfg.seed, done * global_batch, here, ranks.size)
+        epochs = self.task.epoch_order(self.samples, self.options)
+        order = reading_order(count, global_batch, epochs, done * global_batch, here, ranks.size)
         return [path for index in order.tolist() for path in self.samples.paths_of(index)]
 
 
@@ -77,7 +78,7 @@ def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path, share: Share 
     rules.check_metric(cfg, task.FIGURES)
     options = task.options(cfg, workers)
     samples = task.open_split(options, path, train=True, share=share)
-    options = task.train_options(cfg, options, len(samples))
+    options = task.train_options(cfg, options, samples)
     evaluated = None
     if cfg.evaluates:
         place = Path(cfg.eval_data_dir) if cfg.eval_data_dir else path

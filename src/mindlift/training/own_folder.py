@@ -15,6 +15,7 @@ from mindlift import models
 from mindlift.checkout import PACKAGE, ROOT
 from mindlift.data import layout, own_folder
 from mindlift.data.classification.held_out import count_held
+from mindlift.data.multilabel import rules as multilabel
 from mindlift.data.own_folder import Folder
 from mindlift.model_utils.config import recipes
 from mindlift.model_utils.config.config import Config, merge, own_schema
@@ -79,15 +80,18 @@ class OwnFolder:
         family = next((name for name, nets in models.networks().items() if net in nets), "")
         if not family or segments(family):
             return ()
-        self.folder = own_folder.look(existing_folder(str(wanted["data_dir"])))
+        is_multilabel = wanted["dataset"] == multilabel.NAME
+        folder = existing_folder(str(wanted["data_dir"]))
+        self.folder = own_folder.look(folder, str(wanted["labels"]), is_multilabel)
         if self.folder is None:
             return ()
         form = run.config if run and began.get("net") == net else recipe_of(net, family)
         options = form_of(read(form))
+        dataset = multilabel.NAME if self.folder.labels else "imagenet"
         found: list[Layer] = [
             (form.name, options),
             (FIXED, {**COMMON, **(FINE_TUNING if wanted["pretrained"] else FROM_SCRATCH)}),
-            (IMAGES, {"net": net, "dataset": "imagenet", **of_images(self.folder, wanted, typed, self.size)}),
+            (IMAGES, {"net": net, "dataset": dataset, **of_images(self.folder, wanted, typed, self.size)}),
         ]
         if wanted["pretrained"]:
             new = weights is None or provenance.class_names(weights) != self.folder.classes
@@ -116,7 +120,7 @@ def form_of(found: Values) -> dict[str, Value]:
     options = own_schema().options
     kept = {name: value for name, value in found.items() if options[name].weights and name not in OF_DATA}
     if kept.get("normalize", "auto") == "auto":
-        kept["normalize"] = "imagenet" if found.get("dataset") == "imagenet" else "half"
+        kept["normalize"] = "imagenet" if found.get("dataset") in layout.FILES else "half"
     return kept
 
 
@@ -194,8 +198,7 @@ def lines(cfg: Config, own: OwnFolder, size: int) -> list[str]:
         cfg.per_batch_size * cfg.accumulation_steps * size / cfg.lr_base_batch if cfg.lr_base_batch else 1
     )
     return [
-        f"images: {sum(folder.counts)} of {len(folder.classes)} classes ({layout.some(folder.classes)}) in {folder.train};"
-        f" {evaluated_on(cfg, folder, held)}",
+        f"images: {contents(folder)} in {folder.train}; {evaluated_on(cfg, folder, held)}",
         f"network: {cfg.net} {beginning(cfg)}, which sees {height} x {width} pixels (--net, --pretrained, --image_size)",
         f"training: {cfg.max_epoch} epoch{'s' * (cfg.max_epoch > 1)} of {steps} steps of {cfg.per_batch_size}{f' x {size}' if size > 1 else ''} images,"
         f" learning rate {rate:.3g} (--max_epoch, --per_batch_size, --lr)",
@@ -203,6 +206,14 @@ def lines(cfg: Config, own: OwnFolder, size: int) -> list[str]:
         "any option overrides what was chosen; --print_config shows every value and where it is from, --config_path takes a"
         " recipe of your own",
     ]
+
+
+def contents(folder: Folder) -> str:
+    names = f"{len(folder.classes)} classes ({layout.some(folder.classes)})"
+    if folder.labels is None:
+        unread = f" ({folder.unread.name} there is not read: --labels)" if folder.unread else ""
+        return f"{sum(folder.counts)} of {names}{unread}"
+    return f"{sum(folder.counts)} with any number of {names} each, as {folder.labels} says,"
 
 
 def evaluated_on(cfg: Config, folder: Folder, held: int) -> str:
@@ -224,5 +235,6 @@ def evaluations(cfg: Config) -> str:
     when = f"after every {cfg.eval_interval} epochs" if cfg.eval_interval > 1 else "after every epoch"
     when = when if cfg.eval_interval else "at the end" if cfg.run_eval else "none"
     kept = f"the newest {cfg.keep_checkpoint_max} checkpoints are kept"
-    kept += ", and the best by top-1" if cfg.keep_best and cfg.eval_interval else ""
+    measure = "mAP" if cfg.dataset == multilabel.NAME else "top-1"
+    kept += f", and the best by {measure}" if cfg.keep_best and cfg.eval_interval else ""
     return f"{when}; {kept} (--eval_interval, --keep_best, --keep_checkpoint_max)"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mindlift.errors import ConfigError
+from mindlift.training import loss_rules
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.config import Config
@@ -32,6 +33,7 @@ def check(cfg: Config) -> None:
         raise ConfigError(
             f"--clip_mode {cfg.clip_mode} has no effect without clipping; pass --enable_clip_norm true too"
         )
+    loss_rules.check(cfg)
     if cfg.lr_scheduler == "plateau" and cfg.unfreeze_epoch is not None:
         raise ConfigError(
             "--lr_scheduler plateau and --unfreeze_epoch exclude each other: the weights that are unfrozen would begin with a rate"

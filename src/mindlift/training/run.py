@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import math
 import os
 import platform
 import time
@@ -64,6 +63,8 @@ class Result:
     top1: float | None = None
     top5: float | None = None
     miou: float | None = None
+    map: float | None = None
+    f1: float | None = None
     total: int | None = None
     ended_by: str = ""
     best_metric: str | None = None
@@ -153,7 +154,7 @@ def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float)
             saving = hooks.SaveCheckpoints(job, prepared, paths.checkpoints, stop, callbacks.on_saved)
             evaluating = Evaluate(job, prepared, monitor, saving, show)
             between = [
-                hooks.StopOnDivergence(prepared, divergence_of(job)),
+                hooks.StopOnDivergence(prepared, divergence_of(job, prepared)),
                 hooks.LogProgress(job, prepared),
                 saving,
                 evaluating,
@@ -218,9 +219,9 @@ def why_new_run(job: JobContext, run: Run) -> str:
     return anew.of_folder(run.paths.root.parent, wanted, but=run.paths.root.name)
 
 
-def divergence_of(job: JobContext) -> Divergence:
+def divergence_of(job: JobContext, prepared: Prepared) -> Divergence:
     cfg = job.cfg
-    return Divergence(math.log(cfg.num_classes), cfg.divergence_factor, cfg.is_dynamic_loss_scale)
+    return Divergence(prepared.task.loss_of_guessing(cfg), cfg.divergence_factor, cfg.is_dynamic_loss_scale)
 
 
 def result_of(job: JobContext, inputs: Inputs, prepared: Prepared, status: hooks.Status) -> Result:

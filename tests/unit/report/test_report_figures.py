@@ -150,7 +150,7 @@ def test_single_figures(runs):
     assert [rank for rank, *_ in ranks] == [0, 1]
     assert 1.2 < ranks[1][3] < 1.4
     assert figures.traffic(first.transfers)[0] == ("staged", 1, 612_000_000, 14.5)
-    assert evaluated.ious(segmentation)["digit 9"] is None
+    assert evaluated.of_classes(segmentation, "ious", "miou")["digit 9"] is None
     assert len(charts.boxes(first, "published", 100)) == 8
     assert len(charts.boxes(first, "published", 3)) == 3
 

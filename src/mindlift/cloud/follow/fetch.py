@@ -18,7 +18,7 @@ from mindlift.storage.places import exists, locate, names
 from mindlift.storage.url import join
 
 FOLDERS = {"logs": ".log", "evaluation": ".png"}  # of small files, with how their names end
-MEASURES = ("top1", "accuracy", "miou")
+MEASURES = ("top1", "accuracy", "map", "miou")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TypedDict, cast
 from mindlift import json_text
 
 BEGINNINGS = ("start", "continued")
-FIGURES = ("top1", "miou")
+FIGURES = ("top1", "map", "miou")
 
 
 class Record(TypedDict, total=False):
@@ -25,6 +25,7 @@ class Record(TypedDict, total=False):
     images_per_second: float
     step_seconds: float | list[float]  # of each rank
     top1: float
+    map: float
     miou: float
 
 
@@ -37,7 +38,9 @@ class Progress:
     steps_per_epoch: int = 0
     loss: float | None = None
     images_per_second: float | None = None
-    figure: tuple[str, float] | None = None  # as the newest evaluation says it: top1 in per cent, miou of 1
+    figure: tuple[str, float] | None = (
+        None  # as the newest evaluation says it: top1 in per cent, map and miou of 1
+    )
     step_seconds: float | None = None
     at: float = 0.0  # of the newest line, since the epoch, by the job's clock
 

@@ -63,7 +63,8 @@ def figure(found: tuple[str, float] | None) -> str:
     if found is None:
         return NOTHING
     name, value = found
-    return f"{100 * value:.2f} % mIoU" if name == "miou" else f"{value:.2f} %"
+    shares = {"map": "mAP", "miou": "mIoU"}
+    return f"{100 * value:.2f} % {shares[name]}" if name in shares else f"{value:.2f} %"
 
 
 def since(status: Status, now: float) -> float:

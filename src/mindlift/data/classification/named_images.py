@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from mindlift.data import image_folder
+from mindlift.data import image_folder, layout
 from mindlift.data.classification import pipeline, pixels, split
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.workers import InThreads
@@ -25,7 +25,7 @@ class Pictures(split.Samples):
 
     def __init__(self, files: list[Path], options: ClassificationOptions):
         super().__init__(np.arange(len(files), dtype=np.int32), files=[str(file) for file in files])
-        self.encoded = options.dataset == "imagenet"
+        self.encoded = options.dataset in layout.FILES
         self.options = replace(options, skip_corrupt=True, drop_remainder=False)
         self.failed: dict[int, str] = {}
         self.rotated = 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mindlift.data import layout
 from mindlift.data.batches import STATISTICS, Options
 
 
@@ -31,6 +32,9 @@ class ClassificationOptions(Options):
     mixup_shares: str = "sample"
     as_pixels: bool = False
     validation_split: float = 0.0
+    sampler: str = "shuffle"
+    class_weights: tuple[float, ...] = ()
+    labels: str = ""
 
     @property
     def eval_size(self) -> tuple[int, int]:
@@ -39,5 +43,6 @@ class ClassificationOptions(Options):
 
 def statistics(options: ClassificationOptions) -> tuple[list[float], list[float]]:
     """Mean and standard deviation per channel that the network's input is normalised with, in steps of 0 - 255."""
-    wanted = options.dataset if options.normalize == "auto" else options.normalize
+    usual = "imagenet" if options.dataset in layout.FILES else options.dataset
+    wanted = usual if options.normalize == "auto" else options.normalize
     return STATISTICS.get(wanted, STATISTICS["half"])

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from mindlift.data import layout
 from mindlift.data.classification import pixels
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.sources import EvalSource, TrainSource
 from mindlift.data.classification.split import Samples
-from mindlift.data.order import BatchRange, eval_shard
+from mindlift.data.order import Balanced, BatchRange, EpochOrder, eval_shard, shuffled
 from mindlift.data.workers import InThreads
 
 
@@ -19,8 +20,16 @@ def train_batches(samples: Samples, options: ClassificationOptions, part: BatchR
     With MixUp also (partner (B,) int32, share (B,) float32), see sources.TrainSource.mixing; mixing is the step's work.
     """
     batch = options.per_batch_size
-    source = TrainSource(samples, part.order(len(samples), batch, options.seed), options)
+    order = part.order(len(samples), batch, options.seed, epochs(samples, options))
+    source = TrainSource(samples, order, options)
     return InThreads(source, range(part.first, part.last), batch, options.workers)
+
+
+def epochs(samples: Samples, options: ClassificationOptions) -> EpochOrder:
+    """What options.sampler makes of the images."""
+    if options.sampler == "balanced":
+        return Balanced(samples.labels, options.seed)
+    return shuffled(len(samples), options.seed)
 
 
 class EvalBatches(InThreads):
@@ -47,7 +56,7 @@ def eval_batches(samples: Samples, options: ClassificationOptions, rank: int, si
 def resize_rule(options: ClassificationOptions) -> str:
     """In words, how `eval_batches` brings an image to `image_size`."""
     height, width = options.eval_size
-    if options.dataset != "imagenet":
+    if options.dataset not in layout.FILES:
         return f"resize to {height} x {width} (height x width; Pillow's {options.interpolation})"
     if options.crop_pct is None:
         size = f"{options.eval_resize} x {options.eval_resize}"

@@ -33,8 +33,10 @@ class TrainSource:
         self.writer = pixels.Writer(options, options.image_size)
 
     def batch(self, number: int) -> Unfilled:
-        epoch, images = self.order.batch(number, self.options.per_batch_size)
-        region, colour, operations, shares = self.numbers(epoch, images)
+        size = self.options.per_batch_size
+        epoch, images = self.order.batch(number, size)
+        repetitions = self.order.repetitions(number, size)
+        region, colour, operations, shares = self.numbers(epoch, images, repetitions)
         found, labels = self.writer.empty(len(images)), self.samples.labels[images]
 
         def fill(row: int) -> None:
@@ -50,7 +52,7 @@ class TrainSource:
 
         return Unfilled((found, labels, *self.mixing(number, shares)), fill)
 
-    def numbers(self, epoch: int, images: np.ndarray) -> list[np.ndarray]:
+    def numbers(self, epoch: int, images: np.ndarray, repetitions: np.ndarray | int = 0) -> list[np.ndarray]:
         """What each stage draws for each of `images`: region, colour, RandAugment, MixUp."""
         counts = (
             augment.REGION_NUMBERS,
@@ -58,7 +60,7 @@ class TrainSource:
             numbers_of(self.options.rand_augment_num_layers),
             SHARE_NUMBERS,
         )
-        return uniforms(self.options.seed, epoch, images, counts)
+        return uniforms(self.options.seed, epoch, images, counts, repetitions)
 
     def replaced(self, epoch: int, index: int) -> tuple[int, np.ndarray]:
         """The next image that can be decoded, as it looks in this epoch, and its index."""

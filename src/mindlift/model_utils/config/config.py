@@ -58,7 +58,10 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("nesterov", "betas", "lars_coefficient", "weight_decay_exclude", "layer_decay", "clip_mode"),
     *("lr_base_scale", "lr_cycle_mul", "lr_cycle_decay", "plateau_patience", "warmup_steps"),
     *("validation_split", "net_args", "drop_path", "freeze", "unfreeze_epoch"),
+    *("labels", "sampler", "loss", "bce_sum", "bce_target_threshold", "focal_gamma", "focal_alpha"),
+    *("asl_gamma_neg", "asl_gamma_pos", "asl_clip", "class_weights"),
 )
+MULTILABEL = "multilabel"  # the data set that a folder's planner knows as well as one without a name
 PLATFORM, REPLACED = "platform", "replaced"
 CALL = "load_config()"
 
@@ -302,7 +305,7 @@ def resolve(
     origins = dict.fromkeys(values, DEFAULTS)
     wanted = {**values, **typed}
     layers = []
-    if planner and not typed.keys() & {"dataset", "config_path"}:
+    if planner and "config_path" not in typed and typed.get("dataset") in (None, MULTILABEL):
         layers = [(place, of_mapping(schema, given, place)) for place, given in planner(wanted, typed)]
     for place, layer in layers or [base_of(schema, root, wanted, typed, prog)]:
         values.update(layer)

@@ -127,6 +127,7 @@ DECAYED = {
     "auto": "*.gamma,*.beta",
 }  # weights without weight decay; auto: MindSpore's own exceptions
 OPTIMIZERS = {"sgd": "momentum"}  # the same rule: v = momentum * v + g, w -= lr * v
+LOSSES = {"ce": "cross_entropy", "bce": "bce"}
 PLAIN_COSINES = ("cosine_decay", "warmup_cosine_decay")
 
 
@@ -197,8 +198,9 @@ class Recipe:
         name = str(self["opt"]).lower()
         self.settled.update(("opt", "loss", "loss_scale_type"))
         found: dict[str, object] = {"optimizer": OPTIMIZERS.get(name, name)}
-        if str(self["loss"]).lower() != "ce":
+        if str(self["loss"]).lower() not in LOSSES:
             raise self.refuse("loss")
+        found["loss"] = LOSSES[str(self["loss"]).lower()]
         self.settled.add("eps")
         if found["optimizer"] != "momentum":
             found["epsilon"] = self["eps"]

@@ -21,7 +21,7 @@ T = TypeVar("T")
 Value = Union[str, int, float, bool, tuple, None]
 
 PROGRAMS = ("train", "eval", "export", "predict", "features")
-TASKS = ("classification", "segmentation")  # those with options of their own
+TASKS = ("classification", "multilabel", "segmentation")  # those with options of their own
 
 BOOLS = {
     "true": True,

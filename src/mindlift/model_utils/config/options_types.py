@@ -18,6 +18,7 @@ class Options:
     data_format: str
     data_lst: str
     data_file: str
+    labels: str
     eval_data_dir: str
     validation_split: float
     num_classes: int
@@ -41,6 +42,7 @@ class Options:
     min_scale: float
     max_scale: float
     ignore_label: int
+    sampler: str
     mixup_alpha: float
     mixup_shares: str
     mixup_least_images: int
@@ -97,6 +99,15 @@ class Options:
     weight_decay: float
     weight_decay_exclude: str
     layer_decay: float
+    loss: str
+    bce_sum: bool | None
+    bce_target_threshold: float | None
+    focal_gamma: float
+    focal_alpha: float
+    asl_gamma_neg: float
+    asl_gamma_pos: float | None
+    asl_clip: float
+    class_weights: str
     label_smooth: bool
     label_smooth_factor: float
     label_smoothing: float
@@ -209,6 +220,7 @@ class Options:
     model_file: str
     input_format: str
     top_k: int
+    threshold: float
     class_names: str
     output_json: str
     output_csv: str

@@ -54,6 +54,8 @@ OTHER_NAMES = {
     "wd": "weight_decay",
     "filter_bias_and_bn": "weight_decay_exclude",
     "smoothing": "label_smoothing",
+    "bce_loss": "loss",
+    "criterion": "loss",
     "clip_grad": "gradient_norm",
     "clip_grad_norm": "gradient_norm",
     "clip_value": "gradient_norm",

@@ -13,7 +13,10 @@ from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.options import Value
 from mindlift.model_utils.config.schema import DEFAULTS
 
-WITH_CLASS_FOLDERS = ("imagenet",)  # data sets whose evaluations crop; the others see whole images
+WITH_CLASS_FOLDERS = (
+    "imagenet",
+    "multilabel",
+)  # data sets whose evaluations crop; the others see whole images
 MEANT_FOR = (
     224  # the image_size that the default of eval_resize is for: 256, as in most evaluations on ImageNet
 )

@@ -20,7 +20,7 @@ from mindlift.tasks.drawing import (
     picture_in,
     save,
 )
-from mindlift.tasks.prediction_files import Class, Prediction
+from mindlift.tasks.prediction_files import NONE, Class, Prediction
 
 MOST = 120  # images on a sheet
 COLUMNS = 6
@@ -64,7 +64,8 @@ class ContactSheet:
         if prediction.error:
             self.text((x, y), "can't be read", self.large, BAD)
         else:
-            self.text((x, y), self.label(prediction.top[0]), self.large, TEXT)
+            first = self.label(prediction.top[0]) if prediction.top else NONE
+            self.text((x, y), first, self.large, TEXT)
         name = fitted(Path(prediction.name).name, self.small, SIDE, keep_end=True)
         self.draw.text((x, y + LINE + 3), name, FAINT, self.small)
         y += 2 * LINE + 6

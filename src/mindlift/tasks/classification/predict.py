@@ -52,13 +52,23 @@ def predictions(
     pictures: Pictures,
 ) -> Generator[Prediction, None, None]:
     """One prediction per image, in order, read and computed as they are asked for."""
+    return of_logits(network, images, pictures, lambda row: ranked(row, cfg.top_k, names))
+
+
+def of_logits(
+    network: Callable[[ms.Tensor], ms.Tensor],
+    images: Sequence[Image],
+    pictures: Pictures,
+    classes_of: Callable[[np.ndarray], list[Class]],
+) -> Generator[Prediction, None, None]:
+    """One prediction per image, with the classes that its logits (K,) float32 mean."""
     with Deferred() as interrupts, contextlib.closing(iter(batches(pictures))) as source:
         for pixels, numbers, _ in source:
             logits = network(pixels).asnumpy().astype(np.float32)
             first = int(numbers[0])
             for image, row in zip(range(first, len(images)), logits):
                 error = pictures.failed.get(image, "")
-                top = [] if error else ranked(row, cfg.top_k, names)
+                top = [] if error else classes_of(row)
                 yield Prediction(*images[image], top, error)
             interrupts.check()
 

@@ -5,6 +5,7 @@ What every task has is listed in src/mindlift/tasks/base.py.
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,10 +15,11 @@ import numpy as np
 
 from mindlift.backports import cached_property
 from mindlift.data import class_names, layout
-from mindlift.data.classification import blacklist, pipeline, split
+from mindlift.data.classification import blacklist, class_weights, pipeline, split
 from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.classification.split import open_split as open_split
+from mindlift.data.order import EpochOrder
 from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
@@ -25,27 +27,28 @@ from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
-from mindlift.tasks.classification import multi_crop
+from mindlift.tasks.classification import losses, multi_crop
 from mindlift.tasks.classification.objective import (
     Accuracy,
     MixedCrossEntropy,
     MixUp,
     Places,
     SmoothedCrossEntropy,
+    Smoothing,
 )
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromPixels
 from mindlift.tasks.progress import Progress
 
 DATASETS = (*layout.PIXELS, "imagenet")
-OPTIONS_OF = "classification"
+OPTIONS_OF = ("classification",)
 FIGURES = ("top1", "top5", "loss")
 FIRST_BATCH = "the first batch, which compiles the graph the first time"
 AUGMENTATION = 2  # 1: a numpy stream for each image, jitter by Pillow, no reduced decoding
 
 
 def options(cfg: Config, workers: int) -> ClassificationOptions:
-    own = ("workers", "as_pixels")
+    own = ("workers", "as_pixels", "class_weights")
     fields = {
         name: getattr(cfg, name) for name in ClassificationOptions.__dataclass_fields__ if name not in own
     }
@@ -53,10 +56,11 @@ def options(cfg: Config, workers: int) -> ClassificationOptions:
     return ClassificationOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
-def train_options(cfg: Config, data: ClassificationOptions, images: int) -> ClassificationOptions:
-    """For a training with so many images: few of them are not mixed. ConfigError for sizes that can't be cropped."""
+def train_options(cfg: Config, data: ClassificationOptions, samples: split.Samples) -> ClassificationOptions:
+    """For a training on these images: few of them are not mixed. ConfigError for sizes that can't be cropped."""
     check_crop(cfg)
-    return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
+    alpha = 0.0 if len(samples) < cfg.mixup_least_images else data.mixup_alpha
+    return replace(data, mixup_alpha=alpha, class_weights=class_weights.of_training(cfg, samples.labels))
 
 
 def eval_options(data: ClassificationOptions) -> ClassificationOptions:
@@ -74,13 +78,37 @@ def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell
         raise ConfigError(
             f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
         )
-    shares, net = (
-        (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing),
-        of_batches(net, data),
-    )
-    if data.mixup_alpha > 0:
-        return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
-    return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
+    net, loss = of_batches(net, data), loss_of(cfg, data)
+    return MixUp(net, loss) if data.mixup_alpha > 0 else Objective(net, loss)
+
+
+def loss_of(cfg: Config, data: ClassificationOptions) -> nn.Cell:
+    """The cell of --loss, for mixed images if data has them."""
+    shares = cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing
+    if cfg.loss in ("auto", "cross_entropy") and not data.class_weights:
+        usual = MixedCrossEntropy if data.mixup_alpha > 0 else SmoothedCrossEntropy
+        return usual(cfg.num_classes, *shares)
+    smoothing = Smoothing(cfg.num_classes, *shares)
+    gain, off = smoothing.gain, smoothing.off
+    loss = {
+        "bce": lambda: losses.BinaryCrossEntropy(gain, off, cfg.bce_target_threshold),
+        "focal": lambda: losses.Focal(cfg.focal_gamma, losses.alpha(cfg), gain, off),
+        "asl": lambda: losses.AsymmetricOfOne(cfg.asl_gamma_neg, cfg.asl_gamma_pos or 0.0, gain, off),
+    }.get(cfg.loss, lambda: losses.CrossEntropy(gain, off))()
+    targets = losses.OneLabel(cfg.num_classes)
+    return losses.OfImages(targets, loss, data.class_weights, losses.sums(cfg))
+
+
+def loss_of_guessing(cfg: Config) -> float:
+    """The cross entropy of equal probabilities, or of probabilities of one half for each class."""
+    if cfg.loss not in ("bce", "focal"):
+        return math.log(cfg.num_classes)
+    return math.log(2) * (cfg.num_classes if losses.sums(cfg) else 1)
+
+
+def epoch_order(samples: split.Samples, data: ClassificationOptions) -> EpochOrder:
+    """Of --sampler."""
+    return pipeline.epochs(samples, data)
 
 
 def input_size(cfg: Config) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,6 +20,7 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.data.batches import STATISTICS
+from mindlift.data.order import EpochOrder, shuffled
 from mindlift.data.segmentation import label_check, voc
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.segmentation.pairs import Samples
@@ -39,7 +41,7 @@ from mindlift.tasks.segmentation.files import InRun, Kept
 from mindlift.tasks.segmentation.objective import Overlap, PixelCrossEntropy, Shares, confusion, probabilities
 
 DATASETS = layout.SEGMENTED
-OPTIONS_OF = "segmentation"
+OPTIONS_OF = ("segmentation",)
 FIGURES = ("miou", "pixel_accuracy")
 AUGMENTATION = 1
 
@@ -53,7 +55,7 @@ def options(cfg: Config, workers: int) -> SegmentationOptions:
     return SegmentationOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
-def train_options(cfg: Config, data: SegmentationOptions, images: int) -> SegmentationOptions:
+def train_options(cfg: Config, data: SegmentationOptions, samples: Samples) -> SegmentationOptions:
     return data
 
 
@@ -67,6 +69,16 @@ def objective(cfg: Config, net: nn.Cell, data: SegmentationOptions) -> nn.Cell:
     if data.as_pixels:
         net = FromMaskedPixels(net, *STATISTICS["imagenet"])
     return Objective(net, PixelCrossEntropy(cfg.num_classes, cfg.ignore_label))
+
+
+def epoch_order(samples: Samples, data: SegmentationOptions) -> EpochOrder:
+    """Each pair once."""
+    return shuffled(len(samples), data.seed)
+
+
+def loss_of_guessing(cfg: Config) -> float:
+    """The cross entropy of equal probabilities."""
+    return math.log(cfg.num_classes)
 
 
 def original_lines(at: Progress) -> list[str]:

@@ -1,0 +1,31 @@
+"""What does not go together with images of several labels; a ConfigError before anything is opened. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config import programs
+
+if TYPE_CHECKING:
+    from mindlift.model_utils.config.config import Config
+
+NAME = "multilabel"
+REFUSED = {  # option: why, of any other value than the default
+    "data_format": "shards hold one label for each image",
+    "crops": "crops are averaged for images of one class",
+    "blacklist": "it is ImageNet's, whose images have one class",
+    "sampler": "an image has several classes, or none",
+    "label_smooth": "it spreads over the classes that are wrong, of which there are any number; see --label_smoothing",
+    "top_k": "labels are shown from --threshold on",
+}
+
+
+def check(cfg: Config) -> None:
+    """ConfigError for an option that is for images of one class."""
+    if cfg.dataset != NAME:
+        return
+    for name, why in REFUSED.items():
+        value = getattr(cfg, name)
+        if value != cfg.default(name) and programs.has_use(cfg.program, cfg.option(name)):
+            raise ConfigError(f"--{name} {value} is not for --dataset {NAME}: {why}; leave it out")

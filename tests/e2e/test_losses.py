@@ -1,0 +1,56 @@
+"""Trainings by each loss, with weights of classes and the balanced sampler: cut in the middle, and on two ranks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.support.programs import ROOT, TINY, run_program, run_ranks
+from tests.support.weights import assert_same
+
+pytestmark = pytest.mark.heavy
+
+CHILD = "tests/support/weights_after.py"
+STEPS, GLOBAL_BATCH = 8, 32
+TRAININGS = {
+    "focal of a balanced sampler": "--loss focal --sampler balanced --label_smoothing 0.1",
+    "binary of mixed images": "--loss bce --bce_target_threshold 0.3 --mixup_alpha 0.4 --lr 1",
+    "asymmetric, weighed": "--loss asl --class_weights balanced --sampler balanced --accumulation_steps 2",
+}
+ON_RANKS = {
+    "cross entropy, weighed": "--class_weights balanced",
+    "focal of a balanced sampler": "--loss focal --sampler balanced",
+    "sum of classes": "--loss bce --bce_sum true",
+}
+
+
+@pytest.mark.parametrize("name", TRAININGS)
+def test_a_training_that_was_cut_ends_with_the_same_weights(name, few_digits, tmp_path):
+    """200 images are 3 steps of 64 an epoch, so that the cut is inside of one."""
+    command = ["train.py", *TINY, "--data_dir", few_digits, *TRAININGS[name].split(), "--max_epoch", 4]
+    whole = run_program(*command, "--max_steps", 5, "--ckpt_path", tmp_path / "whole")
+    assert whole.code == 0, whole.err
+    cut = run_program(*command, "--max_steps", 2, "--ckpt_path", tmp_path / "cut")
+    assert cut.code == 0, cut.err
+    rest = run_program(
+        *command, "--max_steps", 5, "--ckpt_path", tmp_path / "cut", "--resume", cut.result["checkpoint"]
+    )
+    assert rest.code == 0, rest.err
+    assert_same(whole.result["checkpoint"], rest.result["checkpoint"])
+
+
+@pytest.mark.parametrize("name", ON_RANKS)
+def test_two_ranks_are_one_with_twice_the_batch(name, few_digits, tmp_path):
+    arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH, *ON_RANKS[name].split())
+    for done in (
+        run_program(CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}"),
+        run_ranks(2, CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}", LOG_DIR=str(tmp_path / "logs")),
+    ):
+        assert done.code == 0, done.err
+    one, first, second = (
+        np.load(tmp_path / f"weights_{part}.npz") for part in ("0_of_1", "0_of_2", "1_of_2")
+    )
+    assert one["losses"][-1] < one["losses"][0], "it learned something"
+    for key in one.files:
+        np.testing.assert_array_equal(first[key], second[key], err_msg=key)
+        np.testing.assert_allclose(first[key], one[key], rtol=0, atol=2e-5, err_msg=key)
