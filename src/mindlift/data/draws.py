@@ -15,6 +15,7 @@ MULTIPLIERS = 0xD2511F53, 0xCD9E8D57
 KEY_STEPS = 0x9E3779B9, 0xBB67AE85
 ROUNDS = 10
 LOW = 0xFFFFFFFF
+STAGES = 2**8  # at most
 
 
 def philox(counters: np.ndarray, key: tuple[int, int]) -> np.ndarray:
@@ -28,10 +29,13 @@ def philox(counters: np.ndarray, key: tuple[int, int]) -> np.ndarray:
     return np.stack([c0, c1, c2, c3])
 
 
-def uniforms(seed: int, epoch: int, images: np.ndarray, counts: Sequence[int]) -> list[np.ndarray]:
+def uniforms(
+    seed: int, epoch: int, images: np.ndarray, counts: Sequence[int], repetitions: np.ndarray | int = 0
+) -> list[np.ndarray]:
     """For each stage of augmentation i (N, counts[i]) float64, even in [0, 1), of `images` (N,) in this epoch.
 
-    A stage's numbers are the same whatever the others take, and its first ones whatever it takes itself.
+    A stage's numbers are the same whatever the others take, and its first ones whatever it takes itself. `repetitions`
+    (N,) says how often an image has come before in the epoch; each time it has other numbers.
     """
     blocks = [math.ceil(count / 4) for count in counts]
     counters = np.zeros((4, len(images), sum(blocks)), np.uint64)
@@ -39,6 +43,7 @@ def uniforms(seed: int, epoch: int, images: np.ndarray, counts: Sequence[int]) -
     counters[1] = np.asarray(images)[:, None]
     counters[2] = epoch
     counters[3] = np.repeat(np.arange(len(blocks)), blocks)
+    counters[3] += np.asarray(repetitions, np.uint64).reshape(-1, 1) * np.uint64(STAGES)
     found = philox(counters, (seed, 0)).transpose(1, 2, 0).reshape(len(images), -1) / 2.0**32
     parts = np.split(found, np.cumsum(blocks)[:-1] * 4, axis=1)
     return [part[:, :count] for part, count in zip(parts, counts)]
@@ -71,6 +76,10 @@ class Draws:
     def integer(self, stop: int) -> int:
         """0 ... stop - 1; a share of 2 ** -32 * stop at most is uneven."""
         return int(self.random() * stop)
+
+    def generator(self) -> np.random.Generator:
+        """For what needs more numbers than can be known before; takes one, as the seed."""
+        return np.random.default_rng(self.integer(2**32))
 
     def normal(self, mean: float, deviation: float) -> float:
         """By Box and Muller; takes two numbers."""

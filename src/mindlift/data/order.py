@@ -38,47 +38,64 @@ class BatchRange:
     size: int = 1
     accumulation: int = 1
 
-    def order(self, count: int, batch: int, seed: int) -> TrainOrder:
+    def order(self, count: int, batch: int, seed: int, repeats: int = 1) -> TrainOrder:
         """The order of `count` images in batches of `batch`."""
-        return TrainOrder(count, batch * self.accumulation, self.rank, self.size, seed)
+        return TrainOrder(count, batch * self.accumulation, self.rank, self.size, seed, repeats)
 
 
 class TrainOrder:
     """Maps item n of one rank's stream to (epoch, image index).
 
-    `size` ranks with batch b read, step by step, the same images as one rank with batch size*b.
+    `size` ranks with batch b read, step by step, the same images as one rank with batch size*b. With `repeats` above 1
+    each image comes so many times in a row, in that order of all ranks, and an epoch, which stays as long, has fewer
+    images: Hoffer et al., Augment Your Batch (CVPR 2020), as DeiT's RASampler deals them out to ranks.
     """
 
-    def __init__(self, count: int, batch: int, rank: int, size: int, seed: int):
-        self.count, self.rank, self.size, self.seed = count, rank, size, seed
+    def __init__(self, count: int, batch: int, rank: int, size: int, seed: int, repeats: int = 1):
+        self.count, self.rank, self.size, self.seed, self.repeats = count, rank, size, seed, repeats
         self.items_per_epoch = steps_per_epoch(count, batch * size) * batch
 
     def __call__(self, item: int) -> tuple[int, int]:
         epoch, position = divmod(item, self.items_per_epoch)
         order = epoch_order(self.count, self.seed, epoch)
-        return epoch, int(order[position * self.size + self.rank])
+        return epoch, int(order[(position * self.size + self.rank) // self.repeats])
 
     def batch(self, number: int, size: int) -> tuple[int, np.ndarray]:
         """The epoch and the images (size,) of batch `number`; an epoch is a whole number of batches."""
         epoch, position = divmod(number * size, self.items_per_epoch)
         order = epoch_order(self.count, self.seed, epoch)
-        return epoch, order[position * self.size + self.rank :: self.size][:size]
+        return epoch, order[self.places(position, size) // self.repeats]
+
+    def repetitions(self, number: int, size: int) -> np.ndarray:
+        """(size,): how often each image of batch `number` has come before in this epoch."""
+        return self.places(number * size % self.items_per_epoch, size) % self.repeats
+
+    def places(self, position: int, size: int) -> np.ndarray:
+        """(size,): where the items from `position` on are in the order of all ranks."""
+        return np.arange(position, position + size) * self.size + self.rank
 
 
 def reading_order(
-    count: int, global_batch: int, seed: int, done: int, ranks: range = range(1), size: int = 1
+    count: int,
+    global_batch: int,
+    seed: int,
+    done: int,
+    ranks: range = range(1),
+    size: int = 1,
+    repeats: int = 1,
 ) -> np.ndarray:
     """All images in the order in which `ranks`, of `size`, together read them first, after `done` items of the training
-    of all ranks; those of later epochs follow as all ranks read them next. Shape (count,).
+    of all ranks; those of later epochs follow as all ranks read them next. `repeats`: see TrainOrder. Shape (count,).
     """
     per_epoch = steps_per_epoch(count, global_batch) * global_batch
     epoch, position = divmod(done, per_epoch)
-    first, following = (epoch_order(count, seed, each)[:per_epoch] for each in (epoch, epoch + 1))
-    rank = np.arange(per_epoch) % size
+    places = np.arange(per_epoch)
+    first, following = (epoch_order(count, seed, each)[places // repeats] for each in (epoch, epoch + 1))
+    rank = places % size
     is_here = (rank >= ranks.start) & (rank < ranks.stop)
     wanted = [first[position:][is_here[position:]], following[is_here], epoch_order(count, seed, epoch + 1)]
-    found, places = np.unique(np.concatenate(wanted), return_index=True)
-    return found[np.argsort(places)]
+    found, at = np.unique(np.concatenate(wanted), return_index=True)
+    return found[np.argsort(at)]
 
 
 def sample_rng(seed: int, epoch: int, index: int, stage: int = 0) -> np.random.Generator:

@@ -64,7 +64,8 @@ class Opened:
             return []
         first = ranks.node * ranks.devices_per_node
         here = range(first, min(first + ranks.devices_per_node, ranks.size))
-        order = reading_order(count, global_batch, cfg.seed, done * global_batch, here, ranks.size)
+        done *= global_batch
+        order = reading_order(count, global_batch, cfg.seed, done, here, ranks.size, cfg.aug_repeats)
         return [path for index in order.tolist() for path in self.samples.paths_of(index)]
 
 

@@ -16,10 +16,11 @@ def train_batches(samples: Samples, options: ClassificationOptions, part: BatchR
     """The batches of `part`: (image (B, 3, H, W) float32, label (B,) int32).
 
     With options.as_pixels images are (B, H, W, 3) uint8, not normalised.
-    With MixUp also (partner (B,) int32, share (B,) float32), see sources.TrainSource.mixing; mixing is the step's work.
+    With MixUp and CutMix also what `mixing.Mixer` draws; mixing is the step's work.
     """
     batch = options.per_batch_size
-    source = TrainSource(samples, part.order(len(samples), batch, options.seed), options)
+    order = part.order(len(samples), batch, options.seed, options.aug_repeats)
+    source = TrainSource(samples, order, options)
     return InThreads(source, range(part.first, part.last), batch, options.workers)
 
 

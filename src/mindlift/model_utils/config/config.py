@@ -58,6 +58,9 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("nesterov", "betas", "lars_coefficient", "weight_decay_exclude", "layer_decay", "clip_mode"),
     *("lr_base_scale", "lr_cycle_mul", "lr_cycle_decay", "plateau_patience", "warmup_steps"),
     *("validation_split", "net_args", "drop_path", "freeze", "unfreeze_epoch"),
+    *("crop_scale", "crop_ratio", "auto_augment", "vflip", "grayscale", "gaussian_blur", "random_erase"),
+    *("random_erase_mode", "random_erase_count", "random_erase_scale", "random_erase_ratio", "aug_repeats"),
+    *("mean", "std", "cutmix_alpha", "mixup_prob", "mixup_switch_prob", "mixup_off_epoch"),
 )
 PLATFORM, REPLACED = "platform", "replaced"
 CALL = "load_config()"

@@ -14,7 +14,7 @@ import numpy as np
 
 from mindlift.backports import cached_property
 from mindlift.data import class_names, layout
-from mindlift.data.classification import blacklist, pipeline, split
+from mindlift.data.classification import blacklist, option_check, pipeline, policies, split
 from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.classification.split import open_split as open_split
@@ -26,6 +26,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import multi_crop
+from mindlift.tasks.classification.cut_mix import CutMix
 from mindlift.tasks.classification.objective import (
     Accuracy,
     MixedCrossEntropy,
@@ -50,13 +51,15 @@ def options(cfg: Config, workers: int) -> ClassificationOptions:
         name: getattr(cfg, name) for name in ClassificationOptions.__dataclass_fields__ if name not in own
     }
     workers = min(cfg.num_parallel_workers, workers)
+    option_check.check_statistics(cfg)
     return ClassificationOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
 def train_options(cfg: Config, data: ClassificationOptions, images: int) -> ClassificationOptions:
-    """For a training with so many images: few of them are not mixed. ConfigError for sizes that can't be cropped."""
-    check_crop(cfg)
-    return replace(data, mixup_alpha=0.0) if images < cfg.mixup_least_images else data
+    """For a training with so many images: few of them are not mixed. ConfigError for augmentation that can't be meant."""
+    option_check.check_augmentation(cfg)
+    policies.of(data)
+    return replace(data, mixup_alpha=0.0, cutmix_alpha=0.0) if images < cfg.mixup_least_images else data
 
 
 def eval_options(data: ClassificationOptions) -> ClassificationOptions:
@@ -78,6 +81,9 @@ def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell
         (cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing),
         of_batches(net, data),
     )
+    if data.cutmix_alpha > 0:
+        mixed = MixedCrossEntropy(cfg.num_classes, *shares)
+        return CutMix(net, mixed, data.image_size, channels_last=data.as_pixels)
     if data.mixup_alpha > 0:
         return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
     return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
@@ -96,19 +102,6 @@ def describe(cfg: Config, batch: int) -> dict[str, object]:
         "output": {"shape": [batch, cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
         "preprocessing": {"resize": pipeline.resize_rule(data), "mean": mean, "std": std, "range": "0 - 255"},
     }
-
-
-def check_crop(cfg: Config) -> None:
-    """ConfigError if there is nothing to crop image_size from."""
-    if cfg.augment != "resize_crop":
-        return
-    height, width = cfg.image_size
-    if cfg.train_resize is None or cfg.train_resize[0] < height or cfg.train_resize[1] < width:
-        given = "not set" if cfg.train_resize is None else "{},{}".format(*cfg.train_resize)
-        raise ConfigError(
-            f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
-            f" {height},{width}"
-        )
 
 
 def original_lines(at: Progress) -> list[str]:
