@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mindlift.data.classification import augment, pipeline, split
+from mindlift.cli import augmentation_sheets
+from mindlift.data.classification import augment, augmentation_sheet, pipeline, split
 from mindlift.data.classification.erasing import Eraser
 from mindlift.data.classification.options import statistics
 from mindlift.data.draws import Draws, uniforms
@@ -17,6 +18,7 @@ from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.tasks.classification import task
 from tests.support.batches import OPTIONS, collect
+from tests.support.programs import ROOT
 from tests.unit.test_rand_augment import picture
 
 PLAIN = replace(OPTIONS, augment="none", hflip=0.0, color_jitter=0.0)
@@ -325,3 +327,16 @@ def test_the_words_of_timm_and_mindcv_are_understood():
     assert (cfg.auto_augment, cfg.random_erase, cfg.random_erase_mode) == ("rand-m9", 0.25, "pixel")
     assert (cfg.random_erase_count, cfg.mixup_alpha, cfg.cutmix_alpha) == (2, 0.8, 1.0)
     assert (cfg.mixup_shares, cfg.crop_scale, cfg.normalize) == ("sample", (0.1, 1.0), "half")
+
+
+def test_the_pictures_in_the_documentation_are_made_by_this_program(tmp_path):
+    """And show what each option does: a row is not six times the photograph."""
+    assert augmentation_sheets.main([str(tmp_path / "new")]) == 0
+    for kind, rows in augmentation_sheet.SHEETS.items():
+        name = f"augmentation_{kind}.png"
+        files = (ROOT / "docs/images" / name, tmp_path / "new" / name)
+        shown, made = (np.asarray(Image.open(file).convert("RGB"), float) for file in files)
+        assert np.abs(shown - made).mean() < 5
+        for row in rows:
+            images = augmentation_sheet.images_of(kind, row)
+            assert len({image.tobytes() for image in images}) > 1
