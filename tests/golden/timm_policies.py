@@ -18,7 +18,7 @@ SIGNS = (0.2, 0.8)  # what timm's random.random gives: above a half a value is n
 ABSOLUTE = ("TranslateX", "TranslateY")  # in pixels, which no policy uses
 WORDS = (
     *("rand-m9-mstd0.5-inc1", "rand-m7-n3-p1-mstd0.5-mmax15", "rand", "rand-m15-mstd1-tweights-inc1"),
-    *("rand-m6-mstd101-n1-inc1", "rand-t3a-m5", "rand-t3aw-n4", "rand-m9-inc0"),
+    *("rand-m6-mstd101-n1-inc1", "rand-t3a-m5", "rand-t3aw-n4", "rand-m9-inc0", "rand-m14-p1-mmax20-inc1"),
     *("original", "original-mstd0.5", "originalr", "v0", "v0r-mstd1", "3a"),
     *("augmix-m3-w3", "augmix-m5-w4-d2", "augmix-m5-a0.5-mstd1-b1", "augmix"),
 )
@@ -80,4 +80,4 @@ def recorded() -> dict[str, object]:
 
 
 if __name__ == "__main__":
-    FILE.write_text(json.dumps(recorded(), indent=1) + "\n")
+    FILE.write_text(json.dumps(recorded()) + "\n")

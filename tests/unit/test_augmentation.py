@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from mindlift.cli import augmentation_sheets
 from mindlift.data.classification import augment, augmentation_sheet, pipeline, split

@@ -78,8 +78,8 @@ def rotate(image: np.ndarray, degrees: float, look: Look) -> np.ndarray:
 
 
 def posterize(image: np.ndarray, bits: float, look: Look) -> np.ndarray:
-    """`bits` of each value are kept; with 0 the image is black."""
-    return image & np.uint8(LEVELS - (LEVELS >> min(8, int(bits))))
+    """`bits` of each value are kept; with 0, or fewer, the image is black."""
+    return image & np.uint8(LEVELS - (LEVELS >> min(8, max(0, int(bits)))))
 
 
 def desaturate(image: np.ndarray, share: float, look: Look) -> np.ndarray:
