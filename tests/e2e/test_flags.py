@@ -125,7 +125,8 @@ def loss_part(cfg: config.Config) -> float:
         np.concatenate([logits, np.zeros((4, cfg.num_classes - 10))], 1) if cfg.num_classes > 10 else logits
     )
     loss = classify.objective(cfg, ms.nn.Cell(), classify.options(cfg, 1)).loss
-    mixing = [ms.Tensor([1, 2, 3, 0], ms.int32), ms.Tensor([0.3] * 4, ms.float32)] if cfg.mixup_alpha else []
+    is_mixed = cfg.mixup_alpha > 0 or cfg.cutmix_alpha > 0
+    mixing = [ms.Tensor([1, 2, 3, 0], ms.int32), ms.Tensor([0.3] * 4, ms.float32)] if is_mixed else []
     labels = ms.Tensor([1, 2, 3, 4], ms.int32)
     return float(loss(ms.Tensor(wide, ms.float32), labels, *mixing).asnumpy())
 

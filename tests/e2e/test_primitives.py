@@ -107,7 +107,7 @@ CASES = [
     ),
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
-    ("bit_r50x1", "digits", ("--image_size", 32), "LayerNormGrad"),
+    ("bit_r50x1", "digits", ("--image_size", 32, "--cutmix_alpha", 1), "LayerNormGrad"),
     ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "Floor"),
     ("densenet121", "digits", ("--image_size", 32, "--config_path", DENSENET), "MaxPoolGrad"),
     (

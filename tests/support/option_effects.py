@@ -16,7 +16,7 @@ SMOOTH, COSINE, STEPS, RMSPROP, POLY, STAIRS, EXP = (
         {"lr_scheduler": "exp", "lr_decay_step": "5"},
     )
 )
-ADAMW, LARS, CLIPPED, SCALED, RESTARTS = (
+ADAMW, LARS, CLIPPED, SCALED, RESTARTS, ERASED, MIXED = (
     {**BASE, **more}
     for more in (
         {"optimizer": "adamw"},
@@ -24,6 +24,8 @@ ADAMW, LARS, CLIPPED, SCALED, RESTARTS = (
         {"enable_clip_norm": "true"},
         {"lr_base_batch": "64"},
         {"lr_scheduler": "cosine_restarts", "T_max": "1"},
+        {"random_erase": "1"},
+        {"mixup_alpha": "0.5"},
     )
 )
 BCE, FOCAL, ASL = ({**BASE, "loss": loss} for loss in ("bce", "focal", "asl"))
@@ -57,9 +59,26 @@ EFFECTS = {
     "color_jitter": (BASE, "0.3", {"batches"}),
     "eval_resize": (TREE, "12", {"evaluation"}),
     "crop_pct": (TREE, "0.5", {"evaluation"}),
+    "crop_scale": ({**TREE, "augment": "resized_crop"}, "0.5,1", {"batches"}),
+    "crop_ratio": ({**TREE, "augment": "resized_crop"}, "2,3", {"batches"}),
+    "auto_augment": (BASE, "rand-m9-mstd0.5-inc1", {"batches"}),
+    "vflip": (BASE, "1", {"batches"}),
+    "grayscale": ({**TREE, "augment": "none"}, "1", {"batches"}),
+    "gaussian_blur": (BASE, "1", {"batches"}),
+    "random_erase": (BASE, "1", {"batches"}),
+    "random_erase_mode": (ERASED, "pixel", {"batches"}),
+    "random_erase_count": (ERASED, "3", {"batches"}),
+    "random_erase_scale": (ERASED, "0.5,0.6", {"batches"}),
+    "random_erase_ratio": (ERASED, "1,1", {"batches"}),
+    "aug_repeats": (BASE, "3", {"batches"}),
     "normalize": (BASE, "imagenet", {"batches", "evaluation"}),
+    "mean": (BASE, "0.4", {"batches", "evaluation"}),
+    "std": (BASE, "0.2,0.3,0.4", {"batches", "evaluation"}),
     "mixup_alpha": (BASE, "0.5", {"batches", "loss"}),
-    "mixup_shares": ({**BASE, "mixup_alpha": "0.5"}, "batch", {"batches"}),
+    "cutmix_alpha": (BASE, "0.5", {"batches", "loss"}),
+    "mixup_prob": (MIXED, "0.5", {"batches"}),
+    "mixup_switch_prob": ({**MIXED, "cutmix_alpha": "1"}, "0.1", {"batches"}),
+    "mixup_shares": (MIXED, "batch", {"batches"}),
     "skip_corrupt": (
         {**TREE, "data_dir": "corrupt", "per_batch_size": "11"},
         "true",
@@ -183,6 +202,7 @@ SHOWN_BY = {
     "data_format": "e2e/test_train.py::test_mindrecord_trains_to_the_same_weights",
     "eval_path": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
+    "mixup_off_epoch": "unit/test_mixing.py::test_after_mixup_off_epoch_nothing_is_mixed",
     "mixup_least_images": "e2e/test_train.py::test_few_images_are_not_mixed",
     **dict.fromkeys(("std_eps", "recompute"), "unit/test_bit.py::test_options_of_the_network"),
     **dict.fromkeys(("conv_pad", "zero_gamma", "weight_init"), "unit/test_models.py::test_resnets_options"),

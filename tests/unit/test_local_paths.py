@@ -50,6 +50,7 @@ COMMANDS = [
     ["rank_table", "convert", "{}", "-o", "x"],
     ["rank_table", "convert", "x", "-o", "{}"],
     ["data", "rand_augment_sheet", "{}"],
+    ["data", "augmentation_sheets", "{}"],
     ["data", "to_mindrecord", "--out", "{}"],
     ["data", "to_mindrecord", "--out", "x", "--data_dir", "{}"],
     ["data", "build_seg_data", "--data_root", "{}", "--dst_path", "x"],

@@ -184,19 +184,69 @@ def test_a_policy_takes_the_place_of_jitter(tmp_path):
     """As in mindcv's transforms_factory.py: colours are jittered where there is no auto_augment."""
     cfg = load(tmp_path, auto_augment="randaug-m9-mstd0.5-inc1")
     assert cfg.color_jitter == 0
-    assert "auto_augment randaug-m9-mstd0.5-inc1" in config.left_out_of_recipe(cfg)
+    assert config.left_out_of_recipe(cfg) == ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "wanted"),
+    [
+        ({"auto_augment": "randaug-m9-mstd0.5-inc1"}, {"auto_augment": "rand-m9-mstd0.5-inc1"}),
+        ({"auto_augment": "randaug-m7-n3"}, {"auto_augment": "rand-m7-n3-mstd0.5"}),
+        ({"auto_augment": "autoaug-mstd1"}, {"auto_augment": "original-mstd1"}),
+        ({"auto_augment": "autoaugr"}, {"auto_augment": "originalr-mstd0.5"}),
+        ({"auto_augment": "3a"}, {"auto_augment": "3a-mstd0.5"}),
+        ({"auto_augment": "augmix-m3-w3"}, {"auto_augment": "augmix-m3-w3"}),
+        ({"auto_augment": "trivialaugwide"}, {"auto_augment": "trivialaugwide"}),
+        ({"vflip": "0.5"}, {"vflip": 0.5}),
+        ({"ratio": "[0.5, 2.0]"}, {"crop_ratio": (0.5, 2.0)}),
+        ({"scale": "[0.35, 1.0]"}, {"crop_scale": (0.35, 1.0)}),
+        (
+            {"scale": "[0.08, 1.0]", "ratio": "[0.75, 1.333]"},
+            {"crop_scale": (0.08, 1.0), "crop_ratio": (0.75, 4 / 3)},
+        ),
+        (
+            {"re_prob": "0.25"},
+            {
+                "random_erase": 0.25,
+                "random_erase_mode": "const",
+                "random_erase_scale": (0.02, 0.33),
+                "random_erase_ratio": (0.3, 3.3),
+            },
+        ),
+        ({"re_prob": "0.1", "re_value": "random"}, {"random_erase": 0.1, "random_erase_mode": "pixel"}),
+        ({"mixup": "0.2"}, {"mixup_alpha": 0.2, "mixup_shares": "batch", "mixup_prob": 1.0}),
+        (
+            {"cutmix": "1.0", "cutmix_prob": "0.5"},
+            {"cutmix_alpha": 1.0, "mixup_shares": "batch", "mixup_prob": 0.5, "mixup_switch_prob": 0.5},
+        ),
+        ({"aug_repeats": "3"}, {"aug_repeats": 3}),
+        ({"mean": "[127.5, 127.5, 127.5]", "std": "[51, 51, 51]"}, {"mean": (0.5,) * 3, "std": (0.2,) * 3}),
+        (
+            {},
+            {
+                "auto_augment": "",
+                "aug_repeats": 1,
+                "random_erase": 0.0,
+                "mean": None,
+                "mixup_shares": "sample",
+            },
+        ),
+    ],
+)
+def test_augmentation_is_translated(tmp_path, changes, wanted):
+    cfg = load(tmp_path, **changes)
+    assert {name: getattr(cfg, name) for name in wanted} == wanted
+    assert config.left_out_of_recipe(cfg) == ""
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("re_prob", "0.25"),
-        ("cutmix", "1.0"),
-        ("vflip", "0.5"),
-        ("aug_repeats", "3"),
+        ("auto_augment", "randaug-m9-w0"),
+        ("auto_augment", "trivialaugwide-m20"),
+        ("aug_splits", "3"),
         ("aux_factor", "0.1"),
         ("pretrained", "True"),
-        ("ratio", "[0.5, 2.0]"),
         ("lr_epoch_stair", "True"),
         ("shuffle", "False"),
         ("color_jitter", "[0.4, 0.4, 0.1]"),

@@ -18,29 +18,30 @@ TORCHVISION = """
 data-path=data_dir model=net device=device_target b=per_batch_size batch-size=per_batch_size epochs=max_epoch
 j=num_parallel_workers workers=num_parallel_workers opt=optimizer lr=lr momentum=momentum wd=weight_decay
 weight-decay=weight_decay norm-weight-decay= bias-weight-decay= transformer-embedding-decay=
-label-smoothing=label_smoothing mixup-alpha=mixup_alpha cutmix-alpha= lr-scheduler=lr_scheduler
+label-smoothing=label_smoothing mixup-alpha=mixup_alpha cutmix-alpha=cutmix_alpha lr-scheduler=lr_scheduler
 lr-warmup-epochs=warmup_epochs lr-warmup-method= lr-warmup-decay= lr-step-size=lr_epochs lr-gamma=lr_gamma lr-min=eta_min
 print-freq=log_interval output-dir=ckpt_path resume=resume start-epoch=resume cache-dataset= sync-bn= test-only=
-pretrained=pretrained auto-augment=rand_augment_num_layers ra-magnitude=rand_augment_magnitude augmix-severity=
-random-erase= amp=amp_level world-size=group_size dist-url= model-ema=enable_ema model-ema-steps=
+pretrained=pretrained auto-augment=auto_augment ra-magnitude=rand_augment_magnitude augmix-severity=auto_augment
+random-erase=random_erase amp=amp_level world-size=group_size dist-url= model-ema=enable_ema model-ema-steps=
 model-ema-decay=ema_decay use-deterministic-algorithms= interpolation=interpolation val-resize-size=eval_resize
-val-crop-size=eval_image_size train-crop-size=image_size clip-grad-norm=gradient_norm ra-sampler= ra-reps=
+val-crop-size=eval_image_size train-crop-size=image_size clip-grad-norm=gradient_norm ra-sampler=aug_repeats ra-reps=aug_repeats
 weights=pretrained backend= use-v2=
 """
 TIMM = """
  c=config_path config=config_path dataset=dataset d=dataset train-split= val-split= dataset-download= class-map=
 model=net pretrained=pretrained initial-checkpoint=pretrained resume=resume no-resume-opt= num-classes=num_classes gp=
-img-size=image_size input-size=image_size crop-pct=crop_pct mean=normalize std=normalize interpolation=interpolation
+img-size=image_size input-size=image_size crop-pct=crop_pct mean=mean std=std interpolation=interpolation
 b=per_batch_size batch-size=per_batch_size vb= validation-batch-size= channels-last= torchscript= fuser=
 grad-checkpointing=recompute opt=optimizer opt-eps=epsilon opt-betas=betas momentum=momentum weight-decay=weight_decay
 clip-grad=gradient_norm clip-mode=clip_mode layer-decay=layer_decay sched=lr_scheduler lr=lr lr-noise= lr-noise-pct=
 lr-noise-std= lr-cycle-mul=lr_cycle_mul lr-cycle-decay=lr_cycle_decay lr-cycle-limit= lr-k-decay= warmup-lr=lr_init
 min-lr=eta_min epochs=max_epoch epoch-repeats= start-epoch=resume decay-milestones=lr_epochs
 decay-epochs=lr_num_epochs_per_decay warmup-epochs=warmup_epochs cooldown-epochs= patience-epochs=plateau_patience
-decay-rate=lr_decay dr=lr_decay no-aug=augment scale= ratio= hflip=hflip vflip= color-jitter=color_jitter
-aa=rand_augment_num_layers aug-repeats= aug-splits= jsd-loss= bce-loss=loss bce-target-thresh=bce_target_threshold reprob= remode= recount=
-resplit= mixup=mixup_alpha cutmix= cutmix-minmax= mixup-prob= mixup-switch-prob= mixup-mode=mixup_shares
-mixup-off-epoch= smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=drop_path
+decay-rate=lr_decay dr=lr_decay no-aug=augment scale=crop_scale ratio=crop_ratio hflip=hflip vflip=vflip color-jitter=color_jitter
+aa=auto_augment aug-repeats=aug_repeats aug-splits= jsd-loss= bce-loss=loss bce-target-thresh=bce_target_threshold reprob=random_erase
+remode=random_erase_mode recount=random_erase_count
+resplit= mixup=mixup_alpha cutmix=cutmix_alpha cutmix-minmax= mixup-prob=mixup_prob mixup-switch-prob=mixup_switch_prob
+mixup-mode=mixup_shares mixup-off-epoch=mixup_off_epoch smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=drop_path
 drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn= dist-bn= split-bn= model-ema=enable_ema
 model-ema-force-cpu= model-ema-decay=ema_decay seed=seed worker-seeding= log-interval=log_interval
 recovery-interval=ckpt_interval checkpoint-hist=keep_checkpoint_max j=num_parallel_workers
@@ -53,9 +54,11 @@ MINDCV = """
 val_interval=eval_interval log_interval=log_interval pretrained=pretrained ckpt_path=ckpt_path resume_opt=resume
 seed=seed dataset=dataset data_dir=data_dir train_split= val_split= dataset_download=
 num_parallel_workers=num_parallel_workers shuffle= num_samples= batch_size=per_batch_size
-drop_remainder=drop_remainder aug_repeats= image_resize=image_size scale= ratio= hflip=hflip vflip=
-color_jitter=color_jitter interpolation=interpolation auto_augment=rand_augment_num_layers re_prob= re_scale=
-re_ratio= re_value= re_max_attempts= mean=normalize std=normalize crop_pct=crop_pct cutmix= cutmix_prob=
+drop_remainder=drop_remainder aug_repeats=aug_repeats image_resize=image_size scale=crop_scale ratio=crop_ratio
+hflip=hflip vflip=vflip
+color_jitter=color_jitter interpolation=interpolation auto_augment=auto_augment re_prob=random_erase re_scale=random_erase_scale
+re_ratio=random_erase_ratio re_value=random_erase_mode re_max_attempts= mean=mean std=std crop_pct=crop_pct
+cutmix=cutmix_alpha cutmix_prob=mixup_prob
 mixup=mixup_alpha model=net num_classes=num_classes drop_rate=dropout drop_path_rate=drop_path amp_level=amp_level
 keep_checkpoint_max=keep_checkpoint_max ckpt_save_dir=ckpt_path ckpt_save_interval=save_checkpoint_epochs
 epoch_size=max_epoch dataset_sink_mode=dataset_sink_mode in_channels= ckpt_save_policy=keep_best ema=enable_ema

@@ -51,6 +51,7 @@ DATA = {
     "get_dataset_lst": ("data_voc:get_dataset_lst", "make labels and lists of VOC 2012 and SBD"),
     "voc_labels": ("data_voc:voc_labels", "convert labels of VOC 2012 and SBD to class numbers"),
     "rand_augment_sheet": ("rand_augment_sheet:main", "draw RandAugment's operations as one picture"),
+    "augmentation_sheets": ("augmentation_sheets:main", "draw what the other options of augmentation do"),
 }
 JOBS = (
     "submit",

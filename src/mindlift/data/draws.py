@@ -77,6 +77,10 @@ class Draws:
         """0 ... stop - 1; a share of 2 ** -32 * stop at most is uneven."""
         return int(self.random() * stop)
 
+    def generator(self) -> np.random.Generator:
+        """For what needs more numbers than can be known before; takes one, as the seed."""
+        return np.random.default_rng(self.integer(2**32))
+
     def normal(self, mean: float, deviation: float) -> float:
         """By Box and Muller; takes two numbers."""
         radius = math.sqrt(-2.0 * math.log(1.0 - self.random()))

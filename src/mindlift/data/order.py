@@ -58,6 +58,20 @@ class Balanced:
         return rng.permutation(np.concatenate(found))
 
 
+def repeated(epochs: EpochOrder, count: int, repeats: int) -> EpochOrder:
+    """Each draw of `epochs` so many times in a row; an epoch, which stays as long, has the fewer of them.
+
+    Hoffer et al., Augment Your Batch (CVPR 2020), in the order of all ranks, as DeiT's RASampler deals them out.
+    """
+
+    def drawn(epoch: int) -> np.ndarray:
+        before, images = divmod(epochs(epoch)[: -(-count // repeats)], count)
+        times = before[:, None] * repeats + np.arange(repeats)
+        return (images[:, None] + count * times).reshape(-1)[:count]
+
+    return lru_cache(maxsize=2)(drawn)
+
+
 def steps_per_epoch(count: int, global_batch: int) -> int:
     """Whole batches in an epoch; the remainder, another one each epoch, is left out."""
     return count // global_batch
@@ -125,7 +139,7 @@ def reading_order(
     size: int = 1,
 ) -> np.ndarray:
     """All images in the order in which `ranks`, of `size`, together read them first, after `done` items of the training
-    of all ranks; those of later epochs follow as all ranks read them next. Shape (count,).
+    of all ranks; those of later epochs follow as all ranks read them next. `repeats`: see TrainOrder. Shape (count,).
     """
     per_epoch = steps_per_epoch(count, global_batch) * global_batch
     epoch, position = divmod(done, per_epoch)

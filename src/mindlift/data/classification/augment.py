@@ -1,6 +1,6 @@
 """Random augmentation of one image (H, W, 3) uint8 by its own random numbers.
 
-Crops follow Szegedy et al., Going Deeper with Convolutions, section 6 (8-100 % of the area, aspect
+Crops follow Szegedy et al., Going Deeper with Convolutions, section 6 (by default 8-100 % of the area, aspect
 3/4-4/3) and He et al., Deep Residual Learning, section 4.2 (pad 4, crop 32). Draws are made in a
 fixed order, whatever is switched off, so that one option does not move another one's numbers.
 
@@ -10,29 +10,39 @@ Pixels are worked on by OpenCV and numpy, which let other threads run meanwhile.
 from __future__ import annotations
 
 import math
+from typing import Tuple
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from mindlift.data.draws import Draws
 
 CROP_TRIES = 10
 REGION_NUMBERS = 2 * CROP_TRIES + 2  # at most, of each function that chooses a region
 COLOUR_NUMBERS = 5  # of `mirror_and_jitter`
+LATER_NUMBERS = 4  # of flipping, of making grey, and two of blurring
+BLUR_SIZE, BLUR_SIGMAS = 23, (0.1, 2.0)  # of 224 x 224, for which SimCLR took a tenth of the side
 GREY_SHARES = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
+Range = Tuple[float, float]
+CROP_SCALE: Range = (0.08, 1.0)
+CROP_RATIO: Range = (3 / 4, 4 / 3)
 ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0))
 
 
-def crop_box(height: int, width: int, draws: Draws) -> tuple[int, int, int, int]:
-    """(top, left, height, width) of a random crop: area 8-100 %, aspect 3/4-4/3, else the centre."""
+def crop_box(
+    height: int, width: int, draws: Draws, scale: Range = CROP_SCALE, ratio: Range = CROP_RATIO
+) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of a random crop with a share of the area in `scale` and an aspect, width by height, in
+    `ratio`, else the centre with the nearest aspect."""
     for _ in range(CROP_TRIES):
-        area = height * width * draws.uniform(0.08, 1.0)
-        ratio = math.exp(draws.uniform(math.log(3 / 4), math.log(4 / 3)))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        area = height * width * draws.uniform(*scale)
+        aspect = math.exp(draws.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return draws.integer(height - h + 1), draws.integer(width - w + 1), h, w
-    w = min(width, round(height * 4 / 3))
-    h = min(height, round(width * 4 / 3))
+    w = min(width, max(1, round(height * ratio[1])))
+    h = min(height, max(1, round(width / ratio[0])))
     return (height - h) // 2, (width - w) // 2, h, w
 
 
@@ -66,6 +76,32 @@ def mirror_and_jitter(
         for number in order:
             image = ADJUSTMENTS[number](image, factors[number])
     return image
+
+
+def flip(image: np.ndarray) -> np.ndarray:
+    """Upside down."""
+    return cv2.flip(image, 0)
+
+
+def grey(image: np.ndarray) -> np.ndarray:
+    """Pillow's mode L, in three channels."""
+    return cv2.cvtColor(np.asarray(Image.fromarray(image).convert("L")), cv2.COLOR_GRAY2RGB)
+
+
+def blur(image: np.ndarray, sigma: float) -> np.ndarray:
+    """By a Gaussian of 23 x 23 pixels, mirrored at the border: Chen et al., SimCLR (ICML 2020), appendix A, as torchvision's
+    GaussianBlur, to a grey value."""
+    return cv2.GaussianBlur(image, (BLUR_SIZE, BLUR_SIZE), sigma, borderType=cv2.BORDER_REFLECT_101)
+
+
+def grey_and_blur(
+    image: np.ndarray, draws: Draws, grey_probability: float, blur_probability: float
+) -> np.ndarray:
+    """Takes three numbers."""
+    if draws.random() < grey_probability:
+        image = grey(image)
+    is_blurred, sigma = draws.random() < blur_probability, draws.uniform(*BLUR_SIGMAS)
+    return blur(image, sigma) if is_blurred else image
 
 
 def brightness(image: np.ndarray, factor: float) -> np.ndarray:

@@ -9,7 +9,7 @@ from mindlift.data.classification import pixels
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.sources import EvalSource, TrainSource
 from mindlift.data.classification.split import Samples
-from mindlift.data.order import Balanced, BatchRange, EpochOrder, eval_shard, shuffled
+from mindlift.data.order import Balanced, BatchRange, EpochOrder, eval_shard, repeated, shuffled
 from mindlift.data.workers import InThreads
 
 
@@ -17,7 +17,7 @@ def train_batches(samples: Samples, options: ClassificationOptions, part: BatchR
     """The batches of `part`: (image (B, 3, H, W) float32, label (B,) int32).
 
     With options.as_pixels images are (B, H, W, 3) uint8, not normalised.
-    With MixUp also (partner (B,) int32, share (B,) float32), see sources.TrainSource.mixing; mixing is the step's work.
+    With MixUp and CutMix also what `mixing.Mixer` draws; mixing is the step's work.
     """
     batch = options.per_batch_size
     order = part.order(len(samples), batch, options.seed, epochs(samples, options))
@@ -26,10 +26,10 @@ def train_batches(samples: Samples, options: ClassificationOptions, part: BatchR
 
 
 def epochs(samples: Samples, options: ClassificationOptions) -> EpochOrder:
-    """What options.sampler makes of the images."""
-    if options.sampler == "balanced":
-        return Balanced(samples.labels, options.seed)
-    return shuffled(len(samples), options.seed)
+    """What options.sampler and options.aug_repeats make of the images."""
+    count, is_balanced = len(samples), options.sampler == "balanced"
+    found = Balanced(samples.labels, options.seed) if is_balanced else shuffled(count, options.seed)
+    return repeated(found, count, options.aug_repeats) if options.aug_repeats > 1 else found
 
 
 class EvalBatches(InThreads):

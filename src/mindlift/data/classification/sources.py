@@ -7,81 +7,94 @@ thread: there, what an image looks like would depend on the number of threads.
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 
 from mindlift.data import decoding
-from mindlift.data.classification import augment, pixels
+from mindlift.data.classification import augment, pixels, policies
+from mindlift.data.classification.erasing import Eraser
+from mindlift.data.classification.mixing import Mixer
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.rand_augment import numbers_of, rand_augment
 from mindlift.data.classification.split import Samples
-from mindlift.data.draws import Draws, symmetric_beta, uniforms
-from mindlift.data.order import TrainOrder, sample_rng
+from mindlift.data.draws import Draws, uniforms
+from mindlift.data.order import TrainOrder
 from mindlift.data.workers import Unfilled
 from mindlift.errors import DataError
 from mindlift.model_utils.staging.arrivals import ArrivalError
 
-MIXUP_STAGE = 3  # of order.sample_rng
-SHARE_NUMBERS = 2
+REGION, COLOUR, OPERATIONS, SHARES, LATER, ERASING = range(6)  # stages of augmentation
 
 
 class TrainSource:
-    """Batches of (images, labels), and with MixUp of partners and shares; see pipeline.train_batches."""
+    """Batches of (images, labels), and what they are mixed by; see pipeline.train_batches."""
 
     def __init__(self, samples: Samples, order: TrainOrder, options: ClassificationOptions):
         self.samples, self.order, self.options = samples, order, options
         self.writer = pixels.Writer(options, options.image_size)
+        self.mixer, self.eraser, self.policy = Mixer(options), Eraser(options), policies.of(options)
+        self.has_later = options.vflip > 0 or options.grayscale > 0 or options.gaussian_blur > 0
+        self.counts = (
+            augment.REGION_NUMBERS,
+            augment.COLOUR_NUMBERS,
+            self.policy.numbers if self.policy else numbers_of(options.rand_augment_num_layers),
+            self.mixer.numbers,
+            augment.LATER_NUMBERS if self.has_later else 0,
+            self.eraser.numbers,
+        )
 
     def batch(self, number: int) -> Unfilled:
         size = self.options.per_batch_size
         epoch, images = self.order.batch(number, size)
         repetitions = self.order.repetitions(number, size)
-        region, colour, operations, shares = self.numbers(epoch, images, repetitions)
+        numbers = self.numbers(epoch, images, repetitions)
         found, labels = self.writer.empty(len(images)), self.samples.labels[images]
 
         def fill(row: int) -> None:
-            index, drawn = int(images[row]), (region[row], colour[row], operations[row])
+            index = int(images[row])
             try:
-                image = self.image(index, *drawn)
+                image = self.image(index, [stage[row] for stage in numbers])
             except DataError:
                 if not self.options.skip_corrupt:
                     raise
-                index, image = self.replaced(epoch, index)
+                index, image = self.replaced(epoch, index, int(repetitions[row]))
             labels[row] = self.samples.labels[index]
             self.writer.write(image, found[row])
 
-        return Unfilled((found, labels, *self.mixing(number, shares)), fill)
+        mixing = self.mixer.arrays(epoch, number, self.order.rank, numbers[SHARES])
+        return Unfilled((found, labels, *mixing), fill)
 
     def numbers(self, epoch: int, images: np.ndarray, repetitions: np.ndarray | int = 0) -> list[np.ndarray]:
-        """What each stage draws for each of `images`: region, colour, RandAugment, MixUp."""
-        counts = (
-            augment.REGION_NUMBERS,
-            augment.COLOUR_NUMBERS,
-            numbers_of(self.options.rand_augment_num_layers),
-            SHARE_NUMBERS,
-        )
-        return uniforms(self.options.seed, epoch, images, counts, repetitions)
+        """What each stage draws for each of `images`."""
+        return uniforms(self.options.seed, epoch, images, self.counts, repetitions)
 
-    def replaced(self, epoch: int, index: int) -> tuple[int, np.ndarray]:
+    def replaced(self, epoch: int, index: int, repetition: int = 0) -> tuple[int, np.ndarray]:
         """The next image that can be decoded, as it looks in this epoch, and its index."""
 
         def made(candidate: int) -> np.ndarray:
-            return self.image(
-                candidate, *(part[0] for part in self.numbers(epoch, np.array([candidate]))[:3])
-            )
+            stages = self.numbers(epoch, np.array([candidate]), repetition)
+            return self.image(candidate, [stage[0] for stage in stages])
 
         attempt = functools.partial(self.samples.attempted, made, fatal=ArrivalError)
         return self.samples.next_good(attempt, index, len(self.samples))
 
-    def image(self, index: int, region: np.ndarray, colour: np.ndarray, operations: np.ndarray) -> np.ndarray:
-        """(h, w, 3) uint8 of image `index`, by its numbers."""
-        options = self.options
-        image = self.part(index, Draws(region.tolist()))
-        image = augment.mirror_and_jitter(image, Draws(colour.tolist()), options.hflip, options.color_jitter)
-        if options.rand_augment_num_layers:
+    def image(self, index: int, numbers: Sequence[np.ndarray]) -> np.ndarray:
+        """(h, w, 3) uint8 of image `index`, by its numbers for each stage."""
+        options, stages = self.options, [Draws(stage.tolist()) for stage in numbers]
+        later = stages[LATER]
+        image = self.part(index, stages[REGION])
+        if self.has_later and later.random() < options.vflip:
+            image = augment.flip(image)
+        image = augment.mirror_and_jitter(image, stages[COLOUR], options.hflip, options.color_jitter)
+        if self.policy:
+            image = self.policy.applied(image, stages[OPERATIONS])
+        elif options.rand_augment_num_layers:
             layers, magnitude = options.rand_augment_num_layers, options.rand_augment_magnitude
-            image = rand_augment(image, Draws(operations.tolist()), layers, magnitude)
-        return image
+            image = rand_augment(image, stages[OPERATIONS], layers, magnitude)
+        if self.has_later:
+            image = augment.grey_and_blur(image, later, options.grayscale, options.gaussian_blur)
+        return self.eraser.erased(image, stages[ERASING]) if options.random_erase else image
 
     def part(self, index: int, draws: Draws) -> np.ndarray:
         """The region that image `index` shows, in the size of the network's input."""
@@ -109,35 +122,23 @@ class TrainSource:
         size, interpolation = self.options.image_size, self.options.interpolation
         if not self.samples.encoded:
             image = self.samples.read(index)
-            top, left, h, w = augment.crop_box(image.shape[0], image.shape[1], draws)
+            top, left, h, w = self.crop_box(image.shape[0], image.shape[1], draws)
             return pixels.fit(image[top : top + h, left : left + w], size, interpolation)
         data, name = self.samples.encoded_bytes(index), self.samples.names[index]
         header = decoding.frame(data)
         if header is None:
             image = decoding.decode(data, name)
-            top, left, h, w = augment.crop_box(image.shape[0], image.shape[1], draws)
+            top, left, h, w = self.crop_box(image.shape[0], image.shape[1], draws)
         else:
-            box = augment.crop_box(header.height, header.width, draws)
+            box = self.crop_box(header.height, header.width, draws)
             factor = decoding.reduction(box[2:], size)
             image = decoding.decode_reduced(data, name, header, factor)
             top, left, h, w = (each // factor for each in box)
         return pixels.resized(image[top : top + h, left : left + w], size, interpolation)
 
-    def mixing(self, number: int, numbers: np.ndarray) -> tuple[np.ndarray, ...]:
-        """For each image of batch `number` the position of the one that it is mixed with, and its own share.
-
-        One share per image: Beta(alpha, alpha), partner the next image. One per batch: all have the same share, and
-        the partners are a permutation.
-        """
-        alpha, batch = self.options.mixup_alpha, len(numbers)
-        if not alpha:
-            return ()
-        if self.options.mixup_shares == "sample":
-            partners = (np.arange(batch, dtype=np.int32) + 1) % batch
-            return partners.astype(np.int32), symmetric_beta(alpha, numbers).astype(np.float32)
-        rng = sample_rng(self.options.seed, number, self.order.rank, MIXUP_STAGE)
-        share = np.full(batch, rng.beta(alpha, alpha), np.float32)
-        return rng.permutation(batch).astype(np.int32), share
+    def crop_box(self, height: int, width: int, draws: Draws) -> tuple[int, int, int, int]:
+        (smallest, largest), (narrowest, widest) = self.options.crop_scale, self.options.crop_ratio
+        return augment.crop_box(height, width, draws, (smallest, largest), (narrowest, widest))
 
 
 class EvalSource:

@@ -60,6 +60,9 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("validation_split", "net_args", "drop_path", "freeze", "unfreeze_epoch"),
     *("labels", "sampler", "loss", "bce_sum", "bce_target_threshold", "focal_gamma", "focal_alpha"),
     *("asl_gamma_neg", "asl_gamma_pos", "asl_clip", "class_weights"),
+    *("crop_scale", "crop_ratio", "auto_augment", "vflip", "grayscale", "gaussian_blur", "random_erase"),
+    *("random_erase_mode", "random_erase_count", "random_erase_scale", "random_erase_ratio", "aug_repeats"),
+    *("mean", "std", "cutmix_alpha", "mixup_prob", "mixup_switch_prob", "mixup_off_epoch"),
 )
 MULTILABEL = "multilabel"  # the data set that a folder's planner knows as well as one without a name
 PLATFORM, REPLACED = "platform", "replaced"

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mindlift.errors import ConfigError
+from mindlift.model_utils.config import mindcv_augmentation
 from mindlift.model_utils.config.options import show
 from mindlift.model_utils.config.schema import Given, Schema
 
@@ -18,20 +19,12 @@ DEFAULTS: dict[str, object] = {
     "shuffle": True,
     "batch_size": 128,
     "image_resize": 224,
-    "scale": [0.08, 1.0],
-    "ratio": [0.75, 1.333],
     "hflip": 0.5,
-    "vflip": 0.0,
     "color_jitter": 0.4,
     "interpolation": "bilinear",
-    "auto_augment": None,
     "aug_splits": 0,
-    "re_prob": 0.0,
     "crop_pct": 0.875,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "cutmix_prob": 1.0,
-    "aug_repeats": 0,
+    **mindcv_augmentation.DEFAULTS,
     "in_channels": 3,
     "drop_rate": None,
     "drop_path_rate": None,
@@ -83,7 +76,7 @@ SAME = {  # mindcv's name -> this project's, of the same meaning
     "hflip": "hflip",
     "interpolation": "interpolation",
     "crop_pct": "crop_pct",
-    "mixup": "mixup_alpha",
+    **mindcv_augmentation.SAME,
     "drop_rate": "dropout",
     "drop_path_rate": "drop_path",
     "ckpt_path": "pretrained",
@@ -114,9 +107,6 @@ WITHOUT_EFFECT = (
         "train_split",
         "val_split",
         "val_amp_level",
-        "re_value",
-        "re_scale",
-        "re_ratio",
         "resume_opt",
     ),
     *("re_max_attempts", "drop_overflow_update", "reduction"),
@@ -280,7 +270,10 @@ class Recipe:
         jitter = self["color_jitter"]
         if isinstance(jitter, list) and len(set(map(str, jitter))) == 1:
             jitter = jitter[0]
-        found: dict[str, object] = {"mixup_shares": "batch"} if self["mixup"] else {}
+        found: dict[str, object] = {}
+        for key, options in mindcv_augmentation.translated(self.full, self.augment()).items():
+            self.settled.add(key)
+            found.update(options)
         if self["auto_augment"]:
             self.settled.add("color_jitter")
             return {**found, "color_jitter": 0.0}

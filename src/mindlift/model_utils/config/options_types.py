@@ -31,20 +31,38 @@ class Options:
     per_batch_size: int
     num_parallel_workers: int
     augment: str
+    crop_scale: tuple[float, ...]
+    crop_ratio: tuple[float, ...]
     train_resize: tuple[int, int] | None
+    auto_augment: str
     rand_augment_num_layers: int
     rand_augment_magnitude: float
     hflip: float
+    vflip: float
+    grayscale: float
+    gaussian_blur: float
+    random_erase: float
+    random_erase_mode: str
+    random_erase_count: int
+    random_erase_scale: tuple[float, ...]
+    random_erase_ratio: tuple[float, ...]
+    aug_repeats: int
     color_jitter: float
     eval_resize: int
     crop_pct: float | None
     normalize: str
+    mean: tuple[float, ...] | None
+    std: tuple[float, ...] | None
     min_scale: float
     max_scale: float
     ignore_label: int
     sampler: str
     mixup_alpha: float
+    cutmix_alpha: float
+    mixup_prob: float
+    mixup_switch_prob: float
     mixup_shares: str
+    mixup_off_epoch: int
     mixup_least_images: int
     enable_cache: bool
     skip_corrupt: bool

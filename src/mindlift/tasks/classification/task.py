@@ -15,7 +15,7 @@ import numpy as np
 
 from mindlift.backports import cached_property
 from mindlift.data import class_names, layout
-from mindlift.data.classification import blacklist, class_weights, pipeline, split
+from mindlift.data.classification import blacklist, class_weights, option_check, pipeline, policies, split
 from mindlift.data.classification.options import ClassificationOptions, statistics
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.classification.split import open_split as open_split
@@ -28,6 +28,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import losses, multi_crop
+from mindlift.tasks.classification.cut_mix import CutMix
 from mindlift.tasks.classification.objective import (
     Accuracy,
     MixedCrossEntropy,
@@ -53,14 +54,21 @@ def options(cfg: Config, workers: int) -> ClassificationOptions:
         name: getattr(cfg, name) for name in ClassificationOptions.__dataclass_fields__ if name not in own
     }
     workers = min(cfg.num_parallel_workers, workers)
+    option_check.check_statistics(cfg)
     return ClassificationOptions(workers=workers, as_pixels=devices.current().normalises, **fields)
 
 
 def train_options(cfg: Config, data: ClassificationOptions, samples: split.Samples) -> ClassificationOptions:
-    """For a training on these images: few of them are not mixed. ConfigError for sizes that can't be cropped."""
-    check_crop(cfg)
-    alpha = 0.0 if len(samples) < cfg.mixup_least_images else data.mixup_alpha
-    return replace(data, mixup_alpha=alpha, class_weights=class_weights.of_training(cfg, samples.labels))
+    """For a training on these images. ConfigError for augmentation that can't be meant."""
+    data = augmented(cfg, data, len(samples))
+    return replace(data, class_weights=class_weights.of_training(cfg, samples.labels))
+
+
+def augmented(cfg: Config, data: ClassificationOptions, images: int) -> ClassificationOptions:
+    """`data` for a training with so many images: few of them are not mixed."""
+    option_check.check_augmentation(cfg)
+    policies.of(data)
+    return replace(data, mixup_alpha=0.0, cutmix_alpha=0.0) if images < cfg.mixup_least_images else data
 
 
 def eval_options(data: ClassificationOptions) -> ClassificationOptions:
@@ -78,7 +86,13 @@ def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell
         raise ConfigError(
             f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
         )
-    net, loss = of_batches(net, data), loss_of(cfg, data)
+    return mixed(of_batches(net, data), loss_of(cfg, data), data)
+
+
+def mixed(net: nn.Cell, loss: nn.Cell, data: ClassificationOptions) -> nn.Cell:
+    """The objective of batches of `data`; `net` is a function of their images."""
+    if data.cutmix_alpha > 0:
+        return CutMix(net, loss, data.image_size, channels_last=data.as_pixels)
     return MixUp(net, loss) if data.mixup_alpha > 0 else Objective(net, loss)
 
 
@@ -86,7 +100,8 @@ def loss_of(cfg: Config, data: ClassificationOptions) -> nn.Cell:
     """The cell of --loss, for mixed images if data has them."""
     shares = cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing
     if cfg.loss in ("auto", "cross_entropy") and not data.class_weights:
-        usual = MixedCrossEntropy if data.mixup_alpha > 0 else SmoothedCrossEntropy
+        is_mixed = data.mixup_alpha > 0 or data.cutmix_alpha > 0
+        usual = MixedCrossEntropy if is_mixed else SmoothedCrossEntropy
         return usual(cfg.num_classes, *shares)
     smoothing = Smoothing(cfg.num_classes, *shares)
     gain, off = smoothing.gain, smoothing.off
@@ -124,19 +139,6 @@ def describe(cfg: Config, batch: int) -> dict[str, object]:
         "output": {"shape": [batch, cfg.num_classes], "type": "float32", "meaning": "logits, before softmax"},
         "preprocessing": {"resize": pipeline.resize_rule(data), "mean": mean, "std": std, "range": "0 - 255"},
     }
-
-
-def check_crop(cfg: Config) -> None:
-    """ConfigError if there is nothing to crop image_size from."""
-    if cfg.augment != "resize_crop":
-        return
-    height, width = cfg.image_size
-    if cfg.train_resize is None or cfg.train_resize[0] < height or cfg.train_resize[1] < width:
-        given = "not set" if cfg.train_resize is None else "{},{}".format(*cfg.train_resize)
-        raise ConfigError(
-            f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
-            f" {height},{width}"
-        )
 
 
 def original_lines(at: Progress) -> list[str]:

@@ -30,13 +30,11 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import losses
 from mindlift.tasks.classification import task as classify
-from mindlift.tasks.classification.objective import MixUp
 from mindlift.tasks.classification.task import eval_options as eval_options
 from mindlift.tasks.classification.task import input_size as input_size
 from mindlift.tasks.classification.task import options as options
 from mindlift.tasks.classification.task import original_lines as original_lines
 from mindlift.tasks.multilabel.average_precision import Ranking, rounded
-from mindlift.tasks.objective import Objective
 
 DATASETS = (rules.NAME,)
 OPTIONS_OF = ("classification", "multilabel")
@@ -46,9 +44,8 @@ GAMMA_POS = 1.0  # of asymmetric loss, where it is not given: that of the author
 
 
 def train_options(cfg: Config, data: ClassificationOptions, samples: split.Samples) -> ClassificationOptions:
-    classify.check_crop(cfg)
-    alpha = 0.0 if len(samples) < cfg.mixup_least_images else data.mixup_alpha
-    return replace(data, mixup_alpha=alpha, class_weights=class_weights.given(cfg))
+    data = classify.augmented(cfg, data, len(samples))
+    return replace(data, class_weights=class_weights.given(cfg))
 
 
 def epoch_order(samples: split.Samples, data: ClassificationOptions) -> EpochOrder:
@@ -58,8 +55,7 @@ def epoch_order(samples: split.Samples, data: ClassificationOptions) -> EpochOrd
 
 def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
     """The loss of the arrays of a batch of `data`, a scalar to minimise."""
-    net, loss = classify.of_batches(net, data), loss_of(cfg, data)
-    return MixUp(net, loss) if data.mixup_alpha > 0 else Objective(net, loss)
+    return classify.mixed(classify.of_batches(net, data), loss_of(cfg, data), data)
 
 
 def loss_of(cfg: Config, data: ClassificationOptions) -> nn.Cell:
