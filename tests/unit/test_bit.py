@@ -136,14 +136,6 @@ def test_options_of_the_network():
     plain = small()(x).asnumpy()
     for options in ({"conv_pad": "same"}, {"std_eps": 1e-2}):
         assert np.abs(small(**options)(x).asnumpy() - plain).max() > 1e-3, options
-    again = small(recompute=True)
-    np.testing.assert_allclose(again(x).asnumpy(), plain, rtol=1e-4, atol=1e-5)
-    gradients = []
-    for net in (small(), again):
-        loss = ms.value_and_grad(lambda x, net=net: net(x).sum(), None, net.trainable_params())
-        gradients.append([g.asnumpy() for g in loss(x)[1]])
-    for one, two in zip(*gradients):
-        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3 * np.abs(one).max())
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,8 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("nesterov", "betas", "lars_coefficient", "weight_decay_exclude", "layer_decay", "clip_mode"),
     *("lr_base_scale", "lr_cycle_mul", "lr_cycle_decay", "plateau_patience", "warmup_steps"),
     *("validation_split", "net_args", "drop_path", "freeze", "unfreeze_epoch"),
+    *("head_dropout", "sync_bn", "amp_dtype", "ema_start_epoch"),
+    *("teacher", "teacher_weights", "distill", "distill_alpha", "distill_temperature"),
 )
 PLATFORM, REPLACED = "platform", "replaced"
 CALL = "load_config()"
@@ -149,18 +151,16 @@ class Config(Options):
     def evaluates_meanwhile(self) -> bool:
         return bool(self._values["eval_interval"] or self._values["eval_steps"])
 
-    def package_needs(self) -> tuple[bool, bool, str, bool, str]:
+    def package_needs(self) -> tuple[bool, bool, tuple[str, ...], bool, tuple[str, ...]]:
         """What decides which packages a job imports: see model_utils.packages.for_options."""
         names = self.option("dataset")
         dataset = str(self._values["dataset"])
-        weights, board = str(self._values["pretrained"]), bool(self._values["tensorboard"])
-        return (
-            dataset in names.segmented,
-            dataset in names.embedded,
-            weights,
-            board,
-            str(self._values["net"]),
+        weights, nets = (
+            tuple(str(self._values[name]) for name in each)
+            for each in (("pretrained", "teacher_weights"), ("net", "teacher"))
         )
+        board = bool(self._values["tensorboard"])
+        return dataset in names.segmented, dataset in names.embedded, weights, board, nets
 
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""

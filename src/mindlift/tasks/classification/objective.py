@@ -51,7 +51,7 @@ class MixUp(nn.Cell):
     Zhang et al., mixup: Beyond Empirical Risk Minimization (ICLR 2018), equation 1; data.pipeline draws partners and shares.
     """
 
-    def __init__(self, network: nn.Cell, loss: MixedCrossEntropy):
+    def __init__(self, network: nn.Cell, loss: nn.Cell):
         super().__init__(auto_prefix=False)
         self.network, self.loss = network, loss
 

@@ -26,6 +26,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import multi_crop
+from mindlift.tasks.classification.distillation import taught
 from mindlift.tasks.classification.objective import (
     Accuracy,
     MixedCrossEntropy,
@@ -79,8 +80,8 @@ def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell
         of_batches(net, data),
     )
     if data.mixup_alpha > 0:
-        return MixUp(net, MixedCrossEntropy(cfg.num_classes, *shares))
-    return Objective(net, SmoothedCrossEntropy(cfg.num_classes, *shares))
+        return MixUp(net, taught(cfg, MixedCrossEntropy(cfg.num_classes, *shares)))
+    return Objective(net, taught(cfg, SmoothedCrossEntropy(cfg.num_classes, *shares)))
 
 
 def input_size(cfg: Config) -> tuple[int, int]:
