@@ -61,14 +61,14 @@ def of(cfg: Config, weights: Sequence[Path], device: Device) -> Teacher:
     """
     named = named_weights.find(weights, Path())
     path = named.files[0]
-    check_images(cfg, path)
     if models.task_of(cfg.teacher) != "classification":
         raise ConfigError(f"--teacher {cfg.teacher} does not classify, and so can't teach {cfg.net}")
+    check_images(cfg, path)
     wanted = config.of_network(
         {
             "net": cfg.teacher,
             "num_classes": cfg.num_classes,
-            "image_size": list(cfg.image_size),
+            "image_size": cfg.image_size,
             "amp_level": cfg.amp_level,
             "amp_dtype": cfg.amp_dtype,
             "weights_channels": cfg.weights_channels,
