@@ -42,9 +42,12 @@ def test_two_ranks_are_one_with_twice_the_batch(out):
     )
     for name in one.files:
         np.testing.assert_array_equal(first[name], second[name], err_msg=name)
-        np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=5e-4, err_msg=name)
+        # three steps of an untrained network enlarge roundings; without --sync_bn 0.01 and more
+        np.testing.assert_allclose(first[name], one[name], rtol=1e-3, atol=2e-3, err_msg=name)
+    np.testing.assert_allclose(first["losses"][0], one["losses"][0], rtol=1e-6)
     moving = [name for name in one.files if name.endswith(("moving_mean", "moving_variance"))]
     assert len(moving) == 2 * (1 + 2 * 9 + 2)
+    assert abs(alone["losses"][0] - one["losses"][0]) > 1e-3
     apart = max(np.abs(alone[name] - one[name]).max() for name in moving)
     assert apart > 20 * max(np.abs(first[name] - one[name]).max() for name in moving)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import mindspore.nn as nn
 
 from mindlift.errors import ConfigError
+from mindlift.models.batch_norms import make_repeatable
 
 LISTS = (nn.SequentialCell, nn.CellList)
 
@@ -15,11 +16,12 @@ LISTS = (nn.SequentialCell, nn.CellList)
 def apply(network: nn.Cell, net: str) -> None:
     """Make every block of `network` compute its inner maps again, those of its `blocks()` if it has that method.
 
-    ConfigError for a network without blocks.
+    Call it before cells are cast. ConfigError for a network without blocks.
     """
     blocks = network.blocks() if hasattr(type(network), "blocks") else numbered(network)
     if not blocks:
         raise ConfigError(f"--recompute true has no effect on {net}, which has no blocks; leave it out")
+    make_repeatable(network)
     for block in blocks:
         block.recompute()
 

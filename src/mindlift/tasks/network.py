@@ -11,7 +11,7 @@ from mindlift import models
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device, check_precision
-from mindlift.models import layers, precision, recompute, sync_norm
+from mindlift.models import batch_norms, layers, precision, recompute
 from mindlift.models.weights import layouts
 from mindlift.models.weights.fit import Known, shortened
 from mindlift.runs import checkpoint
@@ -34,7 +34,7 @@ def network(cfg: Config, device: Device, folded: bool = False, trained_by: int =
     if folded:
         layers.fold(net)
     if trained_by and cfg.sync_bn:
-        sync_norm.synchronise(net, trained_by, cfg.net)
+        batch_norms.synchronise(net, trained_by, cfg.net)
     if trained_by and cfg.recompute:
         recompute.apply(net, cfg.net)
     return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level, cfg.amp_dtype)
