@@ -17,7 +17,7 @@ OVERWRITTEN = (-6.25, 7.75)  # of constants that are nobody else's, as of bit.ce
 
 
 class InPlaceOf(nn.BatchNorm2d):
-    """A batch norm with the parameters of `norm`, which moves the statistics itself.
+    """A batch norm with the parameters of `norm`; a subclass has `normed`, what it computes in training.
 
     In evaluation, and while it is frozen (training/freezing.py), it is `norm`.
     """
@@ -27,21 +27,11 @@ class InPlaceOf(nn.BatchNorm2d):
         self.gamma, self.beta = norm.gamma, norm.beta
         self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
         self.set_train(norm.training)
-        self.assign = ops.Assign()
-        self.assign.recompute(False)  # once a step, wherever the cell is
 
     def construct(self, x):
         if not self.training or self.use_batch_statistics is not None:
             return self.bn_infer(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
         return self.normed(x)
-
-    def move(self, mean, variance, pixels):
-        """Towards those of a batch, by the share `momentum`; the moving variance is the unbiased one (section 3.1)."""
-        mean, variance = ops.stop_gradient(mean), ops.stop_gradient(variance)
-        unbiased = variance * (pixels / max(1.0, pixels - 1.0))
-        keep = 1.0 - self.momentum
-        self.assign(self.moving_mean, self.moving_mean * keep + mean * self.momentum)
-        self.assign(self.moving_variance, self.moving_variance * keep + unbiased * self.momentum)
 
 
 class SyncBatchNorm(InPlaceOf):
@@ -65,34 +55,38 @@ class SyncBatchNorm(InPlaceOf):
         mean = self.all_reduce(maps.sum((0, 2, 3))) / pixels
         centred = maps - mean.reshape(1, channels, 1, 1)
         variance = self.all_reduce(ops.square(centred).sum((0, 2, 3))) / pixels
-        self.move(mean, variance, pixels)
+        self.move(ops.stop_gradient(mean), ops.stop_gradient(variance), pixels)
         scale = self.gamma / ops.sqrt(variance + self.eps)
         found = centred * scale.reshape(1, channels, 1, 1) + self.beta.reshape(1, channels, 1, 1)
         return found.astype(x.dtype)
+
+    def move(self, mean, variance, pixels):
+        """The moving statistics by the share `momentum`; the variance is the unbiased one (section 3.1)."""
+        unbiased, keep = variance * (pixels / max(1.0, pixels - 1.0)), 1.0 - self.momentum
+        ops.assign(self.moving_mean, self.moving_mean * keep + mean * self.momentum)
+        ops.assign(self.moving_variance, self.moving_variance * keep + unbiased * self.momentum)
 
 
 class RepeatableBatchNorm(InPlaceOf):
     """Moves its statistics once a step, however often its output is computed.
 
-    MindSpore's kernel moves them whenever it runs, so in a cell that is recomputed twice. Here it is given constants, and
-    the statistics are moved beside it.
+    MindSpore's kernel moves them whenever it runs, so twice in a cell that is recomputed. Here the one whose output counts
+    is given constants, and another one, which is never recomputed, moves the statistics.
     """
 
     def __init__(self, norm: nn.BatchNorm2d):
         super().__init__(norm)
+        self.bn_move = ops.BatchNorm(is_training=True, epsilon=self.eps, momentum=self.momentum)
+        self.bn_move.recompute(False)
         if hasattr(self.bn_train, "set_signatures"):
             self.bn_train.set_signatures(())  # MindSpore 2.0's takes Parameters only
 
     def normed(self, x):
-        images, channels, height, width = x.shape
-        pixels = float(images * height * width)
-        maps = ops.stop_gradient(x).astype(ms.float32)
-        mean = maps.sum((0, 2, 3)) / pixels
-        variance = ops.square(maps - mean.reshape(1, channels, 1, 1)).sum((0, 2, 3)) / pixels
-        self.move(mean, variance, pixels)
-        first = ops.full((channels,), OVERWRITTEN[0], dtype=ms.float32)
-        second = ops.full((channels,), OVERWRITTEN[1], dtype=ms.float32)
-        return self.bn_train(x, self.gamma, self.beta, first, second)[0]
+        self.bn_move(ops.stop_gradient(x), self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        channels = x.shape[1]
+        mean = ops.full((channels,), OVERWRITTEN[0], dtype=ms.float32)
+        variance = ops.full((channels,), OVERWRITTEN[1], dtype=ms.float32)
+        return self.bn_train(x, self.gamma, self.beta, mean, variance)[0]
 
 
 def synchronise(network: nn.Cell, size: int, net: str) -> None:
