@@ -22,6 +22,7 @@ from mindlift.models.weights.layouts import HEAD, network_options
 from mindlift.models.weights.stored import Stored
 from mindlift.tasks import base as tasks
 from mindlift.tasks import network as networks
+from mindlift.training.average import Average
 
 FAMILIES = sorted(path.parent.name for path in models.HERE.glob("*/network.py"))
 SMALL = {"densenet": "densenet22", "deeplab_v3": "deeplab_v3_r26_s16"}  # of other families the first variant
@@ -158,6 +159,31 @@ def test_options_are_declared_and_have_an_effect_or_are_refused(built):
         cfg = built.cfg.replace(**{name: other_value(OPTIONS[name])})
         with pytest.raises(ConfigError, match=rf"--{name} .* has no effect on {built.net}"):
             networks.network(cfg, devices.of(devices.CPU))
+
+
+@pytest.mark.heavy
+def test_the_moving_average_of_its_weights(built):
+    """Updates 2 and 3 of one that begins behind the first, by hand; batch norms' statistics are averaged too."""
+    network, rng = built.elsewhere, np.random.default_rng(2)
+    kept = built.tensors
+    count = ms.Parameter(ms.Tensor(np.zeros(1), ms.int32), name="global_step", requires_grad=False)
+    average = Average(network.get_parameters(), count, 0.75, warmup=False, start=1)
+    assert {each.name for each in average.shadows} == {f"ema.{name}" for name in kept}
+    wanted: dict[str, np.ndarray] = {}
+    for update in range(1, 4):
+        for parameter in network.get_parameters():
+            values = kept[parameter.name] + rng.normal(size=parameter.shape)
+            parameter.set_data(ms.Tensor(values, parameter.dtype))
+        now = built.tensors
+        count.set_data(ms.Tensor([update], ms.int32))
+        average(ms.Tensor(True))
+        share = 1.0 if update == 1 else 0.25
+        wanted = {name: (1 - share) * wanted.get(name, 0) + share * value for name, value in now.items()}
+    average.to_weights()
+    for name, value in built.tensors.items():
+        np.testing.assert_allclose(value, wanted[name], rtol=1e-5, atol=1e-5, err_msg=name)
+    for parameter in network.get_parameters():
+        parameter.set_data(ms.Tensor(kept[parameter.name]))
 
 
 def test_an_image_below_the_least_side_is_refused(built):

@@ -82,6 +82,8 @@ CASES = [
             "true",
             "--ema_warmup",
             "true",
+            "--ema_start_epoch",
+            1,
             "--enable_clip_norm",
             "true",
         ),
@@ -106,7 +108,12 @@ CASES = [
         )
     ),
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
-    ("resnet50", "digits", ("--image_size", 32, "--mixup_alpha", 0.2), "MaxPoolGrad"),
+    (
+        "resnet50",
+        "digits",
+        ("--image_size", 32, "--mixup_alpha", 0.2, "--drop_path", 0.2, "--head_dropout", 0.1),
+        "Floor",
+    ),
     ("bit_r50x1", "digits", ("--image_size", 32, "--cutmix_alpha", 1), "LayerNormGrad"),
     ("inception_v4", "digits", ("--image_size", 75, "--label_smooth", 1), "Floor"),
     ("densenet121", "digits", ("--image_size", 32, "--config_path", DENSENET), "MaxPoolGrad"),
@@ -149,6 +156,16 @@ def test_a_training_and_its_evaluation(net, dataset, options, sign, tmp_path):
         *options,
     )
     assert {sign, "Softmax" if dataset == "vocdigits" else "Argmax"} <= found.keys()
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("kind", "sign"), [("soft", "Exp"), ("hard", "Argmax")])
+def test_a_training_with_a_teacher(kind, sign, tmp_path):
+    net = ("--net", "densenet22", "--dataset", "digits", *STEP)
+    trained = run_program("train.py", *net, "--ckpt_path", tmp_path / "teacher")
+    teacher = ("--teacher", "densenet22", "--teacher_weights", trained.result["run"], "--distill", kind)
+    found = check(tmp_path, "train.py", *net, *teacher, "--ckpt_path", tmp_path / "runs")
+    assert sign in found
 
 
 @pytest.mark.heavy

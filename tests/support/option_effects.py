@@ -110,6 +110,7 @@ EFFECTS = {
     "gradient_norm": ({**BASE, "enable_clip_norm": "true"}, "2", {"step"}),
     "enable_ema": (BASE, "true", {"step"}),
     "ema_decay": ({**BASE, "enable_ema": "true"}, "0.5", {"step"}),
+    "ema_start_epoch": ({**BASE, "enable_ema": "true"}, "1", {"step"}),
     "ema_warmup": ({**BASE, "enable_ema": "true"}, "true", {"step"}),
     "accumulation_steps": (BASE, "2", {"step", "rates"}),
     "max_epoch": (BASE, "5", {"rates"}),
@@ -167,8 +168,19 @@ SHOWN_BY = {
     **dict.fromkeys(
         ("freeze", "unfreeze_epoch"), "e2e/test_freezing.py::test_frozen_weights_stay_and_then_learn"
     ),
+    "net_args": "unit/test_external.py::test_options_are_given_by_its_own_names",
+    "drop_path": "unit/test_drop_path.py::test_the_last_block_drops_the_whole_share",
+    "head_dropout": "unit/test_drop_path.py::test_without_features_the_head_has_its_bias_alone",
+    "recompute": "unit/test_recompute.py::test_gradients_and_statistics_are_the_same",
+    "sync_bn": "e2e/test_sync_norm.py::test_two_ranks_are_one_with_twice_the_batch",
+    "amp_dtype": "unit/test_precision.py::test_bfloat16_takes_the_place_of_float16",
     **dict.fromkeys(
-        ("net_args", "drop_path"), "unit/test_external.py::test_options_are_given_by_its_own_names"
+        ("teacher", "teacher_weights"),
+        "e2e/test_distillation.py::test_a_training_that_was_cut_ends_with_the_same_weights",
+    ),
+    **dict.fromkeys(
+        ("distill", "distill_alpha", "distill_temperature"),
+        "unit/test_distillation.py::test_the_loss_and_its_gradient_are_those_of_the_papers",
     ),
     "asl_clip": "unit/test_losses.py::test_value_and_gradient_are_those_of_the_library_that_is_named",
     "class_weights": "unit/test_losses.py::test_value_and_gradient_are_those_of_the_library_that_is_named",
@@ -204,7 +216,7 @@ SHOWN_BY = {
     "blacklist": "e2e/test_evaluation.py::test_a_killed_evaluation_continues_also_on_two_ranks",
     "mixup_off_epoch": "unit/test_mixing.py::test_after_mixup_off_epoch_nothing_is_mixed",
     "mixup_least_images": "e2e/test_train.py::test_few_images_are_not_mixed",
-    **dict.fromkeys(("std_eps", "recompute"), "unit/test_bit.py::test_options_of_the_network"),
+    "std_eps": "unit/test_bit.py::test_options_of_the_network",
     **dict.fromkeys(("conv_pad", "zero_gamma", "weight_init"), "unit/test_models.py::test_resnets_options"),
     **dict.fromkeys(
         ("bn_eps", "bn_momentum", "dropout"), "unit/test_models.py::test_norms_and_dropout_are_options"

@@ -59,7 +59,7 @@ def test_the_gradient_of_standardised_weights_is_that_of_the_formula(on_cpu):
 @pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("on_cpu", [False, True])
 def test_groups_of_channels_are_normalised_per_image(training, on_cpu):
-    norm = GroupNormReLU(64, False, on_cpu=on_cpu).set_train(training)
+    norm = GroupNormReLU(64, on_cpu=on_cpu).set_train(training)
     rng = np.random.default_rng(0)
     gamma, beta = rng.uniform(0.5, 2, 64), rng.normal(size=64)
     norm.gamma.set_data(ms.Tensor(gamma, ms.float32))
@@ -77,7 +77,7 @@ def test_the_fast_norm_has_the_gradients_of_the_librarys():
     x, upstream = (ms.Tensor(rng.normal(1, 3, (3, 64, 5, 4)), ms.float32) for _ in range(2))
     found = []
     for on_cpu in (False, True):
-        norm = GroupNormReLU(64, False, on_cpu=on_cpu).set_train(True)
+        norm = GroupNormReLU(64, on_cpu=on_cpu).set_train(True)
         norm.gamma.set_data(ms.Tensor(np.linspace(0.5, 2, 64), ms.float32))
         run = ms.value_and_grad(lambda x, norm=norm: (norm(x) * upstream).sum(), 0, norm.trainable_params())
         for _ in range(3):
@@ -136,14 +136,6 @@ def test_options_of_the_network():
     plain = small()(x).asnumpy()
     for options in ({"conv_pad": "same"}, {"std_eps": 1e-2}):
         assert np.abs(small(**options)(x).asnumpy() - plain).max() > 1e-3, options
-    again = small(recompute=True)
-    np.testing.assert_allclose(again(x).asnumpy(), plain, rtol=1e-4, atol=1e-5)
-    gradients = []
-    for net in (small(), again):
-        loss = ms.value_and_grad(lambda x, net=net: net(x).sum(), None, net.trainable_params())
-        gradients.append([g.asnumpy() for g in loss(x)[1]])
-    for one, two in zip(*gradients):
-        np.testing.assert_allclose(two, one, rtol=1e-3, atol=1e-3 * np.abs(one).max())
 
 
 @pytest.mark.parametrize(

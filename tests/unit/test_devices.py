@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from mindlift.api import job
-from mindlift.model_utils import device_adapter
+from mindlift.errors import ConfigError
+from mindlift.model_utils import device_adapter, devices
 from mindlift.model_utils.device_adapter import Ranks
 from tests.support.rank_tables import v1
 
@@ -192,3 +193,33 @@ def test_rank_0_warns_of_cards_of_two_rings(
     said = capsys.readouterr().err.splitlines()
     assert len(said) == lines
     assert all(line.startswith("warning: devices 3, 4 of server 10.0.0.1") for line in said)
+
+
+# (device, level, dtype, whether it trains) -> what is said, "" where it is taken
+PRECISIONS = [
+    ("CPU", "", "O2", "bfloat16", True, "needs an Ascend 910B or later, but this job runs on CPU; pass"),
+    ("CPU", "", "auto", "bfloat16", True, "this job runs on CPU"),
+    ("CPU", "", "O0", "bfloat16", True, "this job runs on CPU"),
+    ("CPU", "", "O1", "bfloat16", False, "this job runs on CPU"),
+    ("CPU", "", "auto", "bfloat16", False, ""),
+    ("CPU", "", "O3", "float16", True, ""),
+    ("GPU", "", "O1", "bfloat16", True, "this job runs on GPU"),
+    ("Ascend", "ascend910", "auto", "bfloat16", True, "this job runs on Ascend ascend910;"),
+    ("Ascend", "ascend910b", "auto", "bfloat16", True, ""),
+    ("Ascend", "ascend910_93", "O1", "bfloat16", False, ""),
+    ("Ascend", "ascend910b", "O0", "bfloat16", True, "has no effect with --amp_level O0"),
+    ("Ascend", "", "O1", "bfloat16", True, ""),  # before MindSpore is imported, which knows the chip
+]
+
+
+@pytest.mark.parametrize(("target", "chip", "level", "dtype", "trains", "said"), PRECISIONS)
+def test_bfloat16_where_the_device_has_it(
+    target: str, chip: str, level: str, dtype: str, trains: bool, said: str
+) -> None:
+    """MindSpore r2.3.0, "bfloat16 Datatype Support Status": only Ascend has operators; not the first generation."""
+    device = devices.of(target, chip)
+    if not said:
+        devices.check_precision(dtype, level, device, trains)
+        return
+    with pytest.raises(ConfigError, match=f"--amp_dtype bfloat16 .*{said}"):
+        devices.check_precision(dtype, level, device, trains)

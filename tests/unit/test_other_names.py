@@ -3,7 +3,7 @@
 Sources, read in their repositories: pytorch/vision references/classification/train.py (get_args_parser, commit 017e9b9,
 and what main has added since),
 huggingface/pytorch-image-models train.py (commit 004fb5f), mindspore-lab/mindcv config.py (create_parser, commit
-01f0d14), pytorch/examples imagenet/main.py. What an option means is what its help says there.
+01f0d14), facebookresearch/deit main.py, pytorch/examples imagenet/main.py. What an option means is what its help says there.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ j=num_parallel_workers workers=num_parallel_workers opt=optimizer lr=lr momentum
 weight-decay=weight_decay norm-weight-decay= bias-weight-decay= transformer-embedding-decay=
 label-smoothing=label_smoothing mixup-alpha=mixup_alpha cutmix-alpha=cutmix_alpha lr-scheduler=lr_scheduler
 lr-warmup-epochs=warmup_epochs lr-warmup-method= lr-warmup-decay= lr-step-size=lr_epochs lr-gamma=lr_gamma lr-min=eta_min
-print-freq=log_interval output-dir=ckpt_path resume=resume start-epoch=resume cache-dataset= sync-bn= test-only=
+print-freq=log_interval output-dir=ckpt_path resume=resume start-epoch=resume cache-dataset= sync-bn=sync_bn test-only=
 pretrained=pretrained auto-augment=auto_augment ra-magnitude=rand_augment_magnitude augmix-severity=auto_augment
 random-erase=random_erase amp=amp_level world-size=group_size dist-url= model-ema=enable_ema model-ema-steps=
 model-ema-decay=ema_decay use-deterministic-algorithms= interpolation=interpolation val-resize-size=eval_resize
@@ -42,7 +42,7 @@ aa=auto_augment aug-repeats=aug_repeats aug-splits= jsd-loss= bce-loss=loss bce-
 remode=random_erase_mode recount=random_erase_count
 resplit= mixup=mixup_alpha cutmix=cutmix_alpha cutmix-minmax= mixup-prob=mixup_prob mixup-switch-prob=mixup_switch_prob
 mixup-mode=mixup_shares mixup-off-epoch=mixup_off_epoch smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=drop_path
-drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn= dist-bn= split-bn= model-ema=enable_ema
+drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn=sync_bn dist-bn= split-bn= model-ema=enable_ema
 model-ema-force-cpu= model-ema-decay=ema_decay seed=seed worker-seeding= log-interval=log_interval
 recovery-interval=ckpt_interval checkpoint-hist=keep_checkpoint_max j=num_parallel_workers
 workers=num_parallel_workers save-images= amp=amp_level apex-amp=amp_level native-amp=amp_level no-ddp-bb= pin-mem=
@@ -70,6 +70,10 @@ multi_step_decay_milestones=lr_epochs lr_epoch_stair= num_cycles= cycle_decay=lr
 label_smoothing=label_smoothing aux_factor= reduction= enable_modelarts=enable_modelarts device_target=device_target
 multi_data_url=multi_data_url data_url=data_url ckpt_url=ckpt_url train_url=train_url
 """
+DEIT = """
+teacher-model=teacher teacher-path=teacher_weights distillation-type=distill distillation-alpha=distill_alpha
+distillation-tau=distill_temperature
+"""
 EXAMPLE = "a=net arch=net p=log_interval print-freq=log_interval learning-rate=lr"
 HEARD_OF = (
     "save_dir=ckpt_path num-workers=num_parallel_workers gpus=group_size grad-accum-steps=accumulation_steps"
@@ -79,7 +83,7 @@ OTHER_THINGS = {"scale": "scales"}
 
 
 def options() -> list[tuple[str, str]]:
-    words = " ".join((TORCHVISION, TIMM, MINDCV, EXAMPLE, HEARD_OF)).split()
+    words = " ".join((TORCHVISION, TIMM, MINDCV, DEIT, EXAMPLE, HEARD_OF)).split()
     return sorted({tuple(word.split("=")) for word in words})
 
 

@@ -139,9 +139,13 @@ def test_each_requirement_is_imported_by_the_name_that_is_looked_for():
 @pytest.mark.parametrize(
     ("arguments", "packages_needed"),
     [
-        ((False, False, "", False, "resnet50"), []),
-        ((True, True, "", False, "resnet50"), ["opencv-python-headless<5", "scikit-learn"]),
-        ((False, False, "obs://b/resnet50.safetensors", True, "resnet50"), ["safetensors", "tensorboardX"]),
+        ((False, False, ("", ""), False, ("resnet50", "")), []),
+        ((True, True, ("", ""), False, ("resnet50", "")), ["opencv-python-headless<5", "scikit-learn"]),
+        (
+            (False, False, ("obs://b/resnet50.safetensors",), True, ("resnet50",)),
+            ["safetensors", "tensorboardX"],
+        ),
+        ((False, False, ("", "teacher.safetensors"), False, ("resnet50",)), ["safetensors"]),
     ],
 )
 def test_what_options_need(arguments, packages_needed):
@@ -150,4 +154,5 @@ def test_what_options_need(arguments, packages_needed):
 
 
 def test_a_network_of_mindcv_needs_mindcv():
-    assert packages.for_options(False, False, "", False, "mindcv:resnet18") == ["mindcv"]
+    for nets in (("mindcv:resnet18", ""), ("resnet50", "mindcv:resnet18")):
+        assert packages.for_options(False, False, (), False, nets) == ["mindcv"]

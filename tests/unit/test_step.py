@@ -107,6 +107,25 @@ def test_the_average_follows_the_weights(cell, warmup):
     close(cell, {name[4:]: value for name, value in wanted.items()})
 
 
+@pytest.mark.parametrize("warmup", [False, True])
+def test_an_average_that_begins_later_is_the_weights_until_then(cell, warmup):
+    """Bit by bit; its first update is the one behind `start`, from which the warm-up counts too."""
+    one = trainer(cell, average=0.9, average_warmup=warmup, average_start=2)
+    wanted: dict[str, np.ndarray] = {}
+    for update, (x, y) in enumerate(batches(4), 1):
+        one(tensors((x, y)))
+        now = {f"ema.{name}": value.astype(np.float64) for name, value in values(cell).items()}
+        if update <= 2:
+            wanted = now
+            for name, value in averaged(one).items():
+                np.testing.assert_array_equal(value, now[name], err_msg=name)
+            continue
+        decay = min(0.9, (1 + update - 2) / (10 + update - 2)) if warmup else 0.9
+        wanted = {name: decay * wanted[name] + (1 - decay) * value for name, value in now.items()}
+        for name, value in averaged(one).items():
+            np.testing.assert_allclose(value, wanted[name], rtol=2e-6, atol=2e-6)
+
+
 def test_a_step_that_overflows_leaves_the_average_alone(cell):
     one = trainer(cell, loss_scale=2.0**20, dynamic_loss_scale=True, average=0.5, clip=1.0)
     assert one(tensors(*batches(1)))[1] is True

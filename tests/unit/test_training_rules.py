@@ -19,8 +19,20 @@ REFUSED = {
     "--keep_best 2": "--keep_best 2 goes by evaluations",
     "--lr_scheduler plateau": "--lr_scheduler plateau goes by evaluations",
     "--lr_scheduler plateau --eval_interval 1 --freeze backbone --unfreeze_epoch 2": "plateau and --unfreeze_epoch exclude each",
+    "--sync_bn true --recompute true": "--sync_bn true and --recompute true exclude each other",
+    "--ema_start_epoch 2": "--ema_start_epoch 2 has no effect without --enable_ema true",
+    "--enable_ema true --max_epoch 3 --ema_start_epoch 3": "--ema_start_epoch 3: the training ends after 3 epochs",
+    "--teacher resnet50": "--teacher resnet50 needs --teacher_weights too",
+    "--teacher_weights x.ckpt": "--teacher_weights x.ckpt needs --teacher too",
+    "--distill hard": "--distill hard has no effect without --teacher",
+    "--distill_alpha 0.2": "--distill_alpha 0.2 has no effect without --teacher",
+    "--teacher resnet50 --teacher_weights x.ckpt --distill hard --distill_temperature 2": "--distill_temperature 2 has no"
+    " effect on --distill hard",
 }
 TAKEN = (
+    "--enable_ema true --ema_start_epoch 2",
+    "--teacher resnet50 --teacher_weights x.ckpt --distill hard --distill_alpha 0.9",
+    "--teacher resnet50 --teacher_weights x.ckpt --distill_temperature 4",
     "--optimizer adamw --betas 0.9,0.98",
     "--nesterov true",
     "--enable_clip_norm true --clip_mode value",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ContextManager
 
-from mindlift import silence
+from mindlift import models, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.data import folder_check
 from mindlift.data.multilabel import rules as multilabel
@@ -68,6 +68,10 @@ class Job:
         """The checkpoints that the options name, newest first."""
         return named_weights.find(self.adapter.weights(), Path(self.cfg.ckpt_path))
 
+    def teacher_weights(self) -> list[Path]:
+        """What --teacher_weights names, on this machine."""
+        return fetch(self.cfg, self.cfg.teacher_weights) if self.cfg.teacher_weights else []
+
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
         with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
@@ -121,8 +125,9 @@ def start(cfg: Config, prog: str, own: own_folder.OwnFolder | None = None) -> Jo
     mindspore_build.check(cfg.any_mindspore)
     mindspore_build.check_ranks(ranks.size, devices.of(device), cfg.any_mindspore)
     packages.ensure(packages.for_options(*cfg.package_needs()))
-    names.check(cfg.net)
+    check_networks(cfg)
     multilabel.check(cfg)
+    devices.check_precision(cfg.amp_dtype, cfg.amp_level, devices.of(device), trains)
     if not cfg.enable_modelarts:
         check_urls(cfg)
         check_files(cfg, trains)
@@ -168,6 +173,17 @@ def say_what_is_odd(cfg: Config) -> None:
             print(f"warning: {odd}", file=sys.stderr)
 
 
+def check_networks(cfg: Config) -> None:
+    """ConfigError for a network, or a teacher, that there is not."""
+    names.check(cfg.net)
+    names.check(cfg.teacher)
+    if cfg.teacher:
+        try:
+            models.family_name(cfg.teacher)
+        except KeyError as err:
+            raise ConfigError(f"--teacher: {err.args[0]}") from err
+
+
 def check_refused(cfg: Config) -> None:
     """ConfigError for what the original models have an option for and this project has not, beyond its default."""
     for option in cfg.declared():
@@ -203,6 +219,8 @@ def check_files(cfg: Config, train: bool) -> None:
         path = local_adapter.existing_folder(folder)
         if train or not is_remote(cfg.pretrained):  # else the names of the classes are with the weights
             folder_check.check(cfg, path, train, [] if train else provenance.common_class_names(weights))
+    if train and cfg.teacher_weights and not is_remote(cfg.teacher_weights):
+        forms.form_of(named_weights.find([Path(cfg.teacher_weights)], Path()).files[0])
     if train:
         runs.explicit_checkpoint(cfg.resume)
     if weights:

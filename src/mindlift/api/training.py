@@ -41,17 +41,20 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
     """The training of a job that has been started; `ends_together`: on each rank when the files of all are written."""
     with contextlib.ExitStack() as stack, here.naming_lost_peers(), here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
+        teacher = here.teacher_weights()
         here.connect()
         from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
         from mindlift.runs.log import RunLog
         from mindlift.training.images import open_data
+        from mindlift.training.networks import build
         from mindlift.training.prepare import Inputs
         from mindlift.training.run import Callbacks, run
 
         ranks = (here.ranks.rank, here.ranks.size)
         with here.sharing() as share:
             data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
+            networks = build(here.cfg, here.ranks.size, teacher)
             opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
             stack.enter_context(opened.lock)
@@ -61,7 +64,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
             return result_of(here, opened.paths)
         callbacks = Callbacks(adapter.publish, RunReport())
         with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
-            inputs = Inputs(opened, data, weights)
+            inputs = Inputs(opened, data, networks, weights)
             result = run(here.context(log), inputs, callbacks, started)
         if ends_together:
             here.agree([result.steps])

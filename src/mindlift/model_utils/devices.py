@@ -40,6 +40,7 @@ class Device:
     has_cpu_kernels: bool = False  # networks take the form that is fast with MindSpore's kernels for CPUs
     saturates: bool = False  # an overflow gives the largest number and a NaN 0, and sets the float status
     normalises: bool = False  # training images travel as uint8 (N, H, W, 3) and are normalised in the graph
+    has_bfloat16: bool = False  # as far as the name of the chip is known
     precision_mode: str = ""  # of float32 operators: MindSpore's word, '' where there is no such setting
     peer_timeouts: tuple[tuple[str, str], ...] = ()  # variables that say how long ranks wait for each other
     fuses_all_reduces: bool = False
@@ -72,6 +73,7 @@ def of(target: str, chip: str = "", env: Mapping[str, str] = os.environ) -> Devi
         has_queue=True,
         saturates=not keeps_infinities,
         normalises=True,
+        has_bfloat16=chip in ("", *INF_NAN_CHIPS),
         precision_mode="must_keep_origin_dtype" if chip in INF_NAN_CHIPS else "allow_fp32_to_fp16",
         peer_timeouts=HCCL_TIMEOUTS,
         fuses_all_reduces=True,
@@ -87,6 +89,26 @@ def check_sink(wanted: bool | None, device: Device) -> None:
     if wanted and not device.has_queue:
         raise ConfigError(
             f"--dataset_sink_mode true needs {ASCEND}, but this job runs on {device.target}; leave it out"
+        )
+
+
+def check_precision(dtype: str, level: str, device: Device, trains: bool) -> None:
+    """ConfigError for bfloat16 where the device has no operators for it, and for a training where nothing would use it.
+
+    MindSpore's documents (r2.3 to 2.5, "bfloat16 Datatype Support Status"): only Ascend has operators, and of these the
+    first generation has none (mint.nn.functional.batch_norm and others: "not supported on Atlas training series").
+    """
+    is_float32 = (device.amp_level if level == "auto" else level) == "O0"
+    if dtype != "bfloat16" or (is_float32 and not trains):
+        return
+    if not device.has_bfloat16:
+        where = f"{device.target} {device.chip}".strip()
+        raise ConfigError(
+            f"--amp_dtype bfloat16 needs an Ascend 910B or later, but this job runs on {where}; pass --amp_dtype float16"
+        )
+    if is_float32:
+        raise ConfigError(
+            "--amp_dtype bfloat16 has no effect with --amp_level O0; leave it out, or pass O1, O2 or O3"
         )
 
 

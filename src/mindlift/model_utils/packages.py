@@ -54,14 +54,16 @@ def names(text: str) -> list[str]:
     return [line for line in lines if line]
 
 
-def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool, net: str) -> list[str]:
+def for_options(
+    segments: bool, embedded: bool, weights: Sequence[str], tensorboard: bool, nets: Sequence[str]
+) -> list[str]:
     """What a job with these options needs beside what every job needs."""
-    found = ["mindcv"] if net.startswith("mindcv:") else []
+    found = ["mindcv"] if any(net.startswith("mindcv:") for net in nets) else []
     if segments:
         found.append("opencv-python-headless<5")
     if embedded:
         found.append("scikit-learn")
-    if weights.endswith(".safetensors"):
+    if any(file.endswith(".safetensors") for file in weights):
         found.append("safetensors")
     return [*found, "tensorboardX"] if tensorboard else found
 

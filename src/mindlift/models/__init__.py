@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 OF_EVERY_NETWORK = {"image_size", "eval_image_size"}  # some are built for a size, but all have images of one
-OF_OTHERS = {"drop_path", "net_args"}  # options that networks of other packages alone take
+OF_OTHERS = {"net_args"}  # options that networks of other packages alone take
 
 
 class Family(Protocol):

@@ -1,4 +1,4 @@
-"""Dropout whose masks are a function of numbers that a training knows, and of nothing that its process did before.
+"""Dropout and drop path whose masks are a function of numbers that a training knows, and of nothing that its process did before.
 
 MindSpore's own draws from a stream of the process, so a training that continues would drop other features than one that
 was never stopped. Here a mask is a hash of the batch's keys and of the place in it: keep x[r, s] if
@@ -65,6 +65,39 @@ class Dropout(nn.Cell):
         a, b = hashed[:, :rows].reshape(2, rows, 1), hashed[:, rows:].reshape(2, 1, columns)
         share = (a[0] * b[0] + a[1] * b[1]) / P
         return (share - ops.floor(share) < self.threshold).reshape(shape)
+
+
+def dropout(share: float | None, number: int = 0) -> nn.Cell:
+    """What drops a share of the features, and nothing at all where that is 0 or not set."""
+    return Dropout(share, number) if share else nn.Identity()
+
+
+class DropPath(nn.Cell):
+    """(N, C, H, W) -> the same shape: in training a share `p` of the images becomes 0 and the others are enlarged by 1 / (1 - p).
+
+    Of a residual branch (Huang et al., Deep Networks with Stochastic Depth, ECCV 2016, equation 2, decided for each image
+    and enlarged in training, as timm's drop_path does). `number` as of Dropout.
+    """
+
+    def __init__(self, p: float, number: int):
+        super().__init__()
+        self.dropout = Dropout(p, number)
+
+    def construct(self, x):
+        if not self.training:
+            return x
+        kept = self.dropout(ops.ones((x.shape[0], 1), x.dtype))
+        return x * kept.astype(x.dtype).reshape((-1, 1, 1, 1))
+
+
+def drop_paths(share: float | None, blocks: int) -> list[DropPath | None]:
+    """Of each residual branch of a network, in their order; None where nothing is dropped.
+
+    Block i = 0, 1, ... of n drops `share` * i / (n - 1): linearly more, as in section 3 of the paper, counted as timm
+    counts. Dropouts beside them have the number 0.
+    """
+    shares = [(share or 0.0) * block / max(1, blocks - 1) for block in range(blocks)]
+    return [DropPath(each, 1 + block) if each else None for block, each in enumerate(shares)]
 
 
 @ops.constexpr

@@ -1,4 +1,4 @@
-"""Mixed precision by casting cells: what is computed in float16 at which level, the same in every version of MindSpore.
+"""Mixed precision by casting cells: what is computed in 16 bits at which level, the same in every version of MindSpore.
 
 | level | convolutions, dense layers | norms | pools, activations, dropout |
 |---|---|---|---|
@@ -6,6 +6,9 @@
 | O1 | float16 | float32 | float32 |
 | O2 | float16 | float32 | float16 |
 | O3 | float16 | float16 maps, float32 statistics and weights | float16 |
+
+With --amp_dtype bfloat16 it is bfloat16 in place of float16, but norms are float32 at O3 too: ops.BatchNorm takes no
+bfloat16 (2.8: "must be a type of {Tensor[Float16], Tensor[Float32]}"), on no device.
 
 The levels are those of mindspore.amp.auto_mixed_precision, but cells keep their names and places, and at O3 the
 statistics of batch norms stay float32 (MindSpore casts them in evaluation: a variance above 65,504 is infinite there).
@@ -44,24 +47,29 @@ class Mixed(Protocol):
     def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None: ...
 
 
-def apply(network: nn.Cell, level: str) -> nn.Cell:
-    """`network`, computing at `level` (see LEVELS); call it last, after cells were replaced. ValueError for no level."""
+def apply(network: nn.Cell, level: str, dtype: str = "float16") -> nn.Cell:
+    """`network`, computing at `level` (see LEVELS) in `dtype`; call it last, after cells were replaced.
+
+    ValueError for no level.
+    """
     if level not in LEVELS:
         raise ValueError(f"level {level}: expected one of {', '.join(LEVELS)}")
     if level == "O0":
         return network
-    maps = ms.float32 if level == "O1" else ms.float16
+    half = getattr(ms, dtype)
+    maps = ms.float32 if level == "O1" else half
+    casts_norms = level == "O3" and dtype == "float16"
     for _, cell in network.cells_and_names():
         if hasattr(type(cell), "compute_in"):
-            cell.compute_in(ms.float16, maps)
+            cell.compute_in(half, maps)
         elif cell.name_cells():
             continue
         elif isinstance(cell, MATRICES):
-            cell.to_float(ms.float16)
+            cell.to_float(half)
         elif isinstance(cell, OTHER_NORMS):
-            cell.to_float(maps if level == "O3" else ms.float32)
+            cell.to_float(maps if casts_norms else ms.float32)
         elif not isinstance(cell, NORMS):
             cell.to_float(maps)
-        elif level != "O3":
+        elif not casts_norms:
             cell.to_float(ms.float32)
     return network

@@ -10,18 +10,20 @@ import mindspore.nn as nn
 from mindlift import models
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config.config import Config
-from mindlift.model_utils.devices import Device
-from mindlift.models import layers, precision
+from mindlift.model_utils.devices import Device, check_precision
+from mindlift.models import batch_norms, layers, precision, recompute
 from mindlift.models.weights import layouts
 from mindlift.models.weights.fit import Known, shortened
 from mindlift.runs import checkpoint
 
 
-def network(cfg: Config, device: Device, folded: bool = False) -> nn.Cell:
+def network(cfg: Config, device: Device, folded: bool = False, trained_by: int = 0) -> nn.Cell:
     """The seeded network of cfg.net in the form and precision for `device`, before any weights are loaded.
 
-    A `folded` one has no batch norms behind its convolutions; layers.refill gives it its weights.
+    A `folded` one has no batch norms behind its convolutions; layers.refill gives it its weights. `trained_by` is the
+    number of ranks that train it together, 0 for a network that is not trained.
     """
+    check_precision(cfg.amp_dtype, cfg.amp_level, device, trains=trained_by > 0)
     ms.set_seed(cfg.seed)
     try:
         check_image_size(cfg)
@@ -31,7 +33,11 @@ def network(cfg: Config, device: Device, folded: bool = False) -> nn.Cell:
         raise ConfigError(str(err.args[0])) from err
     if folded:
         layers.fold(net)
-    return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level)
+    if trained_by and cfg.sync_bn:
+        batch_norms.synchronise(net, trained_by, cfg.net)
+    if trained_by and cfg.recompute:
+        recompute.apply(net, cfg.net)
+    return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level, cfg.amp_dtype)
 
 
 def inference_network(cfg: Config, net: nn.Cell, device: Device) -> nn.Cell:

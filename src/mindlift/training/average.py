@@ -18,30 +18,49 @@ def blended(share, shadow, weight):
     return ops.assign(shadow, ops.lerp(shadow, weight, share))
 
 
+follow = ops.MultitypeFuncGraph("follow")
+
+
+@follow.register("Tensor", "Tensor", "Tensor", "Tensor")
+def followed(is_early, share, shadow, weight):
+    return ops.assign(shadow, ops.where(is_early, weight, ops.lerp(shadow, weight, share)))
+
+
 class Average(nn.Cell):
     """Moves each of `shadows` towards its parameter: s = decay * s + (1 - decay) * w.
 
     Shadows are float32 and start as the parameters are; those of batch norms' statistics are averaged too. With
     `warmup` the decay of update t = 1, 2, ... is min(decay, (1 + t) / (10 + t)), as in TensorFlow's
-    ExponentialMovingAverage with num_updates, so that the first weights are soon forgotten. `updates` counts t.
+    ExponentialMovingAverage with num_updates, so that the first weights are soon forgotten. `updates` counts t. For the
+    first `start` updates shadows are the parameters, and t is counted from there.
     """
 
-    def __init__(self, parameters: Iterable[ms.Parameter], updates: ms.Parameter, decay: float, warmup: bool):
+    def __init__(
+        self,
+        parameters: Iterable[ms.Parameter],
+        updates: ms.Parameter,
+        decay: float,
+        warmup: bool,
+        start: int = 0,
+    ):
         super().__init__(auto_prefix=False)
         self.weights = ms.ParameterTuple(parameters)
         self.shadows = self.weights.clone(prefix=PREFIX, init="same")
         for shadow in self.shadows:
             shadow.requires_grad = False
-        self.updates, self.decay, self.warmup = updates, decay, warmup
+        self.updates, self.decay, self.warmup, self.start = updates, decay, warmup, start
         self.map = ops.HyperMap()
 
     def construct(self, after):
         """Average what there is `after` that value has been computed."""
         decay = ops.depend(ms.Tensor(self.decay, ms.float32), after)
+        count = ops.depend(self.updates, after).astype(ms.float32).reshape(()) - self.start
         if self.warmup:
-            count = ops.depend(self.updates, after).astype(ms.float32).reshape(())
             decay = ops.minimum(decay, (1 + count) / (10 + count))
-        return self.map(ops.partial(blend, 1 - decay), self.shadows, ops.depend(self.weights, after))
+        weights = ops.depend(self.weights, after)
+        if self.start:
+            return self.map(ops.partial(follow, count <= 0.0, 1 - decay), self.shadows, weights)
+        return self.map(ops.partial(blend, 1 - decay), self.shadows, weights)
 
     def to_weights(self) -> None:
         """Overwrite the parameters with their averages."""

@@ -9,7 +9,7 @@ from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.devices import Device
 from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
 from mindlift.training.optimizers.formula import Plan
-from mindlift.training.optimizers.groups import check_patterns, layer_scales, patterns_of
+from mindlift.training.optimizers.groups import layer_scales, patterns_of
 from mindlift.training.optimizers.momentum import LARS, sgd_momentum
 from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions
@@ -39,11 +39,10 @@ def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> n
 
 
 def plan_of(cfg: Config, net: nn.Cell, rates: np.ndarray) -> Plan:
-    """What every optimiser is given; ConfigError for a pattern that fits no weight."""
+    """What every optimiser is given."""
     weights = net.trainable_params()
     names = [each.name for each in weights]
     excluded = patterns_of(cfg.weight_decay_exclude)
-    check_patterns("weight_decay_exclude", excluded, names)
     scales = layer_scales(names, cfg.layer_decay) if cfg.layer_decay != 1 else [1.0] * len(names)
     return Plan(weights, rates, cfg.weight_decay, excluded, dict(zip(names, scales)))
 
@@ -53,7 +52,7 @@ def betas_of(cfg: Config) -> tuple[float, float]:
     return first, second
 
 
-def step_options(cfg: Config, size: int, saturates: bool = False) -> StepOptions:
+def step_options(cfg: Config, size: int, saturates: bool = False, per_epoch: int = 1) -> StepOptions:
     default = FIRST_DYNAMIC_LOSS_SCALE if cfg.is_dynamic_loss_scale else FIXED_LOSS_SCALE
     scale = default if cfg.loss_scale is None else cfg.loss_scale
     return StepOptions(
@@ -66,5 +65,6 @@ def step_options(cfg: Config, size: int, saturates: bool = False) -> StepOptions
         cfg.clip_mode,
         cfg.ema_decay if cfg.enable_ema else None,
         cfg.ema_warmup,
+        cfg.ema_start_epoch * per_epoch,
         saturates,
     )

@@ -53,7 +53,7 @@ class Monitor:
         kept = [parameter.asnumpy().copy() for parameter in parameters]
         try:
             found = self.figures(step, "weights", parameters)
-            if self.step.average is not None:
+            if self.step.average is not None and step > self.step.average.start:  # else they are the weights
                 self.step.average.to_weights()
                 found = self.figures(step, "average", parameters)
             return found

@@ -23,16 +23,18 @@ from mindlift.tasks import network as networks
 from mindlift.training import build, compile_cache, freezing, rules
 from mindlift.training.images import Opened, Steps, check_classes, check_step
 from mindlift.training.masks import Masks
+from mindlift.training.networks import Networks
 from mindlift.training.standing import KeptStanding
 from mindlift.training.step import TrainStep
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What a training begins with: its opened run, its images, and weights to start from, if any."""
+    """What a training begins with: its opened run, its images, its networks, and weights to start from, if any."""
 
     run: Run
     data: Opened
+    networks: Networks
     weights: Sequence[Path]
 
 
@@ -70,7 +72,7 @@ class Prepared:
 
 
 def prepare(job: JobContext, inputs: Inputs) -> Prepared:
-    """Build the network and its optimiser, and fill them; afterwards all ranks hold the same values."""
+    """Fill the network, and build its optimiser; afterwards all ranks hold the same values."""
     cfg, ranks, device = job.cfg, job.ranks, job.device
     task, options, samples, steps = (
         inputs.data.task,
@@ -79,7 +81,7 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
         inputs.data.steps,
     )
     check_classes(samples.classes, inputs.run.resume_from or inputs.run.paths.root)
-    network = networks.network(cfg, device)
+    network, teacher = inputs.networks.network, inputs.networks.teacher
     load_initial(job, network, inputs.weights)
     check_phase(job, inputs)
     done = done_before(inputs.run) if cfg.unfreeze_epoch else 0
@@ -87,25 +89,31 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     if frozen:
         frozen.apply()
         job.log.info(f"frozen: {len(frozen.parameters)} of the weights' tensors (--freeze {cfg.freeze})")
-    objective = task.objective(cfg, network, options)
+    objective = task.objective(cfg, inputs.networks.shown, options)
     masks = Masks(objective, cfg.seed, ranks)
-    options_of_step = build.step_options(cfg, ranks.size, device.saturates)
+    options_of_step = build.step_options(cfg, ranks.size, device.saturates, steps.per_epoch)
+    others = [*([masks.keys] if masks.cells else []), *(teacher.parameters if teacher else [])]
 
     def step_for_what_learns() -> TrainStep:
         collectives.fuse_all_reduces(
             network.trainable_params(), cfg.all_reduce_fusion, device.fuses_all_reduces
         )
         optimizer = build.optimizer(cfg, network, steps.rates, device)
-        return TrainStep(objective, optimizer, options_of_step, keys=masks.keys if masks.cells else None)
+        return TrainStep(objective, optimizer, options_of_step, others=others)
 
     step = step_for_what_learns()
     standing = KeptStanding() if rules.watches(cfg) else None
     state = unique([*network.get_parameters(), *step.state, *(standing.parameters if standing else ())])
+    if teacher is not None:
+        job.log.info(teacher.said)
+        state.append(teacher.digest)
     done = restore(job, inputs.run, state, steps.total)
     collectives.copy_from_rank0(state, ranks.rank, ranks.size)
+    if teacher is not None:
+        teacher.check(inputs.run.resume_from or inputs.run.paths.root)
     uses_queue = takes_queue(job)
     is_frozen = frozen is not None and frozen.until != done
-    graphs = graph_folder(job, options, len(steps.rates), uses_queue, is_frozen)
+    graphs = graph_folder(job, inputs, uses_queue, is_frozen)
     return Prepared(
         task,
         options,
@@ -171,9 +179,7 @@ def takes_queue(job: JobContext) -> bool:
     return wanted and cfg.accumulation_steps == 1 and cfg.unfreeze_epoch is None
 
 
-def graph_folder(
-    job: JobContext, options: Options, planned: int, uses_queue: bool, is_frozen: bool
-) -> Path | None:
+def graph_folder(job: JobContext, inputs: Inputs, uses_queue: bool, is_frozen: bool) -> Path | None:
     """The folder for the compiled step of this training; None: it is compiled each time."""
     cfg = job.cfg
     if cfg.compile_cache and uses_queue:
@@ -183,16 +189,19 @@ def graph_folder(
     is_usual = not uses_queue and compile_cache.is_tried(ms.__version__)
     if not (is_usual if cfg.compile_cache is None else cfg.compile_cache):
         return None
+    teacher = inputs.networks.teacher
     facts = {
         **cfg.identity(),
-        "data": options,
+        "data": inputs.data.options,
         "fusion": cfg.all_reduce_fusion,
         "mindspore": ms.__version__,
         "device": job.device,
         "ranks": (job.ranks.rank, job.ranks.size),
-        "steps": planned,
+        "steps": len(inputs.data.steps.rates),
         "frozen": is_frozen,
     }
+    if teacher is not None:
+        facts["teacher"] = (teacher.options, teacher.digest.asnumpy().tolist())
     return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts)
 
 

@@ -39,9 +39,48 @@ def check(cfg: Config) -> None:
             "--lr_scheduler plateau and --unfreeze_epoch exclude each other: the weights that are unfrozen would begin with a rate"
             " that no evaluation has lowered; drop one"
         )
+    if cfg.sync_bn and cfg.recompute:
+        raise ConfigError(
+            "--sync_bn true and --recompute true exclude each other: ranks would exchange their statistics twice; drop one"
+        )
+    check_average(cfg)
+    check_teacher(cfg)
     if watches(cfg) and not cfg.evaluates_meanwhile:
         raise ConfigError(
             f"{watching_options(cfg)[0]} goes by evaluations while training; pass --eval_interval 1 or --eval_steps too"
+        )
+
+
+def check_average(cfg: Config) -> None:
+    """ConfigError for a moving average that would never begin."""
+    if cfg.ema_start_epoch and not cfg.enable_ema:
+        raise ConfigError(
+            f"--ema_start_epoch {cfg.ema_start_epoch} has no effect without --enable_ema true; leave it out, or add that"
+        )
+    if cfg.ema_start_epoch >= cfg.max_epoch and cfg.enable_ema:
+        raise ConfigError(
+            f"--ema_start_epoch {cfg.ema_start_epoch}: the training ends after {cfg.max_epoch} epochs (--max_epoch), before"
+            " there is an average; pass a smaller number"
+        )
+
+
+def check_teacher(cfg: Config) -> None:
+    """ConfigError for options of a distillation that don't belong together."""
+    if bool(cfg.teacher) != bool(cfg.teacher_weights):
+        given, lacking = ("teacher", "teacher_weights") if cfg.teacher else ("teacher_weights", "teacher")
+        raise ConfigError(
+            f"--{given} {getattr(cfg, given)} needs --{lacking} too: a network and its trained weights make a teacher"
+        )
+    own = ("distill", "distill_alpha", "distill_temperature")
+    changed = [name for name in own if getattr(cfg, name) != cfg.default(name)]
+    if changed and not cfg.teacher:
+        raise ConfigError(
+            f"--{changed[0]} {getattr(cfg, changed[0])} has no effect without --teacher; leave it out, or name one"
+        )
+    if cfg.distill == "hard" and "distill_temperature" in changed:
+        raise ConfigError(
+            f"--distill_temperature {cfg.distill_temperature:g} has no effect on --distill hard; leave it out, or pass"
+            " --distill soft"
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import mindspore as ms
@@ -22,7 +22,7 @@ class StepOptions:
     """`size` ranks; `accumulation` micro-batches per update. `saturates` says how the device overflows (mindlift.training.overflow).
 
     `clip` is the bound of the gradients that `clip_mode` (norm, value, agc) has, see clipping. `average` is the decay of the weights' exponential moving
-    average (None: no average), with `average_warmup` see averages.Average.
+    average (None: no average); `average_warmup` and `average_start` are the rest of average.Average.
     """
 
     size: int = 1
@@ -34,6 +34,7 @@ class StepOptions:
     clip_mode: str = "norm"
     average: float | None = None
     average_warmup: bool = False
+    average_start: int = 0
     saturates: bool = False
 
 
@@ -99,8 +100,8 @@ class Backward(nn.Cell):
 
     The loss is a scalar float32, the mean over the ranks. `signals` (size,) float32 travels with it in one all-reduce:
     each rank sets its own number and gets everybody's (training/stop.py). `overflow` counts this rank's overflows, see
-    mindlift.training.overflow. `keys` are those of the dropouts, which know them by themselves: a graph from the compile
-    cache finds only parameters of cells.
+    mindlift.training.overflow. `others` are parameters that cells know by themselves, such as the keys of dropouts: a graph
+    from the compile cache finds only parameters of cells.
     """
 
     def __init__(
@@ -110,13 +111,13 @@ class Backward(nn.Cell):
         scale: LossScale,
         size: int,
         overflow: nn.Cell,
-        keys: ms.Parameter | None,
+        others: Sequence[ms.Parameter],
     ):
         super().__init__(auto_prefix=False)
         self.objective, self.scale, self.overflow = objective, scale, overflow
         self.size = size
-        if keys is not None:
-            self.dropout_keys = keys
+        if others:
+            self.others = ms.ParameterTuple(others)
         self.signals = ms.Parameter(
             ms.Tensor(np.zeros(size), ms.float32), "stop_signals", requires_grad=False
         )
@@ -190,7 +191,13 @@ class ApplySums(nn.Cell):
 def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> Average | None:
     if options.average is None:
         return None
-    return Average(objective.get_parameters(), optimizer.global_step, options.average, options.average_warmup)
+    return Average(
+        objective.get_parameters(),
+        optimizer.global_step,
+        options.average,
+        options.average_warmup,
+        options.average_start,
+    )
 
 
 def clip_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> nn.Cell | None:
@@ -205,7 +212,7 @@ class TrainStep:
 
     `signals` is what this rank tells the others in a step, `heard` what all ranks told in the last one; see Backward.
     `objective` computes a scalar loss of the arrays of a batch; `optimizer` has parameters of it. `overflow` is that of
-    the device unless a test has another one. `keys` are those of the dropouts (training/masks.py).
+    the device unless a test has another one. `others` as of Backward.
     """
 
     def __init__(
@@ -214,13 +221,13 @@ class TrainStep:
         optimizer: nn.Optimizer,
         options: StepOptions,
         overflow: nn.Cell | None = None,
-        keys: ms.Parameter | None = None,
+        others: Sequence[ms.Parameter] = (),
     ):
         scale = LossScale(options.loss_scale, options.loss_scale_window)
         objective.set_train()
         self.average = average_of(objective, optimizer, options)
         sensed = overflow or sensor(options.saturates)
-        backward = Backward(objective, optimizer, scale, options.size, sensed, keys)
+        backward = Backward(objective, optimizer, scale, options.size, sensed, others)
         clip = clip_of(objective, optimizer, options)
         update = Update(optimizer, scale, self.average, clip, options)
         self.optimizer, self.scale, self.options = optimizer, scale, options

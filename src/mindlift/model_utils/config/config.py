@@ -63,6 +63,8 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("crop_scale", "crop_ratio", "auto_augment", "vflip", "grayscale", "gaussian_blur", "random_erase"),
     *("random_erase_mode", "random_erase_count", "random_erase_scale", "random_erase_ratio", "aug_repeats"),
     *("mean", "std", "cutmix_alpha", "mixup_prob", "mixup_switch_prob", "mixup_off_epoch"),
+    *("head_dropout", "sync_bn", "amp_dtype", "ema_start_epoch"),
+    *("teacher", "teacher_weights", "distill", "distill_alpha", "distill_temperature"),
 )
 MULTILABEL = "multilabel"  # the data set that a folder's planner knows as well as one without a name
 PLATFORM, REPLACED = "platform", "replaced"
@@ -155,18 +157,16 @@ class Config(Options):
     def evaluates_meanwhile(self) -> bool:
         return bool(self._values["eval_interval"] or self._values["eval_steps"])
 
-    def package_needs(self) -> tuple[bool, bool, str, bool, str]:
+    def package_needs(self) -> tuple[bool, bool, tuple[str, ...], bool, tuple[str, ...]]:
         """What decides which packages a job imports: see model_utils.packages.for_options."""
         names = self.option("dataset")
         dataset = str(self._values["dataset"])
-        weights, board = str(self._values["pretrained"]), bool(self._values["tensorboard"])
-        return (
-            dataset in names.segmented,
-            dataset in names.embedded,
-            weights,
-            board,
-            str(self._values["net"]),
+        weights, nets = (
+            tuple(str(self._values[name]) for name in each)
+            for each in (("pretrained", "teacher_weights"), ("net", "teacher"))
         )
+        board = bool(self._values["tensorboard"])
+        return dataset in names.segmented, dataset in names.embedded, weights, board, nets
 
     def to_dict(self) -> dict[str, Value]:
         """All values by name; changing the dict does not change the configuration."""

@@ -96,11 +96,18 @@ class Options:
     bn_eps: float | None
     bn_momentum: float | None
     dropout: float | None
+    head_dropout: float | None
     drop_path: float | None
     aspp_rates: str | None
     freeze_bn: bool
     std_eps: float | None
     recompute: bool
+    sync_bn: bool
+    teacher: str
+    teacher_weights: str
+    distill: str
+    distill_alpha: float
+    distill_temperature: float
     freeze: str
     unfreeze_epoch: int | None
     freeze_layer: str
@@ -134,12 +141,14 @@ class Options:
     clip_mode: str
     enable_ema: bool
     ema_decay: float
+    ema_start_epoch: int
     ema_warmup: bool
     loss_scale: float | None
     is_dynamic_loss_scale: bool
     loss_scale_window: int
     divergence_factor: float
     amp_level: str
+    amp_dtype: str
     accumulation_steps: int
 
     # schedule

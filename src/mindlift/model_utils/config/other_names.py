@@ -1,7 +1,7 @@
 """What other programs call an option: for `did you mean`, which would else go by letters.
 
-The names are those of torchvision's references/classification/train.py, timm's train.py and mindcv's config.py, and of
-PyTorch's ImageNet example. Values may be written otherwise there; `--help` says how they are here.
+The names are those of torchvision's references/classification/train.py, timm's train.py and mindcv's config.py, of DeiT's
+main.py, and of PyTorch's ImageNet example. Values may be written otherwise there; `--help` says how they are here.
 """
 
 from __future__ import annotations
@@ -43,6 +43,11 @@ OTHER_NAMES = {
     "drop_path_rate": "drop_path",
     "model_kwargs": "net_args",
     "grad_checkpointing": "recompute",
+    "teacher_model": "teacher",
+    "teacher_path": "teacher_weights",
+    "distillation_type": "distill",
+    "distillation_alpha": "distill_alpha",
+    "distillation_tau": "distill_temperature",
     # training
     "epochs": "max_epoch",
     "max_epochs": "max_epoch",

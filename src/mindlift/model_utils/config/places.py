@@ -35,7 +35,10 @@ LOCAL = {
     "contact_sheet": COPY,
 }
 # Places in a bucket, or paths.
-ANYWHERE = ("data_url", "train_url", "pretrained", "pretrain_url", "ckpt_url", "checkpoint_url")
+ANYWHERE = (
+    *("data_url", "train_url", "pretrained", "teacher_weights"),
+    *("pretrain_url", "ckpt_url", "checkpoint_url"),
+)
 BY_PLATFORMS = ("result_url", "model_url", "resume_url")
 COUNTS = (
     "data_dir",

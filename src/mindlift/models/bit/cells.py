@@ -109,7 +109,7 @@ class GroupNormReLU(nn.GroupNorm):
     `for_onnx` makes it of operators that MindSpore's ONNX export can write.
     """
 
-    def __init__(self, channels: int, is_recomputed: bool, on_cpu: bool):
+    def __init__(self, channels: int, on_cpu: bool):
         super().__init__(GROUPS, channels, eps=NORM_EPS)
         self.on_cpu, self.is_for_onnx = on_cpu, False
         self.unit = RowNorm(NORM_EPS, on_cpu)
@@ -118,8 +118,6 @@ class GroupNormReLU(nn.GroupNorm):
             self.affine = ops.BatchNorm(is_training=False, epsilon=NORM_EPS)
             self.mean = ms.Tensor(np.zeros(channels), ms.float32)
             self.variance = ms.Tensor(np.full(channels, 1 - NORM_EPS), ms.float32)
-        if is_recomputed:
-            self.recompute()
 
     def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
         """Statistics stay float32; maps have the type that comes in."""

@@ -18,6 +18,7 @@ import mindspore.ops as ops
 
 from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
+from mindlift.models.dropout import DropPath, drop_paths, dropout
 from mindlift.models.features import FeatureInfo, FeatureStage
 
 EXPANSION = 4
@@ -36,13 +37,20 @@ STD_EPS = 1e-10
 
 
 def build(
-    variant: str, num_classes: int, on_cpu: bool, *, conv_pad: str, std_eps: float | None, recompute: bool
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    conv_pad: str,
+    std_eps: float | None,
+    drop_path: float | None,
+    head_dropout: float | None,
 ) -> BigTransfer:
     """A network with a `num_classes`-way head that is zero."""
     return BigTransfer(
         *VARIANTS[variant],
         num_classes,
-        Options(conv_pad=conv_pad, std_eps=std_eps, recompute=recompute),
+        Options(conv_pad=conv_pad, std_eps=std_eps, drop_path=drop_path, head_dropout=head_dropout),
         on_cpu,
     )
 
@@ -58,35 +66,44 @@ class Block(nn.Cell):
     Where the shape changes, the shortcut is a 1x1 convolution of the first norm's output, not of the input.
     """
 
-    def __init__(self, cin: int, cout: int, stride: int, conv: dict, norm: dict):
+    def __init__(
+        self, cin: int, cout: int, stride: int, conv: dict, drop_path: DropPath | None, on_cpu: bool
+    ):
         super().__init__()
         width = cout // EXPANSION
-        self.norm1 = GroupNormReLU(cin, **norm)
+        self.norm1 = GroupNormReLU(cin, on_cpu)
         self.conv1 = StandardisedConv(cin, width, 1, **conv)
-        self.norm2 = GroupNormReLU(width, **norm)
+        self.norm2 = GroupNormReLU(width, on_cpu)
         self.conv2 = StandardisedConv(width, width, 3, stride, **conv)
-        self.norm3 = GroupNormReLU(width, **norm)
+        self.norm3 = GroupNormReLU(width, on_cpu)
         self.conv3 = StandardisedConv(width, cout, 1, **conv)
         self.has_shortcut = stride != 1 or cin != cout
         if self.has_shortcut:
             self.shortcut = StandardisedConv(cin, cout, 1, stride, **conv)
+        self.drops = drop_path is not None
+        if drop_path is not None:
+            self.drop_path = drop_path
 
     def construct(self, x):
         y = self.norm1(x)
         shortcut = self.shortcut(y) if self.has_shortcut else x
-        return self.conv3(self.norm3(self.conv2(self.norm2(self.conv1(y))))) + shortcut
+        y = self.conv3(self.norm3(self.conv2(self.norm2(self.conv1(y)))))
+        if self.drops:
+            y = self.drop_path(y)
+        return y + shortcut
 
 
 @dataclass(frozen=True)
 class Options:
     """`conv_pad` "same" pads as TensorFlow does, at stride 2 not symmetrically; it is meant for checkpoints of the
-    MindSpore port. `recompute` computes the outputs of norms again in the backward pass instead of keeping them: less
-    memory, more time.
+    MindSpore port. `drop_path` is the share of the last block's residual branches that is dropped in training, and
+    `head_dropout` that of the features in front of the classifier, as timm has both.
     """
 
     conv_pad: str = "sym"
     std_eps: float | None = None
-    recompute: bool = False
+    drop_path: float | None = None
+    head_dropout: float | None = None
 
 
 class BigTransfer(nn.Cell):
@@ -107,20 +124,24 @@ class BigTransfer(nn.Cell):
         super().__init__()
         eps = STD_EPS if options.std_eps is None else options.std_eps
         conv: dict[str, Any] = {"pad": options.conv_pad, "eps": eps, "on_cpu": on_cpu}
-        norm = {"is_recomputed": options.recompute, "on_cpu": on_cpu}
         cin, self.factor = WIDTHS[0] * factor, factor
         self.stem = StandardisedConv(3, cin, 7, 2, **{**conv, "pad": "sym"})
         self.pool = layers.ZeroPaddedPool()
-        stages = []
+        stages, drops = [], iter(drop_paths(options.drop_path, sum(blocks)))
         for stage, (depth, width) in enumerate(zip(blocks, WIDTHS)):
             cells, cout = [], EXPANSION * width * factor
             for i in range(depth):
-                cells.append(Block(cin, cout, 2 if stage and not i else 1, conv, norm))
+                cells.append(Block(cin, cout, 2 if stage and not i else 1, conv, next(drops), on_cpu))
                 cin = cout
             stages.append(nn.SequentialCell(cells))
         self.stages = nn.SequentialCell(stages)
-        self.norm = GroupNormReLU(cin, **norm)
+        self.norm = GroupNormReLU(cin, on_cpu)
+        self.dropout = dropout(options.head_dropout)
         self.classifier = nn.Dense(cin, num_classes, weight_init="zeros", bias_init="zeros")
+
+    def blocks(self) -> list[nn.Cell]:
+        """What --recompute works on."""
+        return [cell for stage in self.stages for cell in stage]
 
     def feature_stages(self) -> list[FeatureStage]:
         """The stem, and each stage; the last one with the norm behind it."""
@@ -136,4 +157,5 @@ class BigTransfer(nn.Cell):
 
     def construct(self, x):
         x = self.stages(self.pool(self.stem(x)))
-        return self.classifier(ops.mean(self.norm(x).astype(ms.float32), (2, 3))).astype(ms.float32)
+        x = ops.mean(self.norm(x).astype(ms.float32), (2, 3))
+        return self.classifier(self.dropout(x)).astype(ms.float32)

@@ -67,6 +67,7 @@ def build(
     dropout: float | None,
     aspp_rates: str | None,
     freeze_bn: bool,
+    drop_path: float | None,
 ) -> DeepLabV3:
     """DeepLabV3 for `num_classes` classes. KeyError for rates that are none."""
     return DeepLabV3(
@@ -81,6 +82,7 @@ def build(
             dropout=dropout,
             aspp_rates=aspp_rates,
             freeze_bn=freeze_bn,
+            drop_path=drop_path,
         ),
         on_cpu,
     )

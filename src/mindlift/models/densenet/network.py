@@ -9,6 +9,7 @@ stem max-pool padded by one on each side. The original MindSpore zoo differs; it
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import mindspore as ms
@@ -17,6 +18,7 @@ import mindspore.ops as ops
 from mindspore.common.initializer import HeNormal, Uniform, initializer
 
 from mindlift.models import layers
+from mindlift.models.dropout import dropout as dropping
 from mindlift.models.features import FeatureInfo, FeatureStage
 
 BOTTLENECK = 4  # the 1x1 convolution of a dense layer makes 4k maps (paper, section 3, "bottleneck layers")
@@ -38,7 +40,15 @@ VARIANTS = {
 
 
 def build(
-    variant: str, num_classes: int, on_cpu: bool, *, transition_pool: str, stem_pool: str, stem_norm: bool
+    variant: str,
+    num_classes: int,
+    on_cpu: bool,
+    *,
+    transition_pool: str,
+    stem_pool: str,
+    stem_norm: bool,
+    dropout: float | None,
+    head_dropout: float | None,
 ) -> DenseNet:
     """DenseNet with a `num_classes`-way head."""
     return DenseNet(
@@ -48,6 +58,8 @@ def build(
         transition_pool=transition_pool,
         stem_pool=stem_pool,
         stem_norm=stem_norm,
+        dropout=dropout,
+        head_dropout=head_dropout,
     )
 
 
@@ -93,9 +105,9 @@ class NarrowingConv(nn.Cell):
 
 
 class DenseLayer(nn.Cell):
-    """BN-ReLU-Conv1x1(4k)-BN-ReLU-Conv3x3(k): (N, cin, H, W) -> (N, k, H, W)."""
+    """BN-ReLU-Conv1x1(4k)-BN-ReLU-Conv3x3(k)-`dropout`: (N, cin, H, W) -> (N, k, H, W)."""
 
-    def __init__(self, cin: int, growth: int, on_cpu: bool):
+    def __init__(self, cin: int, growth: int, on_cpu: bool, dropout: nn.Cell):
         super().__init__()
         self.norm1 = batch_norm(cin)
         self.conv1 = conv(cin, BOTTLENECK * growth, 1)
@@ -103,18 +115,23 @@ class DenseLayer(nn.Cell):
         wide = BOTTLENECK * growth
         self.conv2 = NarrowingConv(wide, growth) if on_cpu else conv(wide, growth, 3)
         self.relu = nn.ReLU()
+        self.dropout = dropout
 
     def construct(self, x):
         x = self.conv1(self.relu(self.norm1(x)))
-        return self.conv2(self.relu(self.norm2(x)))
+        return self.dropout(self.conv2(self.relu(self.norm2(x))))
 
 
 class DenseBlock(nn.Cell):
-    """Layers that each see all earlier maps: (N, cin, H, W) -> (N, cin + depth * k, H, W)."""
+    """Layers that each see all earlier maps: (N, cin, H, W) -> (N, cin + depth * k, H, W).
 
-    def __init__(self, cin: int, growth: int, depth: int, on_cpu: bool):
+    There is one for each of `dropouts`, behind its convolutions.
+    """
+
+    def __init__(self, cin: int, growth: int, dropouts: Sequence[nn.Cell], on_cpu: bool):
         super().__init__()
-        self.layers = nn.CellList([DenseLayer(cin + i * growth, growth, on_cpu) for i in range(depth)])
+        layers = [DenseLayer(cin + i * growth, growth, on_cpu, each) for i, each in enumerate(dropouts)]
+        self.layers = nn.CellList(layers)
 
     def construct(self, x):
         for layer in self.layers:
@@ -167,7 +184,11 @@ class ImageNetStem(nn.Cell):
 
 
 class DenseNet(nn.Cell):
-    """(N, 3, H, W) images -> (N, num_classes) float32 logits. `on_cpu` only chooses how they are computed."""
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits. `on_cpu` only chooses how they are computed.
+
+    In training a share `dropout` of the maps of each dense layer is dropped (paper, section 3, as in torchvision), and
+    `head_dropout` of the features in front of the classifier.
+    """
 
     def __init__(
         self,
@@ -177,6 +198,8 @@ class DenseNet(nn.Cell):
         stem_pool: str = "sym",
         stem_norm: bool = False,
         on_cpu: bool = False,
+        dropout: float | None = None,
+        head_dropout: float | None = None,
     ):
         super().__init__()
         self.variant = variant
@@ -185,7 +208,9 @@ class DenseNet(nn.Cell):
         self.stem = ImageNetStem(growth, stem_pool, on_cpu) if is_imagenet else CifarStem(growth, stem_norm)
         stages: list[nn.Cell] = []
         for i, depth in enumerate(variant.blocks):
-            stages.append(DenseBlock(channels, growth, depth, on_cpu))
+            before = 1 + sum(variant.blocks[:i])  # 0 is the number of the head's
+            dropouts = [dropping(dropout, before + layer) for layer in range(depth)]
+            stages.append(DenseBlock(channels, growth, dropouts, on_cpu))
             channels += depth * growth
             if i + 1 < len(variant.blocks):
                 stages.append(Transition(channels, channels // 2, transition_pool))
@@ -193,10 +218,16 @@ class DenseNet(nn.Cell):
         self.stages = nn.SequentialCell(stages)
         self.norm = batch_norm(channels)
         self.relu = nn.ReLU()
+        self.dropout = dropping(head_dropout)
         self.classifier = nn.Dense(channels, num_classes)
         bound = 1 / math.sqrt(channels)
         self.classifier.weight.set_data(initializer(Uniform(bound), self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
+
+    def blocks(self) -> list[nn.Cell]:
+        """What --recompute works on."""
+        stages = (cell.layers if isinstance(cell, DenseBlock) else [cell] for cell in self.stages)
+        return [cell for cells in stages for cell in cells]
 
     def feature_stages(self) -> list[FeatureStage]:
         """The stem in front of its pool, and each block; the last one with the norm behind it."""
@@ -218,4 +249,4 @@ class DenseNet(nn.Cell):
 
     def construct(self, x):
         x = self.relu(self.norm(self.stages(self.stem(x))))
-        return self.classifier(ops.mean(x.astype(ms.float32), (2, 3))).astype(ms.float32)
+        return self.classifier(self.dropout(ops.mean(x.astype(ms.float32), (2, 3)))).astype(ms.float32)

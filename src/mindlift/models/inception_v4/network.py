@@ -210,6 +210,10 @@ class InceptionV4(nn.Cell):
         self.classifier.weight.set_data(initializer(XavierUniform(), self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
+    def blocks(self) -> list[nn.Cell]:
+        """What --recompute works on."""
+        return list(self.features)
+
     def feature_stages(self) -> list[FeatureStage]:
         cells, found, first = list(self.features), [], 0
         for last, channels, reduction in STAGES:

@@ -25,6 +25,7 @@ from mindspore.common.initializer import (
 )
 
 from mindlift.models import layers
+from mindlift.models.dropout import DropPath, drop_paths, dropout
 from mindlift.models.features import FeatureInfo, FeatureStage
 from mindlift.models.layers import ConvNorm
 
@@ -48,6 +49,8 @@ def build(
     bn_momentum: float | None,
     zero_gamma: bool,
     weight_init: str,
+    drop_path: float | None,
+    head_dropout: float | None,
 ) -> ResNet:
     """ResNet with a `num_classes`-way head."""
     return ResNet(
@@ -60,8 +63,10 @@ def build(
             bn_momentum=bn_momentum,
             zero_gamma=zero_gamma,
             weight_init=weight_init,
+            drop_path=drop_path,
         ),
         on_cpu,
+        head_dropout,
     )
 
 
@@ -79,7 +84,14 @@ class Bottleneck(nn.Cell):
     """1x1, 3x3 and 1x1 convolution around a shortcut: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride)."""
 
     def __init__(
-        self, cin: int, width: int, stride: int, block: dict, dilation: int = 1, is_zero: bool = False
+        self,
+        cin: int,
+        width: int,
+        stride: int,
+        block: dict,
+        dilation: int = 1,
+        is_zero: bool = False,
+        drop_path: DropPath | None = None,
     ):
         super().__init__()
         cout = EXPANSION * width
@@ -92,19 +104,34 @@ class Bottleneck(nn.Cell):
         if self.has_shortcut:
             self.shortcut = ConvNorm(cin, cout, 1, stride, relu=False, **block)
         self.relu = nn.ReLU()
+        self.drops = drop_path is not None
+        if drop_path is not None:
+            self.drop_path = drop_path
 
     def construct(self, x):
         shortcut = self.shortcut(x) if self.has_shortcut else x
-        return self.relu(self.conv3(self.conv2(self.conv1(x))) + shortcut)
+        y = self.conv3(self.conv2(self.conv1(x)))
+        if self.drops:
+            y = self.drop_path(y)
+        return self.relu(y + shortcut)
 
 
 def stage(
-    cin: int, width: int, stride: int, dilations: Sequence[int], block: dict, is_zero: bool = False
+    cin: int,
+    width: int,
+    stride: int,
+    dilations: Sequence[int],
+    block: dict,
+    is_zero: bool = False,
+    drops: Sequence[DropPath | None] = (),
 ) -> nn.SequentialCell:
-    """One bottleneck for each of `dilations`, the first with `stride`: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride)."""
+    """One bottleneck for each of `dilations`, the first with `stride`: (N, cin, H, W) -> (N, 4 * width, H/stride, W/stride).
+
+    `drops` are what drops the residual branch of each, none if there are none.
+    """
     cells = []
-    for i, dilation in enumerate(dilations):
-        cells.append(Bottleneck(cin, width, 1 if i else stride, block, dilation, is_zero))
+    for i, (dilation, drop) in enumerate(zip(dilations, drops or [None] * len(dilations))):
+        cells.append(Bottleneck(cin, width, 1 if i else stride, block, dilation, is_zero, drop))
         cin = EXPANSION * width
     return nn.SequentialCell(cells)
 
@@ -120,6 +147,7 @@ class TrunkOptions:
     weight_init: str = "he"
     zero_gamma: bool = False
     freeze_bn: bool = False
+    drop_path: float | None = None
 
 
 class Trunk(nn.Cell):
@@ -149,10 +177,16 @@ class Trunk(nn.Cell):
         self.pool = layers.stem_pool(options.stem_pool, on_cpu)
         self.widths, self.strides = tuple(widths), tuple(stride for stride, _ in plan)
         stages, cin = [], widths[0]
+        drops = drop_paths(options.drop_path, sum(len(dilations) for _, dilations in plan))
         for width, (stride, dilations) in zip(widths, plan):
-            stages.append(stage(cin, width, stride, dilations, self.block, options.zero_gamma))
+            own, drops = drops[: len(dilations)], drops[len(dilations) :]
+            stages.append(stage(cin, width, stride, dilations, self.block, options.zero_gamma, own))
             cin = EXPANSION * width
         self.stages = nn.SequentialCell(stages)
+
+    def blocks(self) -> list[nn.Cell]:
+        """What --recompute works on."""
+        return [cell for stage in self.stages for cell in stage]
 
     def features(self, x):
         return self.stages(self.pool(self.stem(x)))
@@ -168,18 +202,27 @@ class Trunk(nn.Cell):
 
 
 class ResNet(Trunk):
-    """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
+    """(N, 3, H, W) images -> (N, num_classes) float32 logits. `head_dropout` is the share of the features
+    in front of the classifier that is dropped in training, as timm's drop_rate.
+    """
 
     def __init__(
-        self, blocks: tuple[int, ...], num_classes: int, options: TrunkOptions, on_cpu: bool = False
+        self,
+        blocks: tuple[int, ...],
+        num_classes: int,
+        options: TrunkOptions,
+        on_cpu: bool = False,
+        head_dropout: float | None = None,
     ):
         plan = [(stride, (1,) * depth) for stride, depth in zip(STRIDES, blocks)]
         super().__init__(plan, options, on_cpu=on_cpu)
         cin = EXPANSION * WIDTHS[-1]
+        self.dropout = dropout(head_dropout)
         self.classifier = nn.Dense(cin, num_classes)
         spread = Uniform(1 / math.sqrt(cin)) if options.weight_init == "he" else TruncatedNormal(0.01)
         self.classifier.weight.set_data(initializer(spread, self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
     def construct(self, x):
-        return self.classifier(ops.mean(self.features(x).astype(ms.float32), (2, 3))).astype(ms.float32)
+        x = ops.mean(self.features(x).astype(ms.float32), (2, 3))
+        return self.classifier(self.dropout(x)).astype(ms.float32)

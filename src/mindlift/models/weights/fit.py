@@ -18,7 +18,10 @@ from mindlift.models.weights.layouts import (
 )
 from mindlift.models.weights.stored import Stored
 
-OPTIMISER_STATE = ("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated.")
+OPTIMISER_STATE = (
+    *("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated."),
+    "distillation.",  # which teacher there was
+)
 NOT_WEIGHTS = {
     "learning_rate",
     "momentum",

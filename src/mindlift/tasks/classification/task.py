@@ -29,6 +29,7 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import losses, multi_crop
 from mindlift.tasks.classification.cut_mix import CutMix
+from mindlift.tasks.classification.distillation import taught
 from mindlift.tasks.classification.objective import (
     Accuracy,
     MixedCrossEntropy,
@@ -86,7 +87,7 @@ def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell
         raise ConfigError(
             f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
         )
-    return mixed(of_batches(net, data), loss_of(cfg, data), data)
+    return mixed(of_batches(net, data), taught(cfg, loss_of(cfg, data)), data)
 
 
 def mixed(net: nn.Cell, loss: nn.Cell, data: ClassificationOptions) -> nn.Cell:

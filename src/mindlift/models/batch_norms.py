@@ -1,0 +1,131 @@
+"""Batch norms that take the place of a network's while it trains: over the images of all ranks, or to be computed twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+
+from mindlift.errors import ConfigError
+from mindlift.models.external.cells import put
+from mindlift.models.layers import name_parameters
+
+OTHER_KINDS = (nn.BatchNorm1d, nn.BatchNorm3d)
+OVERWRITTEN = (-6.25, 7.75)  # of constants that are nobody else's, as of bit.cells.RowNorm
+
+
+class InPlaceOf(nn.BatchNorm2d):
+    """A batch norm with the parameters of `norm`; a subclass has `normed`, what it computes in training.
+
+    In evaluation, and while it is frozen (training/freezing.py), it is `norm`.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d):
+        super().__init__(norm.num_features, eps=norm.eps, momentum=1.0 - norm.momentum)
+        self.gamma, self.beta = norm.gamma, norm.beta
+        self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
+        self.set_train(norm.training)
+
+    def construct(self, x):
+        if not self.training or self.use_batch_statistics is not None:
+            return self.bn_infer(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
+        return self.normed(x)
+
+
+class SyncBatchNorm(InPlaceOf):
+    """Has the mean and variance of the batches of all `size` ranks, in training.
+
+    Ioffe and Szegedy, Batch Normalization (2015), algorithm 1, over the union of the batches, which are equally large.
+    MindSpore's nn.SyncBatchNorm is for Ascend only. Here the sums of the pixels, and then of the squares of their distances
+    from the mean, are all-reduced, and so are their gradients on the way back: the gradient of a weight, averaged over the
+    ranks, is that of the mean loss.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d, size: int):
+        super().__init__(norm)
+        self.size = size
+        self.all_reduce = ops.AllReduce()
+
+    def normed(self, x):
+        images, channels, height, width = x.shape
+        pixels = float(images * height * width * self.size)
+        maps = x.astype(ms.float32)
+        mean = self.all_reduce(maps.sum((0, 2, 3))) / pixels
+        centred = maps - mean.reshape(1, channels, 1, 1)
+        variance = self.all_reduce(ops.square(centred).sum((0, 2, 3))) / pixels
+        self.move(ops.stop_gradient(mean), ops.stop_gradient(variance), pixels)
+        scale = self.gamma / ops.sqrt(variance + self.eps)
+        found = centred * scale.reshape(1, channels, 1, 1) + self.beta.reshape(1, channels, 1, 1)
+        return found.astype(x.dtype)
+
+    def move(self, mean, variance, pixels):
+        """The moving statistics by the share `momentum`; the variance is the unbiased one (section 3.1)."""
+        unbiased, keep = variance * (pixels / max(1.0, pixels - 1.0)), 1.0 - self.momentum
+        ops.assign(self.moving_mean, self.moving_mean * keep + mean * self.momentum)
+        ops.assign(self.moving_variance, self.moving_variance * keep + unbiased * self.momentum)
+
+
+class RepeatableBatchNorm(InPlaceOf):
+    """Moves its statistics once a step, however often its output is computed.
+
+    MindSpore's kernel moves them whenever it runs, so twice in a cell that is recomputed. Here the one whose output counts
+    is given constants, and another one, which is never recomputed, moves the statistics.
+    """
+
+    def __init__(self, norm: nn.BatchNorm2d):
+        super().__init__(norm)
+        self.bn_move = ops.BatchNorm(is_training=True, epsilon=self.eps, momentum=self.momentum)
+        self.bn_move.recompute(False)
+        if hasattr(self.bn_train, "set_signatures"):
+            self.bn_train.set_signatures(())  # MindSpore 2.0's takes Parameters only
+
+    def normed(self, x):
+        self.bn_move(ops.stop_gradient(x), self.gamma, self.beta, self.moving_mean, self.moving_variance)
+        channels = x.shape[1]
+        mean = ops.full((channels,), OVERWRITTEN[0], dtype=ms.float32)
+        variance = ops.full((channels,), OVERWRITTEN[1], dtype=ms.float32)
+        return self.bn_train(x, self.gamma, self.beta, mean, variance)[0]
+
+
+def synchronise(network: nn.Cell, size: int, net: str) -> None:
+    """Make all batch norms that use the statistics of a batch those of `size` ranks. ConfigError if there are none.
+
+    Call it before cells are cast (models/precision.py).
+    """
+    if not list(norms_in(network)):
+        raise ConfigError(
+            f"--sync_bn true has no effect on {net}, which has no batch norm that learns from a batch; leave it out"
+        )
+    if size == 1:
+        return
+    replace(network, lambda norm: SyncBatchNorm(norm, size))
+
+
+def make_repeatable(network: nn.Cell) -> None:
+    """Prepare batch norms for cells that are recomputed. Call it before cells are cast."""
+    replace(network, RepeatableBatchNorm)
+
+
+def replace(network: nn.Cell, make: Callable[[nn.BatchNorm2d], nn.Cell]) -> None:
+    """A norm that is in several places is the same new one in each."""
+    made: dict[int, nn.Cell] = {}
+    for parent, name, position, norm in list(norms_in(network)):
+        if id(norm) not in made:
+            made[id(norm)] = make(norm)
+        put(parent, name, position, made[id(norm)])
+    name_parameters(network)
+
+
+def norms_in(network: nn.Cell) -> Iterator[tuple[nn.Cell, str, int, nn.BatchNorm2d]]:
+    """(cell, name in it, its position, norm) of every batch norm that uses the statistics of a batch."""
+    for _, cell in list(network.cells_and_names()):
+        for position, (name, inner) in enumerate(list(cell.name_cells().items())):
+            if isinstance(inner, OTHER_KINDS):
+                raise ConfigError(
+                    f"--sync_bn and --recompute: {type(inner).__name__} ({name}) is not over (N, C, H, W) maps, and they know"
+                    " only such batch norms; leave them out"
+                )
+            if isinstance(inner, nn.BatchNorm2d) and inner.use_batch_statistics is None:
+                yield cell, name, position, inner
