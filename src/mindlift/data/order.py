@@ -14,7 +14,7 @@ from functools import lru_cache
 import numpy as np
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=5)  # what is trained, and what is fetched ahead of it
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Permutation of range(count) for this epoch, shape (count,), int64."""
     return np.random.default_rng([seed, epoch]).permutation(count)

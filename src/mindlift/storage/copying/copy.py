@@ -136,12 +136,12 @@ def copy_tree(
         report.expected, report.expected_bytes = len(plan.copies), plan.size
         report.unchanged = plan.unchanged
         progress.expect(len(plan.copies), plan.size)
-        check_space(job, plan.size)
+        check_space(job, watch.at_once(plan.size) if watch else plan.size)
         for folder in plan.folders:
             make_folder(job, folder)
         outcomes: Iterator[Known | Failure]
         if watch:
-            outcomes = filter(watch.ended, Threads(job, threads, progress).run(watch.arrange(plan.copies)))
+            outcomes = filter(watch.ended, Threads(job, threads, progress).run(watch.arrange(plan)))
         else:
             count = process_count(job, processes, threads)
             outcomes = copy_all(job, plan.copies, max(threads, 1), count, progress)
