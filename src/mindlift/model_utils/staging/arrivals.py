@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mindlift import json_text
 from mindlift.errors import DataError
@@ -113,12 +114,24 @@ class Arriving:
             os.pwrite(self.descriptor, batches.to_bytes(8, "little"), 0)
 
 
+class Fetched(NamedTuple):
+    """How many files are here, of how many, and how fast bytes have come since the last look."""
+
+    here: int
+    all: int
+    mb_per_second: float
+
+    def text(self) -> str:
+        return f"{self.here:,} of {self.all:,} files here, {self.mb_per_second:.1f} MB/s"
+
+
 class Arrivals(Shared):
     """The folders of this process whose files are arriving."""
 
     def __init__(self) -> None:
         super().__init__()
         self.folders: list[Arriving] = []
+        self.looked = (0.0, 0)  # when, and how many bytes had come
         self.has_ended = False
 
     def end(self) -> None:
@@ -129,6 +142,21 @@ class Arrivals(Shared):
         with self.lock:
             self.has_ended = False
             self.folders = [each for each in self.folders if each.root != arriving.root] + [arriving]
+            self.looked = time.monotonic(), 0
+
+    def fetched(self) -> Fetched | None:
+        """None where nothing is streamed, or all is here and nothing has come since the last look."""
+        states = [read_state(each.control) for each in self.folders]
+        if not any(states):
+            return None
+        now, size = time.monotonic(), sum(int(state.get("bytes", 0)) for state in states)
+        before, size_before = self.looked
+        self.looked = now, size
+        here = sum(int(state.get("here", 0)) for state in states)
+        count = sum(len(each.names) for each in self.folders)
+        if here >= count and size <= size_before:
+            return None
+        return Fetched(here, count, max(0, size - size_before) / 1e6 / max(now - before, 1e-3))
 
     def around(self, path: Path) -> Arriving | None:
         return next((each for each in self.folders if each.root == path or each.root in path.parents), None)

@@ -68,6 +68,7 @@ class Stream:
                 say(f"the job that fetched {request.url} has ended: this one goes on with it")
             with held(request.control / ENGINE, alone=True):
                 self.fetch()
+                self.write_state()
 
     def fetch(self) -> None:
         request = self.request
