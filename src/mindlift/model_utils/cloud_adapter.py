@@ -101,7 +101,7 @@ class CloudAdapter:
 
     def folder(self, source: Source, nodes: int) -> Path:
         def work() -> list[str]:
-            if self.place.stage != "copy" and self.stager.is_folder(source):
+            if self.place.stage != "copy" and self.stager.can_stream(source):
                 begun = self.stager.stream(
                     source,
                     self.place.stage == "auto",

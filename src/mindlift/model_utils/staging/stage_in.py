@@ -19,7 +19,7 @@ from mindlift.json_text import Record
 from mindlift.locks import alone
 from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import archives, data_index, members, streamer, unpack
+from mindlift.model_utils.staging import archived, archives, data_index, members, streamer, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.model_utils.staging.streamer import Streamer
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text, best_first
@@ -81,6 +81,16 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
+    def can_stream(self, source: Source) -> bool:
+        """Whether it is in a bucket, and files of it can be fetched one by one; says why not."""
+        if not is_remote(source.url):
+            return False
+        held = archived.held_at(source.url)
+        why = archived.cannot(held) if held else ""
+        if why:
+            self.say(f"{source.url} is copied, not streamed: {why}; a .zip or a .tar can be streamed")
+        return not why and (held is not None or self.is_folder(source))
+
     def stream(
         self,
         source: Source,
@@ -97,7 +107,8 @@ class Stager:
         `index` is the place of the folder's index, which is written if it is not there. Of the files no more are here at a
         time than `cache_bytes`, if given; `readers` are the ranks that then say how far they are.
         """
-        target = self.place(PLACES[takes], source)
+        held = archived.held_at(source.url) if takes == streamer.DATA else None
+        target = self.place("members" if held else PLACES[takes], source)
         control = beside(target, "stream")
         request = streamer.Request(
             source.url,
@@ -110,6 +121,7 @@ class Stager:
             self.index(index, source.url) if index else None,
             cache_bytes,
             readers,
+            held,
             f"read-{uuid4().hex}",
         )
         found = Streamer(request, stdout)

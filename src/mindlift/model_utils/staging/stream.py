@@ -23,7 +23,8 @@ from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import data_index, members
+from mindlift.model_utils.staging import archived, data_index, members
+from mindlift.model_utils.staging.archived import Found, Held, MemberRoute
 from mindlift.model_utils.staging.arrivals import ALIVE, ENGINE, NAMES, SEPARATOR, STATE, WANTED, held
 from mindlift.model_utils.staging.fetch_queue import PAUSE_S, CachedQueue, Queue
 from mindlift.model_utils.staging.shared_stream import Joined
@@ -33,10 +34,12 @@ from mindlift.storage.copying.copy import THREADS, copy_tree, listing
 from mindlift.storage.copying.job import Failure
 from mindlift.storage.copying.plan import Known, Plan
 from mindlift.storage.copying.progress import Progress, as_bytes
+from mindlift.storage.copying.routes import route_of
 from mindlift.storage.places import locate
 from mindlift.storage.store import Entry
 from mindlift.storage.url import as_folder
 
+MEMBERS = "members.index.gz"  # in the control folder
 STATE_EVERY_S = 0.2
 SHOWN_CHANGES = 10
 
@@ -55,6 +58,7 @@ class Stream:
         self.has_begun = False  # the training was told what is to come
         self.here = self.size = self.size_left = self.changed = self.all_bytes = 0
         self.written: dict[str, object] = {}
+        self.places: dict[str, Found] = {}  # of files in archives
 
     def run(self) -> None:
         request = self.request
@@ -83,17 +87,38 @@ class Stream:
             say=say,
             show_bar=False,
             watch=self,
+            route=partial(MemberRoute, self.places) if request.held else route_of,
         )
 
     def listed(self) -> Iterator[Entry]:
         request = self.request
         self.all_bytes = 0
+        if request.held:
+            yield from map(self.noted, self.members(request.held))
+            return
         if request.listed_in:
             yield from map(self.noted, data_index.read(request.listed_in, request.url))
             return
         store, key = locate(request.url)
         with Progress(f"list {request.url}", say, show_bar=False) as progress:
             yield from map(self.noted, listing(store, as_folder(key), progress))
+
+    def members(self, held: Held) -> list[Entry]:
+        """The files of archives, by the index where it is of these versions of them."""
+        request, own = self.request, self.request.control / MEMBERS
+        path = request.listed_in or own
+        try:
+            known = data_index.read_members(path, request.url)
+        except DataError:
+            if request.listed_in:
+                raise
+            known = {}  # this process has written it, and a kill may have left anything
+        found = archived.look_through(locate(request.url)[0], held, known, say)
+        if found != known:
+            data_index.write_members(own, request.url, found)
+        listed, places = archived.entries(held, found)
+        self.places.update(places)
+        return listed
 
     def noted(self, entry: Entry) -> Entry:
         if self.request.cache_bytes and not entry.is_folder:
@@ -104,9 +129,9 @@ class Stream:
         takes = self.request.takes
         if takes != ALL and not (image_files.is_image if takes == IMAGES else image_files.is_data_path)(name):
             return False
-        if takes == DATA and members.is_archive(name):
+        if takes == DATA and not self.request.held and members.is_archive(name):
             raise StageError(
-                f"{self.request.url} holds archives, such as {name}, which can't be streamed: use --stage copy"
+                f"{self.request.url} holds archives, such as {name}, beside other data: use --stage copy"
             )
         self.names.add(name)
         return True

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from mindlift.checkout import SOURCES
 from mindlift.errors import ConfigError, StageError
 from mindlift.files import remove_file
+from mindlift.model_utils.staging.archived import Held
 from mindlift.model_utils.staging.arrivals import SEPARATOR, read_state
 from mindlift.storage.copying.progress import as_bytes
 
@@ -47,6 +48,7 @@ class Request(NamedTuple):
     listed_in: Path | None = None  # of data_index.py, in place of a listing
     cache_bytes: int = 0  # that the files here may take; 0: as many as they have
     readers: int = 1
+    held: Held | None = None  # archives, whose files are fetched one by one
     mark: str = "read"  # begins the names of the files in `control` where the readers say how far they are
 
 
