@@ -126,9 +126,9 @@ class CloudAdapter:
         ordered = files() if self.streamers else ()
         for folder, streamer in self.streamers.items():
             root = f"{folder}/"
-            streamer.order([file[len(root) :] for file in ordered if file.startswith(root)])
             if rounds is not None and streamer.wants_rounds:
                 streamer.follow(below(root, rounds()))
+            streamer.order([file[len(root) :] for file in ordered if file.startswith(root)])
 
     def weights(self) -> list[Path]:
         url = self.inputs.weights

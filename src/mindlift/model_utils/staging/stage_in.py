@@ -29,6 +29,7 @@ from mindlift.runs.sums import damaged, is_intact, record_of
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress, as_bytes
 from mindlift.storage.places import locate, names
+from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
 
@@ -87,6 +88,8 @@ class Stager:
             return False
         held = archived.held_at(source.url)
         why = archived.cannot(held) if held else ""
+        if held and not isinstance(locate(source.url)[0], S3Store):
+            why = "the platform's moxing copies files as a whole"
         if why:
             self.say(f"{source.url} is copied, not streamed: {why}; a .zip or a .tar can be streamed")
         return not why and (held is not None or self.is_folder(source))

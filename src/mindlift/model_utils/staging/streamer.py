@@ -105,18 +105,15 @@ class Streamer:
 
     def begun(self) -> Coming:
         """Wait until the names are known and the folders made; returns what is to come."""
-        found = Coming(*self.answer())  # type: ignore[misc]
-        self.wants_rounds = found.is_cached
-        return found
-
-    def answer(self) -> object:
         try:
             answer = self.pipe.recv()
         except (EOFError, OSError):
             raise self.has_ended() from None
         if isinstance(answer, BaseException):
             raise answer
-        return answer
+        found = Coming(*answer)
+        self.wants_rounds = found.is_cached
+        return found
 
     def has_ended(self) -> StageError:
         return StageError(f"the process that fetches {self.request.url} has ended; its last lines say why")
@@ -144,9 +141,13 @@ class Streamer:
     def follow(self, rounds: Rounds) -> None:
         """Fetch what these rounds read, and keep what they read again. ConfigError for a cache that is too small."""
         least = 0
-        with contextlib.suppress(OSError):
+        try:
             self.pipe.send(Begin(rounds.first, rounds.most))
-            least = int(self.answer())  # type: ignore[call-overload]
+            least = int(self.pipe.recv())
+        except (OSError, EOFError):
+            if self.process.wait():
+                raise self.has_ended() from None
+            return  # all is here
         if least > self.request.cache_bytes:
             raise ConfigError(
                 f"--cache_gb {self.request.cache_bytes / 1e9:g}: 16 batches of this node's ranks take up to"
