@@ -73,9 +73,9 @@ def test_an_evaluation_asks_for_what_it_evaluates_first(bucket_of_photos):
 
 
 def lists(photos: Bucket) -> int:
-    """Lists but for questions whether a folder is there."""
+    """Lists but for questions whether a folder is there, and what is directly in it: folders, or archives."""
     targets = [request.target for request in photos.proxy.requests if "list-type=2" in request.target]
-    return sum(re.search(r"max-keys=1(&|$)", target) is None for target in targets)
+    return sum(re.search(r"max-keys=1(&|$)|delimiter=", target) is None for target in targets)
 
 
 def test_an_index_takes_the_place_of_the_listing(bucket_of_photos):
@@ -273,7 +273,7 @@ def test_what_is_not_streamed_is_said(bucket_of_photos):
     photos.put("more.zip", b"PK")
     done = photos.train("stream", "streamed")
     assert done.code == 1
-    assert "more.zip, which can't be streamed: use --stage copy" in done.error
+    assert "more.zip, beside other data: use --stage copy" in done.error
 
 
 def test_predictions_are_those_of_a_copy(bucket_of_photos):
