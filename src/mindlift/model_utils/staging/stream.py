@@ -162,8 +162,9 @@ class Stream:
         request = self.request
         missing = list(plan.copies)
         if self.is_cached:
-            for name in plan.deletes:  # at the end of a training this process is not asked any more
-                remove_file(request.target / name)
+            for name in plan.deletes:  # now, for at its end this process is not asked any more
+                if not name.endswith("/"):
+                    remove_file(request.target / name)
             remove = partial(remove_below, str(request.target))
             self.queue = CachedQueue(request.timeout_s, self.entries, request.cache_bytes, remove)
         else:
