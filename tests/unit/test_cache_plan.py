@@ -103,15 +103,14 @@ def test_small_traces_beside_all_that_could_be_done(seed):
     assert by_min(trace, size) <= found <= by_min(trace, kept)
 
 
-@pytest.mark.parametrize(("share", "most"), [(0.25, 1.06), (0.5, 1.12), (0.8, 1.4)])
+@pytest.mark.parametrize(("share", "most"), [(0.25, 1.06), (0.5, 1.08), (0.8, 1.2)])
 def test_epochs_beside_the_optimum(share, most):
-    """Of a cache of that share of the data: 10 % are for guests, 10 % for what is read at the moment."""
+    """Of a cache of that share of the data a twentieth is for guests, and as much for what is read at the moment."""
     count = 300
     trace, size = epochs(count, 4, seed=7), int(share * count)
     plan = CachePlan([1] * count, (), size)
     found = Readers(plan, trace, in_a_round=1, threads=4).run(random.Random(1))
     assert by_min(trace, size) <= found <= by_min(trace, plan.room.kept)
-    print(found, by_min(trace, size), by_min(trace, plan.room.kept))
     assert found / by_min(trace, size) <= most
     assert by_min(trace, size) < 0.95 * len(trace), "there is something to be had"
 

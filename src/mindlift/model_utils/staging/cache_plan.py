@@ -19,7 +19,7 @@ from collections.abc import Iterable, Sequence
 NEVER = 1 << 62  # the next use of what is not in the known future
 LEAST_ROUNDS = 16  # that a cache has to hold: RESERVED, GUESTS, and some that stay
 RESERVED, MOST_RESERVED, GUESTS = 4, 64, 8  # rounds
-SHARE = 10  # at least a tenth of the room for guests, at most one for what is read at the moment
+SHARE = 20  # a twentieth of the room: for guests at least, for what is read at the moment at most
 BEFORE = -1  # the round of what was here at the beginning
 LEAST_ITEMS = 1024  # of the future that is known
 
