@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,18 +50,22 @@ def lone_ranks(
     program: Sequence[object],
     ranks: Sequence[int] | None = None,
     scheduler: bool = True,
+    variables: Callable[[int], dict[str, str]] = lambda rank: {},
 ) -> Generator[list[Rank], None, None]:
-    """The ranks 0 .. count - 1 of `program`, or some of them; what still runs at the end of the block is killed."""
+    """The ranks 0 .. count - 1 of `program`, or some of them; what still runs at the end of the block is killed.
+
+    `variables` are further ones of the environment of each rank.
+    """
     port = free_port()
     shared = {"MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(port), "MS_WORKER_NUM": str(count)}
 
-    def start(name: str, **variables: str) -> Rank:
+    def start(name: str, **more: str) -> Rank:
         log = folder / f"{name}.log"
         with open(log, "w") as file:
             process = subprocess.Popen(
                 [sys.executable, str(ROOT / str(program[0])), *map(str, program[1:])],
                 cwd=ROOT,
-                env={**environment(PYTHONUNBUFFERED="1"), **shared, **variables},
+                env={**environment(PYTHONUNBUFFERED="1"), **shared, **more},
                 stdout=file,
                 stderr=subprocess.STDOUT,
             )
@@ -69,7 +73,9 @@ def lone_ranks(
 
     started = [start("scheduler", MS_ROLE="MS_SCHED")] if scheduler else []
     wanted = range(count) if ranks is None else ranks
-    workers = [start(f"rank_{rank}", MS_ROLE="MS_WORKER", MS_NODE_ID=str(rank)) for rank in wanted]
+    workers = [
+        start(f"rank_{rank}", MS_ROLE="MS_WORKER", MS_NODE_ID=str(rank), **variables(rank)) for rank in wanted
+    ]
     try:
         yield workers
     finally:

@@ -250,6 +250,7 @@ SHOWN_BY = {
     "pretrained": "e2e/test_flags.py::test_training_starts_from_pretrained_weights",
     "cache_path": "unit/test_cloud_adapter.py::test_the_cache_is_where_the_option_says",
     "stage": "e2e/test_stream.py::test_the_weights_are_those_of_a_copy",
+    "cache_gb": "e2e/test_stream_cache.py::test_data_four_times_the_cache",
     "data_index": "e2e/test_stream.py::test_an_index_takes_the_place_of_the_listing",
     "stage_mode": "unit/test_cloud_adapter.py::test_a_node_copies_all_or_its_shards",
     "join_timeout": "e2e/test_lost_peers.py::test_a_rank_that_meets_nobody_ends_in_time",

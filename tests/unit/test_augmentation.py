@@ -14,7 +14,7 @@ from mindlift.data.classification import augment, augmentation_sheet, pipeline, 
 from mindlift.data.classification.erasing import Eraser
 from mindlift.data.classification.options import statistics
 from mindlift.data.draws import Draws, uniforms
-from mindlift.data.order import BatchRange, TrainOrder, epoch_order, reading_order
+from mindlift.data.order import BatchRange, TrainOrder, epoch_order, reading_order, repeated, shuffled
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config
 from mindlift.tasks.classification import task
@@ -205,7 +205,10 @@ def test_images_are_the_same_on_any_threads_and_ranks_and_after_a_resume(digits,
 @pytest.mark.parametrize(("repeats", "size"), [(1, 1), (3, 1), (3, 2), (2, 4), (5, 3)])
 def test_each_image_comes_so_often_in_a_row_over_all_ranks(repeats, size):
     count, batch = 60, 5
-    orders = [TrainOrder(count, batch, rank, size, 1, repeats) for rank in range(size)]
+    orders = [
+        TrainOrder(count, batch, rank, size, 1, repeated(shuffled(count, 1), count, repeats))
+        for rank in range(size)
+    ]
     for epoch in range(2):
         first = epoch * (count // (batch * size))
         rows = [
@@ -224,10 +227,11 @@ def test_each_image_comes_so_often_in_a_row_over_all_ranks(repeats, size):
 
 
 def test_files_are_streamed_in_the_order_of_the_repeats():
-    order = TrainOrder(40, 4, 0, 1, 3, 3)
+    epochs = repeated(shuffled(40, 3), 40, 3)
+    order = TrainOrder(40, 4, 0, 1, 3, epochs)
     read = np.concatenate([order.batch(number, 4)[1] for number in range(20)])
     firsts = list(dict.fromkeys(read[8:].tolist()))
-    assert reading_order(40, 4, 3, 8, repeats=3).tolist()[: len(firsts)] == firsts
+    assert reading_order(40, 4, epochs, 8).tolist()[: len(firsts)] == firsts
 
 
 def test_a_repeated_image_looks_different_each_time(digits):
@@ -247,7 +251,7 @@ def test_a_repeated_image_looks_different_each_time(digits):
 
 def test_a_repeated_image_is_not_mixed_with_itself(digits):
     options = replace(OPTIONS, aug_repeats=3, per_batch_size=12, mixup_alpha=0.5, cutmix_alpha=1.0)
-    order = TrainOrder(200, 12, 0, 1, 1, 3)
+    order = TrainOrder(200, 12, 0, 1, 1, repeated(shuffled(200, 1), 200, 3))
     partner = batches(options, digits, last=1)[2]
     images = order.batch(0, 12)[1]
     assert (images != images[partner]).all()

@@ -45,6 +45,7 @@ OF_EVAL = {
         "parameter_server",
         "enable_modelarts",
         "cache_path",
+        "cache_gb",
         "data_index",
         "stage",
         "stage_timeout",

@@ -14,7 +14,7 @@ from mindlift.errors import DataError, TransferError
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, STATE, WANTED, ArrivalError, Arriving, held
-from mindlift.model_utils.staging.stream import Queue
+from mindlift.model_utils.staging.fetch_queue import Queue
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 

@@ -58,7 +58,10 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
             opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
             stack.enter_context(opened.lock)
-        adapter.will_read(lambda: data.reading_order(here.cfg, here.ranks, opened.step))
+        adapter.will_read(
+            lambda: data.reading_order(here.cfg, here.ranks, opened.step),
+            lambda: data.rounds(here.cfg, here.ranks, opened.step),
+        )
         adapter.follow(opened.paths.root)
         if opened.is_over:
             return result_of(here, opened.paths)

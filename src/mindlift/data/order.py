@@ -15,10 +15,11 @@ from functools import lru_cache, partial
 import numpy as np
 
 BALANCED_STREAM = 1  # of the random numbers of balanced epochs
+KEPT = 5  # epochs: what is trained, and what is fetched ahead of it
 EpochOrder = Callable[[int], np.ndarray]  # the draws (count,) of an epoch, see TrainOrder
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=KEPT)
 def epoch_order(count: int, seed: int, epoch: int) -> np.ndarray:
     """Permutation of range(count) for this epoch, shape (count,), int64."""
     return np.random.default_rng([seed, epoch]).permutation(count)
@@ -39,7 +40,7 @@ class Balanced:
         self.count, self.seed = len(labels), seed
         by_class = np.argsort(labels, kind="stable")
         self.members = np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1)
-        self.of_epoch = lru_cache(maxsize=2)(self.drawn)
+        self.of_epoch = lru_cache(maxsize=KEPT)(self.drawn)
 
     def __call__(self, epoch: int) -> np.ndarray:
         return self.of_epoch(epoch)
@@ -69,7 +70,7 @@ def repeated(epochs: EpochOrder, count: int, repeats: int) -> EpochOrder:
         times = before[:, None] * repeats + np.arange(repeats)
         return (images[:, None] + count * times).reshape(-1)[:count]
 
-    return lru_cache(maxsize=2)(drawn)
+    return lru_cache(maxsize=KEPT)(drawn)
 
 
 def steps_per_epoch(count: int, global_batch: int) -> int:

@@ -38,8 +38,17 @@ class Source(Protocol):
 class InThreads:
     """Iterates over batches as tuples of tensors; `samples` says what was skipped."""
 
-    def __init__(self, source: Source, numbers: range, batch: int, workers: int):
+    def __init__(
+        self,
+        source: Source,
+        numbers: range,
+        batch: int,
+        workers: int,
+        passed: Callable[[int], None] = lambda count: None,
+    ):
+        """`passed` is told up to which number all batches are made."""
         self.source, self.numbers, self.batch, self.workers = source, numbers, batch, max(1, workers)
+        self.passed = passed
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -52,6 +61,7 @@ class InThreads:
         pool = ThreadPoolExecutor(self.workers, thread_name_prefix="images")
         waiting: deque[tuple[tuple[np.ndarray, ...], list[Future[None]]]] = deque()
         begun = (self.begun(pool, number) for number in self.numbers)
+        numbers = iter(self.numbers)
         try:
             waiting.extend(itertools.islice(begun, AHEAD))
             while waiting:
@@ -59,6 +69,7 @@ class InThreads:
                 for part in parts:
                     part.result()
                 waiting.popleft()
+                self.passed(next(numbers) + 1)
                 waiting.extend(itertools.islice(begun, 1))
                 yield tuple(ms.Tensor.from_numpy(array) for array in arrays)
         finally:
@@ -66,10 +77,14 @@ class InThreads:
                 part.cancel()
             pool.shutdown()
 
+    def prepare(self, number: int) -> None:
+        """Called before the files of batch `number` are read."""
+
     def begun(
         self, pool: ThreadPoolExecutor, number: int
     ) -> tuple[tuple[np.ndarray, ...], list[Future[None]]]:
         """The arrays of a batch, and the parts of it that threads fill."""
+        self.prepare(number)
         arrays, fill = self.source.batch(number)
         rows = max(1, math.ceil(self.batch / (self.workers * PARTS)))
         starts = range(0, self.batch, rows)

@@ -4,8 +4,9 @@ An adapter is used as a `with` block around the training:
 
 - `stage_in() -> Path`: returns a local folder that holds the data. It raises StageError or DataError and
   never returns a folder that is missing. Called by every rank, before the ranks are connected.
-- `will_read(files)`: what gives, if it is needed, the files of that folder in the order in which all ranks of this node will
-  read them, so that what is still arriving comes in that order.
+- `will_read(files, rounds)`: what gives, if it is needed, the files of that folder in the order in which all ranks of this
+  node will read them, so that what is still arriving comes in that order; and all that a training will read, batch by
+  batch, for a disk that does not hold all of it at a time.
 - `weights() -> list[Path]`: the local files of `--pretrained`, newest first; [] if none are asked for.
 - `output(may_continue, wanted)`: the local folder for runs. With `may_continue`, the furthest unfinished run
   of the fingerprint in `wanted` is brought here before, so that the training continues it.
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING
 from mindlift.backports import Protocol
 
 if TYPE_CHECKING:
+    from mindlift.model_utils.staging.streamer import Rounds
     from mindlift.runs.choose import Wanted
 
 
@@ -37,7 +39,9 @@ class Adapter(Protocol):
 
     def stage_in(self) -> Path: ...
 
-    def will_read(self, files: Callable[[], Sequence[str]]) -> None: ...
+    def will_read(
+        self, files: Callable[[], Sequence[str]], rounds: Callable[[], Rounds] | None = None
+    ) -> None: ...
 
     def weights(self) -> list[Path]: ...
 

@@ -24,7 +24,7 @@ from mindlift.model_utils.staging.node_gate import NodeGate
 from mindlift.model_utils.staging.publisher import Overtaken, Publisher, Target, describe
 from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
-from mindlift.model_utils.staging.stream import Streamer
+from mindlift.model_utils.staging.streamer import Rounds, Streamer
 from mindlift.runs import anew
 from mindlift.runs.choose import Wanted
 from mindlift.runs.paths import RunPaths, run_folders
@@ -47,6 +47,7 @@ class Place:
     every_checkpoint: bool = False  # of the run that `weights` names, not the newest only
     data_index: str = ""
     keep_best: int = 0
+    cache_bytes: int = 0  # 0: no limit
 
 
 class CloudAdapter:
@@ -100,23 +101,33 @@ class CloudAdapter:
 
     def folder(self, source: Source, nodes: int) -> Path:
         def work() -> list[str]:
-            if self.place.stage != "copy" and self.stager.is_folder(source):
-                streamer, target, control = self.stager.stream(
-                    source, self.place.stage == "auto", index=self.place.data_index
+            if self.place.stage != "copy" and self.stager.can_stream(source):
+                begun = self.stager.stream(
+                    source,
+                    self.place.stage == "auto",
+                    index=self.place.data_index,
+                    cache_bytes=self.place.cache_bytes,
+                    readers=min(self.ranks.devices_per_node, self.ranks.size),
                 )
-                self.streamers[target] = streamer
-                return [str(target), str(control)]
-            return [str(self.stager.data(source, self.ranks.node, nodes)), ""]
+                self.streamers[begun.target] = begun.streamer
+                mark = begun.streamer.request.mark if begun.streamer.wants_rounds else ""
+                return [str(begun.target), str(begun.control), mark]
+            return [str(self.stager.data(source, self.ranks.node, nodes)), "", ""]
 
-        folder, control = self.gate.run(f"copy {source.url}", work)
+        folder, control, mark = self.gate.run(f"copy {source.url}", work)
         if control:
-            ARRIVALS.begin(Arriving(Path(folder), Path(control), self.gate.timeout_s, self.stager.say))
+            own = f"{mark}-{self.ranks.local_rank}" if mark else ""
+            ARRIVALS.begin(Arriving(Path(folder), Path(control), self.gate.timeout_s, self.stager.say, own))
         return Path(folder)
 
-    def will_read(self, files: Callable[[], Sequence[str]]) -> None:
+    def will_read(
+        self, files: Callable[[], Sequence[str]], rounds: Callable[[], Rounds] | None = None
+    ) -> None:
         ordered = files() if self.streamers else ()
         for folder, streamer in self.streamers.items():
             root = f"{folder}/"
+            if rounds is not None and streamer.wants_rounds:
+                streamer.follow(below(root, rounds()))
             streamer.order([file[len(root) :] for file in ordered if file.startswith(root)])
 
     def weights(self) -> list[Path]:
@@ -251,6 +262,14 @@ class CloudAdapter:
         print(f"warning: {text}", file=sys.stderr)
 
 
+def below(root: str, rounds: Rounds) -> Rounds:
+    """The same by names relative to `root`, without what is elsewhere."""
+    start = len(root)
+    return rounds._replace(
+        each=([file[start:] for file in files if file.startswith(root)] for files in rounds.each)
+    )
+
+
 def common_folder(sources: tuple[Source, ...], folders: list[Path]) -> Path:
     """The folder around several data sets."""
     parents = {folder.parent for folder in folders}
@@ -285,6 +304,11 @@ def make(
             f"--data_index {cfg.data_index}: an index is for data that is streamed; pass --stage stream or auto with class"
             " folders or lists of image files, or leave it out"
         )
+    if cfg.cache_gb and (cfg.stage == "copy" or not can_stream):
+        raise ConfigError(
+            f"--cache_gb {cfg.cache_gb:g}: a disk that holds a part of the data is for data that is streamed; pass --stage"
+            " stream or auto with class folders or lists of image files, or leave it out"
+        )
     if cfg.data_index and len(inputs.data) > 1:
         raise ConfigError(
             f"--data_index {cfg.data_index}: it is of one folder, and {len(inputs.data)} data sets are named"
@@ -299,6 +323,7 @@ def make(
         cfg.all,
         cfg.data_index,
         cfg.keep_best,
+        int(cfg.cache_gb * 1e9),
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default

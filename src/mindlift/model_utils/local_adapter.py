@@ -10,6 +10,7 @@ from mindlift.errors import DataError
 from mindlift.files import expanded
 
 if TYPE_CHECKING:
+    from mindlift.model_utils.staging.streamer import Rounds
     from mindlift.runs.choose import Wanted
 
 
@@ -46,7 +47,9 @@ class LocalAdapter:
             return self.default()
         return existing_folder(self.data_dir)
 
-    def will_read(self, files: Callable[[], Sequence[str]]) -> None:
+    def will_read(
+        self, files: Callable[[], Sequence[str]], rounds: Callable[[], Rounds] | None = None
+    ) -> None:
         """Nothing to do: they are here."""
 
     def weights(self) -> list[Path]:

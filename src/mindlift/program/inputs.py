@@ -13,7 +13,7 @@ from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import members
 from mindlift.model_utils.staging.arrivals import Arriving
 from mindlift.model_utils.staging.stage_in import Stager, beside, fact
-from mindlift.model_utils.staging.stream import ALL, Streamer
+from mindlift.model_utils.staging.streamer import ALL, Streamer
 from mindlift.program import web
 from mindlift.program.channels import Channel, is_web
 from mindlift.storage.copying import copy as transfer

@@ -216,6 +216,8 @@ def wanted() -> list[tuple[dict[str, object], Drawn]]:
         (about("lr", "Learning rate", log=True), learning_rate),
         (about("speed", "Speed", "images/s", smooth=True), plain("images_per_second")),
         (about("data_wait", "Waiting for data", "% of the time", smooth=True), plain("data_wait", 100.0)),
+        (about("files_here", "Files that have arrived", "% of all"), plain("files_here", 100.0)),
+        (about("fetch", "Fetched while training", "MB/s", smooth=True), plain("fetch_mb_per_second")),
         (about("step_time", "Time of a step", "ms", log=True, smooth=True), per_rank("step_seconds", 1000.0)),
         (about("memory", "Memory", "MB"), per_rank("memory_mb")),
         (about("loss_scale", "Loss scale", log=True), plain("loss_scale", quiet=1.0)),

@@ -65,6 +65,8 @@ def facts(run: RunData) -> list[tuple[str, str]]:
     found.append(("images/s", f"{speed.median():.4g}" if speed is not None else ""))
     wait = curves.get("data_wait")
     found.append(("waiting for data", f"{100 * wait.median():.1f} %" if wait is not None else ""))
+    fetched = curves.get("fetch_mb_per_second")
+    found.append(("fetched while training", f"{fetched.median():.3g} MB/s" if fetched is not None else ""))
     found.append(("steps", progress(run)))
     found.append(("duration", span(lasted) if lasted else ""))
     lost = figures.lost_steps(run)

@@ -21,7 +21,10 @@ from mindlift.runs.series import Curve, Recorder, extremes, number, numbers
 WHOLE_BYTES = 64 << 20
 LOSS = re.compile(rb'"loss": ?([-+.\w]+)')
 NO_NUMBER = {b"null": b"nan"}  # of a loss that was not finite; earlier versions wrote NaN and Infinity
-PLAIN = ("loss", "lr", "images_per_second", "data_wait", "loss_scale", "skipped")
+PLAIN = (
+    *("loss", "lr", "images_per_second", "data_wait", "loss_scale", "skipped"),
+    *("files_here", "fetch_mb_per_second"),
+)
 PER_RANK = ("step_seconds", "memory_mb")
 
 

@@ -17,6 +17,7 @@ from mindlift import models
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.arrivals import ARRIVALS, Fetched
 from mindlift.runs import checkpoint, manifest
 from mindlift.runs.log import Pace, Reading, memory_mb
 from mindlift.tasks import network as networks
@@ -156,8 +157,12 @@ class LogProgress(Hook):
             self.steps.total,
         )
         is_original = self.job.cfg.log_style == "original"
+        fetched = ARRIVALS.fetched() if self.job.ranks.is_main else None
         for line in self.prepared.task.original_lines(at) if is_original else [at.line()]:
             self.log.info(line)
+        if fetched is not None:
+            waited = f", {100 * reading.data_wait:.0f} % of the time waiting for data" if reading else ""
+            self.log.info(f"streaming: {fetched.text()}{waited}")
         self.log.metric(
             epoch=epoch,
             step=status.step,
@@ -170,11 +175,19 @@ class LogProgress(Hook):
             memory_mb=self.by_rank(memory_mb()),
             loss_scale=float(self.prepared.step.scale.value.asnumpy()),
             skipped=status.skipped,
+            **({} if fetched is None else fetched_record(fetched)),
         )
 
     def by_rank(self, value: float) -> list[float]:
         ranks = self.job.ranks
         return [round(each, 4) for each in collectives.of_all_ranks(value, ranks.rank, ranks.size)]
+
+
+def fetched_record(fetched: Fetched) -> dict[str, float]:
+    return {
+        "files_here": round(fetched.here / max(1, fetched.all), 4),
+        "fetch_mb_per_second": round(fetched.mb_per_second, 3),
+    }
 
 
 class SaveCheckpoints(Hook):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,12 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.data.batches import Options, train_steps_per_epoch
-from mindlift.data.order import reading_order
+from mindlift.data.order import BatchRange, reading_order
 from mindlift.errors import CheckpointError
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.shared_arrays import Share, alone
+from mindlift.model_utils.staging.streamer import Rounds
 from mindlift.runs import choose, manifest, provenance
 from mindlift.tasks import base as tasks
 from mindlift.training import rules
@@ -67,6 +68,22 @@ class Opened:
         epochs = self.task.epoch_order(self.samples, self.options)
         order = reading_order(count, global_batch, epochs, done * global_batch, here, ranks.size)
         return [path for index in order.tolist() for path in self.samples.paths_of(index)]
+
+    def rounds(self, cfg: Config, ranks: Ranks, done: int) -> Rounds:
+        """What this node reads after `done` steps, batch by batch."""
+        group, batch, count = cfg.accumulation_steps, cfg.per_batch_size, len(self.samples)
+        first = ranks.node * ranks.devices_per_node
+        here = range(first, min(first + ranks.devices_per_node, ranks.size))
+        epochs = self.task.epoch_order(self.samples, self.options)
+        parts = [BatchRange(0, 0, rank, ranks.size, group) for rank in here]
+        orders = [part.order(count, batch, cfg.seed, epochs) for part in parts]
+
+        def each() -> Iterator[list[str]]:
+            for number in range(done * group, self.steps.total * group):
+                for_ranks = [order.batch(number, batch)[1].tolist() for order in orders]
+                yield [path for part in for_ranks for index in part for path in self.samples.paths_of(index)]
+
+        return Rounds(done * group, len(here) * batch * len(self.samples.paths_of(0)), each())
 
 
 def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path, share: Share = alone) -> Opened:

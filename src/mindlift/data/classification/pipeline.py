@@ -11,6 +11,9 @@ from mindlift.data.classification.sources import EvalSource, TrainSource
 from mindlift.data.classification.split import Samples
 from mindlift.data.order import Balanced, BatchRange, EpochOrder, eval_shard, repeated, shuffled
 from mindlift.data.workers import InThreads
+from mindlift.model_utils.staging.arrivals import ARRIVALS
+
+SOON = 8  # batches of an evaluation that are asked for ahead, where files go again
 
 
 def train_batches(samples: Samples, options: ClassificationOptions, part: BatchRange) -> InThreads:
@@ -22,7 +25,7 @@ def train_batches(samples: Samples, options: ClassificationOptions, part: BatchR
     batch = options.per_batch_size
     order = part.order(len(samples), batch, options.seed, epochs(samples, options))
     source = TrainSource(samples, order, options)
-    return InThreads(source, range(part.first, part.last), batch, options.workers)
+    return InThreads(source, range(part.first, part.last), batch, options.workers, ARRIVALS.passed)
 
 
 def epochs(samples: Samples, options: ClassificationOptions) -> EpochOrder:
@@ -36,9 +39,17 @@ class EvalBatches(InThreads):
     """`indices` (rows,) are the images of the rows."""
 
     def __init__(self, source: EvalSource, options: ClassificationOptions):
-        self.indices = source.indices
+        self.indices, self.samples = source.indices, source.samples
         count = len(source.indices) // options.per_batch_size
         super().__init__(source, range(count), options.per_batch_size, options.workers)
+
+    def prepare(self, number: int) -> None:
+        if self.samples.files is None or self.samples.fetch:
+            return
+        soon = range(1) if number else range(SOON)
+        for each in (number + SOON - 1 - later for later in reversed(soon)):
+            rows = self.indices[each * self.batch : (each + 1) * self.batch]
+            ARRIVALS.will_read([self.samples.files[index] for index in rows.tolist()])
 
     def indices_by_batch(self) -> list[np.ndarray]:
         return np.array_split(self.indices, len(self)) if len(self) else []

@@ -232,4 +232,4 @@ def train_batches(samples: Samples, options: SegmentationOptions, part: BatchRan
     """
     batch = options.per_batch_size
     source = PairSource(samples, part.order(len(samples), batch, options.seed), options)
-    return InThreads(source, range(part.first, part.last), batch, options.workers)
+    return InThreads(source, range(part.first, part.last), batch, options.workers, arrivals.ARRIVALS.passed)

@@ -224,6 +224,7 @@ class Options:
     stage_mode: str
     stage: str
     data_index: str
+    cache_gb: float
     stage_timeout: float
     join_timeout: float | None
     publish_timeout: float

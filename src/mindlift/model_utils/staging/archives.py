@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,9 +41,20 @@ def inside(folder: Path, known_as: str = "") -> Inside:
 
     DataError that names archives of kinds that are not unpacked, and the folder as users know it.
     """
-    place = known_as or folder
     with os.scandir(folder) as entries:
         found = sorted((each.name, each.is_dir()) for each in entries if image_files.is_data(each.name))
+    return chosen(found, known_as or folder)
+
+
+def is_beside(name: str) -> bool:
+    """Whether it is a file that can be in a folder of archives: one itself, or words."""
+    return (
+        members.is_archive(name) or name.lower().endswith(NOT_UNPACKED) or Path(name).suffix.lower() in WORDS
+    )
+
+
+def chosen(found: Sequence[tuple[str, bool]], place: object) -> Inside:
+    """`inside` of names, sorted, and whether they are folders."""
     names = [name for name, is_folder in found if not is_folder]
     archives = [name for name in names if members.is_archive(name)]
     foreign = [name for name in names if name.lower().endswith(NOT_UNPACKED)]
@@ -77,14 +88,22 @@ def check_kind(place: str) -> None:
 def content(archive: str, folder: Path) -> Path:
     """The data that `archive` was unpacked to; DataError if that is archives again."""
     root = unpack.single_root(folder)
-    found = inside(root, archive).archives
+    check_none(inside(root, archive).archives, archive)
+    return root
+
+
+def check_content(found: Sequence[tuple[str, bool]], archive: str) -> None:
+    """The same of names that are known to be in it."""
+    check_none(chosen(sorted(found), archive).archives, archive)
+
+
+def check_none(found: Sequence[str], archive: str) -> None:
     if found:
         more = f" and {len(found) - MOST_NAMES:,} more" if len(found) > MOST_NAMES else ""
         raise DataError(
             f"{archive} holds archives again: {', '.join(found[:MOST_NAMES])}{more}; they are not unpacked: unpack it once,"
             " and upload its folder"
         )
-    return root
 
 
 def link(folder: Path, links: Mapping[str, Path]) -> None:

@@ -11,18 +11,20 @@ import fcntl
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from mindlift import json_text
 from mindlift.errors import DataError
 from mindlift.forks import Shared
 from mindlift.model_utils import image_files
 
-NAMES, STATE, ALIVE, WANTED = "names", "state", "alive", "wanted"  # files of the control folder
+NAMES, STATE, ALIVE, ENGINE, WANTED = "names", "state", "alive", "engine", "wanted"  # in the control folder
 SEPARATOR = "\0"
 PAUSE_S, LONGEST_PAUSE_S, SAY_EVERY_S = 0.005, 0.1, 10.0
-ASK_AFTER_S = 0.3  # a file that is read out of order
+ASK_AFTER_S, ASK_AGAIN_S = 0.3, 2.0  # for a file that is read out of order
+PAGE_BYTES = 4096
 
 
 class ArrivalError(DataError):
@@ -32,10 +34,16 @@ class ArrivalError(DataError):
 
 
 class Arriving:
-    """One folder, and the control folder of what fills it."""
+    """One folder, and the control folder of what fills it.
 
-    def __init__(self, root: Path, control: Path, timeout_s: float, say: Callable[[str], None]):
-        self.root, self.control, self.timeout_s, self.say = root, control, timeout_s, say
+    `mark`: how the file there is called that says how far this process has read, if files go again; see `passed`.
+    """
+
+    def __init__(
+        self, root: Path, control: Path, timeout_s: float, say: Callable[[str], None], mark: str = ""
+    ):
+        self.root, self.control, self.timeout_s, self.say, self.mark = root, control, timeout_s, say, mark
+        self.descriptor = -1
         text = (control / NAMES).read_text(encoding="utf-8", errors="surrogateescape")
         self.names = text.split(SEPARATOR) if text else []  # in their order
 
@@ -55,7 +63,7 @@ class Arriving:
     def wait(self, file: str) -> None:
         """Until `file` is there; ArrivalError if it is not coming."""
         name = os.path.relpath(file, self.root)
-        began, pause, said, has_asked = time.monotonic(), PAUSE_S, 0, False
+        began, pause, said, ask_at = time.monotonic(), PAUSE_S, 0, ASK_AFTER_S
         while not os.path.exists(file):
             was_alive, state = is_held(self.control / ALIVE), read_state(self.control)
             problem = state.get("failed", {}).get(name)
@@ -70,9 +78,9 @@ class Arriving:
             waited = time.monotonic() - began
             if waited >= self.timeout_s:
                 raise ArrivalError(f"{file} did not arrive within --stage_timeout, {self.timeout_s:.0f} s")
-            if waited >= ASK_AFTER_S and not has_asked:
+            if waited >= ask_at:
                 self.ask(name)
-                has_asked = True
+                ask_at = waited + ASK_AGAIN_S  # who fetches may have changed meanwhile
             if waited // SAY_EVERY_S > said:
                 said = int(waited // SAY_EVERY_S)
                 here = f"{state.get('here', 0):,} of {len(self.names):,} files are here"
@@ -80,10 +88,41 @@ class Arriving:
             time.sleep(pause)
             pause = min(pause * 1.5, LONGEST_PAUSE_S)
 
-    def ask(self, name: str) -> None:
-        """Let `name` come next. Whoever reads may ask, in any process: lines shorter than a page are appended whole."""
+    def ask(self, *names: str) -> None:
+        """Let `names` come next. Whoever reads may ask, in any process: lines shorter than a page are appended whole."""
         with open(self.control / WANTED, "ab", buffering=0) as file:
-            file.write(f"{name}{SEPARATOR}".encode("utf-8", "surrogateescape"))
+            lines = b""
+            for line in (f"{name}{SEPARATOR}".encode("utf-8", "surrogateescape") for name in names):
+                if len(lines) + len(line) > PAGE_BYTES:
+                    file.write(lines)
+                    lines = b""
+                lines += line
+            file.write(lines)
+
+    def will_read(self, files: Sequence[str]) -> None:
+        """Ask for those that are not here, if files go again: nobody else knows that they are read soon."""
+        if self.mark:
+            missing = [os.path.relpath(file, self.root) for file in files if not os.path.exists(file)]
+            if missing:
+                self.ask(*missing)
+
+    def passed(self, batches: int) -> None:
+        """This process does not need the files of its first so many batches any more."""
+        if self.mark:
+            if self.descriptor < 0:
+                self.descriptor = os.open(self.control / self.mark, os.O_WRONLY | os.O_CREAT, 0o644)
+            os.pwrite(self.descriptor, batches.to_bytes(8, "little"), 0)
+
+
+class Fetched(NamedTuple):
+    """How many files are here, of how many, and how fast bytes have come since the last look."""
+
+    here: int
+    all: int
+    mb_per_second: float
+
+    def text(self) -> str:
+        return f"{self.here:,} of {self.all:,} files here, {self.mb_per_second:.1f} MB/s"
 
 
 class Arrivals(Shared):
@@ -92,6 +131,7 @@ class Arrivals(Shared):
     def __init__(self) -> None:
         super().__init__()
         self.folders: list[Arriving] = []
+        self.looked = (0.0, 0)  # when, and how many bytes had come
         self.has_ended = False
 
     def end(self) -> None:
@@ -102,9 +142,35 @@ class Arrivals(Shared):
         with self.lock:
             self.has_ended = False
             self.folders = [each for each in self.folders if each.root != arriving.root] + [arriving]
+            self.looked = time.monotonic(), 0
+
+    def fetched(self) -> Fetched | None:
+        """None where nothing is streamed, or all is here and nothing has come since the last look."""
+        states = [read_state(each.control) for each in self.folders]
+        if not any(states):
+            return None
+        now, size = time.monotonic(), sum(int(state.get("bytes", 0)) for state in states)
+        before, size_before = self.looked
+        self.looked = now, size
+        here = sum(int(state.get("here", 0)) for state in states)
+        count = sum(len(each.names) for each in self.folders)
+        if here >= count and size <= size_before:
+            return None
+        return Fetched(here, count, max(0, size - size_before) / 1e6 / max(now - before, 1e-3))
 
     def around(self, path: Path) -> Arriving | None:
         return next((each for each in self.folders if each.root == path or each.root in path.parents), None)
+
+    def passed(self, batches: int) -> None:
+        """See Arriving."""
+        for arriving in self.folders:
+            arriving.passed(batches)
+
+    def will_read(self, files: Sequence[str]) -> None:
+        """See Arriving; all of one folder."""
+        arriving = self.around(Path(files[0])) if self.folders and files else None
+        if arriving:
+            arriving.will_read(files)
 
     def wait(self, file: str) -> bool:
         """Whether `file` is one of those, and has come by now."""
@@ -133,12 +199,12 @@ def await_file(path: str) -> None:
 
 def read_bytes(file: str) -> bytes:
     """The file's content, once it is here. OSError, or ArrivalError if it is not coming."""
-    try:
-        return whole_file(file)
-    except FileNotFoundError:
-        if not ARRIVALS.wait(file):
-            raise
-        return whole_file(file)
+    while True:
+        try:
+            return whole_file(file)
+        except FileNotFoundError:
+            if not ARRIVALS.wait(file):
+                raise  # else it is here, unless it went again at this moment
 
 
 def whole_file(file: str) -> bytes:
@@ -156,17 +222,18 @@ def read_state(control: Path) -> json_text.Record:
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[None]:
-    """A lock that says that this process lives."""
+def held(path: Path, alone: bool = False) -> Iterator[None]:
+    """A lock that says that this process lives; others may hold it, too, unless `alone`."""
     with open(path, "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         yield
 
 
 def is_held(path: Path) -> bool:
+    """By anybody; for a moment also by another one who asks."""
     try:
         with open(path, "rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return False
     except BlockingIOError:
         return True

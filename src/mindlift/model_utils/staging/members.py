@@ -12,10 +12,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from mindlift import limits
 from mindlift.errors import MindLiftError, StageError
+
+if TYPE_CHECKING:
+    from typing import Literal
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 CHUNK_BYTES = 1 << 20
@@ -55,6 +58,7 @@ class Member:
     size: int
     mtime_s: float
     open: Callable[[], IO[bytes] | None]  # only while the archive is being read
+    place: tuple[int, int, int, int, int]  # see archived.Place
 
     @property
     def path(self) -> str:
@@ -73,14 +77,23 @@ def check(archive: Path) -> None:
 def members(archive: Path) -> Iterator[Member]:
     """In the order of the archive. StageError where it can't be read, or takes more to read than it may."""
     check(archive)
+    with reading(archive), open(archive, "rb") as file:
+        yield from members_in(file, str(archive), archive.stat().st_size)
+
+
+def members_in(archive_file: IO[bytes], archive: str, size: int, by_ranges: bool = False) -> Iterator[Member]:
+    """The same of a file of so many bytes, which is `archive` for messages; `by_ranges`: a .tar is not compressed."""
     with reading(archive):
-        yield from _zip_members(archive) if archive.name.lower().endswith(".zip") else _tar_members(archive)
+        if archive.lower().endswith(".zip"):
+            yield from _zip_members(archive_file, archive, size)
+        else:
+            yield from _tar_members(archive_file, archive, size, "r:" if by_ranges else "r")
 
 
-def _zip_members(archive: Path) -> Iterator[Member]:
-    with zipfile.ZipFile(archive) as file:
+def _zip_members(archive_file: IO[bytes], archive: str, size: int) -> Iterator[Member]:
+    with zipfile.ZipFile(archive_file) as file:
         infos = file.infolist()
-        if sum(info.compress_size for info in infos) > archive.stat().st_size:
+        if sum(info.compress_size for info in infos) > size:
             raise StageError(f"{archive} is refused: its members overlap; pack it again")
         encoding = _guess_encoding([info.orig_filename for info in infos if not info.flag_bits & UTF8_FLAG])
         for info in infos:
@@ -88,7 +101,9 @@ def _zip_members(archive: Path) -> Iterator[Member]:
             if not info.flag_bits & UTF8_FLAG:
                 name = name.encode("cp437").decode(encoding)
             mtime_s = time.mktime((*info.date_time, 0, 0, -1))
-            yield Member(name, _zip_kind(info), info.file_size, mtime_s, partial(file.open, info))
+            length = len(info.orig_filename.encode("utf-8" if info.flag_bits & UTF8_FLAG else "cp437"))
+            place = (info.header_offset, info.compress_size, info.compress_type, info.CRC, length)
+            yield Member(name, _zip_kind(info), info.file_size, mtime_s, partial(file.open, info), place)
 
 
 def _zip_kind(info: zipfile.ZipInfo) -> str:
@@ -115,13 +130,16 @@ def _guess_encoding(names: list[str]) -> str:
     return "cp437"
 
 
-def _tar_members(archive: Path) -> Iterator[Member]:
-    with LimitedTar.open(archive, encoding="utf-8", tarinfo=LimitedHeader) as file:
+def _tar_members(
+    archive_file: IO[bytes], archive: str, size: int, mode: Literal["r", "r:"]
+) -> Iterator[Member]:
+    with LimitedTar.open(archive, mode, archive_file, encoding="utf-8", tarinfo=LimitedHeader) as file:
         for info in file:
             kind = "file" if info.isreg() else "folder" if info.isdir() else OTHER
-            yield Member(info.name, kind, info.size, info.mtime, partial(file.extractfile, info))
+            place = (info.offset_data, info.size, zipfile.ZIP_STORED, -1, -1)
+            yield Member(info.name, kind, info.size, info.mtime, partial(file.extractfile, info), place)
             file.members = []  # type: ignore[attr-defined]  # else a million headers stay in memory
-        _check_end(file, most_bytes(archive))
+        _check_end(file, most_bytes(size))
 
 
 class LimitedTar(tarfile.TarFile):
@@ -157,9 +175,9 @@ def refused(archive: object, name: str, why: str) -> StageError:
     return StageError(f"{archive}: member {name!r:.200} is refused: {why}; pack it again without")
 
 
-def most_bytes(archive: Path) -> int:
-    """That all members of an archive may have together."""
-    return max(limits.UNPACKED_FLOOR, limits.UNPACKED_RATIO * archive.stat().st_size)
+def most_bytes(size: int) -> int:
+    """That all members of an archive of `size` bytes may have together."""
+    return max(limits.UNPACKED_FLOOR, limits.UNPACKED_RATIO * size)
 
 
 def _check_end(file: tarfile.TarFile, most: int) -> None:
@@ -176,7 +194,7 @@ def _check_end(file: tarfile.TarFile, most: int) -> None:
 
 
 @contextlib.contextmanager
-def reading(archive: Path) -> Iterator[None]:
+def reading(archive: Path | str) -> Iterator[None]:
     """Whatever the decoders raise on bad bytes, a dozen classes, as one StageError."""
     try:
         yield

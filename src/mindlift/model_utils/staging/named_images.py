@@ -13,7 +13,7 @@ from mindlift.model_utils import image_files
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
 from mindlift.model_utils.staging.stage_in import Say, Stager, beside
-from mindlift.model_utils.staging.stream import IMAGES
+from mindlift.model_utils.staging.streamer import IMAGES
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.places import locate
 from mindlift.storage.url import is_remote, join

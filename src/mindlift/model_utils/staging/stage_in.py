@@ -9,7 +9,8 @@ import time
 from contextlib import AbstractContextManager
 from hashlib import sha256
 from pathlib import Path
-from typing import Callable
+from typing import Callable, NamedTuple
+from uuid import uuid4
 
 from mindlift import json_text
 from mindlift.errors import CheckpointError, DataError, StageError
@@ -18,9 +19,9 @@ from mindlift.json_text import Record
 from mindlift.locks import alone
 from mindlift.model_utils import image_files, inputs
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import archives, data_index, members, stream, unpack
+from mindlift.model_utils.staging import archived, archives, data_index, members, streamer, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
-from mindlift.model_utils.staging.stream import Streamer
+from mindlift.model_utils.staging.streamer import Streamer
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text, best_first
 from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published, run_like
@@ -28,11 +29,20 @@ from mindlift.runs.sums import damaged, is_intact, record_of
 from mindlift.storage.copying import copy as transfer
 from mindlift.storage.copying.progress import Progress, as_bytes
 from mindlift.storage.places import locate, names
+from mindlift.storage.s3.store import S3Store
 from mindlift.storage.store import Entry
 from mindlift.storage.url import is_remote, join, local_path
 
 Say = Callable[[str], None]
-PLACES = {stream.DATA: "data", stream.IMAGES: "images", stream.ALL: "inputs"}  # below the cache
+PLACES = {streamer.DATA: "data", streamer.IMAGES: "images", streamer.ALL: "inputs"}  # below the cache
+
+
+class Begun(NamedTuple):
+    """The process that fetches a folder, the folder here, and the one that its readers look into."""
+
+    streamer: Streamer
+    target: Path
+    control: Path
 
 
 class Stager:
@@ -72,22 +82,38 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
+    def can_stream(self, source: Source) -> bool:
+        """Whether it is in a bucket, and files of it can be fetched one by one; says why not."""
+        if not is_remote(source.url):
+            return False
+        held = archived.held_at(source.url)
+        why = archived.cannot(held) if held else ""
+        if held and not isinstance(locate(source.url)[0], S3Store):
+            why = "the platform's moxing copies files as a whole"
+        if why:
+            self.say(f"{source.url} is copied, not streamed: {why}; a .zip or a .tar can be streamed")
+        return not why and (held is not None or self.is_folder(source))
+
     def stream(
         self,
         source: Source,
         is_auto: bool,
-        takes: str = stream.DATA,
+        takes: str = streamer.DATA,
         stdout: int | None = None,
         index: str = "",
-    ) -> tuple[Streamer, Path, Path]:
-        """The process that fetches a folder of a bucket, the folder here, and the one that its readers look into.
+        cache_bytes: int = 0,
+        readers: int = 1,
+    ) -> Begun:
+        """Begin to fetch a folder of a bucket.
 
-        `is_auto`: it has fetched all, if that takes less than stream.QUICK_S. Its lines go to `stdout`.
-        `index` is the place of the folder's index, which is written if it is not there.
+        `is_auto`: it has fetched all, if that takes less than streamer.QUICK_S. Its lines go to `stdout`.
+        `index` is the place of the folder's index, which is written if it is not there. Of the files no more are here at a
+        time than `cache_bytes`, if given; `readers` are the ranks that then say how far they are.
         """
-        target = self.place(PLACES[takes], source)
+        held = archived.held_at(source.url) if takes == streamer.DATA else None
+        target = self.place("members" if held else PLACES[takes], source)
         control = beside(target, "stream")
-        request = stream.Request(
+        request = streamer.Request(
             source.url,
             target,
             control,
@@ -96,13 +122,21 @@ class Stager:
             self.timeout_s,
             takes,
             self.index(index, source.url) if index else None,
+            cache_bytes,
+            readers,
+            held,
+            f"read-{uuid4().hex}",
         )
-        found = stream.Streamer(request, stdout)
+        found = Streamer(request, stdout)
         try:
             coming = found.begun()
             what = f"{coming.files:,} files of {source.url}, {as_bytes(coming.size)},"
-            seconds = found.left_s(coming) if is_auto else math.inf
-            if seconds < stream.QUICK_S:
+            seconds = found.left_s(coming) if is_auto and not coming.is_cached else math.inf
+            if coming.is_cached and not coming.is_shared:
+                self.say(
+                    f"{what} are fetched while they are read; at most {as_bytes(cache_bytes)} are here at a time (--cache_gb)"
+                )
+            elif seconds < streamer.QUICK_S and not coming.is_shared:
                 self.say(f"{what} are copied first, because that takes {seconds:.0f} s")
                 found.finish()
             elif is_auto:
@@ -112,7 +146,7 @@ class Stager:
         except BaseException:
             found.close()
             raise
-        return found, target, control
+        return Begun(found, target, control)
 
     def index(self, place: str, url: str) -> Path:
         """The local file of the index of `url` that is at `place`, or is written there now."""

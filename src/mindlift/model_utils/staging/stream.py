@@ -1,285 +1,232 @@
 """Fetches a folder of a bucket while a training reads it: a process of its own, one for each node.
 
 The files come in the order in which they are wanted, each once, checked as those of a copy are. The training's process is
-told the names first; when it ends, so does this one, and the next job goes on from what is here.
+told the names first; when it ends, so does this one, and the next job goes on from what is here. Of several jobs that read the
+same folder one fetches, and the others ask it for what they need next, until it ends: then one of them fetches.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
-import socket
-import subprocess
+import shutil
 import sys
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from functools import partial
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import NamedTuple
 
-from mindlift.checkout import SOURCES
 from mindlift.errors import DataError, MindLiftError, StageError
 from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import data_index, members
-from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, SEPARATOR, STATE, WANTED, held, read_state
-from mindlift.storage.copying.copy import THREADS, copy_tree
+from mindlift.model_utils.staging import archived, data_index, members
+from mindlift.model_utils.staging.archived import Found, Held, MemberRoute
+from mindlift.model_utils.staging.arrivals import ALIVE, ENGINE, NAMES, SEPARATOR, STATE, WANTED, held
+from mindlift.model_utils.staging.fetch_queue import PAUSE_S, CachedQueue, Queue
+from mindlift.model_utils.staging.shared_stream import Joined
+from mindlift.model_utils.staging.streamer import ALL, DATA, IMAGES, Begin, More, Request
+from mindlift.model_utils.staging.wishes import Wishes
+from mindlift.storage.copying.copy import THREADS, copy_tree, listing
 from mindlift.storage.copying.job import Failure
-from mindlift.storage.copying.plan import Known
-from mindlift.storage.copying.spool import Spool
-from mindlift.storage.errors import MoxFileNotExistsException
+from mindlift.storage.copying.plan import Known, Plan
+from mindlift.storage.copying.progress import Progress, as_bytes
+from mindlift.storage.copying.routes import route_of
+from mindlift.storage.places import locate
 from mindlift.storage.store import Entry
+from mindlift.storage.url import as_folder
 
-STATE_EVERY_S, PAUSE_S = 0.2, 0.02
-MEASURED_S, QUICK_S = 1.0, 30.0  # of --stage auto: how long the network is measured, and what a copy may take
-ENDED_WITHIN_S = 10.0
+MEMBERS = "members.index.gz"  # in the control folder
+STATE_EVERY_S = 0.2
 SHOWN_CHANGES = 10
-LISTS = (".txt", ".lst")  # which name the files of a data set, and are read first
-
-
-DATA, IMAGES, ALL = (
-    "data",
-    "images",
-    "all",
-)  # what of a folder is fetched: no hidden files and no archives, images, all
-
-
-class Request(NamedTuple):
-    """What is to be fetched, and where to. `control` is the folder that readers look into."""
-
-    url: str
-    target: Path
-    control: Path
-    lock: Path
-    manifest: Path
-    timeout_s: float
-    takes: str = DATA
-    listed_in: Path | None = None  # of data_index.py, in place of a listing
-
-
-class Coming(NamedTuple):
-    """What was not here at the beginning."""
-
-    files: int
-    size: int  # bytes
-
-
-class Streamer:
-    """The process, from the side of the training."""
-
-    def __init__(self, request: Request, stdout: int | None = None):
-        """`stdout`: the descriptor that its lines go to, this process's unless given."""
-        self.request = request
-        here, there = socket.socketpair()
-        with there:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(there.fileno())],
-                cwd=SOURCES,
-                pass_fds=[there.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=stdout,
-                close_fds=True,
-            )
-        self.pipe = Connection(here.detach())
-        self.pipe.send(request)
-
-    def begun(self) -> Coming:
-        """Wait until the names are known and the folders made; returns what is to come."""
-        try:
-            answer = self.pipe.recv()
-        except (EOFError, OSError):
-            raise self.has_ended() from None
-        if isinstance(answer, BaseException):
-            raise answer
-        return Coming(*answer)
-
-    def has_ended(self) -> StageError:
-        return StageError(f"the process that fetches {self.request.url} has ended; its last lines say why")
-
-    def left_s(self, coming: Coming) -> float:
-        """How long all that is to come will take, by what comes in MEASURED_S."""
-        began = time.monotonic()
-        while self.process.poll() is None and time.monotonic() - began < MEASURED_S:
-            time.sleep(PAUSE_S)
-        if self.process.poll() is not None:
-            return 0.0
-        size = read_state(self.request.control).get("bytes", 0)
-        return (coming.size - size) * MEASURED_S / size if size else math.inf
-
-    def finish(self) -> None:
-        """Wait until all files are here; StageError if one is missing."""
-        if self.process.wait():
-            raise self.has_ended()
-
-    def order(self, names: Sequence[str]) -> None:
-        """Fetch these first, in this order."""
-        with contextlib.suppress(OSError):  # it has fetched all, and ended
-            self.pipe.send(SEPARATOR.join(names))
-
-    def close(self) -> None:
-        self.pipe.close()
-        try:
-            self.process.wait(ENDED_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-class Queue:
-    """Files to fetch, in the order that was last asked for. Threads take them one by one."""
-
-    def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic):
-        self.timeout_s, self.clock = timeout_s, clock
-        self.lock = threading.Lock()
-        self.pending: dict[str, Entry] = {}
-        self.wanted: deque[str] = deque()
-        self.under_way: set[str] = set()
-        self.failing: dict[str, float] = {}  # since when
-        self.failed: dict[str, str] = {}
-
-    def fill(self, entries: Iterator[Entry]) -> None:
-        with self.lock:
-            self.pending = {entry.key: entry for entry in entries}
-            self.wanted.extend(sorted(self.pending, key=lambda name: not name.endswith(LISTS)))
-
-    def order(self, names: Sequence[str]) -> None:
-        with self.lock:
-            first = dict.fromkeys(name for name in names if name in self.pending)
-            self.wanted = deque([*first, *(name for name in self.pending if name not in first)])
-
-    def bring_forward(self, names: Sequence[str]) -> None:
-        """Fetch these next; the order of the others stays."""
-        with self.lock:
-            self.wanted.extendleft(reversed([name for name in names if name in self.pending]))
-
-    def __iter__(self) -> Iterator[Entry]:
-        while True:
-            entry = self.take()
-            if entry:
-                yield entry
-            elif self.under_way:
-                time.sleep(PAUSE_S)  # what is under way may fail, and come again
-            else:
-                return
-
-    def take(self) -> Entry | None:
-        with self.lock:
-            while self.wanted:
-                entry = self.pending.pop(self.wanted.popleft(), None)
-                if entry:
-                    self.under_way.add(entry.key)
-                    return entry
-        return None
-
-    def ended(self, entry: Entry, error: Exception | None) -> bool:
-        """Whether that is the last word of a file; what may pass is tried again, for `timeout_s`."""
-        with self.lock:
-            if entry.key not in self.under_way:
-                return False  # another range of a large file, whose first one has failed
-            self.under_way.remove(entry.key)
-            since = self.failing.setdefault(entry.key, self.clock()) if error else 0.0
-            if error is None:
-                self.failing.pop(entry.key, None)
-            elif isinstance(error, MoxFileNotExistsException) or self.clock() - since >= self.timeout_s:
-                self.failed[entry.key] = " ".join(str(error).split())
-            else:
-                self.pending[entry.key] = entry
-                self.wanted.append(entry.key)
-                return False
-            return True
 
 
 class Stream:
-    """One run of the process: `arrange` and `ended` are called by the copy."""
+    """One run of the process: `arrange`, `at_once` and `ended` are called by the copy."""
 
     def __init__(self, request: Request, pipe: Connection):
         self.request, self.pipe = request, pipe
+        self.wishes = Wishes(request)
+        self.joined = Joined(request, self.wishes, self.begin)
         self.queue = Queue(request.timeout_s)
         self.names: set[str] = set()
-        self.entries: dict[str, Entry] = {}
+        self.entries: dict[str, Entry] = {}  # of all; without a limit only of those that are fetched
+        self.arrived: set[str] = set()
         self.has_begun = False  # the training was told what is to come
-        self.here = self.size = self.changed = 0
+        self.here = self.size = self.size_left = self.changed = self.all_bytes = 0
         self.written: dict[str, object] = {}
+        self.places: dict[str, Found] = {}  # of files in archives
 
     def run(self) -> None:
         request = self.request
         request.control.mkdir(parents=True, exist_ok=True)
-        with alone(request.lock, f"stage {request.url}", request.timeout_s, say), held(
-            request.control / ALIVE
+        work = f"stage {request.url}"
+        with held(request.control / ALIVE), alone(
+            request.lock, work, request.timeout_s, say, self.joined.clock, self.joined.wait
         ):
-            copy_tree(
-                request.url,
-                str(request.target),
-                threads=THREADS,
-                manifest=request.manifest,
-                delete=True,
-                accepts=self.accepts,
-                entries=partial(data_index.read, request.listed_in, request.url)
-                if request.listed_in
-                else None,
-                say=say,
-                show_bar=False,
-                watch=self,
-            )
+            remove_file(request.control / STATE)  # of the one before
+            if self.has_begun:
+                say(f"the job that fetched {request.url} has ended: this one goes on with it")
+            with held(request.control / ENGINE, alone=True):
+                self.fetch()
+                self.write_state()
+
+    def fetch(self) -> None:
+        request = self.request
+        copy_tree(
+            request.url,
+            str(request.target),
+            threads=THREADS,
+            manifest=request.manifest,
+            delete=True,
+            accepts=self.accepts,
+            entries=self.listed,
+            say=say,
+            show_bar=False,
+            watch=self,
+            route=partial(MemberRoute, self.places) if request.held else route_of,
+        )
+
+    def listed(self) -> Iterator[Entry]:
+        request = self.request
+        self.all_bytes = 0
+        if request.held:
+            yield from map(self.noted, self.members(request.held))
+            return
+        if request.listed_in:
+            yield from map(self.noted, data_index.read(request.listed_in, request.url))
+            return
+        store, key = locate(request.url)
+        with Progress(f"list {request.url}", say, show_bar=False) as progress:
+            yield from map(self.noted, listing(store, as_folder(key), progress))
+
+    def members(self, held: Held) -> list[Entry]:
+        """The files of archives, by the index where it is of these versions of them."""
+        request, own = self.request, self.request.control / MEMBERS
+        path = request.listed_in or own
+        try:
+            known = data_index.read_members(path, request.url)
+        except DataError:
+            if request.listed_in:
+                raise
+            known = {}  # this process has written it, and a kill may have left anything
+        found = archived.look_through(locate(request.url)[0], held, known, say)
+        if found != known:
+            data_index.write_members(own, request.url, found)
+        listed, places = archived.entries(held, found)
+        self.places.update(places)
+        return listed
+
+    def noted(self, entry: Entry) -> Entry:
+        if self.request.cache_bytes and not entry.is_folder:
+            self.entries[entry.key] = entry
+        return entry
 
     def accepts(self, name: str) -> bool:
         takes = self.request.takes
         if takes != ALL and not (image_files.is_image if takes == IMAGES else image_files.is_data_path)(name):
             return False
-        if takes == DATA and members.is_archive(name):
+        if takes == DATA and not self.request.held and members.is_archive(name):
             raise StageError(
-                f"{self.request.url} holds archives, such as {name}, which can't be streamed: use --stage copy"
+                f"{self.request.url} holds archives, such as {name}, beside other data: use --stage copy"
             )
         self.names.add(name)
         return True
 
-    def arrange(self, copies: Spool[Entry]) -> Iterator[Entry]:
+    def at_once(self, size: int) -> int:
+        """How many of `size` bytes are on the disk at a time. StageError where they are too many for it."""
+        request = self.request
+        if request.cache_bytes:
+            self.entries = {name: self.entries[name] for name in sorted(self.names & self.entries.keys())}
+            self.all_bytes = sum(entry.size for entry in self.entries.values())
+        if self.is_cached:
+            size = max(0, min(size, request.cache_bytes - (self.all_bytes - size)))
+        free = shutil.disk_usage(request.control).free
+        if size > free:
+            limit = f"{free * 0.9 / 1e9:.3g}"
+            raise StageError(
+                f"not enough disk space in {request.control.parent}: {as_bytes(size)} to fetch, {as_bytes(free)} free; name"
+                f" another disk with --cache_path, or let a part of the data be here at a time, such as --cache_gb {limit}"
+            )
+        return size
+
+    @property
+    def is_cached(self) -> bool:
+        return 0 < self.request.cache_bytes < self.all_bytes
+
+    def arrange(self, plan: Plan) -> Iterator[Entry]:
         """What is to be fetched, after its readers were told that it is coming."""
         request = self.request
-        self.queue.fill(iter(copies))
-        self.entries = dict(self.queue.pending)
+        missing = list(plan.copies)
+        if self.is_cached:
+            for name in plan.deletes:  # now, for at its end this process is not asked any more
+                if not name.endswith("/"):
+                    remove_file(request.target / name)
+            remove = partial(remove_below, str(request.target))
+            self.queue = CachedQueue(request.timeout_s, self.entries, request.cache_bytes, remove)
+        else:
+            self.entries = {entry.key: entry for entry in missing}
         names = sorted(name for name in self.names if not name.endswith("/"))
         if not names and request.takes == IMAGES:
             raise DataError(f"no images ({', '.join(image_files.SUFFIXES)}) at {request.url}")
         if not names:
             raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
-        self.here = len(names) - len(self.entries)
+        self.here = len(names) - len(missing)
         for folder in {os.path.dirname(f"{request.target}/{name}") for name in names}:
             os.makedirs(folder, exist_ok=True)
-        for name in self.entries:  # what is there is another version, or nobody knows which
-            remove_file(request.target / name)
+        for entry in missing:  # what is there is another version, or nobody knows which
+            remove_file(request.target / entry.key)
+        self.queue.fill(iter(missing))
         write_atomic(request.control / NAMES, SEPARATOR.join(names).encode("utf-8", "surrogateescape"))
         (request.control / WANTED).write_bytes(b"")
+        self.size_left = sum(entry.size for entry in missing)
         self.write_state()
-        self.pipe.send((len(self.entries), sum(entry.size for entry in self.entries.values())))
-        self.has_begun = True
-        threading.Thread(target=self.listen, daemon=True, name="orders").start()
+        least = self.wishes.go_to(self.queue)
+        if least > request.cache_bytes:
+            raise StageError(f"--cache_gb {request.cache_bytes / 1e9:g} is too small for this job")
+        self.begin(len(missing), self.size_left, self.is_cached, False)
         threading.Thread(target=self.keep_state, daemon=True, name="state").start()
         return iter(self.queue)
 
+    def begin(self, files: int, size: int, is_cached: bool, is_shared: bool) -> None:
+        """Tell the training, once, what is to come, and hear what it wants."""
+        if not self.has_begun:
+            self.has_begun = True
+            self.pipe.send((files, size, is_cached, is_shared))
+            threading.Thread(target=self.listen, daemon=True, name="orders").start()
+
     def listen(self) -> None:
-        """Orders of the training. When that ends, so does this: what has arrived is in the journal of the copy."""
+        """Wishes of the training. When that ends, so does this: what has arrived is in the journal of the copy."""
         with contextlib.suppress(EOFError, OSError):
             while True:
-                self.queue.order(self.pipe.recv().split(SEPARATOR))
+                told = self.pipe.recv()
+                if isinstance(told, Begin):
+                    self.pipe.send(self.wishes.begin(told))
+                elif isinstance(told, More):
+                    self.wishes.add(told)
+                    while self.wishes.has_enough and not self.pipe.poll(PAUSE_S):
+                        pass  # its end is heard of, too
+                    if not told.is_whole:
+                        self.pipe.send(None)
+                else:
+                    self.wishes.order(told.split(SEPARATOR))
         os._exit(0)
 
     def ended(self, outcome: Known | Failure) -> bool:
-        """Whether the copy counts it; a failure that may pass does not."""
+        """Whether the copy counts it; a failure that may pass does not, nor does a file that comes again."""
         key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
         error = outcome.error if isinstance(outcome, Failure) else None
+        is_first = key not in self.arrived
         if isinstance(outcome, Known):
             self.here += 1
             self.size += self.entries[key].size
             self.compare(outcome.source, self.entries[key])
-        return self.queue.ended(self.entries[key], error)
+            if self.is_cached:
+                self.arrived.add(key)
+        return self.queue.ended(self.entries[key], error) and is_first
 
     def compare(self, found: Entry, listed: Entry) -> None:
         """Says that a file is another one than the list or the index has named."""
@@ -293,18 +240,33 @@ class Stream:
 
     def keep_state(self) -> None:
         wanted = self.request.control / WANTED
+        at = 0.0  # when it was last written
         with open(wanted, "rb") as asked:
             while True:
-                time.sleep(STATE_EVERY_S)
+                time.sleep(PAUSE_S)
+                self.wishes.follow_readers()
+                if time.monotonic() - at < STATE_EVERY_S:
+                    continue
+                at = time.monotonic()
+                names = asked.read().decode("utf-8", "surrogateescape").split(SEPARATOR)
+                for name in names:
+                    if name and name not in self.names:
+                        self.queue.failed[name] = f"it is not at {self.request.url} any more"
+                self.queue.bring_forward([name for name in names if name])
                 self.write_state()
-                names = asked.read().decode("utf-8", "surrogateescape")
-                self.queue.bring_forward([name for name in names.split(SEPARATOR) if name])
 
     def write_state(self) -> None:
-        state = {"here": self.here, "bytes": self.size, "failed": dict(self.queue.failed)}
+        here = self.queue.here if isinstance(self.queue, CachedQueue) else self.here
+        state = {"here": here, "bytes": self.size, "failed": dict(self.queue.failed)}
+        state["left"] = self.size_left - self.size
         if state != self.written:
             write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
             self.written = state
+
+
+def remove_below(folder: str, name: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(f"{folder}/{name}")
 
 
 def say(line: str) -> None:

@@ -63,27 +63,40 @@ def single_root(folder: Path) -> Path:
 def _plan(archive: Path, parent: Path) -> list[str]:
     """The folders to make, parents first. Reads the whole archive; StageError if it can't be unpacked."""
     is_folder = {"": True}
-    size = archive.stat().st_size
-    most_entries = max(limits.MEMBERS_FLOOR, min(limits.MEMBERS, size // limits.BYTES_PER_MEMBER))
-    total = names = 0
+    within = Limits(archive, archive.stat().st_size)
     for member in members(archive):
-        known = len(is_folder)
-        why = _objection(member) or _clash(member, is_folder)
-        if why:
-            raise refused(archive, member.name, why)
-        total += member.size
-        names += len(member.name) * (len(is_folder) - known)
-        if total > most_bytes(archive):
-            raise _too_much(archive, f"{total:,} bytes or more, and has {size:,}")
-        if len(is_folder) > most_entries or names > limits.MEMBER_NAMES_BYTES:
-            raise _too_much(archive, f"{len(is_folder):,} files and folders or more from {size:,} bytes")
+        within.take(member, is_folder)
     free = shutil.disk_usage(parent).free
-    if total > free:
-        raise StageError(f"{archive} needs {total:,} bytes, but {parent} has {free:,} free; use another disk")
+    if within.total > free:
+        raise StageError(
+            f"{archive} needs {within.total:,} bytes, but {parent} has {free:,} free; use another disk"
+        )
     return sorted(path for path, folder in is_folder.items() if folder)
 
 
-def _too_much(archive: Path, what: str) -> StageError:
+class Limits:
+    """What an archive of `size` bytes may hold."""
+
+    def __init__(self, archive: object, size: int):
+        self.archive, self.size = archive, size
+        self.most_entries = max(limits.MEMBERS_FLOOR, min(limits.MEMBERS, size // limits.BYTES_PER_MEMBER))
+        self.total = self.names = 0
+
+    def take(self, member: Member, is_folder: dict[str, bool]) -> None:
+        """Enter a member and its parents into `is_folder`. StageError for one that is refused, or one too many."""
+        archive, known = self.archive, len(is_folder)
+        why = _objection(member) or _clash(member, is_folder)
+        if why:
+            raise refused(archive, member.name, why)
+        self.total += member.size
+        self.names += len(member.name) * (len(is_folder) - known)
+        if self.total > most_bytes(self.size):
+            raise _too_much(archive, f"{self.total:,} bytes or more, and has {self.size:,}")
+        if len(is_folder) > self.most_entries or self.names > limits.MEMBER_NAMES_BYTES:
+            raise _too_much(archive, f"{len(is_folder):,} files and folders or more from {self.size:,} bytes")
+
+
+def _too_much(archive: object, what: str) -> StageError:
     return StageError(
         f"{archive} would unpack to {what}, as no data set does; if it is meant, unpack it and upload its folder"
     )

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mindlift.errors import StorageError, TransferError
-from mindlift.storage.copying.engine import Threads, copy_all, usable_cpus
+from mindlift.storage.copying.engine import MakeRoute, Threads, copy_all, usable_cpus
 from mindlift.storage.copying.job import Failure, Job, Watch
 from mindlift.storage.copying.local_files import LocalTarget, sweep
 from mindlift.storage.copying.manifest import Journal, known_to
 from mindlift.storage.copying.plan import Known, Plan, Unsorted, is_part, plan_copy
 from mindlift.storage.copying.progress import Progress, Say, as_bytes
+from mindlift.storage.copying.routes import route_of
 from mindlift.storage.errors import MoxFileNotExistsException, MoxFileRespException
 from mindlift.storage.overlap import refuse_overlap
 from mindlift.storage.places import locate
@@ -106,6 +107,7 @@ def copy_tree(
     say: Say | None = None,
     show_bar: bool | None = None,
     watch: Watch | None = None,
+    route: MakeRoute = route_of,
 ) -> Report:
     """Copy a folder with all that is below it; only `file_list` (names relative to it) if that is given.
 
@@ -113,7 +115,7 @@ def copy_tree(
     such names and in their order, where it need not be listed.
 
     With `manifest`, a local file, what it names and neither side has changed since is not copied again.
-    `watch` decides the order of the files, and hears of each.
+    `watch` decides the order of the files, and hears of each; with it, `route` may be another way of copying one.
     `delete` removes what the target has and the source has not, after everything else and only if
     the source's listing was complete and is not empty. A source that is missing or empty copies nothing.
     """
@@ -136,12 +138,12 @@ def copy_tree(
         report.expected, report.expected_bytes = len(plan.copies), plan.size
         report.unchanged = plan.unchanged
         progress.expect(len(plan.copies), plan.size)
-        check_space(job, plan.size)
+        check_space(job, watch.at_once(plan.size) if watch else plan.size)
         for folder in plan.folders:
             make_folder(job, folder)
         outcomes: Iterator[Known | Failure]
         if watch:
-            outcomes = filter(watch.ended, Threads(job, threads, progress).run(watch.arrange(plan.copies)))
+            outcomes = filter(watch.ended, Threads(job, threads, progress, route).run(watch.arrange(plan)))
         else:
             count = process_count(job, processes, threads)
             outcomes = copy_all(job, plan.copies, max(threads, 1), count, progress)

@@ -16,11 +16,11 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
-from typing import TYPE_CHECKING, Union
+from typing import TYPE_CHECKING, Callable, Union
 
 from mindlift.checkout import SOURCES
 from mindlift.errors import AccessError, MindLiftError, StorageError, TransferError
-from mindlift.storage.copying.job import Failure, Job, Unit
+from mindlift.storage.copying.job import Advance, Failure, Job, Route, Unit
 from mindlift.storage.copying.local_files import sweep
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.progress import Progress
@@ -40,6 +40,7 @@ AHEAD = 128  # files that a worker has got, so that it never waits
 Fatal = (AccessError, StorageError, KeyboardInterrupt, MemoryError)
 
 
+MakeRoute = Callable[[Job, Advance], Route]
 Outcome = Union[Known, Failure, BaseException, None]
 if TYPE_CHECKING:
     Outcomes = queue.SimpleQueue[Outcome]
@@ -48,9 +49,9 @@ if TYPE_CHECKING:
 class Threads:
     """Runs the units of files on threads of this process."""
 
-    def __init__(self, job: Job, count: int, progress: Progress):
+    def __init__(self, job: Job, count: int, progress: Progress, route: MakeRoute = route_of):
         self.job, self.progress, self.count = job, progress, count
-        self.route = route_of(job, progress.add)
+        self.route = route(job, progress.add)
         self.stopping = False
         self.lock = threading.Lock()
 

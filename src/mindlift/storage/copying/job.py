@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from mindlift.backports import Protocol
-from mindlift.storage.copying.plan import Known
-from mindlift.storage.copying.spool import Spool
+from mindlift.storage.copying.plan import Known, Plan
 from mindlift.storage.store import Entry, Store
 
 CHANGES = 3  # how often a file that changes under the copy is copied again
@@ -39,7 +38,10 @@ class Job:
 class Watch(Protocol):
     """Of a copy whose files are wanted while it runs."""
 
-    def arrange(self, copies: Spool[Entry]) -> Iterator[Entry]:
+    def at_once(self, size: int) -> int:
+        """How many of the `size` bytes that are to be copied are at the target at a time; called before `arrange`."""
+
+    def arrange(self, plan: Plan) -> Iterator[Entry]:
         """What is to be copied, in the order in which it is to be begun; called once the target's folder is known."""
 
     def ended(self, outcome: Known | Failure) -> bool:
