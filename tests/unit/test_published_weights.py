@@ -65,7 +65,8 @@ def test_a_file_is_fetched_compared_and_kept(hub, cache):
     path, said = got(NAME, cache)
     assert path == cache / "weights/timm/resnet50.a1_in1k/model.safetensors"
     assert path.read_bytes() == DATA
-    assert f"SHA-256 {SUM}" in said and "compared with SHA-256 by 127.0.0.1" in said
+    assert f"SHA-256 {SUM}" in said
+    assert "compared with SHA-256 by 127.0.0.1" in said
     assert files(cache) == [f"weights/{FILE}", f"weights/{FILE}.json"]
     record = json.loads((path.parent / "model.safetensors.json").read_text())
     assert (record["sha256"], record["commit"]) == (SUM, COMMIT)
@@ -81,7 +82,8 @@ def test_the_default_of_a_network_and_other_revisions(hub, cache):
     }
     assert got("timm:resnet101", cache)[0].read_bytes() == b"default"
     path, _ = got("hf:me/net@v1.0", cache)
-    assert path.name == "pytorch_model.bin" and path.read_bytes() == b"torch"
+    assert path.name == "pytorch_model.bin"
+    assert path.read_bytes() == b"torch"
     assert [path for _, method, path, _ in hub.asked if method == "HEAD"] == [
         "/timm/resnet101.a1h_in1k/resolve/main/model.safetensors",
         "/me/net/resolve/v1.0/model.safetensors",
@@ -127,7 +129,8 @@ def test_what_came_before_is_compared_too(hub, cache):
     part.write_bytes(bytes(100_000))
     hub.breaks = []
     path, said = got(NAME, cache)
-    assert path.read_bytes() == DATA and "may have been damaged" in said
+    assert path.read_bytes() == DATA
+    assert "may have been damaged" in said
 
 
 def test_a_part_of_another_version_is_not_gone_on_from(hub, cache):
@@ -145,14 +148,16 @@ def test_a_wrong_checksum_is_refused_and_nothing_left(hub, cache):
     with pytest.raises(TransferError) as caught:
         got(NAME, cache)
     assert f"SHA-256 {SUM}, but 127.0.0.1:{hub.hub.server_port} says {'0' * 64}" in str(caught.value)
-    assert files(cache) == [] and "\n" not in str(caught.value)
+    assert files(cache) == []
+    assert "\n" not in str(caught.value)
 
 
 def test_failures_that_pass_are_asked_again(hub, cache):
     hub.failures = [503, 429]
     path, said = got(NAME, cache)
     assert path.read_bytes() == DATA
-    assert "the server answered 503" in said and "the server answered 429" in said
+    assert "the server answered 503" in said
+    assert "the server answered 429" in said
 
 
 @pytest.mark.parametrize("name", [NAME, "hf:timm/resnet50.a1_in1k"])
@@ -193,7 +198,8 @@ def test_the_token_goes_to_the_hub_alone_and_is_never_said(hub, cache, monkeypat
     of_hub = [headers.get("authorization") for server, _, _, headers in hub.asked if server == "hub"]
     of_content = [headers.get("authorization") for server, _, _, headers in hub.asked if server == "content"]
     assert of_hub[-2:] == [f"Bearer {hub.token}"] * 2
-    assert of_content and set(of_content) == {None}
+    assert of_content
+    assert set(of_content) == {None}
     kept = "".join(file.read_text(errors="replace") for file in cache.rglob("*") if file.is_file())
     assert hub.token not in said + kept
 
@@ -220,9 +226,11 @@ def test_a_name_with_digits_is_compared_with_them(hub, cache, monkeypatch):
     monkeypatch.setenv("MINDLIFT_WEIGHTS_MIRROR", hub.endpoint)
     hub.plain[f"/download.mindspore.cn/toolkits/{file}"] = DATA
     path, said = got("mindcv:net", cache)
-    assert path.read_bytes() == DATA and "the beginning of SHA-256 by its name" in said
+    assert path.read_bytes() == DATA
+    assert "the beginning of SHA-256 by its name" in said
     path.write_bytes(b"other")
-    assert "is fetched again" in got("mindcv:net", cache)[1] and path.read_bytes() == DATA
+    assert "is fetched again" in got("mindcv:net", cache)[1]
+    assert path.read_bytes() == DATA
     path.write_bytes(b"other")
     path.with_name(f"{file}.json").unlink()
     with pytest.raises(CheckpointError, match=f"not {SUM[:8]}; remove it"):
@@ -245,7 +253,8 @@ def test_where_nobody_publishes_a_sum_that_is_said(hub, cache, monkeypatch):
     hub.plain["/download.mindspore.cn/toolkits/mindcv/densenet/densenet121-120_5004_Ascend.ckpt"] = DATA
     hub.breaks = [1000]
     path, said = got("mindcv:densenet121", cache)
-    assert path.read_bytes() == DATA and "its source publishes no checksum" in said
+    assert path.read_bytes() == DATA
+    assert "its source publishes no checksum" in said
 
 
 def test_by_https_with_the_trusted_certificates(cache, tmp_path, monkeypatch):
@@ -286,13 +295,16 @@ def test_what_huggingface_hub_has_fetched_is_found_without_a_network(name, cache
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     path, said = got(name, cache)
-    assert path == link and SUM[:8] in said
+    assert path == link
+    assert SUM[:8] in said
 
 
 def test_a_damaged_file_of_that_cache_is_passed_over(hub, cache, tmp_path, monkeypatch):
     hub_cache(tmp_path / "home/.cache/huggingface", SUM, DATA[1:])
     path, said = got(NAME, cache)
-    assert path.read_bytes() == DATA and path.is_relative_to(cache) and "is passed over" in said
+    assert path.read_bytes() == DATA
+    assert path.is_relative_to(cache)
+    assert "is passed over" in said
 
 
 def test_torchs_and_mindcvs_files_are_found_too(cache, tmp_path, monkeypatch):
@@ -305,7 +317,7 @@ def test_torchs_and_mindcvs_files_are_found_too(cache, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name, says",
+    ("name", "says"),
     [
         ("timm:vit_base_patch16_224", "near are timm:resnet50, timm:resnet101"),
         ("timm:resnet50.a1", "timm:resnet50.a1_in1k"),
@@ -318,7 +330,9 @@ def test_torchs_and_mindcvs_files_are_found_too(cache, tmp_path, monkeypatch):
 def test_a_name_that_means_nothing(name, says):
     with pytest.raises(ConfigError) as caught:
         published.lookup(name)
-    assert name in str(caught.value) and says in str(caught.value) and "\n" not in str(caught.value)
+    assert name in str(caught.value)
+    assert says in str(caught.value)
+    assert "\n" not in str(caught.value)
 
 
 def test_weights_of_another_network_are_refused_before_they_are_fetched():
@@ -350,16 +364,14 @@ def test_the_list_says_what_is_here(hub, cache, monkeypatch, capsys):
     )
     assert "model.safetensors" in lines["hf:me/net"]
     assert lines["timm:resnet50.a2_in1k"].endswith(" -")
-    assert (
-        "--stem_pool same" in lines["mindcv:resnet50"]
-        and "--std_eps 1e-08" in lines["timm:resnetv2_50x1_bit.goog_in21k"]
-    )
+    assert "--stem_pool same" in lines["mindcv:resnet50"]
+    assert "--std_eps 1e-08" in lines["timm:resnetv2_50x1_bit.goog_in21k"]
     assert main(["weights", "timm:res*50.a1_*"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 3
 
 
 @pytest.mark.parametrize(
-    "words, says",
+    ("words", "says"),
     [(["get"], "name what to fetch"), (["get", "x.pth"], "is no name"), (["zz*"], "is like zz*")],
 )
 def test_mistakes_on_the_command_line(words, says, capsys):
