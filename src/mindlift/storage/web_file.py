@@ -21,6 +21,10 @@ LONGEST_PAUSE_S = 16.0
 Say = Callable[[str], None]
 
 
+class NotAsPromised(TransferError):
+    """What came has another checksum."""
+
+
 @dataclass(frozen=True)
 class Sum:
     """How the digest of a file begins, by `algorithm` of hashlib; and who says so."""
@@ -149,7 +153,7 @@ class WebFile:
             raise Passing(f"{shown(self.url)} broke off after {begun:,} bytes")
 
     def compare(self, part: Path, found: Mapping[str, str], sums: Sequence[Sum], begun: int) -> None:
-        """TransferError, and nothing left, if the file is not the one that was promised."""
+        """NotAsPromised, and nothing left, if the file is not the one that was promised."""
         for each in sums:
             if found[each.algorithm].startswith(each.digits):
                 continue
@@ -160,7 +164,7 @@ class WebFile:
             )
             if begun:
                 raise Passing(f"{wrong}; what had come before may have been damaged")
-            raise TransferError(f"{wrong}; nothing of it is kept")
+            raise NotAsPromised(f"{wrong}; nothing of it is kept")
 
 
 def size_of(headers: Headers) -> int | None:

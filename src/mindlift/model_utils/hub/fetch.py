@@ -23,7 +23,7 @@ from mindlift.runs.manifest import file_sha256
 from mindlift.storage import web
 from mindlift.storage.copying.progress import as_bytes
 from mindlift.storage.http1 import Headers
-from mindlift.storage.web_file import Fetched, Sum, WebFile
+from mindlift.storage.web_file import Fetched, NotAsPromised, Sum, WebFile
 
 SHA256 = re.compile(r"[0-9a-f]{64}")
 Say = Callable[[str], None]
@@ -110,6 +110,8 @@ def fetched(weights: Published, folder: Path, say: Say, show_bar: bool | None) -
         except AccessError as err:
             advice = f"{err}; it is private, gated or not there: set HF_TOKEN to a token that may read it"
             raise AccessError(f"{weights.name}: {advice if weights.repo else err}") from err
+        except NotAsPromised as err:
+            raise TransferError(f"{weights.name}: {err}") from err
         except TransferError as err:
             raise TransferError(missing(weights, folder, url, str(err))) from err
     raise AssertionError("there is a file")
