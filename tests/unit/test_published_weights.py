@@ -77,10 +77,12 @@ def test_a_file_is_fetched_compared_and_kept(hub, cache):
 
 
 def test_the_default_of_a_network_and_other_revisions(hub, cache):
-    hub.files.update({
-        "me/net/pytorch_model.bin": b"torch",
-        "timm/resnet101.a1h_in1k/model.safetensors": b"default",
-    }
+    hub.files.update(
+        {
+            "me/net/pytorch_model.bin": b"torch",
+            "timm/resnet101.a1h_in1k/model.safetensors": b"default",
+        }
+    )
     assert got("timm:resnet101", cache)[0].read_bytes() == b"default"
     path, _ = got("hf:me/net@v1.0", cache)
     assert path.name == "pytorch_model.bin"
