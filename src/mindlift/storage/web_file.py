@@ -18,6 +18,7 @@ from mindlift.storage.web import Passing, answered, described, shown
 
 ATTEMPTS = 5  # in a row that bring nothing new
 LONGEST_PAUSE_S = 16.0
+sleep = time.sleep  # between attempts
 Say = Callable[[str], None]
 
 
@@ -58,7 +59,6 @@ class WebFile:
     url: str
     headers: Mapping[str, str]
     sums: Callable[[Headers], Sequence[Sum]]
-    sleep: Callable[[float], None] = time.sleep
 
     def fetch(self, target: Path, say: Say, show_bar: bool | None = None) -> Fetched:
         """To `target`, whose folder is there. What has come stays beside it, to go on from, until it is complete or wrong.
@@ -76,7 +76,7 @@ class WebFile:
                     raise TransferError(f"{err} ({ATTEMPTS} attempts)") from err
                 pause = min(2.0 ** (failures - 1), LONGEST_PAUSE_S)
                 say(f"{err}; again in {pause:.0f} s, {as_bytes(coming(target))} are here")
-                self.sleep(pause)
+                sleep(pause)
 
     def once(self, target: Path, say: Say, show_bar: bool | None) -> Fetched:
         headers = described(self.url, self.headers)

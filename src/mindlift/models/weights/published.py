@@ -1,4 +1,4 @@
-"""Weights that others publish, by name: which of them fit networks here, and where their files are. Pure.
+"""Weights that others publish, by name: which of them fit networks here, and where their files are.
 
 | name | where the names and files are from |
 |---|---|
