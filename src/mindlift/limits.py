@@ -33,6 +33,7 @@ EXTENDED_HEADER_BYTES = (
 )
 
 # Weights
+WEIGHTS_FILE_BYTES = 16 * GIB  # of one that is fetched by name; BiT-M-R152x4 has 4
 WEIGHTS_RATIO = 8  # bytes of tensors for each byte of the file: bfloat16 doubles, tied weights repeat
 WEIGHTS_COMPRESSED_RATIO = 100  # of a .npz, whose arrays may be of zeros
 WEIGHTS_FLOOR = 64 * MIB

@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+import mindlift
 from mindlift.cli import convert, program
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
-from tests.support.programs import ROOT, TINY, environment, run_program
+from tests.doubles.hub import Hub
+from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
 from tests.support.torch_writer import write_state
 
 TORCH_NORM = {
@@ -92,8 +94,64 @@ def test_training_starts_from_weights_of_pytorch(folder, few_digits, tmp_path):
         np.testing.assert_array_equal(saved[name].asnumpy(), before[name].asnumpy())
 
 
+@pytest.mark.heavy
+def test_weights_by_name_are_those_of_the_file(folder, few_digits, tmp_path):
+    """Fetched once by two ranks, then used without a network by an evaluation, a prediction and from Python."""
+    from PIL import Image
+
+    Image.new("RGB", (32, 32), "white").save(tmp_path / "white.png")
+    env = {"MINDLIFT_CACHE": str(tmp_path / "cache"), "HF_HUB_OFFLINE": "0"}
+    words = [*TINY[:4], "--data_dir", str(few_digits)]
+    with Hub({"me/tiny/model.safetensors": (folder / "net.safetensors").read_bytes()}) as hub:
+        env["HF_ENDPOINT"] = hub.endpoint
+        start = [
+            *TINY,
+            "--data_dir",
+            few_digits,
+            "--lr",
+            0,
+            "--max_steps",
+            1,
+            "--ckpt_path",
+            tmp_path / "runs",
+        ]
+        trained = run_ranks(2, "train.py", *start, "--pretrained", "hf:me/tiny", **env)
+        assert trained.code == 0, trained.err
+        assert len(hub.gets("content")) == 1
+    saved = ms.load_checkpoint(trained.result["checkpoint"])
+    before = ms.load_checkpoint(str(folder / "net.ckpt"))
+    for name in (name for name in before if name.endswith((".weight", ".gamma"))):
+        np.testing.assert_array_equal(saved[name].asnumpy(), before[name].asnumpy())
+    env["HF_HUB_OFFLINE"] = "1"
+    by_file = run_program("eval.py", *words, "--pretrained", folder / "net.safetensors")
+    by_name = run_program("eval.py", *words, "--pretrained", "hf:me/tiny", **env)
+    figures = ("top1_correct", "top5_correct", "total", "loss")
+    assert [by_name.result[key] for key in figures] == [by_file.result[key] for key in figures]
+    predicted = run_program("predict.py", "hf:me/tiny", tmp_path / "white.png", *TINY[:4], **env)
+    assert predicted.code == 0, predicted.err
+    assert "white.png" in predicted.out
+    unknown = run_program("eval.py", *words, "--pretrained", "hf:me/other", **env)
+    assert unknown.code == 1
+    assert len(unknown.err.splitlines()) == 1, unknown.err
+    assert "hf:me/other is not on this machine (HF_HUB_OFFLINE is set): fetch" in unknown.err
+
+
+def test_create_model_takes_weights_by_name(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("MINDLIFT_CACHE", str(tmp_path))
+    with Hub({"me/tiny/model.safetensors": (folder / "net.safetensors").read_bytes()}) as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.endpoint)
+        network = mindlift.create_model("densenet22", num_classes=10, pretrained="hf:me/tiny")
+    before = ms.load_checkpoint(str(folder / "net.ckpt"))
+    for name, parameter in network.parameters_dict().items():
+        np.testing.assert_array_equal(parameter.asnumpy(), before[name].asnumpy())
+    with pytest.raises(mindlift.MindLiftError, match="timm:resnet50 fits --net resnet50, .*, not densenet22"):
+        mindlift.create_model("densenet22", num_classes=10, pretrained="timm:resnet50")
+
+
 # id: (arguments of eval.py, parts of the one line)
 REFUSED = {
+    "an unknown name": ("--pretrained timm:vit_tiny", ["timm:vit_tiny", "near are timm:resnet50"]),
+    "a name of another network": ("--pretrained mindcv:resnet50", ["fits --net resnet50", "not densenet22"]),
     "cut short": ("--pretrained {}/cut.pth", ["cut.pth", "cut short"]),
     "of another variant": (
         "--pretrained {}/net.pth --transition_pool max",

@@ -21,7 +21,7 @@ from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
 from mindlift.models.external import names
 from mindlift.runs import provenance
-from mindlift.storage.url import is_remote
+from mindlift.runs.named_weights import is_elsewhere
 
 if TYPE_CHECKING:
     from mindlift.model_utils.staging.named_images import Image
@@ -52,7 +52,7 @@ def start(cfg: Config, prog: str) -> Job:
     ranks = Ranks(device=cfg.device_id or 0)
     adapter = LocalAdapter("", cfg.pretrained, cfg.ckpt_path, None, functools.partial(fetch, cfg))
     here = Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains=False)
-    if not cfg.model_file and not is_remote(cfg.pretrained):
+    if not cfg.model_file and not is_elsewhere(cfg.pretrained):
         from mindlift.models.weights import forms
 
         named = here.weights()
@@ -155,5 +155,5 @@ def class_names(cfg: Config) -> list[str]:
 
 
 def remote_names(cfg: Config) -> list[str]:
-    """Those of weights at a URL, which are fetched by now or brought here now."""
-    return provenance.class_names(fetch(cfg, cfg.pretrained)[0]) if is_remote(cfg.pretrained) else []
+    """Those of weights from elsewhere, which are fetched by now or brought here now."""
+    return provenance.class_names(fetch(cfg, cfg.pretrained)[0]) if is_elsewhere(cfg.pretrained) else []

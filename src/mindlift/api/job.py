@@ -28,8 +28,9 @@ from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging import node_gate
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.models.external import names
+from mindlift.models.weights import published
 from mindlift.runs import named_weights
-from mindlift.runs.named_weights import Named
+from mindlift.runs.named_weights import Named, is_elsewhere
 from mindlift.storage.url import is_remote
 from mindlift.training import own_folder
 
@@ -163,6 +164,7 @@ def check_program(cfg: Config, prog: str) -> None:
             f"this configuration was read for {given!r}, where --pretrained and folders mean something else than for"
             f" {wanted!r}; read one with load_config(program={wanted!r}, ...)"
         )
+    published.check(cfg.pretrained, cfg.net)
 
 
 def say_what_is_odd(cfg: Config) -> None:
@@ -209,7 +211,7 @@ def check_files(cfg: Config, train: bool) -> None:
 
     folder = data_folder(cfg, train)
     weights: list[Path] = []
-    if (cfg.pretrained or not train) and not is_remote(cfg.pretrained):
+    if (cfg.pretrained or not train) and not is_elsewhere(cfg.pretrained):
         named = [Path(cfg.pretrained)] if cfg.pretrained else []
         found = named_weights.find(named, Path(cfg.ckpt_path))
         weights = found.files if train else found.to_evaluate(cfg.all).files
@@ -217,7 +219,7 @@ def check_files(cfg: Config, train: bool) -> None:
         raise DataError(f"--data_file {cfg.data_file}: there is no folder {folder}; name the first shard")
     if folder:
         path = local_adapter.existing_folder(folder)
-        if train or not is_remote(cfg.pretrained):  # else the names of the classes are with the weights
+        if train or not is_elsewhere(cfg.pretrained):  # else the names of the classes are with the weights
             folder_check.check(cfg, path, train, [] if train else provenance.common_class_names(weights))
     if train and cfg.teacher_weights and not is_remote(cfg.teacher_weights):
         forms.form_of(named_weights.find([Path(cfg.teacher_weights)], Path()).files[0])
@@ -293,8 +295,8 @@ def data_folder(cfg: Config, train: bool) -> str:
 
 
 def fetch(cfg: Config, url: str) -> list[Path]:
-    """The checkpoints at a URL or local path."""
-    if not is_remote(url):
+    """The checkpoints at a URL or local path, or those of published weights."""
+    if not is_elsewhere(url):
         return [Path(url)]
     from mindlift.model_utils.staging.stage_in import Stager
 

@@ -15,6 +15,7 @@ from mindlift.model_utils.config import config
 from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.config.options import nearest, show
 from mindlift.model_utils.ranks import Ranks
+from mindlift.models.weights import published
 from mindlift.runs import named_weights, provenance
 
 if TYPE_CHECKING:
@@ -49,8 +50,8 @@ def create_model(
 
     It takes (N, 3, H, W) float32 images, normalised, and gives (N, num_classes) float32 logits; one that segments gives
     (N, num_classes, H, W). `num_classes` None is that of the run that the weights are of, else 1000. `pretrained` names
-    weights as `--pretrained` does: a run's folder, a checkpoint, a URL, or a file of torchvision, timm and others
-    (docs/weights.md); without it the network is random, by `seed`. `options` are those of the network itself, by the names
+    weights as `--pretrained` does: a run's folder, a checkpoint, a URL, a file of torchvision, timm and others, or their
+    name, such as `"timm:resnet50.a1_in1k"` (docs/weights.md); without it the network is random, by `seed`. `options` are those of the network itself, by the names
     of `--help`: `stem_pool="same"`, `amp_level="O2"`, `filter_head=True`. Of a run's weights they are the run's.
 
     With `features_only` the result gives a tuple of float32 feature maps instead, the largest first, and says in
@@ -103,6 +104,7 @@ def of_weights(pretrained: str, given: dict[str, object]) -> tuple[Path | None, 
     alone = config.of_network({"num_classes": IMAGENET_CLASSES, "pretrained": pretrained, **given}, PROG)
     if not pretrained:
         return None, alone
+    published.check(alone.pretrained, alone.net)
     file = named_weights.find(job.fetch(alone, alone.pretrained), Path()).files[0]
     if provenance.run_of(file) is None:
         return file, alone

@@ -208,6 +208,12 @@ def add_own(parser: argparse.ArgumentParser, command: str) -> None:
         parser.add_argument(
             "--limit", type=positive, default=50, metavar="N", help="only the newest N, 50 by default"
         )
+    if command == "list":
+        parser.add_argument(
+            "--best",
+            action="store_true",
+            help="also the best checkpoint of each job's run, which takes a few requests to the bucket for each",
+        )
     if command in ("fetch", "submit"):
         which = parser.add_mutually_exclusive_group()
         for name, about in (

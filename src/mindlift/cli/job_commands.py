@@ -123,14 +123,22 @@ def cancel(args: argparse.Namespace) -> int:
 
 
 def list_jobs(args: argparse.Namespace) -> int:
+    from mindlift.cloud.follow import best
+
     job, provider = read_job(args)
     phases = [as_phase(word) for word in args.state]
     found = RetryPolicy(say=note).call(lambda: list(provider.list(phases, args.limit)))
-    out(
-        json.dumps([item.as_dict() for item in found], indent=2, ensure_ascii=False)
-        if args.json
-        else show.statuses(found)
-    )
+    known, problem = best.of_jobs(provider, found) if args.best else ({}, "")
+    if problem:
+        note(problem)
+    if args.json:
+        rows = [dict(item.as_dict()) for item in found]
+        for row in rows if args.best else ():
+            row["best"] = best.as_dict(known.get(str(row["handle"])))
+        out(json.dumps(rows, indent=2, ensure_ascii=False))
+        return 0
+    column = [best.as_text(known.get(str(item.handle))) for item in found] if args.best else None
+    out(show.statuses(found, column))
     return 0
 
 

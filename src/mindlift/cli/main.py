@@ -21,6 +21,7 @@ COMMANDS = {
         "convert:main",
         "convert other libraries' weights to MindLift's files, or list the tensors of a file",
     ),
+    "weights": ("weights:main", "list published weights that have a name, or fetch them"),
     "run": ("run:main", "run any program with its data and results in a bucket"),
     "report": ("report:main", "show runs as one page, as TensorBoard events or as CSV"),
     "ui": ("ui:main", "show runs and jobs in the browser, while they go on"),

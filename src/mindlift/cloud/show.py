@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from mindlift.cloud.providers.base import Check, Status
 from mindlift.sanitize import single_line
@@ -61,9 +61,11 @@ def table(rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def statuses(found: Iterable[Status]) -> str:
-    rows = [("JOB", "PHASE", "STARTED", "DURATION", "NODES x CARDS", "RESTARTS", "WHY")]
-    for status in found:
+def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
+    """A line for each; with `best`, the best checkpoint of each."""
+    head = ("JOB", "PHASE", "STARTED", "DURATION", "NODES x CARDS", "RESTARTS")
+    rows = [(*head, *([] if best is None else ["BEST CHECKPOINT"]), "WHY")]
+    for at, status in enumerate(found):
         phase = status.phase.value if status.phase.value != "unknown" else f"unknown ({status.raw})"
         rows.append(
             (
@@ -73,6 +75,7 @@ def statuses(found: Iterable[Status]) -> str:
                 duration(status.duration_s) if status.duration_s else "-",
                 f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
                 str(status.restarts),
+                *([] if best is None else [best[at]]),
                 " ".join(part for part in (status.detail, status.reason) if part)[:100],
             )
         )

@@ -52,9 +52,12 @@ def convert(args: argparse.Namespace) -> tuple[str, str]:
 def target_of(args: argparse.Namespace) -> str:
     """Where to write; ConfigError if --to and --out disagree, or if it is the source."""
     from mindlift.errors import ConfigError
+    from mindlift.models.weights.published import is_named
 
     if not args.out:
         name = args.source.rstrip("/").rpartition("/")[2]
+        if is_named(args.source):
+            return f"{name.rpartition(':')[2]}.mindlift.{args.to or 'ckpt'}"
         return f"{Path(name).stem}.mindlift.{args.to or 'ckpt'}"
     form = Path(args.out).suffix.lstrip(".")
     if form not in FORMS or args.to not in (None, form):
@@ -72,9 +75,8 @@ def fetch(source: str) -> Path:
     """The local file of SOURCE; of a folder the newest one."""
     from mindlift.model_utils.staging.stage_in import Stager, cache_folder
     from mindlift.runs import named_weights
-    from mindlift.storage.url import is_remote
 
-    if is_remote(source):
+    if named_weights.is_elsewhere(source):
         return Stager(cache_folder(""), lambda line: print(line, file=sys.stderr)).weights(source)[0]
     return named_weights.of_path(Path(source)).files[0]
 

@@ -82,8 +82,13 @@ def best_score(run: RunData, name: str) -> str:
 
 
 def best_checkpoint(run: RunData) -> str:
-    """Of those that were kept for their scores."""
+    """Of those that were kept for their scores; else the one of the step with the best evaluation, if there is one."""
     if not run.best:
+        for name in SCORES:
+            found = figures.best(run, name)
+            same = [each for each in run.kept if found and each.step == found.step]
+            if found:
+                return f"{same[-1].file} ({NAMES[name]} {share(name, found.value)})" if same else ""
         return ""
     best = run.best[0]
     assert best.score is not None

@@ -37,7 +37,8 @@ class RunData:
     evaluation: Record = field(default_factory=dict)
     transfers: list[Record] = field(default_factory=list)
     steps_per_epoch: int | None = None
-    best: list[Saved] = field(default_factory=list)  # checkpoints with a score, the best first
+    kept: list[Saved] = field(default_factory=list)  # checkpoints, oldest first
+    best: list[Saved] = field(default_factory=list)  # those with a score, the best first
     failures: dict[int, str] = field(default_factory=dict)  # by rank, as the ends of the logs say
 
     @property
@@ -93,7 +94,8 @@ def read(root: Path, title: str = "", follower: metrics.Follower | None = None) 
         )
         run.failures = failures.read(root)
         saved = saved_in(paths.checkpoints / MANIFEST)
-        run.best = manifest.best_first(manifest.in_order(saved))
+        run.kept = manifest.in_order(saved)
+        run.best = manifest.best_first(run.kept)
         run.steps_per_epoch = found.steps_per_epoch or (saved[-1].steps_per_epoch if saved else None)
     except OSError as err:
         raise DataError(f"can't read run {root}: {err.strerror or err}") from err

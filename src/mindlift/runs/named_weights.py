@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mindlift.errors import CheckpointError
+from mindlift.models.weights.published import is_named
 from mindlift.runs.manifest import WEIGHTS, best_first, latest, listed
 from mindlift.runs.paths import run_folders
+from mindlift.storage.url import is_remote
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ class Named:
             " --all true evaluates every one"
         )
         return replace(self, files=[newest], note="; ".join(part for part in (self.note, more) if part))
+
+
+def is_elsewhere(place: str) -> bool:
+    """Whether weights have to be brought here: from a bucket, or from those who publish them."""
+    return is_remote(place) or is_named(place)
 
 
 def find(weights: Sequence[Path], base: Path) -> Named:

@@ -12,6 +12,7 @@ import yaml
 from mindlift import json_text, yaml_text
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.files import expanded
+from mindlift.models.weights.published import is_named
 from mindlift.runs import named_weights
 from mindlift.runs.manifest import WEIGHTS, file_sha256
 from mindlift.runs.paths import CLASSES, parse_name
@@ -63,6 +64,8 @@ def side_file_of(model: Path) -> Path:
 
 def kind_of(place: str) -> str:
     """The option that takes `place` as weights, model_file or pretrained; '' if they are no weights."""
+    if is_named(place):
+        return "pretrained"
     name = place.rstrip("/").rpartition("/")[2]
     if name.endswith(MODEL_SUFFIX):
         return "model_file"
@@ -81,7 +84,9 @@ def find(values: Mapping[str, Any]) -> Run | Model | None:
         if values["pretrained"]:
             raise ConfigError("--model_file and --pretrained both name weights; give one of them")
         return read_model(Path(values["model_file"]))
-    if is_remote(values["pretrained"]) or (values.get("enable_modelarts") and not values["pretrained"]):
+    if named_weights.is_elsewhere(values["pretrained"]) or (
+        values.get("enable_modelarts") and not values["pretrained"]
+    ):
         return None
     named = [Path(values["pretrained"])] if values["pretrained"] else []
     try:

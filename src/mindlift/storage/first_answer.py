@@ -91,15 +91,18 @@ def is_permanent(err: BaseException) -> bool:
 
 def reason(err: BaseException, place: str, access: Access) -> str:
     """Why there is no connection to `place`, for somebody who has perhaps misspelt it."""
+    known = tls_reason(str(err), access) if isinstance(err, ssl.SSLError) else ""
+    return known or plain_reason(err, place)
+
+
+def plain_reason(err: BaseException, place: str) -> str:
+    """The same of what is not TLS."""
     if isinstance(err, socket.gaierror):
         return f"the name of {place} is not known here ({err.strerror})"
     if isinstance(err, ConnectionRefusedError):
         return f"nothing listens at {place}"
     if isinstance(err, socket.timeout):
         return f"no connection to {place} within {CONNECT_S:.0f} s"
-    known = tls_reason(str(err), access) if isinstance(err, ssl.SSLError) else ""
-    if known:
-        return known
     if isinstance(err, TunnelRefused):
         return f"the proxy {place} answered {err}{TUNNEL_ADVICE if str(err).startswith('407') else ''}"
     return f"no connection to {place} ({type(err).__name__}: {err})"

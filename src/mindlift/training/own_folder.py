@@ -21,9 +21,8 @@ from mindlift.model_utils.config import recipes
 from mindlift.model_utils.config.config import Config, merge, own_schema
 from mindlift.model_utils.config.options import Value
 from mindlift.model_utils.local_adapter import existing_folder
-from mindlift.models.weights import forms
+from mindlift.models.weights import forms, published
 from mindlift.runs import checkpoint, named_weights, provenance
-from mindlift.storage.url import is_remote
 
 USUAL = "resnet50"  # the network where none is named
 SHARE = 0.2  # of the images that are held out, where there is nothing else to evaluate on
@@ -95,7 +94,7 @@ class OwnFolder:
         ]
         if wanted["pretrained"]:
             new = weights is None or provenance.class_names(weights) != self.folder.classes
-            needs = needed(weights, family, {**wanted, **options}) if weights and not run else {}
+            needs = {} if run else needed(weights, str(wanted["pretrained"]), family, {**wanted, **options})
             found.append((Path(str(wanted["pretrained"])).name, {**needs, "filter_head": new}))
         return found
 
@@ -103,7 +102,7 @@ class OwnFolder:
 def start_of(wanted: Values) -> Path | None:
     """The file of weights to start from, if it is on this machine; CheckpointError if it is not there."""
     named = str(wanted["pretrained"])
-    if not named or is_remote(named):
+    if not named or named_weights.is_elsewhere(named):
         return None
     file = named_weights.find([Path(named)], Path(str(wanted["ckpt_path"]))).files[0]
     forms.form_of(file)
@@ -174,12 +173,14 @@ def epochs(steps: int, is_fine_tuning: bool) -> int:
     return min(most, max(least, math.ceil(wanted / steps)))
 
 
-def needed(weights: Path, family: str, planned: Values) -> dict[str, object]:
+def needed(weights: Path | None, named: str, family: str, planned: Values) -> dict[str, object]:
     """The options that the source of the weights needs its network to have, beside those that are planned.
 
-    MindSpore's own files are not looked into: it can't be imported yet.
+    MindSpore's own files are not looked into: it can't be imported yet. Of published weights they are known by name.
     """
-    if forms.form_of(weights) == "mindspore":
+    if published.is_named(named):
+        return dict(published.lookup(named).needs)
+    if weights is None or forms.form_of(weights) == "mindspore":
         return {}
     needs = checkpoint.known_weights(weights, family).needs
     return {name: fitting[0] for name, fitting in needs.items() if planned.get(name) not in fitting}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mindlift.model_utils.config import config
-from mindlift.report import changes, charts, figures, planned
+from mindlift.report import changes, charts, figures, overview, planned
 from mindlift.report import evaluation as evaluated
 from mindlift.report.names import folder_names
 from mindlift.runs import folder as run_folder
+from mindlift.runs import manifest
+from mindlift.runs.manifest import Saved
 from mindlift.training import schedules
 from tests.support import synthetic_runs
 
@@ -218,3 +221,28 @@ def test_folder_names_tell_runs_apart():
     assert folder_names([Path("/a/x"), Path("/a/y")]) == ["x", "y"]
     assert folder_names([Path("/a/x"), Path("/a/x")]) == ["x (1)", "x (2)"]
     assert folder_names([]) == []
+
+
+def test_the_page_names_the_best_checkpoint(runs, tmp_path):
+    """That of `--keep_best`; else the one of the step that was evaluated best, where it is kept."""
+    root = synthetic_runs.classification(tmp_path / "20260921-140640")
+    steps = [line["step"] for line in scored(root)]
+    top = max(scored(root), key=lambda line: line["top1"])
+    folder = root / "checkpoints"
+    folder.mkdir(exist_ok=True)
+    kept = [Saved(f"net-{step}.ckpt", 1, step, 36, 1, 1, "0" * 64, step) for step in steps]
+    (folder / "manifest.jsonl").write_text(manifest.as_text(kept))
+    named = dict(overview.facts(run_folder.read(root)))["best checkpoint"]
+    assert named == f"net-{top['step']}.ckpt (top-1 {top['top1']:.2f} %)"
+    others = [each for each in kept if each.step != top["step"]]
+    (folder / "manifest.jsonl").write_text(manifest.as_text(others))
+    assert "best checkpoint" not in dict(overview.facts(run_folder.read(root))), "it is not kept"
+    judged = [*others, replace(others[0], metric="top1", score=12.5)]
+    (folder / "manifest.jsonl").write_text(manifest.as_text(judged))
+    named = dict(overview.facts(run_folder.read(root)))["best checkpoint"]
+    assert named == f"{others[0].file} (top-1 12.50 %)"
+
+
+def scored(root: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (root / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if "top1" in line]

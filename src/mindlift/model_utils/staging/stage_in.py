@@ -18,10 +18,12 @@ from mindlift.files import expanded, remove_file, write_atomic
 from mindlift.json_text import Record
 from mindlift.locks import alone
 from mindlift.model_utils import image_files, inputs
+from mindlift.model_utils.hub import fetch as hub
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archived, archives, data_index, members, streamer, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
 from mindlift.model_utils.staging.streamer import Streamer
+from mindlift.models.weights.published import is_named
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text, best_first
 from mindlift.runs.paths import CLASSES
 from mindlift.runs.remote import published, run_like
@@ -277,10 +279,12 @@ class Stager:
 
     def weights(self, url: str, every: bool = False) -> list[Path]:
         """The checkpoint `url`, or the newest of the run or folder that it names, or every one, newest first; local paths
-        stay.
+        stay. Published weights are fetched by their names.
 
         Kept by the hash of its ETag, which is any text that the store likes: what is here already is not fetched again. CheckpointError if there is none.
         """
+        if is_named(url):
+            return [hub.get(url, self.cache, self.say, self.show_bar, self.timeout_s)]
         if not is_remote(url):
             return [Path(local_path(url))]
         found = checkpoints_at(url)

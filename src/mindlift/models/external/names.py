@@ -22,6 +22,7 @@ MINDCV = "mindcv"
 GROUP = "mindlift.families"
 MARK = ":"
 REGISTERED = re.compile(r"^@register_model\s*\ndef (\w+)\(", re.MULTILINE)
+WEIGHTS = re.compile(r"""["'](\w+)["']: _cfg\(\s*url=\s*["'](https://[^"'\s]+\.ckpt)["']""")
 HOW_TO_NAME = "mindcv:NAME or package.module:function"
 
 
@@ -83,11 +84,23 @@ def is_installed(module: str) -> bool:
 @functools.lru_cache(maxsize=1)
 def of_mindcv() -> list[str]:
     """All networks that mindcv registers, read from its source; importing it takes MindSpore and seconds."""
+    return [name for text in sources_of_mindcv() for name in REGISTERED.findall(text)]
+
+
+@functools.lru_cache(maxsize=1)
+def urls_of_mindcv() -> dict[str, str]:
+    """Where mindcv, if it is installed, says that the weights of its networks are."""
+    known = set(of_mindcv())
+    found = dict(pair for text in sources_of_mindcv() for pair in WEIGHTS.findall(text))
+    return {name: url for name, url in found.items() if name in known}
+
+
+def sources_of_mindcv() -> list[str]:
     spec = importlib.util.find_spec(MINDCV)
     if spec is None or not spec.submodule_search_locations:
         return []
     files = sorted(Path(next(iter(spec.submodule_search_locations)), "models").glob("*.py"))
-    return [name for file in files for name in REGISTERED.findall(file.read_text(encoding="utf-8"))]
+    return [file.read_text(encoding="utf-8") for file in files]
 
 
 @functools.lru_cache(maxsize=1)
