@@ -22,6 +22,9 @@ DEFAULTS: dict[str, object] = {
     "ratio": [0.75, 1.333],
     "hflip": 0.5,
     "vflip": 0.0,
+    "re_scale": [0.02, 0.33],
+    "re_ratio": [0.3, 3.3],
+    "re_value": 0,
     "color_jitter": 0.4,
     "interpolation": "bilinear",
     "auto_augment": None,
@@ -52,6 +55,7 @@ DEFAULTS: dict[str, object] = {
     "momentum": 0.9,
     "weight_decay": 1e-6,
     "use_nesterov": False,
+    "weight_decay_filter": "disable",
     "eps": 1e-10,
     "scheduler": "cosine_decay",
     "lr": 0.001,
@@ -70,6 +74,11 @@ DEFAULTS: dict[str, object] = {
     "amp_level": "O0",
     "loss_scale_type": "fixed",
     "loss_scale": 1.0,
+    "drop_overflow_update": False,
+    "reduction": "mean",
+    "train_split": "train",
+    "val_split": "val",
+    "num_samples": None,
     "val_while_train": False,
     "val_interval": 1,
 }
@@ -109,23 +118,28 @@ SAME = {  # mindcv's name -> this project's, of the same meaning
 # Say nothing of what is trained: how it runs, or what this project does by itself.
 WITHOUT_EFFECT = (
     *("mode", "distribute", "dataset_sink_mode", "dataset_download", "drop_remainder", "eval_shuffle"),
-    *(
-        "num_samples",
-        "train_split",
-        "val_split",
-        "val_amp_level",
-        "re_value",
-        "re_scale",
-        "re_ratio",
-        "resume_opt",
-    ),
-    *("re_max_attempts", "drop_overflow_update", "reduction"),
+    *("resume_opt", "re_max_attempts"),
 )
 MARKS = ("opt", "scheduler", "epoch_size", "ckpt_save_dir", "dataset_sink_mode", "image_resize")
-DECAYED = {
+DECAYED = {  # weights without weight decay; auto: MindSpore's own exceptions
     "disable": "",
     "auto": "*.gamma,*.beta",
-}  # weights without weight decay; auto: MindSpore's own exceptions
+    "norm_and_bias": "*.gamma,*.beta,*.bias",
+}
+OF_NEWER = {  # as SAME, of options that this project may lack
+    "vflip": "vflip",
+    "scale": "crop_scale",
+    "ratio": "crop_ratio",
+    "cutmix": "cutmix_alpha",
+}
+ERASING = {"re_prob": "random_erase", "re_scale": "random_erase_scale", "re_ratio": "random_erase_ratio"}
+POLICIES = {  # mindcv's words -> timm's; the deviation of magnitudes is 0.5 in mindcv whatever is written
+    "randaug": "rand{}-mstd0.5",
+    "autoaug": "original{}-mstd0.5",
+    "autoaugr": "originalr{}-mstd0.5",
+    "3a": "3a{}-mstd0.5",
+    "trivialaugwide": "trivialaugwide",
+}
 OPTIMIZERS = {"sgd": "momentum"}  # the same rule: v = momentum * v + g, w -= lr * v
 PLAIN_COSINES = ("cosine_decay", "warmup_cosine_decay")
 
@@ -199,8 +213,8 @@ class Recipe:
         found: dict[str, object] = {"optimizer": OPTIMIZERS.get(name, name)}
         if str(self["loss"]).lower() != "ce":
             raise self.refuse("loss")
-        self.settled.add("eps")
-        if found["optimizer"] != "momentum":
+        if found["optimizer"] == "rmsprop":  # all others have epsilons of their own there
+            self.settled.add("eps")
             found["epsilon"] = self["eps"]
         if self.has("nesterov"):
             found["nesterov"] = self["use_nesterov"]
@@ -208,14 +222,20 @@ class Recipe:
         if self.has("layer_decay") and self["layer_decay"] is not None:
             found["layer_decay"] = self["layer_decay"]
             self.settled.add("layer_decay")
-        exclude = self.full.get("weight_decay_filter")
-        if exclude == "norm_and_bias" or self.full.get("filter_bias_and_bn") is True:
-            self.settled.update(("weight_decay_filter", "filter_bias_and_bn"))
-        elif self.has("weight_decay_exclude") and exclude in DECAYED:
-            found["weight_decay_exclude"] = DECAYED[str(exclude)]
-            self.settled.add("weight_decay_filter")
+        found["weight_decay_exclude"] = self.without_decay()
+        if str(self["loss_scale_type"]) != "fixed":  # updates that overflow are always left out then
+            self.settled.add("drop_overflow_update")
         found["is_dynamic_loss_scale"] = str(self["loss_scale_type"]) != "fixed"
         return found
+
+    def without_decay(self) -> str:
+        """Patterns of weights; in a layer-wise decay mindcv leaves out what has one axis, whatever the filter."""
+        kind = self["weight_decay_filter"]
+        older = self.full.get("filter_bias_and_bn") is True
+        if kind not in DECAYED:
+            raise self.refuse("weight_decay_filter")
+        self.settled.update(("weight_decay_filter", "filter_bias_and_bn"))
+        return DECAYED["norm_and_bias" if older or self["layer_decay"] is not None else str(kind)]
 
     def schedule(self) -> dict[str, object]:
         """The names and numbers of this project's schedule; ConfigError for one that it has not."""
@@ -274,22 +294,68 @@ class Recipe:
         return "pad_crop" if str(self.full.get("dataset")).startswith("cifar") else "resized_crop"
 
     def images(self) -> dict[str, object]:
-        """mindcv jitters colours only where no policy of augmentation is named."""
+        """Erasing, policies, jitter and mixing; mindcv jitters colours only where no policy is named."""
+        found = {**self.mixing(), **self.erasing()}
+        for theirs, ours in OF_NEWER.items():
+            if self.has(ours):
+                found[ours] = self[theirs]
+                self.settled.add(theirs)
+        if self.has("aug_repeats"):
+            found["aug_repeats"] = max(1, int(self.number("aug_repeats")))
+            self.settled.add("aug_repeats")
+        if str(self.full.get("dataset")) in ("cifar10", "cifar100") and self.has("normalize", "cifar10"):
+            found["normalize"] = "cifar10"
+        if self["auto_augment"]:
+            self.settled.add("color_jitter")
+            return {**found, "color_jitter": 0.0, **self.policy()}
         jitter = self["color_jitter"]
         if isinstance(jitter, list) and len(set(map(str, jitter))) == 1:
             jitter = jitter[0]
-        found: dict[str, object] = {"mixup_shares": "batch"} if self["mixup"] else {}
-        if self["auto_augment"]:
-            self.settled.add("color_jitter")
-            return {**found, "color_jitter": 0.0}
         if jitter is None or isinstance(jitter, list):
             return {**found, "color_jitter": 0.0}
         self.settled.add("color_jitter")
         return {**found, "color_jitter": jitter}
 
+    def mixing(self) -> dict[str, object]:
+        """MixUp and CutMix of a whole batch, with a probability that mindcv calls cutmix_prob for both."""
+        if not self.number("mixup") and not self.number("cutmix"):
+            self.settled.add("cutmix_prob")
+            return {}
+        found: dict[str, object] = {"mixup_shares": "batch"}
+        if self.has("mixup_prob"):
+            found["mixup_prob"] = self["cutmix_prob"]
+            self.settled.add("cutmix_prob")
+        elif not self.number("cutmix_prob"):
+            found["mixup_alpha"] = 0.0
+            self.settled.update(("cutmix_prob", "cutmix"))
+        return found
+
+    def erasing(self) -> dict[str, object]:
+        """Filled with zeros, which are the mean colour behind the normalisation, or with a random colour for each pixel."""
+        fill = self["re_value"]
+        if not self.number("re_prob"):
+            self.settled.update((*ERASING, "re_value"))
+            return {}
+        if not self.has("random_erase") or fill not in (0, "random"):
+            return {}
+        self.settled.update((*ERASING, "re_value"))
+        mode = "pixel" if fill == "random" else "const"
+        return {"random_erase_mode": mode, **{ours: self[theirs] for theirs, ours in ERASING.items()}}
+
+    def policy(self) -> dict[str, object]:
+        """The same policy by timm's words; {} for one that has none."""
+        name, _, rest = str(self["auto_augment"]).partition("-")
+        if not self.has("auto_augment") or name not in POLICIES:
+            return {}
+        self.settled.add("auto_augment")
+        kept = "".join(f"-{part}" for part in rest.split("-") if part and not part.startswith("mstd"))
+        return {"auto_augment": POLICIES[name].format(kept)}
+
     def run(self) -> dict[str, object]:
         self.settled.update(("val_while_train", "val_interval", "ckpt_save_policy"))
         found: dict[str, object] = {"run_eval": True}
+        if self.full.get("val_amp_level") in (None, self["amp_level"]):
+            self.settled.add("val_amp_level")
         if self["val_while_train"]:
             found["eval_interval"] = self["val_interval"]
         if self["ckpt_save_policy"] == "top_k" and self.has("keep_best"):
