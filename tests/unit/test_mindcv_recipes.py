@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import config, mindcv_recipes
 from mindlift.training import schedules
 
 RECIPE = """
@@ -180,41 +180,101 @@ def test_cifar_is_padded_and_cropped(tmp_path):
     assert (cfg.augment, cfg.dataset) == ("pad_crop", "cifar10")
 
 
+def has(option: str) -> bool:
+    return option in config.own_schema().names
+
+
 def test_a_policy_takes_the_place_of_jitter(tmp_path):
-    """As in mindcv's transforms_factory.py: colours are jittered where there is no auto_augment."""
-    cfg = load(tmp_path, auto_augment="randaug-m9-mstd0.5-inc1")
+    """As in mindcv's transforms_factory.py: colours are jittered where there is no auto_augment. The deviation of its
+    magnitudes is 0.5 whatever is written (auto_augment.py: setdefault in front of the parts).
+    """
+    cfg = load(tmp_path, auto_augment="randaug-m9-mstd0.7-inc1")
     assert cfg.color_jitter == 0
-    assert "auto_augment randaug-m9-mstd0.5-inc1" in config.left_out_of_recipe(cfg)
+    if has("auto_augment"):
+        assert cfg.auto_augment == "rand-m9-inc1-mstd0.5"
+        assert load(tmp_path, auto_augment="autoaug").auto_augment == "original-mstd0.5"
+    else:
+        assert "auto_augment randaug-m9-mstd0.7-inc1" in config.left_out_of_recipe(cfg)
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("key", "value", "option", "wanted"),
     [
-        ("re_prob", "0.25"),
-        ("cutmix", "1.0"),
-        ("vflip", "0.5"),
-        ("aug_repeats", "3"),
-        ("aux_factor", "0.1"),
-        ("pretrained", "True"),
-        ("ratio", "[0.5, 2.0]"),
-        ("lr_epoch_stair", "True"),
-        ("shuffle", "False"),
-        ("color_jitter", "[0.4, 0.4, 0.1]"),
+        ("re_prob", "0.25", "random_erase", 0.25),
+        ("cutmix", "1.0", "cutmix_alpha", 1.0),
+        ("vflip", "0.5", "vflip", 0.5),
+        ("aug_repeats", "3", "aug_repeats", 3),
+        ("ratio", "[0.5, 2.0]", "crop_ratio", (0.5, 2.0)),
+        ("scale", "[0.2, 1.0]", "crop_scale", (0.2, 1.0)),
+        ("aux_factor", "0.1", "", None),
+        ("pretrained", "True", "", None),
+        ("lr_epoch_stair", "True", "", None),
+        ("shuffle", "False", "", None),
+        ("color_jitter", "[0.4, 0.4, 0.1]", "", None),
+        ("eps", "0.001", "", None),
+        ("val_amp_level", "O3", "", None),
+        ("drop_overflow_update", "True", "", None),
+        ("train_split", "images", "", None),
+        ("reduction", "sum", "", None),
     ],
 )
-def test_what_has_no_counterpart_is_named(tmp_path, key, value):
+def test_what_has_no_counterpart_is_named(tmp_path, key, value, option, wanted):
+    """What there is an option for by now is translated."""
     cfg = load(tmp_path, **{key: value})
+    if option and has(option):
+        assert getattr(cfg, option) == wanted
+        assert config.left_out_of_recipe(cfg) == ""
+    else:
+        assert (
+            f"recipe.yaml: no counterpart here, so the training goes without: {key} {value}"
+            == config.left_out_of_recipe(cfg)
+        )
+
+
+def test_every_option_that_is_translated_to_is_there():
+    """One that is not would be left out without a word."""
+    assert [ours for ours in mindcv_recipes.SAME.values() if not has(ours)] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "patterns"),
+    [("disable", ""), ("auto", "*.gamma,*.beta"), ("norm_and_bias", "*.gamma,*.beta,*.bias")],
+)
+def test_what_has_no_weight_decay(tmp_path, kind, patterns):
+    """optim_factory.py: init_group_params; auto is MindSpore's own filter of norms."""
     assert (
-        f"recipe.yaml: no counterpart here, so the training goes without: {key} {value}"
-        == config.left_out_of_recipe(cfg)
+        load(tmp_path, weight_decay_filter=kind, filter_bias_and_bn="False").weight_decay_exclude == patterns
     )
+
+
+def test_by_default_all_weights_decay(tmp_path):
+    """config.py: weight_decay_filter disable; older recipes say filter_bias_and_bn."""
+    assert load(tmp_path, filter_bias_and_bn="False").weight_decay_exclude == ""
+    assert load(tmp_path).weight_decay_exclude == "*.gamma,*.beta,*.bias"
+
+
+def test_epsilons_are_those_of_the_optimiser_there(tmp_path):
+    """optim_factory.py hands eps (1e-10) on to RMSProp alone; Adam and AdamW have 1e-8 there and here."""
+    assert load(tmp_path, opt="adamw").epsilon is None
+    assert load(tmp_path, opt="rmsprop").epsilon == 1e-10
+    assert load(tmp_path, opt="rmsprop", eps="0.001").epsilon == 0.001
+
+
+def test_mixing_has_a_probability(tmp_path):
+    """loader.py: cutmix_prob is that of MixUp, too."""
+    cfg = load(tmp_path, mixup="0.2", cutmix_prob="0.0")
+    assert cfg.mixup_prob == 0 if has("mixup_prob") else cfg.mixup_alpha == 0
+    assert config.left_out_of_recipe(cfg) == ""
+    assert load(tmp_path, mixup="0.2").mixup_alpha == 0.2
+    assert load(tmp_path, mixup="0.2").mixup_shares == "batch"
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"opt": "adagrad"}, r"optimizer is 'adagrad'; choose one of momentum"),
-        ({"loss": "BCE"}, r"loss is 'BCE', which has no counterpart here"),
+        ({"loss": "dice"}, r"loss is 'dice', which has no counterpart here"),
+        ({"weight_decay_filter": "some"}, r"weight_decay_filter is 'some', which has no counterpart here"),
         ({"scheduler": "one_cycle"}, r"scheduler is 'one_cycle', which has no counterpart here"),
         ({"lr": "fast"}, r"lr is 'fast', but must be a number"),
         ({"batch_size": "many"}, r"per_batch_size is 'many', but must be a whole number"),

@@ -150,4 +150,6 @@ def test_what_options_need(arguments, packages_needed):
 
 
 def test_a_network_of_mindcv_needs_mindcv():
-    assert packages.for_options(False, False, "", False, "mindcv:resnet18") == ["mindcv"]
+    for net in ("mindcv:resnet18", "mindcv.models.vit:VisionTransformer"):
+        assert packages.for_options(False, False, "", False, net) == ["mindcv"]
+    assert packages.for_options(False, False, "", False, "mindcv_like.nets:small") == []

@@ -56,7 +56,7 @@ def names(text: str) -> list[str]:
 
 def for_options(segments: bool, embedded: bool, weights: str, tensorboard: bool, net: str) -> list[str]:
     """What a job with these options needs beside what every job needs."""
-    found = ["mindcv"] if net.startswith("mindcv:") else []
+    found = ["mindcv"] if re.match(r"mindcv[.:]", net) else []
     if segments:
         found.append("opencv-python-headless<5")
     if embedded:

@@ -211,7 +211,10 @@ class Recipe:
         name = str(self["opt"]).lower()
         self.settled.update(("opt", "loss", "loss_scale_type"))
         found: dict[str, object] = {"optimizer": OPTIMIZERS.get(name, name)}
-        if str(self["loss"]).lower() != "ce":
+        loss = str(self["loss"]).lower()
+        if loss == "bce" and self.has("loss", "bce"):
+            found["loss"] = "bce"
+        elif loss != "ce":
             raise self.refuse("loss")
         if found["optimizer"] == "rmsprop":  # all others have epsilons of their own there
             self.settled.add("eps")
