@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import random
@@ -342,3 +343,38 @@ def test_eight_cards(home, few_digits, platform):
     assert done.code == 0, done.err + done.out
     assert "8 rank(s)" in done.out
     assert accuracy(Path(done.out.strip().splitlines()[-1]))[1] == 83
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("mindcv") is None, reason="mindcv is not installed (pip install mindcv)"
+)
+@pytest.mark.heavy
+def test_a_job_with_a_network_of_mindcv(home, few_digits):
+    """Planned, then rehearsed on two ranks from one bucket to another; its weights are evaluated here."""
+    words = [
+        *home.common,
+        "--net",
+        "mindcv:resnet18",
+        "--dataset",
+        "digits",
+        "--cards",
+        "2",
+        "--recipe",
+        *QUICK,
+    ]
+    words += ["--platform", "modelarts-v2", "--data_url", few_digits]
+    planned = home.run("plan", "--config", "", *words)
+    assert planned.code == 0, planned.err
+    assert "mindcv:resnet18" in planned.out
+    done = home.run("--config", "", *words, "--wait", "--out", home.folder / "fetched")
+    assert done.code == 0, done.err + done.out
+    handle, *lines = done.out.strip().splitlines()
+    run = Path(lines[-1])
+    status = home.status(handle)
+    assert (status["phase"], status["cards"], status["restarts"]) == ("succeeded", 2, 0)
+    words = ["--dataset", "digits", "--data_dir", few_digits, "--pretrained", run]
+    evaluated = run_program("eval.py", *words, **home.env)
+    assert evaluated.code == 0, evaluated.err
+    assert evaluated.result["net"] == "mindcv:resnet18"
+    assert (evaluated.result["top1"], evaluated.result["total"]) == accuracy(run)
+    assert accuracy(run)[1] == 83

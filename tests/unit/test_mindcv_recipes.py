@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import config, mindcv_recipes
 from mindlift.training import schedules
 
 RECIPE = """
@@ -181,8 +181,10 @@ def test_cifar_is_padded_and_cropped(tmp_path):
 
 
 def test_a_policy_takes_the_place_of_jitter(tmp_path):
-    """As in mindcv's transforms_factory.py: colours are jittered where there is no auto_augment."""
-    cfg = load(tmp_path, auto_augment="randaug-m9-mstd0.5-inc1")
+    """As in mindcv's transforms_factory.py: colours are jittered where there is no auto_augment. The deviation of its
+    magnitudes is 0.5 whatever is written (auto_augment.py: setdefault in front of the parts).
+    """
+    cfg = load(tmp_path, auto_augment="randaug-m9-mstd0.7-inc1")
     assert cfg.color_jitter == 0
     assert config.left_out_of_recipe(cfg) == ""
 
@@ -190,9 +192,9 @@ def test_a_policy_takes_the_place_of_jitter(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "wanted"),
     [
-        ({"auto_augment": "randaug-m9-mstd0.5-inc1"}, {"auto_augment": "rand-m9-mstd0.5-inc1"}),
+        ({"auto_augment": "randaug-m9-mstd0.7-inc1"}, {"auto_augment": "rand-m9-inc1-mstd0.5"}),
         ({"auto_augment": "randaug-m7-n3"}, {"auto_augment": "rand-m7-n3-mstd0.5"}),
-        ({"auto_augment": "autoaug-mstd1"}, {"auto_augment": "original-mstd1"}),
+        ({"auto_augment": "autoaug-mstd1"}, {"auto_augment": "original-mstd0.5"}),
         ({"auto_augment": "autoaugr"}, {"auto_augment": "originalr-mstd0.5"}),
         ({"auto_augment": "3a"}, {"auto_augment": "3a-mstd0.5"}),
         ({"auto_augment": "augmix-m3-w3"}, {"auto_augment": "augmix-m3-w3"}),
@@ -250,6 +252,11 @@ def test_augmentation_is_translated(tmp_path, changes, wanted):
         ("lr_epoch_stair", "True"),
         ("shuffle", "False"),
         ("color_jitter", "[0.4, 0.4, 0.1]"),
+        ("eps", "0.001"),
+        ("val_amp_level", "O3"),
+        ("drop_overflow_update", "True"),
+        ("train_split", "images"),
+        ("reduction", "sum"),
     ],
 )
 def test_what_has_no_counterpart_is_named(tmp_path, key, value):
@@ -260,11 +267,50 @@ def test_what_has_no_counterpart_is_named(tmp_path, key, value):
     )
 
 
+def test_every_option_that_is_translated_to_is_there():
+    """One that is not would be left out without a word."""
+    assert set(mindcv_recipes.SAME.values()) <= set(config.own_schema().names)
+
+
+@pytest.mark.parametrize(
+    ("kind", "patterns"),
+    [("disable", ""), ("auto", "*.gamma,*.beta"), ("norm_and_bias", "*.gamma,*.beta,*.bias")],
+)
+def test_what_has_no_weight_decay(tmp_path, kind, patterns):
+    """optim_factory.py: init_group_params; auto is MindSpore's own filter of norms."""
+    assert (
+        load(tmp_path, weight_decay_filter=kind, filter_bias_and_bn="False").weight_decay_exclude == patterns
+    )
+
+
+def test_by_default_all_weights_decay(tmp_path):
+    """config.py: weight_decay_filter disable; older recipes say filter_bias_and_bn."""
+    assert load(tmp_path, filter_bias_and_bn="False").weight_decay_exclude == ""
+    assert load(tmp_path).weight_decay_exclude == "*.gamma,*.beta,*.bias"
+
+
+def test_epsilons_are_those_of_the_optimiser_there(tmp_path):
+    """optim_factory.py hands eps (1e-10) on to RMSProp alone; Adam and AdamW have 1e-8 there and here."""
+    assert load(tmp_path, opt="adamw").epsilon is None
+    assert load(tmp_path, opt="rmsprop").epsilon == 1e-10
+    assert load(tmp_path, opt="rmsprop", eps="0.001").epsilon == 0.001
+
+
+def test_mixing_has_a_probability(tmp_path):
+    """loader.py: cutmix_prob is that of MixUp, too."""
+    cfg = load(tmp_path, mixup="0.2", cutmix_prob="0.0")
+    assert cfg.mixup_prob == 0
+    assert config.left_out_of_recipe(cfg) == ""
+    assert load(tmp_path, mixup="0.2").mixup_alpha == 0.2
+    assert load(tmp_path, mixup="0.2").mixup_shares == "batch"
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"opt": "adagrad"}, r"optimizer is 'adagrad'; choose one of momentum"),
-        ({"loss": "BCE"}, r"loss is 'BCE', which has no counterpart here"),
+        ({"loss": "dice"}, r"loss is 'dice', which has no counterpart here"),
+        ({"weight_decay_filter": "some"}, r"weight_decay_filter is 'some', which has no counterpart here"),
         ({"scheduler": "one_cycle"}, r"scheduler is 'one_cycle', which has no counterpart here"),
         ({"lr": "fast"}, r"lr is 'fast', but must be a number"),
         ({"batch_size": "many"}, r"per_batch_size is 'many', but must be a whole number"),

@@ -154,5 +154,7 @@ def test_what_options_need(arguments, packages_needed):
 
 
 def test_a_network_of_mindcv_needs_mindcv():
-    for nets in (("mindcv:resnet18", ""), ("resnet50", "mindcv:resnet18")):
+    vit = "mindcv.models.vit:VisionTransformer"
+    for nets in (("mindcv:resnet18", ""), ("resnet50", "mindcv:resnet18"), (vit, "")):
         assert packages.for_options(False, False, (), False, nets) == ["mindcv"]
+    assert packages.for_options(False, False, (), False, ("mindcv_like.nets:small", "")) == []

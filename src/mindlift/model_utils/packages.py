@@ -58,7 +58,7 @@ def for_options(
     segments: bool, embedded: bool, weights: Sequence[str], tensorboard: bool, nets: Sequence[str]
 ) -> list[str]:
     """What a job with these options needs beside what every job needs."""
-    found = ["mindcv"] if any(net.startswith("mindcv:") for net in nets) else []
+    found = ["mindcv"] if any(re.match(r"mindcv[.:]", net) for net in nets) else []
     if segments:
         found.append("opencv-python-headless<5")
     if embedded:

@@ -40,7 +40,7 @@ POLICIES = {  # mindcv's name -> timm's, and the parts that both have
     "augmix": ("augmix", ("m", "w", "d", "a")),
     "trivialaugwide": ("trivialaugwide", ()),
 }
-DEVIATION = "mstd0.5"  # mindcv's, where a policy of the first four names none
+DEVIATION = "mstd"  # 0.5 in mindcv's first four whatever is written: its auto_augment.py sets that before it reads the parts
 PART = re.compile(r"^([a-z]+)[0-9.]+$")
 FILLINGS = {"0": "const", "random": "pixel"}
 
@@ -52,8 +52,9 @@ def policy(text: str) -> str:
     keys = [PART.sub(r"\1", part) for part in parts]
     if not theirs or not set(keys) <= set(known):
         return ""
-    more = [DEVIATION] if "mstd" in known and "mstd" not in keys else []
-    return "-".join([theirs, *parts, *more])
+    if DEVIATION not in known:
+        return "-".join([theirs, *parts])
+    return "-".join([theirs, *(part for part in parts if not part.startswith(DEVIATION)), f"{DEVIATION}0.5"])
 
 
 def translated(full: Mapping[str, object], augment: str) -> dict[str, dict[str, object]]:
@@ -68,7 +69,9 @@ def translated(full: Mapping[str, object], augment: str) -> dict[str, dict[str, 
         found["aug_repeats"] = {"aug_repeats": full["aug_repeats"]}
     if full["mixup"] or full["cutmix"]:
         found["mixup"] = {"mixup_shares": "batch"}
-    if full["re_prob"]:
+    if not full["re_prob"]:
+        found.update({key: {} for key in ("re_scale", "re_ratio", "re_value")})
+    else:
         found["re_scale"] = {"random_erase_scale": full["re_scale"]}
         found["re_ratio"] = {"random_erase_ratio": full["re_ratio"]}
         filling = FILLINGS.get(str(full["re_value"]))

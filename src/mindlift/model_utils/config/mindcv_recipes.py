@@ -45,6 +45,7 @@ DEFAULTS: dict[str, object] = {
     "momentum": 0.9,
     "weight_decay": 1e-6,
     "use_nesterov": False,
+    "weight_decay_filter": "disable",
     "eps": 1e-10,
     "scheduler": "cosine_decay",
     "lr": 0.001,
@@ -63,6 +64,11 @@ DEFAULTS: dict[str, object] = {
     "amp_level": "O0",
     "loss_scale_type": "fixed",
     "loss_scale": 1.0,
+    "drop_overflow_update": False,
+    "reduction": "mean",
+    "train_split": "train",
+    "val_split": "val",
+    "num_samples": None,
     "val_while_train": False,
     "val_interval": 1,
 }
@@ -102,20 +108,14 @@ SAME = {  # mindcv's name -> this project's, of the same meaning
 # Say nothing of what is trained: how it runs, or what this project does by itself.
 WITHOUT_EFFECT = (
     *("mode", "distribute", "dataset_sink_mode", "dataset_download", "drop_remainder", "eval_shuffle"),
-    *(
-        "num_samples",
-        "train_split",
-        "val_split",
-        "val_amp_level",
-        "resume_opt",
-    ),
-    *("re_max_attempts", "drop_overflow_update", "reduction"),
+    *("resume_opt", "re_max_attempts"),
 )
 MARKS = ("opt", "scheduler", "epoch_size", "ckpt_save_dir", "dataset_sink_mode", "image_resize")
-DECAYED = {
+DECAYED = {  # weights without weight decay; auto: MindSpore's own exceptions
     "disable": "",
     "auto": "*.gamma,*.beta",
-}  # weights without weight decay; auto: MindSpore's own exceptions
+    "norm_and_bias": "*.gamma,*.beta,*.bias",
+}
 OPTIMIZERS = {"sgd": "momentum"}  # the same rule: v = momentum * v + g, w -= lr * v
 LOSSES = {"ce": "cross_entropy", "bce": "bce"}
 PLAIN_COSINES = ("cosine_decay", "warmup_cosine_decay")
@@ -191,8 +191,8 @@ class Recipe:
         if str(self["loss"]).lower() not in LOSSES:
             raise self.refuse("loss")
         found["loss"] = LOSSES[str(self["loss"]).lower()]
-        self.settled.add("eps")
-        if found["optimizer"] != "momentum":
+        if found["optimizer"] == "rmsprop":  # all others have epsilons of their own there
+            self.settled.add("eps")
             found["epsilon"] = self["eps"]
         if self.has("nesterov"):
             found["nesterov"] = self["use_nesterov"]
@@ -200,14 +200,20 @@ class Recipe:
         if self.has("layer_decay") and self["layer_decay"] is not None:
             found["layer_decay"] = self["layer_decay"]
             self.settled.add("layer_decay")
-        exclude = self.full.get("weight_decay_filter")
-        if exclude == "norm_and_bias" or self.full.get("filter_bias_and_bn") is True:
-            self.settled.update(("weight_decay_filter", "filter_bias_and_bn"))
-        elif self.has("weight_decay_exclude") and exclude in DECAYED:
-            found["weight_decay_exclude"] = DECAYED[str(exclude)]
-            self.settled.add("weight_decay_filter")
+        found["weight_decay_exclude"] = self.without_decay()
+        if str(self["loss_scale_type"]) != "fixed":  # updates that overflow are always left out then
+            self.settled.add("drop_overflow_update")
         found["is_dynamic_loss_scale"] = str(self["loss_scale_type"]) != "fixed"
         return found
+
+    def without_decay(self) -> str:
+        """Patterns of weights; in a layer-wise decay mindcv leaves out what has one axis, whatever the filter."""
+        kind = self["weight_decay_filter"]
+        older = self.full.get("filter_bias_and_bn") is True
+        if kind not in DECAYED:
+            raise self.refuse("weight_decay_filter")
+        self.settled.update(("weight_decay_filter", "filter_bias_and_bn"))
+        return DECAYED["norm_and_bias" if older or self["layer_decay"] is not None else str(kind)]
 
     def schedule(self) -> dict[str, object]:
         """The names and numbers of this project's schedule; ConfigError for one that it has not."""
@@ -266,17 +272,19 @@ class Recipe:
         return "pad_crop" if str(self.full.get("dataset")).startswith("cifar") else "resized_crop"
 
     def images(self) -> dict[str, object]:
-        """mindcv jitters colours only where no policy of augmentation is named."""
-        jitter = self["color_jitter"]
-        if isinstance(jitter, list) and len(set(map(str, jitter))) == 1:
-            jitter = jitter[0]
+        """Policies, mixing, erasing and jitter; mindcv jitters colours only where no policy is named."""
         found: dict[str, object] = {}
         for key, options in mindcv_augmentation.translated(self.full, self.augment()).items():
             self.settled.add(key)
             found.update(options)
+        if str(self.full.get("dataset")) in ("cifar10", "cifar100") and self.has("normalize", "cifar10"):
+            found["normalize"] = "cifar10"
         if self["auto_augment"]:
             self.settled.add("color_jitter")
             return {**found, "color_jitter": 0.0}
+        jitter = self["color_jitter"]
+        if isinstance(jitter, list) and len(set(map(str, jitter))) == 1:
+            jitter = jitter[0]
         if jitter is None or isinstance(jitter, list):
             return {**found, "color_jitter": 0.0}
         self.settled.add("color_jitter")
@@ -285,6 +293,8 @@ class Recipe:
     def run(self) -> dict[str, object]:
         self.settled.update(("val_while_train", "val_interval", "ckpt_save_policy"))
         found: dict[str, object] = {"run_eval": True}
+        if self.full.get("val_amp_level") in (None, self["amp_level"]):
+            self.settled.add("val_amp_level")
         if self["val_while_train"]:
             found["eval_interval"] = self["val_interval"]
         if self["ckpt_save_policy"] == "top_k" and self.has("keep_best"):

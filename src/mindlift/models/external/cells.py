@@ -9,13 +9,14 @@ import numpy as np
 from mindlift.errors import ConfigError
 from mindlift.models.dropout import Dropout
 
+AUXILIARY = "aux_logits"  # whether classifiers beside the one that counts are computed in training, e.g. of InceptionV3
 BY_CHANNEL = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
 class Logits(nn.Cell):
     """(N, 3, H, W) images -> (N, num_classes) float32 logits of `network`, whose tensors keep their names.
 
-    Of several outputs, which networks with auxiliary classifiers have in training alone, the first counts.
+    Of several outputs, which networks with auxiliary classifiers may have in training, the first counts.
     """
 
     def __init__(self, network: nn.Cell):
@@ -43,6 +44,8 @@ def adapt(network: object, net: str) -> Logits:
             f"--net {net} makes a value of type {type(network).__name__}; expected a mindspore.nn.Cell"
         )
     replace_dropouts(network)
+    if getattr(network, AUXILIARY, False) is True:
+        setattr(network, AUXILIARY, False)  # its tensors stay, so that files of weights fit
     return Logits(network)
 
 

@@ -14,7 +14,7 @@ import yaml
 
 from mindlift import yaml_text
 from mindlift.errors import ConfigError
-from mindlift.models.external import cells, names
+from mindlift.models.external import cells, conventions, names, peers
 from mindlift.models.weights.layouts import OURS, Layout, Shapes
 
 # What other packages call what this project has an option for. A network gets what it has a parameter for.
@@ -24,6 +24,7 @@ SPELLINGS = {
     "drop_path": ("drop_path_rate", "drop_path", "drop_connect_rate"),
 }
 WITHOUT = {"aux_logits": False}  # classifiers beside the one that counts, which only train
+CONVENTIONS = "conventions"  # of --net_args: whose the network computes by, see models/external/peers.py
 TWICE = re.compile(r"multiple values for (?:keyword )?argument '(\w+)'")
 BUILTIN_KINDS = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
@@ -39,6 +40,7 @@ class External:
         self.__name__ = f"external.{net}"
         self.VARIANTS = {net: net}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.class_name = self.net_args = self.way = ""  # of the network that was built last
         self.again: Callable[[int], cells.Logits] | None = None
 
     def build(
@@ -56,16 +58,18 @@ class External:
         """The network with a `num_classes`-way head, tried with one image. ConfigError for what it has no use for."""
         wanted = {"dropout": dropout, "drop_path": drop_path}
         make = maker(self.net)
+        given = parsed(net_args, self.net, make)
+        self.net_args, self.way = net_args or "", str(given.pop(CONVENTIONS, ""))
         arguments = {
             **image_argument(make, image_size),
             **own_arguments(self.net, make, wanted),
-            **parsed(net_args, self.net, make),
+            **given,
         }
-        self.again = functools.partial(made, self.net, make, arguments)
+        self.again = functools.partial(made, self.net, make, arguments, self.way)
         network = self.again(num_classes)
         sizes = [image_size, *([eval_image_size] if eval_image_size not in (None, image_size) else [])]
         cells.check(network, self.net, num_classes, [size for size in sizes if size])
-        self.shapes = shapes_of(network)
+        self.shapes, self.class_name = shapes_of(network), class_name(network.network)
         return network
 
     def least_side(self, variant: str) -> int:
@@ -81,12 +85,41 @@ class External:
         return tuple(name for name, shape in shapes_of(before).items() if other.get(name) != shape)
 
     def layout_of(self, shapes: Shapes) -> Layout | None:
-        """Tensors that have most of the network's names are this network's, whoever wrote them."""
+        """Tensors that have most of the network's names are this network's, whoever wrote them; so are those of timm and
+        torchvision that models/external/peers.py knows, if the network computes as theirs does.
+        """
+        source = peers.source_of(self.class_name, self.shapes, shapes)
+        if source is not None:
+            return Layout(
+                source.name,
+                peers.rename_of(source, self.shapes),
+                {"net_args": self.arguments_of(source)},
+                fold=peers.fold_of(source, self.shapes),
+                unused=(peers.UNUSED,),
+                head=self.head,
+                constants=peers.constants_of(self.shapes),
+            )
         shared = len(self.shapes.keys() & shapes.keys())
-        return Layout(OURS, head=self.head) if 2 * shared > len(self.shapes) else None
+        needs = {"net_args": (without_way(self.net_args),)} if self.way else {}
+        return Layout(OURS, needs=needs, head=self.head) if 2 * shared > len(self.shapes) else None
+
+    def arguments_of(self, source: peers.Source) -> tuple[str, ...]:
+        """The --net_args with which the network computes what that of `source` does."""
+        if self.way in source.ways:
+            return (self.net_args,)
+        rest = without_way(self.net_args)
+        return tuple(f"{rest}{',' if rest else ''}{CONVENTIONS}={word}" for word in source.ways)
 
     def variant_of(self, shapes: Shapes, variants: Mapping[str, object]) -> str | None:
         return next((net for net in variants if net == self.net), None)
+
+
+def without_way(net_args: str) -> str:
+    return re.sub(rf",?\s*\b{CONVENTIONS}\s*=\s*\w*", "", net_args).strip(" ,")
+
+
+def class_name(network: nn.Cell) -> str:
+    return f"{type(network).__module__}.{type(network).__qualname__}"
 
 
 def shapes_of(network: nn.Cell) -> dict[str, tuple[int, ...]]:
@@ -215,19 +248,24 @@ def parsed(text: str, net: str, make: Callable[..., object]) -> dict[str, object
         or not all(isinstance(key, str) for key in given)
     ):
         raise ConfigError(f"--net_args {text}: expected name=value, with commas between several")
-    unknown = sorted(given.keys() - parameters_of(make).keys())
+    unknown = sorted(given.keys() - parameters_of(make).keys() - {CONVENTIONS})
     if unknown:
         takes = ", ".join(sorted(parameters_of(make).keys() - {"pretrained", "in_channels", "num_classes"}))
         raise ConfigError(f"--net_args {text}: {net} takes no {unknown[0]}; it takes {takes or 'nothing'}")
     return given
 
 
-def made(net: str, make: Callable[..., object], arguments: Mapping[str, object], num_classes: int) -> nn.Cell:
+def made(
+    net: str, make: Callable[..., object], arguments: Mapping[str, object], way: str, num_classes: int
+) -> cells.Logits:
     """The adapted network. What its maker settles itself, such as the size of its images, is left to it."""
     given = dict(arguments)
     while True:
         try:
-            return cells.adapt(make(num_classes=num_classes, **given), net)
+            network = cells.adapt(make(num_classes=num_classes, **given), net)
+            if way:
+                conventions.apply(network.network, way_of(network.network, net, way))
+            return network
         except ConfigError:
             raise
         except Exception as err:  # whatever a stranger's program raises
@@ -239,3 +277,11 @@ def made(net: str, make: Callable[..., object], arguments: Mapping[str, object],
             raise ConfigError(
                 f"--net {net} can't be made{f' with {shown}' if shown else ''}: {cells.reason(err)}"
             ) from err
+
+
+def way_of(network: nn.Cell, net: str, way: str) -> peers.Conventions:
+    known = peers.ways_of(class_name(network), shapes_of(network))
+    if way not in known:
+        others = f"choose {' or '.join(sorted(known))}, or leave it out" if known else "leave it out"
+        raise ConfigError(f"--net_args {CONVENTIONS}={way}: not known of {net}; {others}")
+    return known[way]

@@ -100,10 +100,11 @@ def named_by(stored: Stored, families: Mapping[str, WeightMap], origins: Mapping
     layout = found[family]
     renamed = rename(layout, layout.fold(tensors))
     sources = {layout.rename(name): origin for name, origin in origins.items()}
-    unused = tuple(sources[name] for name in renamed if name.startswith(layout.unused))
-    renamed = {name: array for name, array in renamed.items() if sources[name] not in unused}
+    dropped = [name for name in renamed if name.startswith(layout.unused)]
+    unused = tuple(sources.get(name, name) for name in dropped)
+    renamed = {name: array for name, array in renamed.items() if name not in dropped}
     needs = {**layout.needs, **(noted(stored, families[family]) if layout.source == OURS else {})}
-    used = {name: sources[name] for name in renamed}
+    used = {name: sources.get(name, name) for name in renamed}  # a part of a tensor has no name in the file
     return Known(family, layout, renamed, used, needs, is_average, unused=unused)
 
 
@@ -186,11 +187,13 @@ def check_needs(needs: Mapping[str, tuple], values: Mapping[str, object], where:
 
 
 def as_argument(value: object) -> str:
-    return "null" if value is None else shown(value)
+    return "null" if value is None else shown(value) if value != "" else "''"
 
 
 def shown(value: object) -> str:
-    return "not set" if value is None else f"{value:g}" if isinstance(value, float) else str(value).lower()
+    if value is None or value == "":
+        return "not set"
+    return f"{value:g}" if isinstance(value, float) else str(value).lower()
 
 
 def fitted(
@@ -202,7 +205,12 @@ def fitted(
     """
     given = {name: array for name, array in known.tensors.items() if name not in without}
     given = without_unused_row(known.layout, given, wanted)
-    left = {name for name in wanted if name in without or name.startswith(known.layout.lacks)}
+    layout = known.layout
+    left = {
+        name
+        for name in wanted
+        if name in without or name in layout.constants or name.startswith(layout.lacks)
+    }
     problem = mismatch(
         {name: tuple(shape) for name, shape in wanted.items() if name not in left},
         {name: array.shape for name, array in given.items()},

@@ -44,7 +44,8 @@ class Layout:
     1001-way head that is no class of ImageNet. `fold` works in what this project's network has no layers for.
     `unused` and `lacks` are beginnings of names here: of tensors of the source that the network has no use for, and of
     the network's tensors that the source hasn't, which keep what they have. `channels` is the order of the colours that
-    the source's first convolution takes. `head` tells the tensors of the classifier.
+    the source's first convolution takes. `head` tells the tensors of the classifier. `constants` are tensors of the network
+    that are no weights, and that it has by itself.
     """
 
     source: str
@@ -56,6 +57,7 @@ class Layout:
     lacks: tuple[str, ...] = ()
     channels: str = "rgb"
     head: Callable[[], tuple[str, ...]] = own_head
+    constants: tuple[str, ...] = ()
 
 
 class WeightMap(Protocol):
