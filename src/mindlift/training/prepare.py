@@ -13,7 +13,7 @@ import mindspore.nn as nn
 from mindlift import models
 from mindlift.data.batches import Options
 from mindlift.errors import ConfigError
-from mindlift.model_utils import collectives, devices
+from mindlift.model_utils import collectives, devices, mindspore_build
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.runs import checkpoint, named_weights
@@ -60,13 +60,16 @@ class Prepared:
 
     def release_at(self, step: int) -> None:
         """Train all of the network from this step on, if it is the one that --unfreeze_epoch means."""
-        if self.frozen is not None and self.frozen.until == step:
+        if self.frozen is not None and self.releases_at(step):
             self.frozen.release()
             freezing.continue_with(self.step, self.step_for_what_learns(), self.state)
 
+    def releases_at(self, step: int) -> bool:
+        return self.frozen is not None and self.frozen.until == step
+
     @property
     def has_graphs(self) -> bool:
-        return self.graphs is not None and self.graphs.is_dir()
+        return compile_cache.has(self.graphs)
 
 
 def prepare(job: JobContext, inputs: Inputs) -> Prepared:
@@ -105,7 +108,7 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
     collectives.copy_from_rank0(state, ranks.rank, ranks.size)
     uses_queue = takes_queue(job)
     is_frozen = frozen is not None and frozen.until != done
-    graphs = graph_folder(job, options, len(steps.rates), uses_queue, is_frozen)
+    graphs = graph_folder(job, options, len(steps.rates), uses_queue, is_frozen, objective)
     return Prepared(
         task,
         options,
@@ -172,7 +175,7 @@ def takes_queue(job: JobContext) -> bool:
 
 
 def graph_folder(
-    job: JobContext, options: Options, planned: int, uses_queue: bool, is_frozen: bool
+    job: JobContext, options: Options, planned: int, uses_queue: bool, is_frozen: bool, objective: nn.Cell
 ) -> Path | None:
     """The folder for the compiled step of this training; None: it is compiled each time."""
     cfg = job.cfg
@@ -187,13 +190,14 @@ def graph_folder(
         **cfg.identity(),
         "data": options,
         "fusion": cfg.all_reduce_fusion,
-        "mindspore": ms.__version__,
+        "mindspore": mindspore_build.build(),
         "device": job.device,
         "ranks": (job.ranks.rank, job.ranks.size),
         "steps": planned,
         "frozen": is_frozen,
     }
-    return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts)
+    files = compile_cache.sources(cell for _, cell in objective.cells_and_names())
+    return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts, files)
 
 
 def unique(parameters: Iterable[ms.Parameter]) -> list[ms.Parameter]:
