@@ -55,6 +55,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from mindlift.model_utils.config import config
     from mindlift.models import layers
     from mindlift.tasks.classification.objective import Places, SmoothedCrossEntropy
+    from mindlift.tasks.objective import Objective
     from mindlift.tasks.segmentation.objective import PixelCrossEntropy, Probabilities
     from mindlift.training import step
     from mindlift.training.optimizers.formula import Plan
@@ -78,7 +79,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         Plan(network.trainable_params(), np.full(10**6, RATE, np.float32), DECAY), MOMENTUM
     )
     loss = PixelCrossEntropy(CLASSES[net], 255) if net in STRIDES else SmoothedCrossEntropy(CLASSES[net])
-    one = step.TrainStep(step.Objective(network, loss), optimizer, step.StepOptions())
+    one = step.TrainStep(Objective(network, loss), optimizer, step.StepOptions())
     return lambda: one([(images, labels)]), f"MindSpore {ms.__version__}"
 
 
