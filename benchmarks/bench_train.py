@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from figures import machine, names_of, positive, spread
 HERE = Path(__file__).parent
 OURS = "mindlift"
 PEERS = {"mindlift": "mindspore", "mindcv": "mindcv", "timm": "timm", "torchvision": "torchvision"}
+OF_PYTORCH = ("timm", "torchvision")
+FORMS = ("plain", "channels_last", "compiled")  # of PyTorch's networks
 SIDE = {
     "densenet100": 32,
     "densenet121": 224,
@@ -65,6 +68,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, help="images per step; default: " + json.dumps(BATCH))
     parser.add_argument("--size", type=int, help="side of the images; default: " + json.dumps(SIDE))
     parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--peers",
+        default=sys.executable,
+        help="the Python that has PyTorch, timm and torchvision; default: this one",
+    )
+    parser.add_argument(
+        "--forms",
+        type=names_of(FORMS),
+        default="plain",
+        help="PyTorch's networks in each of " + ", ".join(FORMS),
+    )
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
     return parser.parse_args()
 
@@ -72,11 +86,14 @@ def arguments() -> argparse.Namespace:
 class Worker:
     """One library's process, which times steps when told to."""
 
-    def __init__(self, library: str, net: str, work: str, batch: int, size: int, threads: int):
-        self.library = library
-        env = {**os.environ, "GLOG_v": "3"}
+    def __init__(
+        self, library: str, net: str, work: str, batch: int, size: int, threads: int, form: str, python: str
+    ):
+        self.library = library if form == "plain" else f"{library} {form}"
+        package = os.pathsep.join(filter(None, [str(HERE.parent / "src"), os.environ.get("PYTHONPATH")]))
+        env = {**os.environ, "GLOG_v": "3", "PYTHONPATH": package}
         command = [
-            sys.executable,
+            python,
             str(HERE / "bench_worker.py"),
             library,
             net,
@@ -84,6 +101,7 @@ class Worker:
             str(batch),
             str(size),
             str(threads),
+            form,
         ]
         started = time.perf_counter()
         self.process = subprocess.Popen(
@@ -112,7 +130,11 @@ def compare(libraries: list[str], net: str, work: str, options: argparse.Namespa
     """Rounds of all libraries in turn; figures of each by name."""
     batch, size = options.batch or BATCH[net], options.size or SIDE[net]
     there = [library for library in libraries if have(library, net)]
-    workers = [Worker(library, net, work, batch, size, options.threads) for library in there]
+    workers = [
+        Worker(library, net, work, batch, size, options.threads, form, python_of(library, options.peers))
+        for library in there
+        for form in (options.forms if library in OF_PYTORCH else FORMS[:1])
+    ]
     rates: dict[str, list[float]] = {worker.library: [] for worker in workers}
     for worker in workers:
         worker.images_per_second(options.seconds / 2)
@@ -167,14 +189,23 @@ def table(results: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def installed(wanted: list[str]) -> list[str]:
-    """Those of `wanted` that import; the others are named on stderr. Ours comes first."""
-    from importlib.util import find_spec
+def python_of(library: str, peers: str) -> str:
+    return peers if library in OF_PYTORCH else sys.executable
 
+
+def has_module(name: str, python: str) -> bool:
+    code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({name!r}) is None)"
+    return subprocess.run([python, "-c", code], check=False).returncode == 0
+
+
+def installed(wanted: list[str], peers: str) -> list[str]:
+    """Those of `wanted` that import; the others are named on stderr. Ours comes first."""
     unknown = [library for library in wanted if library not in PEERS]
     if unknown:
         sys.exit(f"bench_train: unknown library '{unknown[0]}'; known: {', '.join(PEERS)}")
-    missing = [library for library in wanted if find_spec(PEERS[library]) is None]
+    if shutil.which(peers) is None:
+        sys.exit(f"bench_train: --peers {peers}: there is no such Python")
+    missing = [each for each in wanted if not has_module(PEERS[each], python_of(each, peers))]
     if missing:
         print(f"not installed, left out: {', '.join(missing)} (make bench installs them)", file=sys.stderr)
     return [OURS, *(library for library in wanted if library not in missing and library != OURS)]
@@ -182,7 +213,7 @@ def installed(wanted: list[str]) -> list[str]:
 
 def main() -> None:
     options = arguments()
-    libraries = installed(options.libraries)
+    libraries = installed(options.libraries, options.peers)
     results = [compare(libraries, net, work, options) for net in options.nets for work in options.work]
     about = machine(options.threads)
     print(f"{about['cpu']}, {about['threads']} threads, Python {about['python']}, {about['date']}\n")

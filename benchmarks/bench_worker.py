@@ -1,6 +1,6 @@
 """Times the steps of one library: a child of bench_train.py.
 
-`bench_worker.py LIBRARY NET train|eval BATCH SIZE THREADS` runs the first step, prints a JSON line about
+`bench_worker.py LIBRARY NET train|eval BATCH SIZE THREADS [FORM]` runs the first step, prints a JSON line about
 itself, and then, for each line with a number of seconds on stdin, a JSON line with images per second.
 """
 
@@ -30,6 +30,7 @@ CLASSES = {
 STRIDES = {"deeplab_v3_s16": 16, "deeplab_v3_s8": 8}  # of the networks that segment
 THEIR_NAMES = {"mindcv": {"bit_r50x1": "BiT_resnet50"}, "timm": {"bit_r50x1": "resnetv2_50x1_bit"}}
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 1e-4
+FORM = {"pytorch": "plain"}  # or channels_last, or compiled (torch.compile, which needs a C++ compiler)
 
 
 def batch_of(net: str, batch: int, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -54,6 +55,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from mindlift.model_utils.config import config
     from mindlift.models import layers
     from mindlift.tasks.classification.objective import Places, SmoothedCrossEntropy
+    from mindlift.tasks.objective import Objective
     from mindlift.tasks.segmentation.objective import PixelCrossEntropy, Probabilities
     from mindlift.training import step
     from mindlift.training.optimizers.formula import Plan
@@ -77,7 +79,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         Plan(network.trainable_params(), np.full(10**6, RATE, np.float32), DECAY), MOMENTUM
     )
     loss = PixelCrossEntropy(CLASSES[net], 255) if net in STRIDES else SmoothedCrossEntropy(CLASSES[net])
-    one = step.TrainStep(step.Objective(network, loss), optimizer, step.StepOptions())
+    one = step.TrainStep(Objective(network, loss), optimizer, step.StepOptions())
     return lambda: one([(images, labels)]), f"MindSpore {ms.__version__}"
 
 
@@ -130,16 +132,22 @@ def of_pytorch(network, work: str, batch, answer: Callable, ignored: int = -100)
     import torch
 
     images, labels = (torch.from_numpy(array) for array in batch)
-    labels = labels.long()
+    labels, parameters = labels.long(), list(network.parameters())
+    if FORM["pytorch"] == "channels_last":
+        network = network.to(memory_format=torch.channels_last)
+        images = images.to(memory_format=torch.channels_last)
     if work == "eval":
         network.eval()
+    if FORM["pytorch"] == "compiled":
+        network = torch.compile(network)
+    if work == "eval":
 
         def forward():
             with torch.inference_mode():
                 return answer(network(images))
 
         return forward
-    optimizer = torch.optim.SGD(network.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
+    optimizer = torch.optim.SGD(parameters, RATE, MOMENTUM, weight_decay=DECAY)
     loss = torch.nn.CrossEntropyLoss(ignore_index=ignored)
 
     def step():
@@ -182,7 +190,8 @@ def torchvision(net: str, work: str, batch: int, size: int, threads: int):
 LIBRARIES = {"mindlift": mindlift, "mindcv": mindcv, "timm": timm, "torchvision": torchvision}
 
 
-def main(library: str, net: str, work: str, batch: int, size: int, threads: int) -> None:
+def main(library: str, net: str, work: str, batch: int, size: int, threads: int, form: str = "plain") -> None:
+    FORM["pytorch"] = form
     answers, sys.stdout = sys.stdout, sys.stderr  # a library's chatter must not mix with the answers
     os.environ["OMP_NUM_THREADS"] = str(threads)
     step, version = LIBRARIES[library](net, work, batch, size, threads)
@@ -197,4 +206,4 @@ def main(library: str, net: str, work: str, batch: int, size: int, threads: int)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:4], *map(int, sys.argv[4:]))
+    main(*sys.argv[1:4], *map(int, sys.argv[4:7]), *sys.argv[7:])

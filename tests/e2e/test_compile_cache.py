@@ -83,7 +83,89 @@ def test_another_option_is_another_graph(tmp_path):
 
 def test_a_cache_that_cant_be_written_does_not_end_a_training(tmp_path):
     (tmp_path / "graphs").write_text("a file")
-    assert COMPILES in train(tmp_path, "--max_steps", 1).out
+    done = train(tmp_path, "--max_steps", 1)
+    assert COMPILES in done.out
+    assert done.out.count("the compiled graph is not kept: ") == 1
+
+
+@pytest.mark.heavy
+def test_a_graph_that_a_power_failure_has_cut_is_compiled_again(tmp_path):
+    expected = weights(train(tmp_path, "--max_steps", 2, "--resume", "none"))
+    (folder,) = (tmp_path / "graphs/graphs").iterdir()
+    for file in folder.rglob("*.mindir"):
+        file.chmod(0o600)
+        file.write_bytes(file.read_bytes()[:-100])
+    for said in (COMPILES, FOUND):
+        again = train(tmp_path, "--max_steps", 2, "--resume", "none")
+        assert said in again.out
+        found = weights(again)
+        assert all((found[name] == expected[name]).all() for name in expected)
+
+
+NETWORK = """
+import mindspore.nn as nn
+from {module} import widened
+
+class Small(nn.Cell):
+    def __init__(self, classes):
+        super().__init__()
+        self.pool, self.classifier = nn.AvgPool2d(8, 8), nn.Dense(3 * 16, classes)
+
+    def construct(self, x):
+        x = self.pool(x)
+        return self.classifier(widened(x.reshape(x.shape[0], -1)))
+
+def small(num_classes=10):
+    return Small(num_classes)
+"""
+
+
+@pytest.mark.heavy
+def test_a_graph_of_other_code_is_not_loaded(tmp_path, monkeypatch):
+    """A network of the user's, whose helper in another module is changed between two trainings."""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    (tmp_path / "own_network.py").write_text(NETWORK.format(module="own_helper"))
+    options = ["--dataset", "digits", "--run_eval", "false", "--max_steps", 2, "--resume", "none"]
+    options += ["--net", "own_network:small", "--ckpt_path", tmp_path / "runs", "--progress", "false"]
+    found: dict[tuple[str, str], dict] = {}
+    for factor in ("1.0", "3.0"):
+        (tmp_path / "own_helper.py").write_text(f"def widened(x):\n    return x * {factor}\n")
+        for cache in ("true", "false", "true"):
+            done = run_program(
+                "train.py", *options, "--compile_cache", cache, "--cache_path", tmp_path / "cache"
+            )
+            assert done.code == 0, done.err
+            is_second = (factor, cache) in found
+            assert (FOUND if is_second else COMPILES) in done.out
+            found.setdefault((factor, cache), weights(done))
+            assert same(weights(done), found[factor, "true"])
+    assert not same(found["1.0", "true"], found["3.0", "true"])
+
+
+def same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all((one[name] == other[name]).all() for name in one)
+
+
+def test_the_key_is_of_every_file_of_the_package(tmp_path):
+    (tmp_path / "models").mkdir()
+    for name in ("training.py", "models/layers.py"):
+        (tmp_path / name).write_text("x = 1\n")
+    first = compile_cache.key({"net": "a"}, package=tmp_path)
+    assert compile_cache.key({"net": "a"}, package=tmp_path) == first
+    assert compile_cache.key({"net": "b"}, package=tmp_path) != first
+    (tmp_path / "models/layers.py").write_text("x = 2\n")
+    changed = compile_cache.key({"net": "a"}, package=tmp_path)
+    assert changed != first
+    (tmp_path / "models/layers.py").rename(tmp_path / "models/other.py")
+    assert compile_cache.key({"net": "a"}, package=tmp_path) not in (first, changed)
+
+
+def test_a_second_training_of_a_process_takes_no_graph_of_the_first(environ, tmp_path):
+    with compile_cache.caching(tmp_path / "one"):
+        Path(environ[compile_cache.PLACE]).mkdir()
+    with compile_cache.caching(tmp_path / "two"):
+        assert compile_cache.ENABLE not in environ
+    assert not compile_cache.has(tmp_path / "one")
 
 
 @pytest.mark.parametrize(
@@ -98,6 +180,7 @@ def test_versions_that_were_not_tried_compile(version, is_tried):
 def environ(monkeypatch) -> dict:
     for name in (compile_cache.ENABLE, compile_cache.PLACE):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(compile_cache, "TAKEN", [])
     return compile_cache.os.environ
 
 
@@ -118,10 +201,35 @@ def test_a_process_that_fails_leaves_nothing_to_load(environ, tmp_path):
 def test_the_oldest_graphs_go(environ, tmp_path, monkeypatch):
     monkeypatch.setattr(compile_cache, "KEPT", 2)
     for number in range(4):
+        compile_cache.TAKEN.clear()
         with compile_cache.caching(tmp_path / f"key{number}"):
             Path(environ[compile_cache.PLACE]).mkdir()
         compile_cache.os.utime(tmp_path / f"key{number}", (number, number))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key2", "key3"]
+
+
+def test_large_graphs_go_before_the_disk_is_full(environ, tmp_path, monkeypatch):
+    monkeypatch.setattr(compile_cache, "KEPT_BYTES", 2500)
+    for number in range(4):
+        compile_cache.TAKEN.clear()
+        with compile_cache.caching(tmp_path / f"key{number}"):
+            place = Path(environ[compile_cache.PLACE])
+            place.mkdir()
+            (place / "graph").write_bytes(bytes(1000))
+        compile_cache.os.utime(tmp_path / f"key{number}", (number, number))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key2", "key3"]
+
+
+def test_what_cant_be_kept_is_said(environ, tmp_path, monkeypatch):
+    def full(part: Path) -> dict:
+        raise OSError(28, "No space left on device")
+
+    said: list[str] = []
+    monkeypatch.setattr(compile_cache, "sums_of", full)
+    with compile_cache.caching(tmp_path / "key", said.append):
+        Path(environ[compile_cache.PLACE]).mkdir()
+    assert said == [f"the compiled graph is not kept: {tmp_path / 'key'}: No space left on device"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_users_own_cache_stays_the_users_business(environ, tmp_path):

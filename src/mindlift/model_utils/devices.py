@@ -37,6 +37,7 @@ class Device:
     amp_level: str = "O0"  # what --amp_level auto means
     has_number: bool = False  # several of them in a machine, told apart by --device_id
     has_queue: bool = False  # data sets can be sent to a queue of the device (sink mode)
+    computes_by_itself: bool = False  # a step may return before it is computed: reading its loss waits
     has_cpu_kernels: bool = False  # networks take the form that is fast with MindSpore's kernels for CPUs
     saturates: bool = False  # an overflow gives the largest number and a NaN 0, and sets the float status
     normalises: bool = False  # training images travel as uint8 (N, H, W, 3) and are normalised in the graph
@@ -61,7 +62,7 @@ def of(target: str, chip: str = "", env: Mapping[str, str] = os.environ) -> Devi
     if target == CPU:
         return Device(CPU, has_cpu_kernels=True, lite_target="cpu", meets_by_node_id=True)
     if target == GPU:
-        return Device(GPU, has_number=True)
+        return Device(GPU, has_number=True, computes_by_itself=True)
     if target == ANY:
         return Device(ANY)
     keeps_infinities = chip in INF_NAN_CHIPS and env.get(OVERFLOW_MODE) != "SATURATION_MODE"
@@ -71,6 +72,7 @@ def of(target: str, chip: str = "", env: Mapping[str, str] = os.environ) -> Devi
         amp_level="O3",
         has_number=True,
         has_queue=True,
+        computes_by_itself=True,
         saturates=not keeps_infinities,
         normalises=True,
         has_bfloat16=chip in ("", *INF_NAN_CHIPS),

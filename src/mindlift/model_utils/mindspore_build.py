@@ -39,6 +39,16 @@ def installed_version() -> str:
     return match.group(1) if match else ""
 
 
+def build() -> str:
+    """The version and, of what its makers have built, the commit: of one version there may be several builds."""
+    found = folder()
+    try:
+        commit = (found / ".commit_id").read_text(encoding="utf-8") if found else ""
+    except OSError:
+        commit = ""
+    return f"{installed_version()} {commit.strip()}".strip()
+
+
 def numbers(version: str) -> tuple[int, int]:
     """(2, 10) of 2.10.0rc1; (0, 0) if it has no such beginning."""
     match = re.match(r"(\d+)\.(\d+)", version)

@@ -49,6 +49,9 @@ class Evaluate(Hook):
         else:
             self.end_early(status, standing)
 
+    def acts_after(self, step: int) -> bool:
+        return self.due.are_due(step)
+
     def on_step(self, status: Status) -> None:
         status.evaluated = {}
         if self.due.are_due(status.step):

@@ -75,8 +75,15 @@ class Hook:
     def on_start(self, status: Status) -> None:
         """Before the first step."""
 
+    def acts_after(self, step: int) -> bool:
+        """Whether on_step must be called after this step, and not only after some later one."""
+        return False
+
+    def on_loss(self, status: Status) -> None:
+        """For each step, in order; the network may be some steps further."""
+
     def on_step(self, status: Status) -> None:
-        """After each step."""
+        """After a step, when the network is what `status.step` steps have made of it: on a CPU after each."""
 
     def on_epoch(self, status: Status) -> None:
         """After the last step of an epoch, behind on_step."""
@@ -97,7 +104,7 @@ class StopOnDivergence(Hook):
     def __init__(self, prepared: Prepared, divergence: Divergence):
         self.step, self.steps, self.divergence = prepared.step, prepared.steps, divergence
 
-    def on_step(self, status: Status) -> None:
+    def on_loss(self, status: Status) -> None:
         assert status.loss is not None
         scale = self.step.options.loss_scale if status.updated else float(self.step.scale.value.asnumpy())
         problem = self.divergence.problem(status.loss, status.updated, scale)
@@ -126,10 +133,13 @@ class LogProgress(Hook):
         self.log.start_bar(f"train {self.job.cfg.net}", "step", self.steps.total, status.step, first=graph)
         self.epoch_start = status.step, time.perf_counter()
 
-    def on_step(self, status: Status) -> None:
-        self.log.advance(loss=f"{status.loss:.3f}", lr=f"{self.steps.rates[status.step - 1]:.4g}")
+    def acts_after(self, step: int) -> bool:
         intervals = (self.job.cfg.log_interval, self.steps.per_epoch)
-        if status.step == self.steps.total or any(status.step % interval == 0 for interval in intervals):
+        return step == self.steps.total or any(step % interval == 0 for interval in intervals)
+
+    def on_loss(self, status: Status) -> None:
+        self.log.advance(loss=f"{status.loss:.3f}", lr=f"{self.steps.rates[status.step - 1]:.4g}")
+        if self.acts_after(status.step):
             reading = status.pace.read()
             if reading is not None:
                 status.images_per_second = reading.images_per_second
@@ -218,10 +228,12 @@ class SaveCheckpoints(Hook):
     def on_start(self, status: Status) -> None:
         self.saved_time = self.clock()
 
+    def acts_after(self, step: int) -> bool:
+        is_scored = self.keep_best > 0 and self.evaluations.are_due(step)
+        return step % self.interval == 0 or step == self.prepared.steps.total or is_scored
+
     def on_step(self, status: Status) -> None:
-        is_last = status.step == self.prepared.steps.total
-        is_scored = self.keep_best > 0 and self.evaluations.are_due(status.step)
-        if status.step % self.interval == 0 or is_last or is_scored or self.stop.is_agreed or self.is_late():
+        if self.acts_after(status.step) or self.stop.is_agreed or self.is_late():
             self.save(status)
 
     def on_lack(self, status: Status) -> None:

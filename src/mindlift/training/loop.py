@@ -14,22 +14,29 @@ from mindlift.training import compile_cache
 from mindlift.training.hooks import Hook, Status
 from mindlift.training.prepare import Prepared
 from mindlift.training.sink import Queue
+from mindlift.training.step import Unread, unread
 
 Outcome = Tuple[float, bool]  # of a step: its loss, and whether nothing has overflowed
+AHEAD = 10  # steps that a device is given at most before a loss is read: a signal is answered no later
 
 
 def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]) -> None:
     """Run the remaining steps; `hooks` are called in their order after each, and may end the training.
 
-    An ArrivalError, of an image that does not come, ends it as well, and so does a signal while a step waits for images.
+    On devices that compute by themselves several steps are begun before their losses are read, because reading waits for
+    the device. An ArrivalError, of an image that does not come, ends the training as well, and so does a signal while a
+    step waits for images.
     """
     images = job.cfg.per_batch_size * job.cfg.accumulation_steps * job.ranks.size
     for hook in hooks:
         hook.on_start(status)
-    with contextlib.closing(outcomes(job, prepared, status)) as results:
+    with contextlib.closing(outcomes(job, prepared, status, hooks)) as results:
         try:
-            for loss, updated in results if not status.ended_by else ():
-                status.count(loss, updated, images)
+            for group in results if not status.ended_by else ():
+                for loss, updated in group:
+                    status.count(loss, updated, images)
+                    for hook in hooks:
+                        hook.on_loss(status)
                 ends_epoch = status.step % prepared.steps.per_epoch == 0
                 for hook in hooks:
                     hook.on_step(status)
@@ -48,23 +55,50 @@ def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[H
         hook.on_end(status)
 
 
-def outcomes(job: JobContext, prepared: Prepared, status: Status) -> Generator[Outcome, None, None]:
-    """Run the remaining steps one by one."""
+def outcomes(
+    job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[Hook]
+) -> Generator[list[Outcome], None, None]:
+    """Run the remaining steps; yields the outcomes of those that were not read yet, when the last of them is due."""
     first, total = status.step, prepared.steps.total
+    begun: list[Unread] = []
     with contextlib.ExitStack() as stack:
         run = runner(stack, job, prepared, status)
         for step in range(first, total):
             if step in prepared.steps.resets:
                 prepared.step.reset_state()
             prepared.release_at(step)
-            with compile_cache.caching(prepared.graphs if step == first else None):
-                outcome = run()
-            yield outcome
+            try:
+                with compile_cache.caching(prepared.graphs if step == first else None, job.log.info):
+                    begun.append(run())
+            except (ArrivalError, Signalled):
+                if begun:  # hooks save what the network is now
+                    yield [prepared.step.read(each) for each in begun]
+                raise
+            is_full = step == first or len(begun) == AHEAD or not runs_ahead(job, prepared)
+            if is_full or is_due(prepared, step + 1) or any(hook.acts_after(step + 1) for hook in hooks):
+                yield [prepared.step.read(each) for each in begun]
+                begun.clear()
+
+
+def runs_ahead(job: JobContext, prepared: Prepared) -> bool:
+    """Whether steps are begun before the last one is read; new keys of dropouts must not overtake a step that reads them."""
+    return job.device.computes_by_itself and not prepared.masks.cells
+
+
+def is_due(prepared: Prepared, step: int) -> bool:
+    """Whether so many steps end an epoch, or the host is to change something between this step and the next."""
+    steps = prepared.steps
+    return (
+        step == steps.total
+        or step % steps.per_epoch == 0
+        or step in steps.resets
+        or prepared.releases_at(step)
+    )
 
 
 def runner(
     stack: contextlib.ExitStack, job: JobContext, prepared: Prepared, status: Status
-) -> Callable[[], Outcome]:
+) -> Callable[[], Unread]:
     """What runs the next step; its batches end with `stack`. How long a step waits for them is counted."""
     group = job.cfg.accumulation_steps
     part = BatchRange(
@@ -75,9 +109,9 @@ def runner(
     if prepared.uses_queue:
         queue = stack.enter_context(contextlib.closing(Queue(prepared.step.whole, batches)))
 
-        def from_queue() -> Outcome:
+        def from_queue() -> Unread:
             masks.draw()
-            return prepared.step.read(queue.step(status.pace.waiting))
+            return unread(queue.step(status.pace.waiting))
 
         return from_queue
     source = stack.enter_context(contextlib.closing(iter(batches)))
@@ -89,4 +123,4 @@ def runner(
             masks.draw()
             yield batch
 
-    return lambda: prepared.step(drawn())
+    return lambda: prepared.step.begin(drawn())

@@ -13,7 +13,7 @@ import mindspore.nn as nn
 from mindlift import models
 from mindlift.data.batches import Options
 from mindlift.errors import ConfigError
-from mindlift.model_utils import collectives, devices
+from mindlift.model_utils import collectives, devices, mindspore_build
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.runs import checkpoint, named_weights
@@ -62,13 +62,16 @@ class Prepared:
 
     def release_at(self, step: int) -> None:
         """Train all of the network from this step on, if it is the one that --unfreeze_epoch means."""
-        if self.frozen is not None and self.frozen.until == step:
+        if self.frozen is not None and self.releases_at(step):
             self.frozen.release()
             freezing.continue_with(self.step, self.step_for_what_learns(), self.state)
 
+    def releases_at(self, step: int) -> bool:
+        return self.frozen is not None and self.frozen.until == step
+
     @property
     def has_graphs(self) -> bool:
-        return self.graphs is not None and self.graphs.is_dir()
+        return compile_cache.has(self.graphs)
 
 
 def prepare(job: JobContext, inputs: Inputs) -> Prepared:
@@ -113,7 +116,7 @@ def prepare(job: JobContext, inputs: Inputs) -> Prepared:
         teacher.check(inputs.run.resume_from or inputs.run.paths.root)
     uses_queue = takes_queue(job)
     is_frozen = frozen is not None and frozen.until != done
-    graphs = graph_folder(job, inputs, uses_queue, is_frozen)
+    graphs = graph_folder(job, inputs, objective, uses_queue, is_frozen)
     return Prepared(
         task,
         options,
@@ -179,7 +182,9 @@ def takes_queue(job: JobContext) -> bool:
     return wanted and cfg.accumulation_steps == 1 and cfg.unfreeze_epoch is None
 
 
-def graph_folder(job: JobContext, inputs: Inputs, uses_queue: bool, is_frozen: bool) -> Path | None:
+def graph_folder(
+    job: JobContext, inputs: Inputs, objective: nn.Cell, uses_queue: bool, is_frozen: bool
+) -> Path | None:
     """The folder for the compiled step of this training; None: it is compiled each time."""
     cfg = job.cfg
     if cfg.compile_cache and uses_queue:
@@ -194,15 +199,17 @@ def graph_folder(job: JobContext, inputs: Inputs, uses_queue: bool, is_frozen: b
         **cfg.identity(),
         "data": inputs.data.options,
         "fusion": cfg.all_reduce_fusion,
-        "mindspore": ms.__version__,
+        "mindspore": mindspore_build.build(),
         "device": job.device,
         "ranks": (job.ranks.rank, job.ranks.size),
         "steps": len(inputs.data.steps.rates),
         "frozen": is_frozen,
     }
+    cells = [cell for _, cell in objective.cells_and_names()]
     if teacher is not None:
         facts["teacher"] = (teacher.options, teacher.digest.asnumpy().tolist())
-    return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts)
+        cells += [cell for _, cell in teacher.network.cells_and_names()]
+    return cache_folder(cfg.cache_path) / "graphs" / compile_cache.key(facts, compile_cache.sources(cells))
 
 
 def unique(parameters: Iterable[ms.Parameter]) -> list[ms.Parameter]:

@@ -188,6 +188,21 @@ class ApplySums(nn.Cell):
         return ops.depend(finite, ops.assign(self.overflows, ops.depend(ms.Tensor(0.0, ms.float32), finite)))
 
 
+@dataclass(frozen=True)
+class Unread:
+    """What a step will give, perhaps still on its way from the device; the losses are those of its batches."""
+
+    losses: Sequence[ms.Tensor]
+    finite: ms.Tensor
+    signals: ms.Tensor
+
+
+def unread(outcome: tuple[ms.Tensor, ms.Tensor, ms.Tensor]) -> Unread:
+    """Of what WholeStep gives."""
+    loss, finite, signals = outcome
+    return Unread([loss], finite, signals)
+
+
 def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> Average | None:
     if options.average is None:
         return None
@@ -232,6 +247,7 @@ class TrainStep:
         update = Update(optimizer, scale, self.average, clip, options)
         self.optimizer, self.scale, self.options = optimizer, scale, options
         self.signals, self.heard = backward.signals, [0] * options.size
+        self.draws = keys is not None
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())
@@ -244,21 +260,26 @@ class TrainStep:
 
     def __call__(self, batches: Iterable[tuple]) -> tuple[float, bool]:
         """Train on `accumulation` batches; returns the mean loss and whether nothing has overflowed."""
+        return self.read(self.begin(batches))
+
+    def begin(self, batches: Iterable[tuple]) -> Unread:
+        """Train on `accumulation` batches. A device may still compute when this returns; `read` waits for it."""
         if self.whole is not None:
             (batch,) = batches
-            return self.read(self.whole(*batch))
-        losses = []
+            return unread(self.whole(*batch))
+        losses, signals = [], self.signals
         for batch in batches:
             loss, signals = self.accumulate(*batch)
-            losses.append(float(loss.asnumpy()))
-            self.hear(signals)
-        return sum(losses) / len(losses), bool(self.apply().asnumpy())
+            if self.draws:
+                loss.asnumpy()  # so that the keys of the next batch don't overtake this one
+            losses.append(loss)
+        return Unread(losses, self.apply(), signals)
 
-    def read(self, outcome: tuple[ms.Tensor, ms.Tensor, ms.Tensor]) -> tuple[float, bool]:
-        """Of what `whole` gives: the loss, and whether nothing has overflowed."""
-        loss, finite, signals = outcome
-        self.hear(signals)
-        return float(loss.asnumpy()), bool(finite.asnumpy())
+    def read(self, outcome: Unread) -> tuple[float, bool]:
+        """The mean loss, and whether nothing has overflowed; what ranks told each other in this step is heard."""
+        self.hear(outcome.signals)
+        losses = [float(loss.asnumpy()) for loss in outcome.losses]
+        return sum(losses) / len(losses), bool(outcome.finite.asnumpy())
 
     def hear(self, signals: ms.Tensor) -> None:
         if self.options.size > 1:
