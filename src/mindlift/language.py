@@ -1,7 +1,7 @@
 """The language of what people read: English, or Chinese by the catalogue in locale/. Standard library only.
 
 MINDLIFT_LANG says which (zh or en), else the locale as gettext looks for it. The source is written in English throughout,
-and messages are translated where they leave a program: `translated` knows them by the templates of the source, so that
+and messages are localized where they leave a program: `localized` knows them by the templates of the source, so that
 who raises an error or writes a log knows no languages. What programs read (JSON, metrics, records of runs, log files) is
 never given to it.
 """
@@ -29,7 +29,7 @@ MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 
 
 def N_(text: str) -> str:
-    """Marks a text that is translated elsewhere."""
+    """Marks a text that is localized elsewhere."""
     return text
 
 
@@ -38,8 +38,22 @@ FRAMES = (
     N_("error: {0}"),
     N_("warning: {0}"),
     N_("error: {0}; {1}"),
+    N_("error: interrupted"),
+    N_("error: interrupted by {0}"),
     N_("{0}, {1} s so far"),
+    N_("{0} left"),
     N_("rank {0}: {1}"),
+    # argparse's errors, in the words of Python 3.7 to 3.13
+    N_("the following arguments are required: {0}"),
+    N_("unrecognized arguments: {0}"),
+    N_("argument {0}: invalid choice: {1} (choose from {2})"),
+    N_("argument {0}: expected one argument"),
+    N_("argument {0}: expected at least one argument"),
+    N_("argument {0}: invalid {1} value: {2}"),
+    N_("argument {0}: not allowed with argument {1}"),
+    N_("argument {0}: ignored explicit argument {1}"),
+    N_("one of the arguments {0} is required"),
+    N_("argument {0}: {1}"),
 )
 
 
@@ -51,10 +65,10 @@ def gettext(text: str, *values: object) -> str:
     return filled(text, [str(value) for value in values]) if values else text
 
 
-def translated(text: str) -> str:
+def localized(text: str) -> str:
     """A whole message in the language, as far as it is one of the source's; else as it is."""
     found = catalogue()
-    return text if found is None else found.translated(text)
+    return text if found is None else found.localized(text)
 
 
 def language(environment: Mapping[str, str] = os.environ) -> str:
@@ -148,16 +162,17 @@ class Catalogue:
     def __init__(self, texts: dict[str, str]):
         self.texts = texts
         found = [Template(msgid, target) for msgid, target in texts.items() if PLACE.search(msgid)]
-        frames = [template for template in found if template.words < LEAST_WORDS]
-        self.templates = sorted((each for each in found if each not in frames), key=heavier)
-        self.frames = [Template(msgid, texts[msgid]) for msgid in FRAMES if msgid in texts]
+        self.templates = sorted((each for each in found if each.words >= LEAST_WORDS), key=heavier)
+        self.frames = [
+            Template(msgid, texts[msgid]) for msgid in FRAMES if PLACE.search(msgid) and msgid in texts
+        ]
 
-    def translated(self, text: str) -> str:
+    def localized(self, text: str) -> str:
         """Line by line, with the spaces around each line as they are."""
         if "\n" in text:
-            return "\n".join(map(self.translated, text.split("\n")))
+            return "\n".join(map(self.localized, text.split("\n")))
         core = text.strip()
-        if not core:
+        if not core or core[0] in "{[":  # JSON, which is for programs
             return text
         start = text.index(core)
         return text[:start] + (self.whole(core, DEPTH) or core) + text[start + len(core) :]
@@ -203,8 +218,9 @@ class Catalogue:
         return text[:start] + (self.whole(core, depth) or core) + text[start + len(core) :]
 
 
-def heavier(template: Template) -> tuple[int, int, str]:
-    return -template.weight, len(template.parts), template.target
+def heavier(template: Template) -> tuple[bool, int, int, str]:
+    """What begins with a word first: with a place it may begin in the middle of a text around it."""
+    return not WORD.search(template.parts[0]), -template.weight, len(template.parts), template.target
 
 
 def filled(text: str, values: list[str]) -> str:

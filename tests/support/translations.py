@@ -25,8 +25,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src/mindlift"
 CATALOGUE = SOURCE / "locale/zh_CN/LC_MESSAGES/mindlift.po"
 COMPILED = CATALOGUE.with_suffix(".mo")
-MARKED = {"gettext", "translated", "N_"}  # what is given to one of them is a text, however short
-NO_TEXTS = Path(__file__).with_name("no_texts.txt")  # prose by its looks: commands, code, words of other programs
+MARKED = {"gettext", "localized", "N_"}  # what is given to one of them is a text, however short
+NO_TEXTS = Path(__file__).with_name(
+    "no_texts.txt"
+)  # prose by its looks: commands, code, words of other programs
 # Their output is for developers, for programs or for the model zoo's readers of logs, whatever the language.
 ENGLISH = ("ascend_check/", "model_utils/config/options_types.py", "storage/s3/signature.py", "locale/")
 NO_PROSE = re.compile(
@@ -120,7 +122,7 @@ def of_module(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
 
 def is_text(node: ast.AST) -> bool:
     return any(
-        isinstance(part, ast.JoinedStr) or isinstance(part, ast.Constant) and isinstance(part.value, str)
+        isinstance(part, ast.JoinedStr) or (isinstance(part, ast.Constant) and isinstance(part.value, str))
         for part in parts(node)
     )
 
@@ -194,7 +196,7 @@ def as_po(wanted: dict[str, Text], known: dict[str, str]) -> str:
 
 
 def as_mo(known: dict[str, str]) -> bytes:
-    """The compiled form (GNU gettext's manual, The Format of GNU MO Files), without what is not translated."""
+    """The compiled form (GNU gettext's manual, The Format of GNU MO Files), without what is not localized."""
     pairs = {"": HEADER.replace("\\n", "\n"), **{key: value for key, value in known.items() if value}}
     texts = sorted((key.encode(), value.encode()) for key, value in pairs.items())
     count = len(texts)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mindlift import json_text
 from mindlift.api import job
 from mindlift.api.job import Job
+from mindlift.language import localized
 from mindlift.model_utils.config.config import Config
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def result_of(here: Job, run: RunPaths) -> Result:
 
     text = ""
     if here.ranks.is_main:
-        print(f"{run.root} has ended; what is not in the bucket yet is published")
+        print(localized(f"{run.root} has ended; what is not in the bucket yet is published"))
         text = run.result.read_text(encoding="utf-8", errors="replace")
     return Result.of_record(json_text.parse(here.of_main(text)))
 

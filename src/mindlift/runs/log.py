@@ -18,11 +18,17 @@ from mindlift.backports import Protocol
 from mindlift.errors import StorageError
 from mindlift.files import append_line
 from mindlift.json_text import Record
+from mindlift.language import N_, gettext, localized
 from mindlift.runs.paths import RunPaths
 from mindlift.runs.records import integer
 from mindlift.silence import Watch
 
 T = TypeVar("T")
+# Of bars, and of the lines in their place.
+WORK = (N_("train"), N_("evaluate"), N_("predict"), N_("features"), N_("convert"))
+UNITS = (N_("step"), N_("image"), N_("batch"), N_("label"), N_("loss"))
+FIRST = (N_("the first step"), N_("the first image"), N_("the first batch"), N_("the first label"))
+DONE = (N_("step {0} of {1}"), N_("image {0} of {1}"), N_("batch {0} of {1}"), N_("label {0} of {1}"))
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -44,7 +50,7 @@ class BarHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.heard()
-        tqdm.write(self.format(record), file=sys.stdout)
+        tqdm.write(localized(self.format(record)), file=sys.stdout)
         sys.stdout.flush()
 
 
@@ -90,14 +96,21 @@ class Count:
 
     def text(self) -> str:
         if self.from_here is None:
-            passed = f"{self.clock() - self.began:.0f} s so far"
-            return f"{self.what}: {self.first or f'the first {self.unit}'}, {passed}"
-        facts = [f"{self.unit} {self.done} of {self.total}", *(f"{k} {v}" for k, v in self.values.items())]
+            first = localized(self.first or f"the first {self.unit}")
+            return gettext("{0}: {1}, {2} s so far", self.name(), first, f"{self.clock() - self.began:.0f}")
+        counted = f"{self.unit} {{0}} of {{1}}"
+        facts = [gettext(counted, self.done, self.total)]
+        facts += [f"{gettext(k)} {v}" for k, v in self.values.items()]
         start, since = self.from_here
         if self.done > start:
             left = (self.total - self.done) * (self.last - since) / (self.done - start)
-            facts.append(f"{duration(max(0.0, left - (self.clock() - self.last)))} left")
-        return f"{self.what}: {', '.join(facts)}"
+            facts.append(gettext("{0} left", duration(max(0.0, left - (self.clock() - self.last)))))
+        return gettext("{0}: {1}", self.name(), ", ".join(facts))
+
+    def name(self) -> str:
+        """What is done, in the language: `train densenet100` and the like."""
+        verb, space, rest = self.what.partition(" ")
+        return f"{gettext(verb)}{space}{rest}"
 
 
 def duration(seconds: float) -> str:
@@ -163,14 +176,19 @@ class RunLog:
 
     def tell(self, line: str) -> None:
         """On the terminal only."""
-        print(sanitize.lines(line), flush=True)
+        print(localized(sanitize.lines(line)), flush=True)
 
     def start_bar(self, what: str, unit: str, total: int, done: int = 0, first: str = "") -> None:
         """Count `total` units, of which so many are `done`; the first one, which does `first`, is not timed."""
         if self.rank == 0:
             self.count = Count(what, unit, total, done, first)
             self.bar = tqdm(
-                total=total, initial=done, desc=what, unit=unit, disable=not self.show_bar, leave=False
+                total=total,
+                initial=done,
+                desc=self.count.name(),
+                unit=gettext(unit),
+                disable=not self.show_bar,
+                leave=False,
             )
 
     def advance(self, count: int = 1, **values: object) -> None:

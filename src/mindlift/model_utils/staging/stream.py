@@ -26,6 +26,7 @@ from mindlift.checkout import SOURCES
 from mindlift.errors import DataError, MindLiftError, StageError
 from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
+from mindlift.language import localized
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import data_index, members
@@ -308,7 +309,7 @@ class Stream:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    print(localized(line), flush=True)
 
 
 def main() -> int:
