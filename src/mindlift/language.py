@@ -42,6 +42,10 @@ FRAMES = (
     N_("error: interrupted by {0}"),
     N_("{0}, {1} s so far"),
     N_("{0} left"),
+    N_("{0}: {1} is {2}"),
+    N_("checkpoint {0}"),
+    N_("run {0}: {1}"),
+    N_("{0} and {1} more"),
     N_("rank {0}: {1}"),
     # argparse's errors, in the words of Python 3.7 to 3.13
     N_("the following arguments are required: {0}"),

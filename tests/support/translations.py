@@ -83,12 +83,20 @@ def texts() -> dict[str, Text]:
     for path in sorted(SOURCE.rglob("*.py")):
         name = path.relative_to(SOURCE).as_posix()
         if not name.startswith(ENGLISH):
-            for msgid, filled in of_module(ast.parse(path.read_text("utf-8"))):
+            source = path.read_text("utf-8")
+            tree = ast.parse(source)
+            if "description=__doc__" in source:
+                about = ast.get_docstring(tree) or ""
+                lines_of = about.splitlines() if "is_raw" in source else [" ".join(about.split())]
+                for line in filter(None, map(str.strip, lines_of)):
+                    add(found, line, name, [])
+            for msgid, filled in of_module(tree):
                 add(found, msgid, name, filled)
     for path in sorted(SOURCE.rglob("*.js")):
         for text in JS_TEXT.findall(path.read_text("utf-8")) if "vendor" not in path.parts else ():
             add(found, text, path.relative_to(SOURCE).as_posix(), [])
-    for group in yaml.safe_load((ROOT / "default_config.yaml").read_text("utf-8")).values():
+    for title, group in yaml.safe_load((ROOT / "default_config.yaml").read_text("utf-8")).items():
+        add(found, title, "default_config.yaml", [])
         for name, option in group.items() if isinstance(group, dict) else ():
             for key in ("help", "refused"):
                 if isinstance(option, dict) and option.get(key):

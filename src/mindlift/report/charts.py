@@ -8,6 +8,7 @@ from typing import Callable, Dict, Iterator, Tuple
 import numpy as np
 
 from mindlift.json_text import Record
+from mindlift.language import N_, gettext
 from mindlift.report import figures, planned
 from mindlift.runs.folder import RunData
 from mindlift.runs.series import Curve, number, rounded
@@ -56,7 +57,7 @@ def level(runs: Sequence[RunData]) -> list[tuple[str, str, int, str, float]]:
             str(chart["title"]),
             str(chart["unit"]),
             run,
-            "" if label == "used" else label,
+            "" if style == "used" else label,
             float(curve.values[-1]),
         )
         for chart, drafts in drafted(runs)
@@ -103,7 +104,7 @@ def per_rank(name: str, factor: float = 1.0) -> Drawn:
         for rank in [0] if several and ranks else telling_ranks(ranks):
             curve = ranks[rank]
             if len(curve):
-                label = f"rank {rank}" if len(ranks) > 1 else ""
+                label = gettext("rank {0}", rank) if len(ranks) > 1 else ""
                 yield at, label, Curve(curve.steps, curve.times, curve.values * factor), "line"
 
     return drafts
@@ -122,9 +123,9 @@ def learning_rate(at: int, run: RunData, several: bool) -> Drafts:
     used = run.metrics.curves.get("lr")
     if steps:
         times = np.full(len(steps), np.nan)
-        yield at, "planned", Curve(np.array(steps, np.int64), times, np.array(rates)), "planned"
+        yield at, gettext("planned"), Curve(np.array(steps, np.int64), times, np.array(rates)), "planned"
     if used is not None:
-        yield at, "used" if steps else "", used, "used" if steps else "line"
+        yield at, gettext("used") if steps else "", used, "used" if steps else "line"
 
 
 def score(*names: str) -> Drawn:
@@ -139,9 +140,11 @@ def score(*names: str) -> Drawn:
                     [each for each in records if str(each.get("which") or "weights") == which], name
                 )
                 if len(curve):
-                    words = [figures.NAMES.get(name, "") if len(names) > 1 and not several else ""]
+                    words = [gettext(figures.NAMES.get(name, "")) if len(names) > 1 and not several else ""]
                     words.append(
-                        {"average": "EMA", "weights": "raw"}.get(which, which) if len(kinds) > 1 else ""
+                        gettext({"average": "EMA", "weights": N_("raw")}.get(which, which))
+                        if len(kinds) > 1
+                        else ""
                     )
                     yield (
                         at,
@@ -171,7 +174,7 @@ def timeline(runs: Sequence[RunData]) -> dict[str, object] | None:
     ]
     if sum(len(run.transfers) for run in runs) < 2:
         return None
-    return {"id": "transfers", "title": "Staging and publishing", "unit": "MB/s", "series": found}
+    return {"id": "transfers", "title": gettext("Staging and publishing"), "unit": "MB/s", "series": found}
 
 
 def boxes(run: RunData, kind: str, most: int) -> list[list[float]]:
@@ -208,21 +211,27 @@ def marks(runs: Sequence[RunData]) -> list[dict[str, object]]:
 def wanted() -> list[tuple[dict[str, object], Drawn]]:
     """Every chart: what page.js has to know of it, and its curves."""
     return [
-        (about("loss", "Loss", log=True, smooth=True), plain("loss")),
-        (about("score", "Accuracy", "%"), score("top1", "top5")),
+        (about("loss", N_("Loss"), log=True, smooth=True), plain("loss")),
+        (about("score", N_("Accuracy"), "%"), score("top1", "top5")),
         (about("miou", "mIoU"), score("miou", "pixel_accuracy")),
-        (about("evaluation_loss", "Loss of evaluation", log=True), score("loss")),
-        (about("lr", "Learning rate", log=True), learning_rate),
-        (about("speed", "Speed", "images/s", smooth=True), plain("images_per_second")),
-        (about("data_wait", "Waiting for data", "% of the time", smooth=True), plain("data_wait", 100.0)),
-        (about("step_time", "Time of a step", "ms", log=True, smooth=True), per_rank("step_seconds", 1000.0)),
-        (about("memory", "Memory", "MB"), per_rank("memory_mb")),
-        (about("loss_scale", "Loss scale", log=True), plain("loss_scale", quiet=1.0)),
-        (about("skipped", "Skipped steps"), plain("skipped", quiet=0.0)),
+        (about("evaluation_loss", N_("Loss of evaluation"), log=True), score("loss")),
+        (about("lr", N_("Learning rate"), log=True), learning_rate),
+        (about("speed", N_("Speed"), N_("images/s"), smooth=True), plain("images_per_second")),
+        (
+            about("data_wait", N_("Waiting for data"), N_("% of the time"), smooth=True),
+            plain("data_wait", 100.0),
+        ),
+        (
+            about("step_time", N_("Time of a step"), "ms", log=True, smooth=True),
+            per_rank("step_seconds", 1000.0),
+        ),
+        (about("memory", N_("Memory"), "MB"), per_rank("memory_mb")),
+        (about("loss_scale", N_("Loss scale"), log=True), plain("loss_scale", quiet=1.0)),
+        (about("skipped", N_("Skipped steps")), plain("skipped", quiet=0.0)),
     ]
 
 
 def about(
     name: str, title: str, unit: str = "", log: bool = False, smooth: bool = False
 ) -> dict[str, object]:
-    return {"id": name, "title": title, "unit": unit, "log": log, "smooth": smooth}
+    return {"id": name, "title": gettext(title), "unit": gettext(unit), "log": log, "smooth": smooth}
