@@ -13,8 +13,9 @@ import os
 import re
 import struct
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 VARIABLE = "MINDLIFT_LANG"
 LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")
@@ -22,9 +23,12 @@ ENGLISH, CHINESE = "en", "zh"
 CATALOGUE = Path(__file__).parent / "locale/zh_CN/LC_MESSAGES/mindlift.mo"
 PLACE = re.compile(r"\{(\d+)\}")
 WORD = re.compile(r"[A-Za-z]{2,}")
-LEAST_WORDS = 3  # of a template that is looked for inside other texts
+LEAST_WORDS = 3  # of an end of a text that is known by itself
+LEAST_LETTERS = 7  # of a template that is no frame
 DEPTH = 4  # of messages within messages
-BREAKS = re.compile(r"[;:,.] |[;:]$")  # where a text may be put together from parts
+CLAUSE = re.compile(r"[;:] ")  # a place is seldom filled with parts of two clauses
+ADDED = re.compile(r"[;:,] | \(|$")  # where what is added to a text begins
+GAP = re.compile(r"[;:,.]? ")  # where a text may be put together from parts
 MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 
 
@@ -44,6 +48,7 @@ FRAMES = (
     N_("{0} left"),
     N_("{0}: {1} is {2}"),
     N_("checkpoint {0}"),
+    N_("evaluation: {0}"),
     N_("run {0}: {1}"),
     N_("{0} and {1} more"),
     N_("rank {0}: {1}"),
@@ -123,11 +128,13 @@ class Template:
     """A msgid with places: the texts between them."""
 
     def __init__(self, msgid: str, target: str):
-        self.target = target
-        self.parts = PLACE.split(msgid)[::2]
+        self.msgid, self.target = msgid, target
+        parts = PLACE.split(msgid)[::2]
+        self.parts = [part for at, part in enumerate(parts) if part or at in (0, len(parts) - 1)]
+        self.shared = {at for at, part in enumerate(parts[1:-1]) if not part}  # places with nothing between them
         self.longest = max(self.parts, key=len)
         self.weight = sum(map(len, self.parts))
-        self.words = len(WORD.findall(" ".join(self.parts)))
+        self.letters = sum(map(str.isalpha, "".join(self.parts)))
         order = [int(number) for number in PLACE.findall(target)]
         self.keeps_order = order == sorted(order)
 
@@ -139,10 +146,26 @@ class Template:
         if self.longest not in text:
             return None
         first = between(self.parts, text)
-        if first is None or self.keeps_order:
-            return first
-        mirrored = between([part[::-1] for part in reversed(self.parts)], text[::-1])
-        return first if mirrored and [value[::-1] for value in reversed(mirrored)] == first else None
+        if first is None:
+            return None
+        if not self.keeps_order:
+            mirrored = between([part[::-1] for part in reversed(self.parts)], text[::-1])
+            if mirrored is None or [value[::-1] for value in reversed(mirrored)] != first:
+                return None
+        return self.parted(first) if self.shared else first
+
+    def parted(self, values: list[str]) -> list[str]:
+        """With a value for each place: where there is nothing between two, the second begins with a mark, or is empty."""
+        left = iter(values)
+        found = [next(left)]
+        for at in range(len(self.shared) + len(values) - 1):
+            if at in self.shared:
+                mark = ADDED.search(found[-1])
+                cut = mark.start() if mark else len(found[-1])
+                found[-1:] = [found[-1][:cut], found[-1][cut:]]
+            else:
+                found.append(next(left))
+        return found
 
 
 def between(parts: list[str], text: str) -> list[str] | None:
@@ -152,7 +175,7 @@ def between(parts: list[str], text: str) -> list[str] | None:
     at, end = len(parts[0]), len(text) - len(parts[-1])
     found = []
     for part in parts[1:-1]:
-        start = text.find(part, at, end) if part else at
+        start = text.find(part, at, end)
         if start < 0:
             return None
         found.append(text[at:start])
@@ -160,16 +183,21 @@ def between(parts: list[str], text: str) -> list[str] | None:
     return [*found, text[at:end]] if at <= end else None
 
 
+class Found(NamedTuple):
+    """A text in the language, and how many letters of the original were known."""
+
+    text: str
+    known: int
+
+
 class Catalogue:
-    """Translations by msgid, and the templates among them, those with the most text first."""
+    """Translations by msgid, and the templates among them."""
 
     def __init__(self, texts: dict[str, str]):
         self.texts = texts
         found = [Template(msgid, target) for msgid, target in texts.items() if PLACE.search(msgid)]
-        self.templates = sorted((each for each in found if each.words >= LEAST_WORDS), key=heavier)
-        self.frames = [
-            Template(msgid, texts[msgid]) for msgid in FRAMES if PLACE.search(msgid) and msgid in texts
-        ]
+        self.templates = [each for each in found if each.letters >= LEAST_LETTERS or each.msgid in FRAMES]
+        self.memory: dict[tuple[str, int], Found] = {}
 
     def localized(self, text: str) -> str:
         """Line by line, with the spaces around each line as they are."""
@@ -178,53 +206,62 @@ class Catalogue:
         core = text.strip()
         if not core or core[0] in "{[":  # JSON, which is for programs
             return text
-        start = text.index(core)
-        return text[:start] + (self.whole(core, DEPTH) or core) + text[start + len(core) :]
+        self.memory.clear()
+        return self.value(text, DEPTH).text
 
-    def whole(self, text: str, depth: int) -> str:
-        """'' for a text that is not in the catalogue."""
-        known = self.texts.get(text)
-        if known or not depth or " " not in text:
-            return known or ""
-        return (
-            self.by_template(self.templates, text, depth)
-            or self.by_template(self.frames, text, depth)
-            or self.by_parts(text, depth)
-        )
+    def value(self, text: str, depth: int) -> Found:
+        """The text, or what fills a place of another one, which may be a message again."""
+        core = text.strip()
+        found = self.message(core, depth)
+        start = text.find(core)
+        return Found(text[:start] + found.text + text[start + len(core) :], found.known)
 
-    def by_template(self, templates: Iterable[Template], text: str, depth: int) -> str:
-        for template in templates:
+    def message(self, text: str, depth: int) -> Found:
+        if " " not in text:  # a name
+            return Found(text, 0)
+        if (text, depth) not in self.memory:
+            exact = self.texts.get(text)
+            found = Found(exact, len(text)) if exact else self.put_together(text, depth - 1)
+            self.memory[text, depth] = found
+        return self.memory[text, depth]
+
+    def put_together(self, text: str, depth: int) -> Found:
+        """By the template that leaves the least unknown, in doubt one that leaves the order as it is; else by its end."""
+        if depth < 0:
+            return Found(text, 0)
+        fitting = []
+        for template in self.templates:
             values = template.values(text)
             if values is not None:
-                return filled(template.target, [self.value(value, depth - 1) for value in values])
-        return ""
+                found = [self.value(value, depth) for value in values]
+                known = template.weight + sum(each.known for each in found)
+                words = filled(template.target, [each.text for each in found])
+                split = sum(len(CLAUSE.findall(value)) for value in values)
+                fitting.append(((known, -split, template.keeps_order, template.weight), Found(words, known)))
+        return max(fitting)[1] if fitting else self.by_end(text, depth)
 
-    def by_parts(self, text: str, depth: int) -> str:
-        """Of a text that was put together: the part behind a break that is known, after all that is before it."""
-        for found in BREAKS.finditer(text):
-            for start in (found.start(), found.end()):  # parts begin with the break, or behind it
-                tail = text[start:]
-                known = self.whole_part(tail, depth - 1)
-                if known:
-                    return self.value(text[:start], depth - 1) + known
-        return ""
+    def by_end(self, text: str, depth: int) -> Found:
+        """Of a text that was put together: the first end that is known, after all that is before it."""
+        for gap in GAP.finditer(text):
+            for start in (gap.start(), gap.end()):  # an end begins with the mark, or behind it
+                end = text[start:]
+                exact = self.texts.get(end) if len(WORD.findall(end)) >= LEAST_WORDS else None
+                found = (
+                    Found(exact, len(end))
+                    if exact
+                    else self.template_of(end, depth)
+                    if gap[0] != " "
+                    else None
+                )
+                if found:
+                    before = self.value(text[:start], depth)
+                    return Found(before.text + found.text, before.known + found.known)
+        return Found(text, 0)
 
-    def whole_part(self, text: str, depth: int) -> str:
-        known = self.texts.get(text) if " " in text.strip() else None
-        return known or self.by_template(self.templates, text, depth)
-
-    def value(self, text: str, depth: int) -> str:
-        """What fills a place may be a message again; a single word is a name."""
-        core = text.strip()
-        if depth < 1 or " " not in core:
-            return text
-        start = text.index(core)
-        return text[:start] + (self.whole(core, depth) or core) + text[start + len(core) :]
-
-
-def heavier(template: Template) -> tuple[bool, int, int, str]:
-    """What begins with a word first: with a place it may begin in the middle of a text around it."""
-    return not WORD.search(template.parts[0]), -template.weight, len(template.parts), template.target
+    def template_of(self, text: str, depth: int) -> Found | None:
+        if not any(template.values(text) is not None for template in self.templates):
+            return None
+        return self.put_together(text, depth)
 
 
 def filled(text: str, values: list[str]) -> str:

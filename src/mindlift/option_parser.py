@@ -21,7 +21,7 @@ class HelpFormatter(argparse.HelpFormatter):
         super().start_section(gettext(heading) if heading else heading)
 
     def add_usage(self, usage: str | None, actions, groups, prefix: str | None = None) -> None:  # type: ignore[no-untyped-def]
-        super().add_usage(usage, actions, groups, f"{gettext('usage:')} " if prefix is None else prefix)
+        super().add_usage(usage, actions, groups, gettext("usage: {0}", "") if prefix is None else prefix)
 
     def _expand_help(self, action: argparse.Action) -> str:
         return localized(super()._expand_help(action))

@@ -19,13 +19,14 @@ from pathlib import Path
 
 import yaml
 
-from tests.support.messages import LEAST_WORDS, name_of
+from tests.support.messages import LEAST_WORDS, SPEAKERS, exceptions, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "src/mindlift"
 CATALOGUE = SOURCE / "locale/zh_CN/LC_MESSAGES/mindlift.po"
 COMPILED = CATALOGUE.with_suffix(".mo")
 MARKED = {"gettext", "localized", "N_"}  # what is given to one of them is a text, however short
+HELP = {"help", "description", "epilog"}  # of argparse, also however short
 NO_TEXTS = Path(__file__).with_name(
     "no_texts.txt"
 )  # prose by its looks: commands, code, words of other programs
@@ -80,17 +81,18 @@ class Template:
 def texts() -> dict[str, Text]:
     """All msgids, in the order of the source."""
     found: dict[str, Text] = {}
-    for path in sorted(SOURCE.rglob("*.py")):
-        name = path.relative_to(SOURCE).as_posix()
+    sources = {path.relative_to(SOURCE).as_posix(): path.read_text("utf-8") for path in SOURCE.rglob("*.py")}
+    trees = {name: ast.parse(source) for name, source in sorted(sources.items())}
+    speakers = exceptions(trees) | SPEAKERS | {"info", "warning"}
+    for name, tree in trees.items():
         if not name.startswith(ENGLISH):
-            source = path.read_text("utf-8")
-            tree = ast.parse(source)
+            source = sources[name]
             if "description=__doc__" in source:
                 about = ast.get_docstring(tree) or ""
                 lines_of = about.splitlines() if "is_raw" in source else [" ".join(about.split())]
                 for line in filter(None, map(str.strip, lines_of)):
                     add(found, line, name, [])
-            for msgid, filled in of_module(tree):
+            for msgid, filled in of_module(tree, speakers):
                 add(found, msgid, name, filled)
     for path in sorted(SOURCE.rglob("*.js")):
         for text in JS_TEXT.findall(path.read_text("utf-8")) if "vendor" not in path.parts else ():
@@ -112,20 +114,30 @@ def add(found: dict[str, Text], msgid: str, place: str, filled: list[str]) -> No
         known.places.append(place)
 
 
-def of_module(tree: ast.Module) -> Iterator[tuple[str, list[str]]]:
-    """Each line of each text of a module, with what fills its places."""
+def of_module(tree: ast.Module, speakers: set[str]) -> Iterator[tuple[str, list[str]]]:
+    """Each line of each text of a module, with what fills its places; shorter ones too where they are shown or raised."""
     passed: set[int] = set()
+    said = {
+        id(argument)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and name_of(node.func) in speakers
+        for each in node.args
+        for argument in ([each.body, each.orelse] if isinstance(each, ast.IfExp) else [each])
+    }
     for node in ast.walk(tree):
         if id(node) in passed:
             continue
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             passed.add(id(node.value))  # a docstring
+        elif isinstance(node, ast.keyword) and node.arg in HELP and is_text(node.value):
+            passed |= {id(each) for each in ast.walk(node.value)}
+            yield from lines(node.value, 1)
         elif isinstance(node, ast.Call) and name_of(node.func) in MARKED and node.args:
             passed |= {id(each) for each in ast.walk(node.args[0])}
             yield from lines(node.args[0], 0)
         elif is_text(node):
             passed |= {id(each) for part in parts(node) for each in (part, *ast.iter_child_nodes(part))}
-            yield from lines(node, LEAST_WORDS)
+            yield from lines(node, 1 if id(node) in said else LEAST_WORDS)
 
 
 def is_text(node: ast.AST) -> bool:

@@ -14,5 +14,5 @@ def following(*commands: Sequence[object]) -> None:
     """Commands as lists of words, the likeliest first."""
     lines = [" ".join(shlex.quote(str(word)) for word in words) for words in commands]
     sys.stdout.flush()
-    head = f"{gettext('next:')} "
+    head = gettext("next: {0}", "")
     print(head + f"\n{' ' * columns(head)}".join(lines), file=sys.stderr, flush=True)
