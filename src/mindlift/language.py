@@ -49,6 +49,21 @@ FRAMES = (
     N_("{0}: {1} is {2}"),
     N_("checkpoint {0}"),
     N_("evaluation: {0}"),
+    N_("about {0} s"),
+    N_("run {0}: {1}, {2}"),
+    N_("top-{0} {1} % ({2} of {3})"),
+    N_("and {0} more"),
+    N_("{0} images"),
+    N_("loss is {0}"),
+    N_("rank {0} of {1}"),
+    N_("at {0}"),
+    # what ranks wait for
+    N_("copy {0}"),
+    N_("stage {0}"),
+    N_("list {0}"),
+    N_("fetch {0}"),
+    N_("unpack {0}"),
+    N_("restore {0}"),
     N_("run {0}: {1}"),
     N_("{0} and {1} more"),
     N_("rank {0}: {1}"),
@@ -131,7 +146,9 @@ class Template:
         self.msgid, self.target = msgid, target
         parts = PLACE.split(msgid)[::2]
         self.parts = [part for at, part in enumerate(parts) if part or at in (0, len(parts) - 1)]
-        self.shared = {at for at, part in enumerate(parts[1:-1]) if not part}  # places with nothing between them
+        self.shared = {
+            at for at, part in enumerate(parts[1:-1]) if not part
+        }  # places with nothing between them
         self.longest = max(self.parts, key=len)
         self.weight = sum(map(len, self.parts))
         self.letters = sum(map(str.isalpha, "".join(self.parts)))
