@@ -114,9 +114,9 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"locks"},
-    {"files", "interrupts", "forks", "silence"},
+    {"files", "interrupts", "forks", "silence", "option_parser"},
     {"json_text", "yaml_text", "file_names"},
-    {"errors", "sanitize", "limits", "checkout", "backports"},
+    {"errors", "sanitize", "limits", "checkout", "backports", "language", "columns"},
 )
 PARSERS = {"json_text", "yaml_text", "boot_file", "enter"}  # the last two run without the package
 CLOUD_REACHES = {

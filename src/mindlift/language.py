@@ -29,6 +29,8 @@ DEPTH = 4  # of messages within messages
 CLAUSE = re.compile(r"[;:] ")  # a place is seldom filled with parts of two clauses
 ADDED = re.compile(r"[;:,] | \(|$")  # where what is added to a text begins
 GAP = re.compile(r"[;:,.]? ")  # where a text may be put together from parts
+MARKS = {", ": "，", "; ": "；", ": ": "：", ". ": "。"}
+HAN = re.compile("[\u4e00-\u9fff]")
 MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 
 
@@ -37,6 +39,8 @@ def N_(text: str) -> str:
     return text
 
 
+# What values are expected to be.
+PHRASES = (N_("a whole number"), N_("a number"))
 # Frames that have too few words to be recognised as texts by themselves.
 FRAMES = (
     N_("error: {0}"),
@@ -46,7 +50,10 @@ FRAMES = (
     N_("error: interrupted by {0}"),
     N_("{0}, {1} s so far"),
     N_("{0} left"),
-    N_("{0}: {1} is {2}"),
+    N_("{0}: {1} is {2}, but must be {3}"),
+    N_("{0}: {1} is {2}, but must be at least {3}"),
+    N_("{0}: {1} is {2}, but must be at most {3}"),
+    N_("{0}: {1} is {2}; choose one of {3}"),
     N_("checkpoint {0}"),
     N_("evaluation: {0}"),
     N_("about {0} s"),
@@ -154,22 +161,38 @@ class Template:
         self.letters = sum(map(str.isalpha, "".join(self.parts)))
         order = [int(number) for number in PLACE.findall(target)]
         self.keeps_order = order == sorted(order)
+        groups = [at for at in range(len(parts) - 1) if at - 1 not in self.shared]  # the first place of each
+        self.loose = {at for at, place in enumerate(groups[1:]) if self.is_loose(place)}
+
+    def is_loose(self, place: int) -> bool:
+        """Whether the translation has a place behind the one before it, with nothing but marks between them."""
+        found = re.search(rf"\{{{place - 1}\}}([^{{]*)\{{{place}\}}", self.target)
+        return found is not None and not HAN.search(found[1])
 
     def values(self, text: str) -> list[str] | None:
         """What fills the places of `text`; None if it is another text, or if that can be told in several ways.
 
-        Where the translation keeps the order of the places, it does not matter which way is the right one.
+        Where one place ends and the next begins does not matter if that is so in the translation as well.
         """
         if self.longest not in text:
             return None
         first = between(self.parts, text)
         if first is None:
             return None
-        if not self.keeps_order:
-            mirrored = between([part[::-1] for part in reversed(self.parts)], text[::-1])
-            if mirrored is None or [value[::-1] for value in reversed(mirrored)] != first:
+        if len(first) > 1:
+            last = between([part[::-1] for part in reversed(self.parts)], text[::-1])
+            if last is None or self.moved(first, [value[::-1] for value in reversed(last)]) - self.loose:
                 return None
         return self.parted(first) if self.shared else first
+
+    @staticmethod
+    def moved(first: list[str], last: list[str]) -> set[int]:
+        """The parts between places that are elsewhere."""
+        return {
+            at
+            for at in range(len(first) - 1)
+            if sum(map(len, first[: at + 1])) != sum(map(len, last[: at + 1]))
+        }
 
     def parted(self, values: list[str]) -> list[str]:
         """With a value for each place: where there is nothing between two, the second begins with a mark, or is empty."""
@@ -260,19 +283,15 @@ class Catalogue:
     def by_end(self, text: str, depth: int) -> Found:
         """Of a text that was put together: the first end that is known, after all that is before it."""
         for gap in GAP.finditer(text):
-            for start in (gap.start(), gap.end()):  # an end begins with the mark, or behind it
-                end = text[start:]
+            for start, mark in ((gap.start(), ""), (gap.end(), MARKS.get(gap[0], gap[0]))):
+                end = text[start:]  # with the mark, or behind it
                 exact = self.texts.get(end) if len(WORD.findall(end)) >= LEAST_WORDS else None
-                found = (
-                    Found(exact, len(end))
-                    if exact
-                    else self.template_of(end, depth)
-                    if gap[0] != " "
-                    else None
-                )
+                found = Found(exact, len(end)) if exact else None
+                if found is None and gap[0] != " ":
+                    found = self.template_of(end, depth)
                 if found:
-                    before = self.value(text[:start], depth)
-                    return Found(before.text + found.text, before.known + found.known)
+                    before = self.value(text[: gap.start()], depth)
+                    return Found(before.text + mark + found.text, before.known + found.known)
         return Found(text, 0)
 
     def template_of(self, text: str, depth: int) -> Found | None:

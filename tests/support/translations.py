@@ -10,6 +10,7 @@ filled with. Everything in src/mindlift that reads as prose is one: whole messag
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import struct
 import sys
@@ -81,6 +82,13 @@ class Template:
 
 def texts() -> dict[str, Text]:
     """All msgids, in the order of the source."""
+    left_out = set(NO_TEXTS.read_text("utf-8").splitlines())
+    return {msgid: text for msgid, text in all_texts().items() if msgid not in left_out}
+
+
+@functools.lru_cache(maxsize=None)
+def all_texts() -> dict[str, Text]:
+    """With what only looks like one."""
     found: dict[str, Text] = {}
     sources = {path.relative_to(SOURCE).as_posix(): path.read_text("utf-8") for path in SOURCE.rglob("*.py")}
     trees = {name: ast.parse(source) for name, source in sorted(sources.items())}
@@ -105,8 +113,7 @@ def texts() -> dict[str, Text]:
                 if isinstance(option, dict) and option.get(key):
                     template = Template()
                     add(found, template.of(ast.Constant(option[key])), f"--{name}", template.filled)
-    left_out = set(NO_TEXTS.read_text("utf-8").splitlines())
-    return {msgid: text for msgid, text in found.items() if msgid not in left_out}
+    return found
 
 
 def add(found: dict[str, Text], msgid: str, place: str, filled: list[str]) -> None:

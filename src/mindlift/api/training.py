@@ -38,6 +38,11 @@ def train(cfg: Config, *, started: float = 0.0) -> Result:
     return run_training(job.start(cfg, "train.py"), started or time.time(), ends_together=True)
 
 
+def is_for_people(cfg: Config) -> bool:
+    """Whether nobody else reads the lines: those of the original models are for programs."""
+    return cfg.log_style != "original" and not cfg.json
+
+
 def run_training(here: Job, started: float, ends_together: bool = False) -> Result:
     """The training of a job that has been started; `ends_together`: on each rank when the files of all are written."""
     with contextlib.ExitStack() as stack, here.naming_lost_peers(), here.adapter as adapter:
@@ -61,7 +66,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         if opened.is_over:
             return result_of(here, opened.paths)
         callbacks = Callbacks(adapter.publish, RunReport())
-        with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
+        with RunLog(opened.paths, here.ranks.rank, here.cfg.progress, is_for_people(here.cfg)) as log:
             inputs = Inputs(opened, data, weights)
             result = run(here.context(log), inputs, callbacks, started)
         if ends_together:
@@ -105,5 +110,7 @@ def run_evaluation(here: Job) -> list[dict[str, object]]:
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog
 
-        with RunLog(None, here.ranks.rank, here.cfg.progress) as log, here.sharing() as share:
+        with RunLog(
+            None, here.ranks.rank, here.cfg.progress, is_for_people(here.cfg)
+        ) as log, here.sharing() as share:
             return evaluation.run(here.context(log), data_path, named, adapter.will_read, share)

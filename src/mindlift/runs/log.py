@@ -42,15 +42,16 @@ class Board(Protocol):
 
 
 class BarHandler(logging.Handler):
-    """Writes messages above the progress bar, to stdout, and calls `heard`."""
+    """Writes messages above the progress bar, to stdout, and calls `heard`; for people, in their language."""
 
-    def __init__(self, heard: Callable[[], None] = lambda: None):
+    def __init__(self, heard: Callable[[], None] = lambda: None, is_for_people: bool = True):
         super().__init__()
-        self.heard = heard
+        self.heard, self.is_for_people = heard, is_for_people
 
     def emit(self, record: logging.LogRecord) -> None:
         self.heard()
-        tqdm.write(localized(self.format(record)), file=sys.stdout)
+        line = self.format(record)
+        tqdm.write(localized(line) if self.is_for_people else line, file=sys.stdout)
         sys.stdout.flush()
 
 
@@ -127,10 +128,10 @@ class RunLog:
     """Lines, metrics and the progress bar of one run; use it as a `with` block.
 
     Where there is no bar, lines say how far the work is, when nothing else was said for a while. `doing` is what is going
-    on where nothing is counted.
+    on where nothing is counted. Files are in English; the terminal is in the reader's language if it `is_for_people`.
     """
 
-    def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None):
+    def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None, is_for_people: bool = True):
         self.paths, self.rank = paths, rank
         self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
         self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
@@ -138,7 +139,7 @@ class RunLog:
         self.count: Count | None = None
         self.watch = Watch(self.tell, self.what)
         if rank == 0:
-            handler = BarHandler(self.watch.heard)
+            handler = BarHandler(self.watch.heard, is_for_people)
             handler.setFormatter(logging.Formatter("%(message)s"))
             self.logger.addHandler(handler)
         if paths is not None:
