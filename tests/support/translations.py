@@ -1,6 +1,7 @@
 """The catalogue of Chinese texts: what the source says, what of it has no translation, and the compiled file.
 
-`python -m tests.support.translations` brings mindlift.po up to date with the source and compiles it; `--missing` lists the
+`python -m tests.support.translations` brings mindlift.po and docs/troubleshooting_CN.md up to date with the source and
+compiles it; `--missing` lists the
 texts that have no translation, `--fill FILE` takes translations from a file of lines `msgid<TAB>msgstr`.
 
 A msgid is a text as the source has it, line by line, without the spaces around it; `{0}`, `{1}` ... stand for what it is
@@ -21,6 +22,7 @@ from pathlib import Path
 import yaml
 
 from mindlift.language import LEAST_LETTERS
+from tests.support import chinese_page
 from tests.support.messages import LEAST_WORDS, SPEAKERS, exceptions, name_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -258,6 +260,7 @@ def write(more: dict[str, str]) -> None:
     wanted = texts()
     CATALOGUE.write_text(as_po(wanted, known), "utf-8")
     COMPILED.write_bytes(as_mo({msgid: known.get(msgid, "") for msgid in wanted}))
+    chinese_page.CHINESE_PAGE.write_text(chinese_page.page(known), "utf-8")
 
 
 def main(words: list[str]) -> int:

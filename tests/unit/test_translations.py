@@ -13,7 +13,7 @@ import pytest
 
 from mindlift import language
 from mindlift.language import LEAST_LETTERS, PLACE, Catalogue, filled
-from tests.support import translations
+from tests.support import chinese_page, translations
 
 TOKEN = re.compile(
     r"--[a-z]\w+|`[^`]+`|(?:obs|s3|https?)://[\w./{}-]*|docs/\w+\.md|\b\w+\.(?:py|yaml|sh)\b|\b[A-Z]\w*_\w+"
@@ -41,6 +41,10 @@ def test_what_is_no_text_is_in_the_source():
 
 def test_the_compiled_catalogue_is_current():
     assert translations.COMPILED.read_bytes() == translations.as_mo(KNOWN), "make translations"
+
+
+def test_the_chinese_page_is_current():
+    assert chinese_page.CHINESE_PAGE.read_text("utf-8") == chinese_page.page(KNOWN), "make translations"
 
 
 def test_pythons_gettext_reads_it_as_we_do():
