@@ -1,7 +1,7 @@
 """The catalogue of Chinese texts: what the source says, what of it has no translation, and the compiled file.
 
 `python -m tests.support.translations` brings mindlift.po and docs/troubleshooting_CN.md up to date with the source and
-compiles it; `--missing` lists the
+compiles it; translations of what the source says no more stay at its end. `--missing` lists the
 texts that have no translation, `--fill FILE` takes translations from a file of lines `msgid<TAB>msgstr`.
 
 A msgid is a text as the source has it, line by line, without the spaces around it; `{0}`, `{1}` ... stand for what it is
@@ -40,6 +40,7 @@ NO_PROSE = re.compile(
     r"[<>]\w|\w>|\(\?|\\[wdsSb.|]|%\(|%[sdr]\b|\w+=\{|://\{0\}|text/|default-src|-src |frame-anc|\[\w+\]|\$ |^import |dict\[|list\["
 )
 JS_TEXT = re.compile(r"""\bgettext\("((?:[^"\\]|\\.)+)"[,)]""")
+OBSOLETE = "#~ "
 HEADER = (
     "Project-Id-Version: MindLift\\nLanguage: zh_CN\\nMIME-Version: 1.0\\n"
     "Content-Type: text/plain; charset=UTF-8\\nContent-Transfer-Encoding: 8bit\\n"
@@ -195,12 +196,15 @@ def is_prose(text: str, least: int) -> bool:
     return len(words) >= least and " " in text and not NO_PROSE.search(text)
 
 
-def read(path: Path = CATALOGUE) -> dict[str, str]:
-    """msgid -> msgstr of a .po file."""
+def read(path: Path = CATALOGUE, is_obsolete: bool = False) -> dict[str, str]:
+    """msgid -> msgstr of a .po file; `is_obsolete`: of what the source does not say now, which lines with #~ keep."""
     found: dict[str, str] = {}
     entry: dict[str, str] = {}
     key = ""
-    for line in [*path.read_text("utf-8").splitlines(), ""]:
+    text = path.read_text("utf-8")
+    if is_obsolete:
+        text = "\n".join(line[3:] for line in text.splitlines() if line.startswith(OBSOLETE) or not line)
+    for line in [*text.splitlines(), ""]:
         word, _, rest = line.partition(" ")
         if word in ("msgid", "msgstr"):
             key = word
@@ -225,11 +229,15 @@ def quoted(text: str) -> str:
 
 
 def as_po(wanted: dict[str, Text], known: dict[str, str]) -> str:
+    """What the source says, then what it has said: a text that comes back has its translation."""
     entries = [f'msgid ""\nmsgstr "{HEADER}"\n']
     for msgid, text in wanted.items():
         notes = [f"#. {{{at}}}: {what}\n" for at, what in enumerate(text.filled)]
         notes.append(f"#: {' '.join(text.places)}\n")
         entries.append(f"{''.join(notes)}msgid {quoted(msgid)}\nmsgstr {quoted(known.get(msgid, ''))}\n")
+    for msgid in sorted(known.keys() - wanted.keys()):
+        if known[msgid]:
+            entries.append(f"{OBSOLETE}msgid {quoted(msgid)}\n{OBSOLETE}msgstr {quoted(known[msgid])}\n")
     return "\n".join(entries)
 
 
@@ -255,12 +263,12 @@ def missing() -> list[str]:
 
 
 def write(more: dict[str, str]) -> None:
-    known = {**(read() if CATALOGUE.exists() else {}), **more}
+    known = {**read(is_obsolete=True), **read(), **more} if CATALOGUE.exists() else more
     CATALOGUE.parent.mkdir(parents=True, exist_ok=True)
     wanted = texts()
     CATALOGUE.write_text(as_po(wanted, known), "utf-8")
     COMPILED.write_bytes(as_mo({msgid: known.get(msgid, "") for msgid in wanted}))
-    chinese_page.CHINESE_PAGE.write_text(chinese_page.page(known), "utf-8")
+    chinese_page.CHINESE_PAGE.write_text(chinese_page.page(read()), "utf-8")
 
 
 def main(words: list[str]) -> int:
