@@ -147,7 +147,8 @@ def of_module(tree: ast.Module, speakers: set[str]) -> Iterator[tuple[str, list[
             passed |= {id(each) for each in ast.walk(node.args[0])}
             yield from lines(node.args[0], 0)
         elif is_text(node):
-            passed |= {id(each) for part in parts(node) for each in (part, *ast.iter_child_nodes(part))}
+            mine = [each for part in parts(node) for each in (part, *ast.iter_child_nodes(part))]
+            passed |= {id(each) for each in mine if not isinstance(each, ast.Call)}
             yield from lines(node, 1 if id(node) in said or is_template(node) else LEAST_WORDS)
 
 
