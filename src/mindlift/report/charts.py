@@ -13,6 +13,7 @@ from mindlift.report import figures, planned
 from mindlift.runs.folder import RunData
 from mindlift.runs.series import Curve, number, rounded
 
+WEIGHTS = {"average": "EMA", "weights": N_("raw")}
 POINTS = 30_000  # of all curves of a page
 LEAST_BUCKETS, MOST_BUCKETS = 20, 1000
 MOST_TRANSFERS = 1200  # of a page
@@ -141,11 +142,7 @@ def score(*names: str) -> Drawn:
                 )
                 if len(curve):
                     words = [gettext(figures.NAMES.get(name, "")) if len(names) > 1 and not several else ""]
-                    words.append(
-                        gettext({"average": "EMA", "weights": N_("raw")}.get(which, which))
-                        if len(kinds) > 1
-                        else ""
-                    )
+                    words.append(gettext(WEIGHTS.get(which, which)) if len(kinds) > 1 else "")
                     yield (
                         at,
                         " ".join(filter(None, words)),
@@ -168,7 +165,7 @@ def of_records(records: Sequence[Record], name: str) -> Curve:
 def timeline(runs: Sequence[RunData]) -> dict[str, object] | None:
     """What was staged and published, as boxes in time that are as high as MB/s; the longest if there are many."""
     found = [
-        {"run": at, "label": kind, "boxes": boxes(run, kind, MOST_TRANSFERS // (2 * len(runs)))}
+        {"run": at, "label": gettext(kind), "boxes": boxes(run, kind, MOST_TRANSFERS // (2 * len(runs)))}
         for at, run in enumerate(runs)
         for kind in dict.fromkeys(str(each.get("event")) for each in run.transfers)
     ]

@@ -19,6 +19,10 @@ VERSIONS = {
     "python": "Python",
     "cpus": "CPUs",
     "git": N_("revision"),
+    "machine": N_("machine"),
+    "ranks": N_("ranks"),
+    "device": N_("device"),
+    "augmentation": N_("augmentation"),
 }
 KINDS = {
     "start": N_("started"),
@@ -29,6 +33,8 @@ KINDS = {
 }
 
 CHANGED = (N_("option"), N_("this run"), N_("recipe"), N_("default"), N_("said by"))
+MOVES = (N_("staged"), N_("published"))  # events of transfers
+ORIGINS = (N_("the images"), N_("command line"))  # beside files
 HAPPENED = (N_("after step"), N_("time"), N_("steps done again"), N_("pause before"))
 RANKS = (N_("median ms per step"), N_("slowest line's"), N_("over the fastest rank"))
 TRANSFERS = (N_("transfers"), N_("bytes"), N_("time"))
@@ -263,13 +269,19 @@ def bar(part: float, whole: float) -> Html:
 
 def traffic(run: RunData) -> Html:
     rows = [
-        [kind, count, size(total), span(seconds), f"{total / 1e6 / seconds:.1f}" if seconds > 0 else ""]
+        [
+            gettext(kind),
+            count,
+            size(total),
+            span(seconds),
+            f"{total / 1e6 / seconds:.1f}" if seconds > 0 else "",
+        ]
         for kind, count, total, seconds in figures.traffic(run.transfers)
     ]
     slowest = sorted(run.transfers, key=lambda each: each["seconds"])[-10:]
     details = [
         [
-            str(each.get("event")),
+            gettext(str(each.get("event"))),
             str(each.get("what")),
             size(each["bytes"]),
             f"{each['seconds']:.1f}",
