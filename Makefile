@@ -8,7 +8,7 @@ STAMP = $(VENV)/.ready
 SOURCES = src cloud compat tests scripts $(wildcard benchmarks) train.py eval.py export.py predict.py postprocess.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup minio demo demo-cloud test test-all chaos bench bench-sync docs audit lint format matrix clean
+.PHONY: help setup minio demo demo-cloud test test-all chaos bench bench-sync docs audit translations lint format matrix clean
 
 help: ## print this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -42,6 +42,8 @@ test-all: test ## every test; the heavy ones one after another, because some nee
 chaos: $(STAMP) ## kill, stop, fill and damage runs at 70 random points: each ends as one without an accident (20 minutes)
 	@$(BIN)/python -m tests.chaos
 
+bench bench-sync: export MINDLIFT_LANG = en
+
 bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 7 GB)
 	@$(BIN)/python -c "import timm, mindcv" 2>/dev/null || $(BIN)/python -m pip install -q '.[bench]'
 	@$(BIN)/python benchmarks/bench_train.py --output benchmarks/results/train.json
@@ -49,6 +51,10 @@ bench: $(STAMP) ## images per second next to timm and mindcv (installs PyTorch: 
 bench-sync: $(STAMP) ## S3 copies next to s5cmd, rclone and aws-cli, as far as they are on PATH
 	@[ -n "$$MINIO_BINARY" ] || bash scripts/minio.sh > /dev/null
 	@$(BIN)/python benchmarks/bench_sync.py --output benchmarks/results/sync.json
+
+translations: $(STAMP) ## bring the Chinese texts up to date with the source, compile them, list what is missing
+	@$(BIN)/python -m tests.support.translations
+	@$(BIN)/python -m tests.support.translations --missing
 
 matrix: $(STAMP) ## the same checks with MindSpore 2.0.0 to 2.10.0 on Python 3.7 to 3.11 (30 minutes, 15 GB)
 	@$(BIN)/python -m tests.matrix --write

@@ -94,7 +94,7 @@ stopped() {
 # report RANK CODE: one line for a mistake (code 2), which all ranks find alike; else also where to read on.
 report() {
   local log="$LOGS/rank_$1.log" how="ended with exit code $2" line
-  while ((!SAID)) && IFS= read -r line; do say "$line"; done < <(grep '^error: ' "$log")
+  while ((!SAID)) && IFS= read -r line; do say "$line"; done < <(grep -E '^(error: |错误：)' "$log")
   ((!SAID || $2 != 2)) || return 0
   (($2 <= 128)) || how="was ended by SIG$(kill -l "$(($2 - 128))")"
   echo "$(basename "$0"): rank $1 $how; its log is $log" >&4

@@ -8,6 +8,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 PYTHON="${PYTHON:-.venv/bin/python}"
 folder="$(mktemp -d)"
 export MINDLIFT_REHEARSALS="$folder/rehearsals"
+export MINDLIFT_LANG=en # what the programs say is read below
 name="demo-$(date +%m%d-%H%M%S)"
 handle="local://$name"
 photos="$folder/photos"

@@ -65,15 +65,18 @@ def table_rows(page: Path) -> list[str]:
     return [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("|")]
 
 
+def as_compared(block: pages.Block) -> tuple[str, str | None, list[str]]:
+    """What programs print is in the language of the page."""
+    return block.info, block.file, block.commands if block.info.split(" ")[0] != "text" else []
+
+
 TWINS = [(README, README_CN), (ROOT / "docs/quickstart.md", ROOT / "docs/quickstart_CN.md")]
 
 
 @pytest.mark.parametrize(("one", "other"), TWINS, ids=lambda page: page.name)
 def test_both_languages_have_the_same_commands_and_tables(one, other):
     english, chinese = pages.blocks(one), pages.blocks(other)
-    assert [(block.info, block.file, block.commands) for block in english] == [
-        (block.info, block.file, block.commands) for block in chinese
-    ]
+    assert list(map(as_compared, english)) == list(map(as_compared, chinese))
     assert sum(len(block.commands) for block in english) > 20
     rows = table_rows(one), table_rows(other)
     assert len(rows[0]) == len(rows[1])

@@ -114,9 +114,9 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"locks"},
-    {"files", "interrupts", "forks", "silence"},
+    {"files", "interrupts", "forks", "silence", "option_parser"},
     {"json_text", "yaml_text", "file_names"},
-    {"errors", "sanitize", "limits", "checkout", "backports"},
+    {"errors", "sanitize", "limits", "checkout", "backports", "language", "columns"},
 )
 PARSERS = {"json_text", "yaml_text", "boot_file", "enter"}  # the last two run without the package
 CLOUD_REACHES = {
@@ -343,6 +343,7 @@ def test_importing_does_no_work(path):
         "Call",
         "Route",
         "passing",
+        "N_",
     }
     calls = calls_on_import(ast.parse((ROOT / path).read_text(encoding="utf-8")))
     names = {

@@ -75,7 +75,7 @@ def f(x, log):
     if x:
         raise Wrong("one name is wrong" if x else f"two names {x} are wrong")
     log.warning("this may take " + str(x) + " a while")
-    print(_("{n} words of {x} follow").format(n=1, x=x))
+    print(gettext("{0} words of {1} follow", 1, x))
     raise module.Worse("it is much worse") from None
     unheard("nobody is told of this")
     says = "too short"

@@ -13,10 +13,13 @@ import os
 import signal
 import socket
 import stat
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from types import FrameType
 from typing import Callable, Optional, Union
+
+from mindlift.language import localized
 
 
 class Interrupted(KeyboardInterrupt):
@@ -283,4 +286,6 @@ class SecondInterrupt:
 def tell(text: str) -> None:
     """A line on stderr, not by way of a stream that the main thread may be holding."""
     with contextlib.suppress(OSError):
-        os.write(2, f"\n{text}\n".encode())
+        os.write(
+            2, f"\n{localized(text)}\n".encode(getattr(sys.stderr, "encoding", None) or "utf-8", "replace")
+        )

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 
+from mindlift.language import localized
+
 LIMIT_S, MOST_S = 5.0, 60.0
 SHARE = 20  # of the time that has passed, between two lines about the same work: days of training are not a line every 5 s
 
@@ -63,5 +65,6 @@ def told(what: str) -> Watch:
     """For work that nothing else is said of: `with told("loading MindSpore"):`."""
     began = time.monotonic()
     return Watch(
-        lambda line: print(line, flush=True), lambda: f"{what}, {time.monotonic() - began:.0f} s so far"
+        lambda line: print(localized(line), flush=True),
+        lambda: f"{what}, {time.monotonic() - began:.0f} s so far",
     )

@@ -33,7 +33,7 @@ PARTS = {
     "told",
     "message",
 }
-TRANSLATED = {"_", "tr", "gettext"}
+TRANSLATED = {"gettext", "localized", "N_"}
 LEAST_WORDS = 3  # of a text that can be searched for
 SCRIPTS = re.compile(r"""(?:\bdie |\becho )"([^"\n]+)\"""")
 GROUPS = (  # beginnings of paths below src/mindlift, and the page that tells more

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mindlift.api.job import Job, check_program, fetch, say_what_is_odd
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import ConfigError, DeviceError
+from mindlift.language import localized
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
@@ -57,7 +58,7 @@ def start(cfg: Config, prog: str) -> Job:
 
         named = here.weights()
         if named.taken:
-            print(named.taken)
+            print(localized(named.taken))
         forms.form_of(named.files[0])
     say_what_is_odd(cfg)
     device_adapter.prepare_environment(ranks, threads=cfg.threads, target=device)
@@ -95,7 +96,7 @@ def check_export(cfg: Config, device: str) -> None:
             f"--file_format AIR: MindSpore writes AIR on an {devices.ASCEND} device only, and this job runs on {device}."
             f" {AIR_IS_DEPRECATED}"
         )
-    print(f"--file_format AIR: {AIR_IS_DEPRECATED}", file=sys.stderr)
+    print(localized(f"--file_format AIR: {AIR_IS_DEPRECATED}"), file=sys.stderr)
 
 
 def check_named(cfg: Config, prog: str) -> None:
@@ -135,7 +136,7 @@ def images(cfg: Config, words: Sequence[str], until: ExitStack) -> list[Image]:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    print(localized(line), flush=True)
 
 
 def class_names(cfg: Config) -> list[str]:

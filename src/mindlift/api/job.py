@@ -17,6 +17,7 @@ from mindlift.data import folder_check
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import ConfigError, DataError, RankError
 from mindlift.files import expanded
+from mindlift.language import localized
 from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
 from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config, programs, sizes
@@ -152,7 +153,7 @@ def start(cfg: Config, prog: str, own: own_folder.OwnFolder | None = None) -> Jo
     if ranks.is_main:
         say_what_is_odd(cfg)
         for line in own_folder.lines(cfg, own, ranks.size) if own else ():
-            print(line, flush=True)
+            print(localized(line), flush=True)
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
 
 
@@ -169,10 +170,10 @@ def check_program(cfg: Config, prog: str) -> None:
 
 def say_what_is_odd(cfg: Config) -> None:
     if cfg.backbone:
-        print("--backbone is ignored: it has no effect on any network", file=sys.stderr)
+        print(localized("--backbone is ignored: it has no effect on any network"), file=sys.stderr)
     for odd in (sizes.mismatch(cfg.to_dict()), config.left_out_of_recipe(cfg)):
         if odd:
-            print(f"warning: {odd}", file=sys.stderr)
+            print(localized(f"warning: {odd}"), file=sys.stderr)
 
 
 def check_networks(cfg: Config) -> None:

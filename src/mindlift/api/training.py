@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mindlift import json_text
 from mindlift.api import job
 from mindlift.api.job import Job
+from mindlift.language import localized
 from mindlift.model_utils.config.config import Config
 
 if TYPE_CHECKING:
@@ -35,6 +36,11 @@ def train(cfg: Config, *, started: float = 0.0) -> Result:
     (91.3165, 'output/2026-01-31_10-00-00/checkpoints/...')
     """
     return run_training(job.start(cfg, "train.py"), started or time.time(), ends_together=True)
+
+
+def is_for_people(cfg: Config) -> bool:
+    """Whether nobody else reads the lines: those of the original models are for programs."""
+    return cfg.log_style != "original" and not cfg.json
 
 
 def run_training(here: Job, started: float, ends_together: bool = False) -> Result:
@@ -66,7 +72,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         if opened.is_over:
             return result_of(here, opened.paths)
         callbacks = Callbacks(adapter.publish, RunReport())
-        with RunLog(opened.paths, here.ranks.rank, here.cfg.progress) as log:
+        with RunLog(opened.paths, here.ranks.rank, here.cfg.progress, is_for_people(here.cfg)) as log:
             inputs = Inputs(opened, data, networks, weights)
             result = run(here.context(log), inputs, callbacks, started)
         if ends_together:
@@ -80,7 +86,7 @@ def result_of(here: Job, run: RunPaths) -> Result:
 
     text = ""
     if here.ranks.is_main:
-        print(f"{run.root} has ended; what is not in the bucket yet is published")
+        print(localized(f"{run.root} has ended; what is not in the bucket yet is published"))
         text = run.result.read_text(encoding="utf-8", errors="replace")
     return Result.of_record(json_text.parse(here.of_main(text)))
 
@@ -111,5 +117,7 @@ def run_evaluation(here: Job) -> list[dict[str, object]]:
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog
 
-        with RunLog(None, here.ranks.rank, here.cfg.progress) as log, here.sharing() as share:
+        with RunLog(
+            None, here.ranks.rank, here.cfg.progress, is_for_people(here.cfg)
+        ) as log, here.sharing() as share:
             return evaluation.run(here.context(log), data_path, named, adapter.will_read, share)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypedDict, cast
 
-from mindlift import json_text
+from mindlift import json_text, language
 from mindlift.ascend_check import redaction
 from mindlift.checkout import ROOT, SOURCES
 from mindlift.model_utils.devices import Device
@@ -117,6 +117,7 @@ class Work:
                     **redaction.public(os.environ),
                     "PYTHON": sys.executable,
                     "PYTHONUNBUFFERED": "1",
+                    language.VARIABLE: language.ENGLISH,  # what is printed is read here
                     "PYTHONPATH": os.pathsep.join(filter(None, (str(SOURCES), os.environ.get("PYTHONPATH")))),
                     **(env or {}),
                 },

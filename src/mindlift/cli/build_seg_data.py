@@ -10,10 +10,11 @@ from mindlift.cli import data_options, ending
 from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
 from mindlift.files import expanded
+from mindlift.option_parser import ArgumentParser
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="build_seg_data.py",
         description="Write images and label images to MindRecord shards, several at a time, for"
         " --data_file of train.py. A conversion that was stopped goes on when the same command is given again.",

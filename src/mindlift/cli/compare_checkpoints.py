@@ -10,10 +10,11 @@ from mindlift.cli import program
 from mindlift.cli.local_paths import local_path
 from mindlift.errors import CheckpointError
 from mindlift.files import as_json
+from mindlift.option_parser import ArgumentParser
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="mindlift compare_checkpoints", description=__doc__)
+    parser = ArgumentParser(prog="mindlift compare_checkpoints", description=__doc__)
     parser.add_argument("first", type=local_path, help="a checkpoint of MindSpore")
     parser.add_argument("second", type=local_path, help="another one, with tensors of the same names")
     return parser.parse_args(argv)

@@ -7,15 +7,15 @@ mindlift convert inceptionv4.safetensors --list
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from mindlift.cli import ending
 from mindlift.inference.convert import FORMS, convert, show
+from mindlift.option_parser import ArgumentParser
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="mindlift convert",
         description="Write weights of torchvision, timm, the MindSpore zoo, mindcv or MindLift as a file of MindLift's.",
     )

@@ -11,11 +11,13 @@ from pathlib import Path
 from mindlift.cli.words import words
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
+from mindlift.language import localized
+from mindlift.option_parser import ArgumentParser
 from mindlift.storage.url import is_remote, local_path
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="mindlift data index",
         description="Write names, sizes and ETags of a folder in a bucket to a file, which --data_index of train.py and"
         " eval.py reads instead of listing the folder (with --stage stream or auto). It says nothing of what is written"
@@ -45,13 +47,15 @@ def index(args: argparse.Namespace) -> None:
         if is_remote(args.out):
             copy_file(str(made), args.out)
     print(
-        f"{files:,} files, {as_bytes(size)}, of {args.url} in {time.monotonic() - started:.1f} s: {args.out}"
+        localized(
+            f"{files:,} files, {as_bytes(size)}, of {args.url} in {time.monotonic() - started:.1f} s: {args.out}"
+        )
     )
-    print(f"next: train.py --data_url {args.url} --stage stream --data_index {args.out} ...")
+    print(localized(f"next: train.py --data_url {args.url} --stage stream --data_index {args.out} ..."))
 
 
 def print_line(line: str) -> None:
-    print(line, flush=True)
+    print(localized(line), flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 
+from mindlift.option_parser import ArgumentParser
+
 TRUE, FALSE = ("true", "1", "yes", "on"), ("false", "0", "no", "off")
 
 
@@ -24,7 +26,7 @@ def not_negative(text: str) -> int:
     return 0 if text == "0" else positive(text)
 
 
-def add_sharding(parser: argparse.ArgumentParser) -> None:
+def add_sharding(parser: ArgumentParser) -> None:
     """What shards hold, of rows of any kind."""
     add = parser.add_argument
     add("--num_shards", type=positive, default=8, help="files for each split (8)")
@@ -45,13 +47,13 @@ def add_sharding(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_label_values(parser: argparse.ArgumentParser) -> None:
+def add_label_values(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--num_classes", type=positive, default=21, help="a label with another value is an error (21)")
     add("--ignore_label", type=not_negative, default=255, help="value that labels may have besides (255)")
 
 
-def add_running(parser: argparse.ArgumentParser, workers: str) -> None:
+def add_running(parser: ArgumentParser, workers: str) -> None:
     """How the work is done; `workers` says what the workers are."""
     add = parser.add_argument
     add("--workers", type=positive, default=len(os.sched_getaffinity(0)), help=f"{workers} (the CPUs)")

@@ -14,13 +14,14 @@ from mindlift.data.segmentation import labels, voc_lists
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.segmentation.voc_lists import AUG_LIST, TRAIN_LIST, VAL_LIST
 from mindlift.errors import DataError
+from mindlift.option_parser import ArgumentParser
 
 if TYPE_CHECKING:
     from mindlift.runs.log import RunLog
 
 
-def labels_parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def labels_parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="voc_labels",
         description="Write the labels of VOC 2012 and SBD as PNGs of class numbers. Labels that are there"
         " are kept, so a run that was stopped goes on when the same command is given again.",
@@ -29,7 +30,7 @@ def labels_parser() -> argparse.ArgumentParser:
     return found
 
 
-def add_common(found: argparse.ArgumentParser) -> None:
+def add_common(found: ArgumentParser) -> None:
     found.add_argument(
         "--data_root",
         "--data_dir",
@@ -64,8 +65,8 @@ def voc_labels(argv: Sequence[str] | None = None) -> int:
     return program.main(body, debug=args.debug)
 
 
-def lists_parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def lists_parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="get_dataset_lst.py",
         description=f"Write {TRAIN_LIST}, {VAL_LIST} and, where SBD is there, {AUG_LIST} to the data"
         " folder.",

@@ -12,11 +12,13 @@ from collections.abc import Iterator
 from mindlift.cli import ending
 from mindlift.doctor import access, machine, software, summary, trial
 from mindlift.doctor.finding import PROBLEM, Finding, as_text
+from mindlift.language import localized
 from mindlift.model_utils import device_adapter
+from mindlift.option_parser import ArgumentParser
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="mindlift doctor",
         description="Check line by line whether this machine can train, with advice where it can't. Exit code 0: it can."
         " The output holds no keys and may be pasted into an issue.",
@@ -53,7 +55,7 @@ def examine(args: argparse.Namespace) -> bool:
         report = {"can_train": not problems, "findings": [vars(item) for item in found]}
         print(json.dumps(report, indent=2, ensure_ascii=False))
     else:
-        print(f"\n{summary.conclusion(found, summary.can_submit())}")
+        print(localized(f"\n{summary.conclusion(found, summary.can_submit())}"))
         if not problems:
             own = ["mindlift", "train", "--data_dir", "photos/", "--net", "resnet50"]
             ending.following(own, ["mindlift", "train", "--net", "densenet22"])
@@ -65,7 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     try:
         return 0 if examine(args) else 1
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        print(localized("error: interrupted"), file=sys.stderr)
         return 130
     except BrokenPipeError:  # as in `... | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends

@@ -6,9 +6,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 
+from mindlift.columns import columns
+from mindlift.language import gettext
+
 
 def following(*commands: Sequence[object]) -> None:
     """Commands as lists of words, the likeliest first."""
     lines = [" ".join(shlex.quote(str(word)) for word in words) for words in commands]
     sys.stdout.flush()
-    print("next: " + "\n      ".join(lines), file=sys.stderr, flush=True)
+    head = gettext("next: {0}", "")
+    print(head + f"\n{' ' * columns(head)}".join(lines), file=sys.stderr, flush=True)

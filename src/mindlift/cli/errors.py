@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from mindlift import interrupts
 from mindlift.errors import MindLiftError
+from mindlift.language import localized
 from mindlift.sanitize import message
 
 
@@ -20,15 +21,15 @@ def one_line_errors(body: Callable[[], int], debug: bool) -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {message(err)}", file=sys.stderr)
+        print(localized(f"error: {message(err)}"), file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt as err:
-        print(f"error: {interrupts.described(err)}", file=sys.stderr)
+        print(localized(f"error: {interrupts.described(err)}"), file=sys.stderr)
         return interrupts.exit_code(err)
     except ModuleNotFoundError as err:
         if debug or not missing_package(err):
             raise
-        print(f"error: {missing_package(err)}", file=sys.stderr)
+        print(localized(f"error: {missing_package(err)}"), file=sys.stderr)
         return 1
     except BrokenPipeError:  # `submit.py list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 from mindlift.cli.words import words
+from mindlift.language import localized
 
 PROG = "mindlift features"
 
@@ -22,10 +23,12 @@ def features(argv: list[str]) -> None:
     found.write(Path(cfg.output_features))
     rows, columns = found.values.shape
     print(
-        f"{cfg.output_features}: {rows} x {columns} features, the mean of {found.layer.module} of {cfg.net}"
+        localized(
+            f"{cfg.output_features}: {rows} x {columns} features, the mean of {found.layer.module} of {cfg.net}"
+        )
     )
     for name, reason in found.failed:
-        print(f"{name}: can't be read: {reason}")
+        print(localized(f"{name}: can't be read: {reason}"))
     if found.failed:
         raise PartialError(
             f"{len(found.failed)} of {rows + len(found.failed)} images could not be read and have no row; they are named"

@@ -22,8 +22,10 @@ from mindlift.cli.local_paths import local, local_path
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.errors import CheckpointError, ConfigError, DeviceError
 from mindlift.files import write_atomic
+from mindlift.language import localized
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks
+from mindlift.option_parser import ArgumentParser
 from mindlift.runs import provenance
 from mindlift.sanitize import single_line
 
@@ -39,9 +41,7 @@ ON_310 = (
 
 
 def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = ArgumentParser(description=__doc__, is_raw=True)
     parser.add_argument("--mindir_path", type=local_path, required=True, help="a model of export.py, batch 1")
     parser.add_argument(
         "--dataset_path", type=local_path, required=True, help="folder that the list's paths are below"
@@ -77,7 +77,7 @@ def infer(args: argparse.Namespace) -> None:
 
     runtime = chosen(args.runtime, device, lite.is_installed())
     if runtime == "mindspore" and devices.of(device).includes_310:
-        print(f"running with MindSpore; {ON_310}", file=sys.stderr)
+        print(localized(f"running with MindSpore; {ON_310}"), file=sys.stderr)
     network = STARTS[runtime](model, device, ranks)
     folder = segment_results.Folder.create(RESULTS, model, [pair.image for pair in pairs])
     segment_results.emptied(TIMES)

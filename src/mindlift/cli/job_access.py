@@ -16,11 +16,12 @@ from mindlift.cloud.errors import JobError
 from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import Job
 from mindlift.cloud.providers.base import Provider
+from mindlift.language import localized
 
 
 def note(line: str) -> None:
     """What happens, beside the output proper."""
-    print(sanitize.lines(line), file=sys.stderr, flush=True)
+    print(localized(sanitize.lines(line)), file=sys.stderr, flush=True)
 
 
 def out(text: str) -> None:

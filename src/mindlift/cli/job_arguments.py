@@ -12,6 +12,8 @@ from mindlift.cli.local_paths import local
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS
 from mindlift.cloud.json_types import Json
+from mindlift.language import gettext
+from mindlift.option_parser import ArgumentParser
 
 ABOUT = {
     "plan": "show what submitting would do, without sending anything",
@@ -58,7 +60,7 @@ EXAMPLES = """examples:
   python cloud/submit.py logs -f modelarts://cn-north-4/PROJECT/JOB"""
 
 
-class Parser(argparse.ArgumentParser):
+class Parser(ArgumentParser):
     """Mistakes are JobErrors: one line, exit code 2."""
 
     def error(self, message: str) -> NoReturn:
@@ -110,12 +112,12 @@ def named(found: argparse.Namespace, program: str, args: list[str] | None) -> ar
     return found
 
 
-def main_parser() -> argparse.ArgumentParser:
-    lines = "\n".join(f"  {name:10} {about}" for name, about in ABOUT.items())
+def main_parser() -> ArgumentParser:
+    lines = "\n".join(f"  {name:10} {gettext(about)}" for name, about in ABOUT.items())
     parser = Parser(
         prog="submit.py",
         usage="submit.py [COMMAND] [options]",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        is_raw=True,
         description=f"Submit, follow and fetch training jobs; rehearse them at home.\n\ncommands:\n{lines}\n\n"
         "`submit.py COMMAND --help` lists the options of each.",
         epilog=EXAMPLES,
@@ -124,7 +126,7 @@ def main_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def parser_of(command: str) -> argparse.ArgumentParser:
+def parser_of(command: str) -> ArgumentParser:
     parser = Parser(
         prog=f"submit.py {command}",
         usage=f"submit.py {command} [PROGRAM] [options] [-- arguments of PROGRAM]"
@@ -156,12 +158,12 @@ def parser_of(command: str) -> argparse.ArgumentParser:
             f"--{name}",
             nargs="+" if about["kind"] in MANY else None,
             metavar=MANY.get(about["kind"], "X"),
-            help=(about["help"] + choices).replace("%", "%%"),
+            help=(gettext(about["help"]) + choices).replace("%", "%%"),
         )
     return parser
 
 
-def add_own(parser: argparse.ArgumentParser, command: str) -> None:
+def add_own(parser: ArgumentParser, command: str) -> None:
     """The options that only this command has."""
     if command in ("plan", "status", "list", "selfcheck", "top"):
         parser.add_argument("--json", action="store_true", help="print JSON")

@@ -22,6 +22,7 @@ from mindlift.cloud.providers.base import Check, Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase, known_phases
 from mindlift.files import write_atomic
+from mindlift.language import localized
 
 LAST_LINES = 10
 
@@ -190,7 +191,7 @@ def probe(args: argparse.Namespace) -> int:
         raise JobError("--provider local asks no service; choose one of modelarts, openi")
     found = probes.Probe(provider.name, time.strftime("%Y-%m-%d"))
     for name, question in provider.questions(job, handle, found):
-        out(probes.asked(name, question, found))
+        out(localized(probes.asked(name, question, found)))
     if not found.records:
         raise NoAnswer(f"{provider.name} answered nothing, so no file was written; `selfcheck` says why")
     path = Path(args.out or f"probe-{provider.name}-{time.strftime('%Y%m%d')}.yaml")

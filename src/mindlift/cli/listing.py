@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 from mindlift import __version__
 from mindlift.checkout import ROOT
+from mindlift.option_parser import ArgumentParser
 
 
 def parsed(name: str, about: str, argv: Sequence[str] | None) -> argparse.Namespace:
-    return argparse.ArgumentParser(prog=f"mindlift {name}", description=about).parse_args(argv)
+    return ArgumentParser(prog=f"mindlift {name}", description=about).parse_args(argv)
 
 
 def models(argv: Sequence[str] | None = None) -> int:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from mindlift.cli.words import words as command_line
+from mindlift.language import gettext, localized
 
 # name -> (module:function, below mindlift.cli unless it is named in full; what it does)
 COMMANDS = {
@@ -84,13 +85,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run("submit:main", words)
     if name == "data":
         if not rest or rest[0] in ("-h", "--help"):
-            print(table("usage: mindlift data COMMAND [options]", DATA), end="")
+            print(table(localized("usage: mindlift data COMMAND [options]"), DATA), end="")
             return 0
         name, rest, known = rest[0], rest[1:], DATA
     else:
         known = COMMANDS
     if name not in known:
-        print(f"error: {PROBLEM.format(repr(name))}", file=sys.stderr)
+        print(localized(f"error: {PROBLEM.format(repr(name))}"), file=sys.stderr)
         return 2
     return run(known[name][0], rest)
 
@@ -110,7 +111,7 @@ def run(target: str, words: Sequence[str]) -> int:
 
         if "--debug" in words or not missing_package(err):
             raise
-        print(f"error: {missing_package(err)}", file=sys.stderr)
+        print(localized(f"error: {missing_package(err)}"), file=sys.stderr)
         return 1
 
 
@@ -120,14 +121,16 @@ def help_text() -> str:
     jobs = {name: ("", about) for name, about in ABOUT.items()}
     return (
         table(
-            "usage: mindlift COMMAND [options]\n\nTrain vision models with MindSpore, here or in the cloud.",
+            localized(
+                "usage: mindlift COMMAND [options]\n\nTrain vision models with MindSpore, here or in the cloud."
+            ),
             COMMANDS,
         )
-        + table("\ndata", {f"data {name}": entry for name, entry in DATA.items()})
-        + table("\njobs on ModelArts, OpenI or this machine", jobs)
-        + "\n`mindlift COMMAND --help` lists the options of each.\n"
+        + table(localized("\ndata"), {f"data {name}": entry for name, entry in DATA.items()})
+        + table(localized("\njobs on ModelArts, OpenI or this machine"), jobs)
+        + localized("\n`mindlift COMMAND --help` lists the options of each.\n")
     )
 
 
 def table(title: str, entries: dict[str, tuple[str, str]]) -> str:
-    return f"{title}\n" + "".join(f"  {name:24} {about}\n" for name, (_, about) in entries.items())
+    return f"{title}\n" + "".join(f"  {name:24} {gettext(about)}\n" for name, (_, about) in entries.items())

@@ -6,10 +6,11 @@ import argparse
 
 from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
+from mindlift.option_parser import ArgumentParser
 
 
 def parsed(argv: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = ArgumentParser(description=__doc__)
     parser.add_argument(
         "--data_root", type=local_path, required=True, help="folder that the list's paths are below"
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mindlift.cli import ending
 from mindlift.cli.words import words
+from mindlift.language import gettext
 
 if TYPE_CHECKING:
     from mindlift.api.job import Job
@@ -45,7 +46,7 @@ def end(cfg: Config) -> None:
     """Where the classes are, and how else they could be looked at."""
     for name in WRITTEN:
         if getattr(cfg, name):
-            print(f"written: {getattr(cfg, name)}")
+            print(gettext("written: {0}", getattr(cfg, name)))
     weights = cfg.model_file or cfg.pretrained or cfg.ckpt_path
     again = ["mindlift", "predict", weights, *cfg.inputs[:1]]
     export = ["mindlift", "export", weights]

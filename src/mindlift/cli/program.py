@@ -11,6 +11,7 @@ from mindlift import interrupts, sanitize
 from mindlift.cli.errors import missing_package
 from mindlift.errors import MindLiftError
 from mindlift.interrupts import CtrlC, SecondInterrupt
+from mindlift.language import localized
 
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 
@@ -25,7 +26,7 @@ def main(body: Callable[[], None], debug: bool) -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {sanitize.lines(str(err))}", file=sys.stderr)
+        print(localized(f"error: {sanitize.lines(str(err))}"), file=sys.stderr)
         return err.exit_code
     except BrokenPipeError:  # of stdout, as in `predict.py ... | head`; the storage layer translates its own
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends
@@ -36,9 +37,9 @@ def main(body: Callable[[], None], debug: bool) -> int:
         if not isinstance(signalled, KeyboardInterrupt):
             if debug or not isinstance(err, ImportError) or not missing_package(err):
                 raise
-            print(f"error: {missing_package(err)}", file=sys.stderr)
+            print(localized(f"error: {missing_package(err)}"), file=sys.stderr)
             return 1
-        print(f"error: {interrupts.described(signalled)}", file=sys.stderr)
+        print(localized(f"error: {interrupts.described(signalled)}"), file=sys.stderr)
         return interrupts.exit_code(signalled)
 
 

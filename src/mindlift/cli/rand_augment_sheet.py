@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 from mindlift.cli.local_paths import local_path
+from mindlift.option_parser import ArgumentParser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
+    parser = ArgumentParser(
         prog="mindlift data rand_augment_sheet",
         description="Draw RandAugment's operations at five magnitudes.",
     )

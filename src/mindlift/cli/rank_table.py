@@ -7,7 +7,6 @@ mindlift rank_table convert jobstart_hccl.json -o rank_table_8p.json
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +14,9 @@ from pathlib import Path
 from mindlift.cli.local_paths import local_path
 from mindlift.errors import MindLiftError, RankError
 from mindlift.files import write_atomic
+from mindlift.language import localized
 from mindlift.model_utils import rank_table
+from mindlift.option_parser import ArgumentParser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _check(args.file)
         return _convert(args.file, args.output)
     except MindLiftError as err:
-        print(f"rank_table: {err}", file=sys.stderr)
+        print(localized(f"rank_table: {err}"), file=sys.stderr)
         return err.exit_code
 
 
@@ -43,7 +44,7 @@ def make_file(server_id: str, devices: Sequence[int] | None, hccn_conf: Path, ou
     table = rank_table.make(server_id, [(number, ips[number]) for number in chosen])
     _warn(output, table)
     write_atomic(output, rank_table.to_v1(table))
-    print(f"{output}: {len(chosen)} device(s) of server {server_id}")
+    print(localized(f"{output}: {len(chosen)} device(s) of server {server_id}"))
 
 
 def read_text(path: Path) -> str:
@@ -63,11 +64,15 @@ def _check(path: Path) -> int:
     table = rank_table.parse(read_text(path), str(path))
     print(f"{path}: v{table.version}, status {table.status}, {table.size} device(s)")
     for entry in table.devices:
-        print(f"  rank {entry.rank}: device {entry.device} ({entry.ip or 'no ip'}) of server {entry.server}")
+        print(
+            localized(
+                f"  rank {entry.rank}: device {entry.device} ({entry.ip or 'no ip'}) of server {entry.server}"
+            )
+        )
     _warn(path, table)
     problems = rank_table.check(table)
     for problem in problems:
-        print(f"{path}: {problem}", file=sys.stderr)
+        print(localized(f"{path}: {problem}"), file=sys.stderr)
     return 2 if problems else 0
 
 
@@ -78,17 +83,17 @@ def _convert(path: Path, output: Path) -> int:
         raise RankError(f"{path}: {'; '.join(problems)}")
     _warn(path, table)
     write_atomic(output, rank_table.to_v1(table))
-    print(f"{output}: v1.0, {table.size} device(s), from v{table.version} {path}")
+    print(localized(f"{output}: v1.0, {table.size} device(s), from v{table.version} {path}"))
     return 0
 
 
 def _warn(path: Path, table: rank_table.RankTable) -> None:
     for line in rank_table.split_rings(table):
-        print(f"{path}: warning: {line}", file=sys.stderr)
+        print(localized(f"{path}: warning: {line}"), file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mindlift rank_table", description="Rank tables of Ascend jobs")
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="mindlift rank_table", description="Rank tables of Ascend jobs")
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("make", help="write the v1.0 table of one server")
     make.add_argument("--server_id", required=True, help="IP of the server")

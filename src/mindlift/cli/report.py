@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mindlift.cli import ending
 from mindlift.cli.local_paths import local
+from mindlift.option_parser import ArgumentParser
 
 RUNS = "output/"  # of --ckpt_path
 EXAMPLES = """examples:
@@ -18,11 +19,11 @@ EXAMPLES = """examples:
   mindlift report RUN --to tensorboard --out events            then: tensorboard --logdir events"""
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="mindlift report",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        is_raw=True,
         description="Write a page that shows a run, or compares several; or turn runs into TensorBoard events or CSV.",
     )
     found.add_argument(

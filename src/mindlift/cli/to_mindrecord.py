@@ -11,10 +11,11 @@ from mindlift.cli.data_options import positive
 from mindlift.cli.local_paths import local, local_path
 from mindlift.cli.words import words
 from mindlift.files import expanded
+from mindlift.option_parser import ArgumentParser
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="mindlift data to_mindrecord",
         description="Convert images to MindRecord shards, several at a time."
         " A conversion that was stopped goes on when the same command is given again.",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from mindlift import json_text
 from mindlift.cli import ending, train_result
 from mindlift.cli.words import words
+from mindlift.language import localized
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.config import Config
@@ -31,7 +32,7 @@ def end(cfg: Config, result: str) -> None:
         return
     found = json_text.parse(result)
     for line in train_result.lines(found):
-        print(line)
+        print(localized(line))
     run = cfg.train_url if cfg.enable_modelarts and cfg.train_url else str(found["run"])
     ending.following(["mindlift", "predict", run, "IMAGES"], ["mindlift", "report", run])
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 
 from mindlift.cli.local_paths import local_path
 from mindlift.cloud.handle import PARTS
+from mindlift.language import localized
+from mindlift.option_parser import ArgumentParser
 
 EXAMPLES = """examples:
   mindlift ui                                the runs below this folder, and the jobs of all providers
@@ -15,11 +17,11 @@ EXAMPLES = """examples:
   ssh -L 8800:127.0.0.1:8800 HOST mindlift ui --port 8800     of another computer, in the browser here"""
 
 
-def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser() -> ArgumentParser:
+    found = ArgumentParser(
         prog="mindlift ui",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        is_raw=True,
         description="Show runs and jobs in the browser while they go on: curves, logs, errors, comparisons. Only this machine"
         " can open the page, and only by the address that is printed. Ctrl-C ends it.",
     )
@@ -63,7 +65,7 @@ def serve(args: argparse.Namespace) -> int:
         args.folder, args.port, args.providers, Path(scratch)
     ) as found:
         print(found.address, flush=True)
-        print("only this machine can open it; Ctrl-C ends it", file=sys.stderr, flush=True)
+        print(localized("only this machine can open it; Ctrl-C ends it"), file=sys.stderr, flush=True)
         try:
             found.serve_forever()
         except KeyboardInterrupt:

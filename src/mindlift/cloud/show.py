@@ -7,9 +7,21 @@ import time
 from collections.abc import Sequence
 
 from mindlift.cloud.providers.base import Check, Status
+from mindlift.columns import columns, cut
+from mindlift.language import N_, gettext, localized
 from mindlift.sanitize import single_line
 
-MARKS = {True: "ok", False: "FAILED", None: "note"}
+MARKS = {True: N_("ok"), False: N_("FAILED"), None: N_("note")}
+HEADS = (
+    N_("JOB"),
+    N_("PHASE"),
+    N_("STARTED"),
+    N_("DURATION"),
+    N_("NODES x CARDS"),
+    N_("RESTARTS"),
+    N_("WHY"),
+)
+BEST = N_("BEST CHECKPOINT")
 COLOURS = {
     "ok": "32",
     "FAILED": "31",
@@ -44,27 +56,30 @@ def size(count: int) -> str:
 
 
 def coloured(word: str) -> str:
-    """`word` with its colour on a terminal, plain elsewhere."""
-    if not sys.stdout.isatty() or word not in COLOURS:
-        return word
-    return f"\033[{COLOURS[word]}m{word}\033[0m"
+    """`word` in the language, with its colour on a terminal, plain elsewhere."""
+    told = gettext(word)
+    return f"\033[{COLOURS[word]}m{told}\033[0m" if word in COLOURS and sys.stdout.isatty() else told
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns as wide as they need to be, the first row being their names."""
     rows = [list(map(single_line, row)) for row in rows]
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    widths = [max(map(width_of, column)) for column in zip(*rows)]
     lines = []
     for row in rows:
-        cells = [coloured(cell) + " " * (width - len(cell)) for cell, width in zip(row, widths)]
+        cells = [coloured(cell) + " " * (width - width_of(cell)) for cell, width in zip(row, widths)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
 
 
+def width_of(cell: str) -> int:
+    """Of what a table shows for it."""
+    return columns(gettext(cell))
+
+
 def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
     """A line for each; with `best`, the best checkpoint of each."""
-    head = ("JOB", "PHASE", "STARTED", "DURATION", "NODES x CARDS", "RESTARTS")
-    rows = [(*head, *([] if best is None else ["BEST CHECKPOINT"]), "WHY")]
+    rows = [(*HEADS[:-1], *([] if best is None else [BEST]), HEADS[-1])]
     for at, status in enumerate(found):
         phase = status.phase.value if status.phase.value != "unknown" else f"unknown ({status.raw})"
         rows.append(
@@ -76,13 +91,15 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
                 f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
                 str(status.restarts),
                 *([] if best is None else [best[at]]),
-                " ".join(part for part in (status.detail, status.reason) if part)[:100],
+                cut(localized(" ".join(part for part in (status.detail, status.reason) if part)), 100),
             )
         )
-    return table(rows) if len(rows) > 1 else "no jobs"
+    return table(rows) if len(rows) > 1 else gettext("no jobs")
 
 
 def check_line(check: Check) -> str:
     mark = MARKS[check.ok]
-    advice = f"; {check.advice}" if check.advice and check.ok is not True else ""
-    return f"{coloured(mark)}{' ' * (8 - len(mark))}{single_line(f'{check.name}: {check.says}{advice}')}"
+    says = f"{check.name}: {localized(check.says)}"
+    if check.advice and check.ok is not True:
+        says = gettext("{0}; {1}", says, localized(check.advice))
+    return f"{coloured(mark)}{' ' * (8 - columns(gettext(mark)))}{single_line(says)}"

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mindlift import files
+from mindlift.columns import columns
+from mindlift.language import N_, gettext, localized
 
-OK, WARNING, PROBLEM = "ok", "warning", "problem"  # a problem: this machine can't train as it is
+OK, WARNING, PROBLEM = N_("ok"), N_("warning"), N_("problem")  # a problem: this machine can't train as it is
 COLOURS = {OK: "32", WARNING: "33", PROBLEM: "31"}
 INDENT = 9
 
@@ -31,9 +33,10 @@ def graded(name: str, is_well: bool, says: str, advice: str, otherwise: str = WA
 def as_text(found: Iterable[Finding], is_coloured: bool) -> str:
     lines = []
     for item in found:
-        mark = f"\033[{COLOURS[item.level]}m{item.level}\033[0m" if is_coloured else item.level
-        lines.append(f"{mark}{' ' * (INDENT - len(item.level))}{item.name}: {item.says}")
-        lines += [f"{' ' * INDENT}-> {item.advice}"] if item.advice else []
+        level = gettext(item.level)
+        mark = f"\033[{COLOURS[item.level]}m{level}\033[0m" if is_coloured else level
+        lines.append(f"{mark}{' ' * (INDENT - columns(level))}{item.name}: {localized(item.says)}")
+        lines += [f"{' ' * INDENT}-> {localized(item.advice)}"] if item.advice else []
     return "\n".join(lines)
 
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mindlift.language import localized
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -37,14 +39,20 @@ def convert(args: argparse.Namespace) -> tuple[str, str]:
     how += "".join(f", {said}" for said in known.said)
     how += ", without its head" * bool(args.filter_head and head(True)[0] in known.tensors)
     print(
-        f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{how}"
+        localized(
+            f"{target}: {net}, {len(tensors)} tensors with {numbers:,} numbers, from {known.layout.source}{how}"
+        )
     )
     print(
-        f"use: --net {net} --num_classes {classes} --pretrained {target}{' --filter_head true' if args.filter_head else ''}{options(others(known.needs))}"
+        localized(
+            f"use: --net {net} --num_classes {classes} --pretrained {target}{' --filter_head true' if args.filter_head else ''}{options(others(known.needs))}"
+        )
     )
     if classes == 1001 and known.layout.unused_row is not None and not args.filter_head:
         print(
-            f"row {known.layout.unused_row} of the head is no class of ImageNet; --num_classes 1000 leaves it out"
+            localized(
+                f"row {known.layout.unused_row} of the head is no class of ImageNet; --num_classes 1000 leaves it out"
+            )
         )
     return target, net
 
@@ -77,7 +85,8 @@ def fetch(source: str) -> Path:
     from mindlift.runs import named_weights
 
     if named_weights.is_elsewhere(source):
-        return Stager(cache_folder(""), lambda line: print(line, file=sys.stderr)).weights(source)[0]
+        stager = Stager(cache_folder(""), lambda line: print(localized(line), file=sys.stderr))
+        return stager.weights(source)[0]
     return named_weights.of_path(Path(source)).files[0]
 
 

@@ -22,6 +22,7 @@ from mindspore.train import serialization
 from mindlift import models
 from mindlift.errors import CheckpointError, ExportError
 from mindlift.files import atomic_path, write_atomic
+from mindlift.language import localized
 from mindlift.model_utils import devices
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.models import layers
@@ -60,10 +61,10 @@ def run(cfg: Config, weights: Path, class_names: list[str]) -> Path:
     with atomic_path(target) as part:
         written = write(network, images, part, cfg.file_format)
         difference = compared(written, cfg.file_format, images, expected, cfg.allow_nan)
-        print(verdict(cfg.file_format, difference, expected))
+        print(localized(verdict(cfg.file_format, difference, expected)))
         facts = describe(cfg, weights, written, difference, class_names)
     write_atomic(side_file_of(target), json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
-    print(f"exported {target} ({target.stat().st_size:,} bytes) and {side_file_of(target)}")
+    print(localized(f"exported {target} ({target.stat().st_size:,} bytes) and {side_file_of(target)}"))
     return target
 
 
@@ -113,7 +114,7 @@ def load(cfg: Config, network: nn.Cell, weights: Path) -> None:
             f"{err}; this was --net {cfg.net} --dataset {cfg.dataset} --num_classes {cfg.num_classes}"
         ) from err
     if which:
-        print(which)
+        print(localized(which))
 
 
 def target_of(cfg: Config) -> Path:

@@ -15,6 +15,7 @@ import mindspore.nn as nn
 
 from mindlift.errors import PartialError
 from mindlift.inference import export as exporter
+from mindlift.language import localized
 from mindlift.model_utils.config.config import COMMAND_LINE, Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
@@ -74,10 +75,12 @@ def run(job: JobContext, images: Sequence[Image], names: list[str], checkpoint: 
         log.end_bar()
     seconds = time.monotonic() - started
     what = "1 image" if len(images) == 1 else f"{len(images)} images"
-    print(f"{what} in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling")
+    print(localized(f"{what} in {seconds:.1f} s, {len(images) / seconds:.1f} images/s with compiling"))
     if pictures.rotated:
         print(
-            f"{pictures.rotated} of them have an EXIF rotation, which is not applied: training does not apply it"
+            localized(
+                f"{pictures.rotated} of them have an EXIF rotation, which is not applied: training does not apply it"
+            )
         )
     if failed:
         raise PartialError(f"{failed} of {what} could not be read; they are named above")

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mindlift.errors import ConfigError, MindLiftError, StageError
 from mindlift.files import append_line, remove_file, write_atomic
+from mindlift.language import localized
 from mindlift.model_utils.config.config import DEFAULTS, Config
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
@@ -259,7 +260,7 @@ class CloudAdapter:
         )
         if kind is None:
             raise StageError(text) from problem
-        print(f"warning: {text}", file=sys.stderr)
+        print(localized(f"warning: {text}"), file=sys.stderr)
 
 
 def below(root: str, rounds: Rounds) -> Rounds:
@@ -283,7 +284,7 @@ def rank0_of_node_printer(ranks: Ranks) -> Callable[[str], None]:
     """Lines of the first rank of each node on stdout, nothing from the others."""
     if ranks.local_rank:
         return lambda line: None
-    return lambda line: print(line, flush=True)
+    return lambda line: print(localized(line), flush=True)
 
 
 def make(

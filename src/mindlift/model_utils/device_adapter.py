@@ -20,6 +20,7 @@ from types import ModuleType
 
 from mindlift.errors import DeviceError, MindLiftError, PeerError, RankError
 from mindlift.files import private_folder
+from mindlift.language import localized
 from mindlift.model_utils import devices, mindspore_build
 from mindlift.model_utils.ranks import Ranks, check_ranks, in_cloud_job, read_ranks
 
@@ -101,7 +102,7 @@ def wait_longer(ranks: Ranks, env: MutableMapping[str, str], timeouts: Sequence[
     if unset and ranks.is_main:
         shown = ", ".join(f"{name}={seconds}" for name, seconds in unset)
         print(
-            f"ranks wait for each other as long as {shown} (seconds); set them to change that",
+            localized(f"ranks wait for each other as long as {shown} (seconds); set them to change that"),
             file=sys.stderr,
         )
 
@@ -171,7 +172,7 @@ def connect(ranks: Ranks, device_target: str, threads: int | None = None) -> Non
     if ranks.size == 1:
         return
     if ranks.is_main and ranks.split_rings and devices.current().has_rings:
-        print(f"warning: {ranks.split_rings}", file=sys.stderr)  # HCCL's own error names no card
+        print(localized(f"warning: {ranks.split_rings}"), file=sys.stderr)  # HCCL's own error names no card
     import mindspore as ms
     from mindspore.communication import get_group_size, get_rank
 

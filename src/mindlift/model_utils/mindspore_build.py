@@ -15,6 +15,7 @@ from pathlib import Path
 from mindlift.backports import package_version
 from mindlift.errors import DeviceError
 from mindlift.interrupts import Deferred
+from mindlift.language import localized
 from mindlift.model_utils.devices import Device
 
 OLDEST, NEWEST = (2, 0), (2, 10)  # docs/versions.md has the table of what was tried
@@ -119,7 +120,7 @@ def refuse(found: str, any_version: bool) -> None:
     if found and not any_version:
         raise DeviceError(f"{found}, or {GO_ON}")
     if found:
-        print(f"warning: {found}", file=sys.stderr)
+        print(localized(f"warning: {found}"), file=sys.stderr)
 
 
 def load() -> None:

@@ -25,6 +25,7 @@ from pathlib import Path
 
 from mindlift.checkout import ROOT
 from mindlift.errors import MindLiftError
+from mindlift.language import localized
 from mindlift.model_utils.ranks import Env, in_cloud_job
 
 REQUIREMENTS = "container-requirements.txt"
@@ -105,7 +106,7 @@ def ready() -> bool:
     try:
         ensure()
     except PackageError as err:
-        print(f"error: {err}", file=sys.stderr)
+        print(localized(f"error: {err}"), file=sys.stderr)
         return False
     return True
 
@@ -225,9 +226,9 @@ def main() -> int:
                 try:
                     install([each])
                 except PackageError as err:
-                    print(f"warning: {err}", file=sys.stderr)
+                    print(localized(f"warning: {err}"), file=sys.stderr)
     except PackageError as err:
-        print(f"error: {err}", file=sys.stderr)
+        print(localized(f"error: {err}"), file=sys.stderr)
         return 1
     return 0
 

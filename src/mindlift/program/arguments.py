@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mindlift.errors import ConfigError
+from mindlift.option_parser import ArgumentParser
 from mindlift.program.channels import WAYS, Channel, read_channels
 from mindlift.program.publishing.completeness import GROWING
 
@@ -50,12 +51,12 @@ class Request:
         return [channel for channel in self.channels if channel.is_output]
 
 
-def parser(prog: str) -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser(
+def parser(prog: str) -> ArgumentParser:
+    found = ArgumentParser(
         prog=prog,
         usage=f"{prog} [options] -- PROGRAM [ARGUMENT ...]",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        is_raw=True,
         allow_abbrev=False,
     )
     add = found.add_argument

@@ -13,6 +13,7 @@ from typing import Callable
 from mindlift import sanitize
 from mindlift.errors import MindLiftError
 from mindlift.interrupts import Interrupted, exit_code
+from mindlift.language import localized
 from mindlift.model_utils.ranks import Ranks, read_node
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.model_utils.staging.node_gate import NodeGate, job_token
@@ -37,22 +38,25 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
         return run(arguments.read(sys.argv[1:] if argv is None else argv, prog))
     except Interrupted as err:
         print(
-            f"error: ended by {signal.Signals(err.number).name} before the program was started",
+            localized(f"error: ended by {signal.Signals(err.number).name} before the program was started"),
             file=sys.stderr,
         )
         return exit_code(err)
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        print(localized("error: interrupted"), file=sys.stderr)
         return 130
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(f"error: {sanitize.message(err)}", file=sys.stderr)
+        print(localized(f"error: {sanitize.message(err)}"), file=sys.stderr)
         return err.exit_code
     except ModuleNotFoundError as err:
         if debug or (err.name or "").partition(".")[0] == "mindlift":
             raise
-        print(f"error: the package {err.name} is not installed: pip install {err.name}", file=sys.stderr)
+        print(
+            localized(f"error: the package {err.name} is not installed: pip install {err.name}"),
+            file=sys.stderr,
+        )
         return 1
 
 
@@ -145,4 +149,4 @@ def describe(code: int) -> str:
 
 
 def say(line: str) -> None:
-    print(f"mindlift run: {sanitize.message(line)}", file=sys.stderr, flush=True)
+    print(localized(f"mindlift run: {sanitize.message(line)}"), file=sys.stderr, flush=True)

@@ -8,10 +8,12 @@ from typing import Callable, Dict, Iterator, Tuple
 import numpy as np
 
 from mindlift.json_text import Record
+from mindlift.language import N_, gettext
 from mindlift.report import figures, planned
 from mindlift.runs.folder import RunData
 from mindlift.runs.series import Curve, number, rounded
 
+WEIGHTS = {"average": "EMA", "weights": N_("raw")}
 POINTS = 30_000  # of all curves of a page
 LEAST_BUCKETS, MOST_BUCKETS = 20, 1000
 MOST_TRANSFERS = 1200  # of a page
@@ -56,7 +58,7 @@ def level(runs: Sequence[RunData]) -> list[tuple[str, str, int, str, float]]:
             str(chart["title"]),
             str(chart["unit"]),
             run,
-            "" if label == "used" else label,
+            "" if style == "used" else label,
             float(curve.values[-1]),
         )
         for chart, drafts in drafted(runs)
@@ -103,7 +105,7 @@ def per_rank(name: str, factor: float = 1.0) -> Drawn:
         for rank in [0] if several and ranks else telling_ranks(ranks):
             curve = ranks[rank]
             if len(curve):
-                label = f"rank {rank}" if len(ranks) > 1 else ""
+                label = gettext("rank {0}", rank) if len(ranks) > 1 else ""
                 yield at, label, Curve(curve.steps, curve.times, curve.values * factor), "line"
 
     return drafts
@@ -122,9 +124,9 @@ def learning_rate(at: int, run: RunData, several: bool) -> Drafts:
     used = run.metrics.curves.get("lr")
     if steps:
         times = np.full(len(steps), np.nan)
-        yield at, "planned", Curve(np.array(steps, np.int64), times, np.array(rates)), "planned"
+        yield at, gettext("planned"), Curve(np.array(steps, np.int64), times, np.array(rates)), "planned"
     if used is not None:
-        yield at, "used" if steps else "", used, "used" if steps else "line"
+        yield at, gettext("used") if steps else "", used, "used" if steps else "line"
 
 
 def score(*names: str) -> Drawn:
@@ -139,10 +141,8 @@ def score(*names: str) -> Drawn:
                     [each for each in records if str(each.get("which") or "weights") == which], name
                 )
                 if len(curve):
-                    words = [figures.NAMES.get(name, "") if len(names) > 1 and not several else ""]
-                    words.append(
-                        {"average": "EMA", "weights": "raw"}.get(which, which) if len(kinds) > 1 else ""
-                    )
+                    words = [gettext(figures.NAMES.get(name, "")) if len(names) > 1 and not several else ""]
+                    words.append(gettext(WEIGHTS.get(which, which)) if len(kinds) > 1 else "")
                     yield (
                         at,
                         " ".join(filter(None, words)),
@@ -165,13 +165,13 @@ def of_records(records: Sequence[Record], name: str) -> Curve:
 def timeline(runs: Sequence[RunData]) -> dict[str, object] | None:
     """What was staged and published, as boxes in time that are as high as MB/s; the longest if there are many."""
     found = [
-        {"run": at, "label": kind, "boxes": boxes(run, kind, MOST_TRANSFERS // (2 * len(runs)))}
+        {"run": at, "label": gettext(kind), "boxes": boxes(run, kind, MOST_TRANSFERS // (2 * len(runs)))}
         for at, run in enumerate(runs)
         for kind in dict.fromkeys(str(each.get("event")) for each in run.transfers)
     ]
     if sum(len(run.transfers) for run in runs) < 2:
         return None
-    return {"id": "transfers", "title": "Staging and publishing", "unit": "MB/s", "series": found}
+    return {"id": "transfers", "title": gettext("Staging and publishing"), "unit": "MB/s", "series": found}
 
 
 def boxes(run: RunData, kind: str, most: int) -> list[list[float]]:
@@ -208,24 +208,30 @@ def marks(runs: Sequence[RunData]) -> list[dict[str, object]]:
 def wanted() -> list[tuple[dict[str, object], Drawn]]:
     """Every chart: what page.js has to know of it, and its curves."""
     return [
-        (about("loss", "Loss", log=True, smooth=True), plain("loss")),
-        (about("score", "Accuracy", "%"), score("top1", "top5")),
+        (about("loss", N_("Loss"), log=True, smooth=True), plain("loss")),
+        (about("score", N_("Accuracy"), "%"), score("top1", "top5")),
         (about("map", "mAP"), score("map", "f1")),
         (about("miou", "mIoU"), score("miou", "pixel_accuracy")),
-        (about("evaluation_loss", "Loss of evaluation", log=True), score("loss")),
-        (about("lr", "Learning rate", log=True), learning_rate),
-        (about("speed", "Speed", "images/s", smooth=True), plain("images_per_second")),
-        (about("data_wait", "Waiting for data", "% of the time", smooth=True), plain("data_wait", 100.0)),
-        (about("files_here", "Files that have arrived", "% of all"), plain("files_here", 100.0)),
-        (about("fetch", "Fetched while training", "MB/s", smooth=True), plain("fetch_mb_per_second")),
-        (about("step_time", "Time of a step", "ms", log=True, smooth=True), per_rank("step_seconds", 1000.0)),
-        (about("memory", "Memory", "MB"), per_rank("memory_mb")),
-        (about("loss_scale", "Loss scale", log=True), plain("loss_scale", quiet=1.0)),
-        (about("skipped", "Skipped steps"), plain("skipped", quiet=0.0)),
+        (about("evaluation_loss", N_("Loss of evaluation"), log=True), score("loss")),
+        (about("lr", N_("Learning rate"), log=True), learning_rate),
+        (about("speed", N_("Speed"), N_("images/s"), smooth=True), plain("images_per_second")),
+        (
+            about("data_wait", N_("Waiting for data"), N_("% of the time"), smooth=True),
+            plain("data_wait", 100.0),
+        ),
+        (about("files_here", N_("Files that have arrived"), N_("% of all")), plain("files_here", 100.0)),
+        (about("fetch", N_("Fetched while training"), "MB/s", smooth=True), plain("fetch_mb_per_second")),
+        (
+            about("step_time", N_("Time of a step"), "ms", log=True, smooth=True),
+            per_rank("step_seconds", 1000.0),
+        ),
+        (about("memory", N_("Memory"), "MB"), per_rank("memory_mb")),
+        (about("loss_scale", N_("Loss scale"), log=True), plain("loss_scale", quiet=1.0)),
+        (about("skipped", N_("Skipped steps")), plain("skipped", quiet=0.0)),
     ]
 
 
 def about(
     name: str, title: str, unit: str = "", log: bool = False, smooth: bool = False
 ) -> dict[str, object]:
-    return {"id": name, "title": title, "unit": unit, "log": log, "smooth": smooth}
+    return {"id": name, "title": gettext(title), "unit": gettext(unit), "log": log, "smooth": smooth}

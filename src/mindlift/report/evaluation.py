@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mindlift.json_text import Record
+from mindlift.language import gettext
 from mindlift.report import pictures
 from mindlift.report.markup import Html, filled, section, tag
 from mindlift.runs.folder import RunData
@@ -47,15 +48,15 @@ def confusion(at: int, found: Sequence[dict[str, object]]) -> Html:
     place = next((number for number, each in enumerate(found) if each["run"] == at), None)
     if place is None:
         return Html("")
-    canvas = tag("canvas", role="img", aria_label="confusion matrix")
+    canvas = tag("canvas", role="img", aria_label=gettext("Confusion matrix"))
     drawing = tag(
         "div",
         canvas,
-        tag("p", "rows: truth, columns: prediction", cls="note readout"),
+        tag("p", gettext("rows: truth, columns: prediction"), cls="note readout"),
         cls="confusion",
         data_number=place,
     )
-    return section("Confusion matrix", drawing)
+    return section(gettext("Confusion matrix"), drawing)
 
 
 def calibration(run: RunData) -> Html:
@@ -72,12 +73,12 @@ def calibration(run: RunData) -> Html:
     frame = tag("rect", x=0, y=0, width=SIDE, height=SIDE, cls="frame")
     words = [
         tag("text", "0", x=0, y=SIDE + 16),
-        tag("text", "confidence", x=SIDE / 2, y=SIDE + 16, text_anchor="middle"),
+        tag("text", gettext("confidence"), x=SIDE / 2, y=SIDE + 16, text_anchor="middle"),
         tag("text", "1", x=SIDE, y=SIDE + 16, text_anchor="end"),
         tag("text", "1", x=-6, y=10, text_anchor="end"),
         tag(
             "text",
-            "accuracy",
+            gettext("accuracy"),
             x=0,
             y=0,
             transform=f"translate(-8 {SIDE / 2}) rotate(-90)",
@@ -88,9 +89,11 @@ def calibration(run: RunData) -> Html:
         "svg", frame, *drawn, diagonal, *words, viewBox=f"-26 -6 {SIDE + 34} {SIDE + 28}", cls="calibration"
     )
     ece = number(found.get("ece"))
-    note = f"Expected calibration error {ece:.4f}. " if ece == ece else ""
+    note = gettext("Expected calibration error {0}.", f"{ece:.4f}") + " " if ece == ece else ""
     return section(
-        "Calibration", picture, note=note + "Bars below the diagonal: surer than right. Faint bars are rare."
+        gettext("Calibration"),
+        picture,
+        note=note + gettext("Bars below the diagonal: surer than right. Faint bars are rare."),
     )
 
 
@@ -105,7 +108,12 @@ def is_bin(each: object) -> bool:
 
 def bin_drawn(each: Record, most: int) -> Html:
     left, width, height = SIDE * each["low"], SIDE * (each["high"] - each["low"]), SIDE * each["accuracy"]
-    told = f"confidence {each['confidence']:.3f}, accuracy {each['accuracy']:.3f}, {each['count']:,} images"
+    told = gettext(
+        "confidence {0}, accuracy {1}, {2} images",
+        f"{each['confidence']:.3f}",
+        f"{each['accuracy']:.3f}",
+        f"{each['count']:,}",
+    )
     opacity = 0.35 + 0.65 * (each["count"] / most) ** 0.5
     return tag(
         "rect",
@@ -132,20 +140,22 @@ def mistakes(run: RunData, room: int) -> tuple[Html, int]:
         confidence = number(each.get("confidence"))
         sure = f" ({100 * confidence:.1f} %)" if confidence == confidence else ""
         words = tag(
-            "figcaption", tag("b", each.get("predicted"), sure), tag("span", "is ", each.get("truth"))
+            "figcaption",
+            tag("b", each.get("predicted"), sure),
+            tag("span", gettext("is {0}", each.get("truth"))),
         )
         image = tag("img", src=url, alt="", title=each.get("name"), loading="lazy")
         cards.append(tag("figure", image, words))
     if not cards:
         return Html(""), 0
-    return section("Most confident mistakes", tag("div", *cards, cls="mistakes")), used
+    return section(gettext("Most confident mistakes"), tag("div", *cards, cls="mistakes")), used
 
 
 def overlays(run: RunData, room: int) -> Html:
     path = pictures.inside(run.root, run.evaluation.get("overlays"))
     url = pictures.fitted(path, room) if path else ""
-    image = tag("img", src=url, alt="images, truths and predictions", cls="overlays", loading="lazy")
-    return section("Images, truths and predictions", image) if url else Html("")
+    image = tag("img", src=url, alt=gettext("Images, truths and predictions"), cls="overlays", loading="lazy")
+    return section(gettext("Images, truths and predictions"), image) if url else Html("")
 
 
 def of_classes(run: RunData, field: str, figure: str) -> dict[str, float | None]:
@@ -169,12 +179,12 @@ def share(value: object) -> float | None:
 
 
 def iou_bars(runs: Sequence[RunData]) -> Html:
-    return class_bars("IoU of the classes", [of_classes(run, "ious", "miou") for run in runs])
+    return class_bars(gettext("IoU of the classes"), [of_classes(run, "ious", "miou") for run in runs])
 
 
 def precision_bars(runs: Sequence[RunData]) -> Html:
     found = [of_classes(run, "average_precisions", "map") for run in runs]
-    return class_bars("Average precision of the labels", found)
+    return class_bars(gettext("Average precision of the labels"), found)
 
 
 def class_bars(title: str, known: Sequence[dict[str, float | None]]) -> Html:

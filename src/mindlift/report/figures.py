@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mindlift.json_text import Record
+from mindlift.language import N_, gettext
 from mindlift.runs.folder import RunData
 from mindlift.runs.metrics import PER_RANK
 from mindlift.runs.series import number
@@ -13,12 +14,12 @@ from mindlift.runs.series import number
 QUIET_S = 900.0  # without a line a run that has not ended is taken for dead
 SCORES = ("top1", "top5", "map", "f1", "miou", "pixel_accuracy")
 STATES = {
-    "ended": "ended",
-    "stopped": "stopped",
-    "failed": "failed",
-    "empty": "no step yet",
-    "running": "running",
-    "cut": "cut short",
+    "ended": N_("ended"),
+    "stopped": N_("stopped"),
+    "failed": N_("failed"),
+    "empty": N_("no step yet"),
+    "running": N_("running"),
+    "cut": N_("cut short"),
 }
 NAMES = {
     "top1": "top-1",
@@ -26,7 +27,7 @@ NAMES = {
     "map": "mAP",
     "f1": "F1",
     "miou": "mIoU",
-    "pixel_accuracy": "pixel accuracy",
+    "pixel_accuracy": N_("pixel accuracy"),
 }
 PERCENT = ("top1", "top5")  # the others are shares
 
@@ -43,17 +44,19 @@ def state(run: RunData, now: float) -> tuple[str, str]:
     found = run.metrics
     ended = next((mark for mark in reversed(found.marks) if mark.kind != "start"), None)
     if run.result or (ended and ended.kind == "ended"):
-        return "ended", f"ended after step {found.step:,}" if found.step else "ended"
+        return "ended", gettext("ended after step {0}", f"{found.step:,}") if found.step else gettext("ended")
     if ended and ended.kind == "stopped" and ended.step >= found.step:
-        return "stopped", f"stopped after step {ended.step:,}"
+        return "stopped", gettext("stopped after step {0}", f"{ended.step:,}")
     if ended and ended.kind == "failed" and ended is found.marks[-1]:
-        return "failed", f"failed after step {found.step:,}" if found.step else "failed before its first step"
+        return "failed", gettext("failed after step {0}", f"{found.step:,}") if found.step else gettext(
+            "failed before its first step"
+        )
     if found.last is None:
-        return "empty", "no step yet"
+        return "empty", gettext("no step yet")
     quiet = now - found.last
     if quiet < QUIET_S:
-        return "running", f"running, at step {found.step:,}"
-    return "cut", f"cut short: nothing since step {found.step:,}, {span(quiet)} ago"
+        return "running", gettext("running, at step {0}", f"{found.step:,}")
+    return "cut", gettext("cut short: nothing since step {0}, {1} ago", f"{found.step:,}", span(quiet))
 
 
 def errors(run: RunData, now: float) -> list[str]:

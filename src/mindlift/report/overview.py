@@ -6,21 +6,39 @@ import math
 import time
 from collections.abc import Sequence
 
+from mindlift.language import N_, gettext, localized
 from mindlift.report import changes, charts, figures
 from mindlift.report.changes import Change, Known
 from mindlift.report.figures import NAMES, SCORES, size, span
 from mindlift.report.markup import Html, filled, joined, plain, section, table, tag
 from mindlift.runs.folder import RunData
 
-VERSIONS = {"mindspore": "MindSpore", "numpy": "NumPy", "python": "Python", "cpus": "CPUs", "git": "revision"}
+VERSIONS = {
+    "mindspore": "MindSpore",
+    "numpy": "NumPy",
+    "python": "Python",
+    "cpus": "CPUs",
+    "git": N_("revision"),
+    "machine": N_("machine"),
+    "ranks": N_("ranks"),
+    "device": N_("device"),
+    "augmentation": N_("augmentation"),
+}
 KINDS = {
-    "start": "started",
-    "continued": "continued",
-    "stopped": "stopped, to be continued",
-    "failed": "failed",
-    "ended": "ended",
+    "start": N_("started"),
+    "continued": N_("continued"),
+    "stopped": N_("stopped, to be continued"),
+    "failed": N_("failed"),
+    "ended": N_("ended"),
 }
 
+CHANGED = (N_("option"), N_("this run"), N_("recipe"), N_("default"), N_("said by"))
+MOVES = (N_("staged"), N_("published"))  # events of transfers
+ORIGINS = (N_("the images"), N_("command line"))  # beside files
+HAPPENED = (N_("after step"), N_("time"), N_("steps done again"), N_("pause before"))
+RANKS = (N_("median ms per step"), N_("slowest line's"), N_("over the fastest rank"))
+TRANSFERS = (N_("transfers"), N_("bytes"), N_("time"))
+LONGEST = (N_("what"), N_("size"), N_("seconds"), N_("ended"))
 MOST_ERRORS = 6  # of ranks that are shown
 
 
@@ -46,9 +64,9 @@ def headline(run: RunData, now: float) -> Html:
 def errors(run: RunData, now: float) -> Html:
     """What a run failed with."""
     found = figures.errors(run, now)
-    more = [f"and {len(found) - MOST_ERRORS} other ranks"] if len(found) > MOST_ERRORS else []
+    more = [gettext("and {0} other ranks", len(found) - MOST_ERRORS)] if len(found) > MOST_ERRORS else []
     return (
-        tag("div", *(tag("p", each) for each in [*found[:MOST_ERRORS], *more]), cls="errors")
+        tag("div", *(tag("p", localized(each)) for each in [*found[:MOST_ERRORS], *more]), cls="errors")
         if found
         else Html("")
     )
@@ -56,23 +74,24 @@ def errors(run: RunData, now: float) -> Html:
 
 def facts(run: RunData) -> list[tuple[str, str]]:
     """What one wants to know first of a run, as (name, value)."""
-    found = [(f"best {NAMES[name]}", best_score(run, name)) for name in SCORES]
-    found.append(("best checkpoint", best_checkpoint(run)))
+    found = [(gettext("best {0}", gettext(NAMES[name])), best_score(run, name)) for name in SCORES]
+    found.append((gettext("best checkpoint"), best_checkpoint(run)))
     curves, lasted = run.metrics.curves, figures.seconds(run)
     loss, speed = curves.get("loss"), curves.get("images_per_second")
-    found.append(("last loss", f"{loss.values[-1]:.4g}" if loss is not None else ""))
-    found.append(("least loss", f"{loss.values.min():.4g}" if loss is not None else ""))
-    found.append(("images/s", f"{speed.median():.4g}" if speed is not None else ""))
+    found.append((gettext("last loss"), f"{loss.values[-1]:.4g}" if loss is not None else ""))
+    found.append((gettext("least loss"), f"{loss.values.min():.4g}" if loss is not None else ""))
+    found.append((gettext("images/s"), f"{speed.median():.4g}" if speed is not None else ""))
     wait = curves.get("data_wait")
-    found.append(("waiting for data", f"{100 * wait.median():.1f} %" if wait is not None else ""))
+    found.append((gettext("waiting for data"), f"{100 * wait.median():.1f} %" if wait is not None else ""))
     fetched = curves.get("fetch_mb_per_second")
-    found.append(("fetched while training", f"{fetched.median():.3g} MB/s" if fetched is not None else ""))
-    found.append(("steps", progress(run)))
-    found.append(("duration", span(lasted) if lasted else ""))
+    rate = f"{fetched.median():.3g} MB/s" if fetched is not None else ""
+    found.append((gettext("fetched while training"), rate))
+    found.append((gettext("steps"), progress(run)))
+    found.append((gettext("duration"), span(lasted) if lasted else ""))
     lost = figures.lost_steps(run)
-    found.append(("steps done again", f"{lost:,}" if lost else ""))
+    found.append((gettext("steps done again"), f"{lost:,}" if lost else ""))
     bad = run.metrics.not_finite
-    found.append(("lines without a finite loss", f"{bad:,}" if bad else ""))
+    found.append((gettext("lines without a finite loss"), f"{bad:,}" if bad else ""))
     return [(name, value) for name, value in found if value]
 
 
@@ -93,13 +112,17 @@ def best_checkpoint(run: RunData) -> str:
     best = run.best[0]
     assert best.score is not None
     value = share(best.metric, best.score) if best.metric in NAMES else f"{best.score:.4g}"
-    return f"{best.file} ({NAMES.get(best.metric, best.metric)} {value})"
+    return f"{best.file} ({gettext(NAMES.get(best.metric, best.metric))} {value})"
 
 
 def progress(run: RunData) -> str:
     total = run.metrics.facts.get("total")
     done = f"{run.metrics.step:,}" if run.metrics.step else ""
-    return f"{done} of {total:,}" if done and isinstance(total, int) and total != run.metrics.step else done
+    return (
+        gettext("{0} of {1}", done, f"{total:,}")
+        if done and isinstance(total, int) and total != run.metrics.step
+        else done
+    )
 
 
 def tiles(run: RunData) -> Html:
@@ -123,7 +146,7 @@ def best_figures(runs: Sequence[RunData], now: float) -> Html:
         ]
         for at, (run, each) in enumerate(zip(runs, known))
     ]
-    return section("Best figures", table(["run", "state", *names], rows))
+    return section(gettext("Best figures"), table([gettext("run"), gettext("state"), *names], rows))
 
 
 def stands(run: RunData, now: float) -> Html:
@@ -132,8 +155,8 @@ def stands(run: RunData, now: float) -> Html:
     error = next(iter(figures.errors(run, now)), "")
     return joined(
         [
-            tag("span", figures.STATES[word], cls=f"word {word}"),
-            tag("span", error, cls="why") if error else "",
+            tag("span", gettext(figures.STATES[word]), cls=f"word {word}"),
+            tag("span", localized(error), cls="why") if error else "",
         ]
     )
 
@@ -147,12 +170,12 @@ def level(runs: Sequence[RunData]) -> Html:
         of_runs[run] = f"{of_runs[run]}, {told}" if run in of_runs else told
     rows = [[title, *(each.get(at, "") for at in range(len(runs)))] for title, each in known.items()]
     heads = ["", *(swatch(at, run.title) for at, run in enumerate(runs))] if len(runs) > 1 else []
-    return section("One value, or always the same", table(heads, rows, "facts") if rows else "")
+    return section(gettext("One value, or always the same"), table(heads, rows, "facts") if rows else "")
 
 
 def top_marked(run: RunData, name: str, value: str, tops: dict[str, float | None]) -> object:
     for key, top in tops.items():
-        best = figures.best(run, key) if name == f"best {NAMES[key]}" else None
+        best = figures.best(run, key) if name == gettext("best {0}", gettext(NAMES[key])) else None
         if best and best.value == top:
             return tag("b", value, cls="top")
     return value
@@ -165,9 +188,9 @@ def swatch(at: int, title: str) -> Html:
 
 def options_that_differ(runs: Sequence[RunData]) -> Html:
     rows = [[name, *map(plain, values)] for name, values in changes.differing(runs)]
-    heads = ["option", *(swatch(at, run.title) for at, run in enumerate(runs))]
-    nothing = tag("p", "The runs have the same options.", cls="note")
-    return section("Options that differ", table(heads, rows) if rows else nothing)
+    heads = [gettext("option"), *(swatch(at, run.title) for at, run in enumerate(runs))]
+    nothing = tag("p", gettext("The runs have the same options."), cls="note")
+    return section(gettext("Options that differ"), table(heads, rows) if rows else nothing)
 
 
 def changed_options(run: RunData, about: Known) -> Html:
@@ -179,39 +202,48 @@ def changed_options(run: RunData, about: Known) -> Html:
     )
     parts = []
     if own:
-        heads = ["option", "this run", "recipe", "default", "said by"]
+        heads = [gettext(each) for each in CHANGED]
         parts.append(table(heads, [own_row(each, about) for each in own]))
     if recipe:
         rows = [[each.name, plain(each.value), plain(each.default)] for each in recipe]
         name = recipe[0].by
-        content = table(["option", name, "default"], rows)
-        parts.append(tag("details", tag("summary", f"{len(recipe)} options of {name}"), content))
-    return section("What this run changed", *parts)
+        content = table([gettext("option"), name, gettext("default")], rows)
+        parts.append(
+            tag("details", tag("summary", gettext("{0} options of {1}", len(recipe), name)), content)
+        )
+    return section(gettext("What this run changed"), *parts)
 
 
 def own_row(change: Change, about: Known) -> list[object]:
-    recipe = plain(change.recipe) if change.name in about.recipe else "as default"
-    default = plain(change.default) if change.name in about.defaults else "unknown"
-    return [tag("b", change.name), plain(change.value), recipe, default, change.by]
+    recipe = plain(change.recipe) if change.name in about.recipe else gettext("as default")
+    default = plain(change.default) if change.name in about.defaults else gettext("unknown")
+    return [tag("b", change.name), plain(change.value), recipe, default, gettext(change.by)]
 
 
 def command(run: RunData) -> Html:
     text = changes.command(run)
-    copy = tag("button", "copy", type="button", cls="copy")
-    return section("To repeat it", tag("div", tag("pre", text), copy, cls="command")) if text else Html("")
+    copy = tag("button", gettext("copy"), type="button", cls="copy")
+    return (
+        section(gettext("To repeat it"), tag("div", tag("pre", text), copy, cls="command"))
+        if text
+        else Html("")
+    )
 
 
 def versions(runs: Sequence[RunData]) -> Html:
     names = list(dict.fromkeys(name for run in runs for name in run.versions))
-    rows = [[VERSIONS.get(name, name), *(plain(run.versions.get(name)) for run in runs)] for name in names]
+    rows = [
+        [gettext(VERSIONS.get(name, name)), *(plain(run.versions.get(name)) for run in runs)]
+        for name in names
+    ]
     heads = ["", *(swatch(at, run.title) for at, run in enumerate(runs))] if len(runs) > 1 else []
-    return section("Versions and machine", table(heads, rows, "facts") if rows else "")
+    return section(gettext("Versions and machine"), table(heads, rows, "facts") if rows else "")
 
 
 def events(run: RunData) -> Html:
     rows = [
         [
-            KINDS.get(mark.kind, mark.kind),
+            gettext(KINDS.get(mark.kind, mark.kind)),
             mark.step,
             moment(mark.time),
             f"{mark.lost:,}" if mark.lost else "",
@@ -219,18 +251,24 @@ def events(run: RunData) -> Html:
         ]
         for mark in run.metrics.marks
     ]
-    heads = ["", "after step", "time", "steps done again", "pause before"]
-    return section("What happened", table(heads, rows) if rows else "")
+    heads = ["", *map(gettext, HAPPENED)]
+    return section(gettext("What happened"), table(heads, rows) if rows else "")
 
 
 def ranks(run: RunData) -> Html:
     """Who holds the others up; nothing for a run of one rank."""
     rows = [
-        [f"rank {rank}", f"{1000 * median:.1f}", f"{1000 * worst:.1f}", f"{times:.2f}", bar(times - 1, 1)]
+        [
+            gettext("rank {0}", rank),
+            f"{1000 * median:.1f}",
+            f"{1000 * worst:.1f}",
+            f"{times:.2f}",
+            bar(times - 1, 1),
+        ]
         for rank, median, worst, times in figures.stragglers(run)
     ]
-    heads = ["", "median ms per step", "slowest line's", "over the fastest rank", ""]
-    return section("Ranks", table(heads, rows)) if len(rows) > 1 else Html("")
+    heads = ["", *map(gettext, RANKS), ""]
+    return section(gettext("Ranks"), table(heads, rows)) if len(rows) > 1 else Html("")
 
 
 def bar(part: float, whole: float) -> Html:
@@ -239,13 +277,19 @@ def bar(part: float, whole: float) -> Html:
 
 def traffic(run: RunData) -> Html:
     rows = [
-        [kind, count, size(total), span(seconds), f"{total / 1e6 / seconds:.1f}" if seconds > 0 else ""]
+        [
+            gettext(kind),
+            count,
+            size(total),
+            span(seconds),
+            f"{total / 1e6 / seconds:.1f}" if seconds > 0 else "",
+        ]
         for kind, count, total, seconds in figures.traffic(run.transfers)
     ]
     slowest = sorted(run.transfers, key=lambda each: each["seconds"])[-10:]
     details = [
         [
-            str(each.get("event")),
+            gettext(str(each.get("event"))),
             str(each.get("what")),
             size(each["bytes"]),
             f"{each['seconds']:.1f}",
@@ -254,11 +298,9 @@ def traffic(run: RunData) -> Html:
         for each in reversed(slowest)
     ]
     return section(
-        "Moved",
-        table(["", "transfers", "bytes", "time", "MB/s"], rows) if rows else "",
-        tag(
-            "details", tag("summary", "The longest"), table(["", "what", "size", "seconds", "ended"], details)
-        )
+        gettext("Moved"),
+        table(["", *map(gettext, TRANSFERS), "MB/s"], rows) if rows else "",
+        tag("details", tag("summary", gettext("The longest")), table(["", *map(gettext, LONGEST)], details))
         if rows
         else "",
     )

@@ -3,12 +3,16 @@
 "use strict";
 (() => {
   let data = JSON.parse(document.getElementById("data").textContent);
+  const gettext = (text, ...values) => (data.words[text] || text).replace(/\{(\d)\}/g, (_, at) => values[at]);
   const several = data.runs.length > 1;
   const state = { axis: "steps", smooth: 0, hidden: new Set(), log: new Set() };
   const plots = new Map(); // chart id -> uPlot
   const INCREMENTS = Array.from({ length: 30 }, (_, at) => [1, 2, 5][at % 3] * 10 ** Math.floor(at / 3));
   const MARKS = { failed: "--bad", stopped: "--warn", continued: "--accent", start: "--accent", ended: "--good" };
-  const MARK_NAMES = { failed: "failed", stopped: "stopped", continued: "continued", start: "started", ended: "ended" };
+  const MARK_NAMES = {
+    failed: gettext("failed"), stopped: gettext("stopped"), continued: gettext("continued"),
+    start: gettext("started"), ended: gettext("ended"),
+  };
 
   // ---- numbers and colours
 
@@ -221,7 +225,7 @@
         { ...ink, size: 30, space: 70, incrs: axis === "steps" ? INCREMENTS : undefined, values: (_, at) => at.map((value) => (axis === "steps" ? short(value) : place(value, axis))) },
         { ...ink, size: yAxisSize, values: (_, at) => at.map(short) },
       ],
-      series: [{ label: axis === "steps" ? "step" : "time", value: (_, value) => told(value, axis) }, ...drawn.map(asSeries)],
+      series: [{ label: axis === "steps" ? gettext("step") : gettext("time"), value: (_, value) => told(value, axis) }, ...drawn.map(asSeries)],
       cursor: {
         drag: { x: true, y: false }, dataIdx: nearest, bind: { dblclick: () => reset },
         sync: { key: axis, scales: ["x", null], filters: { pub: (type) => type === "mousemove" || type === "mouseleave" } },
@@ -237,7 +241,7 @@
 
   function told(value, axis) { // the place below the cursor; epochs count from 0, as in the log
     const each = several ? null : data.runs[0].steps_per_epoch;
-    return place(value, axis) + (axis === "steps" && each && value > 0 ? `, epoch ${Math.floor((value - 1) / each)}` : "");
+    return place(value, axis) + (axis === "steps" && each && value > 0 ? gettext(", epoch {0}", Math.floor((value - 1) / each)) : "");
   }
 
   const axisOf = (chart) => (chart.id === "transfers" ? "time" : state.axis);
@@ -324,7 +328,7 @@
   function logButton(chart) {
     const button = document.createElement("button");
     button.type = "button";
-    button.textContent = "log";
+    button.textContent = gettext("log");
     button.setAttribute("aria-pressed", "false");
     button.addEventListener("click", () => {
       const wasLog = state.log.delete(chart.id);
@@ -365,7 +369,7 @@
     const [plot] = alike(state.axis);
     const range = plot && plot.zoomed;
     const [low, high] = range ? [range.min, range.max].map((value) => place(value, state.axis)) : [];
-    document.getElementById("range").textContent = range ? `${state.axis === "steps" ? "steps " : ""}${low} – ${high}` : "";
+    document.getElementById("range").textContent = range ? `${state.axis === "steps" ? `${gettext("steps")} ` : ""}${low} – ${high}` : "";
   }
 
   function pinch(plot, axis) { // two fingers keep the places below them
@@ -441,7 +445,8 @@
       if (!rows[truth] || rows[truth][guess] == null) return;
       const count = rows[truth][guess];
       const share = totals[truth] ? ` (${((100 * count) / totals[truth]).toFixed(1)} %)` : "";
-      readout.textContent = `truth ${classes[truth]}, predicted ${classes[guess]}: ${count.toLocaleString("en")} of ${totals[truth].toLocaleString("en")}${share}`;
+      const [those, all] = [count, totals[truth]].map((each) => each.toLocaleString("en"));
+      readout.textContent = gettext("truth {0}, predicted {1}: {2} of {3}", classes[truth], classes[guess], those, all) + share;
     });
     new ResizeObserver(draw).observe(box);
     return draw;
@@ -481,7 +486,7 @@
     const text = button.parentElement.querySelector("pre");
     const select = () => getSelection().selectAllChildren(text); // where a page from the disk may not use the clipboard
     if (!navigator.clipboard) return select();
-    navigator.clipboard.writeText(text.textContent).then(() => { button.textContent = "copied"; }, select);
+    navigator.clipboard.writeText(text.textContent).then(() => { button.textContent = gettext("copied"); }, select);
   }
 
   data.charts.forEach(frame);

@@ -11,6 +11,7 @@ from typing import cast
 
 from mindlift.errors import DataError, StorageError
 from mindlift.files import write_atomic
+from mindlift.language import N_, catalogue, gettext
 from mindlift.report import changes, charts, names, overview
 from mindlift.report import evaluation as evaluated
 from mindlift.report.markup import Html, as_json, joined, section, tag
@@ -22,6 +23,21 @@ POLICY = "default-src 'none'; base-uri 'none'; img-src data:; style-src {}; scri
 NO_FORMS = "; form-action 'none'"
 REPORT = "report.html"
 STYLES = ("vendor/uplot/uPlot.min.css", "page.css")
+# Of page.js, which finds them in its data.
+WORDS = (
+    N_("steps"),
+    N_("step"),
+    N_("time"),
+    N_("log"),
+    N_("copied"),
+    N_("failed"),
+    N_("stopped"),
+    N_("continued"),
+    N_("started"),
+    N_("ended"),
+    N_(", epoch {0}"),
+    N_("truth {0}, predicted {1}: {2} of {3}"),
+)
 PROGRAMS = ("vendor/uplot/uPlot.iife.min.js", "page.js")
 
 
@@ -59,7 +75,9 @@ def page(runs: Sequence[RunData], now: float) -> str:
     """The HTML of the page."""
     data = data_of(runs)
     title = title_of(runs)
-    made = tag("footer", f"Written by MindLift {overview.moment(now)}. Charts: uPlot (MIT licence).")
+    made = tag(
+        "footer", gettext("Written by MindLift {0}. Charts: uPlot (MIT licence).", overview.moment(now))
+    )
     body = [
         tag("header", tag("h1", title), head(runs, now)),
         *charted(runs),
@@ -70,7 +88,7 @@ def page(runs: Sequence[RunData], now: float) -> str:
 
 
 def title_of(runs: Sequence[RunData]) -> str:
-    return runs[0].title if len(runs) == 1 else f"{len(runs)} runs compared"
+    return runs[0].title if len(runs) == 1 else gettext("{0} runs compared", len(runs))
 
 
 def data_of(runs: Sequence[RunData]) -> dict[str, object]:
@@ -80,6 +98,7 @@ def data_of(runs: Sequence[RunData]) -> dict[str, object]:
         "charts": charts.build(runs),
         "marks": charts.marks(runs),
         "confusions": evaluated.confusions(runs),
+        "words": {word: gettext(word) for word in WORDS},
     }
 
 
@@ -127,7 +146,7 @@ def several(runs: Sequence[RunData], confusions: list[dict[str, object]], now: f
         pair([evaluated.iou_bars(runs), evaluated.precision_bars(runs)]),
         overview.options_that_differ(runs),
         overview.versions(runs),
-        section("Each run", *parts),
+        section(gettext("Each run"), *parts),
     ]
 
 
@@ -160,16 +179,16 @@ def toolbar(runs: Sequence[RunData]) -> Html:
     """What all charts share; page.js answers it."""
     axis = tag(
         "fieldset",
-        tag("legend", "x axis"),
-        *(radio("axis", name, at == 0) for at, name in enumerate(("steps", "time"))),
+        tag("legend", gettext("x axis")),
+        *(radio("axis", name, at == 0) for at, name in enumerate((N_("steps"), N_("time")))),
     )
     smooth = tag(
         "label",
-        "smoothing ",
+        gettext("smoothing") + " ",
         tag("input", type="range", id="smooth", min=0, max=99, value=0),
         tag("output", "0", id="smooth-value"),
     )
-    reset = tag("button", "whole range", type="button", id="reset")
+    reset = tag("button", gettext("whole range"), type="button", id="reset")
     shown = tag("output", id="range")
     hide = [
         tag(
@@ -185,7 +204,7 @@ def toolbar(runs: Sequence[RunData]) -> Html:
 
 def radio(group: str, name: str, chosen: bool) -> Html:
     button = tag("input", type="radio", name=group, value=name, checked="" if chosen else None)
-    return tag("label", button, name)
+    return tag("label", button, gettext(name))
 
 
 def document(
@@ -211,7 +230,8 @@ def document(
     )
     found = [] if data is None else [tag("script", as_json(data), type="application/json", id="data")]
     scripts = [*found, *(tag("script", Html(each)) for each in texts)]
-    return f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head>\n<body>{joined(body)}\n{joined(scripts)}</body></html>\n'
+    reads = "en" if catalogue() is None else "zh-CN"
+    return f'<!DOCTYPE html>\n<html lang="{reads}"><head>{head}</head>\n<body>{joined(body)}\n{joined(scripts)}</body></html>\n'
 
 
 def widths() -> str:

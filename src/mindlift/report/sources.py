@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mindlift import language
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError, DataError, StageError
 from mindlift.files import temporary_folder
@@ -84,7 +86,8 @@ def of_job(handle: str, scratch: Path) -> Path:
         "--out",
         str(folder),
     ]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    told = {**os.environ, language.VARIABLE: language.ENGLISH}  # what it says is read below
+    done = subprocess.run(program, capture_output=True, text=True, check=False, env=told)
     if done.returncode:
         last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         kind = ConfigError if done.returncode == 2 else StageError  # the user's mistake stays one

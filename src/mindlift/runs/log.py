@@ -18,11 +18,17 @@ from mindlift.backports import Protocol
 from mindlift.errors import StorageError
 from mindlift.files import append_line
 from mindlift.json_text import Record
+from mindlift.language import N_, gettext, localized
 from mindlift.runs.paths import RunPaths
 from mindlift.runs.records import integer
 from mindlift.silence import Watch
 
 T = TypeVar("T")
+# Of bars, and of the lines in their place.
+WORK = (N_("train"), N_("evaluate"), N_("predict"), N_("features"), N_("convert"))
+UNITS = (N_("step"), N_("image"), N_("batch"), N_("label"), N_("loss"))
+FIRST = (N_("the first step"), N_("the first image"), N_("the first batch"), N_("the first label"))
+DONE = (N_("step {0} of {1}"), N_("image {0} of {1}"), N_("batch {0} of {1}"), N_("label {0} of {1}"))
 FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -36,15 +42,16 @@ class Board(Protocol):
 
 
 class BarHandler(logging.Handler):
-    """Writes messages above the progress bar, to stdout, and calls `heard`."""
+    """Writes messages above the progress bar, to stdout, and calls `heard`; for people, in their language."""
 
-    def __init__(self, heard: Callable[[], None] = lambda: None):
+    def __init__(self, heard: Callable[[], None] = lambda: None, is_for_people: bool = True):
         super().__init__()
-        self.heard = heard
+        self.heard, self.is_for_people = heard, is_for_people
 
     def emit(self, record: logging.LogRecord) -> None:
         self.heard()
-        tqdm.write(self.format(record), file=sys.stdout)
+        line = self.format(record)
+        tqdm.write(localized(line) if self.is_for_people else line, file=sys.stdout)
         sys.stdout.flush()
 
 
@@ -90,14 +97,21 @@ class Count:
 
     def text(self) -> str:
         if self.from_here is None:
-            passed = f"{self.clock() - self.began:.0f} s so far"
-            return f"{self.what}: {self.first or f'the first {self.unit}'}, {passed}"
-        facts = [f"{self.unit} {self.done} of {self.total}", *(f"{k} {v}" for k, v in self.values.items())]
+            first = localized(self.first or f"the first {self.unit}")
+            return gettext("{0}: {1}, {2} s so far", self.name(), first, f"{self.clock() - self.began:.0f}")
+        counted = f"{self.unit} {{0}} of {{1}}"
+        facts = [gettext(counted, self.done, self.total)]
+        facts += [f"{gettext(k)} {v}" for k, v in self.values.items()]
         start, since = self.from_here
         if self.done > start:
             left = (self.total - self.done) * (self.last - since) / (self.done - start)
-            facts.append(f"{duration(max(0.0, left - (self.clock() - self.last)))} left")
-        return f"{self.what}: {', '.join(facts)}"
+            facts.append(gettext("{0} left", duration(max(0.0, left - (self.clock() - self.last)))))
+        return gettext("{0}: {1}", self.name(), ", ".join(facts))
+
+    def name(self) -> str:
+        """What is done, in the language: `train densenet100` and the like."""
+        verb, space, rest = self.what.partition(" ")
+        return f"{gettext(verb)}{space}{rest}"
 
 
 def duration(seconds: float) -> str:
@@ -114,10 +128,10 @@ class RunLog:
     """Lines, metrics and the progress bar of one run; use it as a `with` block.
 
     Where there is no bar, lines say how far the work is, when nothing else was said for a while. `doing` is what is going
-    on where nothing is counted.
+    on where nothing is counted. Files are in English; the terminal is in the reader's language if it `is_for_people`.
     """
 
-    def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None):
+    def __init__(self, paths: RunPaths | None, rank: int, show_bar: bool | None, is_for_people: bool = True):
         self.paths, self.rank = paths, rank
         self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
         self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
@@ -125,7 +139,7 @@ class RunLog:
         self.count: Count | None = None
         self.watch = Watch(self.tell, self.what)
         if rank == 0:
-            handler = BarHandler(self.watch.heard)
+            handler = BarHandler(self.watch.heard, is_for_people)
             handler.setFormatter(logging.Formatter("%(message)s"))
             self.logger.addHandler(handler)
         if paths is not None:
@@ -163,14 +177,19 @@ class RunLog:
 
     def tell(self, line: str) -> None:
         """On the terminal only."""
-        print(sanitize.lines(line), flush=True)
+        print(localized(sanitize.lines(line)), flush=True)
 
     def start_bar(self, what: str, unit: str, total: int, done: int = 0, first: str = "") -> None:
         """Count `total` units, of which so many are `done`; the first one, which does `first`, is not timed."""
         if self.rank == 0:
             self.count = Count(what, unit, total, done, first)
             self.bar = tqdm(
-                total=total, initial=done, desc=what, unit=unit, disable=not self.show_bar, leave=False
+                total=total,
+                initial=done,
+                desc=self.count.name(),
+                unit=gettext(unit),
+                disable=not self.show_bar,
+                leave=False,
             )
 
     def advance(self, count: int = 1, **values: object) -> None:

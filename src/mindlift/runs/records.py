@@ -15,6 +15,7 @@ from typing import Union
 from mindlift import json_text
 from mindlift.errors import DataError
 from mindlift.json_text import Record
+from mindlift.language import localized
 
 Place = Union[str, "os.PathLike[str]"]
 SAID: list[str] = []  # files and folders that this process has warned of
@@ -75,7 +76,7 @@ def warn(place: Place, text: str) -> None:
     """A warning on stderr, once in a process for each place."""
     if os.fspath(place) not in SAID:
         SAID.append(os.fspath(place))
-        print(f"warning: {text}", file=sys.stderr, flush=True)
+        print(localized(f"warning: {text}"), file=sys.stderr, flush=True)
 
 
 def integer(raw: object) -> int | None:

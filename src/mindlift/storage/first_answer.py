@@ -13,6 +13,7 @@ import ssl
 import sys
 import threading
 
+from mindlift.language import localized
 from mindlift.storage import trust
 from mindlift.storage.access import Access
 from mindlift.storage.http1 import Connection, ProtocolError, TunnelRefused
@@ -126,4 +127,7 @@ def say_silent(access: Access) -> None:
     """One line, as long as nothing has come from a store that accepts connections."""
     if not access.is_said_silent and access.settings.timeout_s > SILENT_S:
         access.note_silence()
-        print(f"{access.settings.named_endpoint}: no answer for {SILENT_S:.0f} s; waiting", file=sys.stderr)
+        print(
+            localized(f"{access.settings.named_endpoint}: no answer for {SILENT_S:.0f} s; waiting"),
+            file=sys.stderr,
+        )

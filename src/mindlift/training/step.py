@@ -247,7 +247,7 @@ class TrainStep:
         update = Update(optimizer, scale, self.average, clip, options)
         self.optimizer, self.scale, self.options = optimizer, scale, options
         self.signals, self.heard = backward.signals, [0] * options.size
-        self.draws = keys is not None
+        self.draws = bool(others)
         self.state: list[ms.Parameter] = [p for p in optimizer.get_parameters() if p.name != "learning_rate"]
         if options.dynamic_loss_scale:
             self.state += list(scale.get_parameters())

@@ -19,6 +19,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.errors import MindLiftError
+from mindlift.language import gettext, localized
 from mindlift.report import sources
 from mindlift.ui.logs import Lines, shown
 
@@ -114,7 +115,7 @@ class Desk:
         """Lines from number `after` on; below 0: all that are kept."""
         parts = list(range(max(1, job.nodes)))
         if node not in parts:
-            return Lines(parts=parts, note=f"the job has {len(parts)} nodes")
+            return Lines(parts=parts, note=gettext("the job has {0} nodes", len(parts)))
         with self.lock:
             log = self.logs.setdefault((str(job.handle), node), JobLog())
             if time.monotonic() - log.read_at > LOG_S:
@@ -134,9 +135,9 @@ class Desk:
                 if not page.has_more:
                     break
         except LogNotThere as err:
-            log.note = str(err)
+            log.note = localized(str(err))
         except MindLiftError as err:
-            log.note = f"the log can't be read now: {err}"
+            log.note = gettext("the log can't be read now: {0}", localized(str(err)))
         log.read_at = time.monotonic()
 
 

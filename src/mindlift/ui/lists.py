@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mindlift.cloud import show
 from mindlift.cloud.providers.base import Status
 from mindlift.cloud.states import Phase
+from mindlift.language import N_, gettext, localized
 from mindlift.report import figures, overview
 from mindlift.report.figures import NAMES, SCORES, span
 from mindlift.report.markup import Html, filled, joined, section, table, tag
@@ -23,6 +24,18 @@ WORDS = {
     Phase.RUNNING: "running",
     Phase.UNKNOWN: "cut",
 }
+RUN_HEADS = (
+    "",
+    N_("run"),
+    N_("state"),
+    N_("steps"),
+    N_("left"),
+    N_("best"),
+    N_("loss"),
+    "",
+    N_("last line"),
+)
+JOB_HEADS = ("", N_("job"), N_("state"), N_("nodes x cards"), N_("time"), N_("newest line"))
 PICTURE = 100, 24  # units of the small curve
 
 
@@ -41,16 +54,18 @@ class Known:
 def runs(entries: Sequence[Entry], is_cut: bool, now: float) -> Html:
     """The table of runs, newest first."""
     if not entries:
-        return tag("p", "No runs yet: a training makes one, and it appears here.", cls="note")
-    heads = ["", "run", "state", "steps", "left", "best", "loss", "", "last line"]
-    more = tag("p", "Only the newest runs are listed.", cls="note") if is_cut else ""
+        return tag("p", gettext("No runs yet: a training makes one, and it appears here."), cls="note")
+    heads = [gettext(each) if each else "" for each in RUN_HEADS]
+    more = tag("p", gettext("Only the newest runs are listed."), cls="note") if is_cut else ""
     return joined([table(heads, [run_row(entry, now) for entry in entries], "list"), more])
 
 
 def run_row(entry: Entry, now: float) -> list[object]:
     run, name = entry.run, entry.root.name
     if run is None:
-        state = tag("span", entry.problem or "being read", cls="why" if entry.problem else "note")
+        state = tag(
+            "span", localized(entry.problem) or gettext("being read"), cls="why" if entry.problem else "note"
+        )
         return [tick(f"{RUN}{entry.id}", name), named(f"{RUN}{entry.id}", name, entry.id), state]
     word = figures.state(run, now)[0]
     left = figures.left(run) if word == "running" else None
@@ -68,7 +83,14 @@ def run_row(entry: Entry, now: float) -> list[object]:
 
 
 def tick(name: str, title: str) -> Html:
-    box = tag("input", type="checkbox", name="of", value=name, form="compare", aria_label=f"compare {title}")
+    box = tag(
+        "input",
+        type="checkbox",
+        name="of",
+        value=name,
+        form="compare",
+        aria_label=gettext("compare {0}", title),
+    )
     return tag("label", box, cls="tick")
 
 
@@ -87,7 +109,7 @@ def progress(run: RunData) -> Html | str:
 
 def best(run: RunData) -> str:
     found = ((name, overview.best_score(run, name)) for name in SCORES)
-    return next((f"{NAMES[name]} {value}" for name, value in found if value), "")
+    return next((f"{gettext(NAMES[name])} {value}" for name, value in found if value), "")
 
 
 def loss(run: RunData) -> str:
@@ -111,12 +133,17 @@ def picture(run: RunData) -> Html:
     )
     line = tag("polyline", points=points)
     return tag(
-        "svg", line, viewBox=f"-1 -1 {width + 2} {height + 2}", cls="spark", role="img", aria_label="loss"
+        "svg",
+        line,
+        viewBox=f"-1 -1 {width + 2} {height + 2}",
+        cls="spark",
+        role="img",
+        aria_label=gettext("loss"),
     )
 
 
 def ago(moment: float, now: float) -> Html:
-    told = f"{span(max(0.0, now - moment))} ago" if now - moment >= 2 else "now"
+    told = gettext("{0} ago", span(max(0.0, now - moment))) if now - moment >= 2 else gettext("now")
     return tag("span", told, title=overview.moment(moment))
 
 
@@ -124,18 +151,26 @@ def jobs(known: Sequence[Known], now: float) -> Html:
     """A section for each provider that has jobs or says why not; one line on those without keys here."""
     parts = [of_provider(each, now) for each in known if not each.is_unused]
     unused = [
-        tag("p", tag("b", each.name), f": {each.problem}", cls="note") for each in known if each.is_unused
+        tag("p", tag("b", each.name), f": {localized(each.problem)}", cls="note")
+        for each in known
+        if each.is_unused
     ]
     notes = (
-        tag("details", tag("summary", "Providers without keys on this machine"), *unused) if unused else ""
+        tag("details", tag("summary", gettext("Providers without keys on this machine")), *unused)
+        if unused
+        else ""
     )
     return joined([*parts, notes])
 
 
 def of_provider(known: Known, now: float) -> Html:
-    problem = tag("p", f"can't be asked now: {known.problem}", cls="problem") if known.problem else ""
-    nothing = "no jobs" if known.is_asked else "being asked"
-    heads = ["", "job", "state", "nodes x cards", "time", "newest line"]
+    problem = (
+        tag("p", gettext("can't be asked now: {0}", localized(known.problem)), cls="problem")
+        if known.problem
+        else ""
+    )
+    nothing = gettext("no jobs") if known.is_asked else gettext("being asked")
+    heads = [gettext(each) if each else "" for each in JOB_HEADS]
     rows = [job_row(job, known.lines.get(str(job.handle), ""), now) for job in known.jobs]
     found = table(heads, rows, "list") if rows else "" if problem else tag("p", nothing, cls="note")
     return section(known.name, problem, found)
@@ -154,9 +189,9 @@ def job_row(job: Status, line: str, now: float) -> list[object]:
 
 
 def stands(job: Status) -> Html:
-    phase = job.phase.value if job.phase is not Phase.UNKNOWN else f"unknown ({job.raw})"
+    phase = gettext(job.phase.value) + (f" ({job.raw})" if job.phase is Phase.UNKNOWN else "")
     why = (
-        " ".join(part for part in (job.detail, job.reason) if part)
+        localized(" ".join(part for part in (job.detail, job.reason) if part))
         if job.phase is not Phase.SUCCEEDED
         else ""
     )
@@ -167,7 +202,7 @@ def stands(job: Status) -> Html:
 def job_time(job: Status, now: float) -> str:
     if job.duration_s:
         return show.duration(job.duration_s)
-    return f"waits since {show.duration(max(0.0, now - job.created_at))}" if job.created_at else ""
+    return gettext("waits since {0}", show.duration(max(0.0, now - job.created_at))) if job.created_at else ""
 
 
 def clock(now: float) -> str:

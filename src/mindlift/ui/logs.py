@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mindlift import sanitize
+from mindlift.language import gettext
 from mindlift.runs import failures
 from mindlift.ui.runs import is_inside
 
@@ -28,7 +29,7 @@ def of_run(root: Path, served: Path, rank: int, after: int) -> Lines:
     """The whole lines of a rank's log behind byte `after`; below 0: its last ones."""
     files = {number: path for number, path in failures.logs(root).items() if is_inside(path, served)}
     if rank not in files:
-        return Lines(parts=sorted(files), note="this run has no log in its folder")
+        return Lines(parts=sorted(files), note=gettext("this run has no log in its folder"))
     with open(files[rank], "rb") as file:
         size = os.fstat(file.fileno()).st_size
         start = max(0, size - BLOCK_BYTES) if after < 0 or after > size else after

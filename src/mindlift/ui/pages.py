@@ -9,9 +9,10 @@ from pathlib import Path
 
 from mindlift.cloud.providers.base import Status
 from mindlift.errors import ConfigError, MindLiftError
+from mindlift.language import N_, gettext, localized
 from mindlift.report import figures, names, overview
 from mindlift.report import page as report
-from mindlift.report.markup import Html, joined, section, tag
+from mindlift.report.markup import Html, as_json, joined, section, tag
 from mindlift.runs.folder import RunData
 from mindlift.ui import lists, logs
 from mindlift.ui.address import RUN, query
@@ -24,6 +25,14 @@ STYLE, PROGRAM = str(HERE / "ui.css"), str(HERE / "ui.js")
 STYLES = ("page.css", STYLE)
 MOST_COMPARED = 12
 ENDED = ("ended", "failed", "stopped")
+# Of ui.js.
+WORDS = (
+    N_("as of {0}"),
+    N_("mindlift ui has ended, or can't be reached"),
+    N_("compare {0}"),
+    N_("open"),
+    N_("compare"),
+)
 NO_CHOICE = "tick one or more runs, then compare"
 
 
@@ -57,8 +66,14 @@ class Pages:
         parts = self.first_parts()
         choose = tag(
             "form",
-            tag("input", type="search", id="filter", placeholder="filter", aria_label="filter"),
-            tag("button", "compare", id="go", disabled=""),
+            tag(
+                "input",
+                type="search",
+                id="filter",
+                placeholder=gettext("filter"),
+                aria_label=gettext("filter"),
+            ),
+            tag("button", gettext("compare"), id="go", disabled=""),
             tag("span", "", id="status", cls="note"),
             id="compare",
             action="show",
@@ -68,10 +83,10 @@ class Pages:
             tag("header", tag("h1", "MindLift"), tag("p", str(self.runs.folder), cls="folder-line")),
             choose,
             live("list.json"),
-            section("Runs", part("runs", parts)),
+            section(gettext("Runs"), part("runs", parts)),
             part("jobs", parts),
         ]
-        return report.document("Runs", body, STYLES, (PROGRAM,), asks=ASKS)
+        return report.document(gettext("Runs"), body, STYLES, (PROGRAM,), asks=ASKS)
 
     def first_parts(self) -> dict[str, str]:
         now = time.time()
@@ -87,7 +102,11 @@ class Pages:
         parts = self.parts(found, now)
         title = report.title_of(found.runs) if found.runs else ", ".join(job.name for job in found.jobs)
         back = tag(
-            "p", tag("a", "all runs", href="./"), " ", tag("span", "", id="status", cls="note"), cls="back"
+            "p",
+            tag("a", gettext("all runs"), href="./"),
+            " ",
+            tag("span", "", id="status", cls="note"),
+            cls="back",
         )
         follow = live(f"show.json?{query(found.names)}", found.mark)
         top = tag("header", back, tag("h1", title), part("head", parts))
@@ -153,7 +172,9 @@ class Pages:
         found.jobs.append(job)
         brought = self.jobs.bring(job)
         if brought.root is None:
-            found.missing.append((handle, brought.problem or "its run is being brought here"))
+            found.missing.append(
+                (handle, localized(brought.problem) or gettext("its run is being brought here"))
+            )
         return brought.root
 
     def parts(self, found: Shown, now: float) -> dict[str, str]:
@@ -179,28 +200,29 @@ def part(name: str, parts: dict[str, str]) -> Html:
 
 def live(url: str, mark: str = "") -> Html:
     """What ui.js asks again and again."""
-    return tag("div", id="live", data_url=url, data_mark=mark, hidden="")
+    words = as_json({word: gettext(word) for word in WORDS})
+    return tag("div", id="live", data_url=url, data_mark=mark, data_words=str(words), hidden="")
 
 
 def log_of(name: str) -> Html:
     """The place where ui.js puts the lines of a log."""
-    choose = tag("select", id="log-part", aria_label="rank or node", hidden="")
+    choose = tag("select", id="log-part", aria_label=gettext("rank or node"), hidden="")
     lines = tag("pre", "", id="log-lines", tabindex=0, hidden="")
     url = f"log.json?{query([name])}"
     note = tag("p", "", id="log-note", cls="note")
     return section(
-        "Log",
+        gettext("Log"),
         choose,
         note,
         lines,
         id="log",
         data_url=url,
-        data_what="rank" if name.startswith(RUN) else "node",
+        data_what=gettext("rank") if name.startswith(RUN) else gettext("node"),
     )
 
 
 def problem(err: MindLiftError | str) -> str:
     """A page with one line on what is wrong."""
-    back = tag("p", tag("a", "all runs", href="./"))
-    body = [tag("h1", "MindLift"), tag("p", str(err), cls="problem"), back]
+    back = tag("p", tag("a", gettext("all runs"), href="./"))
+    body = [tag("h1", "MindLift"), tag("p", localized(str(err)), cls="problem"), back]
     return report.document("MindLift", body, STYLES, (), asks=ASKS)

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from mindlift import files
 from mindlift.errors import ConfigError, MindLiftError
+from mindlift.language import localized
 from mindlift.ui import gate, pages
 from mindlift.ui.jobs import Jobs
 from mindlift.ui.pages import Pages
@@ -102,7 +103,7 @@ class Handler(BaseHTTPRequestHandler):
             else:
                 self.send(404, "text/plain; charset=utf-8", f"{gate.UNKNOWN}\n")
         except MindLiftError as err:
-            text = files.as_json({"problem": str(err)}) if is_data else pages.problem(err)
+            text = files.as_json({"problem": localized(str(err))}) if is_data else pages.problem(err)
             self.send(404 if err.exit_code == 2 else 503, JSON if is_data else HTML, text)
 
     def send(self, status: int, kind: str, text: str) -> None:

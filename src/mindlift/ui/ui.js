@@ -9,6 +9,8 @@
   const HIDDEN_MS = 15000; // between two questions of a page that nobody sees
   const status = document.getElementById("status");
   const live = document.getElementById("live");
+  const words = live ? JSON.parse(live.dataset.words) : {};
+  const gettext = (text, ...values) => (words[text] || text).replace(/\{(\d)\}/g, (_, at) => values[at]);
 
   function tell(text, isLost) {
     if (!status) return;
@@ -56,9 +58,9 @@
       if (found.data) document.dispatchEvent(new CustomEvent("mindlift:data", { detail: found.data }));
       mark = found.mark || mark;
       if (found.ended) pause = ENDED_MS;
-      tell(found.ended ? "" : `as of ${new Date().toLocaleTimeString("en-GB")}`);
+      tell(found.ended ? "" : gettext("as of {0}", new Date().toLocaleTimeString("en-GB")));
     } catch (problem) {
-      tell(problem instanceof TypeError ? "mindlift ui has ended, or can't be reached" : problem.message, true);
+      tell(problem instanceof TypeError ? gettext("mindlift ui has ended, or can't be reached") : problem.message, true);
       pause = 2 * EVERY_MS;
     }
     again(follow, pause);
@@ -73,7 +75,7 @@
     if (!go) return;
     for (const box of document.querySelectorAll('input[name="of"]')) box.checked = ticked.has(box.value);
     go.disabled = !ticked.size;
-    go.textContent = ticked.size > 1 ? `compare ${ticked.size}` : ticked.size ? "open" : "compare";
+    go.textContent = ticked.size > 1 ? gettext("compare {0}", ticked.size) : ticked.size ? gettext("open") : gettext("compare");
   }
 
   document.addEventListener("change", (event) => {

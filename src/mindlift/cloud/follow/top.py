@@ -20,7 +20,9 @@ from mindlift.cloud.follow.top_table import Row, fitted
 from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
+from mindlift.columns import cut
 from mindlift.errors import MindLiftError
+from mindlift.language import gettext, localized
 from mindlift.runs.remote import SKEW_S
 from mindlift.storage.url import is_remote
 
@@ -103,7 +105,7 @@ def watch(jobs: Jobs, interval_s: float, once: bool, as_json: bool) -> int:
 
 
 def note(line: str) -> None:
-    print(sanitize.lines(line), file=sys.stderr, flush=True)
+    print(localized(sanitize.lines(line)), file=sys.stderr, flush=True)
 
 
 def tell(jobs: Jobs) -> None:
@@ -115,7 +117,7 @@ def as_text(rows: Sequence[Row], as_json: bool, indent: int | None = None) -> st
     now = time.time()
     if as_json:
         return files.as_json([row.as_dict(now) for row in rows], indent=indent)
-    return show.table(fitted(rows, now, UNLIMITED, UNLIMITED)) if rows else "no jobs"
+    return show.table(fitted(rows, now, UNLIMITED, UNLIMITED)) if rows else gettext("no jobs")
 
 
 def print_loop(jobs: Jobs, interval_s: float, as_json: bool) -> None:
@@ -157,19 +159,21 @@ class Board:
     def lines(self, width: int, height: int) -> list[str]:
         """A line on the whole, a line for each job as far as there is room, and a line on what went wrong."""
         if self.rows is None:
-            return [(self.problem or "looking for jobs ...")[:width]]
-        foot = [self.problem[:width]] if self.problem else []
-        head = f"{time.strftime('%H:%M:%S', time.localtime(self.at))}  {summary(self.rows)}  every {self.interval_s:g} s, Ctrl-C ends"
+            return [cut(localized(self.problem or "looking for jobs ..."), width)]
+        foot = [cut(localized(self.problem), width)] if self.problem else []
+        clock = time.strftime("%H:%M:%S", time.localtime(self.at))
+        head = gettext(
+            "{0}  {1}  every {2} s, Ctrl-C ends", clock, summary(self.rows), f"{self.interval_s:g}"
+        )
         room = height - 2 - len(foot)
         if len(self.rows) > room - 1:
-            foot.insert(0, f"{len(self.rows) - max(1, room - 2)} more"[:width])
+            foot.insert(0, cut(gettext("{0} more", len(self.rows) - max(1, room - 2)), width))
             room -= 1
         table = show.table(fitted(self.rows, time.time(), width, room)).splitlines()
-        return [head[:width], "", *(table if self.rows else ["no jobs"]), *foot]
+        return [cut(head, width), "", *(table if self.rows else [gettext("no jobs")]), *foot]
 
 
 def summary(rows: Sequence[Row]) -> str:
     counts = Counter(row.status.phase.value for row in rows)
-    return f"{len(rows)} job{'s' if len(rows) != 1 else ''}" + "".join(
-        f", {count} {phase}" for phase, count in counts.items()
-    )
+    found = gettext("{0} job", 1) if len(rows) == 1 else gettext("{0} jobs", len(rows))
+    return found + "".join(f", {count} {gettext(phase)}" for phase, count in counts.items())

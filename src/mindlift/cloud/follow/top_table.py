@@ -9,12 +9,25 @@ from mindlift.cloud.follow.progress import Progress
 from mindlift.cloud.json_types import Json
 from mindlift.cloud.providers.base import Status
 from mindlift.cloud.show import duration
+from mindlift.cloud.show import width_of as width_of_cell
 from mindlift.cloud.states import Phase
+from mindlift.columns import cut
+from mindlift.language import N_
 
-COLUMNS = ("JOB", "PHASE", "EPOCH", "STEP", "LOSS", "ACCURACY", "IMAGES/S", "ETA", "SINCE")
+COLUMNS = (
+    N_("JOB"),
+    N_("PHASE"),
+    N_("EPOCH"),
+    N_("STEP"),
+    N_("LOSS"),
+    N_("ACCURACY"),
+    N_("IMAGES/S"),
+    N_("ETA"),
+    N_("SINCE"),
+)
 DROPPED = ("IMAGES/S", "EPOCH", "SINCE", "ACCURACY", "ETA", "LOSS", "STEP")  # the first ones first
 SHORT_JOB = 24  # letters of a handle that are worth a column
-LINE = "NEWEST LINE"  # the last column, in the room that is left
+LINE = N_("NEWEST LINE")  # the last column, in the room that is left
 SHORT_LINE = 16  # letters of a line that are worth a column
 GAP = 2
 NOTHING = "-"
@@ -91,12 +104,12 @@ def fitted(rows: Sequence[Row], now: float, width: int, height: int) -> list[tup
     room = width - width_of(table) - GAP
     if room < SHORT_LINE or not any(row.line for row in rows):
         return table
-    lines = [LINE, *(row.line[:room] or NOTHING for row in rows)]
+    lines = [LINE, *(cut(row.line, room) or NOTHING for row in rows)]
     return [(*cells, line) for cells, line in zip(table, lines)]
 
 
 def width_of(lines: Sequence[Sequence[str]]) -> int:
-    return sum(max(map(len, column)) for column in zip(*lines)) + GAP * (len(lines[0]) - 1)
+    return sum(max(map(width_of_cell, column)) for column in zip(*lines)) + GAP * (len(lines[0]) - 1)
 
 
 def shortened(text: str, most: int) -> str:

@@ -130,6 +130,8 @@ def check(job: Job) -> Check | None:
             "name another image",
         )
     names = added(image, wanted(job))
-    certain = "lacks" if image.installed else "may lack"
-    says = f"{image}; it {certain} {', '.join(names)}: what is missing is installed, nothing else moves"
-    return Check("packages", True, says if names else f"{image}; it has all that the job needs")
+    if not names:
+        return Check("packages", True, f"{image}; it has all that the job needs")
+    lacks = ", ".join(names)
+    says = f"it lacks {lacks}" if image.installed else f"it may lack {lacks}"
+    return Check("packages", True, f"{image}; {says}: what is missing is installed, nothing else moves")

@@ -14,6 +14,7 @@ from mindlift.cloud.prepare.package import Package
 from mindlift.cloud.providers.base import Check, Plan
 from mindlift.cloud.providers.local.client import to_request
 from mindlift.cloud.show import check_line, size
+from mindlift.language import gettext, localized
 
 HIDDEN = "***"
 LARGEST = 5  # files that are shown
@@ -121,31 +122,41 @@ def as_text(plan: Described, checks: Sequence[Check]) -> str:
     """The plan for people."""
     code = plan["code"]
     lines = [
-        f"job       {plan['name']} on {plan['provider']} ({plan['platform'] or 'no platform of its own'})",
-        f"code      {code['files']} files, {size(code['bytes'])}, revision {code['revision'][:12]}"
-        + (" with uncommitted changes" if code["dirty"] else "")
-        + (f" -> {code['url']}" if code["url"] else ""),
+        gettext(
+            "job       {0} on {1} ({2})",
+            plan["name"],
+            plan["provider"],
+            localized(plan["platform"] or "no platform of its own"),
+        ),
+        localized(
+            f"code      {code['files']} files, {size(code['bytes'])}, revision {code['revision'][:12]}"
+            + (" with uncommitted changes" if code["dirty"] else "")
+            + (f" -> {code['url']}" if code["url"] else "")
+        ),
         *(f"          {line}" for line in code["largest"]),
-        *(f"          new to git: {line}" for line in code["untracked"]),
-        *(f"          left out: {line}" for line in code["left_out"]),
+        *(" " * 10 + gettext("new to git: {0}", line) for line in code["untracked"]),
+        *(" " * 10 + gettext("left out: {0}", line) for line in code["left_out"]),
         *results(plan["outputs"]),
         "",
-        "request",
+        gettext("request"),
         *indented(json.dumps(plan["request"], indent=2, ensure_ascii=False, default=str)),
     ]
     for first in plan["nodes"][:1]:
         lines += [
             "",
-            "command of each process",
+            gettext("command of each process"),
             f"  {' '.join(first['command'])}",
             "",
-            "variables of each process",
+            gettext("variables of each process"),
         ]
         lines += [f"  {name}={value}" for name, value in first["environment"].items()]
     for node, view in enumerate(plan["nodes"]):
         for rank in view.get("ranks", ()):
-            lines.append(f"  node {node}: {place(rank['environment'])} in {rank['working_directory']}")
-    lines += ["", "checks", *(f"  {check_line(check)}" for check in checks)]
+            lines.append(
+                "  "
+                + gettext("node {0}: {1} in {2}", node, place(rank["environment"]), rank["working_directory"])
+            )
+    lines += ["", gettext("checks"), *(f"  {check_line(check)}" for check in checks)]
     return "\n".join([*lines, *failures(checks)])
 
 
@@ -156,16 +167,16 @@ def failures(checks: Sequence[Check]) -> list[str]:
         return []
     return [
         "",
-        f"{len(failed)} of {len(checks)} checks failed",
+        gettext("{0} of {1} checks failed", len(failed), len(checks)),
         *(f"  {check_line(each)}" for each in failed),
     ]
 
 
 def results(outputs: Mapping[str, str]) -> list[str]:
     if len(outputs) == 1:
-        return [f"results   {next(iter(outputs.values()))}"]
-    return [f"results   {name} -> {url}" for name, url in outputs.items()] or [
-        "results   kept by the service"
+        return [gettext("results   {0}", next(iter(outputs.values())))]
+    return [gettext("results   {0} -> {1}", name, url) for name, url in outputs.items()] or [
+        gettext("results   kept by the service")
     ]
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mindlift.errors import ConfigError
+from mindlift.language import N_
 from mindlift.model_utils.config.options import BOOLS, Option, show
 from mindlift.model_utils.config.schema import SWITCHES, Given, Schema, hint, is_platform
 from mindlift.sanitize import single_line
 
-COMMAND_LINE = "command line"
+COMMAND_LINE = N_("command line")
 NUMBERS = re.compile(r"[-+\d.,eExX\[\]()]+")
 PRINT_CONFIG = Option("print_config", "", "bool", False, SWITCHES["print_config"])
 SECRET = re.compile(r"token|secret|passw|credential|key|^[as]k$", re.IGNORECASE)

@@ -18,6 +18,7 @@ from mindlift import __version__
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
+from mindlift.language import localized
 from mindlift.model_utils.config import places, programs, sizes
 from mindlift.model_utils.config.command_line import (
     COMMAND_LINE,
@@ -235,7 +236,10 @@ def load(
     check_use(line, schema, prog)
     cfg = resolve(schema, root, line, prog, planner)
     if line.extra:
-        print(f"warning: ignored unknown arguments {single_line(' '.join(line.shown))}", file=sys.stderr)
+        print(
+            localized(f"warning: ignored unknown arguments {single_line(' '.join(line.shown))}"),
+            file=sys.stderr,
+        )
     if line.prints_config:
         print(cfg.to_yaml(origins=True), end="")
         raise SystemExit(0)

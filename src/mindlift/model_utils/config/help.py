@@ -6,6 +6,8 @@ import shutil
 import textwrap
 from collections.abc import Mapping
 
+from mindlift.columns import wrapped
+from mindlift.language import gettext, localized
 from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.options import Option, Value, as_yaml
 from mindlift.model_utils.config.schema import SWITCHES, Schema
@@ -44,11 +46,11 @@ def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: s
     """The options of `prog` by group, wrapped to the terminal, with these defaults; `about` says whose they are."""
     width = max(40, shutil.get_terminal_size().columns)
     words = " [RUN] IMAGE ..." if programs.takes_inputs(prog) else ""
-    lines = [f"usage: {prog} [--option value ...]{words}", ""]
-    lines += textwrap.wrap(about, width, break_on_hyphens=False)
+    lines = [localized(f"usage: {prog} [--option value ...]{words}"), ""]
+    lines += wrapped(localized(about), width)
     for group, options in schema.groups.items():
         used = [option for option in options if programs.has_use(prog, option)]
-        lines += ["", f"{group}:"] if used else []
+        lines += ["", f"{gettext(group)}:"] if used else []
         for option in used:
             lines += help_lines(option, f"[{as_yaml(defaults[option.name])}]", width)
     lines.append("")
@@ -56,7 +58,7 @@ def help_text(schema: Schema, defaults: Mapping[str, Value], about: str, prog: s
         lines += help_lines(Option(name, "", "bool", False, SWITCHES[name]), "", width)
     lines += [
         "",
-        "examples:",
+        gettext("examples:"),
         *(line for example in EXAMPLES[prog] for line in command_lines(example, width)),
     ]
     return "\n".join(lines) + "\n"
@@ -72,11 +74,11 @@ def command_lines(command: str, width: int) -> list[str]:
 
 def help_lines(option: Option, default: str, width: int) -> list[str]:
     """`--name  help [default]; choices: ...; also: ...`, wrapped."""
-    text = f"{option.help} {default}".rstrip()
+    text = f"{localized(option.help)} {default}".rstrip()
     if option.choices:
-        text += f"; choices: {', '.join(str(choice) for choice in option.choices)}"
+        text += gettext("; choices: {0}", ", ".join(str(choice) for choice in option.choices))
     if option.aliases:
-        text += f"; also: {', '.join(f'--{alias}' for alias in option.aliases)}"
+        text += gettext("; also: {0}", ", ".join(f"--{alias}" for alias in option.aliases))
     indent = min(28, width // 3)
     first = f"  --{option.name}"
     if len(first) + 1 > indent:
@@ -84,6 +86,4 @@ def help_lines(option: Option, default: str, width: int) -> list[str]:
     else:
         head, start = [], first.ljust(indent)
     rest = " " * indent
-    return head + textwrap.wrap(
-        text, width, initial_indent=start, subsequent_indent=rest, break_on_hyphens=False
-    )
+    return head + wrapped(text, width, start, rest)

@@ -21,6 +21,7 @@ from multiprocessing.connection import Connection
 from mindlift.errors import DataError, MindLiftError, StageError
 from mindlift.files import remove_file, write_atomic
 from mindlift.interrupts import leave_ctrl_c_to_parent
+from mindlift.language import localized
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import archived, data_index, members
@@ -270,7 +271,7 @@ def remove_below(folder: str, name: str) -> None:
 
 
 def say(line: str) -> None:
-    print(line, flush=True)
+    print(localized(line), flush=True)
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mindlift import language
 from mindlift.cloud import platforms
 from mindlift.cloud.platforms.container import Container
 from mindlift.cloud.platforms.mapping import mapped
@@ -54,6 +55,7 @@ def environment(node: Node, commands: Sequence[str]) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
         "GLOG_v": "3",
+        language.VARIABLE: language.ENGLISH,  # as logs of platforms are; `environment` of a job may say otherwise
         "CREDENTIAL_PROFILES_FILE": node.text(f"{node.container.home}/{CREDENTIALS}"),
         **cache,
         **platform,
