@@ -121,6 +121,7 @@ def test_evaluations_while_training_on_a_small_disk(photos):
     assert 0 < disk.most <= limit
 
 
+@pytest.mark.heavy
 def test_a_cache_of_less_than_a_few_batches(photos):
     done = photos.train("stream", "streamed", "--cache_gb", 0.000_001)
     assert done.code == 2, done.err + done.out
