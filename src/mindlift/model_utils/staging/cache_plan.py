@@ -153,7 +153,7 @@ class CachePlan:
         self.advance(self.passed)
         while self.pending:
             item = self.pending[0]
-            is_needed = item in self.kept or item in self.leaving  # else its round has passed meanwhile
+            is_needed = self.is_scheduled(item)  # else its round has passed meanwhile
             if is_needed and not self.can_begin(item):
                 return None
             self.pending.popleft()
@@ -234,6 +234,9 @@ class CachePlan:
             self.invite(item)
         return item in self.here or item in self.under_way
 
+    def is_scheduled(self, item: int) -> bool:
+        return item in self.kept or item in self.leaving
+
     def invite(self, item: int) -> None:
         self.guests[item] = None
         self.guest_bytes += self.sizes[item]
@@ -244,7 +247,8 @@ class CachePlan:
 
     def make_room(self, size: int) -> bool:
         """For a guest; whether there is enough."""
-        for item in [item for item in self.guests if item in self.here]:
+        present = [item for item in self.guests if item in self.here]
+        for item in sorted(present, key=self.is_scheduled):  # what the rounds read, too, goes last
             if self.guest_bytes + size <= self.room.guests:
                 break
             self.dismiss(item)
