@@ -120,6 +120,7 @@ def test_an_archive_that_has_changed_since_its_index_was_written(photos):
     assert f"{IMAGES - 1} files of {place}, " in done.out
 
 
+@pytest.mark.heavy
 def test_a_compressed_tar_is_copied_and_said(photos):
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w:gz") as archive:

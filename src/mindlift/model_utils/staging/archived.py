@@ -31,7 +31,7 @@ from mindlift.storage.url import as_folder
 BY_RANGES = (".tar", ".zip")
 HEADER_BYTES = 4096  # read at a time; a header of a tar has 512, with a long name 1,536
 LOCAL_HEADER_BYTES = 30  # of a zip (APPNOTE.TXT, 4.3.7), before the name and the extra field
-NAME_LENGTH, EXTRA_LENGTH = slice(26, 28), slice(28, 30)
+LENGTHS_AT = (26, 28)  # in it: two bytes each, of the name and of the extra field
 EXTRA_ROOM = 64  # the extra field of a local header may be longer than that of the directory
 THREADS = 32
 
@@ -217,9 +217,7 @@ def behind_header(store: Store, place: Place) -> bytes:
     most = place.archive.size - place.offset
     wanted = LOCAL_HEADER_BYTES + place.before + EXTRA_ROOM + place.length
     data = exact(store, place.archive, place.offset, min(wanted, most))
-    start = LOCAL_HEADER_BYTES + sum(
-        int.from_bytes(data[each], "little") for each in (NAME_LENGTH, EXTRA_LENGTH)
-    )
+    start = LOCAL_HEADER_BYTES + sum(int.from_bytes(data[at : at + 2], "little") for at in LENGTHS_AT)
     missing = start + place.length - len(data)
     if missing > 0:
         data += exact(store, place.archive, place.offset + len(data), min(missing, most - len(data)))

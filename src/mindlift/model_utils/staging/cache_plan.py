@@ -15,6 +15,7 @@ import heapq
 from array import array
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 NEVER = 1 << 62  # the next use of what is not in the known future
 LEAST_ROUNDS = 16  # that a cache has to hold: RESERVED, GUESTS, and some that stay
@@ -94,6 +95,7 @@ class CachePlan:
 
     def begin_rule(self) -> None:
         self.future: Future | None = None  # until the rounds are known
+        self.in_a_round = 0  # items at most
         self.position = self.passed = self.ahead = (
             0  # applied up to; done by all readers; how far it may look, in rounds
         )
@@ -114,6 +116,7 @@ class CachePlan:
         a_round = sum(sorted(self.sizes, reverse=True)[: max(1, most_in_a_round)])
         self.room = Room(self.room.size, a_round)
         self.future, self.passed = Future(len(self.sizes), first), first
+        self.in_a_round = most_in_a_round
         self.ahead = len(self.sizes) // max(1, most_in_a_round) + LEAST_ROUNDS
         self.make_room(0)
         return LEAST_ROUNDS * a_round
@@ -153,7 +156,7 @@ class CachePlan:
         self.advance(self.passed)
         while self.pending:
             item = self.pending[0]
-            is_needed = item in self.kept or item in self.leaving  # else its round has passed meanwhile
+            is_needed = self.is_scheduled(item)  # else its round has passed meanwhile
             if is_needed and not self.can_begin(item):
                 return None
             self.pending.popleft()
@@ -234,6 +237,21 @@ class CachePlan:
             self.invite(item)
         return item in self.here or item in self.under_way
 
+    def read_next(self) -> set[int]:
+        """What the next round of the slowest reader reads, as far as it is not here by the rule."""
+        found = set(islice(self.pending, 2 * self.in_a_round))
+        position = self.position
+        while self.future is not None and position < self.future.end:
+            item, round_, _ = self.future.at(position)
+            if round_ > self.passed:
+                break
+            found.add(item)
+            position += 1
+        return found
+
+    def is_scheduled(self, item: int) -> bool:
+        return item in self.kept or item in self.leaving
+
     def invite(self, item: int) -> None:
         self.guests[item] = None
         self.guest_bytes += self.sizes[item]
@@ -244,7 +262,9 @@ class CachePlan:
 
     def make_room(self, size: int) -> bool:
         """For a guest; whether there is enough."""
-        for item in [item for item in self.guests if item in self.here]:
+        needed = self.read_next() if self.guest_bytes + size > self.room.guests else ()
+        present = [item for item in self.guests if item in self.here and item not in needed]
+        for item in sorted(present, key=self.is_scheduled):  # what the rounds read, too, goes last
             if self.guest_bytes + size <= self.room.guests:
                 break
             self.dismiss(item)
