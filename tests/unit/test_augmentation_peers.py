@@ -104,7 +104,7 @@ def test_trivial_augment_is_torchvisions_bit_for_bit():
         image, draws = picture(number % 5), Draws(row)
         operation = draws.integer(14)
         answers = {14: operation, 31: draws.integer(31), 2: int(draws.random() > 0.5)}
-        with patch("torch.randint", lambda high, size, answers=answers: torch.tensor(answers[high])):
+        with patch("torch.randint", lambda high, size, answers=answers, **_: torch.tensor(answers[high])):
             wanted = peer(image)
         found = policy.applied(np.asarray(image), Draws(row))
         np.testing.assert_array_equal(

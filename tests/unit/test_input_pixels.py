@@ -181,12 +181,12 @@ def cropped(folder, shape: tuple[int, int], count: int):
     source = sources.TrainSource(samples, TrainOrder(1, 1, 0, 1, 1), options)
     whole = vision.Decode()(np.fromfile(samples.files[0], np.uint8))
     for epoch in range(count):
-        region, colour, operations, _ = (part[0] for part in source.numbers(epoch, np.array([0])))
-        top, left, h, w = augment.crop_box(*shape, Draws(region.tolist()))
+        numbers = [part[0] for part in source.numbers(epoch, np.array([0]))]
+        top, left, h, w = augment.crop_box(*shape, Draws(numbers[0].tolist()))
         factor = decoding.reduction((h, w), (64, 64))
         top, left, h, w = (each // factor * factor for each in (top, left, h, w))
         crop = vision.Crop((top, left), (h, w))(whole)
-        found, wanted = source.image(0, region, colour, operations), vision.Resize((64, 64))(crop)
+        found, wanted = source.image(0, numbers), vision.Resize((64, 64))(crop)
         yield found.astype(int), wanted.astype(int), crop
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Dict, Tuple, Union
 
 import numpy as np
@@ -82,6 +83,7 @@ PLAIN = ClassificationOptions(
 )
 
 
+@lru_cache(maxsize=1)
 def photographs() -> list[np.ndarray]:
     """A temple and a flower, (427, 427, 3) uint8."""
     from sklearn.datasets import load_sample_image
