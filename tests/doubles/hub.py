@@ -31,6 +31,7 @@ class Hub:
     breaks: list[int] = field(default_factory=list)  # bytes after which the next answers end
     ignores_range: bool = False
     failures: list[int] = field(default_factory=list)  # statuses of the next answers of the hub
+    statuses: list[int] = field(default_factory=list)  # the same of the server with the content
     plain_headers: dict[str, str] = field(default_factory=dict)
     asked: list[tuple[str, str, str, dict[str, str]]] = field(default_factory=list)
     certificate: Path | None = None
@@ -80,7 +81,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.here.asked.append((self.name, self.command, self.path, headers))
-        if self.name == "content":
+        if self.name == "content" and self.here.statuses:
+            self.end(self.here.statuses.pop(0))
+        elif self.name == "content":
             self.send(self.here.files[self.path.partition("?")[0].lstrip("/")], {"ETag": '"of-the-content"'})
         elif self.here.failures:
             self.end(self.here.failures.pop(0))

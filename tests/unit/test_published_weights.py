@@ -136,6 +136,23 @@ def test_what_came_before_is_compared_too(hub, cache):
     assert "may have been damaged" in said
 
 
+def test_a_server_that_breaks_off_and_is_wrong_is_given_up(hub, cache):
+    hub.sums[FILE] = "0" * 64
+    hub.breaks = [100_000, len(DATA)] * 10
+    with pytest.raises(TransferError, match="is not what it should be"):
+        got(NAME, cache)
+    assert len(hub.gets("content")) == 4, "once from what was there, once more from the beginning"
+    assert files(cache) == []
+
+
+def test_an_answer_that_is_no_file_is_none(hub, cache):
+    hub.statuses = [416] * 10
+    with pytest.raises(TransferError, match="answered 416, not with the file.*5 attempts"):
+        got(NAME, cache)
+    hub.statuses = []
+    assert got(NAME, cache)[0].read_bytes() == DATA
+
+
 def test_a_part_of_another_version_is_not_gone_on_from(hub, cache):
     hub.breaks = [100_000] + [0] * 10
     with pytest.raises(TransferError):

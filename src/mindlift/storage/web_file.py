@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from mindlift import limits
 from mindlift.errors import MindLiftError, StorageError, TransferError
@@ -23,7 +24,7 @@ Say = Callable[[str], None]
 
 
 class NotAsPromised(TransferError):
-    """What came has another checksum."""
+    """What came has another checksum; nothing of it is kept."""
 
 
 @dataclass(frozen=True)
@@ -65,11 +66,16 @@ class WebFile:
 
         TransferError, or a class of web.py, in one line.
         """
-        failures = 0
+        failures, began_anew = 0, False
         while True:
             before = coming(target)
             try:
                 return self.once(target, say, show_bar)
+            except NotAsPromised as err:
+                if not before or began_anew:
+                    raise
+                began_anew = True
+                say(f"{err}; what had come before may have been damaged")
             except Passing as err:
                 failures = 1 if coming(target) > before else failures + 1
                 if failures >= ATTEMPTS:
@@ -95,7 +101,7 @@ class WebFile:
             if size is None or begun < size or not part.exists():
                 self.receive(part, begun, size, say, show_bar)
             found = digests(part, {"sha256", *(each.algorithm for each in sums)})
-            self.compare(part, found, sums, begun)
+            self.compare(part, found, sums)
             done = part.stat().st_size
             os.replace(part, target)
             sync(target.parent)
@@ -122,8 +128,8 @@ class WebFile:
             if begun and not continues(response, begun, size):
                 begun = 0
                 os.truncate(part, 0)
-                if response.status != 200:
-                    raise Passing(f"{shown(self.url)}: the server does not continue at a byte of the file")
+            if not begun and response.status != 200:
+                raise Passing(f"{shown(self.url)}: the server answered {response.status}, not with the file")
             if begun:
                 say(f"{shown(self.url)} goes on behind its first {as_bytes(begun)}, which are here")
             self.write(response, part, begun, size, say, show_bar)
@@ -152,19 +158,16 @@ class WebFile:
         if response.left > 0 or (size is not None and begun < size):
             raise Passing(f"{shown(self.url)} broke off after {begun:,} bytes")
 
-    def compare(self, part: Path, found: Mapping[str, str], sums: Sequence[Sum], begun: int) -> None:
+    def compare(self, part: Path, found: Mapping[str, str], sums: Sequence[Sum]) -> None:
         """NotAsPromised, and nothing left, if the file is not the one that was promised."""
         for each in sums:
             if found[each.algorithm].startswith(each.digits):
                 continue
             remove_file(part)
-            wrong = (
+            raise NotAsPromised(
                 f"{shown(self.url)} is not what it should be: {NAMES[each.algorithm]} {found[each.algorithm]}, but"
-                f" {each.said_by} says {each.digits}"
+                f" {each.said_by} says {each.digits}; nothing of it is kept"
             )
-            if begun:
-                raise Passing(f"{wrong}; what had come before may have been damaged")
-            raise NotAsPromised(f"{wrong}; nothing of it is kept")
 
 
 def size_of(headers: Headers) -> int | None:

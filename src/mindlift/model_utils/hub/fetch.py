@@ -7,9 +7,10 @@ import json
 import os
 import re
 from base64 import b64decode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Callable
 
 from mindlift import json_text
 from mindlift.errors import AccessError, CheckpointError, StorageError, TransferError

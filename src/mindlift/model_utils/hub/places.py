@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Mapping
 from urllib.parse import urlsplit
 
 from mindlift.errors import ConfigError

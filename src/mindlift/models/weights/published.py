@@ -25,7 +25,7 @@ from mindlift.errors import ConfigError
 from mindlift.models.external import names
 
 SOURCES = ("timm", "torchvision", "mindcv", "google", "hf")
-NAME = re.compile(rf"({'|'.join(SOURCES)}):(?!/)(.+)")
+NAME = re.compile(r"(timm|torchvision|mindcv|google|hf):(?!/)(.+)")
 REPOSITORY = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")  # timm's order, and that of transformers
 DIGITS = re.compile(r"-([0-9a-f]{8})\.\w+")
