@@ -130,6 +130,7 @@ def run(
         cfg=SimpleNamespace(per_batch_size=1, accumulation_steps=1),
         ranks=SimpleNamespace(rank=0, size=1),
         device=device,
+        log=SimpleNamespace(info=print),
     )
     status = Status(done, 0.0, None)
     try:

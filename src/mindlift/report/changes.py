@@ -39,7 +39,7 @@ class Change:
 
 def known(run: RunData, root: Path = ROOT) -> Known:
     """Read from the files of this checkout, which may be newer than the run; a recipe that is gone is left out."""
-    schema = config.read_schema(root / config.DEFAULTS)
+    schema = config.own_schema() if root == ROOT else config.read_schema(root / config.DEFAULTS)
     defaults = {name: option.default for name, option in schema.options.items()}
     wanted = {name: run.options.get(name) or "" for name in ("config_path", "net", "dataset")}
     try:

@@ -25,8 +25,9 @@ def declare(name: str, group: str, node: yaml.Node, place: str) -> Option:
     demand(isinstance(node, yaml.MappingNode), place, name, "needs a mapping with value and help")
     given: dict[str, Any] = {}
     for key, at, value in pairs(node, place.rpartition(":")[0]):
-        known = f"; known: {', '.join(PROPERTIES)}{nearest(key, PROPERTIES)}"
-        demand(key in PROPERTIES, at, name, f"has unknown property {show(key)}{known}")
+        if key not in PROPERTIES:  # the next name is looked for where it is needed: there are a thousand keys
+            known = f"; known: {', '.join(PROPERTIES)}{nearest(key, PROPERTIES)}"
+            demand(False, at, name, f"has unknown property {show(key)}{known}")
         given[key] = spelled(value, at) if key == "spellings" else plain(value)
     words = given.get("help")
     has_help = isinstance(words, str) and bool(words.strip())
@@ -89,12 +90,9 @@ def chosen(key: str, words: object, known: Collection[Value], place: str, name: 
     listed = tuple(words) if isinstance(words, (list, tuple)) else None
     demand(listed is not None, place, name, f"has {key} {show(words)}; write a list of {allowed}")
     for word in listed or ():
-        demand(
-            word in known,
-            place,
-            name,
-            f"has {key} {show(word)}; known: {allowed}{nearest(str(word), map(str, known))}",
-        )
+        if word not in known:
+            near = nearest(str(word), map(str, known))
+            demand(False, place, name, f"has {key} {show(word)}; known: {allowed}{near}")
     return listed or ()
 
 
