@@ -192,8 +192,8 @@ def test_an_exported_model_says_sigmoid_and_predicts_the_same(trained, photos, p
 )
 def test_a_cut_training_ends_with_the_same_weights(photos, tmp_path, more):
     whole = train(photos, tmp_path / "whole", *more).result
-    train(photos, tmp_path / "cut", *more, "--max_steps", 9)
-    resumed = train(photos, tmp_path / "cut", *more).result
+    cut = train(photos, tmp_path / "cut", *more, "--max_steps", 9).result
+    resumed = train(photos, tmp_path / "cut", *more, "--resume", cut["checkpoint"]).result
     assert resumed["steps"] == whole["steps"] == 14
     assert_same(resumed["checkpoint"], whole["checkpoint"])
     assert resumed["map"] == whole["map"]
