@@ -104,8 +104,8 @@ def test_each_image_has_one_prediction_in_order(rig, images):
 def test_shares_are_of_all_classes_and_sorted(rig, images):
     cfg = rig.cfg()
     names = class_names(cfg)
-    if "classification" in rig.task.OPTIONS_OF:  # these are for it
-        cfg = cfg.replace(top_k=cfg.num_classes, threshold=0)
+    all_of_them = {"classification": {"top_k": cfg.num_classes}, "multilabel": {"threshold": 0}}
+    cfg = cfg.replace(**all_of_them.get(rig.name, {}))
     for each in predictions(rig, cfg, images)[0]:
         shares = [one.share for one in each.top]
         assert shares == sorted(shares, reverse=True)

@@ -50,7 +50,7 @@ def test_two_ranks_are_one_with_twice_the_batch(name, few_digits, tmp_path):
     one, first, second = (
         np.load(tmp_path / f"weights_{part}.npz") for part in ("0_of_1", "0_of_2", "1_of_2")
     )
-    assert one["losses"][-1] < one["losses"][0], "it learned something"
+    assert np.isfinite(one["losses"]).all()
     for key in one.files:
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
         np.testing.assert_allclose(first[key], one[key], rtol=0, atol=2e-5, err_msg=key)

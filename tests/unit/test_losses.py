@@ -127,6 +127,6 @@ def test_the_loss_of_guessing_bounds_that_of_logits_of_0(is_many, options):
     cfg = load(**labelled(is_many), **options)
     labels = INPUTS["many"].astype(np.uint8) if is_many else INPUTS["labels"].astype(np.int32)
     found = float(loss_of(cfg)(ms.Tensor(np.zeros((6, 5), np.float32)), ms.Tensor(labels)))
-    assert found <= tasks.of(cfg).loss_of_guessing(cfg) * (1 + 1e-6)
+    assert found <= tasks.of(cfg).loss_of_guessing(cfg) * (1 + 1e-5)
     if options["loss"] == "bce":
         assert found == pytest.approx(math.log(2) * (5 if cfg.bce_sum or is_many else 1))

@@ -27,6 +27,7 @@ from mindlift.training.own_folder import OwnFolder
 from tests.support.programs import ROOT
 
 RECIPE = str(ROOT / "src/mindlift/models/resnet/recipes/resnet50_imagenet.yaml")
+PLAIN = str(ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml")
 COLUMNS = "image,cat,dog,bird\na.jpg,1,1,0\nsub/b.png,0,0,0\nc.jpg,0,1.0,1\n"
 WORDS = "image,labels\na.jpg,cat;dog\nsub/b.png,\nc.jpg,dog; bird\n"
 TRUTH = {"a.jpg": {"cat", "dog"}, "sub/b.png": set(), "c.jpg": {"dog", "bird"}}
@@ -115,7 +116,7 @@ def test_a_faulty_file_is_one_line(tmp_path, text, message):
     made(tmp_path)
     (tmp_path / "labels.csv").write_text(text)
     with pytest.raises(DataError, match=message) as caught:
-        opened(tmp_path)
+        opened(tmp_path, allow_unused_classes="true")
     assert "\n" not in str(caught.value)
 
 
@@ -138,7 +139,7 @@ def test_faulty_json_is_one_line(tmp_path, text, message):
 
 def test_other_text_is_one_line(tmp_path):
     made(tmp_path)
-    (tmp_path / "labels.csv").write_bytes("image,labels\na.jpg,猫\n".encode("gbk"))
+    (tmp_path / "labels.csv").write_bytes("image,labels\na.jpg,狗\n".encode("gbk"))
     with pytest.raises(DataError, match="not UTF-8 text"):
         opened(tmp_path)
 
@@ -261,7 +262,7 @@ def test_an_image_without_labels_is_said_to_have_none(tmp_path, capsys):
         table.add(nothing)
     with open(tmp_path / "a.csv", newline="") as file:
         assert [row["file"] for row in csv.DictReader(file)] == ["a.jpg"]
-    with JsonFile(tmp_path / "a.json", {}) as written:
+    with JsonFile(tmp_path / "a.json", {"net": "x"}) as written:
         written.add(nothing)
     assert json.loads((tmp_path / "a.json").read_text())["images"] == [{"file": "a.jpg", "classes": []}]
 
@@ -270,20 +271,27 @@ def test_an_image_without_labels_is_said_to_have_none(tmp_path, capsys):
     ("name", "value", "prog"),
     [
         ("sampler", "balanced", "train.py"),
-        ("label_smooth", "1", "train.py"),
+        ("label_smooth", True, "train.py"),
         ("data_format", "mindrecord", "train.py"),
-        ("crops", "144", "eval.py"),
+        ("crops", 144, "eval.py"),
         ("blacklist", "x", "eval.py"),
-        ("top_k", "3", "predict.py"),
+        ("top_k", 3, "predict.py"),
     ],
 )
 def test_what_is_for_images_of_one_class_is_refused(name, value, prog, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    line = ["--config_path", RECIPE, "--dataset", "multilabel", f"--{name}", value]
-    with pytest.raises(ConfigError, match=f"--{name} {value} is not for --dataset multilabel") as caught:
-        rules.check(config.load(line, prog=prog).replace(**{name: value}))
+    line = ["--config_path", PLAIN, "--dataset", "multilabel"]
+    rules.check(config.load(line, prog=prog))
+    with pytest.raises(
+        ConfigError, match=f"--{name} {value} is not for --dataset multilabel: .*; leave"
+    ) as caught:
+        rules.check(config.load([*line, f"--{name}", str(value)], prog=prog))
     assert "\n" not in str(caught.value)
-    rules.check(config.load(line[:4], prog=prog))
+
+
+def test_what_a_recipe_says_for_one_class_is_said_too():
+    with pytest.raises(ConfigError, match="--label_smooth True is not for .*; pass --label_smooth false"):
+        rules.check(load())
 
 
 def planned(*words: object) -> tuple[config.Config, list[str]]:

@@ -29,8 +29,11 @@ def with_property(tmp_path, text):
         ),
         ("for: train", "has for 'train'; write a list of train, eval, export, predict"),
         ("for: []", "is for no program; name some of train, eval, export, predict, features, or all"),
-        ("task: segment", "has task 'segment'; known: classification, segmentation"),
-        ("task: [segmentation]", "has task ['segmentation']; known: classification, segmentation"),
+        ("task: segment", "has task 'segment'; known: classification, multilabel, segmentation"),
+        (
+            "task: [segmentation]",
+            "has task ['segmentation']; known: classification, multilabel, segmentation",
+        ),
         ("free: 2", "has free 2; write true or false"),
         ("weights: maybe", "has weights 'maybe'; write true or false"),
         ("refused: true", "has refused True; write why"),

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mindlift.models.weights import fit
+from mindlift.models.weights.stored import Stored
+from mindlift.runs.checkpoint import MONITOR
+from mindlift.training.optimizers import formula
 from mindlift.training.standing import KeptStanding, Plateau, Rules, Standing, after, lowered
 
 NAN = float("nan")
@@ -73,3 +77,12 @@ def test_it_is_kept_as_it_is():
     found = kept.read()
     assert (found.best, found.factor) == (straight.best, straight.factor) != (0.31, 0.01)
     assert (found.step, found.best_step, found.waited, found.level) == (3, 1, 2, 0)
+
+
+def test_what_a_training_keeps_beside_its_weights_is_no_weight_of_a_network():
+    """Else nothing but a training could read its checkpoints."""
+    names = [each.name for each in KeptStanding().parameters]
+    assert all(name.startswith(MONITOR) for name in names)
+    names += [f"{prefix}stem.weight" for prefix in formula.STARTS]
+    tensors = {name: np.zeros(1) for name in [*names, formula.UPDATES, "stem.weight"]}
+    assert fit.plain_names(Stored("mindspore", tensors)) == {"stem.weight": "stem.weight"}

@@ -8,9 +8,9 @@ an image looks like in an epoch depends on (seed, epoch, image) alone, not on ra
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from typing import Callable
 
 import numpy as np
 

@@ -20,7 +20,6 @@ from timm.loss import (
     AsymmetricLossMultiLabel,
     AsymmetricLossSingleLabel,
     BinaryCrossEntropy,
-    JsdCrossEntropy,
 )
 from torchvision.ops import sigmoid_focal_loss
 
@@ -162,12 +161,6 @@ def main() -> None:
             "value": value.item(),
             "gradient": logits.grad.tolist(),
         }
-    jsd_logits = torch.tensor(LOGITS, requires_grad=True)
-    jsd = JsdCrossEntropy(num_splits=3, alpha=12, smoothing=0.1)(
-        jsd_logits, torch.tensor(LABELS[:2]).repeat(3)
-    )
-    jsd.backward()
-    assert jsd_logits.grad is not None
     inputs = {
         "logits": LOGITS.tolist(),
         "labels": LABELS.tolist(),
@@ -180,7 +173,6 @@ def main() -> None:
         "versions": versions,
         "inputs": inputs,
         "cases": found,
-        "jsd": {"value": jsd.item(), "gradient": jsd_logits.grad.tolist()},
     }
     FILE.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import programs
+from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.options import as_yaml
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.config import Config
@@ -29,4 +31,6 @@ def check(cfg: Config) -> None:
     for name, why in REFUSED.items():
         value = getattr(cfg, name)
         if value != cfg.default(name) and programs.has_use(cfg.program, cfg.option(name)):
-            raise ConfigError(f"--{name} {value} is not for --dataset {NAME}: {why}; leave it out")
+            is_typed = cfg.origin(name) == COMMAND_LINE
+            advice = "leave it out" if is_typed else f"pass --{name} {as_yaml(cfg.default(name))}"
+            raise ConfigError(f"--{name} {value} is not for --dataset {NAME}: {why}; {advice}")

@@ -22,6 +22,7 @@ OPTIMISER_STATE = (
     *("moments.", "moment.", "mean_square.", "mean_grad.", "loss_scale.", "accumulated."),
     "distillation.",  # which teacher there was
 )
+TRAINING_STATE = ("moment1.", "moment2.", "monitor.")  # of Adam and its kin; of evaluations while training
 NOT_WEIGHTS = {
     "learning_rate",
     "momentum",
@@ -32,6 +33,7 @@ NOT_WEIGHTS = {
     "seed",
     "current_iterator_step",
     "last_overflow_iterator_step",
+    "updates",
     "n_averaged",  # of PyTorch's AveragedModel
 }
 AVERAGE = "ema."  # of the names of a moving average
@@ -154,7 +156,7 @@ def chosen_names(stored: Stored, average: bool) -> dict[str, str]:
     """As plain_names, with prefixes."""
     names = with_mindspore_norms(stored.tensors)
     others = NOT_WEIGHTS if stored.form != "pytorch" else {"n_averaged"}
-    states = OPTIMISER_STATE if stored.form != "pytorch" else ()
+    states = (*OPTIMISER_STATE, *TRAINING_STATE) if stored.form != "pytorch" else ()
     names = {name: ours for name, ours in names.items() if name not in others and not name.startswith(states)}
     of_average = {name: ours[len(AVERAGE) :] for name, ours in names.items() if ours.startswith(AVERAGE)}
     raw = {name: ours for name, ours in names.items() if name not in of_average}
