@@ -53,7 +53,11 @@ OF_EVAL = {
     ),
     *("any_mindspore", "threads", "debug", "json", "log_style"),
 }
-KINDS = {"optimiser": {"enable_ema", "amp_level"}, "schedule": set(), "checkpoint": {"ckpt_path"}}
+KINDS = {
+    "optimiser": {"enable_ema", "amp_level", "amp_dtype"},
+    "schedule": set(),
+    "checkpoint": {"ckpt_path"},
+}
 
 
 # transformers' and timm's name of the folder of a run, which predict.py has for pictures

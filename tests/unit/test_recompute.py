@@ -10,6 +10,7 @@ import pytest
 from mindlift import models
 from mindlift.errors import ConfigError
 from mindlift.models import recompute
+from mindlift.models.batch_norms import Moving
 from mindlift.models.external.cells import Logits
 from mindlift.models.recompute import numbered
 from mindlift.training.masks import Masks
@@ -33,12 +34,16 @@ class Step(nn.Cell):
         super().__init__(auto_prefix=False)
         self.network = network
         self.both = ms.value_and_grad(self.weighted, None, network.trainable_params())
+        self.moving = Moving(network)
 
     def weighted(self, images, weights):
         return (self.network(images) * weights).mean()
 
     def construct(self, images, weights):
-        return self.both(images, weights)
+        loss, gradients = self.both(images, weights)
+        if self.moving.is_needed:
+            loss = ms.ops.depend(loss, self.moving(loss))
+        return loss, gradients
 
 
 def step(net: str, recomputed: bool) -> tuple[int, dict[str, np.ndarray]]:
@@ -61,19 +66,20 @@ def step(net: str, recomputed: bool) -> tuple[int, dict[str, np.ndarray]]:
     return len(network.blocks()), {"loss": loss.asnumpy(), **found, **held}
 
 
-CASES = [pytest.param(net, marks=[] if net == "densenet22" else pytest.mark.heavy) for net in FAMILIES]
-
-
-@pytest.mark.parametrize("net", CASES)
+@pytest.mark.heavy
+@pytest.mark.parametrize("net", FAMILIES)
 def test_gradients_and_statistics_are_the_same(net):
-    """Bit by bit; a batch norm moves its statistics once."""
+    """Loss and gradients bit by bit; a batch norm moves its statistics once, by sums in another order."""
     blocks, plain = step(net, recomputed=False)
     assert blocks == FAMILIES[net][2]
     _, again = step(net, recomputed=True)
     moving = [name for name in plain if name.endswith(("moving_mean", "moving_variance"))]
     assert net.startswith("bit") or len(moving) > 20
     for name, value in plain.items():
-        np.testing.assert_array_equal(again[name], value, err_msg=name)
+        if name in moving:
+            np.testing.assert_allclose(again[name], value, rtol=2e-5, atol=1e-6, err_msg=name)
+        else:
+            np.testing.assert_array_equal(again[name], value, err_msg=name)
 
 
 class Block(nn.Cell):

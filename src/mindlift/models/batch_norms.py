@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
+import numpy as np
 
 from mindlift.errors import ConfigError
 from mindlift.models.external.cells import put
@@ -68,25 +69,63 @@ class SyncBatchNorm(InPlaceOf):
 
 
 class RepeatableBatchNorm(InPlaceOf):
-    """Moves its statistics once a step, however often its output is computed.
+    """Can be computed several times in a step, as in a block that is recomputed, and moves its statistics once.
 
-    MindSpore's kernel moves them whenever it runs, so twice in a cell that is recomputed. Here the one whose output counts
-    is given constants, and another one, which is never recomputed, moves the statistics.
+    MindSpore's kernel moves them whenever it runs. Here it is given constants, and what the batch has is noted in `seen`
+    (2, channels), its mean and unbiased variance, by which `Moving` moves them behind the backward pass.
     """
 
     def __init__(self, norm: nn.BatchNorm2d):
         super().__init__(norm)
-        self.bn_move = ops.BatchNorm(is_training=True, epsilon=self.eps, momentum=self.momentum)
-        self.bn_move.recompute(False)
         if hasattr(self.bn_train, "set_signatures"):
             self.bn_train.set_signatures(())  # MindSpore 2.0's takes Parameters only
+        noted = np.zeros((2, norm.num_features), np.float32)
+        seen = ms.Parameter(ms.Tensor(noted), f"seen.{norm.gamma.name}", requires_grad=False)
+        object.__setattr__(self, "seen", seen)  # no parameter of this cell: weight files have no use for it
 
     def normed(self, x):
-        self.bn_move(ops.stop_gradient(x), self.gamma, self.beta, self.moving_mean, self.moving_variance)
-        channels = x.shape[1]
-        mean = ops.full((channels,), OVERWRITTEN[0], dtype=ms.float32)
-        variance = ops.full((channels,), OVERWRITTEN[1], dtype=ms.float32)
-        return self.bn_train(x, self.gamma, self.beta, mean, variance)[0]
+        images, channels, height, width = x.shape
+        pixels = float(images * height * width)
+        maps = ops.stop_gradient(x).astype(ms.float32)
+        mean = maps.sum((0, 2, 3)) / pixels
+        squares = ops.square(maps - mean.reshape(1, channels, 1, 1)).sum((0, 2, 3))
+        noted = ops.assign(self.seen, ops.stack((mean, squares / max(1.0, pixels - 1.0))))
+        spare_mean = ops.full((channels,), OVERWRITTEN[0], dtype=ms.float32)
+        spare_variance = ops.full((channels,), OVERWRITTEN[1], dtype=ms.float32)
+        found = self.bn_train(x, self.gamma, self.beta, spare_mean, spare_variance)[0]
+        return ops.depend(found, noted)
+
+
+move = ops.MultitypeFuncGraph("move")
+
+
+@move.register("Number", "Tensor", "Tensor", "Tensor")
+def moved(share, mean, variance, seen):
+    mean = ops.assign(mean, mean * (1.0 - share) + seen[0] * share)
+    return ops.depend(ops.assign(variance, variance * (1.0 - share) + seen[1] * share), mean)
+
+
+class Moving(nn.Cell):
+    """Moves the statistics of a network's repeatable batch norms, but for frozen ones, by what they have seen.
+
+    Made anew when norms are frozen or released.
+    """
+
+    def __init__(self, network: nn.Cell):
+        super().__init__(auto_prefix=False)
+        norms = [cell for _, cell in network.cells_and_names() if isinstance(cell, RepeatableBatchNorm)]
+        norms = [norm for norm in norms if norm.use_batch_statistics is None]
+        self.is_needed = bool(norms)
+        if norms:
+            self.shares = tuple(norm.momentum for norm in norms)
+            self.means = ms.ParameterTuple([norm.moving_mean for norm in norms])
+            self.variances = ms.ParameterTuple([norm.moving_variance for norm in norms])
+            self.seen = ms.ParameterTuple([norm.seen for norm in norms])
+        self.map = ops.HyperMap()
+
+    def construct(self, after):
+        """Of the batch that `after` was computed of."""
+        return self.map(move, self.shares, self.means, self.variances, ops.depend(self.seen, after))
 
 
 def synchronise(network: nn.Cell, size: int, net: str) -> None:

@@ -10,6 +10,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.models.batch_norms import Moving
 from mindlift.training.average import Average
 from mindlift.training.clipping import clipping, rescale
 from mindlift.training.loss_scale import LossScale
@@ -118,6 +119,7 @@ class Backward(nn.Cell):
         self.size = size
         if others:
             self.others = ms.ParameterTuple(others)
+        self.moving = Moving(objective)
         self.signals = ms.Parameter(
             ms.Tensor(np.zeros(size), ms.float32), "stop_signals", requires_grad=False
         )
@@ -132,6 +134,8 @@ class Backward(nn.Cell):
     def construct(self, *batch):
         (_, loss), gradients = self.gradient(*self.overflow.clear(batch))
         overflows = self.overflow(gradients)
+        if self.moving.is_needed:
+            loss = ops.depend(loss, self.moving(loss))
         signals = self.signals.value()
         if self.size > 1:
             sums = self.all_reduce(ops.concat((loss.reshape(1), signals)))
