@@ -2,8 +2,8 @@
 
 `mindcv_networks.py --work DIR` tries what DIR has no result of yet, each network within --limit seconds; several of them
 may run at once on one DIR, and a stopped one is started again with the same command. With --limit 120, and then
---limit 900 --again time, the large networks come last. `--table FILE` writes what DIR has to a file of JSON and prints
-the counts.
+--limit 900 --again time, the large networks come last. `--table FILE --page PAGE` writes what DIR has to a file of JSON
+and into a page.
 
 A step is this project's: loss, gradients, update, of two images. `--mode pynative` computes it operator by
 operator, which shows whether there are kernels for all of them; `--mode graph` compiles it, as train.py does.
@@ -19,7 +19,6 @@ import selectors
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +38,8 @@ SIZES = (
 )  # of images, the smallest first that the network takes
 BATCH, CLASSES = 2, 10
 MODES = ("pynative", "graph")
-TIME = "more than {limit} s"
+LATE = "more than"
+BEGIN, END = "<!-- results of benchmarks/mindcv_networks.py -->", "<!-- end of results -->"
 
 
 def main() -> int:
@@ -53,13 +53,14 @@ def main() -> int:
     )
     parser.add_argument("--for_seconds", type=float, default=float("inf"), help="begin no network after that")
     parser.add_argument("--table", type=Path, help="write what there is, and try nothing")
+    parser.add_argument("--page", type=Path, help="with --table: rewrite the results in this page")
     parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.worker:
         return work(args.mode)
     args.work.mkdir(parents=True, exist_ok=True)
     if args.table:
-        return write_table(args.work, args.table)
+        return write_table(args.work, args.table, args.page)
     from mindlift.models.external import names
 
     known = names.of_mindcv()
@@ -104,7 +105,7 @@ def is_wanted(path: Path, again: str | None) -> bool:
     if not path.exists():
         return True
     found = json.loads(path.read_text())
-    is_late = found["why"].startswith(TIME.partition("{")[0])
+    is_late = found["why"].startswith(LATE)
     return {None: False, "time": is_late, "failed": bool(found["why"])}[again]
 
 
@@ -134,7 +135,7 @@ class Worker:
         missing = {"net": name, "mode": self.mode, "parameters": None, "step": False, "evaluation": False}
         if not self.lines.select(limit):
             self.end()
-            why = TIME.format(limit=f"{limit:g}")
+            why = f"{LATE} {limit:g} s"
         else:
             line = self.process.stdout.readline()
             if line:
@@ -256,19 +257,54 @@ def built(name: str, device: object) -> tuple:
     raise last
 
 
-def write_table(work_folder: Path, path: Path) -> int:
-    """All results, by name; those in graph mode stand beside those without where there are both."""
+def write_table(work_folder: Path, path: Path, page: Path | None) -> int:
+    """All results, by name, and in `page` what they come to."""
     found = [json.loads(file.read_text()) for file in sorted(work_folder.glob("*.json"))]
     path.write_text("[\n" + ",\n".join(json.dumps(each) for each in found) + "\n]\n")
-    print(
-        Counter(
-            "both" if each["evaluation"] else "step alone" if each["step"] else "neither" for each in found
-        )
-    )
-    for each in found:
-        if each["why"]:
-            print(f"{each['net']} ({each['size']}): {each['why']}")
+    text = summary(found)
+    print(text)
+    if page is not None:
+        before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+        page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
     return 0
+
+
+def summary(found: Sequence[dict]) -> str:
+    """Counts, which networks ran, with their parameters in millions, and a table of those that did not."""
+    from mindlift.models.external import names
+
+    known = names.of_mindcv()
+    ran = [each for each in found if each["evaluation"]]
+    late = [each for each in found if each["why"].startswith(LATE)]
+    failed = [each for each in found if each not in ran and each not in late]
+    tried = {each["net"] for each in found}
+    rest = [name for name in known if name not in tried]
+    by_size: dict[int, list[str]] = {}
+    for each in ran:
+        by_size.setdefault(each["size"], []).append(f"{each['net']} {each['parameters'] / 1e6:.1f}")
+    lines = [
+        f"Of mindcv's {len(known)} networks {len(found)} were tried: {len(ran)} made a step and an evaluation,"
+        f" {len(failed)} failed, {len(late)} took more time than they were given, {len(rest)} were not tried.",
+        "",
+        "| network | images | step | evaluation | why not |",
+        "|---|---|---|---|---|",
+        *(
+            f"| {each['net']} | {each['size'] or '-'} | {yes(each['step'])} | no | {each['why'].replace('|', '/')} |"
+            for each in failed
+        ),
+        "",
+        "| images | networks that ran, with millions of parameters |",
+        "|---|---|",
+        *(f"| {size} x {size} | {', '.join(nets)} |" for size, nets in sorted(by_size.items())),
+        "",
+        *([f"Took too long: {', '.join(each['net'] for each in late)}.", ""] if late else []),
+        *([f"Not tried: {', '.join(rest)}.", ""] if rest else []),
+    ]
+    return "\n".join(lines)
+
+
+def yes(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 if __name__ == "__main__":

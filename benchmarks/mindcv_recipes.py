@@ -24,7 +24,7 @@ def main() -> int:
     keys, named, refused, whole = Counter(), Counter(), Counter(), 0
     files = sorted(args.folder.rglob("*.y*ml"))
     for file in files:
-        keys.update(yaml.safe_load(file.read_text(encoding="utf-8")))
+        keys.update(list(yaml.safe_load(file.read_text(encoding="utf-8"))))
         try:
             note = config.left_out_of_recipe(config.load(["--config_path", str(file)]))
         except ConfigError as err:
@@ -32,7 +32,7 @@ def main() -> int:
             continue
         whole += not note
         left = note.partition("goes without: ")[2]
-        named.update(item.partition(" ")[0] for item in left.split("; ") if item)
+        named.update(item.partition(" ")[0] for item in left.split(", ") if item)
         if args.each and note:
             print(note)
     print(

@@ -92,7 +92,8 @@ def configuration(case: cases.Case, net_args: str) -> config.Config:
 def saved(case: cases.Case, folder: Path) -> Path:
     """Its file of weights, as a user of timm has one."""
     tensors = {
-        name: np.ascontiguousarray(seeded.tensor(name, shape)) for name, shape in LAYOUTS[case.name].items()
+        name: np.ascontiguousarray(cases.tensor(case, name, shape))
+        for name, shape in LAYOUTS[case.name].items()
     }
     for name, array in tensors.items():
         if name.endswith("relative_position_index"):

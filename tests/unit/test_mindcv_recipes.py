@@ -252,7 +252,6 @@ def test_augmentation_is_translated(tmp_path, changes, wanted):
         ("lr_epoch_stair", "True"),
         ("shuffle", "False"),
         ("color_jitter", "[0.4, 0.4, 0.1]"),
-        ("eps", "0.001"),
         ("val_amp_level", "O3"),
         ("drop_overflow_update", "True"),
         ("train_split", "images"),
@@ -291,7 +290,8 @@ def test_by_default_all_weights_decay(tmp_path):
 
 def test_epsilons_are_those_of_the_optimiser_there(tmp_path):
     """optim_factory.py hands eps (1e-10) on to RMSProp alone; Adam and AdamW have 1e-8 there and here."""
-    assert load(tmp_path, opt="adamw").epsilon is None
+    cfg = load(tmp_path, opt="adamw", eps="0.001")
+    assert (cfg.epsilon, config.left_out_of_recipe(cfg)) == (None, "")
     assert load(tmp_path, opt="rmsprop").epsilon == 1e-10
     assert load(tmp_path, opt="rmsprop", eps="0.001").epsilon == 0.001
 

@@ -39,7 +39,7 @@ def of_their_network(case: cases.Case) -> tuple[dict[str, list[int]], list[list[
     layout = {name: list(tensor.shape) for name, tensor in state.items()}
     for name, tensor in state.items():
         if tensor.is_floating_point():
-            tensor.copy_(torch.from_numpy(seeded.tensor(name, tuple(tensor.shape))))
+            tensor.copy_(torch.from_numpy(cases.tensor(case, name, tuple(tensor.shape))))
     with torch.no_grad():
         logits = network(torch.from_numpy(seeded.images(case.side))).numpy()
     assert np.isfinite(logits).all(), case.name

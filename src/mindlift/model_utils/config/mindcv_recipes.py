@@ -191,8 +191,8 @@ class Recipe:
         if str(self["loss"]).lower() not in LOSSES:
             raise self.refuse("loss")
         found["loss"] = LOSSES[str(self["loss"]).lower()]
-        if found["optimizer"] == "rmsprop":  # all others have epsilons of their own there
-            self.settled.add("eps")
+        self.settled.add("eps")
+        if found["optimizer"] == "rmsprop":  # all others have epsilons of their own there, whatever is written
             found["epsilon"] = self["eps"]
         if self.has("nesterov"):
             found["nesterov"] = self["use_nesterov"]
@@ -221,6 +221,7 @@ class Recipe:
         self.settled.update(("scheduler", "warmup_factor"))
         found: dict[str, object] = {"lr_init": self.number("lr") * self.number("warmup_factor")}
         if kind in PLAIN_COSINES:
+            self.settled.add("decay_rate")  # which cosines have no use for there either
             return {**found, **self.cosine()}
         self.settled.update(("decay_rate", "decay_epochs", "lr_epoch_stair", "min_lr"))
         epochs, warmup = int(self.number("epoch_size")), int(self.number("warmup_epochs"))
