@@ -342,6 +342,8 @@ def test_importing_does_no_work(path):
         "Code",
         "Call",
         "Route",
+        "Look",
+        "Wide",
         "passing",
         "N_",
     }

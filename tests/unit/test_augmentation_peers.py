@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mindlift.data.classification import augment
 from mindlift.data.classification.erasing import Eraser
@@ -29,6 +29,7 @@ from tests.unit.test_mixing import mixed
 from tests.unit.test_rand_augment import picture
 
 pytestmark = pytest.mark.heavy
+TRANSLATIONS = (3, 4)  # among TrivialAugment's operations
 LOOK = Look(timm_policies.HYPER["img_mean"], Image.Resampling.BICUBIC)
 
 
@@ -77,9 +78,18 @@ def drawing(draws):
     )
 
 
+def needs_posterize_to_nothing():
+    """timm asks for it, and Pillow from 12 on refuses; here the image is black with any."""
+    try:
+        ImageOps.posterize(picture(), 0)
+    except ValueError:
+        pytest.skip("timm itself fails with this Pillow")
+
+
 @pytest.mark.parametrize("words", timm_policies.WORDS)
 def test_policies_are_timms_bit_for_bit(words):
     pytest.importorskip("timm")
+    needs_posterize_to_nothing()
     transform, policy = timm_policies.transform(words), parsed(words, LOOK)
     for number, row in enumerate(streams(200, policy.numbers)):
         image = picture(number % 5)
@@ -102,8 +112,10 @@ def test_trivial_augment_is_torchvisions_bit_for_bit():
     policy, peer = parsed("trivialaugwide", LOOK), transforms.TrivialAugmentWide()
     for number, row in enumerate(streams(600, policy.numbers)):
         image, draws = picture(number % 5), Draws(row)
-        operation = draws.integer(14)
-        answers = {14: operation, 31: draws.integer(31), 2: int(draws.random() > 0.5)}
+        operation, strength = draws.integer(14), draws.integer(31)
+        if operation in TRANSLATIONS and strength == 15:
+            continue  # 16 pixels, which torch.linspace gives as 15.999999 on some CPUs, and int makes 15
+        answers = {14: operation, 31: strength, 2: int(draws.random() > 0.5)}
         with patch("torch.randint", lambda high, size, answers=answers, **_: torch.tensor(answers[high])):
             wanted = peer(image)
         found = policy.applied(np.asarray(image), Draws(row))

@@ -62,13 +62,18 @@ def transformed(image, matrix, resample=BICUBIC):
     return image.transform(image.size, AFFINE, matrix, resample, fillcolor=FILL)
 
 
+def posterized(image, bits):
+    """Pillow up to 11 masks with no bits, too, and gives black; later ones refuse that."""
+    return ImageOps.posterize(image, bits) if bits > 0 else Image.new("RGB", image.size)
+
+
 # timm's functions are these calls of Pillow.
 CALLS = {
     "AutoContrast": (lambda image, v: ImageOps.autocontrast(image), [0]),
     "Equalize": (lambda image, v: ImageOps.equalize(image), [0]),
     "Invert": (lambda image, v: ImageOps.invert(image), [0]),
     "Rotate": (lambda image, v: image.rotate(v, resample=BICUBIC, fillcolor=FILL), [-30, 8.1, 27]),
-    "Posterize": (lambda image, v: ImageOps.posterize(image, v), range(9)),
+    "Posterize": (posterized, range(-1, 9)),
     "Solarize": (lambda image, v: ImageOps.solarize(image, v), [0, 17, 128, 256]),
     "SolarizeAdd": (brighter, [0, 55, 99, 128]),
     "Color": (lambda image, v: ImageEnhance.Color(image).enhance(v), [0.1, 0.73, 1, 1.9]),

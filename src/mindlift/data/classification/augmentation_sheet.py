@@ -39,15 +39,12 @@ SHEETS: dict[str, list[Row]] = {  # by file: rows of a name and options
         ("gaussian_blur 0.8", {"gaussian_blur": 0.8}),
     ],
     "policies": [
-        (words, {"auto_augment": words})
-        for words in (
-            "original-mstd0.5",
-            "v0",
-            "3a",
-            "rand-m9-mstd0.5-inc1",
-            "augmix-m3-w3",
-            "trivialaugwide",
-        )
+        ("original-mstd0.5", {"auto_augment": "original-mstd0.5"}),
+        ("v0", {"auto_augment": "v0"}),
+        ("3a", {"auto_augment": "3a"}),
+        ("rand-m9-mstd0.5-inc1", {"auto_augment": "rand-m9-mstd0.5-inc1"}),
+        ("augmix-m3-w3", {"auto_augment": "augmix-m3-w3"}),
+        ("trivialaugwide", {"auto_augment": "trivialaugwide"}),
     ],
     "erasing": [
         ("const", {}),
@@ -62,25 +59,29 @@ SHEETS: dict[str, list[Row]] = {  # by file: rows of a name and options
         ("both, batch", {"mixup_alpha": 0.8, "cutmix_alpha": 1.0, "mixup_shares": "batch"}),
     ],
 }
-PLAIN = ClassificationOptions(
-    dataset="imagenet",
-    num_classes=2,
-    image_size=(SIDE, SIDE),
-    per_batch_size=COLUMNS,
-    workers=1,
-    seed=5,
-    hflip=0.0,
-    skip_corrupt=False,
-    augment="none",
-    color_jitter=0.0,
-    eval_resize=SIDE,
-    allow_unused_classes=False,
-    drop_remainder=False,
-    crop_pct=None,
-    normalize="auto",
-    data_format="files",
-    as_pixels=True,
-)
+
+
+def plain(seed: int) -> ClassificationOptions:
+    """Of images that nothing is done to."""
+    return ClassificationOptions(
+        dataset="imagenet",
+        num_classes=2,
+        image_size=(SIDE, SIDE),
+        per_batch_size=COLUMNS,
+        workers=1,
+        seed=seed,
+        hflip=0.0,
+        skip_corrupt=False,
+        augment="none",
+        color_jitter=0.0,
+        eval_resize=SIDE,
+        allow_unused_classes=False,
+        drop_remainder=False,
+        crop_pct=None,
+        normalize="auto",
+        data_format="files",
+        as_pixels=True,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -121,11 +122,11 @@ def mixed(images: np.ndarray, options: ClassificationOptions) -> np.ndarray:
 
 def images_of(kind: str, changes: Row) -> np.ndarray:
     """(COLUMNS, SIDE, SIDE, 3) uint8 of one row."""
-    plain, (temple, flower) = replace(PLAIN, seed=SEEDS[kind]), photographs()
-    options = replace(plain, **changes[1])  # type: ignore[arg-type]
+    (temple, flower), kept = photographs(), plain(SEEDS[kind])
+    options = replace(kept, **changes[1])  # type: ignore[arg-type]
     if kind == "mixing":
         two = [
-            trained_on([each] * COLUMNS, replace(plain, augment="resized_crop", crop_scale=(0.5, 1.0)))
+            trained_on([each] * COLUMNS, replace(kept, augment="resized_crop", crop_scale=(0.5, 1.0)))
             for each in (temple, flower)
         ]
         return mixed(np.stack([two[row % 2][row] for row in range(COLUMNS)]), options)

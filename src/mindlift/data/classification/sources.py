@@ -24,7 +24,7 @@ from mindlift.data.workers import Unfilled
 from mindlift.errors import DataError
 from mindlift.model_utils.staging.arrivals import ArrivalError
 
-REGION, COLOUR, OPERATIONS, SHARES, LATER, ERASING = range(6)  # stages of augmentation
+REGION, COLOUR, OPERATIONS, SHARES, LATER, ERASING = 0, 1, 2, 3, 4, 5  # stages of augmentation
 
 
 class TrainSource:

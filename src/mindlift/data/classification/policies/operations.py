@@ -83,19 +83,52 @@ def posterize(image: np.ndarray, bits: float, look: Look) -> np.ndarray:
 
 
 def desaturate(image: np.ndarray, share: float, look: Look) -> np.ndarray:
-    return pillow.color(image, min(1.0, max(0.0, 1.0 - share)), NO_DRAWS)
+    return color(image, min(1.0, max(0.0, 1.0 - share)), look)
 
 
 def gaussian_blur(image: np.ndarray, radius: float, look: Look) -> np.ndarray:
     return np.asarray(Image.fromarray(image).filter(ImageFilter.GaussianBlur(radius)))
 
 
-NO_DRAWS = Draws(())
+def auto_contrast(image: np.ndarray, value: float, look: Look) -> np.ndarray:
+    return pillow.auto_contrast(image, value, none())
 
 
-def plain(function: Callable[[np.ndarray, float, Draws], np.ndarray]) -> Change:
-    """An operation of `rand_augment` that draws nothing and moves nothing."""
-    return lambda image, value, look: function(image, value, NO_DRAWS)
+def equalize(image: np.ndarray, value: float, look: Look) -> np.ndarray:
+    return pillow.equalize(image, value, none())
+
+
+def invert(image: np.ndarray, value: float, look: Look) -> np.ndarray:
+    return pillow.invert(image, value, none())
+
+
+def solarize(image: np.ndarray, threshold: float, look: Look) -> np.ndarray:
+    return pillow.solarize(image, threshold, none())
+
+
+def solarize_add(image: np.ndarray, added: float, look: Look) -> np.ndarray:
+    return pillow.solarize_add(image, added, none())
+
+
+def color(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
+    return pillow.color(image, factor, none())
+
+
+def contrast(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
+    return pillow.contrast(image, factor, none())
+
+
+def brightness(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
+    return pillow.brightness(image, factor, none())
+
+
+def sharpness(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
+    return pillow.sharpness(image, factor, none())
+
+
+def none() -> Draws:
+    """For operations that draw nothing."""
+    return Draws(())
 
 
 def nothing(level: float, look: Look, draws: Draws) -> float:
@@ -106,9 +139,13 @@ def signed(value: float, draws: Draws) -> float:
     return -value if draws.random() > 0.5 else value
 
 
-def up_to(highest: float) -> Callable[[float, Look, Draws], float]:
-    """In either direction."""
-    return lambda level, look, draws: signed(level / TOP * highest, draws)
+def angle(level: float, look: Look, draws: Draws) -> float:
+    """In either direction, as of the next two."""
+    return signed(level / TOP * 30, draws)
+
+
+def slope(level: float, look: Look, draws: Draws) -> float:
+    return signed(level / TOP * 0.3, draws)
 
 
 def translation(level: float, look: Look, draws: Draws) -> float:
@@ -124,17 +161,24 @@ def factor_away(level: float, look: Look, draws: Draws) -> float:
     return max(0.1, 1.0 + signed(level / TOP * 0.9, draws))
 
 
-def whole(highest: int, most: int) -> Callable[[float, Look, Draws], float]:
-    """Cut to a whole number of at most `most`."""
-    return lambda level, look, draws: min(most, int(level / TOP * highest))
+def bits(level: float, look: Look, draws: Draws) -> float:
+    return int(level / TOP * 4)
 
 
-def falling(start: int, highest: int) -> Callable[[float, Look, Draws], float]:
-    return lambda level, look, draws: start - min(highest, int(level / TOP * highest))
+def threshold(level: float, look: Look, draws: Draws) -> float:
+    return min(256, int(level / TOP * 256))
 
 
-def between(low: float, high: float) -> Callable[[float, Look, Draws], float]:
-    return lambda level, look, draws: max(low, min(high, low + (high - low) * (level / TOP)))
+def added(level: float, look: Look, draws: Draws) -> float:
+    return min(128, int(level / TOP * 110))
+
+
+def between(low: float, high: float, level: float) -> float:
+    return max(low, min(high, low + (high - low) * (level / TOP)))
+
+
+def radius(level: float, look: Look, draws: Draws) -> float:
+    return between(*BLUR_RADII, level)
 
 
 def any_radius(level: float, look: Look, draws: Draws) -> float:
@@ -142,38 +186,31 @@ def any_radius(level: float, look: Look, draws: Draws) -> float:
     return draws.uniform(low, high * min(1.0, level / TOP))
 
 
-COLOR, CONTRAST, BRIGHTNESS, SHARPNESS, SOLARIZE = (
-    plain(each)
-    for each in (pillow.color, pillow.contrast, pillow.brightness, pillow.sharpness, pillow.solarize)
-)
-AUTO_CONTRAST, EQUALIZE, INVERT = (
-    plain(each) for each in (pillow.auto_contrast, pillow.equalize, pillow.invert)
-)
 OPERATIONS: dict[str, Operation] = {  # by timm's names
-    "AutoContrast": Operation(AUTO_CONTRAST, nothing),
-    "Equalize": Operation(EQUALIZE, nothing),
-    "Invert": Operation(INVERT, nothing),
-    "Rotate": Operation(rotate, up_to(30)),
-    "Posterize": Operation(posterize, whole(4, 8)),
-    "PosterizeIncreasing": Operation(posterize, lambda level, look, draws: 4 - int(level / TOP * 4)),
-    "PosterizeOriginal": Operation(posterize, lambda level, look, draws: int(level / TOP * 4) + 4),
-    "Solarize": Operation(SOLARIZE, whole(256, 256)),
-    "SolarizeIncreasing": Operation(SOLARIZE, falling(256, 256)),
-    "SolarizeAdd": Operation(plain(pillow.solarize_add), whole(110, 128)),
-    "Color": Operation(COLOR, factor),
-    "ColorIncreasing": Operation(COLOR, factor_away),
-    "Contrast": Operation(CONTRAST, factor),
-    "ContrastIncreasing": Operation(CONTRAST, factor_away),
-    "Brightness": Operation(BRIGHTNESS, factor),
-    "BrightnessIncreasing": Operation(BRIGHTNESS, factor_away),
-    "Sharpness": Operation(SHARPNESS, factor),
-    "SharpnessIncreasing": Operation(SHARPNESS, factor_away),
-    "ShearX": Operation(shear_x, up_to(0.3)),
-    "ShearY": Operation(shear_y, up_to(0.3)),
+    "AutoContrast": Operation(auto_contrast, nothing),
+    "Equalize": Operation(equalize, nothing),
+    "Invert": Operation(invert, nothing),
+    "Rotate": Operation(rotate, angle),
+    "Posterize": Operation(posterize, bits),
+    "PosterizeIncreasing": Operation(posterize, lambda *drawn: 4 - bits(*drawn)),
+    "PosterizeOriginal": Operation(posterize, lambda *drawn: 4 + bits(*drawn)),
+    "Solarize": Operation(solarize, threshold),
+    "SolarizeIncreasing": Operation(solarize, lambda *drawn: 256 - threshold(*drawn)),
+    "SolarizeAdd": Operation(solarize_add, added),
+    "Color": Operation(color, factor),
+    "ColorIncreasing": Operation(color, factor_away),
+    "Contrast": Operation(contrast, factor),
+    "ContrastIncreasing": Operation(contrast, factor_away),
+    "Brightness": Operation(brightness, factor),
+    "BrightnessIncreasing": Operation(brightness, factor_away),
+    "Sharpness": Operation(sharpness, factor),
+    "SharpnessIncreasing": Operation(sharpness, factor_away),
+    "ShearX": Operation(shear_x, slope),
+    "ShearY": Operation(shear_y, slope),
     "TranslateXRel": Operation(translate_x_share, translation),
     "TranslateYRel": Operation(translate_y_share, translation),
-    "Desaturate": Operation(desaturate, between(0.5, 1.0)),
-    "GaussianBlur": Operation(gaussian_blur, between(*BLUR_RADII)),
+    "Desaturate": Operation(desaturate, lambda level, look, draws: between(0.5, 1.0, level)),
+    "GaussianBlur": Operation(gaussian_blur, radius),
     "GaussianBlurRand": Operation(gaussian_blur, any_radius),
 }
 
@@ -192,10 +229,6 @@ def tangent(slope: float) -> float:
     return math.tan(math.radians(math.degrees(math.atan(slope))))
 
 
-def enhanced(change: Change) -> Change:
-    return lambda image, value, look: change(image, 1.0 + value, look)
-
-
 WIDE: dict[str, Wide] = {
     "Identity": Wide(lambda image, value, look: image),
     "ShearX": Wide(lambda image, value, look: shear_x(image, tangent(value), look), 0.0, 0.99, True),
@@ -203,12 +236,12 @@ WIDE: dict[str, Wide] = {
     "TranslateX": Wide(lambda image, value, look: translate_x(image, -int(value), look), 0.0, 32.0, True),
     "TranslateY": Wide(lambda image, value, look: translate_y(image, -int(value), look), 0.0, 32.0, True),
     "Rotate": Wide(rotate, 0.0, 135.0, True),
-    "Brightness": Wide(enhanced(BRIGHTNESS), 0.0, 0.99, True),
-    "Color": Wide(enhanced(COLOR), 0.0, 0.99, True),
-    "Contrast": Wide(enhanced(CONTRAST), 0.0, 0.99, True),
-    "Sharpness": Wide(enhanced(SHARPNESS), 0.0, 0.99, True),
+    "Brightness": Wide(lambda image, value, look: brightness(image, 1.0 + value, look), 0.0, 0.99, True),
+    "Color": Wide(lambda image, value, look: color(image, 1.0 + value, look), 0.0, 0.99, True),
+    "Contrast": Wide(lambda image, value, look: contrast(image, 1.0 + value, look), 0.0, 0.99, True),
+    "Sharpness": Wide(lambda image, value, look: sharpness(image, 1.0 + value, look), 0.0, 0.99, True),
     "Posterize": Wide(lambda image, value, look: posterize(image, round(value), look), 8.0, 2.0),
-    "Solarize": Wide(SOLARIZE, 255.0, 0.0),
-    "AutoContrast": Wide(AUTO_CONTRAST),
-    "Equalize": Wide(EQUALIZE),
+    "Solarize": Wide(solarize, 255.0, 0.0),
+    "AutoContrast": Wide(auto_contrast),
+    "Equalize": Wide(equalize),
 }

@@ -13,10 +13,16 @@ class Entry(NamedTuple):
     level: float
 
 
-def policy(text: str) -> tuple[tuple[Entry, ...], ...]:
-    """A line for each sub-policy: `name probability level, ...`."""
-    lines = (line.split(",") for line in text.strip().splitlines())
-    return tuple(tuple(entry(*part.split()) for part in line) for line in lines)
+def policy(name: str) -> tuple[tuple[Entry, ...], ...]:
+    """The sub-policies of one of POLICIES: a line each, `name probability level, ...`."""
+    lines = [line.split(",") for line in POLICIES[name].strip().splitlines()]
+    found = tuple(tuple(entry(*part.split()) for part in line) for line in lines)
+    return tuple(tuple(increasing(each) for each in line) for line in found) if name.endswith("r") else found
+
+
+def increasing(given: Entry) -> Entry:
+    """Posterizing that takes more bits away the higher the level; anything else as it is."""
+    return given._replace(name="PosterizeIncreasing") if given.name.startswith("Posterize") else given
 
 
 def entry(name: str, probability: str, level: str) -> Entry:
@@ -85,19 +91,16 @@ Solarize 1.0 5
 Desaturate 1.0 10
 GaussianBlurRand 1.0 10
 """
-POLICIES = {  # with r: Posterize takes more bits away the higher the level
-    "original": policy(ORIGINAL),
-    "originalr": policy(ORIGINAL.replace("PosterizeOriginal", "PosterizeIncreasing")),
-    "v0": policy(V0),
-    "v0r": policy(V0.replace("Posterize", "PosterizeIncreasing")),
-    "3a": policy(THREE),
-}
+POLICIES = {"original": ORIGINAL, "originalr": ORIGINAL, "v0": V0, "v0r": V0, "3a": THREE}
 RAND = (
     *("AutoContrast", "Equalize", "Invert", "Rotate", "Posterize", "Solarize", "SolarizeAdd", "Color"),
     *("Contrast", "Brightness", "Sharpness", "ShearX", "ShearY", "TranslateXRel", "TranslateYRel"),
 )
-INCREASED = ("Posterize", "Solarize", "Color", "Contrast", "Brightness", "Sharpness")
-RAND_INCREASING = tuple(f"{name}Increasing" if name in INCREASED else name for name in RAND)
+RAND_INCREASING = (
+    *("AutoContrast", "Equalize", "Invert", "Rotate", "PosterizeIncreasing", "SolarizeIncreasing"),
+    *("SolarizeAdd", "ColorIncreasing", "ContrastIncreasing", "BrightnessIncreasing", "SharpnessIncreasing"),
+    *("ShearX", "ShearY", "TranslateXRel", "TranslateYRel"),
+)
 SETS: dict[
     str, dict[str, float]
 ] = {  # of RandAugment: what `t` names; drawn with these weights, without repetition

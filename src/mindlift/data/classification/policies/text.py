@@ -23,6 +23,7 @@ from mindlift.data.classification.policies.tables import (
     RAND_INCREASING,
     SETS,
     Entry,
+    policy,
 )
 from mindlift.errors import ConfigError
 
@@ -53,7 +54,7 @@ def parsed(text: str, look: Look) -> Policy:
         return rand(text, numbers, sets[0][1:] if sets else "", look)
     if name == "augmix":
         return aug_mix(text, numbers, look)
-    return AutoAugment(POLICIES[name], Levels(numbers.get("mstd", 0.0)), look)
+    return AutoAugment(policy(name), Levels(numbers.get("mstd", 0.0)), look)
 
 
 def number(text: str, part: str) -> tuple[str, float]:
