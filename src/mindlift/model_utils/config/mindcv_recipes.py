@@ -192,7 +192,9 @@ class Recipe:
             raise self.refuse("loss")
         found["loss"] = LOSSES[str(self["loss"]).lower()]
         self.settled.add("eps")
-        if found["optimizer"] == "rmsprop":  # all others have epsilons of their own there, whatever is written
+        if (
+            found["optimizer"] == "rmsprop"
+        ):  # all others have epsilons of their own there, whatever is written
             found["epsilon"] = self["eps"]
         if self.has("nesterov"):
             found["nesterov"] = self["use_nesterov"]

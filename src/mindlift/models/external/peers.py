@@ -170,8 +170,6 @@ def ruled(*rules: Rule) -> Callable[[Shapes], Names]:
 
 
 # ---- networks of blocks whose layers mindcv counts
-
-
 @dataclass(frozen=True)
 class Block:
     """A block of mindcv's: the numbers of its layers, in order: convolutions with their norms, and the excitation's."""
@@ -314,13 +312,9 @@ def efficientnet_of_torchvision(own: Shapes) -> Conventions:
 # ---- what differs by rules alone
 
 
-def moved(pattern: str, form: str, by: int) -> Rule:
+def moved(pattern: str, form: str, by: int, factor: int = 1) -> Rule:
     """A number in a name becomes another one: `pattern` finds it as its only group, `form` has a place for the new one."""
-    return pattern, lambda match: form.format(int(match[1]) + by)
-
-
-def doubled(pattern: str, form: str, by: int) -> Rule:
-    return pattern, lambda match: form.format(2 * int(match[1]) + by)
+    return pattern, lambda match: form.format(factor * int(match[1]) + by)
 
 
 RESNET = ruled((r"\bdown_sample\b", "downsample"), (r"^classifier\.", "fc."))
@@ -367,8 +361,8 @@ SWIN_TORCHVISION = ruled(
     (r"\brelative_bias\.", ""),
     (r"^patch_embed\.proj\.", "features.0.0."),
     (r"^patch_embed\.norm\.", "features.0.2."),
-    doubled(r"^layers\.(\d+)\.blocks\.", "features.{}.", 1),
-    doubled(r"^layers\.(\d+)\.downsample\.", "features.{}.", 2),
+    moved(r"^layers\.(\d+)\.blocks\.", "features.{}.", 1, factor=2),
+    moved(r"^layers\.(\d+)\.downsample\.", "features.{}.", 2, factor=2),
     (r"\bmlp\.fc1\b", "mlp.0"),
     (r"\bmlp\.fc2\b", "mlp.3"),
 )
