@@ -99,14 +99,6 @@ CASES = [
             ("--nesterov true --layer_decay 0.5", "norm", "AssignAdd"),
         )
     ),
-    *(
-        ("densenet22", "digits", words.split(), sign)
-        for words, sign in (
-            ("--loss bce --bce_target_threshold 0.3 --mixup_alpha 0.2", "SoftplusGrad"),
-            ("--loss focal --class_weights balanced", "SigmoidGrad"),
-            ("--loss asl --asl_gamma_pos 1", "Pow"),
-        )
-    ),
     ("deeplab_v3_r26_s16", "vocdigits", ("--image_size", 33), "MaxPoolGrad"),
     (
         "resnet50",
