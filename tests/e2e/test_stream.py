@@ -66,7 +66,7 @@ def test_an_evaluation_asks_for_what_it_evaluates_first(bucket_of_photos):
     ]
     done = run_program("eval.py", *words, *place, "--pretrained", photos.folder / "copied", **photos.env)
     assert done.code == 0, done.err + done.out
-    assert "tot=12" in done.out
+    assert "of 12)" in done.out
     assert {name for name in photos.asked() if "/val/" in name} == {
         f"split/val/class_{number % CLASSES}/{number:03}.png" for number in range(12)
     }
