@@ -333,6 +333,7 @@ def test_the_words_of_timm_and_mindcv_are_understood():
     assert (cfg.mixup_shares, cfg.crop_scale, cfg.normalize) == ("sample", (0.1, 1.0), "half")
 
 
+@pytest.mark.heavy
 def test_the_pictures_in_the_documentation_are_made_by_this_program(tmp_path):
     """And show what each option does: a row is not six times the photograph."""
     assert augmentation_sheets.main([str(tmp_path / "new")]) == 0

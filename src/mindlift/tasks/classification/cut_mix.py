@@ -28,15 +28,20 @@ class CutMix(nn.Cell):
         sides, images = box.astype(ms.float32), images.astype(ms.float32)  # images may be uint8
         top, bottom, left, right = sides[:, 0], sides[:, 1], sides[:, 2], sides[:, 3]
         inside = within(self.row, top, bottom) * within(self.column, left, right)
-        is_cut = column(((bottom - top) * (right - left) > 0).astype(ms.float32))
-        own = (is_cut + (1 - is_cut) * column(share)) * (1 - inside)
+        is_empty = column(below((bottom - top) * (right - left), 1))
+        own = (1 - is_empty + is_empty * column(share)) * (1 - inside)
         mixed = own * images + (1 - own) * ops.gather(images, partner, 0)
         return self.loss(self.network(mixed), labels, partner, share)
 
 
 def within(place, start, end):
     """1 where `place` is from `start` (N,) on and before `end` (N,), else 0; float32, as all of them."""
-    return (place >= column(start)).astype(ms.float32) * (place < column(end)).astype(ms.float32)
+    return (1 - below(place, column(start))) * below(place, column(end))
+
+
+def below(values, bound):
+    """1 where it is, else 0; the one comparison of float32 that is known of the AI cores of an Ascend."""
+    return (values < bound).astype(ms.float32)
 
 
 def column(values):
