@@ -59,7 +59,7 @@ new_logs() {
 # say LINE: errors on stderr (file descriptor 4), the rest on stdout; what MindSpore notes while it exits stays in the log.
 say() {
   case "$1" in
-    "error: "*) SAID=1; echo "$1" >&4 ;;
+    "error: "* | "错误："*) SAID=1; echo "$1" >&4 ;;
     "[INFO] DISTRIBUTED("*) ;;
     *) printf '%s\n' "$1" ;;
   esac
