@@ -318,7 +318,7 @@ def test_what_describes_an_exported_model_has_the_statistics():
 def test_what_can_not_be_meant_is_one_clear_line(words, message):
     def begin():
         cfg = config.load(["--net", "densenet22", "--dataset", "digits", *words])
-        task.train_options(cfg, task.options(cfg, 1), 1000)
+        task.augmented(cfg, task.options(cfg, 1), 1000)
 
     with pytest.raises(ConfigError, match=message) as caught:
         begin()
