@@ -40,6 +40,7 @@ RANKS = (N_("median ms per step"), N_("slowest line's"), N_("over the fastest ra
 TRANSFERS = (N_("transfers"), N_("bytes"), N_("time"))
 LONGEST = (N_("what"), N_("size"), N_("seconds"), N_("ended"))
 MOST_ERRORS = 6  # of ranks that are shown
+WIDE = 14  # letters of a figure that are more than a tile holds in large type
 
 
 def moment(seconds: float | None) -> str:
@@ -126,7 +127,10 @@ def progress(run: RunData) -> str:
 
 
 def tiles(run: RunData) -> Html:
-    boxes = [tag("div", tag("b", value), tag("span", name), cls="tile") for name, value in facts(run)]
+    boxes = [
+        tag("div", tag("b", value), tag("span", name), cls="tile" if len(value) <= WIDE else "tile wide")
+        for name, value in facts(run)
+    ]
     return tag("div", *boxes, cls="tiles") if boxes else Html("")
 
 
