@@ -95,7 +95,8 @@ def test_two_ranks_are_one_with_twice_the_batch(name, few_digits, tmp_path):
     one, first, second = (
         np.load(tmp_path / f"weights_{part}.npz") for part in ("0_of_1", "0_of_2", "1_of_2")
     )
-    assert one["losses"][-1] < one["losses"][0], "it learned something"
+    assert np.isfinite(one["losses"]).all()
+    assert len(set(one["losses"].tolist())) == STEPS, "each step sees other images and other weights"
     for key in one.files:
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
         if name == "lion":  # a sign may turn where its sum is almost 0: few weights, by two steps at most
