@@ -25,7 +25,8 @@ DEPTH = 6  # folders below the one that is served
 MOST_FOLDERS, MOST_RUNS = 20_000, 500
 SCAN_S = 2.0  # between two looks for new runs
 BUDGET_S = 1.0  # of reading for one answer; the rest is read for the next ones
-SHARE = 10  # a run is read again once so many times has passed as it took
+SHARE = 10  # a run that takes long is read again once so many times has passed as it took
+QUICK_S = 0.2  # one that takes less is read whenever it has changed
 KEPT = 8  # runs with all of their points
 POINTS = 80  # of a curve of a list
 Mark = Tuple[Tuple[str, int, int], ...]
@@ -91,7 +92,7 @@ class Runs:
         with self.whole_lock:
             mark, now = mark_of(root), time.monotonic()
             known = self.whole.pop(str(root), None)
-            if known is None or (known.mark != mark and now - known.read_at > SHARE * known.took_s):
+            if known is None or (known.mark != mark and is_due(known, now)):
                 run = run_folder.read(root)
                 known = Whole(mark, run, time.monotonic(), time.monotonic() - now)
             self.whole[str(root)] = known
@@ -131,7 +132,7 @@ class Runs:
 
     def renew(self, entry: Entry) -> None:
         mark, now = mark_of(entry.root), time.monotonic()
-        if mark == entry.mark or now - entry.read_at < SHARE * entry.took_s:
+        if mark == entry.mark or not is_due(entry, now):
             return
         try:
             entry.run, entry.problem = short(run_folder.read(entry.root)), ""
@@ -160,6 +161,11 @@ def is_inside(path: Path, served: Path) -> bool:
         return served in found.parents and stat.S_ISREG(found.stat().st_mode)
     except (OSError, RuntimeError):  # gone, or links in a circle
         return False
+
+
+def is_due(before: Entry | Whole, now: float) -> bool:
+    """Whether what has changed since `before` may be read."""
+    return before.took_s < QUICK_S or now - before.read_at > SHARE * before.took_s
 
 
 def mark_of(root: Path) -> Mark:

@@ -12,13 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from mindlift import limits
 from mindlift.errors import MindLiftError, StageError
-
-if TYPE_CHECKING:
-    from typing import Literal
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 CHUNK_BYTES = 1 << 20
@@ -87,7 +84,7 @@ def members_in(archive_file: IO[bytes], archive: str, size: int, by_ranges: bool
         if archive.lower().endswith(".zip"):
             yield from _zip_members(archive_file, archive, size)
         else:
-            yield from _tar_members(archive_file, archive, size, "r:" if by_ranges else "r")
+            yield from _tar_members(archive_file, archive, size, by_ranges)
 
 
 def _zip_members(archive_file: IO[bytes], archive: str, size: int) -> Iterator[Member]:
@@ -130,10 +127,10 @@ def _guess_encoding(names: list[str]) -> str:
     return "cp437"
 
 
-def _tar_members(
-    archive_file: IO[bytes], archive: str, size: int, mode: Literal["r", "r:"]
-) -> Iterator[Member]:
-    with LimitedTar.open(archive, mode, archive_file, encoding="utf-8", tarinfo=LimitedHeader) as file:
+def _tar_members(archive_file: IO[bytes], archive: str, size: int, by_ranges: bool) -> Iterator[Member]:
+    with LimitedTar.open(
+        archive, "r:" if by_ranges else "r", archive_file, encoding="utf-8", tarinfo=LimitedHeader
+    ) as file:
         for info in file:
             kind = "file" if info.isreg() else "folder" if info.isdir() else OTHER
             place = (info.offset_data, info.size, zipfile.ZIP_STORED, -1, -1)
