@@ -100,8 +100,13 @@ def test_a_training_that_is_killed_keeps_what_is_on_the_disk(photos):
     done = photos.train("stream", "streamed", *cache)
     assert done.code == 0, done.err + done.out
     same(photos.weights("copied"), photos.weights("streamed"))
-    first = {name.rpartition("/")[2] for name in photos.asked()[before : before + 40]}
-    assert not first & here, "what is here is not asked for"
+    step = int(re.search(r"after step (\d+)", done.out)[1])
+    order = BatchRange(0, 0).order(IMAGES, BATCH, SEED)
+    by_index = sorted(f"class_{number % CLASSES}/{number:03}.png" for number in range(IMAGES))
+    soon = {by_index[index] for at in range(step, step + 10) for index in order.batch(at, BATCH)[1].tolist()}
+    kept = {name for name in soon if name.rpartition("/")[2] in here}
+    assert len(kept) > 30
+    assert not kept & {*photos.asked()[before:]}, "what is here and read soon is not asked for"
 
 
 @pytest.mark.heavy

@@ -55,7 +55,7 @@ class Stream:
         self.queue = Queue(request.timeout_s)
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}  # of all; without a limit only of those that are fetched
-        self.arrived: set[str] = set()
+        self.arrived: dict[str, int] = {}  # when each was written first, in ns: what the copy has noted of it
         self.has_begun = False  # the training was told what is to come
         self.here = self.size = self.size_left = self.changed = self.all_bytes = 0
         self.written: dict[str, object] = {}
@@ -220,14 +220,27 @@ class Stream:
         """Whether the copy counts it; a failure that may pass does not, nor does a file that comes again."""
         key = outcome.key if isinstance(outcome, Failure) else outcome.source.key
         error = outcome.error if isinstance(outcome, Failure) else None
-        is_first = key not in self.arrived
+        is_noted = False
         if isinstance(outcome, Known):
             self.here += 1
             self.size += self.entries[key].size
             self.compare(outcome.source, self.entries[key])
-            if self.is_cached:
-                self.arrived.add(key)
-        return self.queue.ended(self.entries[key], error) and is_first
+            is_noted = self.is_cached and self.has_noted(outcome)
+        return self.queue.ended(self.entries[key], error) and not is_noted
+
+    def has_noted(self, found: Known) -> bool:
+        """Whether the copy knows the file from before; then it gets the time of then, by which a later copy knows it."""
+        key, listed = found.source.key, self.entries[found.source.key]
+        before = self.arrived.setdefault(key, found.target.modified_ns)
+        if before == found.target.modified_ns or (found.source.size, found.source.etag) != (
+            listed.size,
+            listed.etag,
+        ):
+            self.arrived[key] = found.target.modified_ns
+            return False
+        with contextlib.suppress(FileNotFoundError):  # it has gone again
+            os.utime(self.request.target / key, ns=(before, before))
+        return True
 
     def compare(self, found: Entry, listed: Entry) -> None:
         """Says that a file is another one than the list or the index has named."""
