@@ -27,11 +27,16 @@ LAYOUTS = {
 }
 
 
+def order_of(count: int, batch: int) -> list[int]:
+    """In which a training reads so many images."""
+    from mindlift.data.order import reading_order, shuffled
+
+    return reading_order(count, batch, shuffled(count, SEED), 0).tolist()
+
+
 def in_order(files: list[str], batch: int, read: Callable[[str], bytes]) -> Iterator[list[bytes]]:
     """Batches of what `read` gives, in the order of a training, read by threads as a pipeline does."""
-    from mindlift.data.order import reading_order
-
-    names = [files[index] for index in reading_order(len(files), batch, SEED, 0)]
+    names = [files[index] for index in order_of(len(files), batch)]
     groups = [names[at : at + batch] for at in range(0, len(names), batch)]
     with ThreadPoolExecutor(READERS) as pool:
         waiting: list[list[Future[bytes]]] = []
@@ -64,9 +69,7 @@ def mindlift(url: str, cache: Path, batch: int, client: str) -> Iterator[list[by
     import mindspore.dataset  # noqa: F401
 
     files = arriving.images(folder).files
-    from mindlift.data.order import reading_order
-
-    streamer.order([files[at][len(f"{folder}/") :] for at in reading_order(len(files), batch, SEED, 0)])
+    streamer.order([files[at][len(f"{folder}/") :] for at in order_of(len(files), batch)])
     yield from in_order(files, batch, read_bytes)
     streamer.close()
 
