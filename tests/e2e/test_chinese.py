@@ -66,7 +66,7 @@ def test_json_ends_an_evaluation_as_in_english(trained):
 def test_the_original_models_lines_are_as_they_were(tmp_path):
     done = run(TRAIN, *SHORT, "--max_steps", "20", "--log_style", "original", "--ckpt_path", tmp_path)
     assert re.search(
-        r"^epoch\[0\], iter\[20\], loss:[\d.]+, mean_fps:[\d.]+ imgs/sec$", done.out, re.MULTILINE
+        r"^epoch\[0\], iter\[19\], loss:[\d.]+, mean_fps:[\d.]+ imgs/sec$", done.out, re.MULTILINE
     )
 
 
