@@ -149,7 +149,8 @@ def of_module(tree: ast.Module, speakers: set[str]) -> Iterator[tuple[str, list[
         elif is_text(node):
             mine = [each for part in parts(node) for each in (part, *ast.iter_child_nodes(part))]
             passed |= {id(each) for each in mine if not isinstance(each, ast.Call)}
-            yield from lines(node, 1 if id(node) in said or is_template(node) else LEAST_WORDS)
+            least = 1 if id(node) in said or is_template(node) else LEAST_WORDS
+            yield from lines(node, least, id(node) in said)
 
 
 def is_text(node: ast.AST) -> bool:
@@ -174,11 +175,12 @@ def parts(node: ast.AST) -> list[ast.AST]:
     return [node]
 
 
-def lines(node: ast.expr, least: int) -> Iterator[tuple[str, list[str]]]:
+def lines(node: ast.expr, least: int, is_said: bool = False) -> Iterator[tuple[str, list[str]]]:
+    """What `is_said` is prose, whatever else it looks like."""
     template = Template()
     for line in template.of(node).split("\n"):
         msgid, filled = numbered(line.strip(), template.filled)
-        if is_prose(msgid, least):
+        if is_prose(msgid, least, is_said):
             yield msgid, filled
 
 
@@ -190,11 +192,11 @@ def numbered(line: str, filled: list[str]) -> tuple[str, list[str]]:
     return line, [filled[number] for number in own]
 
 
-def is_prose(text: str, least: int) -> bool:
+def is_prose(text: str, least: int, is_said: bool = False) -> bool:
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\{\d+\}", "", text))
     if not least:
         return bool(words)
-    return len(words) >= least and " " in text and not NO_PROSE.search(text)
+    return len(words) >= least and " " in text and (is_said or not NO_PROSE.search(text))
 
 
 def read(path: Path = CATALOGUE, is_obsolete: bool = False) -> dict[str, str]:

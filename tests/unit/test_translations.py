@@ -28,6 +28,17 @@ def test_every_text_of_the_source_is_translated():
     assert translations.missing() == [], "python -m tests.support.translations --missing lists them"
 
 
+def test_what_is_raised_is_a_text_whatever_it_looks_like():
+    """Placeholders in angle brackets, and NAME=value, are code elsewhere."""
+    catalogue = Catalogue(language.read(language.CATALOGUE.read_bytes()))
+    for text in (
+        "photos has neither class folders (photos/<class>/<image>.jpg) nor CIFAR's data_batch_*.bin; name the folder that"
+        " holds the images, or for labels of pixels --dataset voc",
+        "RANK_ID=9 is not in RANK_TABLE_FILE=table.json (ranks 0 to 7)",
+    ):
+        assert language.HAN.search(catalogue.localized(text)), text
+
+
 def test_the_catalogue_has_nothing_that_the_source_does_not_say():
     assert sorted(KNOWN) == sorted(TEXTS), "make translations"
 

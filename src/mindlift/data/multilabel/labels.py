@@ -172,8 +172,8 @@ def matched(table: Table, folder: Path) -> Matched:
             found[file] = labels
     if missing:
         raise DataError(
-            f"{table.file} names {len(missing)} images that are not in {folder}: {layout.some(missing)}; names are"
-            " relative to that folder: add the images, or take their lines out"
+            f"{table.file} names images that are not in {folder}: {layout.some(missing)}; names are relative to that"
+            " folder: add the images, or take their lines out"
         )
     names = sorted(found)
     return Matched(names, [found[name] for name in names], len(there) - len(names))
