@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mindlift.api.training import evaluate, train
     from mindlift.errors import MindLiftError
     from mindlift.inference.features import Features
-    from mindlift.model_utils.config.config import Config
+    from mindlift.model_utils.config.frozen import Config
     from mindlift.tasks.prediction_files import Prediction
     from mindlift.training.run import Result
 
@@ -39,7 +39,7 @@ PLACES = {
     "predict": "api.prediction",
     "features": "api.prediction",
     "MindLiftError": "errors",
-    "Config": "model_utils.config.config",
+    "Config": "model_utils.config.frozen",
     "Features": "inference.features",
     "Prediction": "tasks.prediction_files",
     "Result": "training.run",

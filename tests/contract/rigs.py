@@ -15,7 +15,7 @@ from mindlift.data.classification import cifar10
 from mindlift.data.segmentation import lists, voc
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.ranks import Ranks
 from mindlift.runs.log import RunLog

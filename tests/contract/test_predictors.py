@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks import base as tasks

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from mindlift.model_utils.config import config, generate, options, options_types
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.recipes import recipes
 from tests.support.programs import ROOT
@@ -27,7 +27,7 @@ SAMPLES = {  # of each kind: a text, and the value that an option of this type h
 }
 USE = """
 from __future__ import annotations
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 def use(cfg: Config) -> None:
     lr: float = cfg.lr

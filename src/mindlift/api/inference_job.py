@@ -16,7 +16,8 @@ from mindlift.errors import ConfigError, DeviceError
 from mindlift.language import localized
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.config import programs
-from mindlift.model_utils.config.config import COMMAND_LINE, Config
+from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import as_yaml
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks

@@ -11,8 +11,8 @@ from mindlift import models
 from mindlift.api import job
 from mindlift.errors import ConfigError
 from mindlift.model_utils import device_adapter, devices, mindspore_build
-from mindlift.model_utils.config import config
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config import config, declared
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import nearest, show
 from mindlift.model_utils.ranks import Ranks
 from mindlift.models.weights import published
@@ -71,7 +71,7 @@ def create_model(
             f"out_indices {list(out_indices)} needs features_only=True, which has maps to choose from"
         )
     known = list_models()
-    name = dict(config.own_schema().options["net"].spellings).get(name, name)
+    name = dict(declared.own_schema().options["net"].spellings).get(name, name)
     if name not in known:
         near = nearest(name, known)
         raise ConfigError(f"unknown net {show(name)}{near}; list_models() has those that there are")

@@ -7,7 +7,7 @@ from os import PathLike
 from mindlift.api import job
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config, programs
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.training import own_folder
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Union
 
 from mindlift.api import inference_job
 from mindlift.api.options import load_config
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 if TYPE_CHECKING:
     import numpy as np

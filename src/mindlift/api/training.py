@@ -10,7 +10,7 @@ from mindlift import json_text
 from mindlift.api import job
 from mindlift.api.job import Job
 from mindlift.language import localized
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 if TYPE_CHECKING:
     from mindlift.runs.paths import RunPaths

@@ -11,10 +11,10 @@ from pathlib import Path
 from mindlift.checkout import ROOT
 from mindlift.model_utils.config import programs
 from mindlift.model_utils.config.command_line import split_flag
-from mindlift.model_utils.config.config import DEFAULTS, read_schema
+from mindlift.model_utils.config.declared import read_schema
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.recipes import recipes
-from mindlift.model_utils.config.schema import SWITCHES
+from mindlift.model_utils.config.schema import DEFAULTS, SWITCHES
 
 BREAKS = "=:"  # where bash ends a word and begins another
 TRUTHS = ("true", "false")

@@ -11,7 +11,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.job import FIELDS
 from mindlift.cloud.providers.local.folder import JobFolder, home
 from mindlift.cloud.states import Phase
-from mindlift.model_utils.config.config import own_schema
+from mindlift.model_utils.config.declared import own_schema
 
 
 def candidates(words: Sequence[str]) -> list[str]:

@@ -28,9 +28,9 @@ def models(argv: Sequence[str] | None = None) -> int:
 
 def datasets(argv: Sequence[str] | None = None) -> int:
     parsed("datasets", "The data sets that --dataset takes.", argv)
-    from mindlift.model_utils.config import config
+    from mindlift.model_utils.config import declared
 
-    option = config.own_schema().options["dataset"]
+    option = declared.own_schema().options["dataset"]
     print("\n".join(map(str, option.choices)))
     return 0
 

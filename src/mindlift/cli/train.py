@@ -11,7 +11,7 @@ from mindlift.cli.words import words
 from mindlift.language import localized
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.config.config import Config
+    from mindlift.model_utils.config.frozen import Config
 
 
 def train(argv: list[str], started: float) -> None:

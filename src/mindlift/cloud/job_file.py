@@ -22,8 +22,8 @@ from mindlift.cloud.job_rules import finished
 from mindlift.cloud.json_types import Json
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
-from mindlift.model_utils.config import config
 from mindlift.model_utils.config.options import Option, nearest
+from mindlift.model_utils.config.recipes import read_yaml
 from mindlift.model_utils.config.yaml_nodes import pairs, plain, text_of
 from mindlift.sanitize import single_line
 from mindlift.storage.url import is_remote
@@ -110,7 +110,7 @@ def read_file(path: str) -> list[Entry]:
         return []
     file = Path(path)
     try:
-        root = config.read_yaml(file)
+        root = read_yaml(file)
         entries = list(entries_of(root, file.name)) if root else []
     except ConfigError as err:
         raise JobError(str(err).replace("configuration", "job file", 1)) from err

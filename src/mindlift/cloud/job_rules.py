@@ -13,7 +13,7 @@ from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS, OWN_PROGRAMS, Job
 from mindlift.errors import ConfigError
 from mindlift.files import expanded
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config.declared import own_schema
 from mindlift.sanitize import single_line
 from mindlift.storage.url import as_folder, is_remote, parse
 
@@ -208,12 +208,12 @@ def repeated(job: Job) -> list[str]:
 
     A service refuses an option that comes twice, or keeps one of the two without a word.
     """
-    declared = config.own_schema().options
+    known = own_schema().options
     found = []
     for name in job.recipe:
         option = name.replace("-", "_").replace(" ", "")  # OpenI drops spaces
-        is_platforms = option in declared and declared[option].platform
-        if option in declared and option in FIELDS and not is_platforms:
+        is_platforms = option in known and known[option].platform
+        if option in known and option in FIELDS and not is_platforms:
             found.append(f"recipe.{name} comes twice: write it as {option}, outside of recipe")
         elif option == "enable_modelarts":
             found.append(f"recipe.{name} comes twice: every job has it already")

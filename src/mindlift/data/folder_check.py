@@ -9,7 +9,7 @@ from mindlift.data import layout
 from mindlift.data.multilabel import labels
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import DataError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 
 def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> None:

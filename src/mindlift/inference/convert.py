@@ -171,10 +171,10 @@ def others(needs: Mapping[str, tuple]) -> dict[str, tuple]:
 
 
 def defaults() -> dict[str, object]:
-    from mindlift.model_utils.config import config
+    from mindlift.model_utils.config.declared import own_schema
 
-    declared = config.own_schema().options.values()
-    return {option.name: option.default for option in declared}
+    options = own_schema().options.values()
+    return {option.name: option.default for option in options}
 
 
 def show(args: argparse.Namespace) -> None:

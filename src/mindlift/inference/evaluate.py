@@ -9,7 +9,7 @@ from pathlib import Path, PurePath
 from mindlift.data import layout
 from mindlift.files import as_json
 from mindlift.inference import summary
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.models import layers

@@ -24,7 +24,8 @@ from mindlift.errors import CheckpointError, ExportError
 from mindlift.files import atomic_path, write_atomic
 from mindlift.language import localized
 from mindlift.model_utils import devices
-from mindlift.model_utils.config.config import COMMAND_LINE, Config
+from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.frozen import Config
 from mindlift.models import layers
 from mindlift.runs import checkpoint, provenance
 from mindlift.runs.manifest import file_sha256

@@ -16,7 +16,8 @@ import mindspore.nn as nn
 from mindlift.errors import PartialError
 from mindlift.inference import export as exporter
 from mindlift.language import localized
-from mindlift.model_utils.config.config import COMMAND_LINE, Config
+from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.models import layers

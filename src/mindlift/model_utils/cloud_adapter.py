@@ -16,7 +16,8 @@ from pathlib import Path
 from mindlift.errors import ConfigError, MindLiftError, StageError
 from mindlift.files import append_line, remove_file, write_atomic
 from mindlift.language import localized
-from mindlift.model_utils.config.config import DEFAULTS, Config
+from mindlift.model_utils.config.frozen import Config
+from mindlift.model_utils.config.schema import DEFAULTS
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving

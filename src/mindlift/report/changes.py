@@ -9,13 +9,15 @@ from pathlib import Path
 
 from mindlift.checkout import ROOT
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config import config, recipes
+from mindlift.model_utils.config import declared, recipes
 from mindlift.model_utils.config.command_line import COMMAND_LINE
+from mindlift.model_utils.config.frozen import PLATFORM, REPLACED
+from mindlift.model_utils.config.schema import DEFAULTS, merge
 from mindlift.report.markup import plain
 from mindlift.runs.folder import RunData
 from mindlift.training.own_folder import IMAGES
 
-ASKED = (COMMAND_LINE, config.PLATFORM, config.REPLACED)
+ASKED = (COMMAND_LINE, PLATFORM, REPLACED)
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class Change:
 
 def known(run: RunData, root: Path = ROOT) -> Known:
     """Read from the files of this checkout, which may be newer than the run; a recipe that is gone is left out."""
-    schema = config.own_schema() if root == ROOT else config.read_schema(root / config.DEFAULTS)
+    schema = declared.own_schema() if root == ROOT else declared.read_schema(root / DEFAULTS)
     defaults = {name: option.default for name, option in schema.options.items()}
     wanted = {name: run.options.get(name) or "" for name in ("config_path", "net", "dataset")}
     try:
         path = recipes.choose_recipe(root, wanted)
-        return Known(defaults, config.merge(schema, recipes.read_recipe(path, schema)))
+        return Known(defaults, merge(schema, recipes.read_recipe(path, schema)))
     except ConfigError:
         return Known(defaults)
 
@@ -54,8 +56,7 @@ def changes(run: RunData, about: Known) -> list[Change]:
     found = [
         Change(name, value, about.recipe.get(name), about.defaults.get(name), run.origins[name])
         for name, value in run.options.items()
-        if run.origins.get(name, config.DEFAULTS) != config.DEFAULTS
-        and not is_as_expected(name, value, run, about)
+        if run.origins.get(name, DEFAULTS) != DEFAULTS and not is_as_expected(name, value, run, about)
     ]
     return sorted(found, key=lambda change: not is_own(change))
 
@@ -103,5 +104,5 @@ def differing(runs: Sequence[RunData]) -> list[tuple[str, list[object]]]:
     names = dict.fromkeys(name for run in runs for name in run.options)
     rows = [(name, [run.options.get(name) for run in runs]) for name in names]
     found = [(name, values) for name, values in rows if any(value != values[0] for value in values)]
-    places = {option.name for option in config.own_schema().options.values() if option.place}
+    places = {option.name for option in declared.own_schema().options.values() if option.place}
     return sorted(found, key=lambda row: row[0] in places)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift.model_utils.config import config
+from mindlift.model_utils.config import declared
 from mindlift.report import changes
 from mindlift.runs.folder import RunData
 
@@ -39,7 +39,7 @@ def names(runs: Sequence[RunData], folders: Sequence[str]) -> list[str]:
 
 def options_of(runs: Sequence[RunData]) -> list[str]:
     """The options that names have: those somebody asked for, else those of recipes; places and the like tell little."""
-    schema = config.own_schema().options
+    schema = declared.own_schema().options
     if not runs:
         return []
     if len(runs) == 1:
@@ -54,7 +54,7 @@ def options_of(runs: Sequence[RunData]) -> list[str]:
 
 
 def is_telling(name: str) -> bool:
-    option = config.own_schema().options[name]
+    option = declared.own_schema().options[name]
     return not (option.place or option.free or option.platform)
 
 

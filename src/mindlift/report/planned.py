@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Callable, List, cast
 import numpy as np
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.config import own_schema
+from mindlift.model_utils.config.declared import own_schema
 from mindlift.runs.folder import RunData
 from mindlift.training.schedules import from_config, lr_of, planned_steps
 

@@ -21,7 +21,7 @@ from mindlift.data.segmentation import pairs
 from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.workers import InThreads
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.tasks.classification import task as classify

@@ -9,7 +9,7 @@ import mindspore.nn as nn
 
 from mindlift import models
 from mindlift.errors import CheckpointError, ConfigError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.devices import Device, check_precision
 from mindlift.models import batch_norms, layers, precision, recompute
 from mindlift.models.weights import layouts

@@ -8,7 +8,7 @@ from typing import Any, Callable, TypeVar
 import mindspore as ms
 
 from mindlift.backports import Protocol
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.tasks import base as tasks

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import mindspore as ms
 
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import Pace
 from mindlift.runs.manifest import LESS_IS_BETTER

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from mindspore import nn
 
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.devices import Device
 from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
 from mindlift.training.optimizers.formula import Plan

@@ -8,7 +8,7 @@ import mindspore as ms
 import mindspore.nn as nn
 
 from mindlift.model_utils import collectives
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
 from mindlift.tasks import network as build

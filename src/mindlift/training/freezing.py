@@ -16,7 +16,7 @@ import mindspore as ms
 import mindspore.nn as nn
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.training.step import TrainStep
 
 STAGES = re.compile(r"stages:(\d+)")

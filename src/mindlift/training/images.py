@@ -12,7 +12,7 @@ from mindlift.data import layout
 from mindlift.data.batches import Options, train_steps_per_epoch
 from mindlift.data.order import BatchRange, reading_order
 from mindlift.errors import CheckpointError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.shared_arrays import Share, alone
 from mindlift.model_utils.staging.streamer import Rounds

@@ -9,7 +9,7 @@ from mindlift.data.multilabel import rules
 from mindlift.errors import ConfigError
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.config.config import Config
+    from mindlift.model_utils.config.frozen import Config
 
 OF_LOSS = {
     "bce_sum": "bce",

@@ -11,7 +11,7 @@ import mindspore.nn as nn
 
 from mindlift import models
 from mindlift.model_utils import devices
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.tasks import network as networks
 from mindlift.tasks.classification.distillation import WithTeacher
 from mindlift.training import freezing, teacher

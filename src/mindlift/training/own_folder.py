@@ -18,8 +18,10 @@ from mindlift.data.classification.held_out import count_held
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.data.own_folder import Folder
 from mindlift.model_utils.config import recipes
-from mindlift.model_utils.config.config import Config, merge, own_schema
+from mindlift.model_utils.config.declared import own_schema
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import Value
+from mindlift.model_utils.config.schema import merge
 from mindlift.model_utils.local_adapter import existing_folder
 from mindlift.models.weights import forms, published
 from mindlift.runs import checkpoint, named_weights, provenance

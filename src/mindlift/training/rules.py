@@ -9,7 +9,7 @@ from mindlift.errors import ConfigError
 from mindlift.training import loss_rules
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.config.config import Config
+    from mindlift.model_utils.config.frozen import Config
 
 WITH_BETAS = ("adam", "adamw", "lamb", "lion")
 

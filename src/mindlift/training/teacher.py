@@ -15,7 +15,7 @@ from mindlift import models
 from mindlift.data.classification.options import statistics
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config import config
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.devices import Device
 from mindlift.models import layers
 from mindlift.models.weights.fit import Known

@@ -10,7 +10,7 @@ import numpy as np
 from mindlift.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.config.config import Config
+    from mindlift.model_utils.config.frozen import Config
 
 BALANCED = "balanced"
 

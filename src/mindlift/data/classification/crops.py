@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 SQUARES, CROPS, MIRRORS = 3, 6, 2
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 CROPPED = ("crop_scale", "crop_ratio")
 RANGES = (*CROPPED, "random_erase_scale", "random_erase_ratio")

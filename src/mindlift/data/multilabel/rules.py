@@ -10,7 +10,7 @@ from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.options import as_yaml
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.config.config import Config
+    from mindlift.model_utils.config.frozen import Config
 
 NAME = "multilabel"
 REFUSED = {  # option: why, of any other value than the default

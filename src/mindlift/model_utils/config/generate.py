@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from mindlift.files import write_atomic
-from mindlift.model_utils.config.config import own_schema
+from mindlift.model_utils.config.declared import own_schema
 from mindlift.model_utils.config.options import Option
 from mindlift.model_utils.config.schema import Schema
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from mindlift.model_utils.config.options import Option, nearest
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config.options import Option, Value, nearest, show
 from mindlift.model_utils.config.other_names import other_name
 
 DEFAULTS = "default_config.yaml"
@@ -56,3 +57,27 @@ def hint(key: str, schema: Schema, prefix: str = "") -> str:
         return f"; did you mean '{prefix}{other_name(key)}'?"
     names = [*schema.names, *(SWITCHES if prefix else ())]
     return nearest(key, names, prefix) or "; --help lists all options"
+
+
+def of_mapping(schema: Schema, given: Mapping[str, object], place: str) -> dict[str, Value]:
+    """Checked values by option name."""
+    return merge(schema, [Given(name, value, place) for name, value in given.items()])
+
+
+def merge(schema: Schema, given: Sequence[Given]) -> dict[str, Value]:
+    """Checked values by option name; ConfigError for unknown names and for two names that disagree."""
+    layer: dict[str, Value] = {}
+    firsts: dict[str, Given] = {}
+    for item in given:
+        option = schema.names.get(item.key)
+        if option is None:
+            raise ConfigError(f"{item.place}: unknown option {show(item.key)}{hint(item.key, schema)}")
+        value = option.parse(item.raw, item.place, item.key, text=item.text)
+        first = firsts.setdefault(option.name, item)
+        if first is not item and layer[option.name] != value:
+            differ = f"are one option but differ: {show(first.raw)}, {show(item.raw)}"
+            raise ConfigError(
+                f"{item.place}: '{first.key}' and '{item.key}' {differ}; give only '{option.name}'"
+            )
+        layer[option.name] = value
+    return layer

@@ -6,7 +6,7 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 HARD, SOFT = "hard", "soft"
 

@@ -14,7 +14,7 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.data.multilabel import rules
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 LEAST = 1e-8  # below it no probability is taken a logarithm of
 

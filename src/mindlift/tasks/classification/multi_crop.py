@@ -25,7 +25,7 @@ from mindlift.files import append_line, make_folder
 from mindlift.interrupts import Deferred
 from mindlift.json_text import Record
 from mindlift.model_utils.collectives import Peers, all_sum
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import RunLog
 from mindlift.runs.records import integer, read_records

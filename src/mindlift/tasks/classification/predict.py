@@ -12,7 +12,7 @@ import numpy as np
 
 from mindlift.data.classification.named_images import Pictures, batches
 from mindlift.interrupts import Deferred
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.tasks.classification import task as classify

@@ -24,7 +24,7 @@ from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
 from mindlift.model_utils.collectives import all_sum
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import losses, multi_crop

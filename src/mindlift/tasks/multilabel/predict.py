@@ -8,7 +8,7 @@ import mindspore as ms
 import numpy as np
 
 from mindlift.data.classification.named_images import Pictures
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.tasks.classification.predict import MEASURE as MEASURE
 from mindlift.tasks.classification.predict import check as check

@@ -25,7 +25,7 @@ from mindlift.data.order import EpochOrder
 from mindlift.errors import DataError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.collectives import all_sum
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import losses

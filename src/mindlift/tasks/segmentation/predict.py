@@ -13,7 +13,7 @@ import numpy as np
 from mindlift.data.segmentation.named_images import Pictures
 from mindlift.data.segmentation.transform import side_of
 from mindlift.interrupts import Deferred
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.named_images import Image
 from mindlift.tasks.prediction_files import Class, Prediction, Segments, Writer

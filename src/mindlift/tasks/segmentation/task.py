@@ -32,7 +32,7 @@ from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
 from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
