@@ -107,6 +107,7 @@ def network_parts(cfg: config.Config) -> dict[str, object]:
 
 
 def optimiser_part(optimiser: ms.nn.Optimizer) -> tuple:
+    """What does not depend on the number of weights."""
     decays = tuple(sorted({float(d) for d in np.ravel(optimiser.weight_decay)}))
     numbers = (
         float(getattr(value, "asnumpy", lambda value=value: value)())
@@ -114,9 +115,11 @@ def optimiser_part(optimiser: ms.nn.Optimizer) -> tuple:
             getattr(optimiser, name, 0.0) for name in ("momentum", "decay", "epsilon", "coefficient")
         )
     )
-    decayed = sum(map(bool, optimiser.decay_flags))
-    others = (getattr(optimiser, name, None) for name in ("betas", "scales", "nesterov"))
-    return type(optimiser).__name__, decays, tuple(numbers), decayed, str(tuple(others))
+    kinds = [parameter.name.rpartition(".")[2] for parameter in optimiser.parameters]
+    decayed = tuple(sorted({kind for kind, flag in zip(kinds, optimiser.decay_flags) if flag}))
+    scales = tuple(sorted(set(getattr(optimiser, "scales", None) or ())))
+    others = tuple(getattr(optimiser, name, None) for name in ("betas", "nesterov"))
+    return type(optimiser).__name__, decays, tuple(numbers), decayed, scales, others
 
 
 def loss_part(cfg: config.Config) -> float:
