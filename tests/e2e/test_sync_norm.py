@@ -16,11 +16,12 @@ EPS, SHARE = 1e-5, 0.1  # of DenseNet's norms: epsilon, and the share of a batch
 
 @pytest.fixture(scope="module")
 def out(few_digits, tmp_path_factory) -> Path:
-    """The folder with what one rank, two with --sync_bn and two without it end with."""
+    """The folder with what one rank, two with --sync_bn, the same with --recompute, and two without either end with."""
     folder = tmp_path_factory.mktemp("sync")
     for name, ranks, words in (
         ("one", 1, ["--sync_bn", "true"]),
         ("sync", 2, ["--sync_bn", "true"]),
+        ("recomputed", 2, ["--sync_bn", "true", "--recompute", "true"]),
         ("each", 2, []),
     ):
         arguments = (few_digits, folder / name, STEPS, GLOBAL_BATCH, *words)
@@ -50,6 +51,18 @@ def test_two_ranks_are_one_with_twice_the_batch(out):
     assert abs(alone["losses"][0] - one["losses"][0]) > 1e-3
     apart = max(np.abs(alone[name] - one[name]).max() for name in moving)
     assert apart > 20 * max(np.abs(first[name] - one[name]).max() for name in moving)
+
+
+@pytest.mark.heavy
+def test_blocks_that_are_recomputed_have_the_same_statistics(out):
+    """Ranks exchange their sums twice in a step, and the moving statistics move once."""
+    kept, again, other = (
+        np.load(out / f"{name}.npz") for name in ("sync_0_of_2", "recomputed_0_of_2", "recomputed_1_of_2")
+    )
+    assert set(again.files) == set(kept.files)
+    for name in kept.files:
+        np.testing.assert_array_equal(again[name], other[name], err_msg=name)
+        np.testing.assert_allclose(again[name], kept[name], rtol=1e-5, atol=1e-5, err_msg=name)
 
 
 @pytest.mark.heavy

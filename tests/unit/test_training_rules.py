@@ -19,7 +19,6 @@ REFUSED = {
     "--keep_best 2": "--keep_best 2 goes by evaluations",
     "--lr_scheduler plateau": "--lr_scheduler plateau goes by evaluations",
     "--lr_scheduler plateau --eval_interval 1 --freeze backbone --unfreeze_epoch 2": "plateau and --unfreeze_epoch exclude each",
-    "--sync_bn true --recompute true": "--sync_bn true and --recompute true exclude each other",
     "--ema_start_epoch 2": "--ema_start_epoch 2 has no effect without --enable_ema true",
     "--enable_ema true --max_epoch 3 --ema_start_epoch 3": "--ema_start_epoch 3: the training ends after 3 epochs",
     "--teacher resnet50": "--teacher resnet50 needs --teacher_weights too",

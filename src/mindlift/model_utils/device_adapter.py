@@ -270,9 +270,8 @@ def _set_context(device_target: str, device_id: int, threads: int) -> None:
     try:
         is_wanted = ms.get_context("device_target") == device_target and not has_number
         if hasattr(ms, "set_device"):
-            with contextlib.suppress(
-                *[RuntimeError] * is_wanted
-            ):  # the caller's own program has used it already
+            # refused in a process that has computed, which is no harm where it computed on what is wanted
+            with contextlib.suppress(RuntimeError) if is_wanted else contextlib.nullcontext():
                 ms.set_device(device_target, *([device_id] if has_number else []))
         else:
             ms.set_context(device_target=device_target, **({"device_id": device_id} if has_number else {}))

@@ -35,6 +35,15 @@ class InPlaceOf(nn.BatchNorm2d):
         return self.normed(x)
 
 
+def move_by(share, mean, variance, seen):
+    mean = ops.assign(mean, mean * (1.0 - share) + seen[0] * share)
+    return ops.depend(ops.assign(variance, variance * (1.0 - share) + seen[1] * share), mean)
+
+
+move = ops.MultitypeFuncGraph("move")
+move.register("Number", "Tensor", "Tensor", "Tensor")(move_by)
+
+
 class SyncBatchNorm(InPlaceOf):
     """Has the mean and variance of the batches of all `size` ranks, in training.
 
@@ -56,16 +65,15 @@ class SyncBatchNorm(InPlaceOf):
         mean = self.all_reduce(maps.sum((0, 2, 3))) / pixels
         centred = maps - mean.reshape(1, channels, 1, 1)
         variance = self.all_reduce(ops.square(centred).sum((0, 2, 3))) / pixels
-        self.move(ops.stop_gradient(mean), ops.stop_gradient(variance), pixels)
+        unbiased = variance * (pixels / max(1.0, pixels - 1.0))
+        moved = self.move(ops.stop_gradient(mean), ops.stop_gradient(unbiased))
         scale = self.gamma / ops.sqrt(variance + self.eps)
         found = centred * scale.reshape(1, channels, 1, 1) + self.beta.reshape(1, channels, 1, 1)
-        return found.astype(x.dtype)
+        return ops.depend(found.astype(x.dtype), moved)
 
-    def move(self, mean, variance, pixels):
+    def move(self, mean, unbiased):
         """The moving statistics by the share `momentum`; the variance is the unbiased one (section 3.1)."""
-        unbiased, keep = variance * (pixels / max(1.0, pixels - 1.0)), 1.0 - self.momentum
-        ops.assign(self.moving_mean, self.moving_mean * keep + mean * self.momentum)
-        ops.assign(self.moving_variance, self.moving_variance * keep + unbiased * self.momentum)
+        return move_by(self.momentum, self.moving_mean, self.moving_variance, (mean, unbiased))
 
 
 class RepeatableBatchNorm(InPlaceOf):
@@ -79,9 +87,7 @@ class RepeatableBatchNorm(InPlaceOf):
         super().__init__(norm)
         if hasattr(self.bn_train, "set_signatures"):
             self.bn_train.set_signatures(())  # MindSpore 2.0's takes Parameters only
-        noted = np.zeros((2, norm.num_features), np.float32)
-        seen = ms.Parameter(ms.Tensor(noted), f"seen.{norm.gamma.name}", requires_grad=False)
-        object.__setattr__(self, "seen", seen)  # no parameter of this cell: weight files have no use for it
+        add_seen(self)
 
     def normed(self, x):
         images, channels, height, width = x.shape
@@ -96,13 +102,25 @@ class RepeatableBatchNorm(InPlaceOf):
         return ops.depend(found, noted)
 
 
-move = ops.MultitypeFuncGraph("move")
+class RepeatableSyncBatchNorm(SyncBatchNorm):
+    """The same of all ranks' batches, which exchange their sums again whenever it is computed."""
+
+    def __init__(self, norm: SyncBatchNorm):
+        super().__init__(norm, norm.size)
+        add_seen(self)
+
+    def move(self, mean, unbiased):
+        return ops.assign(self.seen, ops.stack((mean, unbiased)))
 
 
-@move.register("Number", "Tensor", "Tensor", "Tensor")
-def moved(share, mean, variance, seen):
-    mean = ops.assign(mean, mean * (1.0 - share) + seen[0] * share)
-    return ops.depend(ops.assign(variance, variance * (1.0 - share) + seen[1] * share), mean)
+REPEATABLE = (RepeatableBatchNorm, RepeatableSyncBatchNorm)
+
+
+def add_seen(norm: nn.BatchNorm2d) -> None:
+    """A parameter, though none of this cell: weight files have no use for it."""
+    zeros = np.zeros((2, norm.num_features), np.float32)
+    seen = ms.Parameter(ms.Tensor(zeros), f"seen.{norm.gamma.name}", requires_grad=False)
+    object.__setattr__(norm, "seen", seen)
 
 
 class Moving(nn.Cell):
@@ -113,7 +131,7 @@ class Moving(nn.Cell):
 
     def __init__(self, network: nn.Cell):
         super().__init__(auto_prefix=False)
-        norms = [cell for _, cell in network.cells_and_names() if isinstance(cell, RepeatableBatchNorm)]
+        norms = [cell for _, cell in network.cells_and_names() if isinstance(cell, REPEATABLE)]
         norms = [norm for norm in norms if norm.use_batch_statistics is None]
         self.is_needed = bool(norms)
         if norms:
@@ -143,8 +161,12 @@ def synchronise(network: nn.Cell, size: int, net: str) -> None:
 
 
 def make_repeatable(network: nn.Cell) -> None:
-    """Prepare batch norms for cells that are recomputed. Call it before cells are cast."""
-    replace(network, RepeatableBatchNorm)
+    """Prepare batch norms for cells that are recomputed. Call it behind `synchronise` and before cells are cast."""
+    replace(network, repeatable)
+
+
+def repeatable(norm: nn.BatchNorm2d) -> nn.Cell:
+    return RepeatableSyncBatchNorm(norm) if isinstance(norm, SyncBatchNorm) else RepeatableBatchNorm(norm)
 
 
 def replace(network: nn.Cell, make: Callable[[nn.BatchNorm2d], nn.Cell]) -> None:

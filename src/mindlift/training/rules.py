@@ -39,10 +39,6 @@ def check(cfg: Config) -> None:
             "--lr_scheduler plateau and --unfreeze_epoch exclude each other: the weights that are unfrozen would begin with a rate"
             " that no evaluation has lowered; drop one"
         )
-    if cfg.sync_bn and cfg.recompute:
-        raise ConfigError(
-            "--sync_bn true and --recompute true exclude each other: ranks would exchange their statistics twice; drop one"
-        )
     check_average(cfg)
     check_teacher(cfg)
     if watches(cfg) and not cfg.evaluates_meanwhile:
