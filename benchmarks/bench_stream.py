@@ -25,7 +25,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from figures import machine, names_of, positive, spread
+from figures import machine, names_of, positive, spread, write
 from slow_network import slow_network
 from stream_client import LAYOUTS
 from sync_clients import environment, mindlift
@@ -267,9 +267,7 @@ def main() -> None:
         images=options.images, image_bytes=options.image_kb << 10, mb_s=options.mb_s, rounds=options.rounds
     )
     print(table(results))
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+    write(options.output, about, results)
 
 
 if __name__ == "__main__":

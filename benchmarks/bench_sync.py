@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import resource
 import shutil
@@ -25,7 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from figures import machine, names_of, positive, spread
+from figures import machine, names_of, positive, spread, write
 from slow_network import slow_network
 from sync_clients import (
     ENDPOINT_NAMES,
@@ -341,9 +340,7 @@ def main() -> None:
         f"{about['cpu']}, {about['cpus']} CPUs, {about['system']}, MinIO {about['minio']}, {about['date']}\n"
     )
     print(table(results))
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+    write(options.output, about, results)
 
 
 if __name__ == "__main__":

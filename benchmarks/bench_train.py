@@ -20,7 +20,7 @@ import sys
 import time
 from pathlib import Path
 
-from figures import machine, names_of, positive, spread
+from figures import machine, names_of, positive, spread, write
 
 HERE = Path(__file__).parent
 OURS = "mindlift"
@@ -218,9 +218,7 @@ def main() -> None:
     about = machine(options.threads)
     print(f"{about['cpu']}, {about['threads']} threads, Python {about['python']}, {about['date']}\n")
     print(table(results))
-    if options.output:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-        options.output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+    write(options.output, about, results)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import platform
 import statistics
@@ -57,3 +58,10 @@ def machine(threads: int) -> dict:
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d"),
     }
+
+
+def write(output: Path | None, about: dict, results: list[dict]) -> None:
+    """What was measured, and where, as --output wants it."""
+    if output:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.support.programs import ROOT, TINY, run_program, run_ranks
-from tests.support.weights import assert_same
+from tests.support.programs import TINY, run_program
+from tests.support.weights import assert_same, of_one_and_two_ranks
 
 pytestmark = pytest.mark.heavy
 
-CHILD = "tests/support/weights_after.py"
 STEPS, GLOBAL_BATCH = 8, 32
 TRAININGS = {
     "focal of a balanced sampler": "--loss focal --sampler balanced --label_smoothing 0.1",
@@ -41,16 +40,7 @@ def test_a_training_that_was_cut_ends_with_the_same_weights(name, few_digits, tm
 
 @pytest.mark.parametrize("name", ON_RANKS)
 def test_two_ranks_are_one_with_twice_the_batch(name, few_digits, tmp_path):
-    arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH, *ON_RANKS[name].split())
-    for done in (
-        run_program(CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}"),
-        run_ranks(2, CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}", LOG_DIR=str(tmp_path / "logs")),
-    ):
-        assert done.code == 0, done.err
-    one, first, second = (
-        np.load(tmp_path / f"weights_{part}.npz") for part in ("0_of_1", "0_of_2", "1_of_2")
-    )
-    assert np.isfinite(one["losses"]).all()
+    one, first, second = of_one_and_two_ranks(few_digits, tmp_path, STEPS, GLOBAL_BATCH, ON_RANKS[name])
     for key in one.files:
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)
         np.testing.assert_allclose(first[key], one[key], rtol=0, atol=2e-5, err_msg=key)

@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.programs import ROOT, TINY, run_program, run_ranks
-from tests.support.weights import assert_same, weights
+from tests.support.programs import TINY, run_program
+from tests.support.weights import assert_same, of_one_and_two_ranks, weights
 
-CHILD = "tests/support/weights_after.py"
 STEPS, GLOBAL_BATCH = 8, 32
 TRAININGS = {
     "nesterov": "--nesterov true --layer_decay 0.8 --lr_scheduler poly --warmup_steps 4",
@@ -86,16 +85,7 @@ ON_RANKS = {
 @pytest.mark.heavy
 @pytest.mark.parametrize("name", ON_RANKS)
 def test_two_ranks_are_one_with_twice_the_batch(name, few_digits, tmp_path):
-    arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH, *ON_RANKS[name].split())
-    for done in (
-        run_program(CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}"),
-        run_ranks(2, CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}", LOG_DIR=str(tmp_path / "logs")),
-    ):
-        assert done.code == 0, done.err
-    one, first, second = (
-        np.load(tmp_path / f"weights_{part}.npz") for part in ("0_of_1", "0_of_2", "1_of_2")
-    )
-    assert np.isfinite(one["losses"]).all()
+    one, first, second = of_one_and_two_ranks(few_digits, tmp_path, STEPS, GLOBAL_BATCH, ON_RANKS[name])
     assert len(set(one["losses"].tolist())) == STEPS, "each step sees other images and other weights"
     for key in one.files:
         np.testing.assert_array_equal(first[key], second[key], err_msg=key)

@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.programs import ROOT, run_program, run_ranks
+from tests.support.programs import ROOT, run_ranks
+from tests.support.weights import of_one_and_two_ranks
 
 CHILD = "tests/support/weights_after.py"
 STEPS, GLOBAL_BATCH = 16, 32
@@ -45,15 +46,7 @@ def fusions_of_the_step(folder: Path) -> Counter[str]:
 
 
 def test_two_ranks_are_one_with_twice_the_batch(few_digits, tmp_path):
-    arguments = (few_digits, tmp_path / "weights", STEPS, GLOBAL_BATCH)
-    for done in (
-        run_program(CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}"),
-        run_ranks(2, CHILD, *arguments, PYTHONPATH=f"{ROOT}/src:{ROOT}", LOG_DIR=str(tmp_path / "logs")),
-    ):
-        assert done.code == 0, done.err
-    one, first, second = (
-        np.load(tmp_path / f"weights_{name}.npz") for name in ("0_of_1", "0_of_2", "1_of_2")
-    )
+    one, first, second = of_one_and_two_ranks(few_digits, tmp_path, STEPS, GLOBAL_BATCH)
     assert len(one.files) == 4
     start = one["losses"][0]
     assert one["losses"][-1] < start - 0.05, "it learned something"

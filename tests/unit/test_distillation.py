@@ -15,7 +15,7 @@ from mindlift.training.masks import Masks
 from mindlift.training.optimizers.formula import Plan
 from mindlift.training.optimizers.momentum import sgd_momentum
 from mindlift.training.step import StepOptions, TrainStep
-from tests.unit.test_drop_path import Place
+from tests.support.place import Place
 
 N, K, ALPHA, T = 5, 7, 0.3, 4.0
 RNG = np.random.default_rng(11)

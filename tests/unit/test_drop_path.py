@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
@@ -17,20 +15,11 @@ from mindlift.models.densenet.network import DenseNet, Variant
 from mindlift.models.dropout import Dropout, DropPath, P, drop_paths
 from mindlift.models.resnet.network import Bottleneck, ResNet, TrunkOptions
 from mindlift.training.masks import Masks
+from tests.support.place import Place
 
 RNG = np.random.default_rng(7)
 BLOCK = {"eps": 1e-5, "momentum": 0.9, "init": "normal"}
 SMALL = (1, 1, 1, 1)
-
-
-@dataclass(frozen=True)
-class Place:
-    rank: int = 0
-    size: int = 1
-
-    @property
-    def is_main(self) -> bool:
-        return self.rank == 0
 
 
 def images(*shape: int) -> ms.Tensor:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
@@ -12,18 +10,9 @@ import pytest
 from mindlift.models import precision
 from mindlift.models.dropout import KEYS, Dropout, P
 from mindlift.training.masks import Masks
+from tests.support.place import Place
 
 MAP = (4, 8, 9, 7)
-
-
-@dataclass(frozen=True)
-class Place:
-    rank: int = 0
-    size: int = 1
-
-    @property
-    def is_main(self) -> bool:
-        return self.rank == 0
 
 
 class Kept(nn.Cell):

@@ -15,7 +15,7 @@ from mindlift.models.external.cells import Logits
 from mindlift.models.recompute import numbered
 from mindlift.training.masks import Masks
 from tests.contract.test_families import DEFAULTS
-from tests.unit.test_drop_path import Place
+from tests.support.place import Place
 
 # network -> side of the images, what is dropped, blocks
 FAMILIES = {
