@@ -96,6 +96,8 @@ def test_a_file_is_a_recipe(tmp_path):
         ({"top_k": 3}, "load_config(): train.py has no use for --top_k; leave it out (see --help)"),
         ({"net": "densenet23"}, "unknown net 'densenet23'; did you mean 'densenet22'?"),
         ({"program": "test"}, "unknown program 'test'; choose one of train, eval, export, predict, features"),
+        ({"lr": np.array([1, 2])}, "load_config(): lr is [1, 2], but must be a number"),
+        ({"data_dir": "a\0b"}, "load_config(): data_dir is 'a\\x00b', but text has no NUL"),
         ({"data_dir": "s3://b/x"}, "--data_dir s3://b/x is a URL"),
     ],
 )
@@ -122,6 +124,9 @@ def test_a_configuration_of_another_program_is_refused():
     [
         ({"name": "resnet5"}, "unknown net 'resnet5'; did you mean 'resnet50'?; list_models() has those"),
         ({"name": "resnet50", "out_indices": [1]}, "out_indices [1] needs features_only=True"),
+        ({"name": "resnet50", "out_indices": 1}, "out_indices 1 needs features_only=True"),
+        ({"name": None}, "unknown net null; list_models() has those"),
+        ({"name": "resnet50", "lr": 1}, "create_model: lr makes no difference to a network by itself"),
         ({"name": "resnet50", "width": 0}, "load_config(): width is 0, but must be at least 1"),
     ],
 )
@@ -129,6 +134,22 @@ def test_what_is_wrong_with_a_network(arguments, message):
     with pytest.raises(ConfigError) as caught:
         mindlift.create_model(**arguments)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("cfg", ["densenet22", {"net": "densenet22"}, None])
+def test_what_is_no_configuration(cfg):
+    with pytest.raises(ConfigError) as caught:
+        mindlift.train(cfg)
+    assert "is no configuration; make one by load_config()" in str(caught.value)
+
+
+def test_values_of_numpy_and_paths_are_pythons():
+    given = {"lr": np.float32(0.5), "per_batch_size": np.int64(8), "run_eval": np.bool_(True)}
+    more = {"image_size": np.array([8, 9]), "pretrained": Path("a.ckpt")}
+    cfg = mindlift.load_config(net="densenet22", dataset="digits", **given, **more)
+    assert (cfg.lr, cfg.per_batch_size, cfg.run_eval, cfg.image_size) == (0.5, 8, True, (8, 9))
+    assert cfg.pretrained == "a.ckpt"
+    assert [type(each) for each in (cfg.lr, cfg.per_batch_size, cfg.run_eval)] == [float, int, bool]
 
 
 def test_patterns_of_names():

@@ -46,6 +46,12 @@ def test_maps_that_there_are_not(indices):
         mindlift.create_model("densenet22", 10, features_only=True, out_indices=indices)
 
 
+@pytest.mark.parametrize("indices", [1, "12", (1.5,)])
+def test_what_are_no_numbers_of_maps(indices):
+    with pytest.raises(ConfigError, match=r"out_indices .*: expected whole numbers, such as \(1, 3\)"):
+        mindlift.create_model("densenet22", 10, features_only=True, out_indices=indices)
+
+
 class Squares(nn.Cell):
     """The mean square of the last of several maps."""
 

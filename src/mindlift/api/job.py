@@ -22,7 +22,7 @@ from mindlift.model_utils import device_adapter, devices, inputs, local_adapter,
 from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config, programs, sizes
 from mindlift.model_utils.config.frozen import Config
-from mindlift.model_utils.config.options import as_yaml
+from mindlift.model_utils.config.options import as_yaml, show
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
@@ -159,6 +159,8 @@ def start(cfg: Config, prog: str, own: own_folder.OwnFolder | None = None) -> Jo
 
 def check_program(cfg: Config, prog: str) -> None:
     """ConfigError for a configuration that was read for another program, whose options mean something else there."""
+    if not isinstance(cfg, Config):
+        raise ConfigError(f"{show(cfg)} is no configuration; make one by load_config()")
     if cfg.program != prog:
         wanted, given = programs.name_of(prog), programs.name_of(cfg.program)
         raise ConfigError(

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mindlift import models
 from mindlift.api import job
-from mindlift.errors import ConfigError
+from mindlift.errors import ConfigError, naming_refused_paths
 from mindlift.model_utils import device_adapter, devices, mindspore_build
-from mindlift.model_utils.config import config, declared
+from mindlift.model_utils.config import config, declared, programs
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import nearest, show
 from mindlift.model_utils.ranks import Ranks
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 IMAGENET_CLASSES = 1000
 PROG = "export.py"  # a network as it is used, with weights that are finished
+MORE = ("seed", "filter_head", "stage_timeout")  # than export.py has a use for
 
 
 def list_models(pattern: str = "*") -> list[str]:
@@ -37,10 +39,11 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in names if fnmatch.fnmatchcase(name, pattern)]
 
 
+@naming_refused_paths()
 def create_model(
     name: str,
     num_classes: int | None = None,
-    pretrained: str = "",
+    pretrained: str | PathLike[str] = "",
     *,
     features_only: bool = False,
     out_indices: Sequence[int] | None = None,
@@ -68,14 +71,15 @@ def create_model(
     """
     if out_indices is not None and not features_only:
         raise ConfigError(
-            f"out_indices {list(out_indices)} needs features_only=True, which has maps to choose from"
+            f"out_indices {out_indices} needs features_only=True, which has maps to choose from"
         )
     known = list_models()
-    name = dict(declared.own_schema().options["net"].spellings).get(name, name)
+    name = dict(declared.own_schema().options["net"].spellings).get(str(name), name)
     if name not in known:
-        near = nearest(name, known)
+        near = nearest(str(name), known)
         raise ConfigError(f"unknown net {show(name)}{near}; list_models() has those that there are")
     given = {"net": name, **({} if num_classes is None else {"num_classes": num_classes}), **options}
+    check_options(name, options)
     file, cfg = of_weights(pretrained, given)
     ranks, device = Ranks(device=cfg.device_id or 0), device_adapter.choose_device(cfg.device_target)
     mindspore_build.check(cfg.any_mindspore)
@@ -99,7 +103,19 @@ def create_model(
     return FeatureMaps(network, out_indices) if features_only else network
 
 
-def of_weights(pretrained: str, given: dict[str, object]) -> tuple[Path | None, Config]:
+def check_options(net: str, given: Mapping[str, object]) -> None:
+    """ConfigError for an option that makes no difference to a network, such as a training's; unknown ones pass."""
+    names = declared.own_schema().names
+    own = {*models.options_of(models.family_of(net)), *MORE}
+    for key in given:
+        option = names.get(key)
+        if option and option.name not in own and not programs.has_use(PROG, option):
+            raise ConfigError(
+                f"create_model: {key} makes no difference to a network by itself; give it to load_config()"
+            )
+
+
+def of_weights(pretrained: str | PathLike[str], given: dict[str, object]) -> tuple[Path | None, Config]:
     """The file of the weights, and the configuration of the network: of their run, if they have one, else by itself."""
     alone = config.of_network({"num_classes": IMAGENET_CLASSES, "pretrained": pretrained, **given}, PROG)
     if not pretrained:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from os import PathLike
 
 from mindlift.api import job
-from mindlift.errors import ConfigError
+from mindlift.errors import ConfigError, naming_refused_paths
 from mindlift.model_utils.config import config, programs
 from mindlift.model_utils.config.frozen import Config
 from mindlift.training import own_folder
 
 
+@naming_refused_paths()
 def load_config(
     config_path: str | PathLike[str] = "", *, program: str = "train", **options: object
 ) -> Config:

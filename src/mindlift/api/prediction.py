@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Union
 
 from mindlift.api import inference_job
 from mindlift.api.options import load_config
+from mindlift.errors import naming_refused_paths
 from mindlift.model_utils.config.frozen import Config
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     Picture = Union[str, Path, Image, np.ndarray]
 
 
+@naming_refused_paths()
 def predict(images: Picture | Sequence[Picture], cfg: Config | None = None) -> list[Prediction]:
     """What is on each image, in order, as `predict.py` says it.
 
@@ -58,6 +60,7 @@ def predict(images: Picture | Sequence[Picture], cfg: Config | None = None) -> l
             return [without_copy(each) for each in opened.predictions(names)]
 
 
+@naming_refused_paths()
 def features(images: Picture | Sequence[Picture], cfg: Config | None = None) -> Features:
     """Pooled features of images, as `mindlift features` writes them: what the classifier of the network sees.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from mindlift import json_text
 from mindlift.api import job
 from mindlift.api.job import Job
+from mindlift.errors import naming_refused_paths
 from mindlift.language import localized
 from mindlift.model_utils.config.frozen import Config
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from mindlift.training.run import Result
 
 
+@naming_refused_paths()
 def train(cfg: Config, *, started: float = 0.0) -> Result:
     """Train to the end, as `train.py` does with these options, and return what was reached.
 
@@ -91,6 +93,7 @@ def result_of(here: Job, run: RunPaths) -> Result:
     return Result.of_record(json_text.parse(here.of_main(text)))
 
 
+@naming_refused_paths()
 def evaluate(cfg: Config) -> list[dict[str, object]]:
     """Evaluate checkpoints exactly, as `eval.py` does with these options: every image counts once, on any number of ranks.
 

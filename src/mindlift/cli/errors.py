@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable
 
 from mindlift import interrupts
-from mindlift.errors import MindLiftError
+from mindlift.errors import MindLiftError, naming_refused_paths
 from mindlift.language import localized
 from mindlift.sanitize import message
 
@@ -17,7 +17,8 @@ from mindlift.sanitize import message
 def one_line_errors(body: Callable[[], int], debug: bool) -> int:
     """The code of `body`; of an expected error its own, and 130 for Ctrl-C."""
     try:
-        return body()
+        with naming_refused_paths():
+            return body()
     except MindLiftError as err:
         if debug:
             traceback.print_exc()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 from mindlift import interrupts, sanitize
 from mindlift.cli.errors import missing_package
-from mindlift.errors import MindLiftError
+from mindlift.errors import MindLiftError, naming_refused_paths
 from mindlift.interrupts import CtrlC, SecondInterrupt
 from mindlift.language import localized
 
@@ -20,7 +20,7 @@ def main(body: Callable[[], None], debug: bool) -> int:
     """Run `body`; an expected error becomes one line on stderr and its exit code."""
     show_any_name()
     try:
-        with CtrlC(), SecondInterrupt():
+        with CtrlC(), SecondInterrupt(), naming_refused_paths():
             body()
         return 0
     except MindLiftError as err:

@@ -7,6 +7,7 @@ ends there: behind the stem, and in front of each halving. The last map is the o
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -92,7 +93,10 @@ def stages_of(network: nn.Cell) -> Sequence[FeatureStage]:
 
 def chosen(count: int, out_indices: Sequence[int] | None) -> tuple[int, ...]:
     """Numbers from 0 on, in ascending order."""
-    wanted = range(count) if out_indices is None else out_indices
+    try:
+        wanted = range(count) if out_indices is None else [operator.index(index) for index in out_indices]
+    except TypeError:
+        raise ConfigError(f"out_indices {out_indices!r}: expected whole numbers, such as (1, 3)") from None
     wrong = [index for index in wanted if not -count <= index < count]
     if wrong or not wanted:
         raise ConfigError(

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from mindlift import sanitize
-from mindlift.errors import MindLiftError
+from mindlift.errors import MindLiftError, naming_refused_paths
 from mindlift.interrupts import Interrupted, exit_code
 from mindlift.language import localized
 from mindlift.model_utils.ranks import Ranks, read_node
@@ -35,7 +35,8 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
     """The exit code: the program's, or that of an error before it."""
     debug = "--debug" in (sys.argv[1:] if argv is None else argv)
     try:
-        return run(arguments.read(sys.argv[1:] if argv is None else argv, prog))
+        with naming_refused_paths():
+            return run(arguments.read(sys.argv[1:] if argv is None else argv, prog))
     except Interrupted as err:
         print(
             localized(f"error: ended by {signal.Signals(err.number).name} before the program was started"),

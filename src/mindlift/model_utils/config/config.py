@@ -6,7 +6,6 @@ place, the option, the value and what is allowed. Nothing here imports mindspore
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -113,8 +112,7 @@ def of_options(given: Mapping[str, object], prog: str = "train.py", planner: Pla
     their own types. ConfigError for all that is wrong. What is given counts as given on the command line.
     """
     schema = own_schema()
-    raws = {key: os.fspath(raw) if isinstance(raw, os.PathLike) else raw for key, raw in given.items()}
-    line = Line(given=[Given(key, raw, CALL) for key, raw in raws.items()], place=CALL)
+    line = Line(given=[Given(key, raw, CALL) for key, raw in given.items()], place=CALL)
     merge(schema, line.given)
     check_use(line, schema, prog)
     return resolve(schema, ROOT, line, prog, planner)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -85,6 +86,7 @@ class Option:
     def parse(self, raw: object, place: str, key: str = "", *, text: bool = False) -> Value:
         """`raw` as this option's type; ConfigError names `place`, `key`, the value and what is allowed."""
         name = f"{key} ({self.name})" if key and key != self.name else self.name
+        raw = of_python(raw)
         raw = dict(self.spellings).get(raw, raw) if isinstance(raw, str) else raw
         try:
             value = None if self.is_unset(raw, text) else PARSERS[self.kind](raw, text)
@@ -113,6 +115,8 @@ class Option:
 
     def problem(self, item: Value) -> str:
         """What is wrong with one value or list element by choices, min and max; '' if nothing is."""
+        if isinstance(item, str) and "\0" in item:
+            return ", but text has no NUL"
         if self.choices and item not in self.choices:
             words = [str(choice) for choice in self.choices]
             return f"; choose one of {', '.join(words)}{nearest(str(item), words)}"
@@ -128,6 +132,13 @@ class Option:
             return self.problem("" if raw is None else str(raw)) or f", but must be {EXPECTED[self.kind]}"
         hint = ", in quotes" if self.kind == "str" and isinstance(raw, (bool, int, float)) else ""
         return f", but must be {EXPECTED[self.kind]}{hint}" + (" or null" if self.default is None else "")
+
+
+def of_python(raw: object) -> object:
+    """A path as its text, and numbers and arrays of NumPy as Python's; without importing NumPy."""
+    if isinstance(raw, os.PathLike):
+        return os.fspath(raw)
+    return raw.tolist() if type(raw).__module__ == "numpy" and hasattr(raw, "tolist") else raw
 
 
 def show(raw: object) -> str:
