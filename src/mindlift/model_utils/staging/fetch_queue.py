@@ -7,12 +7,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from mindlift.errors import StageError
 from mindlift.model_utils.staging.cache_plan import CachePlan
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 
 PAUSE_S = 0.02
-LISTS = (".txt", ".lst")  # which name the files of a data set, and are read first
+LAST_WORDS = (MoxFileNotExistsException, StageError)  # of a file: to ask for it again does not help
+LISTS = (".txt", ".lst", ".csv", ".json", ".db")  # which name the files of a data set, and are read first
+AT_ONCE_BYTES = 64 << 20  # that are under way: more of them only make those late that are needed first
 
 
 class Queue:
@@ -23,7 +26,7 @@ class Queue:
         self.lock = threading.Lock()
         self.pending: dict[str, Entry] = {}
         self.wanted: deque[str] = deque()
-        self.under_way: set[str] = set()
+        self.under_way: dict[str, int] = {}  # with their bytes
         self.failing: dict[str, float] = {}  # since when
         self.failed: dict[str, str] = {}
 
@@ -48,16 +51,16 @@ class Queue:
             if entry:
                 yield entry
             elif self.under_way:
-                time.sleep(PAUSE_S)  # what is under way may fail, and come again
+                time.sleep(PAUSE_S)  # what is under way may fail, and come again; or it is enough at a time
             else:
                 return
 
     def take(self) -> Entry | None:
         with self.lock:
-            while self.wanted:
+            while self.wanted and sum(self.under_way.values()) < AT_ONCE_BYTES:
                 entry = self.pending.pop(self.wanted.popleft(), None)
                 if entry:
-                    self.under_way.add(entry.key)
+                    self.under_way[entry.key] = entry.size
                     return entry
         return None
 
@@ -66,12 +69,12 @@ class Queue:
         with self.lock:
             if entry.key not in self.under_way:
                 return False  # another range of a large file, whose first one has failed
-            self.under_way.remove(entry.key)
+            del self.under_way[entry.key]
             since = self.failing.setdefault(entry.key, self.clock()) if error else 0.0
             comes_again = False
             if error is None:
                 self.failing.pop(entry.key, None)
-            elif isinstance(error, MoxFileNotExistsException) or self.clock() - since >= self.timeout_s:
+            elif isinstance(error, LAST_WORDS) or self.clock() - since >= self.timeout_s:
                 self.failed[entry.key] = " ".join(str(error).split())
             else:
                 comes_again = True
@@ -151,7 +154,7 @@ class CachedQueue(Queue):
             if number is None:
                 return None
             entry = self.entries[number]
-            self.under_way.add(entry.key)
+            self.under_way[entry.key] = entry.size
             return entry
 
     @property

@@ -24,7 +24,7 @@ from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.language import localized
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import archived, data_index, members
+from mindlift.model_utils.staging import archived, data_index, members, pieces
 from mindlift.model_utils.staging.archived import Found, Held, MemberRoute
 from mindlift.model_utils.staging.arrivals import ALIVE, ENGINE, NAMES, SEPARATOR, STATE, WANTED, held
 from mindlift.model_utils.staging.fetch_queue import PAUSE_S, CachedQueue, Queue
@@ -59,7 +59,8 @@ class Stream:
         self.has_begun = False  # the training was told what is to come
         self.here = self.size = self.size_left = self.changed = self.all_bytes = 0
         self.written: dict[str, object] = {}
-        self.places: dict[str, Found] = {}  # of files in archives
+        self.places: dict[str, Found] = {}  # of files in archives, and of parts
+        self.with_parts: list[Entry] = []  # all that is to come, where objects have parts
 
     def run(self) -> None:
         request = self.request
@@ -77,6 +78,9 @@ class Stream:
 
     def fetch(self) -> None:
         request = self.request
+        if request.finder is not None:
+            found = pieces.look_through(request.url, request.control, request.finder, say)
+            self.with_parts, self.places = found
         copy_tree(
             request.url,
             str(request.target),
@@ -88,12 +92,15 @@ class Stream:
             say=say,
             show_bar=False,
             watch=self,
-            route=partial(MemberRoute, self.places) if request.held else route_of,
+            route=partial(MemberRoute, self.places) if request.held or request.finder else route_of,
         )
 
     def listed(self) -> Iterator[Entry]:
         request = self.request
         self.all_bytes = 0
+        if request.finder is not None:
+            yield from map(self.noted, self.with_parts)
+            return
         if request.held:
             yield from map(self.noted, self.members(request.held))
             return
