@@ -117,8 +117,9 @@ class CachedQueue(Queue):
                 self.plan.have_none()
 
     def begin(self, first: int, most_in_a_round: int) -> int:
+        lists = {number for name, number in self.numbers.items() if name.endswith(LISTS)}
         with self.lock:
-            return self.plan.begin(first, most_in_a_round)
+            return self.plan.begin(first, most_in_a_round, lists)
 
     def add(self, rounds: Iterable[Sequence[str]], is_whole: bool) -> None:
         with self.lock:
