@@ -227,3 +227,14 @@ def test_a_missing_file_is_no_corrupt_one(folder, monkeypatch):
     samples = Samples(np.zeros(1, np.int32), files=[str(folder.root / "a/1.png")])
     with pytest.raises(ArrivalError):
         samples.decode(0)
+
+
+def test_of_large_files_few_are_under_way():
+    found = Queue(60, most_bytes=100)
+    found.fill(iter([Entry("a", 60), Entry("b", 60), Entry("c", 60)]))
+    first = found.take()
+    assert found.take().key == "b"
+    assert found.take() is None, "120 bytes are under way"
+    assert found.ended(first, None)
+    found.bring_forward(["c"])
+    assert found.take().key == "c"

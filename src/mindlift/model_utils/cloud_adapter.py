@@ -6,6 +6,7 @@ of each node publishes. A value that is a local folder already (ModelArts v2, a 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -33,6 +34,7 @@ from mindlift.runs.paths import RunPaths, run_folders
 from mindlift.storage.url import is_remote, join, local_path
 
 WHOLE = ("cifar10",)  # data sets that are read as a whole before the first step
+FEW = 64 << 20  # bytes of their files that are under way at a time: two or three, those first that are read
 STREAMED = ("imagenet", "multilabel", "voc", *WHOLE)
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
 
@@ -52,6 +54,7 @@ class Place:
     keep_best: int = 0
     cache_bytes: int = 0  # 0: no limit
     finder: Finder | None = None  # of data whose objects are streamed in parts
+    under_way_bytes: float = math.inf
 
 
 class CloudAdapter:
@@ -114,6 +117,7 @@ class CloudAdapter:
                     cache_bytes=self.place.cache_bytes,
                     readers=min(self.ranks.devices_per_node, self.ranks.size),
                     finder=finder,
+                    under_way_bytes=self.place.under_way_bytes,
                 )
                 self.streamers[begun.target] = begun.streamer
                 mark = begun.streamer.request.mark if begun.streamer.wants_rounds else ""
@@ -359,6 +363,7 @@ def make(
         cfg.keep_best,
         int(cfg.cache_gb * 1e9),
         finder,
+        FEW if cfg.dataset in WHOLE else math.inf,
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -15,14 +16,17 @@ from mindlift.storage.store import Entry
 PAUSE_S = 0.02
 LAST_WORDS = (MoxFileNotExistsException, StageError)  # of a file: to ask for it again does not help
 LISTS = (".txt", ".lst", ".csv", ".json", ".db")  # which name the files of a data set, and are read first
-AT_ONCE_BYTES = 64 << 20  # that are under way: more of them only make those late that are needed first
 
 
 class Queue:
-    """Files to fetch, in the order that was last asked for. Threads take them one by one."""
+    """Files to fetch, in the order that was last asked for. Threads take them one by one, as long as less than `most_bytes`
+    are under way.
+    """
 
-    def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic):
-        self.timeout_s, self.clock = timeout_s, clock
+    def __init__(
+        self, timeout_s: float, clock: Callable[[], float] = time.monotonic, most_bytes: float = math.inf
+    ):
+        self.timeout_s, self.clock, self.most_bytes = timeout_s, clock, most_bytes
         self.lock = threading.Lock()
         self.pending: dict[str, Entry] = {}
         self.wanted: deque[str] = deque()
@@ -57,7 +61,7 @@ class Queue:
 
     def take(self) -> Entry | None:
         with self.lock:
-            while self.wanted and sum(self.under_way.values()) < AT_ONCE_BYTES:
+            while self.wanted and sum(self.under_way.values()) < self.most_bytes:
                 entry = self.pending.pop(self.wanted.popleft(), None)
                 if entry:
                     self.under_way[entry.key] = entry.size

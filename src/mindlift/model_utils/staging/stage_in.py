@@ -111,6 +111,7 @@ class Stager:
         cache_bytes: int = 0,
         readers: int = 1,
         finder: Finder | None = None,
+        under_way_bytes: float = math.inf,
     ) -> Begun:
         """Begin to fetch a folder of a bucket, of some objects the parts that `finder` finds.
 
@@ -134,6 +135,7 @@ class Stager:
             readers,
             held,
             finder,
+            under_way_bytes,
             f"read-{uuid4().hex}",
         )
         found = Streamer(request, stdout)

@@ -52,7 +52,7 @@ class Stream:
         self.request, self.pipe = request, pipe
         self.wishes = Wishes(request)
         self.joined = Joined(request, self.wishes, self.begin)
-        self.queue = Queue(request.timeout_s)
+        self.queue = Queue(request.timeout_s, most_bytes=request.under_way_bytes)
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}  # of all; without a limit only of those that are fetched
         self.arrived: dict[str, int] = {}  # when each was written first, in ns: what the copy has noted of it

@@ -52,6 +52,9 @@ class Request(NamedTuple):
     readers: int = 1
     held: Held | None = None  # archives, whose files are fetched one by one
     finder: Finder | None = None  # of objects whose parts are
+    under_way_bytes: float = (
+        math.inf
+    )  # of few large files no more come at a time, so that the first ones are here first
     mark: str = "read"  # begins the names of the files in `control` where the readers say how far they are
 
 
