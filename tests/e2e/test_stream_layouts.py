@@ -11,11 +11,12 @@ import pytest
 from mindlift.data.classification import cifar10
 from tests.support.faults import Fault
 from tests.support.photo_bucket import CLASSES, IMAGES, Bucket, same
-from tests.support.programs import run_program
+from tests.support.programs import ROOT, run_program
 
 RECORDS = 40  # of a file of CIFAR
-CIFAR = ["train.py", "--net", "densenet22", "--dataset", "cifar10", "--num_classes", 10, "--image_size", 32]
-CIFAR += ["--per_batch_size", 8, "--max_epoch", 1, "--run_eval", "true", "--lr", 0.01]
+RECIPE = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
+CIFAR = ["--config_path", RECIPE, "--dataset", "cifar10", "--num_classes", 10, "--image_size", 32]
+TRAINED = ["train.py", *CIFAR, "--per_batch_size", 8, "--max_epoch", 1, "--run_eval", "true"]
 
 
 @pytest.fixture
@@ -43,18 +44,18 @@ def train(photos: Bucket, words: list, place: str, stage: str, *more: object):
 def test_cifar_arrives_file_by_file(photos):
     """The program goes on to where it reads them, and says so while one does not come."""
     place = put_cifar(photos)
-    done = train(photos, CIFAR, place, "copy")
+    done = train(photos, TRAINED, place, "copy")
     assert done.code == 0, done.err + done.out
     shutil.rmtree(photos.folder / "cache/data")
     photos.proxy.add(Fault("stall", path="data_batch_2.bin", seconds=12))
-    done = train(photos, CIFAR, place, "stream")
+    done = train(photos, TRAINED, place, "stream")
     assert done.code == 0, done.err + done.out
     assert f"3 files of {place}, " in done.out
     assert re.search(
         r"waiting for cifar-10-batches-bin/data_batch_2.bin: 1\d s so far; 2 of 3 files", done.out
     )
     same(photos.weights("copy"), photos.weights("stream"))
-    words = ["eval.py", *CIFAR[1:9], "--pretrained", photos.folder / "copy"]
+    words = ["eval.py", *CIFAR, "--pretrained", photos.folder / "copy"]
     shutil.rmtree(photos.folder / "cache/data")
     photos.proxy.clear()
     photos.proxy.add(Fault("stall", path="data_batch", seconds=300, times=None))
@@ -69,7 +70,7 @@ def test_a_cifar_file_that_is_cut_short_is_one_line(photos):
     place = put_cifar(photos)
     data = (photos.folder / "data_batch_2.bin").read_bytes()[:-1]
     photos.client.put_object(Bucket=photos.name, Key="cifar/cifar-10-batches-bin/data_batch_2.bin", Body=data)
-    done = train(photos, CIFAR, place, "stream")
+    done = train(photos, TRAINED, place, "stream")
     assert done.code == 2, done.err + done.out
     assert "data_batch_2.bin: 122919 bytes is not a whole number of 3073-byte records" in done.error
 
@@ -77,7 +78,7 @@ def test_a_cifar_file_that_is_cut_short_is_one_line(photos):
 @pytest.mark.heavy
 def test_options_that_such_data_has_no_use_for(photos):
     place = put_cifar(photos)
-    done = train(photos, CIFAR, place, "stream", "--cache_gb", 1)
+    done = train(photos, TRAINED, place, "stream", "--cache_gb", 1)
     assert done.code == 2
     assert "--cache_gb 1: a disk that holds a part of the data" in done.error
 

@@ -73,8 +73,11 @@ class Stream:
             if self.has_begun:
                 say(f"the job that fetched {request.url} has ended: this one goes on with it")
             with held(request.control / ENGINE, alone=True):
-                self.fetch()
-                self.write_state()
+                try:
+                    self.fetch()
+                finally:
+                    if self.written:
+                        self.write_state()  # with what did not come, for readers who wait for that
 
     def fetch(self) -> None:
         request = self.request
