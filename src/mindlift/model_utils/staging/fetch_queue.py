@@ -10,11 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mindlift.errors import StageError
 from mindlift.model_utils.staging.cache_plan import CachePlan
+from mindlift.storage.copying.job import LocalError
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 
 PAUSE_S = 0.02
-LAST_WORDS = (MoxFileNotExistsException, StageError)  # of a file: to ask for it again does not help
+LAST_WORDS = (
+    MoxFileNotExistsException,
+    StageError,
+    LocalError,
+)  # of a file: to ask for it again does not help
 LISTS = (".txt", ".lst", ".csv", ".json", ".db")  # which name the files of a data set, and are read first
 
 

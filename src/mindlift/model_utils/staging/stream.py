@@ -187,7 +187,7 @@ class Stream:
             raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
         self.here = len(names) - len(missing)
         for folder in {os.path.dirname(f"{request.target}/{name}") for name in names}:
-            os.makedirs(folder, exist_ok=True)
+            make_folder(folder)
         for entry in missing:  # what is there is another version, or nobody knows which
             remove_file(request.target / entry.key)
         self.queue.fill(iter(missing))
@@ -286,6 +286,13 @@ class Stream:
         if state != self.written:
             write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
             self.written = state
+
+
+def make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except (OSError, UnicodeError) as err:
+        raise StageError(f"can't make the folder {folder}: {err}") from err
 
 
 def remove_below(folder: str, name: str) -> None:
