@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -13,6 +15,7 @@ import pytest
 from mindlift.data.order import BatchRange
 from tests.support.faults import Fault
 from tests.support.photo_bucket import CLASSES, SEED, Bucket, same
+from tests.support.programs import ROOT, environment, run_program, wait_for
 from tests.unit.test_cache_plan import by_min
 
 IMAGES, BATCH, EPOCHS = 288, 4, 2
@@ -110,20 +113,90 @@ def test_a_training_that_is_killed_keeps_what_is_on_the_disk(photos):
 
 
 @pytest.mark.heavy
-def test_evaluations_while_training_on_a_small_disk(photos):
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_evaluations_while_training_on_a_small_disk(photos, ranks):
+    """They are part of what is known ahead: no more is fetched than the rule does for all that is read, in its order."""
     data = (photos.folder / "photo.png").read_bytes()
-    for number in range(IMAGES):
-        photos.put(f"split/train/class_{number % CLASSES}/{number:03}.png", data)
-        photos.put(f"split/val/class_{number % CLASSES}/{number:03}.png", data)
-    place = ("--data_url", f"obs://{photos.name}/photos/split/", "--run_eval", "true", "--max_epoch", 1)
-    assert photos.train("copy", "copied", *place).code == 0
+    trained, evaluated = 160, 100
+    for split, count in (("train", trained), ("val", evaluated)):
+        for number in range(count):
+            photos.put(f"split/{split}/class_{number % CLASSES}/{number:03}.png", data)
+    place = ("--data_url", f"obs://{photos.name}/photos/split/", "--run_eval", "true", "--eval_interval", 1)
+    assert photos.train("copy", "copied", *place, ranks=ranks).code == 0
     shutil.rmtree(photos.folder / "cache/data")
-    limit = len(data) * 100
+    room = 140
+    before = len(photos.asked())
     with Disk(photos.folder / "cache/data") as disk:
-        done = photos.train("stream", "streamed", *place, "--cache_gb", limit / 1e9)
+        done = photos.train("stream", "streamed", *place, "--cache_gb", len(data) * room / 1e9, ranks=ranks)
     assert done.code == 0, done.err + done.out
     same(photos.weights("copied"), photos.weights("streamed"))
-    assert 0 < disk.most <= limit
+    assert 0 < disk.most <= len(data) * room
+    kept = room - 12 * BATCH * ranks
+    order = BatchRange(0, 0).order(trained, BATCH, SEED)
+    steps = trained // BATCH
+    read = []
+    for epoch in range(EPOCHS):
+        for step in range(epoch * steps, (epoch + 1) * steps):
+            read += order.batch(step, BATCH)[1].tolist()
+        read += range(trained, trained + evaluated)
+    ahead = (
+        4 * BATCH * ranks
+    )  # of the training that threads ask for before an evaluation ends, at each of two
+    fetched = len(photos.asked()) - before
+    assert trained + evaluated < fetched <= by_min(read, kept) + EPOCHS * ahead
+
+
+@pytest.mark.heavy
+def test_an_evaluation_of_pairs_asks_ahead(minio, bucket, fault_proxy, tmp_path):
+    """Eight batches are under way while the first image does not come."""
+    from mindlift.data.embedded import vocdigits
+
+    photos = Bucket(minio, bucket, fault_proxy, tmp_path, 1)
+    root = vocdigits.build_voc(tmp_path / "made")
+    lines = (root / "voc_val_lst.txt").read_text().splitlines()[:60]
+    for name in ("voc_val_lst.txt", "voc_train_lst.txt"):
+        (root / name).write_text("\n".join(lines) + "\n")
+    names = [word for line in lines for word in line.split()]
+    for name in ["voc_train_lst.txt", "voc_val_lst.txt", *names]:
+        photos.client.upload_file(str(root / name), bucket, f"voc/{name}")
+    words = ["--net", "deeplab_v3_r26_s16", "--dataset", "voc", "--num_classes", 11, "--image_size", 65]
+    words += ["--enable_modelarts", "True", "--data_url", f"obs://{bucket}/voc/"]
+    more = ["--max_steps", 1, "--per_batch_size", 4, "--run_eval", "false", "--ckpt_path", tmp_path / "run"]
+    done = run_program("train.py", *words, *more, **photos.env)
+    assert done.code == 0, done.err + done.out
+    shutil.rmtree(photos.folder / "cache/data")
+    limit = sum((root / name).stat().st_size for name in names) * 0.8 / 1e9
+    words += [
+        "--per_batch_size",
+        1,
+        "--pretrained",
+        tmp_path / "run",
+        "--stage",
+        "stream",
+        "--cache_gb",
+        limit,
+    ]
+    photos.proxy.requests.clear()
+    photos.proxy.add(Fault("stall", path=lines[0].split()[0], seconds=300, times=None))
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "eval.py", *map(str, words)],
+        env=environment(**photos.env),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_for(lambda: len(pairs_asked(photos)) >= 16, process)
+    finally:
+        process.kill()
+        process.wait()
+    first = {f"/{bucket}/voc/{name}" for line in lines[:8] for name in line.split()}
+    assert pairs_asked(photos) == first
+
+
+def pairs_asked(photos: Bucket) -> set[str]:
+    """The images and labels that were asked for."""
+    targets = (each.target for each in photos.proxy.requests if each.method == "GET")
+    return {target for target in targets if target.endswith((".jpg", ".png"))}
 
 
 @pytest.mark.heavy

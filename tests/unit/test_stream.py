@@ -8,13 +8,15 @@ import time
 import numpy as np
 import pytest
 
-from mindlift.data import image_folder
+from mindlift.data import ahead, image_folder
 from mindlift.data.order import Balanced, BatchRange, reading_order, shuffled
-from mindlift.errors import DataError, TransferError
+from mindlift.errors import DataError, StageError, TransferError
 from mindlift.model_utils import image_files
 from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, STATE, WANTED, ArrivalError, Arriving, held
 from mindlift.model_utils.staging.fetch_queue import Queue
+from mindlift.model_utils.staging.position import Evaluation, Position
+from mindlift.storage.copying.job import LocalError
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 
@@ -80,6 +82,13 @@ def test_what_is_gone_is_not_asked_for_again():
     found = queue("a")
     assert found.ended(found.take(), MoxFileNotExistsException("404"))
     assert found.failed == {"a": "404"}
+
+
+@pytest.mark.parametrize("error", [StageError("a member is damaged"), LocalError("File name too long")])
+def test_what_no_store_can_mend_is_not_asked_for_again(error):
+    found = queue("a")
+    assert found.ended(found.take(), error)
+    assert found.failed == {"a": str(error)}
 
 
 def test_the_end_waits_for_what_may_come_again():
@@ -227,3 +236,37 @@ def test_a_missing_file_is_no_corrupt_one(folder, monkeypatch):
     samples = Samples(np.zeros(1, np.int32), files=[str(folder.root / "a/1.png")])
     with pytest.raises(ArrivalError):
         samples.decode(0)
+
+
+def test_of_large_files_few_are_under_way():
+    found = Queue(60, most_bytes=100)
+    found.fill(iter([Entry("a", 60), Entry("b", 60), Entry("c", 60)]))
+    first = found.take()
+    assert found.take().key == "b"
+    assert found.take() is None, "120 bytes are under way"
+    assert found.ended(first, None)
+    found.bring_forward(["c"])
+    assert found.take().key == "c"
+
+
+def test_an_evaluation_asks_some_batches_ahead(tmp_path, monkeypatch):
+    """Eight before the first one, then one more with each; nothing while a training knows when it comes."""
+    root, control = tmp_path / "data", tmp_path / "control"
+    control.mkdir()
+    names = [f"{number:03}.png" for number in range(60)]
+    (control / NAMES).write_text("\0".join(names))
+    (control / WANTED).write_bytes(b"")
+    seen = arrivals.Arrivals()
+    monkeypatch.setattr(ahead, "ARRIVALS", seen)
+    asking = ahead.Ahead(lambda index: (f"{root}/{names[index]}",), range(60), 2)
+    seen.begin(Arriving(root, control, 60, print))
+    asking.ask(0)
+    assert not (control / WANTED).read_bytes(), "what has come stays"
+    seen.begin(Arriving(root, control, 60, print, "read-0"))
+    asking.ask(0)
+    assert (control / WANTED).read_text().split("\0")[:-1] == names[:16]
+    asking.ask(1)
+    assert (control / WANTED).read_text().split("\0")[:-1] == names[:18]
+    seen.follow(Position(0, [Evaluation(0, 1)], 30))
+    asking.ask(2)
+    assert (control / WANTED).read_text().split("\0")[:-1] == names[:18]

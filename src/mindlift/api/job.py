@@ -284,7 +284,12 @@ def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
             wanted = replace(wanted, weights=wanted.output)
         from mindlift.model_utils import cloud_adapter
 
-        return cloud_adapter.make(cfg, wanted, ranks, node_gate.job_token(os.environ), default)
+        finder = None
+        if cfg.dataset != "cifar10" and (cfg.data_format == "mindrecord" or cfg.data_file):
+            from mindlift.data.mindrecord.parts import RowFinder
+
+            finder = RowFinder()
+        return cloud_adapter.make(cfg, wanted, ranks, node_gate.job_token(os.environ), default, finder)
     return LocalAdapter(
         data_folder(cfg, trains), cfg.pretrained, cfg.ckpt_path, default, functools.partial(fetch, cfg)
     )

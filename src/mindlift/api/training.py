@@ -57,6 +57,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         from mindlift.training.images import open_data
         from mindlift.training.networks import build
         from mindlift.training.prepare import Inputs
+        from mindlift.training.reading import Reading
         from mindlift.training.run import Callbacks, run
 
         ranks = (here.ranks.rank, here.ranks.size)
@@ -66,10 +67,8 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
             opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
             stack.enter_context(opened.lock)
-        adapter.will_read(
-            lambda: data.reading_order(here.cfg, here.ranks, opened.step),
-            lambda: data.rounds(here.cfg, here.ranks, opened.step),
-        )
+        reading = Reading(data, here.cfg, here.ranks, opened.step)
+        adapter.will_read(reading.order, reading.rounds)
         adapter.follow(opened.paths.root)
         if opened.is_over:
             return result_of(here, opened.paths)

@@ -10,6 +10,7 @@ from mindlift.data.multilabel import labels
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import DataError
 from mindlift.model_utils.config.frozen import Config
+from mindlift.model_utils.staging import arrivals
 
 
 def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> None:
@@ -44,8 +45,10 @@ def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> No
         if not path.is_dir():
             raise DataError(f"no such folder: {path}; --data_dir must hold the images of {dataset}")
         return
-    for file in layout.batch_files(path, train):
+    files = layout.batch_files(path, train)
+    for file in filter(Path.exists, files):  # others are still arriving, and are checked when they are read
         layout.check_size(file, file.stat().st_size)
+    arrivals.ARRIVALS.ask(files)
 
 
 def check_split(cfg: Config, path: Path) -> None:

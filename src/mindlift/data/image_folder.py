@@ -78,7 +78,7 @@ def scanned(
     files, before = strings.Builder(), str(path / "_")[:-1]
     counts: list[int] = []
     left_out: Counter[str] = Counter()
-    for found in slow_disk.answers(images_of, (path / name for name in classes), FOLDER_S, trial=4):
+    for found in slow_disk.answers(arrivals.images, (path / name for name in classes), FOLDER_S, trial=4):
         left_out += found.left_out
         files.extend(file[len(before) :] for file in found.files)
         counts.append(len(found.files))
@@ -97,12 +97,6 @@ def scanned(
     note = image_files.line(path, left_out, empty)
     labels = np.repeat(np.array([numbers[name] for name in classes], np.int32), counts)
     return Scan(files.built(before), labels, list(known or classes), note)
-
-
-def images_of(folder: Path) -> image_files.Found:
-    """Also of a folder whose files are still arriving."""
-    arriving = arrivals.ARRIVALS.around(folder)
-    return arriving.images(folder) if arriving else image_files.find(folder)
 
 
 def read_bytes(file: str) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
+from mindlift.model_utils.staging import arrivals
 
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE
@@ -29,12 +30,12 @@ def batch_files(path: Path, train: bool) -> list[Path]:
     if not path.is_dir():
         raise DataError(f"no such folder: {path}; --data_dir must hold {CIFAR_FOLDER} or its *.bin files")
     folder = path / CIFAR_FOLDER if (path / CIFAR_FOLDER).is_dir() else path
-    if not list(folder.glob("*.bin")):
+    if not arrivals.matching(folder, "*.bin"):
         raise DataError(
             f"no *.bin files in {folder}; need the binary version of CIFAR-10 (data_batch_*.bin, test_batch.bin)"
         )
     pattern = "data_batch_*.bin" if train else "test_batch.bin"
-    files = sorted(folder.glob(pattern))
+    files = arrivals.matching(folder, pattern)
     if not files:
         raise DataError(f"no {pattern} in {folder}; it is needed to {'train' if train else 'evaluate'}")
     return files

@@ -6,7 +6,7 @@ An adapter is used as a `with` block around the training:
   never returns a folder that is missing. Called by every rank, before the ranks are connected.
 - `will_read(files, rounds)`: what gives, if it is needed, the files of that folder in the order in which all ranks of this
   node will read them, so that what is still arriving comes in that order; and all that a training will read, batch by
-  batch, for a disk that does not hold all of it at a time.
+  batch and with its evaluations, for a disk that does not hold all of it at a time.
 - `weights() -> list[Path]`: the local files of `--pretrained`, newest first; [] if none are asked for.
 - `output(may_continue, wanted)`: the local folder for runs. With `may_continue`, the furthest unfinished run
   of the fingerprint in `wanted` is brought here before, so that the training continues it.

@@ -6,6 +6,7 @@ of each node publishes. A value that is a local folder already (ModelArts v2, a 
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
 from mindlift.model_utils.staging.node_gate import NodeGate
+from mindlift.model_utils.staging.pieces import Finder
 from mindlift.model_utils.staging.publisher import Overtaken, Publisher, Target, describe
 from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
 from mindlift.model_utils.staging.stage_in import Stager, cache_folder
@@ -32,7 +34,9 @@ from mindlift.runs.choose import Wanted
 from mindlift.runs.paths import RunPaths, run_folders
 from mindlift.storage.url import is_remote, join, local_path
 
-STREAMED = ("imagenet", "voc")  # data sets with a file for each image
+WHOLE = ("cifar10",)  # data sets that are read as a whole before the first step
+FEW = 64 << 20  # bytes of their files that are under way at a time: two or three, those first that are read
+STREAMED = ("imagenet", "multilabel", "voc", *WHOLE)
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
 
 
@@ -50,6 +54,8 @@ class Place:
     data_index: str = ""
     keep_best: int = 0
     cache_bytes: int = 0  # 0: no limit
+    finder: Finder | None = None  # of data whose objects are streamed in parts
+    under_way_bytes: float = math.inf
 
 
 class CloudAdapter:
@@ -103,13 +109,16 @@ class CloudAdapter:
 
     def folder(self, source: Source, nodes: int) -> Path:
         def work() -> list[str]:
-            if self.place.stage != "copy" and self.stager.can_stream(source):
+            finder = self.place.finder
+            if self.place.stage != "copy" and self.stager.can_stream(source, finder):
                 begun = self.stager.stream(
                     source,
                     self.place.stage == "auto",
                     index=self.place.data_index,
                     cache_bytes=self.place.cache_bytes,
                     readers=min(self.ranks.devices_per_node, self.ranks.size),
+                    finder=finder,
+                    under_way_bytes=self.place.under_way_bytes,
                 )
                 self.streamers[begun.target] = begun.streamer
                 mark = begun.streamer.request.mark if begun.streamer.wants_rounds else ""
@@ -125,6 +134,8 @@ class CloudAdapter:
     def will_read(
         self, files: Callable[[], Sequence[str]], rounds: Callable[[], Rounds] | None = None
     ) -> None:
+        if rounds is not None and ARRIVALS.lets_go:
+            ARRIVALS.follow(rounds().begun())
         ordered = files() if self.streamers else ()
         for folder, streamer in self.streamers.items():
             root = f"{folder}/"
@@ -288,29 +299,55 @@ def rank0_of_node_printer(ranks: Ranks) -> Callable[[str], None]:
     return lambda line: print(localized(line), flush=True)
 
 
+def why_copied(cfg: Config) -> str:
+    """Why the data set can't be streamed; '' if it can."""
+    if cfg.dataset not in STREAMED:
+        return f"--dataset {cfg.dataset} is small"
+    if cfg.stage_mode == "node_shards":
+        return "with --stage_mode node_shards each node has its own shards"
+    return ""
+
+
+def is_by_file(cfg: Config) -> bool:
+    """Whether the data set has a file for each image."""
+    return cfg.dataset not in WHOLE and cfg.data_format != "mindrecord" and not cfg.data_file
+
+
+def check_streaming(cfg: Config, is_streamed: bool) -> None:
+    """ConfigError for options that such data has no use for."""
+    is_streamed = is_streamed and cfg.stage != "copy"
+    if cfg.data_index and not (is_streamed and is_by_file(cfg)):
+        raise ConfigError(
+            f"--data_index {cfg.data_index}: an index is for data that is streamed; pass --stage stream or auto with class"
+            " folders, labels.csv or lists of image files, or leave it out"
+        )
+    if cfg.cache_gb and not (is_streamed and cfg.dataset not in WHOLE):
+        raise ConfigError(
+            f"--cache_gb {cfg.cache_gb:g}: a disk that holds a part of the data is for data that is streamed image by"
+            " image; pass --stage stream or auto with image files or MindRecord shards of them, or leave it out"
+        )
+
+
 def make(
-    cfg: Config, inputs: Inputs, ranks: Ranks, token: str, default: Callable[[], Path] | None
+    cfg: Config,
+    inputs: Inputs,
+    ranks: Ranks,
+    token: str,
+    default: Callable[[], Path] | None,
+    finder: Finder | None = None,
 ) -> CloudAdapter:
-    """The adapter of a job with this configuration; `token` names this job and attempt."""
+    """The adapter of a job with this configuration; `token` names this job and attempt. `finder` knows the parts of the
+    objects that the data is in, if these are streamed in parts.
+    """
     say, cache = rank0_of_node_printer(ranks), cache_folder(cfg.cache_path)
     peers = min(ranks.devices_per_node, ranks.size)
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
-    can_stream = cfg.dataset in STREAMED and cfg.data_format != "mindrecord" and not cfg.data_file
-    if cfg.stage == "stream" and not can_stream:
-        what = f"--dataset {cfg.dataset}" if cfg.dataset not in STREAMED else "MindRecord shards"
-        say(f"--stage stream: class folders and lists of image files are streamed; {what} is copied")
-    if cfg.data_index and (cfg.stage == "copy" or not can_stream):
-        raise ConfigError(
-            f"--data_index {cfg.data_index}: an index is for data that is streamed; pass --stage stream or auto with class"
-            " folders or lists of image files, or leave it out"
-        )
-    if cfg.cache_gb and (cfg.stage == "copy" or not can_stream):
-        raise ConfigError(
-            f"--cache_gb {cfg.cache_gb:g}: a disk that holds a part of the data is for data that is streamed; pass --stage"
-            " stream or auto with class folders or lists of image files, or leave it out"
-        )
+    why_not = why_copied(cfg)
+    if cfg.stage == "stream" and why_not:
+        say(f"--stage stream: the data is copied before the first step: {why_not}")
+    check_streaming(cfg, not why_not)
     if cfg.data_index and len(inputs.data) > 1:
         raise ConfigError(
             f"--data_index {cfg.data_index}: it is of one folder, and {len(inputs.data)} data sets are named"
@@ -321,11 +358,13 @@ def make(
         cfg.data_url,
         cfg.publish_timeout,
         cfg.stage_mode == "node_shards",
-        cfg.stage if can_stream else "copy",
+        "copy" if why_not else cfg.stage,
         cfg.all,
         cfg.data_index,
         cfg.keep_best,
         int(cfg.cache_gb * 1e9),
+        finder,
+        FEW if cfg.dataset in WHOLE else math.inf,
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default

@@ -11,9 +11,10 @@ from mindlift.model_utils.job_context import JobContext
 from mindlift.runs.log import Pace
 from mindlift.runs.manifest import LESS_IS_BETTER
 from mindlift.training import rules
-from mindlift.training.evaluation import Evaluations, Monitor
+from mindlift.training.evaluation import Monitor
 from mindlift.training.hooks import EARLY_STOP, Hook, SaveCheckpoints, Status
 from mindlift.training.prepare import Prepared
+from mindlift.training.schedules import Evaluations
 from mindlift.training.standing import Plateau, Rules, Standing, after, lowered
 
 

@@ -8,26 +8,11 @@ import mindspore as ms
 import mindspore.nn as nn
 
 from mindlift.model_utils import collectives
-from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
 from mindlift.tasks import network as build
 from mindlift.tasks.base import Samples
 from mindlift.training.prepare import Prepared
-
-
-class Evaluations:
-    """After which steps a training evaluates: every eval_interval epochs and every eval_steps steps, from
-    eval_start_epoch on."""
-
-    def __init__(self, cfg: Config, per_epoch: int):
-        self.epochs, self.steps = cfg.eval_interval, cfg.eval_steps
-        self.per_epoch, self.first = per_epoch, cfg.eval_start_epoch * per_epoch
-
-    def are_due(self, step: int) -> bool:
-        """After so many steps in all."""
-        intervals = (self.epochs * self.per_epoch, self.steps)
-        return step >= max(1, self.first) and any(each and step % each == 0 for each in intervals)
 
 
 class Monitor:

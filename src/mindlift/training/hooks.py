@@ -23,8 +23,8 @@ from mindlift.runs.log import Pace, Reading, memory_mb
 from mindlift.tasks import network as networks
 from mindlift.tasks.progress import Progress
 from mindlift.training.divergence import Divergence, TrainingError
-from mindlift.training.evaluation import Evaluations
 from mindlift.training.prepare import Prepared
+from mindlift.training.schedules import Evaluations
 from mindlift.training.stop import Stop
 
 EARLY_STOP, MAX_HOURS = "early_stop", "max_hours"  # why a training ended before its last step

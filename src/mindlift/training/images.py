@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,10 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.data.batches import Options, train_steps_per_epoch
-from mindlift.data.order import BatchRange, reading_order
 from mindlift.errors import CheckpointError
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.ranks import Ranks
 from mindlift.model_utils.staging.shared_arrays import Share, alone
-from mindlift.model_utils.staging.streamer import Rounds
 from mindlift.runs import choose, manifest, provenance
 from mindlift.tasks import base as tasks
 from mindlift.training import rules
@@ -56,34 +54,6 @@ class Opened:
         """Whether evaluations read the images of the training."""
         names = self.evaluated.names if self.evaluated is not None else []
         return len(names) > 0 and names == self.samples.names
-
-    def reading_order(self, cfg: Config, ranks: Ranks, done: int) -> list[str]:
-        """The files of the training, in the order in which this node reads them after `done` steps; none where it has no files."""
-        count = len(self.samples)
-        global_batch = cfg.per_batch_size * cfg.accumulation_steps * ranks.size
-        if not self.samples.paths_of(0):
-            return []
-        first = ranks.node * ranks.devices_per_node
-        here = range(first, min(first + ranks.devices_per_node, ranks.size))
-        epochs = self.task.epoch_order(self.samples, self.options)
-        order = reading_order(count, global_batch, epochs, done * global_batch, here, ranks.size)
-        return [path for index in order.tolist() for path in self.samples.paths_of(index)]
-
-    def rounds(self, cfg: Config, ranks: Ranks, done: int) -> Rounds:
-        """What this node reads after `done` steps, batch by batch."""
-        group, batch, count = cfg.accumulation_steps, cfg.per_batch_size, len(self.samples)
-        first = ranks.node * ranks.devices_per_node
-        here = range(first, min(first + ranks.devices_per_node, ranks.size))
-        epochs = self.task.epoch_order(self.samples, self.options)
-        parts = [BatchRange(0, 0, rank, ranks.size, group) for rank in here]
-        orders = [part.order(count, batch, cfg.seed, epochs) for part in parts]
-
-        def each() -> Iterator[list[str]]:
-            for number in range(done * group, self.steps.total * group):
-                for_ranks = [order.batch(number, batch)[1].tolist() for order in orders]
-                yield [path for part in for_ranks for index in part for path in self.samples.paths_of(index)]
-
-        return Rounds(done * group, len(here) * batch * len(self.samples.paths_of(0)), each())
 
 
 def open_data(cfg: Config, ranks: Ranks, workers: int, path: Path, share: Share = alone) -> Opened:

@@ -358,3 +358,17 @@ def lr_table(steps_per_epoch: int, options: ScheduleOptions) -> np.ndarray:
         steps = np.arange(first, min(first + AT_ONCE, count))
         rates[steps] = lr_of(steps, steps_per_epoch, options)
     return rates
+
+
+class Evaluations:
+    """After which steps a training evaluates: every eval_interval epochs and every eval_steps steps, from
+    eval_start_epoch on."""
+
+    def __init__(self, cfg: Options, per_epoch: int):
+        self.epochs, self.steps = cfg.eval_interval, cfg.eval_steps
+        self.per_epoch, self.first = per_epoch, cfg.eval_start_epoch * per_epoch
+
+    def are_due(self, step: int) -> bool:
+        """After so many steps in all."""
+        intervals = (self.epochs * self.per_epoch, self.steps)
+        return step >= max(1, self.first) and any(each and step % each == 0 for each in intervals)

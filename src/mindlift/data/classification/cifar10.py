@@ -12,6 +12,7 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.errors import DataError
+from mindlift.model_utils.staging import arrivals
 
 FOLDER, SIDE, RECORD_BYTES = layout.CIFAR_FOLDER, layout.SIDE, layout.RECORD_BYTES
 CLASSES = 10
@@ -43,6 +44,8 @@ def load(
 
 
 def read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Waits for a file that is still arriving."""
+    arrivals.await_file(str(file))
     data = np.fromfile(file, np.uint8)
     layout.check_size(file, len(data))
     records = data.reshape(-1, RECORD_BYTES)

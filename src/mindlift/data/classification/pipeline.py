@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from mindlift.data import layout
+from mindlift.data.ahead import Ahead
 from mindlift.data.classification import pixels
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.sources import EvalSource, TrainSource
@@ -12,8 +15,6 @@ from mindlift.data.classification.split import Samples
 from mindlift.data.order import Balanced, BatchRange, EpochOrder, eval_shard, repeated, shuffled
 from mindlift.data.workers import InThreads
 from mindlift.model_utils.staging.arrivals import ARRIVALS
-
-SOON = 8  # batches of an evaluation that are asked for ahead, where files go again
 
 
 def train_batches(samples: Samples, options: ClassificationOptions, part: BatchRange) -> InThreads:
@@ -41,15 +42,12 @@ class EvalBatches(InThreads):
     def __init__(self, source: EvalSource, options: ClassificationOptions):
         self.indices, self.samples = source.indices, source.samples
         count = len(source.indices) // options.per_batch_size
-        super().__init__(source, range(count), options.per_batch_size, options.workers)
+        evaluated = functools.partial(ARRIVALS.evaluated, of=count)
+        super().__init__(source, range(count), options.per_batch_size, options.workers, evaluated)
+        self.ahead = Ahead(self.samples.paths_of, self.indices.tolist(), self.batch)
 
     def prepare(self, number: int) -> None:
-        if self.samples.files is None or self.samples.fetch:
-            return
-        soon = range(1) if number else range(SOON)
-        for each in (number + SOON - 1 - later for later in reversed(soon)):
-            rows = self.indices[each * self.batch : (each + 1) * self.batch]
-            ARRIVALS.will_read([self.samples.files[index] for index in rows.tolist()])
+        self.ahead.ask(number)
 
     def indices_by_batch(self) -> list[np.ndarray]:
         return np.array_split(self.indices, len(self)) if len(self) else []

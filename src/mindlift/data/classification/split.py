@@ -20,7 +20,8 @@ from mindlift.model_utils.staging.shared_arrays import Share, alone
 class Samples(Failures):
     """The images of one split. `encoded` ones are bytes of files, the others (H, W, 3) uint8.
 
-    `fetch(index)` gives the bytes of image `index`, called `files[index]`; without it, that file is read. `classes` are
+    `fetch(index)` gives the bytes of image `index`, called `files[index]`, from the files `paths(index)`, if these are its own;
+    without it, that file is read. `classes` are
     the names that labels number, where the data has names; `note` says what is no image.
     """
 
@@ -32,10 +33,11 @@ class Samples(Failures):
         fetch: Callable[[int], bytes] | None = None,
         classes: Sequence[str] = (),
         note: str = "",
+        paths: Callable[[int], tuple[str, ...]] | None = None,
     ):
         super().__init__()
         self.classes, self.note = list(classes), note
-        self.labels, self.images, self.files, self.fetch = labels, images, files, fetch
+        self.labels, self.images, self.files, self.fetch, self.paths = labels, images, files, fetch, paths
         self.encoded = files is not None
 
     def __len__(self) -> int:
@@ -47,7 +49,9 @@ class Samples(Failures):
         return self.files or []
 
     def paths_of(self, index: int) -> tuple[str, ...]:
-        """The files of image `index`; none for rows of shards and images in memory."""
+        """The files of image `index`; none for rows in shards and images in memory."""
+        if self.paths:
+            return self.paths(index)
         return (self.files[index],) if self.files is not None and not self.fetch else ()
 
     def encoded_bytes(self, index: int) -> bytes:
@@ -87,7 +91,13 @@ def open_split(
         shards = record_read.open_split(path, train, options, known, share)
         if options.dataset == "imagenet":
             classes = list(known) or shards.classes
-            return Samples(shards.labels, files=shards.names, fetch=shards.read, classes=classes)
+            return Samples(
+                shards.labels,
+                files=shards.names,
+                fetch=shards.read,
+                classes=classes,
+                paths=shards.paths_of,
+            )
         return Samples(shards.labels, images=shards.pixels())
     if options.dataset == "imagenet":
         known, folder = layout.known_classes(path, train, known), layout.split_folder(path, train)

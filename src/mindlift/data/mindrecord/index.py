@@ -15,8 +15,10 @@ from pathlib import Path
 from mindlift import json_text
 from mindlift.backports import TypedDict
 from mindlift.data import layout
+from mindlift.data.mindrecord import file as record_file
 from mindlift.errors import DataError
 from mindlift.file_names import FileName
+from mindlift.model_utils.staging import arrivals
 
 INDEX = "index.json"
 FORMAT = 1
@@ -59,11 +61,12 @@ class Index(TypedDict):
 def read(folder: Path) -> Index:
     """The index of `folder`; DataError if there is none or it is not of this format."""
     path = folder / INDEX
-    if not path.is_file():
+    if not arrivals.is_file(path):
         raise DataError(
             f"no {INDEX} in {folder}: not a whole MindRecord data set; make it (or go on making it) with {MAKE}"
         )
     try:
+        arrivals.await_file(str(path))
         index = json_text.read(path)
         found = index["format"]
         if found == FORMAT:
@@ -126,12 +129,14 @@ def check_shard(folder: Path, shard: ShardRecord, split: str) -> None:
         return
     for file, size in ((shard["file"], shard["bytes"]), (shard["file"] + ".db", shard["index_bytes"])):
         path = folder / file
-        if not path.is_file():
+        if record_file.is_taken_apart(path):
+            continue
+        if not arrivals.is_file(path):
             raise DataError(
                 f"{path} is missing, one of the {split} shards; fetch it, or run {MAKE} again. Every node needs all"
                 " shards (--stage_mode all)"
             )
-        if path.stat().st_size != size:
+        if path.is_file() and path.stat().st_size != size:  # else it is still arriving
             raise DataError(
                 f"{path} has {path.stat().st_size} bytes, but was made with {size}; cut short? fetch it again"
             )

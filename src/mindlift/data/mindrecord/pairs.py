@@ -7,7 +7,6 @@ name all shards in the header of each. Needs no mindspore.
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,12 +19,14 @@ from mindlift.data.mindrecord.rows import Rows
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
+from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
 
 SCHEMA = {"file_name": {"type": "string"}, "label": {"type": "bytes"}, "data": {"type": "bytes"}}
 NAME, IMAGE, LABEL = "file_name", "data", "label"
 MAKE = "mindlift data build_seg_data"
 FIRST = ("", "0", "00", "000")  # what may follow a --dst_path in the name of its first shard
+INDEX = ".db"  # behind the name of a shard
 LENGTH_BYTES = 8
 
 
@@ -34,7 +35,7 @@ def shards_of(data_file: str, root: Path = Path()) -> list[Path]:
 
     `root` is the data folder, see seg_lists.find.
     """
-    first = seg_lists.find(root, data_file, FIRST)
+    first = first_of(data_file, root)
     if first is None:
         raise DataError(
             f"no such file: {data_file}; --data_file names the first shard that {MAKE} wrote, such as voc.mindrecord0"
@@ -52,9 +53,18 @@ def shards_of(data_file: str, root: Path = Path()) -> list[Path]:
     shards = [first.with_name(name) for name in names]
     for path in shards:
         for file in (path, path.with_name(path.name + ".db")):
-            if not file.is_file():
+            if not arrivals.is_file(file) and not record_file.is_taken_apart(file):
                 raise DataError(f"{file} is missing, one of the files of {len(shards)} shards; fetch it too")
     return shards
+
+
+def first_of(data_file: str, root: Path) -> Path | None:
+    """The first shard, or the folder of its rows; see seg_lists.find."""
+    first = seg_lists.find(root, data_file, FIRST)
+    if first is None:
+        index = seg_lists.find(root, data_file, tuple(end + INDEX for end in FIRST))
+        first = index and index.with_name(index.name[: -len(INDEX)])
+    return first
 
 
 class Shards:
@@ -68,11 +78,11 @@ class Shards:
         if not self.names:
             raise DataError(f"the {len(self.paths)} shards of {data_file} have no rows")
         self.orders = [record_file.header(path)["schema"][0]["blob_fields"] for path in self.paths]
-        self.descriptors = [os.open(path, os.O_RDONLY) for path in self.paths]
+        self.blobs = record_file.Blobs(self.paths)
 
-    def __del__(self) -> None:
-        for descriptor in getattr(self, "descriptors", ()):
-            os.close(descriptor)
+    def place(self, index: int) -> tuple[int, int, int]:
+        """The shard, and where in it."""
+        return int(self.shards[index]), int(self.offsets[index]), int(self.lengths[index])
 
     def image_name(self, index: int) -> str:
         return f"{self.paths[self.shards[index]]}: {self.names[index]}"
@@ -81,7 +91,7 @@ class Shards:
         return f"{self.paths[self.shards[index]]}: label of {self.names[index]}"
 
     def paths_of(self, index: int) -> tuple[str, ...]:
-        return ()
+        return self.blobs.files_of(*self.place(index))
 
     def image_bytes(self, index: int) -> bytes:
         return self.fields(index)[IMAGE]
@@ -90,9 +100,8 @@ class Shards:
         return self.fields(index)[LABEL]
 
     def fields(self, index: int) -> dict[str, bytes]:
-        offset, length, number = int(self.offsets[index]), int(self.lengths[index]), self.shards[index]
-        blob = record_file.read(self.descriptors[number], offset, length, self.image_name(index))
-        return taken_apart(blob, self.orders[number], self.image_name(index))
+        blob = self.blobs.read(*self.place(index), self.image_name(index))
+        return fields_of(blob, self.orders[self.shards[index]], self.image_name(index))
 
 
 def table_of(paths: list[Path]) -> Arrays:
@@ -126,7 +135,7 @@ def rows_of(path: Path) -> Rows:
     return replace(rows, texts=strings.of(numbered))
 
 
-def taken_apart(blob: bytes, order: list[str], name: str) -> dict[str, bytes]:
+def fields_of(blob: bytes, order: list[str], name: str) -> dict[str, bytes]:
     """The byte fields of a row: each follows its length, 8 bytes with the highest first."""
     found, start = {}, 0
     for field in order:

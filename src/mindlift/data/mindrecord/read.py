@@ -6,7 +6,6 @@ function of (seed, epoch, image), so what is needed is row i, now.
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import rows as record_rows
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
+from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
 
 FIELDS = ["index", "label", "file", "crc"]
@@ -65,19 +65,22 @@ class Shards:
         self.labels = checked_labels(labels, len(self.classes), folder)
         before = [f"{path}: " for path in self.paths]
         self.names = StringArray(found["letters"], found["ends"], before, self.shards, found["order"])
-        self.descriptors = [os.open(path, os.O_RDONLY) for path in self.paths]
+        self.blobs = record_file.Blobs(self.paths)
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __del__(self) -> None:
-        for descriptor in getattr(self, "descriptors", ()):
-            os.close(descriptor)
+    def place(self, index: int) -> tuple[int, int, int]:
+        """The shard, and where in it."""
+        return int(self.shards[index]), int(self.offsets[index]), int(self.lengths[index])
+
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        """The file of image `index`, if it has one."""
+        return self.blobs.files_of(*self.place(index))
 
     def read(self, index: int) -> bytes:
         """The bytes of image `index`; DataError that names it if they are not those that were written."""
-        offset, length = int(self.offsets[index]), int(self.lengths[index])
-        data = record_file.read(self.descriptors[self.shards[index]], offset, length, self.names[index])
+        data = self.blobs.read(*self.place(index), self.names[index])
         if zlib.crc32(data) != self.sums[index]:
             raise DataError(
                 f"corrupt image {self.names[index]}: its checksum differs; fetch the shard again, or pass"
@@ -92,6 +95,8 @@ class Shards:
 
 def table_of(folder: Path, paths: Sequence[Path], count: int) -> Arrays:
     """The rows of all shards, sorted by the number of the image in the source; DataError if they are not `count`."""
+    for path in paths:
+        arrivals.await_file(f"{path}.db")
     most = sum(path.with_name(f"{path.name}.db").stat().st_size for path in paths) // LEAST_ROW_BYTES
     room = count if type(count) is int and 0 <= count <= most else 0
     columns: dict[str, np.ndarray] = {name: np.empty(room, np.int64) for name in COLUMNS}

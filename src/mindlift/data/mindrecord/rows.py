@@ -16,6 +16,7 @@ from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord.file import AGAIN, LENGTH_BYTES
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
+from mindlift.model_utils.staging import arrivals
 
 AT_ONCE = 1 << 12  # rows that are Python objects at the same time
 PLACE = ("PAGE_ID_BLOB", "PAGE_OFFSET_BLOB", "PAGE_OFFSET_BLOB_END")
@@ -41,8 +42,12 @@ def read(path: Path, numbers: Sequence[str], text: str = "") -> Rows:
 
     DataError if the header or the index can't be read, if the index names another file, or if a row lies outside.
     """
-    head = record_file.header(path)
-    end = path.stat().st_size
+    return located(path, record_file.facts(path), numbers, text)
+
+
+def located(path: Path, shard: record_file.Facts, numbers: Sequence[str], text: str = "") -> Rows:
+    """The same of a shard that may be elsewhere, with its index as if it were at `path`."""
+    head, end = shard
     start, page = min(end, head["header_size"] + LENGTH_BYTES), min(end + 1, head["page_size"])
     columns, texts = [np.zeros((len(numbers) + len(PLACE), 0), np.int64)], strings.Builder()
     for rows in portions(path, [*numbers, *([text] if text else [])]):
@@ -91,6 +96,7 @@ def portions(path: Path, fields: Sequence[str]) -> Iterator[list[tuple]]:
     database = path.with_name(path.name + ".db")
     columns = [*(f'"{field}_0"' for field in fields), *PLACE]
     try:
+        arrivals.await_file(str(database))
         with contextlib.closing(
             sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro&immutable=1", uri=True)
         ) as connection:

@@ -85,7 +85,7 @@ class PairTask(record_write.Task):
             rows = seg_records.rows_of(path)
             for name, offset, length in zip(rows.texts, rows.offsets.tolist(), rows.lengths.tolist()):
                 blob = record_file.read(file.fileno(), offset, length, name)
-                yield {"file_name": name, **seg_records.taken_apart(blob, order, name)}
+                yield {"file_name": name, **seg_records.fields_of(blob, order, name)}
 
 
 @dataclass

@@ -18,6 +18,7 @@ from mindlift.data import layout
 from mindlift.errors import DataError
 from mindlift.files import expanded
 from mindlift.model_utils import image_files
+from mindlift.model_utils.staging import arrivals
 
 USUAL = ("labels.csv", "labels.json")
 DELIMITERS = (",", ";", "\t")  # of columns, the first that the header has
@@ -47,7 +48,7 @@ def find(folder: Path, wanted: str = "") -> Path:
         raise DataError(f"no such folder: {folder}; --data_dir must hold images and {' or '.join(USUAL)}")
     wanted = expanded(wanted)
     places = [folder / wanted, Path(wanted)] if wanted else [folder / name for name in USUAL]
-    found = next((path for path in places if path.is_file()), None)
+    found = next((path for path in places if arrivals.is_file(path)), None)
     if found is None and wanted:
         raise DataError(f"--labels {wanted}: there is no such file in {folder}, nor from the working folder")
     if found is None:
@@ -58,8 +59,11 @@ def find(folder: Path, wanted: str = "") -> Path:
 
 
 def read(path: Path) -> Table:
-    """DataError that names the file, and the line, for anything else than one of the FORMS."""
+    """DataError that names the file, and the line, for anything else than one of the FORMS. Waits for a file that is still
+    arriving.
+    """
     try:
+        arrivals.await_file(str(path))
         text = path.read_text(encoding="utf-8-sig")
     except OSError as err:
         raise DataError(f"can't read {path}: {err.strerror}") from err
@@ -157,7 +161,7 @@ class Matched(NamedTuple):
 def matched(table: Table, folder: Path) -> Matched:
     """DataError for a line whose image is not in `folder`. A name without a suffix is that of the only image called so."""
     before = str(folder / "_")[:-1]
-    there = [file[len(before) :] for file in image_files.find(folder).files]
+    there = [file[len(before) :] for file in arrivals.images(folder).files]
     by_stem: dict[str, list[str]] = {}
     for name in there:
         by_stem.setdefault(name.rpartition(".")[0], []).append(name)

@@ -8,6 +8,8 @@ from __future__ import annotations
 import bisect
 import contextlib
 import fcntl
+import fnmatch
+import itertools
 import os
 import sys
 import time
@@ -19,6 +21,7 @@ from mindlift import json_text
 from mindlift.errors import DataError
 from mindlift.forks import Shared
 from mindlift.model_utils import image_files
+from mindlift.model_utils.staging.position import Position
 
 NAMES, STATE, ALIVE, ENGINE, WANTED = "names", "state", "alive", "engine", "wanted"  # in the control folder
 SEPARATOR = "\0"
@@ -59,6 +62,15 @@ class Arriving:
         name = os.path.relpath(file, self.root)
         place = bisect.bisect_left(self.names, name)
         return self.names[place : place + 1] == [name]
+
+    def in_folder(self, folder: Path) -> Iterator[str]:
+        """The names of the files that are, or will be, in `folder` itself."""
+        prefix = f"{os.path.relpath(folder, self.root)}/" if folder != self.root else ""
+        start = bisect.bisect_left(self.names, prefix)
+        below = itertools.takewhile(
+            lambda name: name.startswith(prefix), itertools.islice(self.names, start, None)
+        )
+        return (name[len(prefix) :] for name in below if "/" not in name[len(prefix) :])
 
     def wait(self, file: str) -> None:
         """Until `file` is there; ArrivalError if it is not coming."""
@@ -106,12 +118,12 @@ class Arriving:
             if missing:
                 self.ask(*missing)
 
-    def passed(self, batches: int) -> None:
-        """This process does not need the files of its first so many batches any more."""
+    def passed(self, rounds: int) -> None:
+        """This process does not need the files of its first so many rounds any more."""
         if self.mark:
             if self.descriptor < 0:
                 self.descriptor = os.open(self.control / self.mark, os.O_WRONLY | os.O_CREAT, 0o644)
-            os.pwrite(self.descriptor, batches.to_bytes(8, "little"), 0)
+            os.pwrite(self.descriptor, rounds.to_bytes(8, "little"), 0)
 
 
 class Fetched(NamedTuple):
@@ -133,6 +145,7 @@ class Arrivals(Shared):
         self.folders: list[Arriving] = []
         self.looked = (0.0, 0)  # when, and how many bytes had come
         self.has_ended = False
+        self.position: Position | None = None  # of a training on a disk that does not hold all
 
     def end(self) -> None:
         """Nobody waits any more, in any thread."""
@@ -140,7 +153,7 @@ class Arrivals(Shared):
 
     def begin(self, arriving: Arriving) -> None:
         with self.lock:
-            self.has_ended = False
+            self.has_ended, self.position = False, None
             self.folders = [each for each in self.folders if each.root != arriving.root] + [arriving]
             self.looked = time.monotonic(), 0
 
@@ -161,16 +174,43 @@ class Arrivals(Shared):
     def around(self, path: Path) -> Arriving | None:
         return next((each for each in self.folders if each.root == path or each.root in path.parents), None)
 
+    @property
+    def lets_go(self) -> bool:
+        """Whether files go again."""
+        return any(each.mark for each in self.folders)
+
+    def follow(self, position: Position) -> None:
+        """A training begins there, whose rounds are known to what fetches them."""
+        self.position = position
+
     def passed(self, batches: int) -> None:
-        """See Arriving."""
+        """So many batches of the training are made."""
+        if self.position is not None:
+            self.told(self.position.train(batches))
+
+    def evaluated(self, batches: int, of: int) -> None:
+        """So many batches `of` a pass of an evaluation are made."""
+        if self.position is not None:
+            self.told(self.position.evaluate(batches, of))
+
+    def told(self, rounds: int) -> None:
         for arriving in self.folders:
-            arriving.passed(batches)
+            arriving.passed(rounds)
 
     def will_read(self, files: Sequence[str]) -> None:
-        """See Arriving; all of one folder."""
+        """An evaluation reads these next, all of one folder; see Arriving. Those of a planned one come by themselves."""
+        if self.position is not None and self.position.is_planned:
+            return
         arriving = self.around(Path(files[0])) if self.folders and files else None
         if arriving:
             arriving.will_read(files)
+
+    def ask(self, files: Sequence[Path]) -> None:
+        """Let these come next, of those that are not here."""
+        missing = [file for file in files if not file.exists()]
+        arriving = self.around(missing[0]) if missing else None
+        if arriving:
+            arriving.ask(*(os.path.relpath(file, arriving.root) for file in missing))
 
     def wait(self, file: str) -> bool:
         """Whether `file` is one of those, and has come by now."""
@@ -189,6 +229,21 @@ def is_file(path: str | Path) -> bool:
         return True
     arriving = ARRIVALS.around(Path(path)) if ARRIVALS.folders else None
     return arriving is not None and arriving.is_coming(str(path))
+
+
+def images(folder: Path) -> image_files.Found:
+    """As image_files.find, also of a folder whose files are still arriving."""
+    arriving = ARRIVALS.around(folder)
+    return arriving.images(folder) if arriving else image_files.find(folder)
+
+
+def matching(folder: Path, pattern: str) -> list[Path]:
+    """The files of `folder` itself that are there, or will be, sorted."""
+    arriving = ARRIVALS.around(folder)
+    found = {path.name for path in folder.glob(pattern)}
+    if arriving:
+        found.update(fnmatch.filter(arriving.in_folder(folder), pattern))
+    return [folder / name for name in sorted(found)]
 
 
 def await_file(path: str) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 
 NEVER = 1 << 62  # the next use of what is not in the known future
@@ -111,9 +111,12 @@ class CachePlan:
     def bytes_of(self, items: Iterable[int]) -> int:
         return sum(self.sizes[item] for item in items)
 
-    def begin(self, first: int, most_in_a_round: int) -> int:
-        """Rounds will be told, from number `first` on; returns the least size of a cache for them."""
-        a_round = sum(sorted(self.sizes, reverse=True)[: max(1, most_in_a_round)])
+    def begin(self, first: int, most_in_a_round: int, apart: Collection[int] = ()) -> int:
+        """Rounds will be told, from number `first` on, without the items that are `apart`; returns the least size of a cache
+        for them.
+        """
+        sizes = (size for item, size in enumerate(self.sizes) if item not in apart)
+        a_round = sum(heapq.nlargest(max(1, most_in_a_round), sizes))
         self.room = Room(self.room.size, a_round)
         self.future, self.passed = Future(len(self.sizes), first), first
         self.in_a_round = most_in_a_round

@@ -2,28 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from mindlift.errors import StageError
 from mindlift.model_utils.staging.cache_plan import CachePlan
+from mindlift.storage.copying.job import LocalError
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 
 PAUSE_S = 0.02
-LISTS = (".txt", ".lst")  # which name the files of a data set, and are read first
+LAST_WORDS = (
+    MoxFileNotExistsException,
+    StageError,
+    LocalError,
+)  # of a file: to ask for it again does not help
+LISTS = (".txt", ".lst", ".csv", ".json", ".db")  # which name the files of a data set, and are read first
 
 
 class Queue:
-    """Files to fetch, in the order that was last asked for. Threads take them one by one."""
+    """Files to fetch, in the order that was last asked for. Threads take them one by one, as long as less than `most_bytes`
+    are under way.
+    """
 
-    def __init__(self, timeout_s: float, clock: Callable[[], float] = time.monotonic):
-        self.timeout_s, self.clock = timeout_s, clock
+    def __init__(
+        self, timeout_s: float, clock: Callable[[], float] = time.monotonic, most_bytes: float = math.inf
+    ):
+        self.timeout_s, self.clock, self.most_bytes = timeout_s, clock, most_bytes
         self.lock = threading.Lock()
         self.pending: dict[str, Entry] = {}
         self.wanted: deque[str] = deque()
-        self.under_way: set[str] = set()
+        self.under_way: dict[str, int] = {}  # with their bytes
         self.failing: dict[str, float] = {}  # since when
         self.failed: dict[str, str] = {}
 
@@ -48,16 +60,16 @@ class Queue:
             if entry:
                 yield entry
             elif self.under_way:
-                time.sleep(PAUSE_S)  # what is under way may fail, and come again
+                time.sleep(PAUSE_S)  # what is under way may fail, and come again; or it is enough at a time
             else:
                 return
 
     def take(self) -> Entry | None:
         with self.lock:
-            while self.wanted:
+            while self.wanted and sum(self.under_way.values()) < self.most_bytes:
                 entry = self.pending.pop(self.wanted.popleft(), None)
                 if entry:
-                    self.under_way.add(entry.key)
+                    self.under_way[entry.key] = entry.size
                     return entry
         return None
 
@@ -66,12 +78,12 @@ class Queue:
         with self.lock:
             if entry.key not in self.under_way:
                 return False  # another range of a large file, whose first one has failed
-            self.under_way.remove(entry.key)
+            del self.under_way[entry.key]
             since = self.failing.setdefault(entry.key, self.clock()) if error else 0.0
             comes_again = False
             if error is None:
                 self.failing.pop(entry.key, None)
-            elif isinstance(error, MoxFileNotExistsException) or self.clock() - since >= self.timeout_s:
+            elif isinstance(error, LAST_WORDS) or self.clock() - since >= self.timeout_s:
                 self.failed[entry.key] = " ".join(str(error).split())
             else:
                 comes_again = True
@@ -114,8 +126,9 @@ class CachedQueue(Queue):
                 self.plan.have_none()
 
     def begin(self, first: int, most_in_a_round: int) -> int:
+        lists = {number for name, number in self.numbers.items() if name.endswith(LISTS)}
         with self.lock:
-            return self.plan.begin(first, most_in_a_round)
+            return self.plan.begin(first, most_in_a_round, lists)
 
     def add(self, rounds: Iterable[Sequence[str]], is_whole: bool) -> None:
         with self.lock:
@@ -151,7 +164,7 @@ class CachedQueue(Queue):
             if number is None:
                 return None
             entry = self.entries[number]
-            self.under_way.add(entry.key)
+            self.under_way[entry.key] = entry.size
             return entry
 
     @property

@@ -22,6 +22,7 @@ from mindlift.model_utils.hub import fetch as hub
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archived, archives, data_index, members, streamer, unpack
 from mindlift.model_utils.staging.cache_place import cache_folder as cache_folder
+from mindlift.model_utils.staging.pieces import Finder
 from mindlift.model_utils.staging.streamer import Streamer
 from mindlift.models.weights.published import is_named
 from mindlift.runs.manifest import MANIFEST, WEIGHTS, as_text, best_first
@@ -84,16 +85,20 @@ class Stager:
         entry = store.stat(key)
         return entry is not None and entry.is_folder
 
-    def can_stream(self, source: Source) -> bool:
-        """Whether it is in a bucket, and files of it can be fetched one by one; says why not."""
+    def can_stream(self, source: Source, finder: Finder | None = None) -> bool:
+        """Whether it is in a bucket, and files of it, or parts of them, can be fetched one by one; says why not."""
         if not is_remote(source.url):
             return False
         held = archived.held_at(source.url)
         why = archived.cannot(held) if held else ""
-        if held and not isinstance(locate(source.url)[0], S3Store):
-            why = "the platform's moxing copies files as a whole"
         if why:
             self.say(f"{source.url} is copied, not streamed: {why}; a .zip or a .tar can be streamed")
+        elif (held or finder) and not isinstance(locate(source.url)[0], S3Store):
+            why = "the platform's moxing copies files as a whole"
+            self.say(f"{source.url} is copied, not streamed: {why}")
+        elif held and finder:
+            why = "shards in an archive can't be read row by row; put them into a folder"
+            self.say(f"{source.url} is copied, not streamed: {why}")
         return not why and (held is not None or self.is_folder(source))
 
     def stream(
@@ -105,15 +110,17 @@ class Stager:
         index: str = "",
         cache_bytes: int = 0,
         readers: int = 1,
+        finder: Finder | None = None,
+        under_way_bytes: float = math.inf,
     ) -> Begun:
-        """Begin to fetch a folder of a bucket.
+        """Begin to fetch a folder of a bucket, of some objects the parts that `finder` finds.
 
         `is_auto`: it has fetched all, if that takes less than streamer.QUICK_S. Its lines go to `stdout`.
         `index` is the place of the folder's index, which is written if it is not there. Of the files no more are here at a
         time than `cache_bytes`, if given; `readers` are the ranks that then say how far they are.
         """
         held = archived.held_at(source.url) if takes == streamer.DATA else None
-        target = self.place("members" if held else PLACES[takes], source)
+        target = self.place("members" if held or finder else PLACES[takes], source)
         control = beside(target, "stream")
         request = streamer.Request(
             source.url,
@@ -127,6 +134,8 @@ class Stager:
             cache_bytes,
             readers,
             held,
+            finder,
+            under_way_bytes,
             f"read-{uuid4().hex}",
         )
         found = Streamer(request, stdout)

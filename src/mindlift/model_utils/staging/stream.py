@@ -24,7 +24,7 @@ from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.language import localized
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import archived, data_index, members
+from mindlift.model_utils.staging import archived, data_index, members, pieces
 from mindlift.model_utils.staging.archived import Found, Held, MemberRoute
 from mindlift.model_utils.staging.arrivals import ALIVE, ENGINE, NAMES, SEPARATOR, STATE, WANTED, held
 from mindlift.model_utils.staging.fetch_queue import PAUSE_S, CachedQueue, Queue
@@ -52,14 +52,15 @@ class Stream:
         self.request, self.pipe = request, pipe
         self.wishes = Wishes(request)
         self.joined = Joined(request, self.wishes, self.begin)
-        self.queue = Queue(request.timeout_s)
+        self.queue = Queue(request.timeout_s, most_bytes=request.under_way_bytes)
         self.names: set[str] = set()
         self.entries: dict[str, Entry] = {}  # of all; without a limit only of those that are fetched
         self.arrived: dict[str, int] = {}  # when each was written first, in ns: what the copy has noted of it
         self.has_begun = False  # the training was told what is to come
         self.here = self.size = self.size_left = self.changed = self.all_bytes = 0
         self.written: dict[str, object] = {}
-        self.places: dict[str, Found] = {}  # of files in archives
+        self.places: dict[str, Found] = {}  # of files in archives, and of parts
+        self.with_parts: list[Entry] = []  # all that is to come, where objects have parts
 
     def run(self) -> None:
         request = self.request
@@ -72,11 +73,17 @@ class Stream:
             if self.has_begun:
                 say(f"the job that fetched {request.url} has ended: this one goes on with it")
             with held(request.control / ENGINE, alone=True):
-                self.fetch()
-                self.write_state()
+                try:
+                    self.fetch()
+                finally:
+                    if self.written:
+                        self.write_state()  # with what did not come, for readers who wait for that
 
     def fetch(self) -> None:
         request = self.request
+        if request.finder is not None:
+            found = pieces.look_through(request.url, request.control, request.finder, say)
+            self.with_parts, self.places = found
         copy_tree(
             request.url,
             str(request.target),
@@ -88,12 +95,15 @@ class Stream:
             say=say,
             show_bar=False,
             watch=self,
-            route=partial(MemberRoute, self.places) if request.held else route_of,
+            route=partial(MemberRoute, self.places) if request.held or request.finder else route_of,
         )
 
     def listed(self) -> Iterator[Entry]:
         request = self.request
         self.all_bytes = 0
+        if request.finder is not None:
+            yield from map(self.noted, self.with_parts)
+            return
         if request.held:
             yield from map(self.noted, self.members(request.held))
             return
@@ -177,7 +187,7 @@ class Stream:
             raise StageError(f"no data at {request.url}: the folder is empty; check --data_url")
         self.here = len(names) - len(missing)
         for folder in {os.path.dirname(f"{request.target}/{name}") for name in names}:
-            os.makedirs(folder, exist_ok=True)
+            make_folder(folder)
         for entry in missing:  # what is there is another version, or nobody knows which
             remove_file(request.target / entry.key)
         self.queue.fill(iter(missing))
@@ -276,6 +286,13 @@ class Stream:
         if state != self.written:
             write_atomic(self.request.control / STATE, json.dumps(state), durable=False)
             self.written = state
+
+
+def make_folder(folder: str) -> None:
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except (OSError, UnicodeError) as err:
+        raise StageError(f"can't make the folder {folder}: {err}") from err
 
 
 def remove_below(folder: str, name: str) -> None:

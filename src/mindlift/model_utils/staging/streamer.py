@@ -19,6 +19,8 @@ from mindlift.errors import ConfigError, StageError
 from mindlift.files import remove_file
 from mindlift.model_utils.staging.archived import Held
 from mindlift.model_utils.staging.arrivals import SEPARATOR, read_state
+from mindlift.model_utils.staging.pieces import Finder
+from mindlift.model_utils.staging.position import Evaluation, Position
 from mindlift.storage.copying.progress import as_bytes
 
 PROGRAM = "mindlift.model_utils.staging.stream"
@@ -49,15 +51,27 @@ class Request(NamedTuple):
     cache_bytes: int = 0  # that the files here may take; 0: as many as they have
     readers: int = 1
     held: Held | None = None  # archives, whose files are fetched one by one
+    finder: Finder | None = None  # of objects whose parts are
+    under_way_bytes: float = (
+        math.inf
+    )  # of few large files no more come at a time, so that the first ones are here first
     mark: str = "read"  # begins the names of the files in `control` where the readers say how far they are
 
 
 class Rounds(NamedTuple):
-    """What a training reads: the files of a batch of each rank of the node, batch by batch from number `first` on."""
+    """What a training reads: the files of a batch of each rank of the node, batch by batch from number `first` on, and
+    those of its `evaluations` between them.
+    """
 
     first: int
     most: int  # files in a round
     each: Iterator[Sequence[str]]
+    evaluations: Sequence[Evaluation] = ()
+    per_pass: int = 0  # rounds of a pass of an evaluation
+
+    def begun(self) -> Position:
+        """Of a reader."""
+        return Position(self.first, self.evaluations, self.per_pass)
 
 
 class Coming(NamedTuple):

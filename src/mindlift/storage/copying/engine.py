@@ -19,8 +19,8 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Callable, Union
 
 from mindlift.checkout import SOURCES
-from mindlift.errors import AccessError, MindLiftError, StorageError, TransferError
-from mindlift.storage.copying.job import Advance, Failure, Job, Route, Unit
+from mindlift.errors import AccessError, MindLiftError, StorageError
+from mindlift.storage.copying.job import Advance, Failure, Job, LocalError, Route, Unit
 from mindlift.storage.copying.local_files import sweep
 from mindlift.storage.copying.plan import Known
 from mindlift.storage.copying.progress import Progress
@@ -125,7 +125,7 @@ def run_unit(entry: Entry, unit: Unit) -> Known | Failure | None:
     except MindLiftError as err:
         return Failure(entry.key, err)
     except (OSError, UnicodeError) as err:
-        return Failure(entry.key, TransferError(f"{entry.key!r}: {err}"))
+        return Failure(entry.key, LocalError(f"{entry.key!r}: {err}"))
 
 
 class Worker:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Callable
 
 from mindlift.backports import Protocol
+from mindlift.errors import TransferError
 from mindlift.storage.copying.plan import Known, Plan
 from mindlift.storage.store import Entry, Store
 
@@ -19,6 +20,10 @@ class Failure:
 
     key: str
     error: Exception
+
+
+class LocalError(TransferError):
+    """A file that can't be had here, whatever the store does: its name is too long for the disk, or not allowed there."""
 
 
 Advance = Callable[[int], None]

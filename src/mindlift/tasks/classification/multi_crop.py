@@ -20,6 +20,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.data.ahead import Ahead
 from mindlift.data.classification import crops, split
 from mindlift.files import append_line, make_folder
 from mindlift.interrupts import Deferred
@@ -181,11 +182,12 @@ def prepared(
         return None if pixels is None else list(crops.crops(pixels, scales, size))
 
     waiting: deque = deque()
-    source = iter(images.tolist())
+    source, files = enumerate(images.tolist()), Ahead(samples.paths_of, images.tolist(), 1)
     with ThreadPoolExecutor(max(1, workers)) as pool:
         try:
             while True:
-                for image in itertools.islice(source, workers + 1 - len(waiting)):
+                for number, image in itertools.islice(source, workers + 1 - len(waiting)):
+                    files.ask(number)
                     waiting.append((image, pool.submit(make, image)))
                 if not waiting:
                     return

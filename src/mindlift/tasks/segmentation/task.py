@@ -19,6 +19,7 @@ import mindspore.nn as nn
 import numpy as np
 
 from mindlift.data import layout
+from mindlift.data.ahead import Ahead
 from mindlift.data.batches import STATISTICS
 from mindlift.data.order import EpochOrder, shuffled
 from mindlift.data.segmentation import label_check, voc
@@ -34,6 +35,7 @@ from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
+from mindlift.model_utils.staging.arrivals import ARRIVALS
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
 from mindlift.tasks.progress import Progress
@@ -197,9 +199,13 @@ def predictions(
         share = evaluator.probabilities(views.flip)
         segmenter = Segmenter(share, max(data.image_size), views.scales, data.per_batch_size, pool)
         batches = [indices[i : i + data.per_batch_size] for i in range(0, len(indices), data.per_batch_size)]
+        files = Ahead(samples.paths_of, indices, data.per_batch_size)
+        files.ask(0)
         ahead = [pool.submit(read, index) for index in batches[0]] if batches else []
         for number, batch in enumerate(batches):
             pairs = [(index, future.result()) for index, future in zip(batch, ahead)]
+            ARRIVALS.evaluated(number + 1, of=len(batches))
+            files.ask(number + 1)
             following = batches[number + 1] if number + 1 < len(batches) else []
             ahead = [pool.submit(read, index) for index in following]
             good = [(index, *pair) for index, pair in pairs if pair is not None]
