@@ -270,7 +270,6 @@ def test_an_image_without_labels_is_said_to_have_none(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "value", "prog"),
     [
-        ("sampler", "balanced", "train.py"),
         ("label_smooth", True, "train.py"),
         ("data_format", "mindrecord", "train.py"),
         ("crops", 144, "eval.py"),
