@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mindlift.api import job
 from mindlift.data.classification import augment, option_check, pipeline, split
 from mindlift.data.classification.sources import TrainSource
 from mindlift.data.order import BatchRange, TrainOrder
@@ -155,9 +157,18 @@ def test_what_does_not_go_together_is_said_in_a_line(options, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("words", [["--aug_splits", "0"], ["--split_bn", "true"], ["--jsd_loss"]])
-def test_timms_other_words_are_answered_in_a_line(words):
-    with pytest.raises(ConfigError) as caught:
-        config.load(["--config_path", RECIPE, *words])
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--aug_splits", "0"], "aug_splits is '0', but must be at least 1"),
+        (
+            ["--split_bn", "true"],
+            "--split_bn true: not supported, because batch norms have one statistic of all views",
+        ),
+        (["--jsd_loss"], "unknown option '--jsd_loss'; did you mean '--loss'?"),
+    ],
+)
+def test_timms_other_words_are_answered_in_a_line(words, message):
+    with pytest.raises(ConfigError, match=re.escape(message)) as caught:
+        job.check_refused(config.load(["--config_path", RECIPE, *words]))
     assert "\n" not in str(caught.value)
-    print(caught.value)
