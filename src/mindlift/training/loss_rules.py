@@ -51,6 +51,10 @@ def check(cfg: Config) -> None:
             f"--class_weights {class_weights.BALANCED} is for images of one class; for --dataset {rules.NAME} pass"
             f" --bce_pos_weight {class_weights.BALANCED}, which weighs labels where they are there, or a number for each label"
         )
+    if cfg.label_smooth and cfg.label_smoothing:
+        raise ConfigError(
+            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
+        )
     class_weights.given(cfg)
     class_weights.pos_weight(cfg)
     if loss == "jsd":

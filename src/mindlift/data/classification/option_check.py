@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mindlift.data.classification.mixing import SAMPLE
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.config import Config
 
@@ -26,6 +27,7 @@ def check_statistics(cfg: Config) -> None:
 def check_augmentation(cfg: Config) -> None:
     """ConfigError for what would have no effect, or none that can be meant."""
     check_crop(cfg)
+    check_mixing(cfg)
     check_views(cfg)
     for name in RANGES:
         check_range(cfg, name)
@@ -53,6 +55,19 @@ def check_crop(cfg: Config) -> None:
             f"--augment resize_crop crops {height},{width} from --train_resize, which is {given}; pass at least"
             f" {height},{width}"
         )
+
+
+def check_mixing(cfg: Config) -> None:
+    """ConfigError for batches whose images would be mixed with themselves (see mixing.Mixer)."""
+    is_alone = cfg.per_batch_size == 1 or (
+        cfg.mixup_shares == SAMPLE and cfg.aug_repeats % cfg.per_batch_size == 0
+    )
+    for name in ("mixup_alpha", "cutmix_alpha"):
+        if getattr(cfg, name) and is_alone:
+            raise ConfigError(
+                f"--{name} {getattr(cfg, name):g} mixes the images of a batch, and with --per_batch_size {cfg.per_batch_size} and"
+                f" --aug_repeats {cfg.aug_repeats} each image would be mixed with itself; pass another --per_batch_size"
+            )
 
 
 def check_views(cfg: Config) -> None:

@@ -20,7 +20,6 @@ from mindlift.data.classification.options import ClassificationOptions, statisti
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.classification.split import open_split as open_split
 from mindlift.data.order import EpochOrder
-from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
 from mindlift.model_utils.collectives import all_sum
@@ -92,10 +91,6 @@ def of_batches(net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
 
 def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
     """The loss of the arrays of a batch of `data`, a scalar to minimise."""
-    if cfg.label_smooth and cfg.label_smoothing:
-        raise ConfigError(
-            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
-        )
     return mixed(of_batches(net, data), taught(cfg, loss_of(cfg, data)), data)
 
 
