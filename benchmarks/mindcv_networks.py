@@ -221,7 +221,7 @@ def run(name: str, mode: str, found: dict) -> None:
     masks = Masks(objective, 1, Ranks())
     optimizer = build.optimizer(cfg, network, np.full(2, 1e-4, np.float32), device)
     step = TrainStep(
-        objective, optimizer, build.step_options(cfg, 1), keys=masks.keys if masks.cells else None
+        objective, optimizer, build.step_options(cfg, 1), others=[masks.keys] if masks.cells else []
     )
     masks.draw()
     images = ms.Tensor(np.random.default_rng(0).normal(size=(BATCH, 3, size, size)), ms.float32)

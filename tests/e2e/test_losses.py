@@ -15,11 +15,13 @@ TRAININGS = {
     "focal of a balanced sampler": "--loss focal --sampler balanced --label_smoothing 0.1",
     "binary of mixed images": "--loss bce --bce_target_threshold 0.3 --mixup_alpha 0.4 --lr 1",
     "asymmetric, weighed": "--loss asl --class_weights balanced --sampler balanced --accumulation_steps 2",
+    "of three views": "--loss jsd --aug_splits 3 --auto_augment augmix-m3-w3 --random_erase 0.3 --aug_repeats 2",
 }
 ON_RANKS = {
     "cross entropy, weighed": "--class_weights balanced",
     "focal of a balanced sampler": "--loss focal --sampler balanced",
     "sum of classes": "--loss bce --bce_sum true",
+    "of two views": "--loss jsd --aug_splits 2 --auto_augment augmix-m3-w3 --color_jitter 0 --label_smoothing 0.1",
 }
 
 

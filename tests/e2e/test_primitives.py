@@ -150,6 +150,37 @@ def test_a_training_and_its_evaluation(net, dataset, options, sign, tmp_path):
     assert {sign, "Softmax" if dataset == "vocdigits" else "Argmax"} <= found.keys()
 
 
+LOSSES = {  # and a primitive of each
+    "bce": ("--loss bce --bce_target_threshold 0.3 --mixup_alpha 0.4 --class_weights balanced", "Softplus"),
+    "focal": ("--loss focal --label_smoothing 0.1", "Pow"),
+    "asl": ("--loss asl --sampler balanced", "Pow"),
+    "jsd": ("--loss jsd --aug_splits 2 --label_smoothing 0.1", "Maximum"),
+}
+OF_SEVERAL = {"bce": ("--bce_pos_weight balanced", "Softplus"), "asl": ("--loss asl", "Sigmoid")}
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_training_by_each_loss(name, tmp_path):
+    words, sign = LOSSES[name]
+    net = ("--net", "densenet22", "--dataset", "digits", *STEP, *words.split())
+    assert sign in check(tmp_path, "train.py", *net, "--ckpt_path", tmp_path / "runs")
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("name", OF_SEVERAL)
+def test_a_training_on_images_of_several_labels(name, tmp_path):
+    words, sign = OF_SEVERAL[name]
+    (tmp_path / "photos").mkdir()
+    lines = ["image,cat,dog", "0.png,1,0", "1.png,0,1", "2.png,1,1", "3.png,0,0"]
+    (tmp_path / "photos/labels.csv").write_text("\n".join(lines))
+    for number in range(4):
+        Image.new("RGB", (16, 16), (60 * number, 0, 0)).save(tmp_path / f"photos/{number}.png")
+    data = ("--dataset", "multilabel", "--num_classes", 2, "--data_dir", tmp_path / "photos")
+    net = ("--config_path", DENSENET, "--image_size", 16, *data, *STEP, *words.split())
+    assert sign in check(tmp_path, "train.py", *net, "--ckpt_path", tmp_path / "runs")
+
+
 @pytest.mark.heavy
 @pytest.mark.parametrize(("kind", "sign"), [("soft", "Exp"), ("hard", "Argmax")])
 def test_a_training_with_a_teacher(kind, sign, tmp_path):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mindlift.data.classification.options import ClassificationOptions
+from mindlift.data.classification.sources import TrainSource
 
 OPTIONS = ClassificationOptions(
     dataset="digits",
@@ -27,6 +28,12 @@ OPTIONS = ClassificationOptions(
     data_format="files",
 )
 FOLDER_OPTIONS = replace(OPTIONS, dataset="imagenet", num_classes=3, per_batch_size=4, augment="resized_crop")
+
+
+def made(source: TrainSource, index: int, epoch: int, repetition: int = 0) -> list[np.ndarray]:
+    """(h, w, 3) uint8 each: the views of an image in an epoch."""
+    numbers = source.numbers(epoch, np.array([index]), repetition)
+    return source.views(index, [[stage[0] for stage in view] for view in numbers])
 
 
 def collect(batches) -> list[np.ndarray]:

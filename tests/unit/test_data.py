@@ -12,7 +12,7 @@ from mindlift.data.draws import Draws, uniforms
 from mindlift.data.embedded import digits as demo
 from mindlift.data.order import BatchRange, TrainOrder
 from mindlift.errors import DataError
-from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect, made
 
 
 @pytest.fixture
@@ -76,9 +76,7 @@ def train_rows(samples, options, last):
 def test_augmentation_differs_between_epochs(digits):
     samples = split.open_split(OPTIONS, digits, train=True)
     source = sources.TrainSource(samples, TrainOrder(len(samples), 16, 0, 1, 1), OPTIONS)
-    first, second = (
-        source.image(5, [part[0] for part in source.numbers(epoch, np.array([5]))]) for epoch in (0, 1)
-    )
+    (first,), (second,) = (made(source, 5, epoch) for epoch in (0, 1))
     assert (first != second).any()
 
 
@@ -191,13 +189,16 @@ def test_flip_probability_and_jitter_strength_have_effect():
     image = np.random.default_rng(0).integers(0, 256, (8, 8, 3), dtype=np.uint8)
 
     def flips(probability):
-        results = [augment.mirror_and_jitter(image, drawn(i), probability, 0) for i in range(200)]
+        plain = replace(OPTIONS, augment="none", image_size=(8, 8), hflip=probability, color_jitter=0)
+        samples = split.Samples(np.zeros(1, np.int32), images=image[None])
+        source = sources.TrainSource(samples, TrainOrder(1, 1, 0, 1, 1), plain)
+        results = [made(source, 0, epoch)[0] for epoch in range(200)]
         return np.mean([(result == image[:, ::-1]).all() for result in results])
 
     assert flips(0) == 0
     assert flips(1) == 1
     assert 0.4 < flips(0.5) < 0.6
-    jittered = augment.mirror_and_jitter(image, drawn(0), 0, 0.4)
+    jittered = augment.jitter(image, drawn(0), 0.4)
     assert jittered.shape == image.shape
     assert (jittered != image).any()
 

@@ -17,7 +17,7 @@ from mindlift.data.classification import augment, pipeline, sources, split
 from mindlift.data.classification.options import statistics
 from mindlift.data.draws import Draws
 from mindlift.data.order import TrainOrder
-from tests.support.batches import FOLDER_OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, collect, made
 
 SHAPES = ((375, 500), (500, 333), (427, 640), (61, 90), (64, 64), (33, 17))
 KINDS = {
@@ -108,16 +108,16 @@ def test_an_adjustment_is_mindspores_and_pillows(adjust, factor):
         assert np.abs(found - theirs).max() <= 1
 
 
-def test_mirroring_and_jitter_are_their_steps_in_the_drawn_order():
+def test_jitter_is_its_steps_in_the_drawn_order():
     """Beside Pillow's: three times a fraction that is cut off, which later steps enlarge."""
     image = np.asarray(photograph(0, 60, 80))
-    for first, order in ((0.2, 0.1), (0.7, 0.9)):
-        numbers = [first, 0.3, 0.8, 0.6, order]
-        found = augment.mirror_and_jitter(image, Draws(numbers), 0.5, 0.4)
-        picture = Image.fromarray(image[:, ::-1] if first < 0.5 else image)
+    for order in (0.1, 0.9):
+        numbers = [0.3, 0.8, 0.6, order]
+        found = augment.jitter(image, Draws(numbers), 0.4)
+        picture = Image.fromarray(image)
         enhancers = ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color
         for which in augment.ORDERS[int(order * 6)]:
-            picture = enhancers[which](picture).enhance(0.6 + 0.8 * numbers[1 + which])
+            picture = enhancers[which](picture).enhance(0.6 + 0.8 * numbers[which])
         assert np.abs(found.astype(int) - np.asarray(picture)).mean() < 1.5
 
 
@@ -181,12 +181,12 @@ def cropped(folder, shape: tuple[int, int], count: int):
     source = sources.TrainSource(samples, TrainOrder(1, 1, 0, 1, 1), options)
     whole = vision.Decode()(np.fromfile(samples.files[0], np.uint8))
     for epoch in range(count):
-        numbers = [part[0] for part in source.numbers(epoch, np.array([0]))]
-        top, left, h, w = augment.crop_box(*shape, Draws(numbers[0].tolist()))
+        region = source.numbers(epoch, np.array([0]))[0][sources.REGION][0]
+        top, left, h, w = augment.crop_box(*shape, Draws(region.tolist()))
         factor = decoding.reduction((h, w), (64, 64))
         top, left, h, w = (each // factor * factor for each in (top, left, h, w))
         crop = vision.Crop((top, left), (h, w))(whole)
-        found, wanted = source.image(0, numbers), vision.Resize((64, 64))(crop)
+        (found,), wanted = made(source, 0, epoch), vision.Resize((64, 64))(crop)
         yield found.astype(int), wanted.astype(int), crop
 
 

@@ -12,7 +12,7 @@ import pytest
 from sklearn.utils.class_weight import compute_class_weight
 
 from mindlift.data.classification import class_weights
-from mindlift.errors import ConfigError
+from mindlift.errors import ConfigError, DataError
 from mindlift.model_utils.config import config
 from mindlift.tasks import base as tasks
 from mindlift.tasks.classification import task as classify
@@ -36,7 +36,8 @@ def labelled(is_many: bool) -> dict[str, str]:
 
 
 def loss_of(cfg: config.Config) -> ms.nn.Cell:
-    data = replace(classify.options(cfg, 1), class_weights=class_weights.given(cfg))
+    weights = {"class_weights": class_weights.given(cfg), "bce_pos_weight": class_weights.pos_weight(cfg)}
+    data = replace(classify.options(cfg, 1), **weights)
     return (multilabel if cfg.dataset == "multilabel" else classify).loss_of(cfg, data)
 
 
@@ -84,10 +85,51 @@ def test_balanced_weights_are_1_on_average():
     assert weights[labels].mean() == pytest.approx(1)
 
 
+def test_balanced_weights_of_what_is_there_are_pytorchs():
+    """Of BCEWithLogitsLoss's page: 100 images with a class and 300 without make a pos_weight of 3."""
+    labels = np.zeros((400, 3), np.uint8)
+    labels[:100, 0], labels[::2, 1] = 1, 1
+    cfg = load(dataset="multilabel", num_classes="3", bce_pos_weight="balanced")
+    assert class_weights.of_what_is_there(cfg, labels) == (3.0, 1.0, 1.0)
+    single = load(num_classes="3", loss="bce", bce_pos_weight="balanced")
+    assert class_weights.of_what_is_there(single, np.repeat([0, 2], [100, 300]).astype(np.int32)) == (
+        3.0,
+        1.0,
+        1 / 3,
+    )
+
+
+def test_what_every_image_has_can_not_be_balanced():
+    labels = np.array([[1, 0], [1, 1]], np.uint8)
+    cfg = load(dataset="multilabel", num_classes="2", bce_pos_weight="balanced")
+    with pytest.raises(DataError, match="all 2 images have class cat, so that nothing tells what it is"):
+        class_weights.of_what_is_there(cfg, labels, ["cat", "dog"])
+
+
+def test_equal_answers_to_all_views_diverge_by_nothing():
+    """Then the loss is the cross entropy of the clean views."""
+    cfg = load(num_classes="5", loss="jsd", aug_splits="3")
+    logits = np.tile(INPUTS["logits"][:2], (3, 1)).astype(np.float32)
+    labels = np.tile(INPUTS["labels"][:2], 3).astype(np.int32)
+    found = float(loss_of(cfg)(ms.Tensor(logits), ms.Tensor(labels)))
+    alone = float(SmoothedCrossEntropy(5)(ms.Tensor(logits[:2]), ms.Tensor(labels[:2])))
+    assert found == pytest.approx(alone, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"loss": "huber"}, "choose one of auto, cross_entropy, bce, focal, asl"),
+        ({"loss": "huber"}, "choose one of auto, cross_entropy, bce, focal, asl, jsd"),
+        ({"loss": "jsd"}, "--loss jsd compares several views .* --aug_splits is 1; pass --aug_splits 3"),
+        ({"jsd_alpha": "3"}, "--jsd_alpha 3.0 has no effect on --loss cross_entropy"),
+        ({"loss": "jsd", "aug_splits": "3", "class_weights": "balanced"}, "has no place in --loss jsd"),
+        ({"dataset": "multilabel", "loss": "jsd"}, "--loss jsd is for images of one class"),
+        ({"bce_pos_weight": "2"}, "--bce_pos_weight 2 has no effect on --loss cross_entropy"),
+        (
+            {"loss": "bce", "bce_pos_weight": "1,2"},
+            "expected balanced, one number from 0 on, or one for each of the 5",
+        ),
+        ({"loss": "bce", "bce_pos_weight": "-1"}, "expected balanced, one number"),
         ({"focal_gamma": "3"}, "--focal_gamma 3.0 has no effect on --loss cross_entropy"),
         ({"loss": "focal", "bce_sum": "true"}, "--bce_sum True has no effect on --loss focal"),
         ({"loss": "asl", "asl_clip": "0.1"}, "--asl_clip 0.1 has no effect on images of one class"),

@@ -222,12 +222,17 @@ def test_a_policy_takes_the_place_of_jitter(tmp_path):
             {"cutmix_alpha": 1.0, "mixup_shares": "batch", "mixup_prob": 0.5, "mixup_switch_prob": 0.5},
         ),
         ({"aug_repeats": "3"}, {"aug_repeats": 3}),
+        (
+            {"aug_splits": "3", "auto_augment": "augmix-m3-w3"},
+            {"aug_splits": 3, "auto_augment": "augmix-m3-w3"},
+        ),
         ({"mean": "[127.5, 127.5, 127.5]", "std": "[51, 51, 51]"}, {"mean": (0.5,) * 3, "std": (0.2,) * 3}),
         (
             {},
             {
                 "auto_augment": "",
                 "aug_repeats": 1,
+                "aug_splits": 1,
                 "random_erase": 0.0,
                 "mean": None,
                 "mixup_shares": "sample",
@@ -246,7 +251,7 @@ def test_augmentation_is_translated(tmp_path, changes, wanted):
     [
         ("auto_augment", "randaug-m9-w0"),
         ("auto_augment", "trivialaugwide-m20"),
-        ("aug_splits", "3"),
+        ("aug_splits", "2"),
         ("aux_factor", "0.1"),
         ("pretrained", "True"),
         ("lr_epoch_stair", "True"),

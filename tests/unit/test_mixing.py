@@ -9,17 +9,21 @@ import numpy as np
 import pytest
 from mindspore import nn
 
-from mindlift.data.classification import pipeline, split
+from mindlift.data.classification import option_check, pipeline, split
 from mindlift.data.classification.mixing import Mixer
 from mindlift.data.draws import uniforms
 from mindlift.data.order import BatchRange
+from mindlift.errors import ConfigError
+from mindlift.model_utils.config import config
 from mindlift.tasks.classification.cut_mix import CutMix
 from mindlift.tasks.classification.objective import MixedCrossEntropy
 from mindlift.tasks.pixels import FromPixels
 from tests.support.batches import OPTIONS, collect
+from tests.support.programs import ROOT
 
 BATCH, SIZE = 8, (6, 10)
 BOTH = replace(OPTIONS, image_size=SIZE, mixup_alpha=0.4, cutmix_alpha=1.0, per_batch_size=BATCH)
+RECIPE = str(ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml")
 UNITS = ("sample", "pair", "batch")
 
 
@@ -211,3 +215,22 @@ def test_it_goes_on_where_it_stopped_with_any_number_of_threads(unit, workers, d
     rest = collect(pipeline.train_batches(samples, changed, BatchRange(2, 4)))
     for one, two in zip(whole, rest):
         np.testing.assert_array_equal(one[2 * BATCH :], two)
+
+
+@pytest.mark.parametrize(
+    ("words", "is_refused"),
+    [
+        ("--per_batch_size 1", True),
+        ("--per_batch_size 1 --mixup_shares pair", True),
+        ("--per_batch_size 4 --aug_repeats 4", True),
+        ("--per_batch_size 4 --aug_repeats 4 --mixup_shares batch", False),
+        ("--per_batch_size 4 --aug_repeats 3", False),
+    ],
+)
+def test_an_image_is_not_mixed_with_itself_without_a_word(words, is_refused):
+    cfg = config.load(["--config_path", RECIPE, "--cutmix_alpha", "1", *words.split()])
+    if not is_refused:
+        option_check.check_augmentation(cfg)
+        return
+    with pytest.raises(ConfigError, match="--cutmix_alpha 1 mixes .* each image would be mixed with itself"):
+        option_check.check_augmentation(cfg)

@@ -108,6 +108,9 @@ def test_the_order_of_lines_does_not_matter(tmp_path):
         ("image,labels\nz.jpg,cat\n", "names images that are not in .*: z.jpg"),
         ("image,labels\n../a.jpg,cat\n", "names images that are not in"),
         ("image,labels\n", "has no images"),
+        ("image,cat,dog\na.jpg,0,0\n", "no image to train on has a label, so that there is nothing to learn"),
+        ("image,labels\na.jpg,c\0t\n", "'c.x00t' has a control character in it"),
+        ("image,cat,d\tg\na.jpg,1,0\n", "'d.tg' has a control character in it"),
         ("image,labels\na.jpg,\n", "has no labels"),
         ("", "has no images"),
     ],
@@ -166,6 +169,9 @@ def test_what_is_odd_is_noted(tmp_path):
     assert "1 images have no line and are left out" in note
     assert "no image to train on has the label eel" in note
     assert "every image has exactly one label" in note
+    (tmp_path / "labels.csv").write_text("image,labels\na.jpg,Cat;eel\nc.jpg,cat;dog\n")
+    note = opened(tmp_path, num_classes=4).note
+    assert "labels that differ only in case are labels of their own: Cat, cat" in note
 
 
 def test_classes_are_counted(tmp_path):
@@ -270,7 +276,6 @@ def test_an_image_without_labels_is_said_to_have_none(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("name", "value", "prog"),
     [
-        ("sampler", "balanced", "train.py"),
         ("label_smooth", True, "train.py"),
         ("data_format", "mindrecord", "train.py"),
         ("crops", 144, "eval.py"),

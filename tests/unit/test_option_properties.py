@@ -80,7 +80,7 @@ def test_what_decides_the_output_of_weights_is_not_free_unless_it_is_only_of_ima
 
 def test_a_refused_option_is_accepted_with_its_default():
     refused = {name for name, each in OPTIONS.items() if each.refused}
-    assert refused == {"parameter_server", "enable_cache", "freeze_layer", "save_checkpoint"}
+    assert refused == {"parameter_server", "enable_cache", "freeze_layer", "save_checkpoint", "split_bn"}
 
 
 def test_the_mark_of_a_run_is_that_of_earlier_versions():

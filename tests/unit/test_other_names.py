@@ -38,11 +38,11 @@ lr-noise-std= lr-cycle-mul=lr_cycle_mul lr-cycle-decay=lr_cycle_decay lr-cycle-l
 min-lr=eta_min epochs=max_epoch epoch-repeats= start-epoch=resume decay-milestones=lr_epochs
 decay-epochs=lr_num_epochs_per_decay warmup-epochs=warmup_epochs cooldown-epochs= patience-epochs=plateau_patience
 decay-rate=lr_decay dr=lr_decay no-aug=augment scale=crop_scale ratio=crop_ratio hflip=hflip vflip=vflip color-jitter=color_jitter
-aa=auto_augment aug-repeats=aug_repeats aug-splits= jsd-loss= bce-loss=loss bce-target-thresh=bce_target_threshold reprob=random_erase
+aa=auto_augment aug-repeats=aug_repeats aug-splits=aug_splits jsd-loss=loss bce-loss=loss bce-target-thresh=bce_target_threshold reprob=random_erase
 remode=random_erase_mode recount=random_erase_count
-resplit= mixup=mixup_alpha cutmix=cutmix_alpha cutmix-minmax= mixup-prob=mixup_prob mixup-switch-prob=mixup_switch_prob
+resplit=random_erase_resplit mixup=mixup_alpha cutmix=cutmix_alpha cutmix-minmax= mixup-prob=mixup_prob mixup-switch-prob=mixup_switch_prob
 mixup-mode=mixup_shares mixup-off-epoch=mixup_off_epoch smoothing=label_smoothing train-interpolation=interpolation drop=dropout drop-connect= drop-path=drop_path
-drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn=sync_bn dist-bn= split-bn= model-ema=enable_ema
+drop-block= bn-momentum=bn_momentum bn-eps=bn_eps sync-bn=sync_bn dist-bn= split-bn=split_bn model-ema=enable_ema
 model-ema-force-cpu= model-ema-decay=ema_decay seed=seed worker-seeding= log-interval=log_interval
 recovery-interval=ckpt_interval checkpoint-hist=keep_checkpoint_max j=num_parallel_workers
 workers=num_parallel_workers save-images= amp=amp_level apex-amp=amp_level native-amp=amp_level no-ddp-bb= pin-mem=

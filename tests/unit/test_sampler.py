@@ -69,6 +69,34 @@ def test_a_training_that_goes_on_draws_what_is_left():
     assert draws(BatchRange(31, 50), 6) == whole[31:]
 
 
+MANY = np.array([[1, 0, 0], [1, 1, 0], [1, 0, 0], [1, 0, 0], [0, 0, 0], [1, 1, 0], [0, 0, 0], [1, 0, 0]])
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 5])
+def test_labels_of_several_are_drawn_alike(epoch):
+    """Class-aware sampling: 8 draws of 3 groups, the label 0, the label 1, and no label; of the label 2 there is no image."""
+    found = Balanced(MANY.astype(np.uint8), 3)(epoch)
+    assert len(set(found.tolist())) == len(found) == 8
+    images = found % 8
+    without = np.isin(images, (4, 6)).sum()
+    rare = np.isin(images, (1, 5)).sum()
+    assert without in (2, 3)
+    assert rare >= 2, "drawn for their rare label, and perhaps for the other one"
+    again = np.bincount(images, minlength=8)
+    times = {image: sorted((found[images == image] // 8).tolist()) for image in set(images.tolist())}
+    assert all(numbers == list(range(again[image])) for image, numbers in times.items())
+
+
+def test_rare_labels_come_as_often_as_frequent_ones():
+    """Of 1000 images 10 have the label 1, and all the label 0: half of the draws are for each."""
+    labels = np.zeros((1000, 2), np.uint8)
+    labels[:, 0], labels[:10, 1] = 1, 1
+    images = Balanced(labels, 3)(0) % 1000
+    times = np.bincount(images, minlength=1000)[:10]
+    assert times.sum() in range(500, 511)
+    assert times.max() - times.min() <= 2
+
+
 def test_shuffling_draws_each_once():
     assert sorted(shuffled(COUNT, 3)(1).tolist()) == list(range(COUNT))
 

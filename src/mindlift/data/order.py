@@ -31,15 +31,17 @@ def shuffled(count: int, seed: int) -> EpochOrder:
 
 
 class Balanced:
-    """Each class of `labels` (count,) as often as any other in an epoch of `count` draws, give or take one.
+    """Each class of `labels` as often as any other in an epoch of `count` draws, give or take one: class-aware sampling,
+    Shen et al., Relay Backpropagation (ECCV 2016).
 
     Within a class each image is drawn as often as any other, give or take one, in an order of its own in each epoch.
+    Labels are (count,), or (count, K) of images that may have several: these are drawn for each class of theirs, as Wu et
+    al. do it (Distribution-Balanced Loss, ECCV 2020), and images that have none are a class more.
     """
 
     def __init__(self, labels: np.ndarray, seed: int):
         self.count, self.seed = len(labels), seed
-        by_class = np.argsort(labels, kind="stable")
-        self.members = np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1)
+        self.members = members_of_several(labels) if labels.ndim == 2 else members(labels)
         self.of_epoch = lru_cache(maxsize=KEPT)(self.drawn)
 
     def __call__(self, epoch: int) -> np.ndarray:
@@ -51,12 +53,36 @@ class Balanced:
         least, more = divmod(self.count, len(self.members))
         gets_more = rng.permutation(len(self.members)) < more
         found = []
-        for members, extra in zip(self.members, gets_more.tolist()):
+        for images, extra in zip(self.members, gets_more.tolist()):
             quota = least + extra
-            rounds = math.ceil(quota / len(members))
-            own = [rng.permutation(members) + self.count * number for number in range(rounds)]
+            own = [rng.permutation(images) for _ in range(math.ceil(quota / len(images)))]
             found.append(np.concatenate([np.zeros(0, np.int64), *own])[:quota])
-        return rng.permutation(np.concatenate(found))
+        images = np.concatenate(found)
+        return rng.permutation(images + self.count * times_before(images))
+
+
+def members(labels: np.ndarray) -> list[np.ndarray]:
+    """The images of each class that has some."""
+    by_class = np.argsort(labels, kind="stable")
+    return np.split(by_class, np.flatnonzero(np.diff(labels[by_class])) + 1)
+
+
+def members_of_several(labels: np.ndarray) -> list[np.ndarray]:
+    """The same of labels (N, K) that are 1 or 0, and last the images without any."""
+    is_there = labels.astype(bool)
+    columns = [*is_there.T, ~is_there.any(1)]
+    return [np.flatnonzero(column) for column in columns if column.any()]
+
+
+def times_before(values: np.ndarray) -> np.ndarray:
+    """(N,): how often each of `values` (N,) stands before it."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+    lengths = np.diff(starts, append=len(values))
+    found = np.empty(len(values), np.int64)
+    found[order] = np.arange(len(values)) - np.repeat(starts, lengths)
+    return found
 
 
 def repeated(epochs: EpochOrder, count: int, repeats: int) -> EpochOrder:

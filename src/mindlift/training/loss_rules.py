@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 OF_LOSS = {
     "bce_sum": "bce",
     "bce_target_threshold": "bce",
+    "bce_pos_weight": "bce",
     "focal_gamma": "focal",
     "focal_alpha": "focal",
     "asl_gamma_neg": "asl",
     "asl_gamma_pos": "asl",
     "asl_clip": "asl",
+    "jsd_alpha": "jsd",
 }
+LEAST_VIEWS = 2  # of an image, that can be compared
 FOR_SEVERAL = ("bce", "focal", "asl")
 
 
@@ -45,7 +48,27 @@ def check(cfg: Config) -> None:
         )
     if is_multilabel and cfg.class_weights == class_weights.BALANCED:
         raise ConfigError(
-            f"--class_weights {class_weights.BALANCED} is for images of one class; for --dataset {rules.NAME} give a number"
-            " for each label, or choose --loss asl, which weighs what is there and what is not by itself"
+            f"--class_weights {class_weights.BALANCED} is for images of one class; for --dataset {rules.NAME} pass"
+            f" --bce_pos_weight {class_weights.BALANCED}, which weighs labels where they are there, or a number for each label"
+        )
+    if cfg.label_smooth and cfg.label_smoothing:
+        raise ConfigError(
+            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
         )
     class_weights.given(cfg)
+    class_weights.pos_weight(cfg)
+    if loss == "jsd":
+        check_jsd(cfg)
+
+
+def check_jsd(cfg: Config) -> None:
+    """ConfigError for what the Jensen-Shannon loss has no use for."""
+    if cfg.aug_splits < LEAST_VIEWS:
+        raise ConfigError(
+            f"--loss jsd compares several views of each image, and --aug_splits is {cfg.aug_splits}; pass --aug_splits 3"
+        )
+    if cfg.class_weights:
+        raise ConfigError(
+            f"--class_weights {cfg.class_weights} has no place in --loss jsd, whose views are to be answered alike whatever their"
+            " class; leave it out, or pass --sampler balanced"
+        )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mindlift.errors import ConfigError
-from mindlift.training import loss_rules
+from mindlift.training import companions, loss_rules
 
 if TYPE_CHECKING:
     from mindlift.model_utils.config.frozen import Config
@@ -33,6 +33,7 @@ def check(cfg: Config) -> None:
         raise ConfigError(
             f"--clip_mode {cfg.clip_mode} has no effect without clipping; pass --enable_clip_norm true too"
         )
+    companions.check(cfg)
     loss_rules.check(cfg)
     if cfg.lr_scheduler == "plateau" and cfg.unfreeze_epoch is not None:
         raise ConfigError(

@@ -2,7 +2,7 @@
 
 python -m tests.golden.losses.make
 
-Made with torch 2.15.0, torchvision 0.29.2, timm 1.0.31. The tests need none of them.
+losses.json says with which versions it was made. The tests need none of them.
 """
 
 from __future__ import annotations
@@ -16,10 +16,13 @@ import timm
 import torch
 import torch.nn.functional as F
 import torchvision
+from timm.data.dataset import AugMixDataset
+from timm.data.loader import fast_collate
 from timm.loss import (
     AsymmetricLossMultiLabel,
     AsymmetricLossSingleLabel,
     BinaryCrossEntropy,
+    JsdCrossEntropy,
 )
 from torchvision.ops import sigmoid_focal_loss
 
@@ -59,6 +62,37 @@ def asl(**options: float) -> Loss:
     return lambda logits: loss(logits, torch.tensor(MANY).float())
 
 
+def jsd(views: int, **options: float) -> Loss:
+    loss = JsdCrossEntropy(views, **options)
+    return lambda logits: loss(logits, torch.tensor(LABELS))
+
+
+def views_of_a_batch(images: int, views: int) -> dict[str, list[int]]:
+    """Of the rows of a batch, as timm's loader has it: the image and the view that they show, 0 being the clean one."""
+
+    class Numbered(torch.utils.data.Dataset):
+        """An image is its number, and each call of the augmentation adds 10 to a copy."""
+
+        transform = None
+
+        def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+            return np.full((3, 1, 1), index, np.uint8), 100 + index
+
+        def __len__(self) -> int:
+            return images
+
+    calls = iter(range(1, 1000))
+    dataset = AugMixDataset(Numbered(), views)
+    dataset.augmentation = lambda image: image + np.uint8(10 * (1 + (next(calls) - 1) % (views - 1)))
+    rows, labels = fast_collate([dataset[index] for index in range(images)])
+    values = rows[:, 0, 0, 0]
+    return {
+        "image": (values % 10).tolist(),
+        "view": (values // 10).tolist(),
+        "label": (labels - 100).tolist(),
+    }
+
+
 def cases() -> dict[str, tuple[dict[str, str], bool, bool, Loss]]:
     """name: (options here, whether images have several labels, whether they are mixed, the loss there)."""
     labels, many, weights = torch.tensor(LABELS), torch.tensor(MANY).float(), torch.tensor(WEIGHTS)
@@ -91,6 +125,19 @@ def cases() -> dict[str, tuple[dict[str, str], bool, bool, Loss]]:
             False,
             True,
             bce(mixed(one_hot()), target_threshold=0.3),
+        ),
+        "timm bce, pos_weight": (
+            {"loss": "bce", "bce_pos_weight": "2.5", "label_smoothing": "0.1"},
+            False,
+            False,
+            bce(labels, smoothing=0.1, pos_weight=2.5),
+        ),
+        "timm jsd of 3 views": ({"loss": "jsd", "aug_splits": "3"}, False, False, jsd(3, smoothing=0)),
+        "timm jsd of 2 views, smoothing": (
+            {"loss": "jsd", "aug_splits": "2", "jsd_alpha": "5", "label_smoothing": "0.1"},
+            False,
+            False,
+            jsd(2, alpha=5, smoothing=0.1),
         ),
         "torchvision focal": ({"loss": "focal"}, False, False, focal(one_hot(), 2, 0.25)),
         "torchvision focal, mixed": (
@@ -128,6 +175,18 @@ def cases() -> dict[str, tuple[dict[str, str], bool, bool, Loss]]:
             True,
             False,
             lambda x: F.binary_cross_entropy_with_logits(x, many, weights),
+        ),
+        "torch bce of many, pos_weight": (
+            {"bce_pos_weight": listed, "bce_sum": "false"},
+            True,
+            False,
+            lambda x: F.binary_cross_entropy_with_logits(x, many, pos_weight=weights),
+        ),
+        "torch bce of many, mixed, pos_weight": (
+            {"bce_pos_weight": listed, "bce_sum": "false"},
+            True,
+            True,
+            lambda x: F.binary_cross_entropy_with_logits(x, mixed(many), pos_weight=weights),
         ),
         "timm bce of many, smooth_dense": (
             {"label_smoothing": "0.2", "bce_sum": "false"},
@@ -173,6 +232,7 @@ def main() -> None:
         "versions": versions,
         "inputs": inputs,
         "cases": found,
+        "views": {"images": 4, "views": 3, **views_of_a_batch(4, 3)},
     }
     FILE.write_text(json.dumps(content, indent=1) + "\n")
 

@@ -20,8 +20,8 @@ from mindlift.data.draws import Draws
 
 CROP_TRIES = 10
 REGION_NUMBERS = 2 * CROP_TRIES + 2  # at most, of each function that chooses a region
-COLOUR_NUMBERS = 5  # of `mirror_and_jitter`
-LATER_NUMBERS = 4  # of flipping, of making grey, and two of blurring
+COLOUR_NUMBERS = 5  # of mirroring, and four of `jitter`
+LATER_NUMBERS = 4  # of turning upside down, of making grey, and two of blurring
 BLUR_SIZE, BLUR_SIGMAS = 23, (0.1, 2.0)  # of 224 x 224, for which SimCLR took a tenth of the side
 GREY_SHARES = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
 Range = Tuple[float, float]
@@ -64,12 +64,12 @@ def random_crop(image: np.ndarray, draws: Draws, size: tuple[int, int]) -> np.nd
     return image[top : top + size[0], left : left + size[1]]
 
 
-def mirror_and_jitter(
-    image: np.ndarray, draws: Draws, flip_probability: float, strength: float
-) -> np.ndarray:
-    """Mirror with `flip_probability`; scale brightness, contrast and saturation by U[1-s, 1+s] in random order."""
-    if draws.random() < flip_probability:
-        image = cv2.flip(image, 1)
+def mirror(image: np.ndarray) -> np.ndarray:
+    return cv2.flip(image, 1)
+
+
+def jitter(image: np.ndarray, draws: Draws, strength: float) -> np.ndarray:
+    """Scale brightness, contrast and saturation by U[1-s, 1+s] in random order."""
     factors = [draws.uniform(max(0.0, 1 - strength), 1 + strength) for _ in range(3)]
     order = ORDERS[draws.integer(len(ORDERS))]
     if strength > 0:

@@ -39,6 +39,7 @@ class ClassificationOptions(Options):
     validation_split: float = 0.0
     sampler: str = "shuffle"
     class_weights: tuple[float, ...] = ()
+    bce_pos_weight: tuple[float, ...] = ()
     labels: str = ""
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
@@ -53,7 +54,9 @@ class ClassificationOptions(Options):
     random_erase_count: int = 1
     random_erase_scale: tuple[float, ...] = (0.02, 1 / 3)
     random_erase_ratio: tuple[float, ...] = (0.3, 1 / 0.3)
+    random_erase_resplit: bool = False
     aug_repeats: int = 1
+    aug_splits: int = 1
 
     @property
     def eval_size(self) -> tuple[int, int]:

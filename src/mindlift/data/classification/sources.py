@@ -45,56 +45,79 @@ class TrainSource:
         )
 
     def batch(self, number: int) -> Unfilled:
-        size = self.options.per_batch_size
+        size, views = self.options.per_batch_size, self.options.aug_splits
         epoch, images = self.order.batch(number, size)
         repetitions = self.order.repetitions(number, size)
         numbers = self.numbers(epoch, images, repetitions)
-        found, labels = self.writer.empty(len(images)), self.samples.labels[images]
+        found, labels = self.writer.empty(len(images) * views), self.samples.labels[np.tile(images, views)]
 
         def fill(row: int) -> None:
             index = int(images[row])
             try:
-                image = self.image(index, [stage[row] for stage in numbers])
+                made = self.views(index, [[stage[row] for stage in of_view] for of_view in numbers])
             except DataError:
                 if not self.options.skip_corrupt:
                     raise
-                index, image = self.replaced(epoch, index, int(repetitions[row]))
-            labels[row] = self.samples.labels[index]
-            self.writer.write(image, found[row])
+                index, made = self.replaced(epoch, index, int(repetitions[row]))
+            for at, image in zip(range(row, len(found), size), made):
+                labels[at] = self.samples.labels[index]
+                self.writer.write(image, found[at])
 
-        mixing = self.mixer.arrays(epoch, number, self.order.rank, numbers[SHARES])
+        mixing = self.mixer.arrays(epoch, number, self.order.rank, numbers[0][SHARES])
         return Unfilled((found, labels, *mixing), fill)
 
-    def numbers(self, epoch: int, images: np.ndarray, repetitions: np.ndarray | int = 0) -> list[np.ndarray]:
-        """What each stage draws for each of `images`."""
-        return uniforms(self.options.seed, epoch, images, self.counts, repetitions)
+    def numbers(
+        self, epoch: int, images: np.ndarray, repetitions: np.ndarray | int = 0
+    ) -> list[list[np.ndarray]]:
+        """What each stage of each view draws for each of `images`."""
+        views, seed = self.options.aug_splits, self.options.seed
+        return [
+            uniforms(seed, epoch, images, self.counts, repetitions * views + view) for view in range(views)
+        ]
 
-    def replaced(self, epoch: int, index: int, repetition: int = 0) -> tuple[int, np.ndarray]:
+    def replaced(self, epoch: int, index: int, repetition: int = 0) -> tuple[int, list[np.ndarray]]:
         """The next image that can be decoded, as it looks in this epoch, and its index."""
 
-        def made(candidate: int) -> np.ndarray:
-            stages = self.numbers(epoch, np.array([candidate]), repetition)
-            return self.image(candidate, [stage[0] for stage in stages])
+        def made(candidate: int) -> list[np.ndarray]:
+            numbers = self.numbers(epoch, np.array([candidate]), repetition)
+            return self.views(candidate, [[stage[0] for stage in of_view] for of_view in numbers])
 
         attempt = functools.partial(self.samples.attempted, made, fatal=ArrivalError)
         return self.samples.next_good(attempt, index, len(self.samples))
 
-    def image(self, index: int, numbers: Sequence[np.ndarray]) -> np.ndarray:
-        """(h, w, 3) uint8 of image `index`, by its numbers for each stage."""
-        options, stages = self.options, [Draws(stage.tolist()) for stage in numbers]
-        later = stages[LATER]
-        image = self.part(index, stages[REGION])
-        if self.has_later and later.random() < options.vflip:
-            image = augment.flip(image)
-        image = augment.mirror_and_jitter(image, stages[COLOUR], options.hflip, options.color_jitter)
+    def views(self, index: int, numbers: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+        """(h, w, 3) uint8 each: of image `index` by the numbers of each view for each stage.
+
+        All show the same region. Of several the first is clean: it has its own colours, as timm's AugMixDataset has it.
+        """
+        drawn = [[Draws(stage.tolist()) for stage in of_view] for of_view in numbers]
+        flips = [self.flips(stages) for stages in drawn]  # of each view, which has its numbers for them
+        image = flipped(self.part(index, drawn[0][REGION]), *flips[0])
+        if len(drawn) == 1:
+            return [self.erased(self.changed(image, drawn[0]), drawn[0])]
+        clean = image if self.options.random_erase_resplit else self.erased(image, drawn[0])
+        return [clean, *(self.erased(self.changed(image, stages), stages) for stages in drawn[1:])]
+
+    def flips(self, stages: Sequence[Draws]) -> tuple[bool, bool]:
+        """Whether an image is turned upside down, and mirrored."""
+        is_turned = self.has_later and stages[LATER].random() < self.options.vflip
+        return is_turned, stages[COLOUR].random() < self.options.hflip
+
+    def erased(self, image: np.ndarray, stages: Sequence[Draws]) -> np.ndarray:
+        return self.eraser.erased(image, stages[ERASING]) if self.options.random_erase else image
+
+    def changed(self, image: np.ndarray, stages: Sequence[Draws]) -> np.ndarray:
+        """`image` with other colours, and as a policy changes it."""
+        options = self.options
+        image = augment.jitter(image, stages[COLOUR], options.color_jitter)
         if self.policy:
             image = self.policy.applied(image, stages[OPERATIONS])
         elif options.rand_augment_num_layers:
             layers, magnitude = options.rand_augment_num_layers, options.rand_augment_magnitude
             image = rand_augment(image, stages[OPERATIONS], layers, magnitude)
         if self.has_later:
-            image = augment.grey_and_blur(image, later, options.grayscale, options.gaussian_blur)
-        return self.eraser.erased(image, stages[ERASING]) if options.random_erase else image
+            image = augment.grey_and_blur(image, stages[LATER], options.grayscale, options.gaussian_blur)
+        return image
 
     def part(self, index: int, draws: Draws) -> np.ndarray:
         """The region that image `index` shows, in the size of the network's input."""
@@ -139,6 +162,11 @@ class TrainSource:
     def crop_box(self, height: int, width: int, draws: Draws) -> tuple[int, int, int, int]:
         (smallest, largest), (narrowest, widest) = self.options.crop_scale, self.options.crop_ratio
         return augment.crop_box(height, width, draws, (smallest, largest), (narrowest, widest))
+
+
+def flipped(image: np.ndarray, is_turned: bool, is_mirrored: bool) -> np.ndarray:
+    image = augment.flip(image) if is_turned else image
+    return augment.mirror(image) if is_mirrored else image
 
 
 class EvalSource:

@@ -12,6 +12,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import category
 
 from mindlift import json_text
 from mindlift.data import layout
@@ -70,10 +71,17 @@ def read(path: Path) -> Table:
     except UnicodeDecodeError as err:
         raise DataError(f"{path} is not UTF-8 text (byte {err.start}); save it as CSV UTF-8") from err
     found = of_json(path, text) if path.suffix.lower() == ".json" else of_csv(path, text)
+    odd = next((name for name in (*found.classes, *found.images) if any(map(is_control, name))), None)
+    if odd is not None:
+        raise DataError(f"{path}: {odd!r} has a control character in it; take that out")
     if not found.images or not found.classes:
         missing = "labels" if found.images else "images"
         raise DataError(f"{path} has no {missing}; expected {FORMS}")
     return found
+
+
+def is_control(letter: str) -> bool:
+    return category(letter) == "Cc"
 
 
 def of_json(path: Path, text: str) -> Table:

@@ -17,7 +17,6 @@ REFUSED = {  # option: why, of any other value than the default
     "data_format": "shards hold one label for each image",
     "crops": "crops are averaged for images of one class",
     "blacklist": "it is ImageNet's, whose images have one class",
-    "sampler": "an image has several classes, or none",
     "label_smooth": "it spreads over the classes that are wrong, of which there are any number; see --label_smoothing",
     "teacher": "distillation compares the probabilities of classes that exclude each other",
     "top_k": "labels are shown from --threshold on",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,8 +38,12 @@ def open_split(
     numbers = {name: number for number, name in enumerate(classes)}
     for row, names in zip(values, found.labels):
         row[[numbers[name] for name in names]] = 1
-    if not train and not values.any():
-        raise DataError(f"{table.file}: no image to evaluate on has a label; mAP is not defined")
+    if not values.any():
+        raise DataError(
+            f"{table.file}: no image to train on has a label, so that there is nothing to learn"
+            if train
+            else f"{table.file}: no image to evaluate on has a label; mAP is not defined"
+        )
     return Samples(
         values,
         files=[f"{folder}/{name}" for name in found.names],
@@ -71,6 +76,12 @@ def one_side(found: labels.Matched, options: ClassificationOptions, train: bool)
     return found._replace(names=[found.names[at] for at in taken], labels=[found.labels[at] for at in taken])
 
 
+def only_in_case(classes: Sequence[str]) -> list[str]:
+    """Those that another one equals but for its case."""
+    times = Counter(name.casefold() for name in classes)
+    return [name for name in classes if times[name.casefold()] > 1]
+
+
 def note_of(
     found: labels.Matched, values: np.ndarray, classes: Sequence[str], file: Path, train: bool
 ) -> str:
@@ -83,6 +94,9 @@ def note_of(
         parts.append(
             f"no image {'to train' if train else 'to evaluate'} on has the label {layout.some(absent)}"
         )
+    alike = layout.some(only_in_case(classes))
+    if train and alike:
+        parts.append(f"labels that differ only in case are labels of their own: {alike}")
     if train and len(values) and bool((values.sum(1) == 1).all()):
         parts.append(
             "every image has exactly one label: class folders would train them against each other, as one of several"

@@ -27,6 +27,7 @@ LATER = (  # than the first runs, which are continued where these are as by defa
     *("mean", "std", "cutmix_alpha", "mixup_prob", "mixup_switch_prob", "mixup_off_epoch"),
     *("head_dropout", "sync_bn", "amp_dtype", "ema_start_epoch"),
     *("teacher", "teacher_weights", "distill", "distill_alpha", "distill_temperature"),
+    *("aug_splits", "split_bn", "random_erase_resplit", "jsd_alpha", "bce_pos_weight"),
 )
 PLATFORM, REPLACED = "platform", "replaced"  # where values are from, as COMMAND_LINE
 

@@ -22,6 +22,7 @@ DEFAULTS: dict[str, object] = {
     "cutmix": 0.0,
     "cutmix_prob": 1.0,
     "aug_repeats": 0,
+    "aug_splits": 0,
     "mean": [0.485 * 255, 0.456 * 255, 0.406 * 255],
     "std": [0.229 * 255, 0.224 * 255, 0.225 * 255],
 }
@@ -42,6 +43,7 @@ POLICIES = {  # mindcv's name -> timm's, and the parts that both have
 }
 DEVIATION = "mstd"  # 0.5 in mindcv's first four whatever is written: its auto_augment.py sets that before it reads the parts
 PART = re.compile(r"^([a-z]+)[0-9.]+$")
+MOST_SPLITS = 3  # and the only number of them that its train.py takes
 FILLINGS = {"0": "const", "random": "pixel"}
 
 
@@ -67,6 +69,8 @@ def translated(full: Mapping[str, object], augment: str) -> dict[str, dict[str, 
         found.update(changed(full, {"scale": "crop_scale", "ratio": "crop_ratio"}))
     if full["aug_repeats"]:
         found["aug_repeats"] = {"aug_repeats": full["aug_repeats"]}
+    if full["aug_splits"] == MOST_SPLITS:
+        found["aug_splits"] = {"aug_splits": MOST_SPLITS}
     if full["mixup"] or full["cutmix"]:
         found["mixup"] = {"mixup_shares": "batch"}
     if not full["re_prob"]:

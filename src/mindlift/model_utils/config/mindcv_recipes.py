@@ -22,7 +22,6 @@ DEFAULTS: dict[str, object] = {
     "hflip": 0.5,
     "color_jitter": 0.4,
     "interpolation": "bilinear",
-    "aug_splits": 0,
     "crop_pct": 0.875,
     **mindcv_augmentation.DEFAULTS,
     "in_channels": 3,

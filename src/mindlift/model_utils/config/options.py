@@ -88,14 +88,15 @@ class Option:
         name = f"{key} ({self.name})" if key and key != self.name else self.name
         raw = of_python(raw)
         raw = dict(self.spellings).get(raw, raw) if isinstance(raw, str) else raw
+        shown = show(" ".join(map(str, raw)) if text and isinstance(raw, list) else raw)  # as it was typed
         try:
             value = None if self.is_unset(raw, text) else PARSERS[self.kind](raw, text)
         except (ValueError, OverflowError):
-            raise ConfigError(f"{place}: {name} is {show(raw)}{self.wanted(raw)}") from None
+            raise ConfigError(f"{place}: {name} is {shown}{self.wanted(raw)}") from None
         for item in value if isinstance(value, tuple) else (value,):
             problem = "" if item is None else self.problem(item)
             if problem:
-                raise ConfigError(f"{place}: {name} is {show(raw)}{problem}")
+                raise ConfigError(f"{place}: {name} is {shown}{problem}")
         return value
 
     def is_unset(self, raw: object, text: bool) -> bool:

@@ -46,7 +46,10 @@ class Options:
     random_erase_count: int
     random_erase_scale: tuple[float, ...]
     random_erase_ratio: tuple[float, ...]
+    random_erase_resplit: bool
     aug_repeats: int
+    aug_splits: int
+    split_bn: bool
     color_jitter: float
     eval_resize: int
     crop_pct: float | None
@@ -127,6 +130,8 @@ class Options:
     loss: str
     bce_sum: bool | None
     bce_target_threshold: float | None
+    bce_pos_weight: str
+    jsd_alpha: float
     focal_gamma: float
     focal_alpha: float
     asl_gamma_neg: float

@@ -59,6 +59,7 @@ OTHER_NAMES = {
     "filter_bias_and_bn": "weight_decay_exclude",
     "smoothing": "label_smoothing",
     "bce_loss": "loss",
+    "jsd_loss": "loss",
     "criterion": "loss",
     "clip_grad": "gradient_norm",
     "clip_grad_norm": "gradient_norm",

@@ -61,18 +61,29 @@ class CrossEntropy(nn.Cell):
 class BinaryCrossEntropy(nn.Cell):
     """(N, K): of the sigmoid of each class by itself. Targets above `threshold`, if there is one, count as 1, others as
     0: Wightman et al., ResNet strikes back (2021), section 2.
+
+    What is there counts as much as `there` (K,), or one number for all, says: pos_weight of PyTorch's BCEWithLogitsLoss.
     """
 
-    def __init__(self, gain: float = 1.0, off: float = 0.0, threshold: float | None = None):
+    def __init__(
+        self,
+        gain: float = 1.0,
+        off: float = 0.0,
+        threshold: float | None = None,
+        there: Sequence[float] = (),
+    ):
         super().__init__()
         self.gain, self.off, self.threshold = gain, off, threshold
+        self.there = as_row(there)
         self.softplus = ops.Softplus()
 
     def construct(self, logits, targets):
         targets = self.gain * targets + self.off
         if self.threshold is not None:
             targets = (targets > self.threshold).astype(ms.float32)
-        return self.softplus(logits) - logits * targets
+        if self.there is None:
+            return self.softplus(logits) - logits * targets
+        return (1 - targets) * logits + (1 + (self.there - 1) * targets) * self.softplus(-logits)
 
 
 class Focal(nn.Cell):

@@ -20,7 +20,6 @@ from mindlift.data.classification.options import ClassificationOptions, statisti
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.classification.split import open_split as open_split
 from mindlift.data.order import EpochOrder
-from mindlift.errors import ConfigError
 from mindlift.interrupts import Deferred
 from mindlift.model_utils import devices
 from mindlift.model_utils.collectives import all_sum
@@ -30,6 +29,7 @@ from mindlift.runs import evaluation_files
 from mindlift.tasks.classification import losses, multi_crop
 from mindlift.tasks.classification.cut_mix import CutMix
 from mindlift.tasks.classification.distillation import taught
+from mindlift.tasks.classification.jensen_shannon import JensenShannon
 from mindlift.tasks.classification.objective import (
     Accuracy,
     MixedCrossEntropy,
@@ -50,7 +50,7 @@ AUGMENTATION = 2  # 1: a numpy stream for each image, jitter by Pillow, no reduc
 
 
 def options(cfg: Config, workers: int) -> ClassificationOptions:
-    own = ("workers", "as_pixels", "class_weights")
+    own = ("workers", "as_pixels", "class_weights", "bce_pos_weight")
     fields = {
         name: getattr(cfg, name) for name in ClassificationOptions.__dataclass_fields__ if name not in own
     }
@@ -61,8 +61,16 @@ def options(cfg: Config, workers: int) -> ClassificationOptions:
 
 def train_options(cfg: Config, data: ClassificationOptions, samples: split.Samples) -> ClassificationOptions:
     """For a training on these images. ConfigError for augmentation that can't be meant."""
-    data = augmented(cfg, data, len(samples))
-    return replace(data, class_weights=class_weights.of_training(cfg, samples.labels))
+    return weighted(cfg, augmented(cfg, data, len(samples)), samples)
+
+
+def weighted(cfg: Config, data: ClassificationOptions, samples: split.Samples) -> ClassificationOptions:
+    """`data` with what classes count in a training on these images."""
+    return replace(
+        data,
+        class_weights=class_weights.of_training(cfg, samples.labels),
+        bce_pos_weight=class_weights.of_what_is_there(cfg, samples.labels, samples.classes),
+    )
 
 
 def augmented(cfg: Config, data: ClassificationOptions, images: int) -> ClassificationOptions:
@@ -83,10 +91,6 @@ def of_batches(net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
 
 def objective(cfg: Config, net: nn.Cell, data: ClassificationOptions) -> nn.Cell:
     """The loss of the arrays of a batch of `data`, a scalar to minimise."""
-    if cfg.label_smooth and cfg.label_smoothing:
-        raise ConfigError(
-            f"--label_smooth and --label_smoothing {cfg.label_smoothing:g} are two ways to smooth; choose one"
-        )
     return mixed(of_batches(net, data), taught(cfg, loss_of(cfg, data)), data)
 
 
@@ -100,6 +104,8 @@ def mixed(net: nn.Cell, loss: nn.Cell, data: ClassificationOptions) -> nn.Cell:
 def loss_of(cfg: Config, data: ClassificationOptions) -> nn.Cell:
     """The cell of --loss, for mixed images if data has them."""
     shares = cfg.label_smooth_factor if cfg.label_smooth else 0.0, cfg.label_smoothing
+    if cfg.loss == "jsd":
+        return JensenShannon(cfg.num_classes, data.aug_splits, cfg.jsd_alpha, *shares)
     if cfg.loss in ("auto", "cross_entropy") and not data.class_weights:
         is_mixed = data.mixup_alpha > 0 or data.cutmix_alpha > 0
         usual = MixedCrossEntropy if is_mixed else SmoothedCrossEntropy
@@ -107,7 +113,7 @@ def loss_of(cfg: Config, data: ClassificationOptions) -> nn.Cell:
     smoothing = Smoothing(cfg.num_classes, *shares)
     gain, off = smoothing.gain, smoothing.off
     loss = {
-        "bce": lambda: losses.BinaryCrossEntropy(gain, off, cfg.bce_target_threshold),
+        "bce": lambda: losses.BinaryCrossEntropy(gain, off, cfg.bce_target_threshold, data.bce_pos_weight),
         "focal": lambda: losses.Focal(cfg.focal_gamma, losses.alpha(cfg), gain, off),
         "asl": lambda: losses.AsymmetricOfOne(cfg.asl_gamma_neg, cfg.asl_gamma_pos or 0.0, gain, off),
     }.get(cfg.loss, lambda: losses.CrossEntropy(gain, off))()

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import mindspore as ms
@@ -16,7 +15,7 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.data import class_names
-from mindlift.data.classification import class_weights, pipeline, split
+from mindlift.data.classification import pipeline, split
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.pipeline import train_batches as train_batches
 from mindlift.data.multilabel import rules as rules
@@ -44,12 +43,11 @@ GAMMA_POS = 1.0  # of asymmetric loss, where it is not given: that of the author
 
 
 def train_options(cfg: Config, data: ClassificationOptions, samples: split.Samples) -> ClassificationOptions:
-    data = classify.augmented(cfg, data, len(samples))
-    return replace(data, class_weights=class_weights.given(cfg))
+    return classify.weighted(cfg, classify.augmented(cfg, data, len(samples)), samples)
 
 
 def epoch_order(samples: split.Samples, data: ClassificationOptions) -> EpochOrder:
-    """Each image once."""
+    """Of --sampler."""
     return pipeline.epochs(samples, data)
 
 
@@ -65,7 +63,9 @@ def loss_of(cfg: Config, data: ClassificationOptions) -> nn.Cell:
     loss = {
         "focal": lambda: losses.Focal(cfg.focal_gamma, losses.alpha(cfg), gain, off),
         "asl": lambda: losses.Asymmetric(cfg.asl_gamma_neg, gamma_pos, cfg.asl_clip, gain, off),
-    }.get(cfg.loss, lambda: losses.BinaryCrossEntropy(gain, off, cfg.bce_target_threshold))()
+    }.get(
+        cfg.loss, lambda: losses.BinaryCrossEntropy(gain, off, cfg.bce_target_threshold, data.bce_pos_weight)
+    )()
     return losses.OfClasses(losses.ManyLabels(), loss, data.class_weights, losses.sums(cfg))
 
 

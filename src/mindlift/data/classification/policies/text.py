@@ -81,6 +81,8 @@ def rand(text: str, numbers: Mapping[str, float], chosen: str, look: Look) -> Ra
     if probability > 1:
         raise wrong(text, f"p is a probability, not {probability:g}")
     deviation = numbers.get("mstd", 0.0)
+    if not layers:
+        raise wrong(text, "n has to be above 0")
     levels = Levels(math.inf if deviation > EVEN else deviation, numbers.get("mmax", 0.0) or TOP)
     names, weights = of_set(text, chosen, numbers.get("inc", 0) > 0)
     if weights and layers > len(names):
