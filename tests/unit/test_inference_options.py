@@ -11,8 +11,7 @@ from mindlift.api import inference_job
 from mindlift.checkout import ROOT
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config import config
-from mindlift.runs.manifest import file_sha256
-from mindlift.runs.manifest import MANIFEST
+from mindlift.runs.manifest import MANIFEST, file_sha256
 from mindlift.runs.paths import RunPaths
 from mindlift.runs.provenance import check_content, read_model, side_file_of
 
