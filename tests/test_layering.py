@@ -115,7 +115,7 @@ ORDER = (
     {"models", "storage"},
     {"locks"},
     {"files", "interrupts", "forks", "silence", "option_parser"},
-    {"json_text", "yaml_text", "file_names"},
+    {"json_text", "yaml_text", "file_names", "refused_paths"},
     {"errors", "sanitize", "limits", "checkout", "backports", "language", "columns"},
 )
 PARSERS = {"json_text", "yaml_text", "boot_file", "enter"}  # the last two run without the package

@@ -4,15 +4,6 @@ A message answers: what, which value, what was allowed, what next. `exit_code` i
 the user's and 1 for a failure of the machine, the network or another process.
 """
 
-from __future__ import annotations
-
-import contextlib
-import errno
-import os
-from collections.abc import Iterator
-
-from mindlift.sanitize import single_line
-
 
 class MindLiftError(Exception):
     """Base of all errors that are shown as one line without a traceback."""
@@ -86,22 +77,3 @@ class ExportError(MindLiftError, RuntimeError):
 
 class PartialError(MindLiftError, RuntimeError):
     """Part of the work could not be done; the rest is done and written."""
-
-
-@contextlib.contextmanager
-def naming_refused_paths() -> Iterator[None]:
-    """PathError for what the system says of a path wherever it is first looked at, as in `Path.exists()`."""
-    try:
-        yield
-    except OSError as err:
-        if isinstance(err, MindLiftError) or not isinstance(err.filename, (str, bytes)):
-            raise
-        path = single_line(os.fsdecode(err.filename))
-        if err.errno == errno.ENAMETOOLONG:
-            raise PathError(f"{path}: too long; a name may have 255 bytes, and a path 4,095") from err
-        if isinstance(err, PermissionError):
-            raise PathError(
-                f"{path}: permission denied; this user may not read or write it, or not enter a folder above it: ask its"
-                " owner, or name another place"
-            ) from err
-        raise

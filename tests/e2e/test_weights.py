@@ -174,7 +174,12 @@ def test_weights_that_can_not_be_used_are_one_line(case, folder, few_digits):
 def run_convert(*arguments: object, cwd) -> subprocess.CompletedProcess:
     command = [sys.executable, "-m", "mindlift", "convert", *map(str, arguments)]
     return subprocess.run(
-        command, cwd=cwd, env=environment(PYTHONPATH=str(ROOT)), capture_output=True, text=True, check=False
+        command,
+        cwd=cwd,
+        env=environment(PYTHONPATH=str(ROOT / "src")),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

@@ -11,7 +11,7 @@ from mindlift.api import inference_job
 from mindlift.checkout import ROOT
 from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config import config
-from mindlift.runs.manifest import file_sha256
+from mindlift.runs.manifest import MANIFEST, file_sha256
 from mindlift.runs.paths import RunPaths
 from mindlift.runs.provenance import check_content, read_model, side_file_of
 
@@ -98,6 +98,14 @@ def test_a_runs_checkpoint_brings_the_options_it_was_trained_with(run, named):
     assert cfg.origin("num_classes") == str(run / "config.yaml")
     assert (cfg.per_batch_size, cfg.filter_head, cfg.enable_modelarts) == (64, False, False)
     assert load(EXPORT, "--ckpt_file", run, "--num_classes", "3").num_classes == 3, "the command line wins"
+
+
+@pytest.mark.parametrize("named", ["", "checkpoints", "checkpoints/net-1_1.ckpt"])
+def test_the_first_word_may_be_weights(run, named):
+    """As `eval` names them in its line of what comes next, whatever it was given."""
+    (run / "checkpoints" / MANIFEST).write_text("")
+    cfg = load(PREDICT, run / named, "a.png")
+    assert (cfg.pretrained, cfg.inputs) == (str(run / named), ("a.png",))
 
 
 def test_config_path_wins_over_the_run(run):

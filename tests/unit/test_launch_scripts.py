@@ -28,7 +28,7 @@ def test_the_launch_script_leaves_cards_to_the_rank_table(
         *("4", str(upper_cards) if with_table else "-", "densenet121", "imagenet", str(tmp_path / "data")),
         PYTHON=str(python),
         LOG_DIR=str(tmp_path / "logs"),
-        PYTHONPATH=str(ROOT),
+        PYTHONPATH=f"{ROOT}/src",
         DEVICE_ID="0",
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,7 +78,7 @@ def test_two_real_ranks_connect_and_agree(tmp_path: Path, worker: Path) -> None:
     pytest.importorskip("mindspore")
     logs = tmp_path / "logs"
     done = run_script(
-        "local_ranks.sh", "2", str(worker), cwd=tmp_path, LOG_DIR=str(logs), PYTHONPATH=str(ROOT)
+        "local_ranks.sh", "2", str(worker), cwd=tmp_path, LOG_DIR=str(logs), PYTHONPATH=f"{ROOT}/src"
     )
     assert done.returncode == 0, done.stdout + done.stderr
     expected = [7, 2**31 - 1, -5, 65536]
@@ -93,7 +93,7 @@ def test_two_real_ranks_connect_and_agree(tmp_path: Path, worker: Path) -> None:
 
 def test_the_code_of_the_failing_rank_comes_back(tmp_path: Path, worker: Path) -> None:
     pytest.importorskip("mindspore")
-    env = {"FAIL_AT": "1", "FAIL_WITH": "2", "LOG_DIR": str(tmp_path / "logs"), "PYTHONPATH": str(ROOT)}
+    env = {"FAIL_AT": "1", "FAIL_WITH": "2", "LOG_DIR": str(tmp_path / "logs"), "PYTHONPATH": f"{ROOT}/src"}
     done = run_script("local_ranks.sh", "2", str(worker), cwd=tmp_path, **env)
     assert done.returncode == 2, done.stdout + done.stderr
     assert f"rank 1 ended with exit code 2; its log is {tmp_path}/logs/rank_1.log" in done.stderr

@@ -11,7 +11,8 @@ import pytest
 
 import mindlift
 from mindlift.cli.errors import one_line_errors
-from mindlift.errors import PathError, StorageError, naming_refused_paths
+from mindlift.errors import PathError, StorageError
+from mindlift.refused_paths import naming_refused_paths
 from tests.support.programs import ROOT, environment
 
 LONG = "/tmp/" + 300 * "x"  # NAME_MAX is 255, see pathconf(3)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from mindlift import models
 from mindlift.api import job
-from mindlift.errors import ConfigError, naming_refused_paths
+from mindlift.errors import ConfigError
 from mindlift.model_utils import device_adapter, devices, mindspore_build
 from mindlift.model_utils.config import config, declared, programs
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import nearest, show
 from mindlift.model_utils.ranks import Ranks
 from mindlift.models.weights import published
+from mindlift.refused_paths import naming_refused_paths
 from mindlift.runs import named_weights, provenance
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from os import PathLike
 
 from mindlift.api import job
-from mindlift.errors import ConfigError, naming_refused_paths
+from mindlift.errors import ConfigError
 from mindlift.model_utils.config import config, programs
 from mindlift.model_utils.config.frozen import Config
+from mindlift.refused_paths import naming_refused_paths
 from mindlift.training import own_folder
 
 

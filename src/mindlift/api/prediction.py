@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Union
 
 from mindlift.api import inference_job
 from mindlift.api.options import load_config
-from mindlift.errors import naming_refused_paths
 from mindlift.model_utils.config.frozen import Config
+from mindlift.refused_paths import naming_refused_paths
 
 if TYPE_CHECKING:
     import numpy as np

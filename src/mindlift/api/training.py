@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from mindlift import json_text
 from mindlift.api import job
 from mindlift.api.job import Job
-from mindlift.errors import naming_refused_paths
 from mindlift.language import localized
 from mindlift.model_utils.config.frozen import Config
+from mindlift.refused_paths import naming_refused_paths
 
 if TYPE_CHECKING:
     from mindlift.runs.paths import RunPaths

@@ -9,8 +9,9 @@ import traceback
 from collections.abc import Callable
 
 from mindlift import interrupts
-from mindlift.errors import MindLiftError, naming_refused_paths
+from mindlift.errors import MindLiftError
 from mindlift.language import localized
+from mindlift.refused_paths import naming_refused_paths
 from mindlift.sanitize import message
 
 

@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 
 from mindlift import interrupts, sanitize
 from mindlift.cli.errors import missing_package
-from mindlift.errors import MindLiftError, naming_refused_paths
+from mindlift.errors import MindLiftError
 from mindlift.interrupts import CtrlC, SecondInterrupt
 from mindlift.language import localized
+from mindlift.refused_paths import naming_refused_paths
 
 READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 

@@ -41,7 +41,11 @@ def move_by(share, mean, variance, seen):
 
 
 move = ops.MultitypeFuncGraph("move")
-move.register("Number", "Tensor", "Tensor", "Tensor")(move_by)
+
+
+@move.register("Number", "Tensor", "Tensor", "Tensor")
+def moved(share, mean, variance, seen):
+    return move_by(share, mean, variance, seen)
 
 
 class SyncBatchNorm(InPlaceOf):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Callable
 
 from mindlift import sanitize
-from mindlift.errors import MindLiftError, naming_refused_paths
+from mindlift.errors import MindLiftError
 from mindlift.interrupts import Interrupted, exit_code
 from mindlift.language import localized
 from mindlift.model_utils.ranks import Ranks, read_node
@@ -27,6 +27,7 @@ from mindlift.program.outputs import Outputs
 from mindlift.program.peers import Peers
 from mindlift.program.publishing.publisher import Rules
 from mindlift.program.publishing.restore import Nodes
+from mindlift.refused_paths import naming_refused_paths
 
 MARGIN_S = 1.0  # of the grace, to leave in order
 

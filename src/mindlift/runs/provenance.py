@@ -14,7 +14,7 @@ from mindlift.errors import CheckpointError, ConfigError
 from mindlift.files import expanded
 from mindlift.models.weights.published import is_named
 from mindlift.runs import named_weights
-from mindlift.runs.manifest import WEIGHTS, file_sha256
+from mindlift.runs.manifest import MANIFEST, WEIGHTS, file_sha256
 from mindlift.runs.paths import CLASSES, parse_name
 from mindlift.storage.url import is_remote
 
@@ -72,7 +72,8 @@ def kind_of(place: str) -> str:
     path = Path(expanded(place))
     is_folder = path.is_dir() and not is_remote(place)
     if is_folder:
-        is_known = (path / CONFIG).is_file() or any(parse_name(each.name) for each in path.iterdir())
+        is_known = any((path / name).is_file() for name in (CONFIG, MANIFEST))
+        is_known = is_known or any(parse_name(each.name) for each in path.iterdir())
     else:
         is_known = name.endswith(WEIGHTS) or (is_remote(place) and parse_name(name) is not None)
     return "pretrained" if is_known else ""

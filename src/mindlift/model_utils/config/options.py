@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import math
-import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -137,8 +136,8 @@ class Option:
 
 def of_python(raw: object) -> object:
     """A path as its text, and numbers and arrays of NumPy as Python's; without importing NumPy."""
-    if isinstance(raw, os.PathLike):
-        return os.fspath(raw)
+    if hasattr(raw, "__fspath__"):
+        return raw.__fspath__()
     return raw.tolist() if type(raw).__module__ == "numpy" and hasattr(raw, "tolist") else raw
 
 
