@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 
 import numpy as np
@@ -42,18 +41,15 @@ def train(photos: Bucket, words: list, place: str, stage: str, *more: object):
 
 @pytest.mark.heavy
 def test_cifar_arrives_file_by_file(photos):
-    """The program goes on to where it reads them, and says so while one does not come."""
+    """An evaluation needs only its own."""
     place = put_cifar(photos)
     done = train(photos, TRAINED, place, "copy")
     assert done.code == 0, done.err + done.out
     shutil.rmtree(photos.folder / "cache/data")
-    photos.proxy.add(Fault("stall", path="data_batch_2.bin", seconds=12))
     done = train(photos, TRAINED, place, "stream")
     assert done.code == 0, done.err + done.out
     assert f"3 files of {place}, " in done.out
-    assert re.search(
-        r"waiting for cifar-10-batches-bin/data_batch_2.bin: 1\d s so far; 2 of 3 files", done.out
-    )
+    assert "are fetched while they are read" in done.out
     same(photos.weights("copy"), photos.weights("stream"))
     words = ["eval.py", *CIFAR, "--pretrained", photos.folder / "copy"]
     shutil.rmtree(photos.folder / "cache/data")
