@@ -132,17 +132,3 @@ def test_an_empty_image_is_named(photos):
         done = photos.train(stage, f"{stage}_skips", "--skip_corrupt", "true")
         assert done.code == 0, done.err + done.out
     same(photos.weights("copy_skips"), photos.weights("stream_skips"))
-
-
-@pytest.mark.heavy
-def test_a_name_that_is_too_long_for_the_disk(photos):
-    """100 letters of three bytes; 255 bytes are the most. Nobody waits for it until --stage_timeout."""
-    photos.put(f"class_1/{'猫' * 100}.png", b"x")
-    done = photos.train("stream", "streamed")
-    assert done.code == 1, done.err + done.out
-    assert "File name too long" in done.error
-    photos.put(f"{'猫' * 100}/1.png", b"x")
-    done = photos.train("stream", "streamed")
-    assert done.code == 1, done.err + done.out
-    assert "can't make the folder" in done.error
-    assert "File name too long" in done.error
