@@ -11,6 +11,7 @@ from mindlift.data.classification import cifar10
 from tests.support.faults import Fault
 from tests.support.photo_bucket import CLASSES, IMAGES, Bucket, same
 from tests.support.programs import ROOT, run_program
+from tests.support.records import convert
 
 RECORDS = 40  # of a file of CIFAR
 RECIPE = ROOT / "src/mindlift/models/densenet/recipes/densenet22_digits.yaml"
@@ -59,6 +60,23 @@ def test_cifar_arrives_file_by_file(photos):
     done = run_program(*words, *where, **photos.env)
     assert done.code == 0, "an evaluation does not need the files of the training\n" + done.err + done.out
     assert f"of {RECORDS})" in done.out
+
+
+@pytest.mark.heavy
+def test_cifar_in_shards_arrives_as_whole_shards(photos):
+    put_cifar(photos)
+    records = photos.folder / "records"
+    words = ["--dataset", "cifar10", "--data_dir", photos.folder, "--out", records, "--num_shards", 2]
+    convert("to_mindrecord", *words)
+    for path in records.iterdir():
+        photos.client.upload_file(str(path), photos.name, f"records/{path.name}")
+    place = f"obs://{photos.name}/records/"
+    for stage in ("copy", "stream"):
+        done = train(photos, TRAINED, place, stage, "--data_format", "mindrecord")
+        assert done.code == 0, done.err + done.out
+        shutil.rmtree(photos.folder / "cache/data")
+    assert f"{len(list(records.iterdir()))} files of {place}, " in done.out
+    same(photos.weights("copy"), photos.weights("stream"))
 
 
 @pytest.mark.heavy
