@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,17 +12,10 @@ from mindlift.data.mindrecord import read as record_read
 from mindlift.data.order import reading_order, shuffled
 from tests.support.faults import Fault
 from tests.support.photo_bucket import IMAGES, SEED, Bucket, same
-from tests.support.programs import ROOT, environment, run_program
+from tests.support.programs import run_program
+from tests.support.records import convert
 
 SHARDS = 2
-
-
-def convert(*words: object) -> None:
-    command = [sys.executable, "-m", "mindlift", "data", *map(str, words)]
-    done = subprocess.run(
-        command, env=environment(PYTHONPATH=str(ROOT / "src")), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr + done.stdout
 
 
 class Records(Bucket):

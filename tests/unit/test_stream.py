@@ -16,7 +16,9 @@ from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, STATE, WANTED, ArrivalError, Arriving, held
 from mindlift.model_utils.staging.fetch_queue import Queue
 from mindlift.model_utils.staging.position import Evaluation, Position
-from mindlift.storage.copying.job import LocalError
+from mindlift.model_utils.staging.stream import make_folder
+from mindlift.storage.copying.engine import run_unit
+from mindlift.storage.copying.job import Failure, LocalError
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
 
@@ -89,6 +91,17 @@ def test_what_no_store_can_mend_is_not_asked_for_again(error):
     found = queue("a")
     assert found.ended(found.take(), error)
     assert found.failed == {"a": str(error)}
+
+
+def test_names_that_are_too_long_for_the_disk(tmp_path):
+    """Of 300 bytes; a store may have them (MinIO has not, so that no training here meets one)."""
+    name = "猫" * 100
+    outcome = run_unit(Entry(name), lambda: (tmp_path / name).write_bytes(b""))
+    assert isinstance(outcome, Failure)
+    assert isinstance(outcome.error, LocalError)
+    assert "File name too long" in str(outcome.error)
+    with pytest.raises(StageError, match="can't make the folder .*File name too long"):
+        make_folder(str(tmp_path / name))
 
 
 def test_the_end_waits_for_what_may_come_again():

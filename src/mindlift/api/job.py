@@ -26,7 +26,7 @@ from mindlift.model_utils.config.options import as_yaml, show
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging import node_gate
+from mindlift.model_utils.staging import node_gate, streamable
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.models.external import names
 from mindlift.models.weights import published
@@ -285,7 +285,7 @@ def choose_adapter(cfg: Config, ranks: Ranks, trains: bool) -> Adapter:
         from mindlift.model_utils import cloud_adapter
 
         finder = None
-        if cfg.dataset != "cifar10" and (cfg.data_format == "mindrecord" or cfg.data_file):
+        if streamable.has_parts(cfg):
             from mindlift.data.mindrecord.parts import RowFinder
 
             finder = RowFinder()

@@ -21,6 +21,7 @@ from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.schema import DEFAULTS
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
+from mindlift.model_utils.staging import streamable
 from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
 from mindlift.model_utils.staging.node_gate import NodeGate
@@ -34,9 +35,6 @@ from mindlift.runs.choose import Wanted
 from mindlift.runs.paths import RunPaths, run_folders
 from mindlift.storage.url import is_remote, join, local_path
 
-WHOLE = ("cifar10",)  # data sets that are read as a whole before the first step
-FEW = 64 << 20  # bytes of their files that are under way at a time: two or three, those first that are read
-STREAMED = ("imagenet", "multilabel", "voc", *WHOLE)
 STOP_GRACE_S = 10.0  # of the 15 s that ModelArts gives after SIGTERM
 
 
@@ -299,35 +297,6 @@ def rank0_of_node_printer(ranks: Ranks) -> Callable[[str], None]:
     return lambda line: print(localized(line), flush=True)
 
 
-def why_copied(cfg: Config) -> str:
-    """Why the data set can't be streamed; '' if it can."""
-    if cfg.dataset not in STREAMED:
-        return f"--dataset {cfg.dataset} is small"
-    if cfg.stage_mode == "node_shards":
-        return "with --stage_mode node_shards each node has its own shards"
-    return ""
-
-
-def is_by_file(cfg: Config) -> bool:
-    """Whether the data set has a file for each image."""
-    return cfg.dataset not in WHOLE and cfg.data_format != "mindrecord" and not cfg.data_file
-
-
-def check_streaming(cfg: Config, is_streamed: bool) -> None:
-    """ConfigError for options that such data has no use for."""
-    is_streamed = is_streamed and cfg.stage != "copy"
-    if cfg.data_index and not (is_streamed and is_by_file(cfg)):
-        raise ConfigError(
-            f"--data_index {cfg.data_index}: an index is for data that is streamed; pass --stage stream or auto with class"
-            " folders, labels.csv or lists of image files, or leave it out"
-        )
-    if cfg.cache_gb and not (is_streamed and cfg.dataset not in WHOLE):
-        raise ConfigError(
-            f"--cache_gb {cfg.cache_gb:g}: a disk that holds a part of the data is for data that is streamed image by"
-            " image; pass --stage stream or auto with image files or MindRecord shards of them, or leave it out"
-        )
-
-
 def make(
     cfg: Config,
     inputs: Inputs,
@@ -344,10 +313,10 @@ def make(
     gate = NodeGate(
         cache / "gate", token, ranks.rank, peers, ranks.local_rank == 0, cfg.stage_timeout, say=say
     )
-    why_not = why_copied(cfg)
+    why_not = streamable.why_copied(cfg)
     if cfg.stage == "stream" and why_not:
         say(f"--stage stream: the data is copied before the first step: {why_not}")
-    check_streaming(cfg, not why_not)
+    streamable.check(cfg, not why_not)
     if cfg.data_index and len(inputs.data) > 1:
         raise ConfigError(
             f"--data_index {cfg.data_index}: it is of one folder, and {len(inputs.data)} data sets are named"
@@ -364,7 +333,7 @@ def make(
         cfg.keep_best,
         int(cfg.cache_gb * 1e9),
         finder,
-        FEW if cfg.dataset in WHOLE else math.inf,
+        streamable.under_way_bytes(cfg),
     )
     return CloudAdapter(
         inputs, ranks, place, gate, Stager(cache, say, cfg.progress, cfg.stage_timeout), default
