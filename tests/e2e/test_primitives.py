@@ -154,7 +154,7 @@ LOSSES = {  # and a primitive of each
     "bce": ("--loss bce --bce_target_threshold 0.3 --mixup_alpha 0.4 --class_weights balanced", "Softplus"),
     "focal": ("--loss focal --label_smoothing 0.1", "Sigmoid"),
     "asl": ("--loss asl --sampler balanced", "Exp"),
-    "jsd": ("--loss jsd --aug_splits 2 --label_smoothing 0.1", "Log"),
+    "jsd": ("--loss jsd --aug_splits 2 --color_jitter 0.4 --label_smoothing 0.1", "Log"),
 }
 OF_SEVERAL = {"bce": ("--bce_pos_weight balanced", "Softplus"), "asl": ("--loss asl", "Sigmoid")}
 
