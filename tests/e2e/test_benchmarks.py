@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
@@ -91,6 +92,17 @@ def test_streaming_is_compared_with_a_copy(minio, tmp_path):
     for figures in found["clients"].values():
         assert figures["n"] == 1
         assert 0 < figures["first"]["median"] <= figures["whole"]["median"]
+
+
+@pytest.mark.heavy
+@pytest.mark.skipif(
+    importlib.util.find_spec("mindcv") is None, reason="mindcv is not installed (pip install mindcv)"
+)
+def test_a_network_of_mindcv_is_tried(tmp_path):
+    done = run("mindcv_networks", "--work", tmp_path, "--only", "squeezenet1_1", "--limit", 250)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "squeezenet1_1.json").read_text())
+    assert (found["step"], found["evaluation"], found["why"]) == (True, True, ""), found
 
 
 @pytest.mark.heavy

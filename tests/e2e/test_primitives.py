@@ -152,9 +152,9 @@ def test_a_training_and_its_evaluation(net, dataset, options, sign, tmp_path):
 
 LOSSES = {  # and a primitive of each
     "bce": ("--loss bce --bce_target_threshold 0.3 --mixup_alpha 0.4 --class_weights balanced", "Softplus"),
-    "focal": ("--loss focal --label_smoothing 0.1", "Pow"),
-    "asl": ("--loss asl --sampler balanced", "Pow"),
-    "jsd": ("--loss jsd --aug_splits 2 --label_smoothing 0.1", "Maximum"),
+    "focal": ("--loss focal --label_smoothing 0.1", "Sigmoid"),
+    "asl": ("--loss asl --sampler balanced", "Exp"),
+    "jsd": ("--loss jsd --aug_splits 2 --color_jitter 0.4 --label_smoothing 0.1", "Log"),
 }
 OF_SEVERAL = {"bce": ("--bce_pos_weight balanced", "Softplus"), "asl": ("--loss asl", "Sigmoid")}
 

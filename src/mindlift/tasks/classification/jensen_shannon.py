@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mindspore as ms
 import mindspore.ops as ops
+import numpy as np
 
 from mindlift.tasks.classification.objective import Smoothing, cross_entropies
 
@@ -23,12 +24,13 @@ class JensenShannon(Smoothing):
     ):
         super().__init__(num_classes, to_others, to_all)
         self.views, self.alpha = views, alpha
+        self.is_clean = ms.Tensor(np.arange(views)[:, None] == 0, ms.float32)
 
     def construct(self, logits, labels):
         images, kinds = logits.shape[0] // self.views, logits.shape[1]
-        own = cross_entropies(logits[:images], labels[:images], self.gain, self.off)
+        own = cross_entropies(logits, labels, self.gain, self.off).reshape(self.views, images)
         log_p = ops.log_softmax(logits.astype(ms.float32), -1).reshape(self.views, images, kinds)
         p = ops.exp(log_p)
         log_mean = ops.log(ops.maximum(p.mean(0), LEAST))
         divergences = (p * (log_p - log_mean)).sum(2)
-        return ops.mean(own) + self.alpha * ops.mean(divergences)
+        return ops.mean((own * self.is_clean).sum(0)) + self.alpha * ops.mean(divergences)

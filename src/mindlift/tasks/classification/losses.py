@@ -80,7 +80,7 @@ class BinaryCrossEntropy(nn.Cell):
     def construct(self, logits, targets):
         targets = self.gain * targets + self.off
         if self.threshold is not None:
-            targets = (targets > self.threshold).astype(ms.float32)
+            targets = ops.less(self.threshold, targets).astype(ms.float32)
         if self.there is None:
             return self.softplus(logits) - logits * targets
         return (1 - targets) * logits + (1 + (self.there - 1) * targets) * self.softplus(-logits)
@@ -147,10 +147,13 @@ class AsymmetricOfOne(nn.Cell):
 
 
 def power(base, exponent):
-    """base ** exponent of numbers from 0 to 1, with a finite gradient at 0 too."""
+    """base ** exponent of numbers from 0 to 1, with a finite gradient at 0 too.
+
+    By way of the logarithm, because the gradient of ops.pow has operators whose platforms are not documented.
+    """
     if exponent == 0:
         return ops.ones_like(base)
-    return ops.pow(ops.maximum(base, LEAST), exponent)
+    return ops.exp(exponent * ops.log(ops.maximum(base, LEAST)))
 
 
 class OfImages(nn.Cell):
