@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import Initializer
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 
 def padding_of(kernel: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -70,6 +74,12 @@ class ConvNorm(nn.Cell):
     def between(self, x):
         """What lies between convolution and norm: nothing here."""
         return x
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute norm and ReLU at once in training; see models/cpu/cells.py."""
+        if kernels.take(self.norm):
+            self.norm = kernels.norm(self.norm, self.has_relu)
+            self.has_relu = False
 
     def fold(self) -> None:
         """Become one convolution with a bias; `refill` gives it its values."""
