@@ -52,8 +52,8 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     import mindspore as ms
 
     from mindlift import models
-    from mindlift.model_utils.config import config
     from mindlift.model_utils import cpu_kernels, mindspore_build
+    from mindlift.model_utils.config import config
     from mindlift.model_utils.staging.cache_place import cache_folder
     from mindlift.models import layers
     from mindlift.models.cpu import cells as kernels
@@ -75,6 +75,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     if work == "eval":
         source, network = network, models.build(net, CLASSES[net], defaults, on_cpu=True)
         layers.fold(network)
+        kernels.apply(network, fused)
         layers.refill(network, source)
         cell = Probabilities(network, flip=False) if net in STRIDES else Places(network, CLASSES[net])
         cell.set_train(False)

@@ -13,6 +13,7 @@ import pytest
 from mindlift.errors import ConfigError
 from mindlift.model_utils import cpu_kernels, devices
 from mindlift.model_utils.cpu_kernels import NoKernels
+from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, RowNorm
 from mindlift.models.cpu import cells
 from mindlift.models.layers import ConvNorm
@@ -158,6 +159,29 @@ def test_a_block_has_the_same_function_names_and_gradients_with_and_without_them
     for name, parameter in plain.parameters_dict().items():
         moved = fused.parameters_dict()[name].asnumpy()
         np.testing.assert_allclose(moved, parameter.asnumpy(), atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("kind", ["plain", "relu", "add"])
+def test_bias_relu_and_sum_at_inference(library, kind):
+    x, other, bias = arrays(SHAPE, SHAPE, SHAPE[1])
+    operator = cells.Kernels(library).bias(relu=kind != "plain", adds=kind == "add")
+    y = x + as_channels(bias) + (other if kind == "add" else 0)
+    found = operator(*tensors(x, bias, *([other] if kind == "add" else []))).asnumpy()
+    np.testing.assert_allclose(found, y if kind == "plain" else np.maximum(y, 0), atol=1e-6)
+
+
+def test_a_folded_block_has_the_function_of_the_one_that_was_trained(library):
+    source, folded = block().set_train(False), block()
+    (x,), statistics = arrays((2, 3, 8, 8)), arrays(*[p.shape for p in source.get_parameters()], seed=7)
+    for parameter, values in zip(source.get_parameters(), statistics):
+        parameter.set_data(ms.Tensor(np.abs(values) + 0.1, ms.float32))
+    layers.fold(folded)
+    cells.apply(folded, library)
+    layers.refill(folded, source)
+    assert folded[1].is_fused
+    np.testing.assert_allclose(
+        folded.set_train(False)(*tensors(x)).asnumpy(), source(*tensors(x)).asnumpy(), rtol=1e-4
+    )
 
 
 def test_they_compute_the_same_bits_with_any_number_of_threads(library, tmp_path):

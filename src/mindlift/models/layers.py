@@ -60,10 +60,12 @@ class ConvNorm(nn.Cell):
         statistics = False if is_frozen else None
         self.norm = nn.BatchNorm2d(cout, eps=eps, momentum=momentum, use_batch_statistics=statistics)
         self.relu = nn.ReLU()
-        self.has_relu, self.is_folded = relu, False
+        self.has_relu, self.is_folded, self.is_fused = relu, False, False
 
     def construct(self, x):
         x = self.between(self.convolved(x))
+        if self.is_fused:
+            return self.biased(x, self.conv.bias)
         if not self.is_folded:
             x = self.norm(x)
         return self.relu(x) if self.has_relu else x
@@ -76,8 +78,11 @@ class ConvNorm(nn.Cell):
         return x
 
     def fuse(self, kernels: Kernels) -> None:
-        """Compute norm and ReLU at once in training; see models/cpu/cells.py."""
-        if kernels.take(self.norm):
+        """Compute norm and ReLU, or when folded bias and ReLU, at once; see models/cpu/cells.py."""
+        if self.is_folded:
+            self.conv.has_bias, self.is_fused = False, True
+            self.biased = kernels.bias(self.has_relu)
+        elif kernels.take(self.norm):
             self.norm = kernels.norm(self.norm, self.has_relu)
             self.has_relu = False
 

@@ -24,9 +24,13 @@ class Norm(InPlaceOf):
         super().__init__(norm)
         self.numbers, self.has_relu = numbers_of(self), relu
         self.operator = operators.norm(library, relu)
+        self.at_inference = operators.norm_at_inference(library, relu)
 
     def construct(self, x):
-        if not self.training or self.use_batch_statistics is not None:
+        if not self.training:
+            moving = self.moving_mean, self.moving_variance
+            return self.at_inference(x, self.gamma, self.beta, *moving, self.numbers)
+        if self.use_batch_statistics is not None:
             y = self.bn_infer(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
             return ops.relu(y) if self.has_relu else y
         moving = self.moving_mean, self.moving_variance
@@ -64,6 +68,10 @@ class Kernels:
 
     def norm_add_relu(self, norm: nn.BatchNorm2d) -> nn.Cell:
         return NormAddReLU(norm, self.library)
+
+    def bias(self, relu: bool, adds: bool = False) -> ops.Custom:
+        """For inference."""
+        return operators.bias(self.library, relu, adds)
 
     def group_norm_relu(self) -> ops.Custom:
         return operators.group_norm_relu(self.library)

@@ -145,6 +145,36 @@ int norm_backward(void **p, const Maps &maps) {
   return 0;
 }
 
+// x, gamma, beta, mean, variance, (eps, ...) -> y, at inference
+template <bool relu>
+int norm_inference(void **p, const Maps &maps) {
+  const float *x = static_cast<float *>(p[0]), *gamma = static_cast<float *>(p[1]), *beta = static_cast<float *>(p[2]),
+              *means = static_cast<float *>(p[3]), *variances = static_cast<float *>(p[4]);
+  const float eps = static_cast<float *>(p[5])[0];
+  float *y = static_cast<float *>(p[6]);
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
+    const int64_t c = plane % maps.channels, at = plane * maps.size;
+    const float scale = static_cast<float>(gamma[c] / std::sqrt(static_cast<double>(variances[c]) + eps));
+    affine<relu, false>(x + at, nullptr, y + at, maps.size, means[c], scale, beta[c]);
+  }
+  return 0;
+}
+
+// x, bias[, other] -> y = activated(x + bias + other)
+template <bool relu, bool adds>
+int bias_forward(void **p, const Maps &maps) {
+  const float *x = static_cast<float *>(p[0]), *bias = static_cast<float *>(p[1]);
+  const float *other = adds ? static_cast<float *>(p[2]) : nullptr;
+  float *y = static_cast<float *>(p[adds ? 3 : 2]);
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
+    const int64_t at = plane * maps.size;
+    affine<relu, adds>(x + at, adds ? other + at : nullptr, y + at, maps.size, 0, 1, bias[plane % maps.channels]);
+  }
+  return 0;
+}
+
 constexpr int64_t kGroups = 32;
 
 // Group norm and ReLU (Wu and He 2018): x, gamma, beta, (eps,) -> y, mean (N, groups), 1 / deviation (N, groups)
@@ -254,6 +284,11 @@ int rows_backward(void **p, int64_t rows, int64_t length) {
 KERNEL(norm, (norm_forward<false, false>(p, maps)))
 KERNEL(norm_relu, (norm_forward<true, false>(p, maps)))
 KERNEL(norm_add_relu, (norm_forward<true, true>(p, maps)))
+KERNEL(norm_at_inference, (norm_inference<false>(p, maps)))
+KERNEL(norm_relu_at_inference, (norm_inference<true>(p, maps)))
+KERNEL(bias, (bias_forward<false, false>(p, maps)))
+KERNEL(bias_relu, (bias_forward<true, false>(p, maps)))
+KERNEL(bias_add_relu, (bias_forward<true, true>(p, maps)))
 KERNEL(norm_gradient, (norm_backward<false, false>(p, maps)))
 KERNEL(norm_relu_gradient, (norm_backward<true, false>(p, maps)))
 KERNEL(norm_add_relu_gradient, (norm_backward<true, true>(p, maps)))

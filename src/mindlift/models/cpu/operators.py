@@ -67,6 +67,18 @@ def norm_add_relu(library: str) -> ops.Custom:
     return moving(operator, ARGUMENTS["norm_add_relu"])
 
 
+def norm_at_inference(library: str, relu: bool) -> ops.Custom:
+    """relu(batch norm) by its moving statistics: the inputs of `norm` -> y. It has no gradient."""
+    name = "norm_relu_at_inference" if relu else "norm_at_inference"
+    return custom(library, name, lambda x, *others: x)
+
+
+def bias(library: str, relu: bool, adds: bool = False) -> ops.Custom:
+    """relu(x + bias + other): x (N, C, ...), bias (C,) and, if it `adds`, other (N, C, ...) -> y. It has no gradient."""
+    name = "bias_add_relu" if adds else "bias_relu" if relu else "bias"
+    return custom(library, name, lambda x, *others: x)
+
+
 def group_norm_relu(library: str) -> ops.Custom:
     """relu(group norm of 32 groups): x (N, C, ...), gamma, beta (C,), numbers (1,), epsilon -> y, mean and 1 / deviation (N, 32)."""
     backward = custom(
