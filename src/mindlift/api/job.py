@@ -15,7 +15,7 @@ from mindlift import models, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.data import folder_check
 from mindlift.data.multilabel import rules as multilabel
-from mindlift.errors import ConfigError, DataError, RankError, StorageError
+from mindlift.errors import ConfigError, DataError, DeviceError, RankError, StorageError
 from mindlift.files import expanded
 from mindlift.language import localized
 from mindlift.model_utils import (
@@ -102,7 +102,7 @@ class Job:
             return [str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))]
         except (NoKernels, StorageError) as err:
             if wanted:
-                raise
+                raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
             if self.ranks.is_main:
                 print(localized(f"norms are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
             return []

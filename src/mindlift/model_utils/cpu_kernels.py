@@ -48,7 +48,7 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     Its name says of which source, by which compiler and for which CPU it is. Several processes may call this at once.
     """
     if not TRIED[0] <= mindspore[:2] <= TRIED[1]:
-        raise NoKernels("they were tried with MindSpore 2.7 to 2.10 only")
+        raise NoKernels("this project's kernels for CPUs were tried with MindSpore 2.7 to 2.10 only")
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
     if compiler is None:
         raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}, or what CXX names)")
