@@ -18,7 +18,7 @@ from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import make_folder, sync, temporary_folder
 from mindlift.model_utils.devices import CPU, Device
 
-SOURCE = PACKAGE / "models" / "cpu" / "kernels.cpp"
+SOURCE = PACKAGE / "models/cpu/kernels.cpp"
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = {"x86_64": "-march=native", "aarch64": "-mcpu=native"}

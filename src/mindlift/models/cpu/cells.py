@@ -45,7 +45,7 @@ class NormAddReLU(InPlaceOf):
         self.numbers = numbers_of(self)
         self.operator = operators.norm_add_relu(library)
 
-    def construct(self, x, other):
+    def construct(self, x, other):  # type: ignore[override]
         if not self.training or self.use_batch_statistics is not None:
             y = self.bn_infer(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
             return ops.relu(y + other)
