@@ -52,8 +52,11 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     import mindspore as ms
 
     from mindlift import models
+    from mindlift.model_utils import cpu_kernels, mindspore_build
     from mindlift.model_utils.config import config
+    from mindlift.model_utils.staging.cache_place import cache_folder
     from mindlift.models import layers
+    from mindlift.models.cpu import cells as kernels
     from mindlift.tasks.classification.objective import Places, SmoothedCrossEntropy
     from mindlift.tasks.objective import Objective
     from mindlift.tasks.segmentation.objective import PixelCrossEntropy, Probabilities
@@ -61,14 +64,18 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from mindlift.training.optimizers.formula import Plan
     from mindlift.training.optimizers.momentum import sgd_momentum
 
+    fused = str(cpu_kernels.library(cache_folder("") / "kernels", mindspore_build.numbers(ms.__version__)))
     defaults = {
         option.name: option.default for option in config.read_schema(ROOT / config.DEFAULTS).options.values()
     }
     network = models.build(net, CLASSES[net], defaults, on_cpu=True)
+    if work == "train":
+        kernels.apply(network, fused)
     images, labels = (ms.Tensor(array) for array in batch_of(net, batch, size))
     if work == "eval":
         source, network = network, models.build(net, CLASSES[net], defaults, on_cpu=True)
         layers.fold(network)
+        kernels.apply(network, fused)
         layers.refill(network, source)
         cell = Probabilities(network, flip=False) if net in STRIDES else Places(network, CLASSES[net])
         cell.set_train(False)

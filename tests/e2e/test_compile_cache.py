@@ -36,7 +36,7 @@ STATES = [
 def test_a_job_that_continues_finds_its_graph_and_the_same_weights(state, tmp_path):
     whole = train(tmp_path / "whole", *state, "--max_steps", 6, "--compile_cache", "false")
     assert COMPILES in whole.out
-    assert not (tmp_path / "whole/graphs").exists()
+    assert not (tmp_path / "whole/graphs/graphs").exists()
     first = train(tmp_path / "cut", *state, "--max_steps", 6)
     assert COMPILES in first.out
     stopped = train(tmp_path / "cut", *state, "--max_steps", 2, "--resume", "none")

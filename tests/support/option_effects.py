@@ -162,6 +162,7 @@ SHOWN_BY = {
     "enable_modelarts": "e2e/bad_input/test_bad_input.py::test_bad_input_is_one_line",
     "dataset_sink_mode": "e2e/test_ascend_form.py::test_sink_mode_trains_the_same_weights_with_the_same_logs_and_checkpoints",
     "compile_cache": "e2e/test_compile_cache.py::test_a_job_that_continues_finds_its_graph_and_the_same_weights",
+    "cpu_kernels": "e2e/test_cpu_kernels.py::test_a_training_that_continues_has_the_same_weights_with_and_without_them",
     "divergence_factor": "unit/test_divergence.py::test_factor_0_compares_nothing",
     "device_target": "e2e/bad_input/test_bad_input.py::test_bad_input_is_one_line",
     "is_distributed": "unit/test_ranks.py::test_check_ranks",

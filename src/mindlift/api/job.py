@@ -15,14 +15,23 @@ from mindlift import models, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.data import folder_check
 from mindlift.data.multilabel import rules as multilabel
-from mindlift.errors import ConfigError, DataError, RankError
+from mindlift.errors import ConfigError, DataError, DeviceError, RankError, StorageError
 from mindlift.files import expanded
 from mindlift.language import localized
-from mindlift.model_utils import device_adapter, devices, inputs, local_adapter, mindspore_build, packages
+from mindlift.model_utils import (
+    cpu_kernels,
+    device_adapter,
+    devices,
+    inputs,
+    local_adapter,
+    mindspore_build,
+    packages,
+)
 from mindlift.model_utils.adapter import Adapter
 from mindlift.model_utils.config import config, programs, sizes
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import as_yaml, show
+from mindlift.model_utils.cpu_kernels import NoKernels
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
@@ -79,6 +88,24 @@ class Job:
         with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
             mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+        devices.KERNELS[:] = self.kernels()
+
+    def kernels(self) -> list[str]:
+        """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""
+        wanted = self.cfg.cpu_kernels
+        if wanted is False or not cpu_kernels.serve(
+            self.cfg.amp_level, devices.of(self.device), bool(wanted)
+        ):
+            return []
+        version = mindspore_build.numbers(mindspore_build.installed_version())
+        try:
+            return [str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))]
+        except (NoKernels, StorageError) as err:
+            if wanted:
+                raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
+            if self.ranks.is_main:
+                print(localized(f"norms are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
+            return []
 
     def sharing(self) -> ContextManager[Share]:
         """How the ranks of this node find the images once, together; call it once connected, because it needs numpy."""

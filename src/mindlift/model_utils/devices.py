@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mindlift.errors import ConfigError
 
@@ -26,6 +26,9 @@ HCCL_TIMEOUTS = (("HCCL_CONNECT_TIMEOUT", "1800"), ("HCCL_EXEC_TIMEOUT", "3604")
 # (mindspore-ai/models, utils/hccl_tools/hccl_tools.py); later servers have no such rule.
 RING, RING_SERVER = 4, 8
 RINGED = "Atlas 910A"
+KERNELS: list[
+    str
+] = []  # the library of models/cpu that this process computes with, if any; api/job.py sets it
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ class Device:
     has_queue: bool = False  # data sets can be sent to a queue of the device (sink mode)
     computes_by_itself: bool = False  # a step may return before it is computed: reading its loss waits
     has_cpu_kernels: bool = False  # networks take the form that is fast with MindSpore's kernels for CPUs
+    kernels: str = ""  # the library of this project's own kernels (models/cpu), '' for none
     saturates: bool = False  # an overflow gives the largest number and a NaN 0, and sets the float status
     normalises: bool = False  # training images travel as uint8 (N, H, W, 3) and are normalised in the graph
     has_bfloat16: bool = False  # as far as the name of the chip is known
@@ -119,7 +123,8 @@ def current() -> Device:
     import mindspore as ms
 
     target = ms.get_context("device_target")
-    return of(target, chip_name() if target == ASCEND else "")
+    found = of(target, chip_name() if target == ASCEND else "")
+    return replace(found, kernels=KERNELS[-1]) if KERNELS and found.has_cpu_kernels else found
 
 
 def chip_name() -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import Initializer
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 
 def padding_of(kernel: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -56,10 +60,12 @@ class ConvNorm(nn.Cell):
         statistics = False if is_frozen else None
         self.norm = nn.BatchNorm2d(cout, eps=eps, momentum=momentum, use_batch_statistics=statistics)
         self.relu = nn.ReLU()
-        self.has_relu, self.is_folded = relu, False
+        self.has_relu, self.is_folded, self.is_fused = relu, False, False
 
     def construct(self, x):
         x = self.between(self.convolved(x))
+        if self.is_fused:
+            return self.biased(x, self.conv.bias)
         if not self.is_folded:
             x = self.norm(x)
         return self.relu(x) if self.has_relu else x
@@ -70,6 +76,15 @@ class ConvNorm(nn.Cell):
     def between(self, x):
         """What lies between convolution and norm: nothing here."""
         return x
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute norm and ReLU, or when folded bias and ReLU, at once; see models/cpu/cells.py."""
+        if self.is_folded:
+            self.conv.has_bias, self.is_fused = False, True
+            self.biased = kernels.bias(self.has_relu)
+        elif kernels.take(self.norm):
+            self.norm = kernels.norm(self.norm, self.has_relu)
+            self.has_relu = False
 
     def fold(self) -> None:
         """Become one convolution with a bias; `refill` gives it its values."""

@@ -12,6 +12,7 @@ from mindlift.errors import CheckpointError, ConfigError
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.devices import Device, check_precision
 from mindlift.models import batch_norms, layers, precision, recompute
+from mindlift.models.cpu import cells as kernels
 from mindlift.models.weights import layouts
 from mindlift.models.weights.fit import Known, shortened
 from mindlift.runs import checkpoint
@@ -37,7 +38,10 @@ def network(cfg: Config, device: Device, folded: bool = False, trained_by: int =
         batch_norms.synchronise(net, trained_by, cfg.net)
     if trained_by and cfg.recompute:
         recompute.apply(net, cfg.net)
-    return precision.apply(net, device.amp_level if cfg.amp_level == "auto" else cfg.amp_level, cfg.amp_dtype)
+    level = device.amp_level if cfg.amp_level == "auto" else cfg.amp_level
+    if device.kernels and level == "O0":
+        kernels.apply(net, device.kernels)
+    return precision.apply(net, level, cfg.amp_dtype)
 
 
 def inference_network(cfg: Config, net: nn.Cell, device: Device) -> nn.Cell:

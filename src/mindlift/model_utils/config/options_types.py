@@ -241,6 +241,7 @@ class Options:
     loggers: str
     progress: bool | None
     compile_cache: bool | None
+    cpu_kernels: bool | None
     any_mindspore: bool
     threads: int | None
     json: bool

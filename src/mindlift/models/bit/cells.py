@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import HeUniform
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 GROUPS = 32
 NORM_EPS = 1e-5
@@ -32,6 +36,12 @@ class RowNorm(nn.Cell):
                 ()
             )  # MindSpore 2.0's takes Parameters only, its kernel tensors too
         self.layer_norm = ops.LayerNorm(-1, -1, eps)
+        self.is_fused, self.eps = False, eps
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute all at once; see models/cpu/cells.py."""
+        self.operator, self.numbers = kernels.rows(), ms.Tensor([self.eps], ms.float32)
+        self.is_fused = True
 
     def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
         """Stays float32."""
@@ -39,6 +49,8 @@ class RowNorm(nn.Cell):
     def construct(self, x):
         x = x.astype(ms.float32)
         count, length = x.shape
+        if self.is_fused:
+            return self.operator(x, self.numbers)[0]
         if not self.on_cpu:
             ones, zeros = ops.ones((length,), ms.float32), ops.zeros((length,), ms.float32)
             return self.layer_norm(x, ones, zeros)[0]
@@ -111,7 +123,7 @@ class GroupNormReLU(nn.GroupNorm):
 
     def __init__(self, channels: int, on_cpu: bool):
         super().__init__(GROUPS, channels, eps=NORM_EPS)
-        self.on_cpu, self.is_for_onnx = on_cpu, False
+        self.on_cpu, self.is_for_onnx, self.is_fused = on_cpu, False, False
         self.unit = RowNorm(NORM_EPS, on_cpu)
         if on_cpu:
             # gamma * x + beta of each channel, in one pass each way
@@ -122,7 +134,14 @@ class GroupNormReLU(nn.GroupNorm):
     def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
         """Statistics stay float32; maps have the type that comes in."""
 
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute all at once; see models/cpu/cells.py."""
+        self.operator, self.numbers = kernels.group_norm_relu(), ms.Tensor([NORM_EPS], ms.float32)
+        self.is_fused = True
+
     def construct(self, x):
+        if self.is_fused:
+            return self.operator(x, self.gamma, self.beta, self.numbers)[0]
         if not self.on_cpu and not self.is_for_onnx:
             return ops.relu(self._cal_output(x.astype(ms.float32))).astype(x.dtype)
         rows = x.reshape((x.shape[0] * GROUPS, -1))

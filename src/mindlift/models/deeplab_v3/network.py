@@ -142,8 +142,8 @@ class FarConvNorm(ConvNorm):
     def convolved(self, x):
         if self.conv.dilation[0] < max(x.shape[2:]):
             return self.conv(x)
-        weight, bias = self.conv.weight[:, :, 1:2, 1:2], self.conv.bias
-        bias = None if bias is None else bias.astype(self.matrices)
+        weight = self.conv.weight[:, :, 1:2, 1:2]
+        bias = self.conv.bias.astype(self.matrices) if self.conv.has_bias else None
         return ops.conv2d(x.astype(self.matrices), weight.astype(self.matrices), bias)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -20,6 +20,9 @@ from mindspore.common.initializer import HeNormal, Uniform, initializer
 from mindlift.models import layers
 from mindlift.models.dropout import dropout as dropping
 from mindlift.models.features import FeatureInfo, FeatureStage
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 BOTTLENECK = 4  # the 1x1 convolution of a dense layer makes 4k maps (paper, section 3, "bottleneck layers")
 BN_EPS = 1e-5
@@ -79,6 +82,20 @@ def batch_norm(channels: int) -> nn.BatchNorm2d:
     return nn.BatchNorm2d(channels, eps=BN_EPS, momentum=BN_MOMENTUM)
 
 
+class NormsBeforeReLU(nn.Cell):
+    """A cell with a `relu` behind each of its batch norms, whose names are in `norms`."""
+
+    norms: tuple[str, ...] = ("norm",)
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute norms and ReLU at once in training; see models/cpu/cells.py."""
+        found = [name for name in self.norms if kernels.take(getattr(self, name))]
+        if found == list(self.norms):
+            for name in found:
+                setattr(self, name, kernels.norm(getattr(self, name), relu=True))
+            self.relu = nn.Identity()
+
+
 class NarrowingConv(nn.Cell):
     """Conv3x3 to fewer channels, computed as the transposed convolution of the mirrored kernel.
 
@@ -104,8 +121,10 @@ class NarrowingConv(nn.Cell):
         return self.transposed(x.astype(self.matrices), kernel, (n, self.cout, h, w))
 
 
-class DenseLayer(nn.Cell):
+class DenseLayer(NormsBeforeReLU):
     """BN-ReLU-Conv1x1(4k)-BN-ReLU-Conv3x3(k)-`dropout`: (N, cin, H, W) -> (N, k, H, W)."""
+
+    norms = ("norm1", "norm2")
 
     def __init__(self, cin: int, growth: int, on_cpu: bool, dropout: nn.Cell):
         super().__init__()
@@ -139,7 +158,7 @@ class DenseBlock(nn.Cell):
         return x
 
 
-class Transition(nn.Cell):
+class Transition(NormsBeforeReLU):
     """BN-ReLU-Conv1x1-Pool2x2: (N, cin, H, W) -> (N, cout, H/2, W/2)."""
 
     def __init__(self, cin: int, cout: int, pool: str):
@@ -169,8 +188,10 @@ class CifarStem(nn.Cell):
         return self.relu(self.norm0(x)) if self.with_norm else x
 
 
-class ImageNetStem(nn.Cell):
+class ImageNetStem(NormsBeforeReLU):
     """Conv7x7/2-BN-ReLU-MaxPool3x3/2: (N, 3, H, W) -> (N, 2k, H/4, W/4)."""
+
+    norms = ("norm0",)
 
     def __init__(self, growth: int, pool: str, on_cpu: bool):
         super().__init__()
@@ -183,7 +204,7 @@ class ImageNetStem(nn.Cell):
         return self.pool(self.relu(self.norm0(self.conv0(x))))
 
 
-class DenseNet(nn.Cell):
+class DenseNet(NormsBeforeReLU):
     """(N, 3, H, W) images -> (N, num_classes) float32 logits. `on_cpu` only chooses how they are computed.
 
     In training a share `dropout` of the maps of each dense layer is dropped (paper, section 3, as in torchvision), and

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -28,6 +29,9 @@ from mindlift.models import layers
 from mindlift.models.dropout import DropPath, drop_paths, dropout
 from mindlift.models.features import FeatureInfo, FeatureStage
 from mindlift.models.layers import ConvNorm
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 EXPANSION = 4
 WIDTHS = (64, 128, 256, 512)
@@ -104,12 +108,26 @@ class Bottleneck(nn.Cell):
         if self.has_shortcut:
             self.shortcut = ConvNorm(cin, cout, 1, stride, relu=False, **block)
         self.relu = nn.ReLU()
-        self.drops = drop_path is not None
+        self.is_fused, self.drops = False, drop_path is not None
         if drop_path is not None:
             self.drop_path = drop_path
 
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute the last norm, or when folded its bias, the sum and the ReLU at once; see models/cpu/cells.py."""
+        if self.drops:
+            return
+        if self.conv3.is_folded:
+            self.is_fused, self.biased = True, kernels.bias(relu=True, adds=True)
+        elif kernels.take(self.conv3.norm):
+            self.is_fused, self.conv3.norm = True, kernels.norm_add_relu(self.conv3.norm)
+
     def construct(self, x):
         shortcut = self.shortcut(x) if self.has_shortcut else x
+        if self.is_fused:
+            y = self.conv3.conv(self.conv2(self.conv1(x)))
+            if self.conv3.is_folded:
+                return self.biased(y, self.conv3.conv.bias, shortcut)
+            return self.conv3.norm(y, shortcut)
         y = self.conv3(self.conv2(self.conv1(x)))
         if self.drops:
             y = self.drop_path(y)

@@ -1,0 +1,114 @@
+"""The library of models/cpu/kernels.cpp, compiled for this machine's CPU and kept in the cache folder.
+
+Importing this module needs no mindspore.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from mindlift.checkout import PACKAGE
+from mindlift.errors import ConfigError, MindLiftError
+from mindlift.files import make_folder, sync, temporary_folder
+from mindlift.model_utils.devices import CPU, Device
+
+SOURCE = PACKAGE / "models/cpu/kernels.cpp"
+COMPILERS = ("g++", "c++", "clang++")
+FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
+NATIVE = {"x86_64": "-march=native", "aarch64": "-mcpu=native"}
+COMPILE_S = 120.0
+TRIED = ((2, 7), (2, 10))  # first and last version of MindSpore that was held against its own operators
+
+
+class NoKernels(MindLiftError):
+    """Why there is no library: a reason to do without."""
+
+
+def serve(amp_level: str, device: Device, is_wanted: bool) -> bool:
+    """Whether a network at this precision, on this device, computes with them; ConfigError if it must and can't."""
+    level = device.amp_level if amp_level == "auto" else amp_level
+    can = device.has_cpu_kernels and level == "O0"
+    if is_wanted and not can:
+        raise ConfigError(
+            f"--cpu_kernels true: they compute in float32 on {CPU}, but this job runs on {device.target} with"
+            f" --amp_level {level}; leave it out"
+        )
+    return can
+
+
+def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
+    """The library, below `folder`, compiled unless a process has done that before; NoKernels with the reason if there is none.
+
+    Its name says of which source, by which compiler and for which CPU it is. Several processes may call this at once.
+    """
+    if not TRIED[0] <= mindspore[:2] <= TRIED[1]:
+        raise NoKernels("this project's kernels for CPUs were tried with MindSpore 2.7 to 2.10 only")
+    compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
+    if compiler is None:
+        raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}, or what CXX names)")
+    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())])]
+    path = folder / f"cpu-{key(command)}.so"
+    if not path.is_file():
+        compile_to(path, command)
+    check(path)
+    return path
+
+
+def key(command: list[str]) -> str:
+    """What decides the compiled file: the source, the compiler and its options, and this machine's CPU."""
+    version = run([command[0], "--version"])
+    return hashlib.sha256(repr((SOURCE.read_bytes(), command, version, cpu())).encode()).hexdigest()[:24]
+
+
+def cpu(path: Path = Path("/proc/cpuinfo")) -> str:
+    """The lines about the first CPU that say what code it runs."""
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
+    except OSError:
+        lines = []
+    kept = [line for line in lines if line.lower().startswith(("model name", "flags", "features", "cpu "))]
+    return "\n".join([platform.machine(), *(line for line in kept if "mhz" not in line.lower())])
+
+
+def compile_to(path: Path, command: list[str]) -> None:
+    """Whole or not at all, whatever other processes do; StorageError if the folder can't be written."""
+    make_folder(path.parent)
+    with temporary_folder("kernels", path.parent) as work:
+        file = Path(work) / path.name
+        run([*command, str(SOURCE), "-o", str(file)])
+        sync(file)
+        os.replace(file, path)
+
+
+def run(command: list[str]) -> bytes:
+    try:
+        done = subprocess.run(command, capture_output=True, check=True, timeout=COMPILE_S)
+    except subprocess.CalledProcessError as err:
+        lines = err.stderr.decode(errors="replace").splitlines()
+        said = next((line for line in lines if "error" in line), *lines[:1] or ["no reason given"])
+        raise NoKernels(f"{command[0]} failed: {said}") from err
+    except (OSError, subprocess.TimeoutExpired) as err:
+        raise NoKernels(f"{command[0]} failed: {err}") from err
+    return done.stdout
+
+
+def check(path: Path) -> None:
+    """NoKernels unless the library loads here and normalises two rows as it should."""
+    try:
+        rows = ctypes.CDLL(str(path)).rows
+    except (OSError, AttributeError) as err:
+        raise NoKernels(f"{path} does not load: {err}") from err
+    floats = ctypes.c_float * 4
+    x, numbers, y, mean, scale = floats(1, 3, -2, 2), floats(0), floats(), floats(), floats()
+    arrays = (ctypes.c_void_p * 5)(*(ctypes.addressof(each) for each in (x, numbers, y, mean, scale)))
+    shape = (ctypes.c_int64 * 2)(2, 2)
+    shapes = (ctypes.c_void_p * 1)(ctypes.addressof(shape))
+    code = rows(5, arrays, (ctypes.c_int * 1)(2), shapes, None, None, None)
+    if code != 0 or list(y) != [-1, 1, -1, 1]:
+        raise NoKernels(f"{path} computes {list(y)} where it should be -1, 1, -1, 1; delete it")

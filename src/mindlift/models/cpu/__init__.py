@@ -1,0 +1,1 @@
+"""Kernels for CPUs that MindSpore lacks: kernels.cpp, and the cells and gradients around them."""

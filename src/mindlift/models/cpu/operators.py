@@ -1,0 +1,113 @@
+"""The kernels of kernels.cpp as operators of a graph: the shapes of what they give, and their gradients.
+
+A library is the path of the compiled file, see model_utils/cpu_kernels.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import mindspore.ops as ops
+from mindspore.ops import signature as sig
+
+ARGUMENTS = {
+    "norm": ("x", "gamma", "beta", "moving_mean", "moving_variance", "numbers"),
+    "norm_add_relu": ("x", "gamma", "beta", "moving_mean", "moving_variance", "numbers", "other"),
+}
+GROUPS = 32  # kGroups of kernels.cpp
+MOVED = ("moving_mean", "moving_variance")  # in place
+
+
+def custom(library: str, name: str, infer: Callable, gradient: Callable | None = None) -> ops.Custom:
+    """`infer` gives the outputs' shapes of the inputs' shapes, and their types of the inputs' types."""
+    return ops.Custom(f"{library}:{name}", infer, infer, "aot", gradient)
+
+
+def moving(operator: ops.Custom, arguments: tuple[str, ...]) -> ops.Custom:
+    """Tell the graph's compiler what the kernel writes to beside its outputs."""
+    signatures = [
+        sig.make_sig(name, sig.sig_rw.RW_WRITE) if name in MOVED else sig.make_sig(name) for name in arguments
+    ]
+    operator.set_signatures(signatures)
+    operator.add_prim_attr("side_effect_mem", True)
+    return operator
+
+
+def norm(library: str, relu: bool) -> ops.Custom:
+    """relu(batch norm) in training: x (N, C, ...), gamma, beta, moving mean and variance (C,), numbers (2,) -> y, mean, 1 / deviation.
+
+    `numbers` are epsilon and the share that a batch has of the moving statistics, which are moved.
+    """
+    name = "norm_relu" if relu else "norm"
+    backward = custom(library, f"{name}_gradient", lambda dy, x, gamma, beta, mean, scale: (x, gamma, beta))
+
+    def gradient(x, gamma, beta, moving_mean, moving_variance, numbers, out, dout):
+        dx, dgamma, dbeta = backward(dout[0], x, gamma, beta, out[1], out[2])
+        still = (ops.zeros_like(moving_mean), ops.zeros_like(moving_variance), ops.zeros_like(numbers))
+        return (dx, dgamma, dbeta, *still)
+
+    operator = custom(library, name, lambda x, gamma, *others: (x, gamma, gamma), gradient)
+    return moving(operator, ARGUMENTS["norm"])
+
+
+def norm_add_relu(library: str) -> ops.Custom:
+    """relu(batch norm + other) in training, as `norm` with `other` (N, C, ...) behind its inputs."""
+    backward = custom(
+        library,
+        "norm_add_relu_gradient",
+        lambda dy, x, gamma, beta, mean, scale, y: (x, gamma, beta, x),
+    )
+
+    def gradient(x, gamma, beta, moving_mean, moving_variance, numbers, other, out, dout):
+        dx, dgamma, dbeta, dother = backward(dout[0], x, gamma, beta, out[1], out[2], out[0])
+        still = (ops.zeros_like(moving_mean), ops.zeros_like(moving_variance), ops.zeros_like(numbers))
+        return (dx, dgamma, dbeta, *still, dother)
+
+    operator = custom(library, "norm_add_relu", lambda x, gamma, *others: (x, gamma, gamma), gradient)
+    return moving(operator, ARGUMENTS["norm_add_relu"])
+
+
+def norm_at_inference(library: str, relu: bool) -> ops.Custom:
+    """relu(batch norm) by its moving statistics: the inputs of `norm` -> y. It has no gradient."""
+    name = "norm_relu_at_inference" if relu else "norm_at_inference"
+    return custom(library, name, lambda x, *others: x)
+
+
+def bias(library: str, relu: bool, adds: bool = False) -> ops.Custom:
+    """relu(x + bias + other): x (N, C, ...), bias (C,) and, if it `adds`, other (N, C, ...) -> y. It has no gradient."""
+    name = "bias_add_relu" if adds else "bias_relu" if relu else "bias"
+    return custom(library, name, lambda x, *others: x)
+
+
+def group_norm_relu(library: str) -> ops.Custom:
+    """relu(group norm of 32 groups): x (N, C, ...), gamma, beta (C,), numbers (1,), epsilon -> y, mean and 1 / deviation (N, 32)."""
+    backward = custom(
+        library, "group_norm_relu_gradient", lambda dy, x, gamma, beta, mean, scale: (x, gamma, beta)
+    )
+
+    def gradient(x, gamma, beta, numbers, out, dout):
+        return (*backward(dout[0], x, gamma, beta, out[1], out[2]), ops.zeros_like(numbers))
+
+    def shapes(x, gamma, beta, numbers):
+        return x, (x[0], GROUPS), (x[0], GROUPS)
+
+    def types(x, gamma, beta, numbers):
+        return x, x, x
+
+    return ops.Custom(f"{library}:group_norm_relu", shapes, types, "aot", gradient)
+
+
+def rows(library: str) -> ops.Custom:
+    """Each row without its mean, over its deviation: x (R, K), numbers (1,), epsilon -> y, mean and 1 / deviation (R,)."""
+    backward = custom(library, "rows_gradient", lambda dy, x, mean, scale: x)
+
+    def gradient(x, numbers, out, dout):
+        return backward(dout[0], x, out[1], out[2]), ops.zeros_like(numbers)
+
+    def shapes(x, numbers):
+        return x, x[:1], x[:1]
+
+    def types(x, numbers):
+        return x, x, x
+
+    return ops.Custom(f"{library}:rows", shapes, types, "aot", gradient)
