@@ -114,6 +114,13 @@ def language(environment: Mapping[str, str] = os.environ) -> str:
     return next((CHINESE if is_chinese(each) else ENGLISH for each in wanted if each), ENGLISH)
 
 
+def unknown(environment: Mapping[str, str] = os.environ) -> str:
+    """What MINDLIFT_LANG asks for, if that is no language of this program; else ''. A locale may be any: gettext's is silent."""
+    asked = environment.get(VARIABLE, "")
+    name = re.split(r"[_.@-]", asked.lower())[0]
+    return "" if name in ("", "c", "posix", ENGLISH, CHINESE) else asked
+
+
 def is_chinese(locale: str) -> bool:
     """Whether a locale writes simplified letters."""
     name = re.split(r"[.@]", locale)[0].replace("-", "_").lower()

@@ -46,6 +46,20 @@ def test_the_language_is_what_the_environment_asks_for(environment, expected):
     assert language.language(environment) == expected
 
 
+@pytest.mark.parametrize("asked", ["zh", "zh_CN.UTF-8", "zh-hans", "en", "en_GB", "C", ""])
+def test_languages_that_there_are(asked):
+    assert language.unknown({"MINDLIFT_LANG": asked, "LANG": "fr_FR.UTF-8"}) == ""
+
+
+@pytest.mark.parametrize("words", [["-m", "mindlift", "providers"], ["train.py", "--help"]])
+def test_a_language_that_there_is_not_is_said_in_a_line(words):
+    done = run([sys.executable, *words], MINDLIFT_LANG="fr")
+    assert done.returncode == 0
+    assert done.stderr == "warning: MINDLIFT_LANG is 'fr', but must be zh or en; this is English\n"
+    english = run([sys.executable, *words], MINDLIFT_LANG="en")
+    assert (english.stdout, english.stderr) == (done.stdout, "")
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [

@@ -91,7 +91,7 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
                 f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
                 str(status.restarts),
                 *([] if best is None else [best[at]]),
-                cut(localized(" ".join(part for part in (status.detail, status.reason) if part)), 100),
+                cut(localized(", ".join(part for part in (status.detail, status.reason) if part)), 100),
             )
         )
     return table(rows) if len(rows) > 1 else gettext("no jobs")

@@ -43,6 +43,7 @@ COMMON: dict[str, object] = {
     "keep_best": 1,
     "save_checkpoint_epochs": 1,
     "keep_checkpoint_max": 2,
+    "skip_corrupt": True,
 }
 BATCH, LEAST_BATCH, STEPS_OF_EPOCH = 32, 8, 10
 OF_DATA = (

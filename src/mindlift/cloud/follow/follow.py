@@ -71,8 +71,8 @@ class Follower:
         words = [f"job {status.phase.value}"]
         words += [f"({status.raw})"] if status.phase is Phase.UNKNOWN else []
         words += [f"after {duration(status.duration_s)}"] if status.duration_s else []
-        words += [f"restart {status.restarts}"] if status.restarts else []
-        self.note(" ".join(words) + (f": {status.reason}" if status.reason else ""))
+        restarts = f", restart {status.restarts}" if status.restarts else ""
+        self.note(" ".join(words) + restarts + (f": {status.reason}" if status.reason else ""))
         return True
 
     def wanted(self, status: Status) -> Sequence[int]:
