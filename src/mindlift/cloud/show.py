@@ -87,7 +87,7 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
                 str(status.handle),
                 phase,
                 moment(status.started_at),
-                duration(status.duration_s) if status.duration_s else "-",
+                localized(duration(status.duration_s)) if status.duration_s else "-",
                 f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
                 str(status.restarts),
                 *([] if best is None else [best[at]]),

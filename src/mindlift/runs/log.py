@@ -105,7 +105,9 @@ class Count:
         start, since = self.from_here
         if self.done > start:
             left = (self.total - self.done) * (self.last - since) / (self.done - start)
-            facts.append(gettext("{0} left", duration(max(0.0, left - (self.clock() - self.last)))))
+            facts.append(
+                gettext("{0} left", localized(duration(max(0.0, left - (self.clock() - self.last)))))
+            )
         return gettext("{0}: {1}", self.name(), ", ".join(facts))
 
     def name(self) -> str:
