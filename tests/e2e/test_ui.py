@@ -162,7 +162,8 @@ def test_an_evaluation_during_the_run_is_drawn(open_page, folder):
     synthetic_runs.classification(root, lr=0.05, seed=9, steps=90, ends=False)
     evaluation = json.loads((root / "evaluation.json").read_text())
     (root / "evaluation.json").unlink()
-    page = open_page("show?of=" + "run%3A20260923-080000")
+    page = open_page()
+    page.get_by_role("link", name="seed 9").click()
     page.locator("#chart-loss canvas").wait_for()
     assert page.locator(".confusion").count() == 0
     write = (root / "evaluation.json").write_text
