@@ -22,8 +22,12 @@ if [ ! -x "$venv/bin/python" ]; then
     echo "setup: creating $venv with Python $version"
     "$python" -m venv "$venv"
 fi
-echo "setup: installing requirements and MindSpore $mindspore (a few minutes the first time)"
+echo "setup: installing requirements and MindSpore $mindspore (a few minutes and 3 GB the first time)"
+while sleep 5 > /dev/null 2>&1; do printf .; done & # pip is quiet for minutes
+dots=$!
+trap 'kill $dots 2> /dev/null || true; echo' EXIT
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check \
     "mindspore==$mindspore" -r requirements.txt -r requirements-dev.txt &&
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --editable . ||
     fail "pip could not install the requirements (see above); is there a network, and does MindSpore $mindspore have a wheel for Python $version?"
+printf '\nsetup: done; next: source %s/bin/activate' "$venv"

@@ -17,6 +17,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+
+def N_(text: str) -> str:
+    """Marks a text that is localized elsewhere."""
+    return text
+
+
 VARIABLE = "MINDLIFT_LANG"
 LOCALES = ("LC_ALL", "LC_MESSAGES", "LANG")
 ENGLISH, CHINESE = "en", "zh"
@@ -30,13 +36,11 @@ CLAUSE = re.compile(r"[;:] ")  # a place is seldom filled with parts of two clau
 ADDED = re.compile(r"[;:,] | \(|$")  # where what is added to a text begins
 GAP = re.compile(r"[;:,.]? ")  # where a text may be put together from parts
 MARKS = {", ": "，", "; ": "；", ": ": "：", ". ": "。"}
+DURATION = re.compile(r"\d[\d:.]*(?: (?:s|min|h|d))(?: \d+ (?:s|min|h))?")  # 40 s, 2 min 05 s, 3:09 min
+UNITS = {"s": N_("seconds"), "min": N_("minutes"), "h": N_("hours"), "d": N_("days")}
+SMALLER = {"min": "s", "h": "min"}  # behind the colon
 HAN = re.compile("[\u4e00-\u9fff]")
 MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
-
-
-def N_(text: str) -> str:
-    """Marks a text that is localized elsewhere."""
-    return text
 
 
 # What values are expected to be.
@@ -64,6 +68,14 @@ FRAMES = (
     N_("loss is {0}"),
     N_("rank {0} of {1}"),
     N_("at {0}"),
+    N_("cost: {0}"),
+    N_("{0} per hour"),
+    N_("code: {0} -> {1}"),
+    N_("{0} on {1}, {2}, {3}"),
+    N_("images: {0}; {1}"),
+    N_("corrupt image {0}: {1}"),
+    N_("{0} rank"),
+    N_("{0} ranks"),
     # what ranks wait for
     N_("copy {0}"),
     N_("stage {0}"),
@@ -114,6 +126,23 @@ def language(environment: Mapping[str, str] = os.environ) -> str:
     return next((CHINESE if is_chinese(each) else ENGLISH for each in wanted if each), ENGLISH)
 
 
+def duration(text: str) -> str:
+    """`2 min 05 s`, `3:09 min` and the like with the units of the language."""
+    if catalogue() is None:
+        return text
+    text = re.sub(
+        r"(\d+):(\d+) (min|h)", lambda found: f"{found[1]} {found[3]} {found[2]} {SMALLER[found[3]]}", text
+    )
+    return re.sub("[a-z]+", lambda found: gettext(UNITS[found[0]]), text)
+
+
+def unknown(environment: Mapping[str, str] = os.environ) -> str:
+    """What MINDLIFT_LANG asks for, if that is no language of this program; else ''. A locale may be any: gettext's is silent."""
+    asked = environment.get(VARIABLE, "")
+    name = re.split(r"[_.@-]", asked.lower())[0]
+    return "" if name in ("", "c", "posix", ENGLISH, CHINESE) else asked
+
+
 def is_chinese(locale: str) -> bool:
     """Whether a locale writes simplified letters."""
     name = re.split(r"[.@]", locale)[0].replace("-", "_").lower()
@@ -161,8 +190,20 @@ class Template:
         self.letters = sum(map(str.isalpha, "".join(self.parts)))
         order = [int(number) for number in PLACE.findall(target)]
         self.keeps_order = order == sorted(order)
+        self.moved_ends = {place for _, place in self.ends_of(msgid) - self.ends_of(target)}
         groups = [at for at in range(len(parts) - 1) if at - 1 not in self.shared]  # the first place of each
         self.loose = {at for at, place in enumerate(groups[1:]) if self.is_loose(place)}
+
+    @staticmethod
+    def ends_of(text: str) -> set[tuple[str, int]]:
+        """The places with which a text begins and ends."""
+        found = {"begins": re.match(r"\{(\d+)\}", text), "ends": re.search(r"\{(\d+)\}$", text)}
+        return {(side, int(place[1])) for side, place in found.items() if place}
+
+    def tears(self, values: list[str]) -> bool:
+        """Whether the translation would put a place between others that is filled with more than belongs to it."""
+        order = [int(number) for number in PLACE.findall(self.msgid)]
+        return any(CLAUSE.search(value) for place, value in zip(order, values) if place in self.moved_ends)
 
     def is_loose(self, place: int) -> bool:
         """Whether the translation has a place behind the one before it, with nothing but marks between them."""
@@ -259,6 +300,8 @@ class Catalogue:
     def message(self, text: str, depth: int) -> Found:
         if " " not in text:  # a name
             return Found(text, 0)
+        if DURATION.fullmatch(text):
+            return Found(duration(text), len(text))
         if (text, depth) not in self.memory:
             exact = self.texts.get(text)
             found = Found(exact, len(text)) if exact else self.put_together(text, depth - 1)
@@ -272,7 +315,7 @@ class Catalogue:
         fitting = []
         for template in self.templates:
             values = template.values(text)
-            if values is not None:
+            if values is not None and not template.tears(values):
                 found = [self.value(value, depth) for value in values]
                 known = template.weight + sum(each.known for each in found)
                 words = filled(template.target, [each.text for each in found])

@@ -14,6 +14,10 @@ HEADINGS = (N_("options"), N_("optional arguments"), N_("positional arguments"))
 HELP = (N_("show this help message and exit"), N_("show program's version number and exit"))
 
 
+class InLanguage(str):
+    """A text that is in the language already."""
+
+
 class HelpFormatter(argparse.HelpFormatter):
     """Wraps by the columns of letters."""
 
@@ -38,7 +42,8 @@ class RawHelpFormatter(HelpFormatter):
     """Leaves the lines of descriptions and epilogs as they are."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
-        return "".join(indent + line for line in localized(text).splitlines(keepends=True))
+        found = text if isinstance(text, InLanguage) else localized(text)
+        return "".join(indent + line for line in found.splitlines(keepends=True))
 
 
 class ArgumentParser(argparse.ArgumentParser):

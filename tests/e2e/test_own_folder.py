@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -194,3 +195,33 @@ def test_the_page_is_followed(tmp_path):
     (run,) = (tmp_path / "output").glob("*-*")
     assert json.loads((run / "result.json").read_text())["top1"] > 90
     assert (run / "report.html").exists()
+
+
+@pytest.mark.heavy
+def test_a_folder_as_people_have_it(tmp_path):
+    """Mixed suffixes, a Chinese name, one with spaces, and what is no image: trained all the same, and each file named."""
+    for name, first in (("红花", 0), ("old temple", 1), ("digits", 2)):
+        for number in range(20):
+            suffix = (".jpg", ".JPG", ".png", ".PNG", ".jpeg")[number % 5]
+            photos.write_one(
+                tmp_path / "photos" / name / f"IMG {number:03}{suffix}", digit=first, number=number
+            )
+    digits = tmp_path / "photos/digits"
+    whole = (digits / "IMG 000.jpg").read_bytes()
+    (digits / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (digits / "empty.jpg").write_bytes(b"")
+    (digits / "IMG_1.HEIC").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
+    (digits / ".DS_Store").write_bytes(b"Bud1")
+    (tmp_path / "photos/readme.txt").write_text("from my phone")
+    done = mindlift("train", "--data_dir", "photos/", "--net", "densenet22", "--max_epoch", "2", cwd=tmp_path)
+    assert done.code == 0, done.err
+    assert re.search(r"left out of photos: 1 hidden, 1 \.heic", done.out)
+    for name, why in (("cut", "truncated"), ("empty", "the file is empty")):
+        (line,) = (
+            line for line in done.out.splitlines() if f"corrupt image photos/digits/{name}.jpg: " in line
+        )
+        assert why in line
+        assert line.endswith(("another image takes its place", "it is not counted"))
+    predicted = mindlift("predict", "output/", "photos/红花", cwd=tmp_path)
+    assert predicted.code == 0, predicted.err
+    assert predicted.out.count("photos/红花/IMG ") == 20

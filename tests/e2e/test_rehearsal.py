@@ -108,7 +108,7 @@ def test_other_ways_to_run(home, few_digits, more):
         home.folder / "x",
     )
     assert done.code == 0, done.err + done.out
-    assert "2 rank(s)" in done.out
+    assert "2 ranks" in done.out
     assert accuracy(Path(done.out.strip().splitlines()[-1]))[1] == 83
 
 
@@ -341,7 +341,7 @@ def test_eight_cards(home, few_digits, platform):
         timeout=900,
     )
     assert done.code == 0, done.err + done.out
-    assert "8 rank(s)" in done.out
+    assert "8 ranks" in done.out
     assert accuracy(Path(done.out.strip().splitlines()[-1]))[1] == 83
 
 

@@ -154,3 +154,27 @@ def test_curves_and_logs_go_on(open_page, folder):
     page.locator("#log-part").select_option("1")
     page.get_by_text("begun as well").wait_for(timeout=15_000)
     assert "a line" not in page.locator("#log-lines").inner_text()
+
+
+def test_an_evaluation_during_the_run_is_drawn(open_page, folder):
+    """The matrix, the accuracy by confidence and all else of an evaluation, without loading the page again."""
+    root = folder / "20260923-080000"
+    synthetic_runs.classification(root, lr=0.05, seed=9, steps=90, ends=False)
+    evaluation = json.loads((root / "evaluation.json").read_text())
+    (root / "evaluation.json").unlink()
+    page = open_page()
+    page.get_by_role("link", name="seed 9").click()
+    page.locator("#chart-loss canvas").wait_for()
+    assert page.locator(".confusion").count() == 0
+    write = (root / "evaluation.json").write_text
+    write(json.dumps(evaluation))
+    page.locator(".confusion canvas").wait_for(timeout=15_000)
+    page.wait_for_timeout(300)
+    before = page.locator(".confusion canvas").screenshot()
+    evaluation["confusion"] = [list(reversed(row)) for row in evaluation["confusion"]]
+    with page.expect_response(
+        lambda answer: "show.json" in answer.url and "confusions" in answer.text(), timeout=15_000
+    ):
+        write(json.dumps(evaluation) + "\n")
+    page.wait_for_timeout(300)
+    assert page.locator(".confusion canvas").screenshot() != before

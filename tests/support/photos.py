@@ -22,3 +22,11 @@ def write(root: Path, classes: Sequence[int] = (0, 1, 2), count: int = 30, first
             pixels = (found.images[index] * 15.9375).astype(np.uint8)  # 0 - 16 to 0 - 255
             Image.fromarray(pixels).convert("RGB").save(folder / f"{index}.png")
     return root
+
+
+def write_one(path: Path, digit: int, number: int) -> None:
+    """Picture `number` of a digit, 48 pixels wide, in the format that the suffix names."""
+    found = load_digits()
+    pixels = (found.images[np.flatnonzero(found.target == digit)[number]] * 15.9375).astype(np.uint8)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).resize((48, 64)).convert("RGB").save(path)

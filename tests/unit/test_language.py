@@ -46,6 +46,20 @@ def test_the_language_is_what_the_environment_asks_for(environment, expected):
     assert language.language(environment) == expected
 
 
+@pytest.mark.parametrize("asked", ["zh", "zh_CN.UTF-8", "zh-hans", "en", "en_GB", "C", ""])
+def test_languages_that_there_are(asked):
+    assert language.unknown({"MINDLIFT_LANG": asked, "LANG": "fr_FR.UTF-8"}) == ""
+
+
+@pytest.mark.parametrize("words", [["-m", "mindlift", "providers"], ["train.py", "--help"]])
+def test_a_language_that_there_is_not_is_said_in_a_line(words):
+    done = run([sys.executable, *words], MINDLIFT_LANG="fr")
+    assert done.returncode == 0
+    assert done.stderr == "warning: MINDLIFT_LANG is 'fr', but must be zh or en; this is English\n"
+    english = run([sys.executable, *words], MINDLIFT_LANG="en")
+    assert (english.stdout, english.stderr) == (done.stdout, "")
+
+
 @pytest.mark.parametrize(
     ("said", "told"),
     [
@@ -54,6 +68,13 @@ def test_the_language_is_what_the_environment_asks_for(environment, expected):
         (
             "error: command line: unknown option '--batchsize'; did you mean '--batch_size'?",
             "错误：命令行：未知的选项 '--batchsize'；是不是想写 '--batch_size'？",
+        ),
+        # what fills a place is not torn from what is said of it
+        ("no job x in /tmp; `list` shows which there are", "/tmp 中没有作业 x；有哪些见 `list`"),
+        (
+            "images: 9 of 2 classes (a b, tea in cups) in photos; 2 of them, chosen by --seed 1, are held out to evaluate"
+            " it (--validation_split)",
+            "图片：photos 中 2 个类别（a b, tea in cups）的 9 张；其中 2 张留作评估，由 --seed 1 选出（--validation_split）",
         ),
         ("error: command line: lr is '-1', but must be at least 0", "错误：命令行：lr 是 '-1'，而应不小于 0"),
         (

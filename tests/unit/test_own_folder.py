@@ -65,6 +65,7 @@ def test_nothing_but_a_folder_and_weights(photos, weights):
     assert (cfg.lr, cfg.lr_base_batch, cfg.lr_scheduler, cfg.momentum) == (0.001, 4, "cos", 0.9)
     assert (cfg.run_eval, cfg.eval_interval, cfg.keep_best, cfg.save_checkpoint_epochs) == (True, 1, 1, 1)
     assert (cfg.max_epoch, cfg.origin("max_epoch")) == (20, "the images")
+    assert cfg.skip_corrupt
     assert len(said) == 5
     assert "150 of 3 classes (cat, dog, horse)" in said[0]
     assert "30 of them" in said[0]

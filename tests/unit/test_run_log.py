@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 
 from mindlift.runs.log import RunLog
 from mindlift.runs.paths import RunPaths
+from tests.support.terminal import Terminal
 
 
 def test_a_failure_is_an_event_and_the_last_line_of_the_log(tmp_path, capsys):
@@ -26,3 +28,31 @@ def test_other_ranks_write_to_their_logs_alone(tmp_path):
         log.failed("no memory")
     assert paths.log.read_text().endswith(" ERROR no memory\n")
     assert not paths.metrics.exists()
+
+
+# What MindSpore does while it compiles: it starts CPython once more, whose first step is this.
+REPLACED = """
+import ctypes, sys, time
+from mindlift.runs.log import RunLog
+with RunLog(None, 0, True) as log:
+    log.watch.limit_s = 0.2
+    log.start_bar("train net", "step", 4, first="compiling the graph")
+    printer = ctypes.pythonapi.PyFile_NewStdPrinter
+    printer.restype = ctypes.py_object
+    sys.stderr = printer(2)
+    time.sleep(1)
+    log.advance(2)
+    log.info("epoch 1")
+    log.start_bar("evaluate", "batch", 2)
+    log.end_bar()
+    log.info("the end")
+"""
+
+
+def test_no_bar_stays_above_a_line_once_a_compiler_has_replaced_stderr():
+    with Terminal([sys.executable, "-c", REPLACED], {"PYTHONUTF8": "1"}, 60, 20) as terminal:
+        assert terminal.process.wait(60) == 0
+        said = terminal.read()
+    assert ", 1 s so far" in said or ", 0 s so far" in said, "compiling is heard beside the bar"
+    for line in said.split("\r\n"):
+        assert "%|" not in line.rpartition("\r")[2], "the bar is gone where a line is written"

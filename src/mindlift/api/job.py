@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, ContextManager
 
 from mindlift import models, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
+from mindlift.columns import wrapped
 from mindlift.data import folder_check
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import ConfigError, DataError, DeviceError, RankError, StorageError
@@ -43,6 +45,8 @@ from mindlift.runs import named_weights
 from mindlift.runs.named_weights import Named, is_elsewhere
 from mindlift.storage.url import is_remote
 from mindlift.training import own_folder
+
+LEAST_COLUMNS = 30  # of a terminal whose lines are wrapped
 
 if TYPE_CHECKING:
     from mindlift.model_utils.staging.shared_arrays import Share
@@ -180,8 +184,15 @@ def start(cfg: Config, prog: str, own: own_folder.OwnFolder | None = None) -> Jo
     if ranks.is_main:
         say_what_is_odd(cfg)
         for line in own_folder.lines(cfg, own, ranks.size) if own else ():
-            print(localized(line), flush=True)
+            say_wrapped(localized(line))
     return Job(cfg, ranks, device, device_adapter.cpus_per_rank(ranks), adapter, trains)
+
+
+def say_wrapped(line: str) -> None:
+    """On a terminal no word is parted where the screen ends."""
+    width = shutil.get_terminal_size().columns
+    lines = wrapped(line, width, "", "  ") if sys.stdout.isatty() and width > LEAST_COLUMNS else [line]
+    print("\n".join(lines), flush=True)
 
 
 def check_program(cfg: Config, prog: str) -> None:

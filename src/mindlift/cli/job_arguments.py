@@ -12,8 +12,8 @@ from mindlift.cli.local_paths import local
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.job import FIELDS
 from mindlift.cloud.json_types import Json
-from mindlift.language import gettext
-from mindlift.option_parser import ArgumentParser
+from mindlift.language import N_, gettext
+from mindlift.option_parser import ArgumentParser, InLanguage
 
 ABOUT = {
     "plan": "show what submitting would do, without sending anything",
@@ -21,7 +21,7 @@ ABOUT = {
     "status": "show the state of a job",
     "logs": "print the log of a job; -f follows it, continuing where it stopped",
     "wait": "wait until a job ends: exit code 0 succeeded, 1 failed or stopped, 3 still running at --timeout",
-    "cancel": "end a job",
+    "cancel": N_("end a job"),
     "list": "list my jobs, newest first",
     "top": "watch my jobs: a table of phase, step, loss, accuracy and time left (also: watch)",
     "fetch": "download the results: a run folder that eval.py takes",
@@ -114,12 +114,13 @@ def named(found: argparse.Namespace, program: str, args: list[str] | None) -> ar
 
 def main_parser() -> ArgumentParser:
     lines = "\n".join(f"  {name:10} {gettext(about)}" for name, about in ABOUT.items())
+    about = gettext("Submit, follow and fetch training jobs; rehearse them at home.")
+    more = gettext("`submit.py COMMAND --help` lists the options of each.")
     parser = Parser(
         prog="submit.py",
         usage="submit.py [COMMAND] [options]",
         is_raw=True,
-        description=f"Submit, follow and fetch training jobs; rehearse them at home.\n\ncommands:\n{lines}\n\n"
-        "`submit.py COMMAND --help` lists the options of each.",
+        description=InLanguage(f"{about}\n\n{gettext('commands')}:\n{lines}\n\n{more}"),
         epilog=EXAMPLES,
     )
     parser.add_argument("--version", action="version", version=f"mindlift {__version__}")

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import TextIO
 
+from mindlift.cli import ending
 from mindlift.cli.job_access import note, out, reached
 from mindlift.cloud.errors import JobError, NoAnswer, ServiceError
 from mindlift.cloud.follow.fetch import Fetched
@@ -64,7 +65,11 @@ def tell(fetched: Fetched, which: str) -> None:
     if not fetched.is_run or which == "none":
         return
     assert fetched.root
-    names = ", ".join(saved.file for saved in fetched.checkpoints) or "no checkpoint saved yet"
+    if not fetched.checkpoints:
+        note("no checkpoint saved yet")
+        ending.following(["mindlift", "report", fetched.root])
+        return
+    names = ", ".join(saved.file for saved in fetched.checkpoints)
     note(f"checkpoints: {names}; evaluate with: {' '.join(map(shlex.quote, eval_command(fetched.root)))}")
 
 

@@ -12,6 +12,7 @@ from mindlift.cloud.handle import Handle
 from mindlift.cloud.providers.base import Provider
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
+from mindlift.language import gettext, localized
 
 if TYPE_CHECKING:
     from mindlift.cloud.follow.follow import Follower
@@ -81,6 +82,7 @@ def followed(follower: Follower, handle: Handle, timeout_s: float) -> int:
         note(f"the pages of its service; `status` shows when it changes, `cancel` ends it: {handle}")
         return STILL_RUNNING
     if not found.phase.is_final:
-        note(f"still {found.phase.value} after {show.duration(timeout_s)}; it keeps running")
+        lasted = localized(show.duration(timeout_s))
+        note(gettext("still {0} after {1}; it keeps running", gettext(found.phase.value), lasted))
         return STILL_RUNNING
     return 0 if found.phase is Phase.SUCCEEDED else 1

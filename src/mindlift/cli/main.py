@@ -126,7 +126,7 @@ def help_text() -> str:
             ),
             COMMANDS,
         )
-        + table(localized("\ndata"), {f"data {name}": entry for name, entry in DATA.items()})
+        + table("\n" + gettext("data"), {f"data {name}": entry for name, entry in DATA.items()})
         + table(localized("\njobs on ModelArts, OpenI or this machine"), jobs)
         + localized("\n`mindlift COMMAND --help` lists the options of each.\n")
     )

@@ -62,10 +62,11 @@ def report(args: argparse.Namespace) -> None:
     with sources.opened(args.runs) as roots:
         for written in convert(args, roots) if args.to != "page" else [page(args, roots)]:
             print(written)
-    ending.following(*following(args))
+        has_weights = sources.has_checkpoint(roots[0])
+    ending.following(*following(args, has_weights))
 
 
-def following(args: argparse.Namespace) -> list[list[str]]:
+def following(args: argparse.Namespace, has_weights: bool) -> list[list[str]]:
     if args.to == "tensorboard":
         return [["tensorboard", "--logdir", args.out or "."], ["mindlift", "report", *args.runs]]
     more = [
@@ -76,7 +77,7 @@ def following(args: argparse.Namespace) -> list[list[str]]:
         "--out",
         "compared.html",
     ]
-    return [["mindlift", "predict", args.runs[0], "IMAGES"], more]
+    return [["mindlift", "predict", args.runs[0], "IMAGES"], more] if has_weights else [more]
 
 
 def draw(args: argparse.Namespace, models: list[str]) -> Path:

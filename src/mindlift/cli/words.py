@@ -8,6 +8,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift import language
+
 UTF8_MODE = "PYTHONUTF8"
 
 
@@ -24,7 +26,20 @@ def words(argv: Sequence[str] | None) -> list[str]:
         command = Path("/proc/self/cmdline").read_bytes().split(b"\0")[:-1]
         sys.stdout.flush()
         os.execv(sys.executable, command)
+    tell_unknown_language()
     return sys.argv[1:]
+
+
+def tell_unknown_language() -> None:
+    asked = language.unknown()
+    if asked:
+        print(
+            f"warning: {language.VARIABLE} is {asked!r}, but must be zh or en; this is English",
+            file=sys.stderr,
+        )
+        os.environ[language.VARIABLE] = (
+            language.ENGLISH
+        )  # the processes that this one starts do not say it again
 
 
 def is_ascii() -> bool:

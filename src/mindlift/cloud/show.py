@@ -87,11 +87,11 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
                 str(status.handle),
                 phase,
                 moment(status.started_at),
-                duration(status.duration_s) if status.duration_s else "-",
+                localized(duration(status.duration_s)) if status.duration_s else "-",
                 f"{status.nodes} x {status.cards}" if status.nodes and status.cards else "-",
                 str(status.restarts),
                 *([] if best is None else [best[at]]),
-                cut(localized(" ".join(part for part in (status.detail, status.reason) if part)), 100),
+                cut(localized(", ".join(part for part in (status.detail, status.reason) if part)), 100),
             )
         )
     return table(rows) if len(rows) > 1 else gettext("no jobs")

@@ -11,6 +11,8 @@ from mindlift.errors import DataError
 from mindlift.forks import Shared
 
 T = TypeVar("T")
+MOST_LINES = 5  # about images that can't be read, at a time
+REPLACED, NOT_COUNTED = "another image takes its place", "it is not counted"  # in training, in an evaluation
 STATISTICS = {  # of channels, in steps of 0 - 255
     "imagenet": ([0.485 * 255, 0.456 * 255, 0.406 * 255], [0.229 * 255, 0.224 * 255, 0.225 * 255]),
     "half": ([127.5] * 3, [127.5] * 3),
@@ -39,11 +41,13 @@ class Options:
 
 
 class Failures(Shared):
-    """What samples of all kinds share: the number of those left out."""
+    """What samples of all kinds share: the number of those left out, and why each image was, by its index."""
 
     def __init__(self) -> None:
         super().__init__()
         self.skipped = 0
+        self.unread: dict[int, str] = {}
+        self.untold: list[int] = []
 
     def attempted(
         self, read: Callable[[int], T], index: int, fatal: type[DataError] | tuple[type[DataError], ...] = ()
@@ -53,10 +57,21 @@ class Failures(Shared):
             return read(index)
         except fatal:
             raise
-        except DataError:
+        except DataError as err:
             with self.lock:
                 self.skipped += 1
+                if index not in self.unread:
+                    self.unread[index] = str(err).rpartition("; ")[0] or str(err)  # without the advice
+                    self.untold.append(index)
             return None
+
+    def news(self, what_follows: str) -> list[str]:
+        """A line for each image that was found unreadable since the last call, with what is done about it."""
+        with self.lock:
+            found, self.untold = self.untold, []
+        lines = [f"{self.unread[index]}; {what_follows}" for index in found[:MOST_LINES]]
+        rest = len(found) - len(lines)
+        return [*lines, f"and {rest} more images that can't be read"] if rest else lines
 
     def next_good(self, decode: Callable[[int], T | None], index: int, count: int) -> tuple[int, T]:
         """The first of index, index + 1 ... (of `count`, in a circle) for which `decode` is not None, and what it gives."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from mindlift import json_text
 from mindlift.data import layout, slow_disk, strings
@@ -135,8 +135,15 @@ def decode(data: bytes, file: str) -> np.ndarray:
         Exception
     ) as err:  # Pillow's decoders raise a dozen classes, struct.error and IndexError among them
         raise DataError(
-            f"corrupt image {file}: {err}; remove or replace it, or pass --skip_corrupt true"
+            f"corrupt image {file}: {reason(data, err)}; remove or replace it, or pass --skip_corrupt true"
         ) from err
+
+
+def reason(data: bytes, err: Exception) -> str:
+    """Why Pillow makes no image of `data`; its own words for an unknown format show an object's address in memory."""
+    if not data:
+        return "the file is empty"
+    return "not an image of a known format" if isinstance(err, UnidentifiedImageError) else str(err)
 
 
 def as_rgb(picture: Image.Image) -> np.ndarray:

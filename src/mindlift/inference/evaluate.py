@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from mindlift.data import layout
+from mindlift.data import batches, layout
 from mindlift.files import as_json
 from mindlift.inference import summary
 from mindlift.model_utils.config.frozen import Config
@@ -51,6 +51,8 @@ def run(
             log.info(which)
         layers.refill(inference, network)
         found.append(kind.evaluate(job, evaluator, samples, path))
+        for line in samples.news(batches.NOT_COUNTED):
+            log.warning(line)
         if cfg.json:
             log.info(as_json(found[-1]))
     for line in summary.lines(found, kind.FIGURES) if len(found) > 1 else ():

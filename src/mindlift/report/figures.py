@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mindlift.json_text import Record
-from mindlift.language import N_, gettext
+from mindlift.language import N_, duration, gettext
 from mindlift.runs.folder import RunData
 from mindlift.runs.metrics import PER_RANK
 from mindlift.runs.series import number
@@ -131,17 +131,14 @@ def traffic(transfers: Sequence[Record]) -> list[tuple[str, int, float, float]]:
 
 
 def span(seconds: float) -> str:
-    """A duration in two units."""
+    """A duration in two units, in the language."""
     whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.0f} s"
-    for unit, name, below in ((86400, "d", 3600), (3600, "h", 60), (60, "min", 1)):
+    units = ((86400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+    for unit, name, below, smaller in units:
         if whole >= unit:
             rest = whole % unit // below
-            return f"{whole // unit} {name}" + (
-                f" {rest} {({3600: 'h', 60: 'min', 1: 's'})[below]}" if rest else ""
-            )
-    return ""
+            return duration(f"{whole // unit} {name}" + (f" {rest} {smaller}" if rest else ""))
+    return duration(f"{seconds:.0f} s")
 
 
 def size(count: float) -> str:

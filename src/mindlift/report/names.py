@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from mindlift.language import gettext
 from mindlift.model_utils.config import declared
 from mindlift.report import changes
 from mindlift.runs.folder import RunData
@@ -61,13 +62,16 @@ def is_telling(name: str) -> bool:
 def name_of(run: RunData, telling: Sequence[str], shows_ranks: bool = False) -> str:
     """`net on dataset, option value`; '' where the options are not known."""
     known = [name for name in dict.fromkeys(telling) if name in run.options]
-    task = " on ".join(value(run, name) for name in TASK if name in known)
+    task = [value(run, name) for name in TASK if name in known]
     rest = sorted((name for name in known if name not in TASK), key=LAST.__eq__)
     if len(rest) > MOST:  # what this run itself asked for comes first
         rest.sort(key=lambda name: run.origins.get(name) not in changes.ASKED)
-    parts = [task, *(f"{name} {value(run, name)}" for name in rest[:MOST])]
+    parts = [
+        gettext("{0} on {1}", *task) if len(task) > 1 else "".join(task),
+        *(f"{name} {value(run, name)}" for name in rest[:MOST]),
+    ]
     if shows_ranks and run.options:
-        parts.append(f"{run.ranks} rank{'s' if run.ranks > 1 else ''}")
+        parts.append(gettext("{0} ranks", run.ranks) if run.ranks > 1 else gettext("{0} rank", run.ranks))
     return ", ".join(filter(None, parts))
 
 

@@ -390,13 +390,14 @@
   // ---- confusion matrices
 
   function confusion(box) {
-    const { classes, rows } = data.confusions[Number(box.dataset.number)];
+    let classes, rows, totals;
     const canvas = box.querySelector("canvas");
     const readout = box.querySelector(".readout");
-    const totals = rows.map((row) => row.reduce((sum, count) => sum + count, 0));
     let cell = 1, margin = 0;
 
     function draw() {
+      ({ classes, rows } = data.confusions[Number(box.dataset.number)]);
+      totals = rows.map((row) => row.reduce((sum, count) => sum + count, 0));
       const width = Math.min(box.clientWidth, 620);
       if (!width) return;
       const ctx = canvas.getContext("2d");
@@ -442,7 +443,7 @@
 
     canvas.addEventListener("mousemove", (event) => {
       const [guess, truth] = [event.offsetX, event.offsetY].map((at) => Math.floor((at - margin) / cell));
-      if (!rows[truth] || rows[truth][guess] == null) return;
+      if (!rows || !rows[truth] || rows[truth][guess] == null) return;
       const count = rows[truth][guess];
       const share = totals[truth] ? ` (${((100 * count) / totals[truth]).toFixed(1)} %)` : "";
       const [those, all] = [count, totals[truth]].map((each) => each.toLocaleString("en"));
@@ -491,11 +492,18 @@
 
   data.charts.forEach(frame);
   buildAll();
-  const redraw = [...document.querySelectorAll(".confusion")].map(confusion);
+  let redraw = new Map(); // what draws each matrix
+  function drawConfusions() {
+    const boxes = [...document.querySelectorAll(".confusion")];
+    const known = redraw;
+    redraw = new Map(boxes.map((box) => [box, known.get(box) || confusion(box)])); // a new one draws itself
+    for (const box of boxes) if (known.has(box)) redraw.get(box)();
+  }
+  drawConfusions();
   answer();
-  document.addEventListener("mindlift:data", (event) => update(event.detail));
+  document.addEventListener("mindlift:data", (event) => { update(event.detail); drawConfusions(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     buildAll();
-    for (const draw of redraw) draw();
+    for (const draw of redraw.values()) draw();
   });
 })();

@@ -114,54 +114,55 @@ def charted(runs: Sequence[RunData]) -> list[Html]:
     return [toolbar(runs), tag("div", id="charts"), tag("div", overview.level(runs), data_part="level")]
 
 
+def evaluations(runs: Sequence[RunData], data: dict[str, object]) -> dict[str, Html]:
+    """What comes of evaluations, by data-part: `mindlift ui` sends it again after the next one."""
+    confusions = cast("list[dict[str, object]]", data["confusions"])
+    room = evaluated.PICTURES_BYTES // len(runs)
+    found = {"bars": pair([evaluated.iou_bars(runs), evaluated.precision_bars(runs)])}
+    for at, run in enumerate(runs):
+        wrong, used = evaluated.mistakes(run, room)
+        drawn = [
+            evaluated.confusion(at, confusions),
+            evaluated.calibration(run),
+            evaluated.overlays(run, room - used),
+        ]
+        found[f"evaluation-{at}"] = joined([pair(drawn), wrong])
+    return found
+
+
 def details_of(runs: Sequence[RunData], data: dict[str, object], now: float) -> list[Html]:
     """All below the charts."""
-    confusions = cast("list[dict[str, object]]", data["confusions"])
-    return one(runs[0], confusions) if len(runs) == 1 else several(runs, confusions, now)
-
-
-def one(run: RunData, confusions: list[dict[str, object]]) -> list[Html]:
-    """The sections of a single run."""
+    parts = {name: tag("div", html, data_part=name) for name, html in evaluations(runs, data).items()}
+    bars = parts.pop("bars")
+    if len(runs) == 1:
+        return [bars, *details(runs[0], *parts.values()), overview.versions(runs)]
     return [
-        pair([evaluated.iou_bars([run]), evaluated.precision_bars([run])]),
-        *details(0, run, confusions, evaluated.PICTURES_BYTES),
-        overview.versions([run]),
+        bars,
+        overview.options_that_differ(runs),
+        overview.versions(runs),
+        section(gettext("Each run"), *several(runs, list(parts.values()), now)),
     ]
 
 
-def several(runs: Sequence[RunData], confusions: list[dict[str, object]], now: float) -> list[Html]:
-    room = evaluated.PICTURES_BYTES // len(runs)
-    parts = [
+def several(runs: Sequence[RunData], evaluation: Sequence[Html], now: float) -> list[Html]:
+    """What folds out for each run; `evaluation` is of each."""
+    return [
         tag(
             "details",
             tag("summary", overview.swatch(at, run.title)),
             overview.headline(run, now),
             overview.errors(run, now),
-            *details(at, run, confusions, room),
+            *details(run, evaluation[at]),
             cls="run",
         )
         for at, run in enumerate(runs)
     ]
-    return [
-        pair([evaluated.iou_bars(runs), evaluated.precision_bars(runs)]),
-        overview.options_that_differ(runs),
-        overview.versions(runs),
-        section(gettext("Each run"), *parts),
-    ]
 
 
-def details(at: int, run: RunData, confusions: list[dict[str, object]], room: int) -> list[Html]:
+def details(run: RunData, evaluation: Html) -> list[Html]:
     """The sections that runs don't share."""
-    wrong, used = evaluated.mistakes(run, room)
     return [
-        pair(
-            [
-                evaluated.confusion(at, confusions),
-                evaluated.calibration(run),
-                evaluated.overlays(run, room - used),
-            ]
-        ),
-        wrong,
+        evaluation,
         overview.changed_options(run, changes.known(run)),
         overview.command(run),
         pair([overview.events(run), overview.ranks(run)]),

@@ -35,6 +35,12 @@ def opened(names: Sequence[str]) -> Iterator[list[Path]]:
         yield [folder_of(name, Path(scratch)) for name in names]
 
 
+def has_checkpoint(root: Path) -> bool:
+    """Whether a run has saved any; those of a run from elsewhere stay there, only their list is here."""
+    listed = root / "checkpoints" / MANIFEST
+    return listed.is_file() and listed.stat().st_size > 0
+
+
 def is_local(name: str) -> bool:
     return not HANDLE.match(name) and not url.is_remote(name)
 

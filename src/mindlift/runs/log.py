@@ -46,13 +46,27 @@ class BarHandler(logging.Handler):
 
     def __init__(self, heard: Callable[[], None] = lambda: None, is_for_people: bool = True):
         super().__init__()
-        self.heard, self.is_for_people = heard, is_for_people
+        self.heard, self.is_for_people, self.stderr = heard, is_for_people, Stderr()
 
     def emit(self, record: logging.LogRecord) -> None:
         self.heard()
+        self.stderr.put_back()
         line = self.format(record)
         tqdm.write(localized(line) if self.is_for_people else line, file=sys.stdout)
         sys.stdout.flush()
+
+
+class Stderr:
+    """sys.stderr as it was, to be put back: when MindSpore 2.8 compiles, CPython's bare printer of its start-up takes the
+    place, of which tqdm knows neither the encoding nor that it is a bar's: bars would stay above the lines that are written.
+    """
+
+    def __init__(self) -> None:
+        self.kept = sys.stderr
+
+    def put_back(self) -> None:
+        if type(sys.stderr).__name__ == "stderrprinter":
+            sys.stderr = self.kept
 
 
 class LogFile(logging.FileHandler):
@@ -105,7 +119,9 @@ class Count:
         start, since = self.from_here
         if self.done > start:
             left = (self.total - self.done) * (self.last - since) / (self.done - start)
-            facts.append(gettext("{0} left", duration(max(0.0, left - (self.clock() - self.last)))))
+            facts.append(
+                gettext("{0} left", localized(duration(max(0.0, left - (self.clock() - self.last)))))
+            )
         return gettext("{0}: {1}", self.name(), ", ".join(facts))
 
     def name(self) -> str:
@@ -135,7 +151,7 @@ class RunLog:
         self.paths, self.rank = paths, rank
         self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
         self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
-        self.doing = "getting ready"
+        self.doing, self.stderr = "getting ready", Stderr()
         self.count: Count | None = None
         self.watch = Watch(self.tell, self.what)
         if rank == 0:
@@ -155,7 +171,7 @@ class RunLog:
         self.step = 0  # of the newest line of metrics.jsonl
 
     def __enter__(self) -> RunLog:
-        if self.rank == 0 and not self.show_bar:
+        if self.rank == 0:
             self.watching.enter_context(self.watch)
         return self
 
@@ -176,12 +192,19 @@ class RunLog:
         return count.text() if count else self.doing
 
     def tell(self, line: str) -> None:
-        """On the terminal only."""
+        """On the terminal only; a bar that moves says it itself."""
+        if self.bar is not None and not self.bar.disable:
+            self.stderr.put_back()
+            if self.count is None or self.count.from_here is not None:
+                return
+            tqdm.write(localized(sanitize.lines(line)), file=sys.stdout)
+            return
         print(localized(sanitize.lines(line)), flush=True)
 
     def start_bar(self, what: str, unit: str, total: int, done: int = 0, first: str = "") -> None:
         """Count `total` units, of which so many are `done`; the first one, which does `first`, is not timed."""
         if self.rank == 0:
+            self.stderr.put_back()
             self.count = Count(what, unit, total, done, first)
             self.bar = tqdm(
                 total=total,

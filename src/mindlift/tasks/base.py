@@ -36,8 +36,12 @@ class Samples(Protocol):
     """
 
     skipped: int
+    unread: dict[int, str]
     classes: list[str]
     note: str
+
+    def news(self, what_follows: str) -> list[str]:
+        """A line for each image that was found unreadable since the last call."""
 
     @property
     def names(self) -> Sequence[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import mindspore as ms
 import mindspore.nn as nn
 
+from mindlift.data import batches
 from mindlift.model_utils import collectives
 from mindlift.model_utils.job_context import JobContext
 from mindlift.models import layers
@@ -57,6 +58,8 @@ class Monitor:
                 f"evaluation of the {'moving average of the ' if which == 'average' else ''}weights"
             )
         found = self.task.final_figures(self.job, self.evaluator, self.samples, step)
+        for line in self.samples.news(batches.NOT_COUNTED) if self.samples is not None else ():
+            self.log.warning(line)
         self.log.metric(event="evaluation", step=step, which=which, **found)
         if self.log.board is not None:
             self.log.board.pictures(step)

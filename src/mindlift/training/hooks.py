@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import ContextManager
 
 from mindlift import models
+from mindlift.data import batches
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
@@ -150,6 +151,14 @@ class LogProgress(Hook):
 
     def on_end(self, status: Status) -> None:
         self.log.end_bar()
+        self.tell_unread()
+        samples = self.prepared.samples
+        if samples.unread:
+            self.log.warning(f"images that can't be read: {len(samples.unread)} of {len(samples)}")
+
+    def tell_unread(self) -> None:
+        for line in self.prepared.samples.news(batches.REPLACED):
+            self.log.warning(line)
 
     def report(self, status: Status, reading: Reading | None) -> None:
         assert status.loss is not None
@@ -173,6 +182,7 @@ class LogProgress(Hook):
         if fetched is not None:
             waited = f", {100 * reading.data_wait:.0f} % of the time waiting for data" if reading else ""
             self.log.info(f"streaming: {fetched.text()}{waited}")
+        self.tell_unread()
         self.log.metric(
             epoch=epoch,
             step=status.step,

@@ -45,6 +45,7 @@ COMMON: dict[str, object] = {
     "keep_best": 1,
     "save_checkpoint_epochs": 1,
     "keep_checkpoint_max": 2,
+    "skip_corrupt": True,
 }
 BATCH, LEAST_BATCH, STEPS_OF_EPOCH = 32, 8, 10
 OF_DATA = (
@@ -201,7 +202,7 @@ def lines(cfg: Config, own: OwnFolder, size: int) -> list[str]:
         cfg.per_batch_size * cfg.accumulation_steps * size / cfg.lr_base_batch if cfg.lr_base_batch else 1
     )
     return [
-        f"images: {contents(folder)} in {folder.train}; {evaluated_on(cfg, folder, held)}",
+        f"images: {contents(folder)}; {evaluated_on(cfg, folder, held)}",
         f"network: {cfg.net} {beginning(cfg)}, which sees {height} x {width} pixels (--net, --pretrained, --image_size)",
         f"training: {cfg.max_epoch} epoch{'s' * (cfg.max_epoch > 1)} of {steps} steps of {cfg.per_batch_size}{f' x {size}' if size > 1 else ''} images,"
         f" learning rate {rate:.3g} (--max_epoch, --per_batch_size, --lr)",
@@ -212,11 +213,11 @@ def lines(cfg: Config, own: OwnFolder, size: int) -> list[str]:
 
 
 def contents(folder: Folder) -> str:
-    names = f"{len(folder.classes)} classes ({layout.some(folder.classes)})"
-    if folder.labels is None:
-        unread = f" ({folder.unread.name} there is not read: --labels)" if folder.unread else ""
-        return f"{sum(folder.counts)} of {names}{unread}"
-    return f"{sum(folder.counts)} with any number of {names} each, as {folder.labels} says,"
+    images, count, names = sum(folder.counts), len(folder.classes), layout.some(folder.classes)
+    if folder.labels is not None:
+        return f"{images} with any number of {count} classes ({names}) each, as {folder.labels} says, in {folder.train}"
+    found = f"{images} of {count} classes ({names}) in {folder.train}"
+    return f"{found} ({folder.unread.name} there is not read: --labels)" if folder.unread else found
 
 
 def evaluated_on(cfg: Config, folder: Folder, held: int) -> str:

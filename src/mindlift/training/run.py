@@ -10,17 +10,19 @@ import platform
 import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import asdict, dataclass, fields
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import mindspore as ms
 import numpy as np
 
 from mindlift import sanitize
 from mindlift.backports import TypedDict
+from mindlift.data import layout
 from mindlift.errors import MindLiftError
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import device_adapter
+from mindlift.model_utils.config.config import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.arrivals import ARRIVALS
 from mindlift.runs import anew, choose, manifest, provenance
@@ -123,7 +125,8 @@ def note_failure(job: JobContext, inputs: Inputs, callbacks: Callbacks, err: Bas
 
 def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float) -> Result:
     cfg, paths, log = job.cfg, inputs.run.paths, job.log
-    log.info(f"run {paths.root}: {cfg.net} on {cfg.dataset}, {job.ranks.size} rank(s), {job.device.target}")
+    ranks = f"{job.ranks.size} rank{'s' * (job.ranks.size > 1)}"
+    log.info(f"run {paths.root}: {cfg.net} on {images_of(cfg)}, {ranks}, {job.device.target}")
     augmentation = inputs.data.task.AUGMENTATION
     notes = [*inputs.data.notes(), *changed_augmentation(inputs.run.resume_from, augmentation)]
     if job.ranks.rank == 0:
@@ -161,8 +164,6 @@ def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float)
                 hooks.StopWhenAsked(job, prepared, stop, saving),
             ]
             loop.train(job, prepared, status, between)
-        if prepared.samples.skipped:
-            log.warning(f"replaced corrupt images {prepared.samples.skipped} times")
         if status.ended_by == hooks.MAX_HOURS:
             log.info(
                 f"ends after {cfg.max_hours:g} hours (--max_hours) and step {status.step} of {prepared.steps.total}; the"
@@ -180,6 +181,13 @@ def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float)
         if job.ranks.rank == 0:
             write_atomic(paths.result, result.as_json_line() + "\n")
         return result
+
+
+def images_of(cfg: Config) -> str:
+    """What somebody calls the images: the folder's name, where --dataset says no more than the form of the folder."""
+    place = cfg.data_url if cfg.enable_modelarts else os.path.abspath(cfg.data_dir) if cfg.data_dir else ""
+    name = PurePosixPath(place.rstrip("/")).name
+    return name if cfg.dataset in layout.FILES and name else cfg.dataset
 
 
 def compiles(job: JobContext, prepared: Prepared) -> str:

@@ -201,8 +201,12 @@ def stands(job: Status) -> Html:
 
 def job_time(job: Status, now: float) -> str:
     if job.duration_s:
-        return show.duration(job.duration_s)
-    return gettext("waits since {0}", show.duration(max(0.0, now - job.created_at))) if job.created_at else ""
+        return localized(show.duration(job.duration_s))
+    return (
+        gettext("waits since {0}", localized(show.duration(max(0.0, now - job.created_at))))
+        if job.created_at
+        else ""
+    )
 
 
 def clock(now: float) -> str:

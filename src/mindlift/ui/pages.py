@@ -25,6 +25,7 @@ STYLE, PROGRAM = str(HERE / "ui.css"), str(HERE / "ui.js")
 STYLES = ("page.css", STYLE)
 MOST_COMPARED = 12
 ENDED = ("ended", "failed", "stopped")
+EVALUATION = "evaluation.json"
 # Of ui.js.
 WORDS = (
     N_("as of {0}"),
@@ -48,8 +49,9 @@ class Shown:
 
     @property
     def mark(self) -> str:
-        """Changes when there is something new to draw."""
-        return f"{hash(tuple(self.marks)) & 0xFFFFFFFFFFFF:x}-{len(self.runs)}"
+        """Changes when there is something new to draw: its second part with evaluations, its last with the number of runs."""
+        evaluated = [[file for file in mark if file[0] == EVALUATION] for mark in self.marks]
+        return f"{shortened(self.marks)}-{shortened(evaluated)}-{len(self.runs)}"
 
     def has_ended(self, now: float) -> bool:
         done = all(figures.state(run, now)[0] in ENDED for run in self.runs)
@@ -127,9 +129,15 @@ class Pages:
             "mark": found.mark,
             "ended": found.has_ended(now),
         }
-        if not mark.endswith(f"-{len(found.runs)}"):
+        _, evaluated, count = f"--{mark}".rsplit("-", 2)
+        if count != str(len(found.runs)):
             return {**news, "reload": True}
-        return {**news, "data": report.data_of(found.runs)} if mark != found.mark and found.runs else news
+        if mark == found.mark or not found.runs:
+            return news
+        data = report.data_of(found.runs)
+        if evaluated != found.mark.split("-")[1]:
+            news["parts"] = {**self.parts(found, now), **report.evaluations(found.runs, data)}
+        return {**news, "data": data}
 
     def log(self, asked: Sequence[str], number: int, after: int) -> dict[str, object]:
         if len(asked) != 1:
@@ -186,6 +194,10 @@ class Pages:
             "head": joined([*jobs, *missing, report.head(found.runs, now)]),
             "level": overview.level(found.runs),
         }
+
+
+def shortened(marks: Sequence[object]) -> str:
+    return f"{hash(repr(marks)) & 0xFFFFFFFFFFFF:x}"
 
 
 def known(desk: Desk) -> lists.Known:

@@ -13,6 +13,7 @@ from mindlift.cloud.providers.base import LogPage, Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.show import duration
 from mindlift.cloud.states import Phase
+from mindlift.language import gettext, localized
 
 SHORTEST_S = 0.5
 UNKNOWN_S = 900.0  # a phase that we have no word for may be an end
@@ -68,11 +69,12 @@ class Follower:
         if seen == self.last:
             return False
         self.last = seen
-        words = [f"job {status.phase.value}"]
-        words += [f"({status.raw})"] if status.phase is Phase.UNKNOWN else []
-        words += [f"after {duration(status.duration_s)}"] if status.duration_s else []
-        words += [f"restart {status.restarts}"] if status.restarts else []
-        self.note(" ".join(words) + (f": {status.reason}" if status.reason else ""))
+        phase = gettext(status.phase.value)
+        phase += f" ({status.raw})" if status.phase is Phase.UNKNOWN else ""
+        lasted = localized(duration(status.duration_s)) if status.duration_s else ""
+        told = gettext("job {0} after {1}", phase, lasted) if lasted else gettext("job {0}", phase)
+        told = gettext("{0}, restart {1}", told, status.restarts) if status.restarts else told
+        self.note(gettext("{0}: {1}", told, localized(status.reason)) if status.reason else told)
         return True
 
     def wanted(self, status: Status) -> Sequence[int]:

@@ -12,7 +12,7 @@ from mindlift.cloud.show import duration
 from mindlift.cloud.show import width_of as width_of_cell
 from mindlift.cloud.states import Phase
 from mindlift.columns import cut
-from mindlift.language import N_
+from mindlift.language import N_, localized
 
 COLUMNS = (
     N_("JOB"),
@@ -67,8 +67,8 @@ def cells(row: Row, now: float) -> tuple[str, ...]:
         NOTHING if at.loss is None else f"{at.loss:.4g}",
         figure(at.figure),
         NOTHING if at.images_per_second is None else f"{at.images_per_second:.1f}",
-        NOTHING if eta is None else duration(eta),
-        duration(since(status, now)),
+        NOTHING if eta is None else localized(duration(eta)),
+        localized(duration(since(status, now))),
     )
 
 

@@ -15,7 +15,10 @@ LEGACY_START = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 def form_of(path: Path) -> str:
     """zip, npz, legacy, safetensors or mindspore, from the first bytes; CheckpointError if it is none of these."""
     if not path.is_file():
-        raise CheckpointError(f"no such checkpoint: {path}")
+        raise CheckpointError(
+            f"no such checkpoint: {path}; `mindlift weights` lists published ones, which are fetched by name, such as"
+            " torchvision:resnet50"
+        )
     with open(path, "rb") as file:
         start = file.read(HEAD_BYTES)
     if start.startswith(b"PK\x03\x04"):
