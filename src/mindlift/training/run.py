@@ -22,7 +22,7 @@ from mindlift.errors import MindLiftError
 from mindlift.files import as_json, write_atomic
 from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import device_adapter
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.staging.arrivals import ARRIVALS
 from mindlift.runs import anew, choose, manifest, provenance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from mindlift.errors import ConfigError
-from mindlift.model_utils.config.config import Config
+from mindlift.model_utils.config.frozen import Config
 
 WHOLE = ("cifar10",)  # data sets that are read as a whole before the first step
 FEW = 64 << 20  # bytes of their files that are under way at a time: two or three, those first that are read
