@@ -22,7 +22,7 @@ from mindlift.data.classification.policies.operations import Look
 from mindlift.data.classification.policies.policy import weighted
 from mindlift.data.classification.policies.text import parsed
 from mindlift.data.draws import Draws, uniforms
-from mindlift.data.order import TrainOrder
+from mindlift.data.order import TrainOrder, repeated, shuffled
 from tests.golden import timm_policies
 from tests.support.batches import OPTIONS
 from tests.unit.test_mixing import mixed
@@ -264,12 +264,12 @@ def test_crops_are_torchvisions(scale, ratio):
 def test_repeated_images_go_to_ranks_as_timms_sampler_deals_them_out(ranks, repeats):
     torch, sampler = pytest.importorskip("torch"), pytest.importorskip("timm.data.distributed_sampler")
     count, batch = 96, 8
-    order = TrainOrder(count, batch, 0, ranks, 1, repeats)
+    epochs = repeated(shuffled(count, 1), count, repeats)
     permutation = torch.from_numpy(TrainOrder(count, batch, 0, 1, 1).batch(0, count)[1])
     for rank in range(ranks):
         peer = sampler.RepeatAugSampler(range(count), ranks, rank, num_repeats=repeats, selected_round=0)
         with patch("torch.randperm", lambda *_, **__: permutation):
             wanted = list(peer)
-        order = TrainOrder(count, batch, rank, ranks, 1, repeats)
+        order = TrainOrder(count, batch, rank, ranks, 1, epochs)
         found = np.concatenate([order.batch(number, batch)[1] for number in range(count // ranks // batch)])
         assert found.tolist() == wanted
