@@ -145,6 +145,12 @@ def test_what_is_here_is_not_fetched_again_when_a_training_is_continued():
     assert found <= Readers(cold, trace[305:]).run(random.Random(2)) - len(here) / 3
 
 
+def test_an_index_does_not_make_rounds_larger():
+    sizes = [1000, 3, 2, 1]
+    assert CachePlan(sizes, [], 200).begin(0, 2, apart={0}) == LEAST_ROUNDS * 5
+    assert CachePlan(sizes, [], 200).begin(0, 2) == LEAST_ROUNDS * 1003
+
+
 def test_what_was_here_goes_down_to_a_smaller_cache():
     plan = CachePlan([1] * 100, range(100), 40)
     assert Readers(plan, epochs(100, 2, 5)).run(random.Random(0)) < 200

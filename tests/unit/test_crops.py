@@ -80,6 +80,9 @@ class Few:
 
     skipped = 0
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        return ()
+
     def __init__(self) -> None:
         rng = np.random.default_rng(0)
         self.images = [rng.integers(0, 255, shape, np.uint8) for shape in ((50, 70, 3), (64, 64, 3))]

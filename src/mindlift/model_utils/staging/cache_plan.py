@@ -1,11 +1,12 @@
 """What is fetched and what is removed, where a disk is smaller than the data: integers only, no files, no clock.
 
-What is read is known ahead, round by round (a round is what all ranks of a node read for one batch each). So the rule is
+What is read is known ahead, round by round (a round is what all ranks of a node read for one batch each, of the training or
+of an evaluation between its steps). So the rule is
 Belady's (1966): what is read furthest in the future goes first; what has just come may be that itself, and then is removed
 once it is read. The rule is applied to the list of what will be read, some way ahead of the readers: what it lets go stays
 until its readers have passed the round that reads it last, for which a part of the room is kept free.
 
-What is asked for outside of the rounds (by an evaluation, or another job) is a guest: guests have a part of the room for
+What is asked for outside of the rounds (by eval.py, or another job) is a guest: guests have a part of the room for
 themselves, and of them the one goes that has not been asked for the longest.
 """
 
