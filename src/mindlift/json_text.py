@@ -15,8 +15,10 @@ MARKS = (b",", b"[", b"{")  # before each value of a list, and each entry of an 
 TOO_LONG = b"!"
 
 
-def parse(text: str | bytes) -> Any:
+def parse(text: str | bytes, unique: bool = False) -> Any:
     """The value of a text. ValueError if it is no JSON, too large or too deep; json.loads has a RecursionError for the last.
+
+    Of a name that an object has twice json.loads keeps the last value; `unique` makes it a ValueError.
 
     Each value of a list and each entry of an object comes after one of MARKS.
     """
@@ -25,9 +27,19 @@ def parse(text: str | bytes) -> Any:
     if len(text) > limits.JSON_VALUES and count_values(text) > limits.JSON_VALUES:
         raise ValueError(f"it has more than {limits.JSON_VALUES:,} values")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=once if unique else None)
     except RecursionError:
         raise ValueError("its lists are nested too deep") from None
+
+
+def once(pairs: list[tuple[str, Any]]) -> Record:
+    """ValueError for a name that is there twice."""
+    found: Record = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name} is there twice")
+        found[name] = value
+    return found
 
 
 def count_values(text: str | bytes) -> int:

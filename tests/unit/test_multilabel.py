@@ -73,6 +73,7 @@ def found_in(samples) -> dict[str, set[str]]:
         ),
         ("labels.csv", WORDS.replace(".jpg", "").replace(".png", ""), ["bird", "cat", "dog"]),
         ("labels.json", JSON, ["bird", "cat", "dog"]),
+        ("labels.json", JSON.replace('"cat"', '" cat"'), ["bird", "cat", "dog"]),
     ],
 )
 def test_a_file_of_each_form_says_the_same(tmp_path, name, text, classes):
@@ -130,6 +131,8 @@ def test_a_faulty_file_is_one_line(tmp_path, text, message):
         ('{"a.jpg": "cat"}', "a.jpg has 'cat', which is no list of labels"),
         ('{"a.jpg": [1]}', "no list of labels"),
         ("{", "labels.json: .*expected"),
+        ('{"a.jpg": ["cat"], "a.jpg": ["dog"]}', "labels.json: a.jpg is there twice"),
+        ('{"a.jpg": [" "]}', "no list of labels"),
     ],
 )
 def test_faulty_json_is_one_line(tmp_path, text, message):

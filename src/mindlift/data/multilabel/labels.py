@@ -86,16 +86,16 @@ def is_control(letter: str) -> bool:
 
 def of_json(path: Path, text: str) -> Table:
     try:
-        found = json_text.parse(text)
+        found = json_text.parse(text, unique=True)
     except ValueError as err:
         raise DataError(f"{path}: {err}; expected {FORMS}") from err
     if not isinstance(found, dict):
         raise DataError(f"{path} holds a {type(found).__name__}; expected {FORMS}")
     images: dict[str, tuple[str, ...]] = {}
     for name, labels in found.items():
-        if not isinstance(labels, list) or not all(isinstance(each, str) and each for each in labels):
+        if not isinstance(labels, list) or not all(isinstance(each, str) and each.strip() for each in labels):
             raise DataError(f"{path}: {name} has {labels!r}, which is no list of labels; expected {FORMS}")
-        add(path, images, name, labels, "")
+        add(path, images, name, [each.strip() for each in labels], "")
     return Table(path, images, sorted({each for labels in images.values() for each in labels}))
 
 
