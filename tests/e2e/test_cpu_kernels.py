@@ -25,7 +25,7 @@ def weights(done: Finished) -> dict[str, np.ndarray]:
 
 @pytest.mark.heavy
 def test_a_training_that_continues_has_the_same_weights_with_and_without_them(tmp_path):
-    """Bit by bit with either; and one with them differs from one without by rounding, which steps of training enlarge."""
+    """Bit by bit with either. What one step computes is compared in unit/test_cpu_kernels.py: training enlarges rounding."""
     ends = {}
     for wanted in ("true", "false"):
         root = tmp_path / wanted
@@ -38,8 +38,6 @@ def test_a_training_that_continues_has_the_same_weights_with_and_without_them(tm
         assert all((ends[wanted][name] == whole[name]).all() for name in whole)
         assert len(list(root.glob("*/cache/kernels/*.so"))) == (2 if wanted == "true" else 0)
     assert ends["true"].keys() == ends["false"].keys()
-    for name, value in ends["false"].items():
-        np.testing.assert_allclose(ends["true"][name], value, atol=2e-3, err_msg=name)
 
 
 @pytest.mark.heavy
@@ -49,7 +47,7 @@ def test_a_compiler_that_fails_is_a_line_and_an_error_only_where_they_are_wanted
     assert done.code == 0
     assert done.err.count(INSTEAD) == 1
     done = train(tmp_path, "--max_steps", 1, "--cpu_kernels", "true")
-    assert done.code == 1
+    assert done.code == 2
     assert "--cpu_kernels true: /" in done.err
     assert "false failed" in done.err
     assert "Traceback" not in done.err
