@@ -44,7 +44,6 @@ with log:
     time.sleep(1)
     log.advance(2)
     log.info("epoch 1")
-    log.start_bar("evaluate", "batch", 2)
     log.end_bar()
     log.info("the end")
 """
