@@ -221,7 +221,7 @@ def test_a_folder_as_people_have_it(tmp_path):
         (line,) = (
             line for line in done.out.splitlines() if f"corrupt image photos/digits/{name}.jpg: " in line
         )
-        assert why in line
+        assert why in line.lower()
         assert line.endswith(("another image takes its place", "it is not counted"))
     predicted = mindlift("predict", "output/", "photos/红花", cwd=tmp_path)
     assert predicted.code == 0, predicted.err
