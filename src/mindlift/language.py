@@ -74,6 +74,9 @@ FRAMES = (
     N_("{0} on {1}, {2}, {3}"),
     N_("images: {0}; {1}"),
     N_("corrupt image {0}: {1}"),
+    N_("loading MindSpore"),
+    N_("{0} hidden"),
+    N_("{0} hidden, {1}"),
     N_("{0} rank"),
     N_("{0} ranks"),
     # what ranks wait for

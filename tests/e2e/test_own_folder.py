@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -215,12 +214,14 @@ def test_a_folder_as_people_have_it(tmp_path):
     (tmp_path / "photos/readme.txt").write_text("from my phone")
     done = mindlift("train", "--data_dir", "photos/", "--net", "densenet22", "--max_epoch", "2", cwd=tmp_path)
     assert done.code == 0, done.err
-    assert re.search(r"left out of photos: 1 hidden, 1 \.heic", done.out)
+    (left_out,) = (line for line in done.out.splitlines() if line.startswith("left out of photos: "))
+    assert "1 .heic" in left_out
+    assert "1 hidden" in left_out
     for name, why in (("cut", "truncated"), ("empty", "the file is empty")):
         (line,) = (
             line for line in done.out.splitlines() if f"corrupt image photos/digits/{name}.jpg: " in line
         )
-        assert why in line
+        assert why in line.lower()
         assert line.endswith(("another image takes its place", "it is not counted"))
     predicted = mindlift("predict", "output/", "photos/红花", cwd=tmp_path)
     assert predicted.code == 0, predicted.err

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_lines_and_tables(capsys, is_table):
         printed.add(BAD)
     lines = capsys.readouterr().out.splitlines()
     if is_table:
-        assert lines[0].split() == ["image", "probability", "class"]
+        assert lines[0].split() == ["file", "probability", "class"]
         assert lines[1] == 'f/a, b.png      75.00 %  the "cat"'
         assert lines[2] == "                20.00 %  狗"
         assert lines[0].index("class") == lines[1].index("the")
@@ -170,3 +171,15 @@ def test_words_are_cut_to_their_place():
         assert face.getlength(cut) <= 80
         assert "…" in cut
     assert drawing.fitted("short", face, 80, False) == "short"
+
+
+def test_wide_letters_take_two_columns(capsys):
+    """As terminals show them: Unicode's UAX 11, East Asian Width."""
+    found = Prediction("红花/很长的名字.png", Path("x.png"), [Class(0, "狗", 0.75)])
+    with RunLog(None, 0, False) as log, Printed(log, 10, True) as printed:
+        printed.add(found)
+    heads, row = capsys.readouterr().out.splitlines()
+    before = row[: row.index(" %")]
+    wide = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in before)
+    assert wide + len(" %") == heads.index("probability") + len("probability")
+    assert before.startswith("…")

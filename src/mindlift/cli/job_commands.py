@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -139,7 +141,7 @@ def list_jobs(args: argparse.Namespace) -> int:
         out(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     column = [best.as_text(known.get(str(item.handle))) for item in found] if args.best else None
-    out(show.statuses(found, column))
+    out(show.statuses(found, column, shutil.get_terminal_size().columns if sys.stdout.isatty() else 0))
     return 0
 
 

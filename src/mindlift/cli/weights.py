@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import os
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mindlift.columns import cut
 from mindlift.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +82,7 @@ def rows(pattern: str, cache: Path) -> Iterator[str]:
     chosen = [each for each in known if fnmatch.fnmatchcase(each.name, pattern)]
     if not chosen:
         raise ConfigError(f"no name of weights is like {pattern}; `mindlift weights` lists all")
-    cells = [("name", "--net", "needs", "here")]
+    cells = [("name", "needs", "here", "--net")]
     for each in chosen:
         said: list[str] = []
         try:
@@ -88,10 +90,12 @@ def rows(pattern: str, cache: Path) -> Iterator[str]:
             state = f"{here.path} ({here.checked})" if here else "; ".join(said) or "-"
         except CheckpointError as err:
             state = str(err)
-        cells.append((each.name, " ".join(each.nets) or "by its tensors", each.options or "-", state))
+        cells.append((each.name, each.options or "-", state, " ".join(each.nets) or "by its tensors"))
     widths = [max(len(row[column]) for row in cells) for column in range(3)]
-    for *row, state in cells:
-        yield "  ".join([*(text.ljust(width) for text, width in zip(row, widths)), state])
+    screen = shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+    for *row, nets in cells:
+        line = "  ".join([*(text.ljust(width) for text, width in zip(row, widths)), nets])
+        yield line if not screen or len(line) <= screen else f"{cut(line, screen - 1)}…"
     yield f"cache: {cache / 'weights'}"
 
 

@@ -11,6 +11,7 @@ from mindlift.columns import columns, cut
 from mindlift.language import N_, gettext, localized
 from mindlift.sanitize import single_line
 
+LEAST_LAST = 12  # columns of a last column that is cut
 MARKS = {True: N_("ok"), False: N_("FAILED"), None: N_("note")}
 HEADS = (
     N_("JOB"),
@@ -61,12 +62,17 @@ def coloured(word: str) -> str:
     return f"\033[{COLOURS[word]}m{told}\033[0m" if word in COLOURS and sys.stdout.isatty() else told
 
 
-def table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as they need to be, the first row being their names."""
-    rows = [list(map(single_line, row)) for row in rows]
-    widths = [max(map(width_of, column)) for column in zip(*rows)]
+def table(rows: Sequence[Sequence[str]], screen: int = 0) -> str:
+    """Columns as wide as they need to be, the first row being their names; the last one ends with the screen, if it has so
+    many columns and leaves room for LEAST_LAST.
+    """
+    shown = [list(map(single_line, row)) for row in rows]
+    widths = [max(map(width_of, column)) for column in zip(*shown)]
+    room = screen - sum(width + 2 for width in widths[:-1])
+    for row in shown if room >= LEAST_LAST else ():
+        row[-1] = row[-1] if width_of(row[-1]) <= room else f"{cut(row[-1], room - 1)}…"
     lines = []
-    for row in rows:
+    for row in shown:
         cells = [coloured(cell) + " " * (width - width_of(cell)) for cell, width in zip(row, widths)]
         lines.append("  ".join(cells).rstrip())
     return "\n".join(lines)
@@ -77,8 +83,8 @@ def width_of(cell: str) -> int:
     return columns(gettext(cell))
 
 
-def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
-    """A line for each; with `best`, the best checkpoint of each."""
+def statuses(found: Sequence[Status], best: Sequence[str] | None = None, screen: int = 0) -> str:
+    """A line for each, of so many columns of a `screen`; with `best`, the best checkpoint of each."""
     rows = [(*HEADS[:-1], *([] if best is None else [BEST]), HEADS[-1])]
     for at, status in enumerate(found):
         phase = status.phase.value if status.phase.value != "unknown" else f"unknown ({status.raw})"
@@ -94,7 +100,7 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None) -> str:
                 cut(localized(", ".join(part for part in (status.detail, status.reason) if part)), 100),
             )
         )
-    return table(rows) if len(rows) > 1 else gettext("no jobs")
+    return table(rows, screen) if len(rows) > 1 else gettext("no jobs")
 
 
 def check_line(check: Check) -> str:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import mindspore.nn as nn
 
+from mindlift.columns import columns
 from mindlift.errors import PartialError
 from mindlift.inference import export as exporter
 from mindlift.language import localized
@@ -111,7 +112,7 @@ def common_writers(
     job: JobContext, measure: str, facts: dict[str, str], images: Sequence[Image]
 ) -> list[Writer]:
     """The terminal, and the files that predictions of all tasks may go to."""
-    cfg, width = job.cfg, max(len(image.name) for image in images)
+    cfg, width = job.cfg, max(columns(image.name) for image in images)
     writers: list[Writer] = [Printed(job.log, width, measure=measure)]
     writers += [JsonFile(Path(cfg.output_json), facts, measure)] if cfg.output_json else []
     writers += [CsvFile(Path(cfg.output_csv), measure)] if cfg.output_csv else []

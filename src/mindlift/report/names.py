@@ -67,7 +67,7 @@ def name_of(run: RunData, telling: Sequence[str], shows_ranks: bool = False) -> 
     if len(rest) > MOST:  # what this run itself asked for comes first
         rest.sort(key=lambda name: run.origins.get(name) not in changes.ASKED)
     parts = [
-        gettext("{0} on {1}", *task) if len(task) > 1 else "".join(task),
+        gettext("{0} on {1}", task[0], task[1]) if len(task) > 1 else "".join(task),
         *(f"{name} {value(run, name)}" for name in rest[:MOST]),
     ]
     if shows_ranks and run.options:

@@ -14,11 +14,13 @@ import numpy as np
 
 from mindlift import sanitize
 from mindlift.backports import Protocol
+from mindlift.columns import columns, cut, padded
 from mindlift.files import as_json, atomic_text, unwritable
+from mindlift.language import N_, gettext
 from mindlift.runs.log import RunLog
 
 WIDEST_NAME = 48
-PROBABILITY = "probability"
+PROBABILITY = N_("probability")
 NONE = "no label"  # of an image whose labels are all unlikely
 
 
@@ -72,7 +74,8 @@ class Printed:
 
     def __enter__(self) -> Printed:
         if self.is_table:
-            self.log.info(f"{'image':{self.width}}  {self.measure:>11}  class")
+            image, measure, name = gettext("file"), gettext(self.measure), gettext("class")
+            self.log.info(f"{padded(image, self.width)}  {' ' * (11 - columns(measure))}{measure}  {name}")
         return self
 
     def add(self, prediction: Prediction) -> None:
@@ -87,18 +90,18 @@ class Printed:
     def rows(self, prediction: Prediction) -> Iterable[str]:
         """One per class, the image's name in the first."""
         if not prediction.top:
-            yield f"{shortened(prediction.name, self.width):{self.width}}  {'':>11}  {NONE}"
+            yield f"{padded(shortened(prediction.name, self.width), self.width)}  {'':>11}  {NONE}"
         for rank, each in enumerate(prediction.top):
             name = "" if rank else shortened(prediction.name, self.width)
-            yield f"{name:{self.width}}  {100 * each.share:9.2f} %  {each.name}"
+            yield f"{padded(name, self.width)}  {100 * each.share:9.2f} %  {each.name}"
 
     def __exit__(self, *_: object) -> None:
         return None
 
 
 def shortened(text: str, width: int) -> str:
-    """The end of `text`, where file names differ."""
-    return text if len(text) <= width else "…" + text[1 - width :]
+    """The end of `text`, where file names differ, in so many columns."""
+    return text if columns(text) <= width else "…" + cut(text[::-1], width - 1)[::-1]
 
 
 class WholeFile:

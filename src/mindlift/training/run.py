@@ -185,7 +185,7 @@ def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float)
 
 def images_of(cfg: Config) -> str:
     """What somebody calls the images: the folder's name, where --dataset says no more than the form of the folder."""
-    place = cfg.data_url if cfg.enable_modelarts else os.path.abspath(cfg.data_dir) if cfg.data_dir else ""
+    place = cfg.data_url or (os.path.abspath(cfg.data_dir) if cfg.data_dir else "")
     name = PurePosixPath(place.rstrip("/")).name
     return name if cfg.dataset in layout.FILES and name else cfg.dataset
 

@@ -14,6 +14,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.columns import columns, padded
 from mindlift.data import class_names
 from mindlift.data.classification import pipeline, split
 from mindlift.data.classification.options import ClassificationOptions
@@ -155,10 +156,10 @@ def lines(ranking: Ranking, loss: float, names: list[str], threshold: float) -> 
         f"validation: mAP {ranking.map:.4f}, F1 {ranking.f1:.4f} at a threshold of {threshold:g}, loss {loss:.4f}"
         f" ({ranking.total} images)"
     ]
-    width = max(map(len, names))
+    width = max(map(columns, names))
     for name, value, count in zip(names, ranking.precisions, ranking.positives):
         shown = "-" if value is None else f"{value:.4f}"
-        found.append(f"  {name:{width}}  average precision {shown:>6}  ({count} images)")
+        found.append(f"  {padded(name, width)}  average precision {shown:>6}  ({count} images)")
     return found
 
 

@@ -10,6 +10,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.columns import columns, padded
 from mindlift.tasks.classification.objective import at_labels
 
 
@@ -111,10 +112,10 @@ class Overlap:
 
     def lines(self, names: list[str], style: str = "plain") -> list[str]:
         """A table of the classes, and the means in `--log_style`."""
-        width = max(map(len, names))
+        width = max(map(columns, names))
         ious, truth = self.ious, self.matrix.sum(1)
         rows = [
-            f"{name:<{width}}  {'-' if np.isnan(iou) else f'{iou:.4f}':>6}  {pixels:>13,}"
+            f"{padded(name, width)}  {'-' if np.isnan(iou) else f'{iou:.4f}':>6}  {pixels:>13,}"
             for name, iou, pixels in zip(names, ious, truth)
         ]
         title = f"{'class':<{width}}  {'IoU':>6}  {'pixels':>13}"
