@@ -63,6 +63,39 @@ def test_vermin_sees_what_is_newer(tmp_path):
     assert "named expressions require !2, 3.8" in too_new("3.7", [program])
 
 
+def aliases_of_new_pythons(tree: ast.Module) -> list[str]:
+    """Names that are given a type which Python 3.9 is the first to make: list[int], or Callable of collections.abc."""
+    abc = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "collections.abc"
+        for alias in node.names
+    }
+    new = abc | {"dict", "frozenset", "list", "set", "tuple", "type"}
+    return [
+        ast.unparse(node)
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        and any(
+            isinstance(part, ast.Subscript) and isinstance(part.value, ast.Name) and part.value.id in new
+            for part in ast.walk(node.value)
+        )
+    ]
+
+
+def test_types_that_have_a_name_are_made_by_typing():
+    """PEP 585: until Python 3.9 the generic ones are in typing. Modules that need numpy are not imported by the test below."""
+    assert aliases_of_new_pythons(
+        ast.parse("from collections.abc import Callable\nSay = Callable[[str], None]\nNumbers = list[int]\n")
+    ) == ["Say = Callable[[str], None]", "Numbers = list[int]"]
+    found = {
+        str(path): aliases
+        for path in PACKAGE.rglob("*.py")
+        if (aliases := aliases_of_new_pythons(ast.parse(path.read_text(encoding="utf-8"))))
+    }
+    assert found == {}
+
+
 def test_graph_code_makes_no_constant_of_a_variables_type():
     """MindSpore 2.0 compiles `ms.Tensor(1.0, x.dtype)` to a float64 of garbage: one_hot gave 5e-315 for 1."""
     graphs = [

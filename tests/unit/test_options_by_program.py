@@ -51,7 +51,7 @@ OF_EVAL = {
         "stage_timeout",
         "progress",
     ),
-    *("any_mindspore", "threads", "debug", "json", "log_style"),
+    *("any_mindspore", "cpu_kernels", "threads", "debug", "json", "log_style"),
 }
 KINDS = {
     "optimiser": {"enable_ema", "amp_level", "amp_dtype"},

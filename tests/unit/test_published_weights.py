@@ -350,11 +350,10 @@ def test_the_list_says_what_is_here(hub, cache, monkeypatch, capsys):
     assert main(["weights"]) == 0
     lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
     assert len(published.table()) + 3 == len(lines)
-    assert lines[NAME].endswith(
-        f"{cache}/weights/{FILE} (compared with SHA-256 by 127.0.0.1:{hub.hub.server_port})"
-    )
+    here = f" {cache}/weights/{FILE} (compared with SHA-256 by 127.0.0.1:{hub.hub.server_port})  resnet50 "
+    assert here in lines[NAME]
     assert "model.safetensors" in lines["hf:me/net"]
-    assert lines["timm:resnet50.a2_in1k"].endswith(" -")
+    assert lines["timm:resnet50.a2_in1k"].split()[1:4] == ["-", "-", "resnet50"]  # needs, here, --net
     assert "--stem_pool same" in lines["mindcv:resnet50"]
     assert "--std_eps 1e-08" in lines["timm:resnetv2_50x1_bit.goog_in21k"]
     assert main(["weights", "timm:res*50.a1_*"]) == 0

@@ -5,9 +5,10 @@ An object becomes a folder of its name, and each part a file in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Callable
 
 from mindlift.backports import Protocol
 from mindlift.model_utils import image_files

@@ -15,9 +15,9 @@ A tensor's name is made from the one in mindcv's network, so a network of anothe
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Dict, Match, Tuple, Union
+from typing import Callable, Dict, Match, Tuple, Union
 
 import numpy as np
 
