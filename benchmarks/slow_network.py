@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -38,8 +39,11 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line
     ahead: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MOST_WAITING // PIECE)
 
     async def take() -> None:
-        while data := await reader.read(PIECE):
-            await ahead.put((line.arrival(loop.time(), len(data)), data))
+        with contextlib.suppress(
+            ConnectionError
+        ):  # of a program that was killed: the other side is closed as well
+            while data := await reader.read(PIECE):
+                await ahead.put((line.arrival(loop.time(), len(data)), data))
         await ahead.put((line.arrival(loop.time(), 0), b""))
 
     taking = asyncio.create_task(take())
@@ -60,8 +64,11 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line
 
 async def serve(host: str, port: int, delay_s: float, bytes_per_s: float) -> None:
     there, back = Line(delay_s, bytes_per_s), Line(delay_s, bytes_per_s)
+    tasks: set[asyncio.Task[None]] = (
+        set()
+    )  # of connections; asyncio itself forgets those whose client has gone
 
-    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def carried(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             far_reader, far_writer = await asyncio.open_connection(host, port, limit=PIECE)
         except OSError:
@@ -70,6 +77,11 @@ async def serve(host: str, port: int, delay_s: float, bytes_per_s: float) -> Non
         await asyncio.gather(
             carry(reader, far_writer, there), carry(far_reader, writer, back), return_exceptions=True
         )
+
+    def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(carried(reader, writer))
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(connected, "127.0.0.1", 0, limit=PIECE, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
