@@ -54,6 +54,10 @@ class Photographs:
             self.files.append(str(folder / f"{i}.jpg"))
             noise.resize((width, height), Image.Resampling.BICUBIC).save(self.files[-1], quality=90)
 
+    def paths_of(self, index: int) -> tuple[str, ...]:
+        """None has to be fetched."""
+        return ()
+
     def pixels(self, index: int) -> np.ndarray:
         with Image.open(self.files[index]) as picture:
             return np.asarray(picture.convert("RGB"))
