@@ -39,9 +39,8 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, line
     ahead: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(MOST_WAITING // PIECE)
 
     async def take() -> None:
-        with contextlib.suppress(
-            ConnectionError
-        ):  # of a program that was killed: the other side is closed as well
+        # a program that was killed: the other side is closed as well
+        with contextlib.suppress(ConnectionError):
             while data := await reader.read(PIECE):
                 await ahead.put((line.arrival(loop.time(), len(data)), data))
         await ahead.put((line.arrival(loop.time(), 0), b""))
