@@ -1,4 +1,4 @@
-"""The library of models/cpu/kernels.cpp, compiled for this machine's CPU and kept in the cache folder.
+"""The library of models/cpu/*.cpp, compiled for this machine's CPU and kept in the cache folder.
 
 Importing this module needs no mindspore.
 """
@@ -16,9 +16,12 @@ from pathlib import Path
 from mindlift.checkout import PACKAGE
 from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import make_folder, sync, temporary_folder
+from mindlift.model_utils import mindspore_build
 from mindlift.model_utils.devices import CPU, Device
 
-SOURCE = PACKAGE / "models/cpu/kernels.cpp"
+SOURCES = PACKAGE / "models/cpu"
+CONVOLUTION = "convolution.cpp"  # needs ONEDNN
+ONEDNN = "lib/libdnnl.so.2"  # in MindSpore's folder
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = {"x86_64": "-march=native", "aarch64": "-mcpu=native"}
@@ -52,7 +55,7 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
     if compiler is None:
         raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}, or what CXX names)")
-    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())])]
+    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())]), *sources()]
     path = folder / f"cpu-{key(command)}.so"
     if not path.is_file():
         compile_to(path, command)
@@ -60,10 +63,25 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     return path
 
 
+def sources() -> list[str]:
+    """The files to compile, and oneDNN and where to find it again if MindSpore brings it: without it there are no convolutions."""
+    found = mindspore_build.folder()
+    onednn = found / ONEDNN if found else None
+    if onednn is None or not onednn.is_file():
+        return [str(path) for path in sorted(SOURCES.glob("*.cpp")) if path.name != CONVOLUTION]
+    return [*map(str, sorted(SOURCES.glob("*.cpp"))), str(onednn), f"-Wl,-rpath,{onednn.parent}"]
+
+
+def has_convolutions(path: str) -> bool:
+    """Whether the library was compiled with oneDNN."""
+    return hasattr(ctypes.CDLL(path), "convolution")
+
+
 def key(command: list[str]) -> str:
-    """What decides the compiled file: the source, the compiler and its options, and this machine's CPU."""
+    """What decides the compiled file: the sources, the compiler and its options, and this machine's CPU."""
     version = run([command[0], "--version"])
-    return hashlib.sha256(repr((SOURCE.read_bytes(), command, version, cpu())).encode()).hexdigest()[:24]
+    contents = [path.read_bytes() for path in sorted(SOURCES.glob("*.cpp"))]
+    return hashlib.sha256(repr((contents, command, version, cpu())).encode()).hexdigest()[:24]
 
 
 def cpu(path: Path = Path("/proc/cpuinfo")) -> str:
@@ -81,7 +99,7 @@ def compile_to(path: Path, command: list[str]) -> None:
     make_folder(path.parent)
     with temporary_folder("kernels", path.parent) as work:
         file = Path(work) / path.name
-        run([*command, str(SOURCE), "-o", str(file)])
+        run([*command, "-o", str(file)])
         sync(file)
         os.replace(file, path)
 

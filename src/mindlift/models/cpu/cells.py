@@ -7,10 +7,16 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
+from mindlift.model_utils import cpu_kernels
 from mindlift.models.batch_norms import InPlaceOf
+from mindlift.models.bit.cells import StandardisedConv
 from mindlift.models.cpu import operators
 from mindlift.models.external.cells import put
 from mindlift.models.layers import name_parameters
+
+
+# What computes by self.conv2d(x, weight)
+CONVOLVING = (nn.Conv2d.construct, StandardisedConv.construct)
 
 
 def numbers_of(norm: nn.BatchNorm2d) -> ms.Tensor:
@@ -53,11 +59,57 @@ class NormAddReLU(InPlaceOf):
         return self.operator(x, self.gamma, self.beta, *moving, self.numbers, other)[0]
 
 
+def sides_of(conv: nn.Conv2d) -> tuple[int, ...]:
+    """The padding (top, bottom, left, right), each -1 for "same", which depends on the size of the images."""
+    if conv.pad_mode == "pad":
+        return tuple(conv.padding) if isinstance(conv.padding, tuple) else (conv.padding,) * 4
+    return (-1,) * 4 if conv.pad_mode == "same" else (0,) * 4
+
+
+class Convolution(nn.Cell):
+    """What `conv2d` of a convolution computes, without its bias: (N, C, H, W), (O, C / groups, h, w) -> (N, O, H', W')."""
+
+    def __init__(self, conv: nn.Conv2d, library: str):
+        super().__init__()
+        self.stride, self.dilation, self.kernel = pair(conv.stride), pair(conv.dilation), pair(conv.kernel_size)
+        self.sides = sides_of(conv)
+        numbers = (*self.stride, *self.dilation, *self.sides, conv.group)
+        self.numbers = ms.Tensor(np.array(numbers), ms.float32)
+        self.operator = operators.convolution(library, self.shape)
+
+    def construct(self, x, weight):
+        return self.operator(x, weight, self.numbers)
+
+    def shape(self, x, weight, numbers):
+        sizes = [self.size(x[2 + i], i) for i in range(2)]
+        return [x[0], weight[0], *sizes]
+
+    def size(self, size, i):
+        """Of the output's height or width."""
+        before, after = self.sides[2 * i : 2 * i + 2]
+        if before < 0:
+            return -(-size // self.stride[i])
+        return (size + before + after - (self.kernel[i] - 1) * self.dilation[i] - 1) // self.stride[i] + 1
+
+
+def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
+    """(height, width) of a side, of a pair, or of what nn.Conv2d keeps for ops.Conv2D: (1, 1, height, width)."""
+    height, width = (value, value) if isinstance(value, int) else value[-2:]
+    return height, width
+
+
 class Kernels:
     """Makes the cells that take the place of others; cells with a `fuse` of their own are given it by `apply`."""
 
     def __init__(self, library: str):
         self.library = library
+        self.has_convolutions = cpu_kernels.has_convolutions(library)
+
+    def convolution(self, conv: nn.Conv2d) -> nn.Cell | None:
+        """In place of its conv2d, if that is faster: of kernels larger than 1x1. They take the inputs and the weight."""
+        if not self.has_convolutions or pair(conv.kernel_size) == (1, 1):
+            return None
+        return Convolution(conv, self.library)
 
     def take(self, cell: object) -> bool:
         """Whether `cell` is a batch norm that they know: of a batch's own statistics, not over ranks, computed once."""
@@ -86,6 +138,9 @@ def apply(network: nn.Cell, library: str) -> None:
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "fuse"):
             cell.fuse(kernels)
+    for _, cell in list(network.cells_and_names()):
+        if isinstance(cell, nn.Conv2d) and type(cell).construct in CONVOLVING:
+            cell.conv2d = kernels.convolution(cell) or cell.conv2d
     made: dict[int, nn.Cell] = {}
     for _, cell in list(network.cells_and_names()):
         for position, (name, inner) in enumerate(list(cell.name_cells().items())):

@@ -1,4 +1,4 @@
-"""The kernels of kernels.cpp as operators of a graph: the shapes of what they give, and their gradients.
+"""The kernels of kernels.cpp and convolution.cpp as operators of a graph: the shapes of what they give, and their gradients.
 
 A library is the path of the compiled file, see model_utils/cpu_kernels.py.
 """
@@ -111,3 +111,31 @@ def rows(library: str) -> ops.Custom:
         return x, x, x
 
     return ops.Custom(f"{library}:rows", shapes, types, "aot", gradient)
+
+
+def convolution(library: str, shape: Callable) -> ops.Custom:
+    """Convolution without bias, by oneDNN's blocks of channels: x (N, C, H, W), weight (O, C / groups, h, w), numbers (9,) -> y.
+
+    `shape` gives that of y of those of the inputs. `numbers` are stride and dilation, each of height and width, the padding
+    (top, bottom, left, right), each -1 for TensorFlow's "same", and the number of groups.
+    """
+    of_data = custom_like(library, "convolution_of_data", 2)
+    of_weights = custom_like(library, "convolution_of_weights", 2)
+
+    def gradient(x, weight, numbers, out, dout):
+        dx = of_data(dout, weight, x, numbers)
+        return dx, of_weights(dout, x, weight, numbers), ops.zeros_like(numbers)
+
+    def types(x, weight, numbers):
+        return x
+
+    return ops.Custom(f"{library}:convolution", shape, types, "aot", gradient)
+
+
+def custom_like(library: str, name: str, position: int) -> ops.Custom:
+    """An operator whose output has the shape and type of its input at `position`."""
+
+    def like(*inputs):
+        return inputs[position]
+
+    return ops.Custom(f"{library}:{name}", like, like, "aot")
