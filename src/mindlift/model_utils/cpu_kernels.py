@@ -20,7 +20,6 @@ from mindlift.model_utils import mindspore_build
 from mindlift.model_utils.devices import CPU, Device
 
 SOURCES = PACKAGE / "models/cpu"
-CONVOLUTION = "convolution.cpp"  # needs ONEDNN
 ONEDNN = "lib/libdnnl.so.2"  # in MindSpore's folder
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
@@ -64,17 +63,11 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
 
 
 def sources() -> list[str]:
-    """The files to compile, and oneDNN and where to find it again if MindSpore brings it: without it there are no convolutions."""
-    found = mindspore_build.folder()
-    onednn = found / ONEDNN if found else None
-    if onednn is None or not onednn.is_file():
-        return [str(path) for path in sorted(SOURCES.glob("*.cpp")) if path.name != CONVOLUTION]
+    """The files to compile, oneDNN, and where to find it again; NoKernels if MindSpore does not bring it."""
+    onednn = (mindspore_build.folder() or Path()) / ONEDNN
+    if not onednn.is_file():
+        raise NoKernels(f"this MindSpore has no {ONEDNN}")
     return [*map(str, sorted(SOURCES.glob("*.cpp"))), str(onednn), f"-Wl,-rpath,{onednn.parent}"]
-
-
-def has_convolutions(path: str) -> bool:
-    """Whether the library was compiled with oneDNN."""
-    return hasattr(ctypes.CDLL(path), "convolution")
 
 
 def key(command: list[str]) -> str:

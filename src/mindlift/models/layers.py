@@ -63,9 +63,9 @@ class ConvNorm(nn.Cell):
         self.has_relu, self.is_folded, self.is_fused = relu, False, False
 
     def construct(self, x):
-        x = self.between(self.convolved(x))
         if self.is_fused:
-            return self.biased(x, self.conv.bias)
+            return self.fused(x)
+        x = self.between(self.convolved(x))
         if not self.is_folded:
             x = self.norm(x)
         return self.relu(x) if self.has_relu else x
@@ -77,11 +77,15 @@ class ConvNorm(nn.Cell):
         """What lies between convolution and norm: nothing here."""
         return x
 
+    def fused(self, x):
+        """Everything at once, when folded."""
+        return self.whole(x, self.conv.weight, self.conv.bias)
+
     def fuse(self, kernels: Kernels) -> None:
-        """Compute norm and ReLU, or when folded bias and ReLU, at once; see models/cpu/cells.py."""
+        """Compute norm and ReLU, or when folded everything, at once; see models/cpu/cells.py."""
         if self.is_folded:
-            self.conv.has_bias, self.is_fused = False, True
-            self.biased = kernels.bias(self.has_relu)
+            self.is_fused = True
+            self.whole = kernels.convolution_bias(self.conv, self.has_relu)
         elif kernels.take(self.norm):
             self.norm = kernels.norm(self.norm, self.has_relu)
             self.has_relu = False

@@ -7,16 +7,11 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 import numpy as np
 
-from mindlift.model_utils import cpu_kernels
 from mindlift.models.batch_norms import InPlaceOf
 from mindlift.models.bit.cells import StandardisedConv
 from mindlift.models.cpu import operators
 from mindlift.models.external.cells import put
 from mindlift.models.layers import name_parameters
-
-
-# What computes by self.conv2d(x, weight)
-CONVOLVING = (nn.Conv2d.construct, StandardisedConv.construct)
 
 
 def numbers_of(norm: nn.BatchNorm2d) -> ms.Tensor:
@@ -66,30 +61,56 @@ def sides_of(conv: nn.Conv2d) -> tuple[int, ...]:
     return (-1,) * 4 if conv.pad_mode == "same" else (0,) * 4
 
 
+class Geometry:
+    """Where a convolution's weights meet its images; of it `numbers` is what the kernel is told."""
+
+    def __init__(self, conv: nn.Conv2d):
+        self.stride, self.dilation, self.kernel = (
+            pair(conv.stride),
+            pair(conv.dilation),
+            pair(conv.kernel_size),
+        )
+        self.sides = sides_of(conv)
+        numbers = (*self.stride, *self.dilation, *self.sides, conv.group)
+        self.numbers = ms.Tensor(np.array(numbers), ms.float32)
+
+    def shape(self, x, weight, *others):
+        """(N, O, H', W') of (N, C, H, W) and (O, C / groups, h, w)."""
+        return [x[0], weight[0], self.size(x[2], 0), self.size(x[3], 1)]
+
+    def size(self, size: int, axis: int) -> int:
+        before, after = self.sides[2 * axis : 2 * axis + 2]
+        if before < 0:
+            return -(-size // self.stride[axis])
+        spread = (self.kernel[axis] - 1) * self.dilation[axis] + 1
+        return (size + before + after - spread) // self.stride[axis] + 1
+
+
 class Convolution(nn.Cell):
     """What `conv2d` of a convolution computes, without its bias: (N, C, H, W), (O, C / groups, h, w) -> (N, O, H', W')."""
 
     def __init__(self, conv: nn.Conv2d, library: str):
         super().__init__()
-        self.stride, self.dilation, self.kernel = pair(conv.stride), pair(conv.dilation), pair(conv.kernel_size)
-        self.sides = sides_of(conv)
-        numbers = (*self.stride, *self.dilation, *self.sides, conv.group)
-        self.numbers = ms.Tensor(np.array(numbers), ms.float32)
-        self.operator = operators.convolution(library, self.shape)
+        geometry = Geometry(conv)
+        self.numbers, self.operator = geometry.numbers, operators.convolution(library, geometry.shape)
 
     def construct(self, x, weight):
         return self.operator(x, weight, self.numbers)
 
-    def shape(self, x, weight, numbers):
-        sizes = [self.size(x[2 + i], i) for i in range(2)]
-        return [x[0], weight[0], *sizes]
 
-    def size(self, size, i):
-        """Of the output's height or width."""
-        before, after = self.sides[2 * i : 2 * i + 2]
-        if before < 0:
-            return -(-size // self.stride[i])
-        return (size + before + after - (self.kernel[i] - 1) * self.dilation[i] - 1) // self.stride[i] + 1
+class ConvolutionBias(nn.Cell):
+    """relu(convolution + bias + other) at inference: as Convolution, with bias (O,) and, if it `adds`, other, like the output."""
+
+    def __init__(self, conv: nn.Conv2d, library: str, relu: bool, adds: bool):
+        super().__init__()
+        geometry, self.adds = Geometry(conv), adds
+        self.numbers = geometry.numbers
+        self.operator = operators.convolution_bias(library, geometry.shape, relu, adds)
+
+    def construct(self, x, weight, bias, other=None):
+        if self.adds:
+            return self.operator(x, weight, bias, self.numbers, other)
+        return self.operator(x, weight, bias, self.numbers)
 
 
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
@@ -103,13 +124,14 @@ class Kernels:
 
     def __init__(self, library: str):
         self.library = library
-        self.has_convolutions = cpu_kernels.has_convolutions(library)
 
-    def convolution(self, conv: nn.Conv2d) -> nn.Cell | None:
-        """In place of its conv2d, if that is faster: of kernels larger than 1x1. They take the inputs and the weight."""
-        if not self.has_convolutions or pair(conv.kernel_size) == (1, 1):
-            return None
+    def convolution(self, conv: nn.Conv2d) -> nn.Cell:
+        """In place of its conv2d: takes the maps and the weight."""
         return Convolution(conv, self.library)
+
+    def convolution_bias(self, conv: nn.Conv2d, relu: bool, adds: bool = False) -> nn.Cell:
+        """For inference: takes the maps, the weight, the bias and, if it `adds`, what is added."""
+        return ConvolutionBias(conv, self.library, relu, adds)
 
     def take(self, cell: object) -> bool:
         """Whether `cell` is a batch norm that they know: of a batch's own statistics, not over ranks, computed once."""
@@ -132,6 +154,12 @@ class Kernels:
         return operators.rows(self.library)
 
 
+def is_convolution(cell: nn.Cell) -> bool:
+    """Whether it computes self.conv2d(x, weight) of maps (N, C, H, W), and perhaps adds a bias."""
+    by_conv2d = (nn.Conv2d.construct, StandardisedConv.construct)
+    return isinstance(cell, nn.Conv2d) and type(cell).construct in by_conv2d and cell.data_format == "NCHW"
+
+
 def apply(network: nn.Cell, library: str) -> None:
     """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do."""
     kernels = Kernels(library)
@@ -139,8 +167,8 @@ def apply(network: nn.Cell, library: str) -> None:
         if hasattr(type(cell), "fuse"):
             cell.fuse(kernels)
     for _, cell in list(network.cells_and_names()):
-        if isinstance(cell, nn.Conv2d) and type(cell).construct in CONVOLVING:
-            cell.conv2d = kernels.convolution(cell) or cell.conv2d
+        if is_convolution(cell):
+            cell.conv2d = kernels.convolution(cell)
     made: dict[int, nn.Cell] = {}
     for _, cell in list(network.cells_and_names()):
         for position, (name, inner) in enumerate(list(cell.name_cells().items())):

@@ -7,9 +7,11 @@
 // Declared here is what oneDNN 2.2's include/oneapi/dnnl/dnnl.h, dnnl_types.h and dnnl_threadpool_iface.hpp say; no header of it
 // has to be installed.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -65,13 +67,26 @@ int dnnl_primitive_execute(const void *primitive, void *stream, int count, const
 int dnnl_stream_wait(void *stream);
 int dnnl_memory_create(void **memory, const void *desc, void *engine, void *data);
 int dnnl_memory_destroy(void *memory);
+int dnnl_primitive_attr_create(void **attributes);
+int dnnl_primitive_attr_set_post_ops(void *attributes, const void *operations);
+int dnnl_post_ops_create(void **operations);
+int dnnl_post_ops_append_sum(void *operations, float scale);
+int dnnl_post_ops_append_eltwise(void *operations, float scale, int algorithm, float alpha, float beta);
+int dnnl_threadpool_interop_sgemm(char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
+                                  const float *a, int64_t lda, const float *b, int64_t ldb, float beta, float *c,
+                                  int64_t ldc, void *pool);
+
+// of kernels.cpp
+int bias(int, void **, int *, int64_t **, const char **, void *, void *);
+int bias_relu(int, void **, int *, int64_t **, const char **, void *, void *);
+int bias_add_relu(int, void **, int *, int64_t **, const char **, void *, void *);
 }
 
 namespace {
 
-constexpr int kCPU = 1, kFloat32 = 3, kAny = 1, kPlain = 5, kPlainOfGroups = 7;  // dnnl_abcd, dnnl_abcde
-constexpr int kForward = 64, kDirect = 1;
-constexpr int kX = 1, kY = 17, kWeight = 33, kOfGradient = 128;  // DNNL_ARG_SRC, _DST, _WEIGHTS; DNNL_ARG_DIFF_* are 128 higher
+constexpr int kCPU = 1, kFloat32 = 3, kAny = 1, kVector = 2, kPlain = 5, kPlainOfGroups = 7;  // dnnl_a, _abcd, _abcde
+constexpr int kTraining = 64, kInference = 96, kDirect = 1, kReLU = 31;
+constexpr int kX = 1, kY = 17, kWeight = 33, kBias = 41, kOfGradient = 128;  // DNNL_ARG_SRC, ...; DNNL_ARG_DIFF_* are 128 higher
 constexpr int kFormatOfX = 129, kFormatOfWeight = 131, kFormatOfY = 133;  // dnnl_query_*_md; those of gradients are 1 higher
 
 struct Failed {};
@@ -100,10 +115,14 @@ void *engine() {
   return made;
 }
 
+void *threads() {
+  static Threads made;
+  return &made;
+}
+
 void *stream() {
-  static Threads threads;
   thread_local void *made = nullptr;
-  if (made == nullptr) must(dnnl_threadpool_interop_stream_create(&made, engine(), &threads));
+  if (made == nullptr) must(dnnl_threadpool_interop_stream_create(&made, engine(), threads()));
   return made;
 }
 
@@ -152,6 +171,9 @@ struct Desc {  // dnnl_memory_desc_t has 696 bytes
   Desc(const std::vector<int64_t> &shape, int tag) {
     must(dnnl_memory_desc_init_by_tag(bytes, static_cast<int>(shape.size()), shape.data(), kFloat32, tag));
   }
+  static int plain(const std::vector<int64_t> &shape) {
+    return shape.size() == 1 ? kVector : shape.size() == 4 ? kPlain : kPlainOfGroups;
+  }
 };
 
 class Memory {
@@ -182,15 +204,19 @@ struct Operand {
   Desc plain;
   const void *wanted = nullptr;  // lives as long as the convolution
   void *copy = nullptr;          // the primitive that copies, if the two differ
+  void *fill = nullptr;          // the one for an output to which something is added
 
   Operand(int argument, bool is_output, const std::vector<int64_t> &shape)
-      : argument(argument), is_output(is_output), plain(shape, shape.size() == 5 ? kPlainOfGroups : kPlain) {}
+      : argument(argument), is_output(is_output), plain(shape, Desc::plain(shape)) {}
 
   void want(const void *desc) {
     wanted = desc;
     if (dnnl_memory_desc_equal(plain.bytes, wanted) != 0) return;
     copy = is_output ? reorder(wanted, plain.bytes) : reorder(plain.bytes, wanted);
+    if (is_output) fill = reorder(plain.bytes, wanted);
   }
+
+  size_t size() const { return dnnl_memory_desc_get_size(plain.bytes); }
 };
 
 // An operand with its data, for one computation
@@ -213,6 +239,15 @@ class Bound {
   void finish() const {
     if (operand_.copy != nullptr && operand_.is_output) run(operand_.copy, {{kX, blocks_->made}, {kY, plain_.made}});
   }
+  // Let the output begin as `values`, which are plain; `data` is where it is to be
+  void begin_as(float *values, float *data) const {
+    if (operand_.fill == nullptr) {
+      std::memcpy(data, values, operand_.size());
+    } else {
+      const Memory from(operand_.plain.bytes, values);
+      run(operand_.fill, {{kX, from.made}, {kY, blocks_->made}});
+    }
+  }
 
  private:
   const Operand &operand_;
@@ -222,6 +257,12 @@ class Bound {
 };
 
 enum Kind { kComputes, kOfData, kOfWeights };
+
+struct Tail {  // what is added behind a convolution at inference
+  float *bias = nullptr, *other = nullptr;
+  bool relu = false;
+  int64_t key() const { return (bias != nullptr) + 2 * (other != nullptr) + 4 * relu; }
+};
 
 struct Geometry {
   std::vector<int64_t> x, weight, y, strides, dilations, begin, end;
@@ -246,44 +287,56 @@ struct Geometry {
     }
   }
 
-  std::vector<int64_t> key(Kind kind) const {
-    std::vector<int64_t> all = {kind, static_cast<int64_t>(weight.size())};
+  std::vector<int64_t> key(Kind kind, const Tail &tail) const {
+    std::vector<int64_t> all = {kind, tail.key(), static_cast<int64_t>(weight.size())};
     for (const auto *part : {&x, &weight, &y, &strides, &dilations, &begin, &end})
       all.insert(all.end(), part->begin(), part->end());
     return all;
+  }
+
+  // The formats of the maps. A 1x1 convolution is a product of matrices as it stands, unless its maps are tiny.
+  int format() const {
+    const size_t height = weight.size() - 2;
+    return weight[height] * weight[height + 1] == 1 && y[2] * y[3] > 100 ? kPlain : kAny;
   }
 };
 
 // One convolution of oneDNN, or one of its gradients, made for a geometry and kept
 class Convolution {
  public:
-  Convolution(Kind kind, const Geometry &of)
+  Convolution(Kind kind, const Geometry &of, const Tail &tail)
       : x_(kX + (kind == kOfData ? kOfGradient : 0), kind == kOfData, of.x),
         weight_(kWeight + (kind == kOfWeights ? kOfGradient : 0), kind == kOfWeights, of.weight),
-        y_(kY + (kind == kComputes ? 0 : kOfGradient), kind == kComputes, of.y) {
-    void *desc = described(kind, of);
+        y_(kY + (kind == kComputes ? 0 : kOfGradient), kind == kComputes, of.y),
+        bias_(kBias, false, {of.y[1]}) {
+    void *desc = described(kind, of, tail);
     x_.want(dnnl_primitive_desc_query_md(desc, kFormatOfX + (kind == kOfData), 0));
     weight_.want(dnnl_primitive_desc_query_md(desc, kFormatOfWeight + (kind == kOfWeights), 0));
     y_.want(dnnl_primitive_desc_query_md(desc, kFormatOfY + (kind != kComputes), 0));
     must(dnnl_primitive_create(&primitive_, desc));
   }
 
-  void compute(float *x, float *weight, float *y) const {
-    const Bound bx(x_, x), bw(weight_, weight), by(y_, y);
-    run(primitive_, {bx.argument(), bw.argument(), by.argument()});
+  void compute(float *x, float *weight, float *y, const Tail &tail) const {
+    const Bound bx(x_, x), bw(weight_, weight), by(y_, y), bb(bias_, tail.bias);
+    if (tail.other != nullptr) by.begin_as(tail.other, y);
+    std::vector<dnnl_exec_arg_t> arguments = {bx.argument(), bw.argument(), by.argument()};
+    if (tail.bias != nullptr) arguments.push_back(bb.argument());
+    run(primitive_, arguments);
     for (const Bound *each : {&bx, &bw, &by}) each->finish();
   }
 
  private:
-  static void *described(Kind kind, const Geometry &of) {
-    const Desc x(of.x, kAny), weight(of.weight, kAny), y(of.y, kAny);
+  void *described(Kind kind, const Geometry &of, const Tail &tail) const {
+    const Desc x(of.x, of.format()), weight(of.weight, kAny), y(of.y, of.format());
     std::vector<char> operation(32768);  // dnnl_convolution_desc_t has 5976 bytes
     void *forward = nullptr, *desc = nullptr;
     const int64_t *strides = of.strides.data(), *dilations = of.dilations.data(), *begin = of.begin.data(),
                   *end = of.end.data();
-    must(dnnl_dilated_convolution_forward_desc_init(operation.data(), kForward, kDirect, x.bytes, weight.bytes, nullptr,
-                                                    y.bytes, strides, dilations, begin, end));
-    must(dnnl_primitive_desc_create(&forward, operation.data(), nullptr, engine(), nullptr));
+    must(dnnl_dilated_convolution_forward_desc_init(operation.data(), tail.bias == nullptr ? kTraining : kInference,
+                                                    kDirect, x.bytes, weight.bytes,
+                                                    tail.bias == nullptr ? nullptr : bias_.plain.bytes, y.bytes, strides,
+                                                    dilations, begin, end));
+    must(dnnl_primitive_desc_create(&forward, operation.data(), attributes(tail), engine(), nullptr));
     if (kind == kComputes) return forward;
     if (kind == kOfData)
       must(dnnl_dilated_convolution_backward_data_desc_init(operation.data(), kDirect, x.bytes, weight.bytes, y.bytes,
@@ -295,29 +348,179 @@ class Convolution {
     return desc;
   }
 
-  Operand x_, weight_, y_;
+  static void *attributes(const Tail &tail) {
+    if (tail.other == nullptr && !tail.relu) return nullptr;
+    void *made = nullptr, *operations = nullptr;
+    must(dnnl_primitive_attr_create(&made));
+    must(dnnl_post_ops_create(&operations));
+    if (tail.other != nullptr) must(dnnl_post_ops_append_sum(operations, 1.0f));
+    if (tail.relu) must(dnnl_post_ops_append_eltwise(operations, 1.0f, kReLU, 0.0f, 0.0f));
+    must(dnnl_primitive_attr_set_post_ops(made, operations));
+    return made;
+  }
+
+  Operand x_, weight_, y_, bias_;
   void *primitive_ = nullptr;
 };
 
-const Convolution &made(Kind kind, const Geometry &geometry) {
+const Convolution &made(Kind kind, const Geometry &geometry, const Tail &tail) {
   static std::mutex mutex;
   static std::map<std::vector<int64_t>, Convolution *> known;
   const std::lock_guard<std::mutex> locked(mutex);
-  Convolution *&found = known[geometry.key(kind)];
-  if (found == nullptr) found = new Convolution(kind, geometry);
+  Convolution *&found = known[geometry.key(kind, tail)];
+  if (found == nullptr) found = new Convolution(kind, geometry, tail);
   return *found;
 }
+
+// Of a dilated convolution, and of any on a tiny map, many weights see nothing but padding: the weight (i, j), moved over the map,
+// meets a rectangle of it only. So each is a product of matrices over that rectangle, and no padding is multiplied.
+struct Span {  // of an axis: outputs [begin, begin + length) see the inputs that are `shift` further
+  int64_t begin, length, shift;
+  Span(int64_t input, int64_t output, int64_t shift) : shift(shift) {
+    begin = shift < 0 ? -shift : 0;
+    const int64_t end = output < input - shift ? output : input - shift;
+    length = end > begin ? end - begin : 0;
+  }
+};
+
+class Rectangles {
+ public:
+  explicit Rectangles(const Geometry &of) : of_(of) {}
+
+  // Whether they are worth it: at a stride of 1, and where a quarter of all products is padding, a sixth for the weights' gradient
+  bool serve(Kind kind) const {
+    if (of_.weight.size() != 4 || of_.strides[0] != 1 || of_.strides[1] != 1) return false;
+    double seen = 1;
+    for (int axis = 0; axis < 2; axis++) {
+      int64_t total = 0;
+      for (int64_t i = 0; i < of_.weight[2 + axis]; i++) total += span(axis, i).length;
+      seen *= static_cast<double>(total) / static_cast<double>(of_.weight[2 + axis] * of_.y[2 + axis]);
+    }
+    return seen < (kind == kOfWeights ? 5.0 / 6.0 : 0.75);
+  }
+
+  void compute(Kind kind, float *x, float *weight, float *y) const {
+    const int64_t cin = of_.x[1], cout = of_.y[1], high = of_.weight[2], wide = of_.weight[3];
+    const int64_t step = high * wide, values = cin * cout;
+    const Scratch matrices(step * values), of_x(cin * most()), of_y(cout * most());
+    if (kind != kOfWeights) transpose(weight, matrices.data, values, step);
+    if (kind != kOfWeights) clear(kind == kOfData ? x : y, kind == kOfData ? of_.x : of_.y);
+    for (int64_t i = 0; i < high; i++) {
+      for (int64_t j = 0; j < wide; j++) {
+        const Span rows = span(0, i), columns = span(1, j);
+        const int64_t pixels = of_.x[0] * rows.length * columns.length;
+        float *matrix = matrices.data + (i * wide + j) * values;
+        if (pixels == 0) {
+          if (kind == kOfWeights) std::fill(matrix, matrix + values, 0.0f);
+          continue;
+        }
+        if (kind != kOfData) gather(x, of_.x, rows, columns, true, of_x.data);
+        if (kind != kComputes) gather(y, of_.y, rows, columns, false, of_y.data);
+        if (kind == kComputes) {
+          multiply('N', 'N', cout, pixels, cin, matrix, of_x.data, of_y.data);
+          add(of_y.data, of_.y, rows, columns, false, y);
+        } else if (kind == kOfData) {
+          multiply('T', 'N', cin, pixels, cout, matrix, of_y.data, of_x.data);
+          add(of_x.data, of_.x, rows, columns, true, x);
+        } else {
+          multiply('N', 'T', cout, cin, pixels, of_y.data, of_x.data, matrix);
+        }
+      }
+    }
+    if (kind == kOfWeights) transpose(matrices.data, weight, step, values);
+  }
+
+ private:
+  struct Scratch {
+    explicit Scratch(int64_t count) : data(buffers().take(static_cast<size_t>(count) * sizeof(float))) {}
+    ~Scratch() { buffers().give_back(data); }
+    Scratch(const Scratch &) = delete;
+    Scratch &operator=(const Scratch &) = delete;
+    float *data;
+  };
+
+  Span span(int axis, int64_t place) const {
+    return Span(of_.x[2 + axis], of_.y[2 + axis], place * (of_.dilations[axis] + 1) - of_.begin[axis]);
+  }
+
+  int64_t most() const { return of_.y[0] * of_.y[2] * of_.y[3]; }  // outputs that a rectangle can have
+
+  static void clear(float *to, const std::vector<int64_t> &shape) {
+    std::fill(to, to + shape[0] * shape[1] * shape[2] * shape[3], 0.0f);
+  }
+
+  // from (rows, columns) to (columns, rows)
+  static void transpose(const float *from, float *to, int64_t rows, int64_t columns) {
+    constexpr int64_t side = 64;  // of a tile, which stays in the cache
+#pragma omp parallel for schedule(static) collapse(2)
+    for (int64_t top = 0; top < rows; top += side)
+      for (int64_t left = 0; left < columns; left += side)
+        for (int64_t r = top; r < std::min(top + side, rows); r++)
+          for (int64_t c = left; c < std::min(left + side, columns); c++) to[c * rows + r] = from[r * columns + c];
+  }
+
+  // The row-major product c (m, n) = a (m, k) b (k, n), where 'T' says that a or b is stored as its transpose
+  static void multiply(char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k, const float *a, const float *b,
+                       float *c) {
+    must(dnnl_threadpool_interop_sgemm(transpose_a, transpose_b, m, n, k, 1.0f, a, transpose_a == 'T' ? m : k, b,
+                                       transpose_b == 'T' ? k : n, 0.0f, c, n, threads()));
+  }
+
+  // A rectangle of maps (N, C, H, W), as rows of a matrix (C, N * height * width); `shifted`: of the inputs
+  template <typename Row>
+  static void each_row(const std::vector<int64_t> &shape, const Span &rows, const Span &columns, bool shifted, Row row) {
+    const int64_t top = rows.begin + (shifted ? rows.shift : 0), left = columns.begin + (shifted ? columns.shift : 0);
+#pragma omp parallel for schedule(static)
+    for (int64_t c = 0; c < shape[1]; c++)
+      for (int64_t n = 0; n < shape[0]; n++)
+        for (int64_t h = 0; h < rows.length; h++)
+          row(((n * shape[1] + c) * shape[2] + top + h) * shape[3] + left,
+              ((c * shape[0] + n) * rows.length + h) * columns.length, columns.length);
+  }
+
+  static void gather(const float *maps, const std::vector<int64_t> &shape, const Span &rows, const Span &columns,
+                     bool shifted, float *matrix) {
+    each_row(shape, rows, columns, shifted, [=](int64_t from, int64_t to, int64_t count) {
+      for (int64_t k = 0; k < count; k++) matrix[to + k] = maps[from + k];
+    });
+  }
+
+  static void add(const float *matrix, const std::vector<int64_t> &shape, const Span &rows, const Span &columns,
+                  bool shifted, float *maps) {
+    each_row(shape, rows, columns, shifted, [=](int64_t to, int64_t from, int64_t count) {
+      for (int64_t k = 0; k < count; k++) maps[to + k] += matrix[from + k];
+    });
+  }
+
+  const Geometry &of_;
+};
 
 std::vector<int64_t> shape(int *dimensions, int64_t **shapes, int position) {
   return std::vector<int64_t>(shapes[position], shapes[position] + dimensions[position]);
 }
 
-// x (N, C, H, W), weight (O, C / groups, h, w) and y (N, O, H', W') are parameters number px, pw and py; numbers are number 2 or 3
-int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int pw, int py, int numbers) {
+void add_tail(float *y, const Tail &tail, int *dimensions, int64_t **shape) {
+  void *p[] = {y, tail.bias, y}, *with_other[] = {y, tail.bias, tail.other, y};
+  if (tail.other != nullptr)
+    bias_add_relu(4, with_other, dimensions, shape, nullptr, nullptr, nullptr);
+  else if (tail.bias != nullptr)
+    (tail.relu ? bias_relu : bias)(3, p, dimensions, shape, nullptr, nullptr, nullptr);
+}
+
+// x (N, C, H, W), weight (O, C / groups, h, w) and y (N, O, H', W') are parameters number px, pw and py
+int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int pw, int py, int numbers,
+             const Tail &tail = Tail()) {
   try {
     const Geometry geometry(shape(dimensions, shapes, px), shape(dimensions, shapes, pw), shape(dimensions, shapes, py),
                             static_cast<float *>(p[numbers]));
-    made(kind, geometry).compute(static_cast<float *>(p[px]), static_cast<float *>(p[pw]), static_cast<float *>(p[py]));
+    float *x = static_cast<float *>(p[px]), *weight = static_cast<float *>(p[pw]), *y = static_cast<float *>(p[py]);
+    const Rectangles rectangles(geometry);
+    if (rectangles.serve(kind)) {
+      rectangles.compute(kind, x, weight, y);
+      add_tail(y, tail, dimensions + py, shapes + py);
+    } else {
+      made(kind, geometry, tail).compute(x, weight, y, tail);
+    }
     return 0;
   } catch (const Failed &) {
     return 1;
@@ -326,19 +529,33 @@ int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int
   }
 }
 
+Tail tail_of(void **p, bool relu, bool adds) {
+  Tail tail;
+  tail.bias = static_cast<float *>(p[2]);
+  tail.other = adds ? static_cast<float *>(p[4]) : nullptr;
+  tail.relu = relu;
+  return tail;
+}
+
 }  // namespace
 
+#define CONVOLUTION(name) \
+  extern "C" int name(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *)
+
 // x, weight, numbers -> y
-extern "C" int convolution(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
-  return computed(kComputes, p, dimensions, shapes, 0, 1, 3, 2);
-}
+CONVOLUTION(convolution) { return computed(kComputes, p, dimensions, shapes, 0, 1, 3, 2); }
 
 // dy, weight, x of which only the shape counts, numbers -> dx
-extern "C" int convolution_of_data(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
-  return computed(kOfData, p, dimensions, shapes, 4, 1, 0, 3);
-}
+CONVOLUTION(convolution_of_data) { return computed(kOfData, p, dimensions, shapes, 4, 1, 0, 3); }
 
 // dy, x, weight of which only the shape counts, numbers -> dweight
-extern "C" int convolution_of_weights(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
-  return computed(kOfWeights, p, dimensions, shapes, 1, 4, 0, 3);
+CONVOLUTION(convolution_of_weights) { return computed(kOfWeights, p, dimensions, shapes, 1, 4, 0, 3); }
+
+// x, weight, bias, numbers[, other] -> y = relu(convolution + bias + other), at inference
+CONVOLUTION(convolution_bias) { return computed(kComputes, p, dimensions, shapes, 0, 1, 4, 3, tail_of(p, false, false)); }
+CONVOLUTION(convolution_bias_relu) {
+  return computed(kComputes, p, dimensions, shapes, 0, 1, 4, 3, tail_of(p, true, false));
+}
+CONVOLUTION(convolution_bias_add_relu) {
+  return computed(kComputes, p, dimensions, shapes, 0, 1, 5, 3, tail_of(p, true, true));
 }

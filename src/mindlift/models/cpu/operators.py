@@ -114,7 +114,7 @@ def rows(library: str) -> ops.Custom:
 
 
 def convolution(library: str, shape: Callable) -> ops.Custom:
-    """Convolution without bias, by oneDNN's blocks of channels: x (N, C, H, W), weight (O, C / groups, h, w), numbers (9,) -> y.
+    """Convolution without bias: x (N, C, H, W), weight (O, C / groups, h, w), numbers (9,) -> y.
 
     `shape` gives that of y of those of the inputs. `numbers` are stride and dilation, each of height and width, the padding
     (top, bottom, left, right), each -1 for TensorFlow's "same", and the number of groups.
@@ -126,10 +126,20 @@ def convolution(library: str, shape: Callable) -> ops.Custom:
         dx = of_data(dout, weight, x, numbers)
         return dx, of_weights(dout, x, weight, numbers), ops.zeros_like(numbers)
 
-    def types(x, weight, numbers):
-        return x
+    return ops.Custom(f"{library}:convolution", shape, first, "aot", gradient)
 
-    return ops.Custom(f"{library}:convolution", shape, types, "aot", gradient)
+
+def convolution_bias(library: str, shape: Callable, relu: bool, adds: bool = False) -> ops.Custom:
+    """relu(convolution + bias + other), as `convolution` with bias (O,) behind the weight and, if it `adds`, other, like y, last.
+
+    It has no gradient.
+    """
+    name = "convolution_bias_add_relu" if adds else "convolution_bias_relu" if relu else "convolution_bias"
+    return ops.Custom(f"{library}:{name}", shape, first, "aot")
+
+
+def first(x, *others):
+    return x
 
 
 def custom_like(library: str, name: str, position: int) -> ops.Custom:

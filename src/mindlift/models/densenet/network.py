@@ -119,9 +119,7 @@ class NarrowingConv(nn.Cell):
     def fuse(self, kernels: Kernels) -> None:
         """Compute it as it is, without the detour; see models/cpu/cells.py."""
         cout, cin = self.weight.shape[:2]
-        kernel = kernels.convolution(conv(cin, cout, 3))
-        if kernel is not None:
-            self.kernel, self.has_kernel = kernel, True
+        self.kernel, self.has_kernel = kernels.convolution(conv(cin, cout, 3)), True
 
     def construct(self, x):
         if self.has_kernel:

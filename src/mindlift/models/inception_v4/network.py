@@ -11,6 +11,7 @@ average counts no padding, so the function is the same, and three to eight times
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -20,6 +21,9 @@ from mindspore.common.initializer import XavierUniform, initializer
 from mindlift.models.dropout import Dropout
 from mindlift.models.features import FeatureInfo, FeatureStage
 from mindlift.models.layers import ConvNorm
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 BN_EPS = 1e-3
 BN_MOMENTUM = 0.9997  # slim's decay; averages over some 3,300 steps, so short trainings need a smaller one
@@ -59,6 +63,14 @@ class PooledConvNorm(ConvNorm):
 
     def between(self, x):
         return self.pool(x)
+
+    def fused(self, x):
+        return self.biased(self.between(self.convolved(x)), self.conv.bias)
+
+    def fuse(self, kernels: Kernels) -> None:
+        super().fuse(kernels)
+        if self.is_folded:
+            self.conv.has_bias, self.biased = False, kernels.bias(self.has_relu)
 
 
 class Concat(nn.Cell):

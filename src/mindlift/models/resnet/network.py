@@ -113,21 +113,21 @@ class Bottleneck(nn.Cell):
             self.drop_path = drop_path
 
     def fuse(self, kernels: Kernels) -> None:
-        """Compute the last norm, or when folded its bias, the sum and the ReLU at once; see models/cpu/cells.py."""
+        """Compute the last norm, or when folded all of conv3, the sum and the ReLU at once; see models/cpu/cells.py."""
         if self.drops:
             return
         if self.conv3.is_folded:
-            self.is_fused, self.biased = True, kernels.bias(relu=True, adds=True)
+            self.is_fused, self.whole = True, kernels.convolution_bias(self.conv3.conv, True, adds=True)
         elif kernels.take(self.conv3.norm):
             self.is_fused, self.conv3.norm = True, kernels.norm_add_relu(self.conv3.norm)
 
     def construct(self, x):
         shortcut = self.shortcut(x) if self.has_shortcut else x
         if self.is_fused:
-            y = self.conv3.conv(self.conv2(self.conv1(x)))
+            conv, y = self.conv3.conv, self.conv2(self.conv1(x))
             if self.conv3.is_folded:
-                return self.biased(y, self.conv3.conv.bias, shortcut)
-            return self.conv3.norm(y, shortcut)
+                return self.whole(y, conv.weight, conv.bias, shortcut)
+            return self.conv3.norm(conv(y), shortcut)
         y = self.conv3(self.conv2(self.conv1(x)))
         if self.drops:
             y = self.drop_path(y)
