@@ -72,7 +72,7 @@ class Geometry:
         )
         self.sides = sides_of(conv)
         numbers = (*self.stride, *self.dilation, *self.sides, conv.group)
-        self.numbers = ms.Tensor(np.array(numbers), ms.float32)
+        self.numbers, self.name = ms.Tensor(np.array(numbers), ms.float32), repr((*self.kernel, *numbers))
 
     def shape(self, x, weight, *others):
         """(N, O, H', W') of (N, C, H, W) and (O, C / groups, h, w)."""
@@ -92,7 +92,10 @@ class Convolution(nn.Cell):
     def __init__(self, conv: nn.Conv2d, library: str):
         super().__init__()
         geometry = Geometry(conv)
-        self.numbers, self.operator = geometry.numbers, operators.convolution(library, geometry.shape)
+        self.numbers, self.operator = (
+            geometry.numbers,
+            operators.convolution(library, geometry.shape, geometry.name),
+        )
 
     def construct(self, x, weight):
         return self.operator(x, weight, self.numbers)
@@ -105,7 +108,7 @@ class ConvolutionBias(nn.Cell):
         super().__init__()
         geometry, self.adds = Geometry(conv), adds
         self.numbers = geometry.numbers
-        self.operator = operators.convolution_bias(library, geometry.shape, relu, adds)
+        self.operator = operators.convolution_bias(library, geometry.shape, geometry.name, relu, adds)
 
     def construct(self, x, weight, bias, other=None):
         if self.adds:

@@ -113,10 +113,10 @@ def rows(library: str) -> ops.Custom:
     return ops.Custom(f"{library}:rows", shapes, types, "aot", gradient)
 
 
-def convolution(library: str, shape: Callable) -> ops.Custom:
+def convolution(library: str, shape: Callable, geometry: str) -> ops.Custom:
     """Convolution without bias: x (N, C, H, W), weight (O, C / groups, h, w), numbers (9,) -> y.
 
-    `shape` gives that of y of those of the inputs. `numbers` are stride and dilation, each of height and width, the padding
+    `shape` gives that of y of those of the inputs, and `geometry` has to differ where `shape` does. `numbers` are stride and dilation, each of height and width, the padding
     (top, bottom, left, right), each -1 for TensorFlow's "same", and the number of groups.
     """
     of_data = custom_like(library, "convolution_of_data", 2)
@@ -126,16 +126,24 @@ def convolution(library: str, shape: Callable) -> ops.Custom:
         dx = of_data(dout, weight, x, numbers)
         return dx, of_weights(dout, x, weight, numbers), ops.zeros_like(numbers)
 
-    return ops.Custom(f"{library}:convolution", shape, first, "aot", gradient)
+    return told_apart(ops.Custom(f"{library}:convolution", shape, first, "aot", gradient), geometry)
 
 
-def convolution_bias(library: str, shape: Callable, relu: bool, adds: bool = False) -> ops.Custom:
+def convolution_bias(
+    library: str, shape: Callable, geometry: str, relu: bool, adds: bool = False
+) -> ops.Custom:
     """relu(convolution + bias + other), as `convolution` with bias (O,) behind the weight and, if it `adds`, other, like y, last.
 
     It has no gradient.
     """
     name = "convolution_bias_add_relu" if adds else "convolution_bias_relu" if relu else "convolution_bias"
-    return ops.Custom(f"{library}:{name}", shape, first, "aot")
+    return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot"), geometry)
+
+
+def told_apart(operator: ops.Custom, geometry: str) -> ops.Custom:
+    """MindSpore asks two operators with equal attributes and inputs for the shape of their output only once."""
+    operator.add_prim_attr("geometry", geometry)
+    return operator
 
 
 def first(x, *others):
