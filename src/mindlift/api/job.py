@@ -108,7 +108,7 @@ class Job:
             if wanted:
                 raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
             if self.ranks.is_main:
-                print(localized(f"norms are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
+                print(localized(f"norms and convolutions are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
             return []
 
     def sharing(self) -> ContextManager[Share]:
