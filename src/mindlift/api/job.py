@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ContextManager
 
-from mindlift import models, silence
+from mindlift import garbage, models, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.columns import wrapped
 from mindlift.data import folder_check
@@ -89,7 +89,8 @@ class Job:
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
-        with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
+        said = silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext()
+        with said, garbage.put_off():
             mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
         devices.KERNELS[:] = self.kernels()

@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from mindlift import json_text
+from mindlift import garbage, json_text
 from mindlift.api import job
 from mindlift.api.job import Job
 from mindlift.language import localized
@@ -63,7 +63,8 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         ranks = (here.ranks.rank, here.ranks.size)
         with here.sharing() as share:
             data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
-            networks = build(here.cfg, here.ranks.size, teacher)
+            with garbage.put_off():
+                networks = build(here.cfg, here.ranks.size, teacher)
             opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
             stack.enter_context(opened.lock)

@@ -1,4 +1,4 @@
-"""The library of models/cpu/kernels.cpp, compiled for this machine's CPU and kept in the cache folder.
+"""The library of models/cpu/*.cpp, compiled for this machine's CPU and kept in the cache folder.
 
 Importing this module needs no mindspore.
 """
@@ -18,7 +18,7 @@ from mindlift.errors import ConfigError, MindLiftError
 from mindlift.files import make_folder, sync, temporary_folder
 from mindlift.model_utils.devices import CPU, Device
 
-SOURCE = PACKAGE / "models/cpu/kernels.cpp"
+SOURCES = PACKAGE / "models/cpu"
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = {"x86_64": "-march=native", "aarch64": "-mcpu=native"}
@@ -52,7 +52,7 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
     if compiler is None:
         raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}, or what CXX names)")
-    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())])]
+    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())]), *sources()]
     path = folder / f"cpu-{key(command)}.so"
     if not path.is_file():
         compile_to(path, command)
@@ -60,10 +60,15 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     return path
 
 
+def sources() -> list[str]:
+    return [str(path) for path in sorted(SOURCES.glob("*.cpp"))]
+
+
 def key(command: list[str]) -> str:
-    """What decides the compiled file: the source, the compiler and its options, and this machine's CPU."""
+    """What decides the compiled file: the sources, the compiler and its options, and this machine's CPU."""
     version = run([command[0], "--version"])
-    return hashlib.sha256(repr((SOURCE.read_bytes(), command, version, cpu())).encode()).hexdigest()[:24]
+    contents = [path.read_bytes() for path in sorted(SOURCES.glob("*.cpp"))]
+    return hashlib.sha256(repr((contents, command, version, cpu())).encode()).hexdigest()[:24]
 
 
 def cpu(path: Path = Path("/proc/cpuinfo")) -> str:
@@ -81,7 +86,7 @@ def compile_to(path: Path, command: list[str]) -> None:
     make_folder(path.parent)
     with temporary_folder("kernels", path.parent) as work:
         file = Path(work) / path.name
-        run([*command, str(SOURCE), "-o", str(file)])
+        run([*command, "-o", str(file)])
         sync(file)
         os.replace(file, path)
 

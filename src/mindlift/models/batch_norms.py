@@ -24,7 +24,11 @@ class InPlaceOf(nn.BatchNorm2d):
     """
 
     def __init__(self, norm: nn.BatchNorm2d):
-        super().__init__(norm.num_features, eps=norm.eps, momentum=1.0 - norm.momentum)
+        nn.Cell.__init__(
+            self
+        )  # that of a batch norm would make and fill parameters first, and takes milliseconds
+        self.num_features, self.eps, self.momentum = norm.num_features, norm.eps, norm.momentum
+        self.use_batch_statistics, self.bn_infer = norm.use_batch_statistics, norm.bn_infer
         self.gamma, self.beta = norm.gamma, norm.beta
         self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
         self.set_train(norm.training)

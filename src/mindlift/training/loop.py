@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Tuple
 
+from mindlift import garbage
 from mindlift.data.order import BatchRange
 from mindlift.interrupts import Signalled
 from mindlift.model_utils.job_context import JobContext
@@ -68,7 +69,10 @@ def outcomes(
                 prepared.step.reset_state()
             prepared.release_at(step)
             try:
-                with compile_cache.caching(prepared.graphs if step == first else None, job.log.info):
+                if step == first:
+                    with compile_cache.caching(prepared.graphs, job.log.info), garbage.put_off():
+                        begun.append(run())
+                else:
                     begun.append(run())
             except (ArrivalError, Signalled):
                 if begun:  # hooks save what the network is now
