@@ -62,10 +62,12 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
 
         ranks = (here.ranks.rank, here.ranks.size)
         with here.sharing() as share:
-            data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
-            with garbage.put_off():
+            with here.telling("looking at the images"):
+                data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
+            with here.telling("building the network"), garbage.put_off():
                 networks = build(here.cfg, here.ranks.size, teacher)
-            opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
+            with here.telling("looking at earlier runs"):
+                opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
             stack.enter_context(opened.lock)
         reading = Reading(data, here.cfg, here.ranks, opened.step)

@@ -69,8 +69,8 @@ class OnePassAdam(Moments):
 
     def construct(self, gradients, factor=None):
         factor = self.unscaled if factor is None else factor.reshape(1)
-        *_, correction1, correction2, lr = self.numbers(self.rate())
-        corrections = (correction1.reshape(1), correction2.reshape(1))
-        numbers = ops.concat((lr.reshape(1), factor, self.constants, *corrections))
+        numbers = self.numbers(self.rate())
+        corrections = (numbers[5].reshape(1), numbers[6].reshape(1))
+        numbers = ops.concat((numbers[7].reshape(1), factor, self.constants, *corrections))
         state = (*self.moment1, *self.moment2)
         return self.step(*gradients, *self.parameters, *state, self.settings, numbers)
