@@ -40,15 +40,28 @@ def test_what_was_there_is_searched_afterwards_and_not_meanwhile(usual):
     assert old() is None
 
 
-def test_an_error_ends_it_and_one_within_another_does_not(usual):
-    with pytest.raises(KeyError), garbage.put_off():
+def failing() -> None:
+    with garbage.put_off():
         with garbage.put_off():
             pass
         assert not gc.isenabled()
         assert gc.get_freeze_count() > 0
         raise KeyError
+
+
+def test_an_error_ends_it_and_one_within_another_does_not(usual):
+    with pytest.raises(KeyError):
+        failing()
     assert gc.isenabled()
     assert gc.get_freeze_count() == 0
+
+
+def test_it_can_be_ended_before_its_block(usual):
+    with garbage.put_off():
+        garbage.resume()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() == 0
+    assert gc.isenabled()
 
 
 def test_what_a_program_has_chosen_stays(usual):

@@ -50,6 +50,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
     with contextlib.ExitStack() as stack, here.naming_lost_peers(), here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         teacher = here.teacher_weights()
+        stack.enter_context(garbage.put_off())  # until the first step is done: training/loop.py
         here.connect()
         from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
@@ -64,7 +65,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         with here.sharing() as share:
             with here.telling("looking at the images"):
                 data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
-            with here.telling("building the network"), garbage.put_off():
+            with here.telling("building the network"):
                 networks = build(here.cfg, here.ranks.size, teacher)
             with here.telling("looking at earlier runs"):
                 opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)

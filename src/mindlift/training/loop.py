@@ -52,6 +52,7 @@ def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[H
         except Signalled:
             for hook in hooks:
                 hook.on_signal(status)
+    garbage.resume()  # where there was no step
     for hook in hooks:
         hook.on_end(status)
 
@@ -69,11 +70,7 @@ def outcomes(
                 prepared.step.reset_state()
             prepared.release_at(step)
             try:
-                if step == first:
-                    with compile_cache.caching(prepared.graphs, job.log.info), garbage.put_off():
-                        begun.append(run())
-                else:
-                    begun.append(run())
+                begun.append(compiled(job, prepared, run) if step == first else run())
             except (ArrivalError, Signalled):
                 if begun:  # hooks save what the network is now
                     yield [prepared.step.read(each) for each in begun]
@@ -82,6 +79,14 @@ def outcomes(
             if is_full or is_due(prepared, step + 1) or any(hook.acts_after(step + 1) for hook in hooks):
                 yield [prepared.step.read(each) for each in begun]
                 begun.clear()
+
+
+def compiled(job: JobContext, prepared: Prepared, run: Callable[[], Unread]) -> Unread:
+    """The first step, whose graph is compiled or comes from the cache; the start ends with it."""
+    with compile_cache.caching(prepared.graphs, job.log.info), garbage.put_off():
+        begun = run()
+    garbage.resume()
+    return begun
 
 
 def runs_ahead(job: JobContext, prepared: Prepared) -> bool:

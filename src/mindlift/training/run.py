@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 import mindspore as ms
 import numpy as np
 
-from mindlift import garbage, sanitize
+from mindlift import sanitize
 from mindlift.backports import TypedDict
 from mindlift.data import layout
 from mindlift.errors import MindLiftError
@@ -138,8 +138,7 @@ def train(job: JobContext, inputs: Inputs, callbacks: Callbacks, started: float)
     if inputs.data.evaluates_itself:
         log.warning("there is no other split to evaluate: evaluations read the images of the training")
     log.doing = "building the network"
-    with garbage.put_off():
-        prepared = prepare(job, inputs)
+    prepared = prepare(job, inputs)
     if job.ranks.rank == 0 and prepared.samples.classes:
         write_atomic(paths.classes, json.dumps(prepared.samples.classes, ensure_ascii=False, indent=0) + "\n")
     monitor = Monitor(job, prepared, inputs.data.evaluated)
