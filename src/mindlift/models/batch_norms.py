@@ -29,8 +29,8 @@ class InPlaceOf(nn.BatchNorm2d):
         )  # that of a batch norm would make and fill parameters first, and takes milliseconds
         self.num_features, self.eps, self.momentum = norm.num_features, norm.eps, norm.momentum
         self.use_batch_statistics, self.bn_infer = norm.use_batch_statistics, norm.bn_infer
+        self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance  # in MindSpore's order
         self.gamma, self.beta = norm.gamma, norm.beta
-        self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
         self.set_train(norm.training)
 
     def construct(self, x):
