@@ -63,6 +63,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     from mindlift.training import step
     from mindlift.training.optimizers.formula import Plan
     from mindlift.training.optimizers.momentum import sgd_momentum
+    from mindlift.training.optimizers.one_pass import OnePassMomentum
 
     try:
         folder = cache_folder("") / "kernels"
@@ -88,9 +89,8 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
         if net in STRIDES:
             return lambda: cell(images).asnumpy().argmax(1), f"MindSpore {ms.__version__}"
         return lambda: cell(images, labels)[0].asnumpy(), f"MindSpore {ms.__version__}"
-    optimizer = sgd_momentum(
-        Plan(network.trainable_params(), np.full(10**6, RATE, np.float32), DECAY), MOMENTUM
-    )
+    plan = Plan(network.trainable_params(), np.full(10**6, RATE, np.float32), DECAY)
+    optimizer = OnePassMomentum(plan, MOMENTUM, False, fused) if fused else sgd_momentum(plan, MOMENTUM)
     loss = PixelCrossEntropy(CLASSES[net], 255) if net in STRIDES else SmoothedCrossEntropy(CLASSES[net])
     one = step.TrainStep(Objective(network, loss), optimizer, step.StepOptions())
     return lambda: one([(images, labels)]), f"MindSpore {ms.__version__}"

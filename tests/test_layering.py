@@ -114,7 +114,7 @@ ORDER = (
     {"runs"},
     {"models", "storage"},
     {"locks"},
-    {"files", "interrupts", "forks", "silence", "option_parser"},
+    {"files", "interrupts", "forks", "garbage", "silence", "option_parser"},
     {"json_text", "yaml_text", "file_names", "refused_paths"},
     {"errors", "sanitize", "limits", "checkout", "backports", "language", "columns"},
 )

@@ -74,7 +74,13 @@ FRAMES = (
     N_("{0} on {1}, {2}, {3}"),
     N_("images: {0}; {1}"),
     N_("corrupt image {0}: {1}"),
+    # what a start consists of
     N_("loading MindSpore"),
+    N_("compiling the kernels for this CPU"),
+    N_("looking at the images"),
+    N_("looking at earlier runs"),
+    N_("building the network"),
+    N_("exporting the network"),
     N_("{0} hidden"),
     N_("{0} hidden, {1}"),
     N_("{0} rank"),

@@ -67,4 +67,5 @@ def told(what: str) -> Watch:
     return Watch(
         lambda line: print(localized(line), flush=True),
         lambda: f"{what}, {time.monotonic() - began:.0f} s so far",
+        LIMIT_S,
     )

@@ -15,9 +15,11 @@ from mindlift.training.optimizers import groups
 from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
 from mindlift.training.optimizers.formula import Plan, reset_state
 from mindlift.training.optimizers.momentum import LARS, sgd_momentum
+from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum
 from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions, TrainStep
 from tests.support.by_hand import DECAY, MOMENTUM, RATES, HalfSquares, Hand, Scaled, batches, close, tensors
+from tests.support.kernels import library
 
 B1, B2, EPS = 0.9, 0.999, 1e-8
 State = dict[str, np.ndarray]
@@ -94,6 +96,10 @@ OPTIMISERS: dict[str, tuple[Made, Callable[..., np.ndarray]]] = {
     "lamb": (lambda plan: LAMB(plan, (B1, B2), EPS), lamb),
     "lars": (lambda plan: LARS(plan, MOMENTUM, 0.02), lars),
     "lion": (lambda plan: Lion(plan, (B1, 0.99)), lion),
+    "momentum in one pass": (lambda plan: OnePassMomentum(plan, MOMENTUM, False, library()), momentum),
+    "nesterov in one pass": (lambda plan: OnePassMomentum(plan, MOMENTUM, True, library()), nesterov),
+    "adam in one pass": (lambda plan: OnePassAdam(plan, (B1, B2), EPS, library()), adam),
+    "adamw in one pass": (lambda plan: OnePassAdam(plan, (B1, B2), EPS, library(), apart=True), adamw),
 }
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ContextManager
 
-from mindlift import models, silence
+from mindlift import garbage, models, silence
 from mindlift.checkout import IS_CHECKOUT, ROOT
 from mindlift.columns import wrapped
 from mindlift.data import folder_check
@@ -89,10 +89,19 @@ class Job:
 
     def connect(self) -> None:
         """Import mindspore, choose the device and join the other ranks."""
-        with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
+        with self.telling("loading MindSpore"), garbage.put_off():
             mindspore_build.load()
+        if (
+            self.ranks.is_main and self.ranks.size > 1
+        ):  # MindSpore waits with the interpreter's lock: nobody could say it later
+            print(localized(f"waiting for all {self.ranks.size} ranks (--join_timeout)"), flush=True)
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
-        devices.KERNELS[:] = self.kernels()
+        with self.telling("compiling the kernels for this CPU"):
+            devices.KERNELS[:] = self.kernels()
+
+    def telling(self, what: str) -> ContextManager[object]:
+        """Says on the first rank that this is going on, where nothing else is said for five seconds."""
+        return silence.told(what) if self.ranks.is_main else contextlib.nullcontext()
 
     def kernels(self) -> list[str]:
         """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""

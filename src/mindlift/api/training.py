@@ -6,7 +6,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
-from mindlift import json_text
+from mindlift import garbage, json_text
 from mindlift.api import job
 from mindlift.api.job import Job
 from mindlift.language import localized
@@ -50,6 +50,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
     with contextlib.ExitStack() as stack, here.naming_lost_peers(), here.adapter as adapter:
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         teacher = here.teacher_weights()
+        stack.enter_context(garbage.put_off())  # until the first step is done: training/loop.py
         here.connect()
         from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
@@ -62,9 +63,12 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
 
         ranks = (here.ranks.rank, here.ranks.size)
         with here.sharing() as share:
-            data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
-            networks = build(here.cfg, here.ranks.size, teacher)
-            opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
+            with here.telling("looking at the images"):
+                data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
+            with here.telling("building the network"):
+                networks = build(here.cfg, here.ranks.size, teacher)
+            with here.telling("looking at earlier runs"):
+                opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
             stack.enter_context(opened.lock)
         reading = Reading(data, here.cfg, here.ranks, opened.step)

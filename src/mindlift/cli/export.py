@@ -15,7 +15,9 @@ def export(argv: list[str]) -> None:
     from mindlift.inference import export as exporter
     from mindlift.runs.provenance import MODEL_SUFFIX
 
-    target = exporter.run(here.cfg, checkpoint, inference_job.class_names(here.cfg))
+    names = inference_job.class_names(here.cfg)
+    with here.telling("exporting the network"):
+        target = exporter.run(here.cfg, checkpoint, names)
     is_mindir = target.suffix == MODEL_SUFFIX
     weights = str(target) if is_mindir else here.cfg.pretrained or here.cfg.ckpt_path
     graph = ["mindlift", "report", weights, *(["--to", "tensorboard", "--out", "graph"] if is_mindir else [])]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 import traceback
@@ -20,6 +22,7 @@ READER_GONE = 128 + 13  # what a shell says of a program that SIGPIPE ended
 def main(body: Callable[[], None], debug: bool) -> int:
     """Run `body`; an expected error becomes one line on stderr and its exit code."""
     show_any_name()
+    atexit.register(gc.freeze)  # a process that ends need not search MindSpore for unreachable objects
     try:
         with CtrlC(), SecondInterrupt(), naming_refused_paths():
             body()

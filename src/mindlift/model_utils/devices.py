@@ -55,6 +55,10 @@ class Device:
     meets_by_node_id: bool = False  # ranks find each other by MS_NODE_ID and a scheduler, not by a rank table
     includes_310: bool = False  # Ascend 310s have this name, too, which MindSpore has left to Lite
 
+    def kernels_at(self, amp_level: str) -> str:
+        """The library for what is computed at this precision, '' for none: its kernels take float32 alone."""
+        return self.kernels if (self.amp_level if amp_level == "auto" else amp_level) == "O0" else ""
+
 
 def of(target: str, chip: str = "", env: Mapping[str, str] = os.environ) -> Device:
     """The facts of a device by MindSpore's names of it.

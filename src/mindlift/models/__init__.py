@@ -6,6 +6,7 @@ Other packages can have families too, and any network can be named by where it i
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -83,12 +84,17 @@ def networks(folder: Path = HERE) -> dict[str, list[str]]:
 
 def variants_in(path: Path) -> list[str]:
     """The keys of VARIANTS, which is written as a dict; ConfigError if it is not."""
-    body = ast.parse(path.read_text(encoding="utf-8")).body
+    return list(variants_of(path.read_text(encoding="utf-8"), path))
+
+
+@functools.lru_cache(maxsize=None)  # a start asks ten times
+def variants_of(text: str, path: Path) -> tuple[str, ...]:
+    body = ast.parse(text).body
     values = {getattr(each.targets[0], "id", ""): each.value for each in body if isinstance(each, ast.Assign)}
     variants = values.get("VARIANTS")
     if not isinstance(variants, ast.Dict):
         raise ConfigError(f"{path}: VARIANTS must be written as a dict, whose keys are names of networks")
-    return [ast.literal_eval(key) for key in variants.keys if key]
+    return tuple(ast.literal_eval(key) for key in variants.keys if key)
 
 
 def weight_maps() -> dict[str, WeightMap]:

@@ -24,9 +24,12 @@ class InPlaceOf(nn.BatchNorm2d):
     """
 
     def __init__(self, norm: nn.BatchNorm2d):
-        super().__init__(norm.num_features, eps=norm.eps, momentum=1.0 - norm.momentum)
-        self.gamma, self.beta = norm.gamma, norm.beta
+        # that of a batch norm makes parameters, too, which takes milliseconds
+        nn.Cell.__init__(self)
+        self.num_features, self.eps, self.momentum = norm.num_features, norm.eps, norm.momentum
+        self.use_batch_statistics, self.bn_infer = norm.use_batch_statistics, norm.bn_infer
         self.moving_mean, self.moving_variance = norm.moving_mean, norm.moving_variance
+        self.gamma, self.beta = norm.gamma, norm.beta
         self.set_train(norm.training)
 
     def construct(self, x):

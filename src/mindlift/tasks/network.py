@@ -38,9 +38,10 @@ def network(cfg: Config, device: Device, folded: bool = False, trained_by: int =
         batch_norms.synchronise(net, trained_by, cfg.net)
     if trained_by and cfg.recompute:
         recompute.apply(net, cfg.net)
+    library = device.kernels_at(cfg.amp_level)
+    if library:
+        kernels.apply(net, library)
     level = device.amp_level if cfg.amp_level == "auto" else cfg.amp_level
-    if device.kernels and level == "O0":
-        kernels.apply(net, device.kernels)
     return precision.apply(net, level, cfg.amp_dtype)
 
 

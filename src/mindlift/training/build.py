@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mindspore as ms
 import numpy as np
 from mindspore import nn
 
@@ -11,6 +12,7 @@ from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
 from mindlift.training.optimizers.formula import Plan
 from mindlift.training.optimizers.groups import layer_scales, patterns_of
 from mindlift.training.optimizers.momentum import LARS, sgd_momentum
+from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum
 from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions
 
@@ -25,6 +27,9 @@ USUAL_BETAS = (0.9, 0.999)
 def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> nn.Optimizer:
     """`rates` (steps,) holds the learning rate of every step."""
     plan, name = plan_of(cfg, net, rates), cfg.optimizer
+    library = (
+        device.kernels_at(cfg.amp_level) if all(each.dtype == ms.float32 for each in plan.parameters) else ""
+    )
     epsilon = EPSILON.get(name, USUAL_EPSILON) if cfg.epsilon is None else cfg.epsilon
     if name == "rmsprop":
         options = RMSPropOptions(cfg.rmsprop_decay, cfg.momentum, epsilon)
@@ -33,8 +38,12 @@ def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> n
         return LARS(plan, cfg.momentum, cfg.lars_coefficient)
     if name == "lion":
         return Lion(plan, betas_of(cfg))
+    if name in ("adam", "adamw") and library:
+        return OnePassAdam(plan, betas_of(cfg), epsilon, library, apart=name == "adamw")
     if name in ("adam", "adamw", "lamb"):
         return {"adam": Adam, "adamw": AdamW, "lamb": LAMB}[name](plan, betas_of(cfg), epsilon)
+    if library:
+        return OnePassMomentum(plan, cfg.momentum, cfg.nesterov, library)
     return sgd_momentum(plan, cfg.momentum, cfg.nesterov)
 
 

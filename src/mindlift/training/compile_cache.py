@@ -42,10 +42,16 @@ def key(facts: Mapping[str, object], files: Iterable[Path] = (), package: Path =
     """A name for a graph that these facts, this version of the program, and other `files` of Python make."""
     mark = hashlib.sha256(repr(sorted(facts.items())).encode())
     main = Path(sys.argv[0])
-    for path in (*sorted(package.rglob("*.py")), *sorted(files), *([main] if main.is_file() else [])):
+    for path in (*modules(package), *sorted(files), *([main] if main.is_file() else [])):
         name = path.relative_to(package) if package in path.parents else path.name
         mark.update(f"\n{name}\n".encode() + path.read_bytes())
     return mark.hexdigest()[:24]
+
+
+def modules(package: Path) -> list[Path]:
+    """Its Python files. Path.rglob takes five times as long."""
+    found = os.walk(package)
+    return sorted(Path(folder, name) for folder, _, names in found for name in names if name.endswith(".py"))
 
 
 def sources(cells: Iterable[object]) -> list[Path]:

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Tuple
 
+from mindlift import garbage
 from mindlift.data.order import BatchRange
 from mindlift.interrupts import Signalled
 from mindlift.model_utils.job_context import JobContext
@@ -51,6 +52,7 @@ def train(job: JobContext, prepared: Prepared, status: Status, hooks: Sequence[H
         except Signalled:
             for hook in hooks:
                 hook.on_signal(status)
+    garbage.resume()  # where there was no step
     for hook in hooks:
         hook.on_end(status)
 
@@ -68,8 +70,7 @@ def outcomes(
                 prepared.step.reset_state()
             prepared.release_at(step)
             try:
-                with compile_cache.caching(prepared.graphs if step == first else None, job.log.info):
-                    begun.append(run())
+                begun.append(compiled(job, prepared, run) if step == first else run())
             except (ArrivalError, Signalled):
                 if begun:  # hooks save what the network is now
                     yield [prepared.step.read(each) for each in begun]
@@ -78,6 +79,14 @@ def outcomes(
             if is_full or is_due(prepared, step + 1) or any(hook.acts_after(step + 1) for hook in hooks):
                 yield [prepared.step.read(each) for each in begun]
                 begun.clear()
+
+
+def compiled(job: JobContext, prepared: Prepared, run: Callable[[], Unread]) -> Unread:
+    """The first step, whose graph is compiled or comes from the cache; the start ends with it."""
+    with compile_cache.caching(prepared.graphs, job.log.info), garbage.put_off():
+        begun = run()
+    garbage.resume()
+    return begun
 
 
 def runs_ahead(job: JobContext, prepared: Prepared) -> bool:

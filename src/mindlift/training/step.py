@@ -66,6 +66,8 @@ class Update(nn.Cell):
         self.several = options.size > 1
         self.map = ops.HyperMap()
         self.accumulation = float(options.accumulation)
+        # the optimiser divides the scale out in its own pass, where nobody looks at gradients before it
+        self.hands_on = getattr(optimizer, "takes_factor", False) and clip is None and not self.skips
         if self.several:
             self.reducer = nn.DistributedGradReducer(optimizer.parameters, True, options.size)
             self.all_reduce = ops.AllReduce()
@@ -75,6 +77,8 @@ class Update(nn.Cell):
         if self.several:
             gradients = self.reducer(gradients)
         factor = 1.0 / (self.scale.value * self.accumulation)
+        if self.hands_on:
+            return ops.depend(ms.Tensor(True), self.averaged(self.optimizer(gradients, factor)))
         gradients = self.map(ops.partial(rescale, factor), gradients)
         if not self.skips:
             return ops.depend(ms.Tensor(True), self.apply(gradients))
@@ -90,10 +94,10 @@ class Update(nn.Cell):
     def apply(self, gradients):
         if self.clips:
             gradients = self.clip(gradients, self.optimizer.parameters)
-        done = self.optimizer(gradients)
-        if self.averages:
-            done = self.average(done)
-        return done
+        return self.averaged(self.optimizer(gradients))
+
+    def averaged(self, done):
+        return self.average(done) if self.averages else done
 
 
 class Backward(nn.Cell):
