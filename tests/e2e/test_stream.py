@@ -258,7 +258,9 @@ def test_a_training_says_that_nobody_fetches_any_more(bucket_of_photos):
             for line in process.stdout
         )
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        fetching = [pid for pid in children if b"staging.stream" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        fetching = [
+            pid for pid in children if b"streaming.stream" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
         assert len(fetching) == 1
         os.kill(int(fetching[0]), signal.SIGKILL)
         out, err = process.communicate(timeout=60)

@@ -37,8 +37,9 @@ from mindlift.model_utils.cpu_kernels import NoKernels
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging import node_gate, streamable
+from mindlift.model_utils.staging import node_gate
 from mindlift.model_utils.staging.cache_place import cache_folder
+from mindlift.model_utils.streaming import streamable
 from mindlift.models.external import names
 from mindlift.models.weights import published
 from mindlift.runs import named_weights
@@ -344,9 +345,10 @@ def fetch(cfg: Config, url: str) -> list[Path]:
     """The checkpoints at a URL or local path, or those of published weights."""
     if not is_elsewhere(url):
         return [Path(url)]
-    from mindlift.model_utils.staging.stage_in import Stager
+    from mindlift.model_utils.staging import checkpoints
+    from mindlift.model_utils.staging.stager import Stager
 
-    return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url, cfg.all)
+    return checkpoints.fetch(Stager(cache_folder(cfg.cache_path), print, cfg.progress), url, cfg.all)
 
 
 def data_home() -> Path:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mindlift.api.job import Job
     from mindlift.inference.features import Features
-    from mindlift.model_utils.staging import named_images
+    from mindlift.model_utils import named_images
     from mindlift.tasks.prediction_files import Prediction
 
     Picture = Union[str, Path, Image, np.ndarray]

@@ -13,7 +13,7 @@ from mindlift.language import gettext
 if TYPE_CHECKING:
     from mindlift.api.job import Job
     from mindlift.model_utils.config.frozen import Config
-    from mindlift.model_utils.staging.named_images import Image
+    from mindlift.model_utils.named_images import Image
 
 WRITTEN = ("output_csv", "output_json", "contact_sheet", "output_dir")
 

@@ -17,7 +17,7 @@ from mindlift.language import localized
 from mindlift.model_utils.ranks import Ranks, read_node
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.model_utils.staging.node_gate import NodeGate, job_token
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.program import arguments
 from mindlift.program.arguments import Request
 from mindlift.program.channels import check_program, hand_over
