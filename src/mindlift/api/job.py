@@ -88,29 +88,29 @@ class Job:
         """What --teacher_weights names, on this machine."""
         return fetch(self.cfg, self.cfg.teacher_weights) if self.cfg.teacher_weights else []
 
-    def connect(self) -> None:
-        """Import mindspore, choose the device and join the other ranks."""
+    def connect(self) -> devices.Device:
+        """Import mindspore, choose the device and join the other ranks; what the job computes on, with its kernels."""
         with silence.told("loading MindSpore") if self.ranks.is_main else contextlib.nullcontext():
             mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
-        devices.KERNELS[:] = self.kernels()
+        return replace(devices.current(), kernels=self.kernels())
 
-    def kernels(self) -> list[str]:
-        """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""
+    def kernels(self) -> str:
+        """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used, or ''."""
         wanted = self.cfg.cpu_kernels
         if wanted is False or not cpu_kernels.serve(
             self.cfg.amp_level, devices.of(self.device), bool(wanted)
         ):
-            return []
+            return ""
         version = mindspore_build.numbers(mindspore_build.installed_version())
         try:
-            return [str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))]
+            return str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))
         except (NoKernels, StorageError) as err:
             if wanted:
                 raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
             if self.ranks.is_main:
                 print(localized(f"norms are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
-            return []
+            return ""
 
     def sharing(self) -> ContextManager[Share]:
         """How the ranks of this node find the images once, together; call it once connected, because it needs numpy."""
@@ -127,9 +127,9 @@ class Job:
         """Says in a line that another rank has ended."""
         return device_adapter.naming_lost_peers(self.ranks)
 
-    def context(self, log: RunLog) -> JobContext:
-        """What the job's parts are given, once it is connected."""
-        return JobContext(self.cfg, self.ranks, devices.current(), self.workers, log)
+    def context(self, log: RunLog, device: devices.Device) -> JobContext:
+        """What the job's parts are given, once it is connected to `device`."""
+        return JobContext(self.cfg, self.ranks, device, self.workers, log)
 
     def agree(self, values: list[int]) -> list[int]:
         return device_adapter.agree(self.ranks, values)
@@ -219,13 +219,13 @@ def say_what_is_odd(cfg: Config) -> None:
 
 def check_networks(cfg: Config) -> None:
     """ConfigError for a network, or a teacher, that there is not."""
-    names.check(cfg.net)
-    names.check(cfg.teacher)
-    if cfg.teacher:
-        try:
-            models.family_name(cfg.teacher)
-        except KeyError as err:
-            raise ConfigError(f"--teacher: {err.args[0]}") from err
+    for option, net in (("net", cfg.net), ("teacher", cfg.teacher)):
+        names.check(net)
+        if net:
+            try:
+                models.family_name(net)
+            except KeyError as err:
+                raise ConfigError(f"--{option}: {err.args[0]}") from err
 
 
 def check_refused(cfg: Config) -> None:

@@ -34,12 +34,12 @@ def classify(here: Job, images: Sequence[Image]) -> None:
 
     names = inference_job.class_names(here.cfg)
     checkpoint = None if here.cfg.model_file else here.weights().files[0]
-    here.connect()
+    device = here.connect()
     from mindlift.inference import predict as predictor
     from mindlift.runs.log import RunLog
 
     with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-        predictor.run(here.context(log), images, names, checkpoint)
+        predictor.run(here.context(log, device), images, names, checkpoint)
 
 
 def end(cfg: Config) -> None:

@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(localized(f"error: {sanitize.message(err)}"), file=sys.stderr)
+        print(localized(f"error: {sanitize.error(err)}"), file=sys.stderr)
         return err.exit_code
     except ModuleNotFoundError as err:
         if debug or (err.name or "").partition(".")[0] == "mindlift":
