@@ -56,10 +56,10 @@ def data_folder(folder: Path) -> list[str]:
 
 
 def class_folder(folder: Path) -> list[str]:
-    for name in ("train/x", f"val/{VALUE}"):
+    for name in ("train/x", f"train/{VALUE}"):
         (folder / "photos" / name).mkdir(parents=True)
-        (folder / "photos" / name / "1.png").touch()
-    words = ["--dataset", "imagenet", "--data_dir", "photos", "--num_classes", "1"]
+    (folder / "photos/train/x/1.png").touch()
+    words = ["--dataset", "imagenet", "--data_dir", "photos/train", "--num_classes", "2"]
     return ["train.py", "--net", "densenet121", *words]
 
 
