@@ -50,20 +50,20 @@ def in_order(files: list[str], batch: int, read: Callable[[str], bytes]) -> Iter
 
 def mindlift(url: str, cache: Path, batch: int, client: str) -> Iterator[list[bytes]]:
     from mindlift.model_utils.inputs import Source
-    from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving, read_bytes
-    from mindlift.model_utils.staging.stage_in import Stager
+    from mindlift.model_utils.staging.stage_in import stage_in
+    from mindlift.model_utils.staging.stager import Stager
+    from mindlift.model_utils.streaming.arrivals import ARRIVALS, Arriving, read_bytes
+    from mindlift.model_utils.streaming.start import How, start
 
     stager = Stager(cache, lambda line: print(line, file=sys.stderr), show_bar=False)
     if client == "mindlift-copy":
-        folder = stager.data(Source(url))
+        folder = stage_in(stager, Source(url))
         import mindspore.dataset
 
         yield from in_order(sorted(map(str, folder.rglob("*.jpg"))), batch, read_bytes)
         return
     index = os.environ["BENCH_INDEX"] if client == "mindlift-index" else ""
-    streamer, folder, control = stager.stream(
-        Source(url), is_auto=False, stdout=sys.stderr.fileno(), index=index
-    )
+    streamer, folder, control = start(stager, Source(url), How(index_place=index), sys.stderr.fileno())
     arriving = Arriving(folder, control, stager.timeout_s, stager.say)
     ARRIVALS.begin(arriving)
     import mindspore.dataset  # noqa: F401

@@ -119,12 +119,7 @@ ORDER = (
     {"errors", "sanitize", "limits", "checkout", "backports", "language", "columns"},
 )
 PARSERS = {"json_text", "yaml_text", "boot_file", "enter"}  # the last two run without the package
-CLOUD_REACHES = {
-    "program",
-    "model_utils",
-    "runs",
-    "storage",
-}  # of what is below it: it submits, and trains nothing
+CLOUD_REACHES = {"program", "model_utils", "runs", "storage"}  # it submits, and trains nothing
 
 
 def package_of(module: str) -> str:
@@ -160,6 +155,11 @@ def test_arrows_go_down(path):
     assert not upwards
     if own == "cloud":
         assert {name for name in reached(path) if level(name) < level("files")} <= CLOUD_REACHES | {"cloud"}
+
+
+@pytest.mark.parametrize("path", below("model_utils/staging/"), ids=str)
+def test_what_copies_whole_things_knows_nothing_of_streams(path):
+    assert not uses(path, "mindlift.model_utils.streaming")
 
 
 def module_name(path: Path) -> str:

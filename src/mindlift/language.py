@@ -40,6 +40,7 @@ DURATION = re.compile(r"\d[\d:.]*(?: (?:s|min|h|d))(?: \d+ (?:s|min|h))?")  # 40
 UNITS = {"s": N_("seconds"), "min": N_("minutes"), "h": N_("hours"), "d": N_("days")}
 SMALLER = {"min": "s", "h": "min"}  # behind the colon
 HAN = re.compile("[\u4e00-\u9fff]")
+SPACED_PLACE = re.compile(rf"((?<={HAN.pattern}) |)\{{(\d+)\}}( (?={HAN.pattern})|)")
 MAGIC = {b"\xde\x12\x04\x95": "<", b"\x95\x04\x12\xde": ">"}
 
 
@@ -54,6 +55,7 @@ FRAMES = (
     N_("error: interrupted by {0}"),
     N_("{0}, {1} s so far"),
     N_("{0} left"),
+    N_("{0}; again"),
     N_("{0}: {1} is {2}, but must be {3}"),
     N_("{0}: {1} is {2}, but must be at least {3}"),
     N_("{0}: {1} is {2}, but must be at most {3}"),
@@ -353,4 +355,11 @@ class Catalogue:
 
 
 def filled(text: str, values: list[str]) -> str:
-    return PLACE.sub(lambda found: values[int(found[1])], text)
+    """Where Chinese meets Chinese there is no space, which msgstrs have for names and numbers."""
+
+    def value(found: re.Match[str]) -> str:
+        own = values[int(found[2])]
+        before = "" if HAN.match(own) else found[1]
+        return before + own + ("" if HAN.match(own[-1:]) else found[3])
+
+    return SPACED_PLACE.sub(value, text)

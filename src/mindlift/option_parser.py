@@ -8,6 +8,7 @@ from typing import NoReturn
 
 from mindlift.columns import wrapped
 from mindlift.language import N_, gettext, localized
+from mindlift.sanitize import error
 
 # argparse's own words; the frames of its errors are in language.py.
 HEADINGS = (N_("options"), N_("optional arguments"), N_("positional arguments"))
@@ -54,4 +55,4 @@ class ArgumentParser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
-        self.exit(2, f"{self.prog}: {localized(f'error: {message}')}\n")
+        self.exit(2, f"{self.prog}: {localized(f'error: {error(message)}')}\n")

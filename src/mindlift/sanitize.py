@@ -48,8 +48,13 @@ def lines(text: str) -> str:
     return address(shown)
 
 
+def error(text: object) -> str:
+    """A message of our own in one line: a line end in it came with a name or a value from outside, and is escaped, too."""
+    return address(single_line(text))
+
+
 def message(text: object) -> str:
-    """The same in one line."""
+    """A message of others in one line: its lines are joined."""
     return address(single_line(" ".join(str(text).split())))
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image as Picture
 
 from mindlift.model_utils.config.frozen import Config
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks import base as tasks
 from mindlift.tasks import predictor as predictors

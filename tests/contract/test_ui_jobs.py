@@ -6,6 +6,7 @@ import json
 
 from mindlift.cloud.states import Phase
 from mindlift.ui.jobs import Desk, Jobs
+from tests.support.desks import without_keys
 from tests.support.rigs import on_all
 
 
@@ -39,14 +40,7 @@ def test_a_job_is_listed_and_its_log_followed(rig, tmp_path, monkeypatch):
 
 @on_all
 def test_a_service_without_keys_is_said_to_be_unknown_here(rig, monkeypatch):
-    for name in (
-        "HUAWEICLOUD_SDK_AK",
-        "HUAWEICLOUD_SDK_SK",
-        "OPENI_TOKEN",
-        "ACCESS_KEY_ID",
-        "SECRET_ACCESS_KEY",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    without_keys(monkeypatch)
     desk = Desk(rig.job.provider)
     desk.look()
     assert desk.jobs == []

@@ -26,6 +26,16 @@ def trained(few_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Finis
     return done
 
 
+@pytest.fixture(scope="module")
+def browser(chromium) -> Iterator:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
 @pytest.fixture
 def home(minio, bucket, tmp_path) -> Iterator[Home]:
     found = Home(minio, bucket, tmp_path)

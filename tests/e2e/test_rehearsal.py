@@ -17,7 +17,7 @@ import pytest
 
 from mindlift.cloud.providers.local import keeper
 from tests.support.home import Home, wait_for
-from tests.support.programs import ROOT, environment, run_program
+from tests.support.programs import ROOT, check_evaluation, environment, run_program
 from tests.support.servers import s3_client
 
 SHORT = ["--net", "densenet22", "--dataset", "digits", "--cards", "2", "--recipe"]
@@ -58,21 +58,7 @@ def test_a_job_on_each_platform(home, few_digits, platform):
     status = home.status(handle)
     assert (status["phase"], status["cards"], status["restarts"]) == ("succeeded", 2, 0)
 
-    evaluated = run_program(
-        "eval.py",
-        "--net",
-        "densenet22",
-        "--dataset",
-        "digits",
-        "--data_dir",
-        few_digits,
-        "--pretrained",
-        run,
-        **home.env,
-    )
-    assert evaluated.code == 0, evaluated.err
-    assert (evaluated.result["top1"], evaluated.result["total"]) == accuracy(run)
-    assert accuracy(run)[1] == 83
+    check_evaluation(run, few_digits, home.env)
     assert (run / "logs/platform_node_0.log").read_text().splitlines()[-1].endswith("job succeeded")
 
     assert set(ROOT.iterdir()) == before, "nothing is written beside the job"

@@ -53,16 +53,6 @@ def few_lines(root: Path, config_yaml: str, lines: list[dict]) -> Path:
     return root
 
 
-@pytest.fixture(scope="module")
-def browser(chromium) -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 class Opened:
     """A page of the report in a browser without a network; what its console says is in `said`."""
 

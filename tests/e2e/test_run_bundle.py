@@ -27,10 +27,11 @@ def unpacked(tmp_path_factory) -> Path:
     return folder
 
 
-def trains(python: str, folder: Path, machine: Machine) -> str:
+def trains(python: str, folder: Path, machine: Machine, *more: str) -> str:
     """stderr of a training by the bundle alone, which is right at its end."""
     machine.bucket.put({"a": b"1"}, "data/")
-    words = ["--input", f"data_dir={machine.bucket.url('data')}", *machine.training(steps=3, pause_ms=10)]
+    data = f"data_dir={machine.bucket.url('data')}"
+    words = ["--input", data, *more, *machine.training(steps=3, pause_ms=10)]
     words = [python if word == sys.executable else word for word in words]
     done = subprocess.run(
         [python, "-X", "importtime", "-m", "mindlift.program", *words],
@@ -55,10 +56,19 @@ def test_the_bundle_runs_a_program_and_imports_nothing_large(unpacked, minio, bu
     assert not NOT_AT_RUN & imported
 
 
+def test_the_bundle_streams(unpacked, minio, bucket, tmp_path):
+    """The process that fetches is a program of its own, which nothing imports."""
+    said = trains(
+        sys.executable, unpacked, Machine(minio, bucket, tmp_path), "--stage", "stream", "--first", "a"
+    )
+    assert "1 of 1 files" in said
+
+
 def test_the_bundle_is_what_is_imported_and_nothing_else(unpacked):
-    """Each file is used, but for the program that is started for crowds of files; nothing outside is named."""
+    """Each file is used, but for the programs that are started for crowds of files and for streams; nothing outside is
+    named."""
     names = set(bundle.files())
-    assert {"mindlift/program/__main__.py", "mindlift/storage/copying/worker.py"} <= names
+    assert {f"mindlift/{name}" for name in bundle.FIRST} <= names
     assert not [name for name in names if name.split("/")[1] in ("cli", "cloud", "training", "data", "tasks")]
     code = (
         "import sys, pkgutil, importlib, mindlift\n"

@@ -32,9 +32,7 @@ def bucket_of_photos(minio, bucket, fault_proxy, tmp_path) -> Bucket:
 def test_the_weights_are_those_of_a_copy(bucket_of_photos, ranks):
     """Each image is asked for once."""
     photos = bucket_of_photos
-    done = photos.train("copy", "copied", ranks=ranks)
-    assert done.code == 0, done.err + done.out
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(ranks=ranks)
     before = len(photos.asked())
     done = photos.train("stream", "streamed", ranks=ranks)
     assert done.code == 0, done.err + done.out
@@ -145,8 +143,7 @@ def killed_at(photos: Bucket, line: str) -> None:
 @pytest.mark.heavy
 def test_a_killed_training_goes_on_where_it_was(bucket_of_photos):
     photos = bucket_of_photos
-    assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy()
     late = "|".join(in_order(0)[IMAGES // 2 :])
     photos.proxy.add(Fault("stall", path=f"photos/({late})", seconds=300, times=None))
     killed_at(photos, "epoch 1 of")  # the first step needs nothing of what does not come
@@ -185,8 +182,7 @@ def test_an_image_that_is_gone_is_named(bucket_of_photos):
 @pytest.mark.heavy
 def test_a_signal_ends_a_wait(bucket_of_photos):
     photos = bucket_of_photos
-    assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy()
     steps = IMAGES // 8
     late = in_order(0)[steps * 4 + 1]
     photos.proxy.add(Fault("stall", path=late, seconds=300, times=None))
@@ -217,8 +213,7 @@ def test_a_signal_ends_a_wait(bucket_of_photos):
 @pytest.mark.heavy
 def test_an_image_that_does_not_come_ends_a_training_that_saves_its_last_step(bucket_of_photos):
     photos = bucket_of_photos
-    assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy()
     steps = IMAGES // 8  # no end of an epoch saves it
     late = in_order(0)[steps * 4 + 1]
     photos.proxy.add(Fault("stall", path=late, seconds=300, times=None))
@@ -258,7 +253,9 @@ def test_a_training_says_that_nobody_fetches_any_more(bucket_of_photos):
             for line in process.stdout
         )
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-        fetching = [pid for pid in children if b"staging.stream" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+        fetching = [
+            pid for pid in children if b"streaming.stream" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
         assert len(fetching) == 1
         os.kill(int(fetching[0]), signal.SIGKILL)
         out, err = process.communicate(timeout=60)

@@ -63,9 +63,7 @@ def packed(photos: Bucket, form: str) -> str:
 @pytest.mark.parametrize("form", ["a tar for each class", "a tar", "a zip"])
 def test_the_weights_are_those_of_unpacked_archives(photos, form):
     place = ("--data_url", packed(photos, form))
-    done = photos.train("copy", "copied", *place)
-    assert done.code == 0, done.err + done.out
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(*place)
     before = len(photos.proxy.requests)
     done = photos.train("stream", "streamed", *place)
     assert done.code == 0, done.err + done.out
@@ -97,8 +95,7 @@ def test_the_weights_are_those_of_unpacked_archives(photos, form):
 def test_archives_on_a_small_disk(photos):
     """Sixteen batches of one image fit."""
     place = ("--data_url", packed(photos, "a tar for each class"), "--per_batch_size", 1)
-    assert photos.train("copy", "copied", *place).code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(*place)
     limit = max(map(len, images(photos).values())) * 17 / 1e9
     done = photos.train("stream", "streamed", *place, "--cache_gb", limit)
     assert done.code == 0, done.err + done.out

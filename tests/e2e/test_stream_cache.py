@@ -70,9 +70,7 @@ def read_by(ranks: int) -> list[int]:
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_data_four_times_the_cache(photos, ranks):
     """The weights of a copy, on a quarter of its disk, and no more fetches than the rule makes on what is left to it."""
-    done = photos.train("copy", "copied", ranks=ranks)
-    assert done.code == 0, done.err + done.out
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(ranks=ranks)
     # the least cache of two ranks is 16 x 2 x 4 images
     share = 4 if ranks == 1 else 2
     limit = size_of(photos) // share
@@ -90,8 +88,7 @@ def test_data_four_times_the_cache(photos, ranks):
 
 @pytest.mark.heavy
 def test_a_training_that_is_killed_keeps_what_is_on_the_disk(photos):
-    assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy()
     cache = ("--cache_gb", size_of(photos) / 3 / 1e9)
     with photos.start("stream", "streamed", *cache) as process:
         assert process.stdout
@@ -122,8 +119,7 @@ def test_evaluations_while_training_on_a_small_disk(photos, ranks):
         for number in range(count):
             photos.put(f"split/{split}/class_{number % CLASSES}/{number:03}.png", data)
     place = ("--data_url", f"obs://{photos.name}/photos/split/", "--run_eval", "true", "--eval_interval", 1)
-    assert photos.train("copy", "copied", *place, ranks=ranks).code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(*place, ranks=ranks)
     room = 140
     before = len(photos.asked())
     with Disk(photos.folder / "cache/data") as disk:
@@ -214,8 +210,7 @@ def slow(photos: Bucket) -> None:
 @pytest.mark.heavy
 def test_two_jobs_fetch_each_image_once(photos):
     """The second one reads what the first one fetches, and goes on with it when that ends."""
-    assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy()
     before = len(photos.asked())
     slow(photos)
     with photos.start("stream", "first") as first, photos.start("stream", "second") as second:
@@ -231,8 +226,7 @@ def test_two_jobs_fetch_each_image_once(photos):
 @pytest.mark.heavy
 @pytest.mark.parametrize("cache", [0, 3])
 def test_the_second_job_goes_on_where_the_first_was_killed(photos, cache):
-    assert photos.train("copy", "copied").code == 0
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy()
     more = ("--cache_gb", size_of(photos) / cache / 1e9) if cache else ()
     slow(photos)
     first = photos.start("stream", "first", *more)

@@ -112,9 +112,7 @@ def test_images_with_several_labels(photos, ranks):
     text = ("\n".join(lines) + "\n").encode()
     photos.client.put_object(Bucket=photos.name, Key="several/labels.csv", Body=text)
     words = ["--dataset", "multilabel", "--num_classes", 2, "--data_url", f"obs://{photos.name}/several/"]
-    done = photos.train("copy", "copied", *words, ranks=ranks)
-    assert done.code == 0, done.err + done.out
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(*words, ranks=ranks)
     done = photos.train("stream", "streamed", *words, ranks=ranks)
     assert done.code == 0, done.err + done.out
     assert f"{IMAGES + 1} files of obs://{photos.name}/several/, " in done.out
@@ -131,9 +129,7 @@ def test_names_that_people_give(photos):
         photos.client.put_object(Bucket=photos.name, Key=f"named/{folder}/{name}", Body=data)
     photos.client.put_object(Bucket=photos.name, Key="named/a+b/notes.txt", Body=b"")
     place = ("--data_url", f"obs://{photos.name}/named/")
-    done = photos.train("copy", "copied", *place)
-    assert done.code == 0, done.err + done.out
-    shutil.rmtree(photos.folder / "cache/data")
+    photos.train_on_copy(*place)
     done = photos.train("stream", "streamed", *place)
     assert done.code == 0, done.err + done.out
     assert f"13 files of obs://{photos.name}/named/, " in done.out

@@ -15,7 +15,7 @@ from mindlift.storage.moxing import file
 from tests.doubles.modelarts import ENGINE, ModelArtsDouble
 from tests.doubles.openi import OpenIDouble
 from tests.support.desks import Desk
-from tests.support.programs import ROOT, environment, run_program
+from tests.support.programs import ROOT, check_evaluation, environment, run_program
 
 
 @pytest.fixture
@@ -30,28 +30,6 @@ def modelarts(desk) -> Iterator[tuple[Desk, ModelArtsDouble, list[str]]]:
             f"train_url: {desk.url}/run/\nallow_dirty: true\nrecipe: {{max_epoch: 1, log_interval: 1, run_eval: true}}\n"
         )
         yield desk, double, ["--config", str(job)]
-
-
-def evaluated_alike(run: Path, few_digits: Path, env: dict[str, str]) -> None:
-    """eval.py finds what the job reported."""
-    reported = json.loads((run / "result.json").read_text())
-    done = run_program(
-        "eval.py",
-        "--net",
-        "densenet22",
-        "--dataset",
-        "digits",
-        "--data_dir",
-        few_digits,
-        "--pretrained",
-        run,
-        **env,
-    )
-    assert done.code == 0, done.err
-    assert {key: done.result[key] for key in ("top1", "top5", "total")} == {
-        key: reported[key] for key in ("top1", "top5", "total")
-    }
-    assert reported["total"] == 83
 
 
 def reported_by_handle(handle: str, page: Path, env: dict[str, str]) -> None:
@@ -74,7 +52,7 @@ def test_the_whole_way_through_modelarts(modelarts, few_digits):
     handle, *lines = done.out.strip().splitlines()
     assert handle.startswith(f"modelarts://127.0.0.1:{double.server.server_address[1]}/{double.project_id}/")
     assert any(re.match(r"epoch 1 of \d+, step 1 of", line) for line in lines)
-    evaluated_alike(Path(lines[-1]), few_digits, desk.env)
+    check_evaluation(Path(lines[-1]), few_digits, desk.env)
     status = json.loads(desk.run("status", handle, "--json").out)
     assert (status["phase"], status["cards"], status["train_url"]) == ("succeeded", 2, f"{desk.url}/run/")
     reported_by_handle(handle, desk.home / "page.html", desk.env)
@@ -147,7 +125,7 @@ def test_the_whole_way_through_openi(desk, few_digits):
         reported_by_handle(handle, desk.home / "page.html", {**env, "OPENI_ENDPOINT": double.endpoint})
     assert handle.startswith("openi://me/code/")
     assert any(re.match(r"epoch 1 of \d+, step 1 of", line) for line in lines)
-    evaluated_alike(Path(lines[-1]), few_digits, desk.env)
+    check_evaluation(Path(lines[-1]), few_digits, desk.env)
     assert not (desk.home / "fetched/.download").exists()
     assert double.token not in done.out + done.err
 

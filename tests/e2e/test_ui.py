@@ -60,16 +60,6 @@ def address(folder, tmp_path_factory) -> Iterator[str]:
         assert "Traceback" not in said
 
 
-@pytest.fixture(scope="module")
-def browser(chromium) -> Iterator:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield found
-        found.close()
-
-
 @pytest.fixture
 def open_page(browser, address) -> Iterator:
     """Opens pages; their consoles must stay empty, and nothing but the server be asked."""

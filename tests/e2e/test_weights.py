@@ -18,7 +18,7 @@ from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
 from mindlift.tasks import network as build
 from tests.doubles.hub import Hub
-from tests.support.programs import ROOT, TINY, environment, run_program, run_ranks
+from tests.support.programs import ROOT, TINY, environment, run_program, run_python, run_ranks
 from tests.support.torch_writer import write_state
 
 TORCH_NORM = {
@@ -172,15 +172,7 @@ def test_weights_that_can_not_be_used_are_one_line(case, folder, few_digits):
 
 
 def run_convert(*arguments: object, cwd) -> subprocess.CompletedProcess:
-    command = [sys.executable, "-m", "mindlift", "convert", *map(str, arguments)]
-    return subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment(PYTHONPATH=str(ROOT / "src")),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_python([sys.executable, "-m", "mindlift", "convert", *arguments], cwd)
 
 
 def test_converting_and_listing(folder, tmp_path):

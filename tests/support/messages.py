@@ -46,7 +46,11 @@ GROUPS = (  # beginnings of paths below src/mindlift, and the page that tells mo
     ("Weights, checkpoints and runs", "weights.md", ("models/", "runs/")),
     ("Ranks, devices and the training", "ascend.md", ("training/", "model_utils/")),
     ("Export, prediction, evaluation", "inference.md", ("inference/",)),
-    ("Buckets and copies", "storage.md", ("storage/", "model_utils/staging/", "model_utils/cloud_adapter")),
+    (
+        "Buckets and copies",
+        "storage.md",
+        ("storage/", "model_utils/staging/", "model_utils/streaming/", "model_utils/cloud_adapter"),
+    ),
     ("Jobs", "cloud.md", ("cloud/",)),
     ("`mindlift run`", "run.md", ("program/",)),
     ("Reports", "report.md", ("report/",)),

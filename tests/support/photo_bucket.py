@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,12 @@ class Bucket:
     def train(self, stage: str, output: str, *more: object, ranks: int = 1) -> Finished:
         words = self.words(stage, output, *more)
         return run_ranks(ranks, *words, **self.env) if ranks > 1 else run_program(*words, **self.env)
+
+    def train_on_copy(self, *more: object, ranks: int = 1) -> None:
+        """What streaming is compared with: `copied`; the copy of the data is gone afterwards."""
+        done = self.train("copy", "copied", *more, ranks=ranks)
+        assert done.code == 0, done.err + done.out
+        shutil.rmtree(self.folder / "cache/data")
 
     def start(
         self, stage: str = "stream", output: str = "streamed", *more: object, **env: str

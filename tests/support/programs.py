@@ -90,6 +90,28 @@ def run_ranks(count: int, program: str, *arguments: object, timeout: float = 300
     return Finished(process)
 
 
+def run_python(words: Sequence[object], cwd: Path = ROOT, **extra: str) -> subprocess.CompletedProcess[str]:
+    """A command that starts a Python, with this checkout's package on its path."""
+    return subprocess.run(
+        [str(word) for word in words],
+        cwd=cwd,
+        env=environment(**{"PYTHONPATH": str(ROOT / "src"), **extra}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def check_evaluation(run: Path, few_digits: Path, env: dict[str, str]) -> None:
+    """eval.py finds what the run of a job reported of these 83 images."""
+    done = run_program(EVAL, *TINY[:4], "--data_dir", few_digits, "--pretrained", run, **env)
+    assert done.code == 0, done.err
+    reported = json.loads((run / "result.json").read_text())
+    names = ("top1", "top5", "total")
+    assert [done.result[name] for name in names] == [reported[name] for name in names]
+    assert reported["total"] == 83
+
+
 def wait_for(condition: Callable[[], object], process: subprocess.Popen, seconds: float = 120) -> None:
     """Until `condition` holds, while `process` runs."""
     deadline = time.monotonic() + seconds

@@ -19,14 +19,12 @@ def main(data: str, out: str, steps: int, global_batch: int, words: list[str]) -
     import mindspore as ms
     import numpy as np
 
-    from mindlift.data.classification import pipeline, split
-    from mindlift.data.order import BatchRange
+    from mindlift.data.classification import split
     from mindlift.model_utils import devices
     from mindlift.model_utils.config import config
     from mindlift.tasks import network as networks
     from mindlift.tasks.classification import task as classify
-    from mindlift.training import build as training_build
-    from mindlift.training.step import TrainStep
+    from tests.support.few_steps import losses_of
 
     cfg = config.load(
         ["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size), "--lr", "0.05", *words]
@@ -35,14 +33,7 @@ def main(data: str, out: str, steps: int, global_batch: int, words: list[str]) -
     samples = split.open_split(options, Path(data), train=True)
     network = networks.network(cfg, devices.current(), trained_by=ranks.size)
     rates = np.full(steps, 0.05, np.float32)
-    optimizer = training_build.optimizer(cfg, network, rates, devices.current())
-    step = TrainStep(
-        classify.objective(cfg, network, options), optimizer, training_build.step_options(cfg, ranks.size)
-    )
-    losses = [
-        step([batch])[0]
-        for batch in pipeline.train_batches(samples, options, BatchRange(0, steps, ranks.rank, ranks.size))
-    ]
+    losses = losses_of(cfg, network, (samples, options), rates, ranks)
     held = {parameter.name: parameter.asnumpy() for parameter in network.get_parameters()}
     np.savez(f"{out}_{ranks.rank}_of_{ranks.size}.npz", losses=np.array(losses), **held)
     norm = network.norm.set_train()

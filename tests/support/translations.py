@@ -39,6 +39,7 @@ ENGLISH = ("ascend_check/", "model_utils/config/options_types.py", "storage/s3/s
 NO_PROSE = re.compile(
     r"[<>]\w|\w>|\(\?|\\[wdsSb.|]|%\(|%[sdr]\b|\w+=\{|://\{0\}|text/|default-src|-src |frame-anc|\[\w+\]|\$ |^import |dict\[|list\["
 )
+PLACEHOLDER = re.compile(r"<[a-z]+>(?!.*</)")  # in a path, and no tag of HTML
 JS_TEXT = re.compile(r"""\bgettext\("((?:[^"\\]|\\.)+)"[,)]""")
 OBSOLETE = "#~ "
 HEADER = (
@@ -196,7 +197,7 @@ def is_prose(text: str, least: int, is_said: bool = False) -> bool:
     words = re.findall(r"[A-Za-z]{2,}", re.sub(r"\{\d+\}", "", text))
     if not least:
         return bool(words)
-    return len(words) >= least and " " in text and (is_said or not NO_PROSE.search(text))
+    return len(words) >= least and " " in text and (is_said or not NO_PROSE.search(PLACEHOLDER.sub("", text)))
 
 
 def read(path: Path = CATALOGUE, is_obsolete: bool = False) -> dict[str, str]:

@@ -20,13 +20,11 @@ def main(data: str, out: str, steps: int, global_batch: int, groups: list[int], 
     import mindspore.nn as nn
     import numpy as np
 
-    from mindlift.data.classification import pipeline, split
-    from mindlift.data.order import BatchRange
-    from mindlift.model_utils import collectives, devices
+    from mindlift.data.classification import split
+    from mindlift.model_utils import collectives
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
-    from mindlift.training import build as training_build
-    from mindlift.training.step import TrainStep
+    from tests.support.few_steps import losses_of
 
     cfg = config.load(["--net", "densenet22", "--per_batch_size", str(global_batch // ranks.size), *words])
     options = classify.options(cfg, 1)
@@ -43,14 +41,7 @@ def main(data: str, out: str, steps: int, global_batch: int, groups: list[int], 
     collectives.copy_from_rank0(network.trainable_params(), ranks.rank, ranks.size)
     collectives.fuse_all_reduces(network.trainable_params(), groups, by_size=False)
     rates = np.full(steps, 0.001 if words else 0.1, np.float32)
-    optimizer = training_build.optimizer(cfg, network, rates, devices.current())
-    step = TrainStep(
-        classify.objective(cfg, network, options), optimizer, training_build.step_options(cfg, ranks.size)
-    )
-    losses = [
-        step([batch])[0]
-        for batch in pipeline.train_batches(samples, options, BatchRange(0, steps, ranks.rank, ranks.size))
-    ]
+    losses = losses_of(cfg, network, (samples, options), rates, ranks)
     weights = {parameter.name: parameter.asnumpy() for parameter in network.trainable_params()}
     np.savez(f"{out}_{ranks.rank}_of_{ranks.size}.npz", losses=np.array(losses), **weights)
 

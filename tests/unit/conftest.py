@@ -1,4 +1,4 @@
-"""Shared by unit tests: a bucket, and a rank table."""
+"""Shared by unit tests: a bucket, a cache, and a rank table."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.storage import places
 from tests.support.rank_tables import v1
 
@@ -21,6 +22,16 @@ def url(minio, bucket, monkeypatch):
         monkeypatch.setenv(name, value)
     yield f"obs://{bucket}"
     places.SERVICES.forget()
+
+
+@pytest.fixture
+def said() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def stager(tmp_path, said) -> Stager:
+    return Stager(tmp_path / "cache", said.append, show_bar=False)
 
 
 @pytest.fixture

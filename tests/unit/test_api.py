@@ -14,8 +14,8 @@ from PIL import Image
 import mindlift
 from mindlift.api import memory_images, networks, options
 from mindlift.errors import ConfigError, DataError
+from mindlift.model_utils import named_images
 from mindlift.model_utils.config import config
-from mindlift.model_utils.staging import named_images
 
 NOTHING_LARGE = """
 import sys, mindlift

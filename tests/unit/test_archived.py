@@ -12,7 +12,7 @@ import pytest
 
 from mindlift.errors import DataError, StageError
 from mindlift.model_utils.image_files import is_data_path
-from mindlift.model_utils.staging import archived, data_index
+from mindlift.model_utils.streaming import archived, data_index
 from mindlift.storage.places import locate
 
 FILES = {

@@ -10,7 +10,8 @@ import pytest
 from mindlift.errors import DataError
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archives
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stage_in import stage_in
+from mindlift.model_utils.staging.stager import Stager
 
 
 def packed(folder: Path, name: str, form: str, root: str = "") -> None:
@@ -25,7 +26,7 @@ def packed(folder: Path, name: str, form: str, root: str = "") -> None:
 
 
 def opened(tmp_path: Path) -> Path:
-    return Stager(tmp_path / "cache", lambda line: None, False).data(Source(str(tmp_path / "d")), 0, 1)
+    return stage_in(Stager(tmp_path / "cache", lambda line: None, False), Source(str(tmp_path / "d")), 0, 1)
 
 
 @pytest.mark.parametrize("form", ["zip", "tar", "gztar"])

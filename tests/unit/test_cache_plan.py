@@ -8,7 +8,7 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from mindlift.model_utils.staging.cache_plan import LEAST_ROUNDS, CachePlan
+from mindlift.model_utils.streaming.cache_plan import LEAST_ROUNDS, CachePlan
 
 NEVER = float("inf")
 

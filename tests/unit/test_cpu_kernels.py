@@ -10,9 +10,13 @@ import mindspore.ops as ops
 import numpy as np
 import pytest
 
+from mindlift import load_config
+from mindlift.api.job import Job
 from mindlift.errors import ConfigError
 from mindlift.model_utils import cpu_kernels, devices
 from mindlift.model_utils.cpu_kernels import NoKernels
+from mindlift.model_utils.local_adapter import LocalAdapter
+from mindlift.model_utils.ranks import Ranks
 from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, RowNorm
 from mindlift.models.cpu import cells
@@ -223,13 +227,24 @@ def test_without_a_compiler_there_are_none(tmp_path, monkeypatch):
         cpu_kernels.library(tmp_path, (2, 8))
 
 
-def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("does", "said"),
+    [
+        ('echo "fatal error: no omp.h" >&2; exit 1', "ended with code 1: fatal error: no omp.h;"),
+        ("exit 4", "ended with code 4: no reason given;"),
+    ],
+)
+def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch, does, said):
+    """Its command, which people can try, its exit code, and what else would do."""
     compiler = tmp_path / "cxx"
-    compiler.write_text('#!/bin/sh\n[ "$1" = --version ] || { echo "fatal error: no omp.h" >&2; exit 1; }\n')
+    compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {does}; }}\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    with pytest.raises(NoKernels, match="cxx failed: fatal error: no omp.h"):
+    with pytest.raises(
+        NoKernels, match=f"{compiler} -std=c.*/kernels.cpp -o .* {said}.* apt install g"
+    ) as caught:
         cpu_kernels.library(tmp_path / "kernels", (2, 8))
+    assert "CXX" in str(caught.value)
     assert not list((tmp_path / "kernels").iterdir())
 
 
@@ -242,6 +257,16 @@ def test_a_damaged_library_is_not_used(library, tmp_path):
 def test_other_versions_of_mindspore_are_left_alone(tmp_path):
     with pytest.raises(NoKernels, match=r"MindSpore 2\.8 only"):
         cpu_kernels.library(tmp_path, (2, 10))
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_job_has_the_kernels_of_its_own_options(tmp_path, wanted):
+    """Whatever other jobs of the process were given, and networks without a job have none."""
+    cfg = load_config(net="densenet22", dataset="digits", cpu_kernels=wanted, cache_path=str(tmp_path))
+    adapter = LocalAdapter("", "", str(tmp_path), None, lambda url: [])
+    device = Job(cfg, Ranks(), "CPU", 1, adapter, trains=True).connect()
+    assert bool(device.kernels) == wanted
+    assert devices.current().kernels == ""
 
 
 def test_they_compute_in_float32_on_cpus_only():

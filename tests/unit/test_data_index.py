@@ -12,8 +12,8 @@ from mindlift.model_utils import cloud_adapter
 from mindlift.model_utils.config import config
 from mindlift.model_utils.inputs import Inputs, Source
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging import data_index
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stager import Stager
+from mindlift.model_utils.streaming import data_index, start
 from mindlift.storage.moxing import file
 from mindlift.storage.store import Entry
 
@@ -86,13 +86,16 @@ def test_an_index_that_is_not_there_is_written(tmp_path, url):
     said: list[str] = []
     stager = Stager(tmp_path, said.append, False)
     for place in (f"{url}/set.gz", str(tmp_path / "set.gz")):
-        found = [list(data_index.read(stager.index(place, f"{url}/set"), f"{url}/set")) for _ in range(2)]
+        found = [
+            list(data_index.read(start.local_index(stager, place, f"{url}/set"), f"{url}/set"))
+            for _ in range(2)
+        ]
         assert [[entry.key for entry in each] for each in found] == [["a/c.jpg", "b.png"]] * 2
         assert (
             sum(line.startswith(f"--data_index {place}: written, 2 files of {url}/set") for line in said) == 1
         )
     with pytest.raises(StageError, match="the folder is empty; no index has been written"):
-        stager.index(str(tmp_path / "none.gz"), f"{url}/none")
+        start.local_index(stager, str(tmp_path / "none.gz"), f"{url}/none")
     assert not (tmp_path / "none.gz").exists()
 
 

@@ -13,6 +13,7 @@ from mindlift.cloud.prepare.earlier import Earlier, decided, key, renamed
 from mindlift.cloud.providers.base import Status
 from mindlift.cloud.states import Phase
 
+ENDED = {Phase.FAILED: "has failed", Phase.STOPPED: "was stopped"}
 BEFORE = Handle("local", ("densenet22-digits-1128-010203",))
 PLACE = "obs://mindlift/runs/densenet22-digits-1128-010203/"
 
@@ -38,7 +39,7 @@ def status(phase: Phase) -> Status:
 def test_one_that_has_not_succeeded_is_continued(phase):
     found, says = decided(job(), Earlier(BEFORE, BEFORE.id, {"train_url": PLACE}), status(phase))
     assert found == job().replace(train_url=PLACE)
-    assert says == f"continues {BEFORE}, the same command, which has {phase.value}: {PLACE}"
+    assert says == f"continues {BEFORE}, the same command, which {ENDED[phase]}: {PLACE}"
 
 
 @pytest.mark.parametrize(

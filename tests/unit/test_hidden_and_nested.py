@@ -11,7 +11,8 @@ from mindlift.errors import DataError, StageError
 from mindlift.model_utils import image_files
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging import archives
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stage_in import stage_in
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.storage.moxing import file as mox
 
 # file -> whether it is data. macOS: __MACOSX and ._ (AppleDouble, RFC 1740), Jupyter: .ipynb_checkpoints
@@ -49,7 +50,7 @@ def names(folder: Path) -> set[str]:
 def test_a_data_set_comes_without_what_is_hidden(filled, tmp_path):
     said: list[str] = []
     stager = Stager(tmp_path, said.append, False)
-    folder = stager.data(Source(filled))
+    folder = stage_in(stager, Source(filled))
     assert names(folder) == {name for name, is_data in FILES.items() if is_data}
     assert not (folder / "__MACOSX").exists()
     hidden = [line for line in said if line.startswith("not copied")]
@@ -59,16 +60,16 @@ def test_a_data_set_comes_without_what_is_hidden(filled, tmp_path):
 
 def test_what_an_earlier_version_has_copied_goes(filled, tmp_path):
     stager = Stager(tmp_path, lambda line: None, False)
-    folder = stager.data(Source(filled))
+    folder = stage_in(stager, Source(filled))
     (folder / "train/cat/._a.jpg").write_bytes(b"")
-    assert names(stager.data(Source(filled))) == names(folder)
+    assert names(stage_in(stager, Source(filled))) == names(folder)
     assert not (folder / "train/cat/._a.jpg").exists()
 
 
 def test_a_folder_of_hidden_files_is_empty(url, tmp_path):
     mox.write(f"{url}/d/.DS_Store", "x")
     with pytest.raises(StageError, match="the folder is empty"):
-        Stager(tmp_path, lambda line: None, False).data(Source(f"{url}/d/"))
+        stage_in(Stager(tmp_path, lambda line: None, False), Source(f"{url}/d/"))
 
 
 def test_a_program_that_copies_by_itself_gets_all(filled, tmp_path):
@@ -85,7 +86,7 @@ def test_an_object_of_a_kind_that_is_not_unpacked_is_named(url, tmp_path, name):
         with pytest.raises(
             DataError, match=r"of a kind that is not unpacked; pack again as .*\.zip"
         ) as caught:
-            Stager(tmp_path / "cache", lambda line: None, False).data(Source(place))
+            stage_in(Stager(tmp_path / "cache", lambda line: None, False), Source(place))
         assert str(caught.value).startswith(f"{place} is of a kind")
         assert "\n" not in str(caught.value)
 
@@ -107,7 +108,7 @@ def test_archives_within_an_archive_are_named(url, nested, tmp_path):
             with pytest.raises(
                 DataError, match=r"outer\.zip holds archives again: train\.zip, val\.tar; .*once"
             ):
-                Stager(tmp_path / "cache", lambda line: None, False).data(Source(place))
+                stage_in(Stager(tmp_path / "cache", lambda line: None, False), Source(place))
 
 
 def test_archives_of_another_kind_within_one(tmp_path):

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging import checkpoints
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.storage import places
 
 BODY = b"weights"
@@ -65,10 +66,10 @@ def test_an_etag_is_no_folder(serve, tmp_path, etag):
     victim = tmp_path / "victim"
     serve(etag.format(victim))
     stager = Stager(tmp_path / "cache", lambda line: None)
-    (path,) = stager.weights("obs://bucket/a.ckpt")
+    (path,) = checkpoints.fetch(stager, "obs://bucket/a.ckpt")
     assert path.read_bytes() == BODY
     assert path.parent.parent == tmp_path / "cache" / "checkpoints"
     assert len(path.parent.name) == len(hashlib.md5().hexdigest())
     assert not victim.exists()
-    assert stager.weights("obs://bucket/a.ckpt") == [path]
+    assert checkpoints.fetch(stager, "obs://bucket/a.ckpt") == [path]
     assert not list(Path(tmp_path).glob("*.ckpt"))

@@ -18,8 +18,8 @@ from mindlift.data.classification.split import open_split
 from mindlift.data.mindrecord import classification as records
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging.named_images import find_images
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.named_images import find_images
+from mindlift.model_utils.staging.stager import Stager
 from tests.support.batches import FOLDER_OPTIONS
 
 TWO = replace(FOLDER_OPTIONS, num_classes=2)

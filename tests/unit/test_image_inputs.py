@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
-from mindlift.model_utils.staging.named_images import Image, find_images
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.named_images import Image, find_images
+from mindlift.model_utils.staging.stager import Stager
+from mindlift.model_utils.streaming import arrivals
 from mindlift.storage.moxing import file
 
 

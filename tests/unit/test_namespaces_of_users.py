@@ -11,7 +11,7 @@ import pytest
 
 from mindlift.cloud.errors import JobError
 from mindlift.cloud.providers.local import isolation
-from tests.support.programs import ROOT, environment
+from tests.support.programs import run_python
 from tests.support.rehearsed import rehearse
 
 TESTS = "tests/unit/test_namespaces.py"
@@ -34,15 +34,7 @@ def run(before: list[str], *words: object) -> subprocess.CompletedProcess[str]:
         or subprocess.run([*before, "true"], capture_output=True, check=False).returncode
     ):
         pytest.skip(f"{' '.join(before)} is not possible here")
-    command = [*before, sys.executable, *map(str, words)]
-    return subprocess.run(
-        command,
-        cwd=ROOT,
-        env=environment(PYTHONPATH=str(ROOT / "src")),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return run_python([*before, sys.executable, *words])
 
 
 @pytest.mark.parametrize("user", [USER, ROOT_OF_A_CONTAINER], ids=["user", "root_of_a_container"])

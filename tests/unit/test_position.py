@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mindlift.model_utils.staging.position import SKIPPED_AFTER, Evaluation, Position
+from mindlift.model_utils.streaming.position import SKIPPED_AFTER, Evaluation, Position
 
 
 def test_without_evaluations_it_is_the_batch():

@@ -18,7 +18,7 @@ from mindlift.errors import CheckpointError, ConfigError, StorageError
 from mindlift.inference import export as exporter
 from mindlift.model_utils import devices
 from mindlift.model_utils.config import config
-from mindlift.model_utils.staging.named_images import Image as Named
+from mindlift.model_utils.named_images import Image as Named
 from mindlift.runs import provenance
 from mindlift.runs.log import RunLog
 from mindlift.tasks import base as task

@@ -9,7 +9,7 @@ import pytest
 
 from mindlift.data.order import BatchRange, eval_shard, shuffled
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging.position import Evaluation
+from mindlift.model_utils.streaming.position import Evaluation
 from mindlift.training.reading import Reading
 
 SEED, BATCH, TRAINED, EVALUATED, PER_EPOCH = 3, 2, 13, 5, 3

@@ -14,7 +14,7 @@ from PIL import Image
 from mindlift.data.mindrecord import read as record_read
 from mindlift.data.mindrecord.parts import RowFinder
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import archived, pieces
+from mindlift.model_utils.streaming import archived, pieces
 from mindlift.storage.places import locate
 
 ROOT = Path(__file__).resolve().parents[2]

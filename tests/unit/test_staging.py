@@ -1,164 +1,23 @@
-"""Data sets and checkpoints from a bucket to the disk, and runs to and from a bucket."""
+"""Checkpoints from a bucket to the disk, and runs to and from a bucket."""
 
 from __future__ import annotations
 
 import json
 import os
-import tarfile
 import time
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from mindlift.errors import CheckpointError, DataError, StageError
+from mindlift.errors import CheckpointError
 from mindlift.files import append_line
-from mindlift.model_utils.inputs import Source
+from mindlift.model_utils.staging import checkpoints
 from mindlift.model_utils.staging import publisher as publisher_module
 from mindlift.model_utils.staging.publisher import Publisher, Target
 from mindlift.model_utils.staging.restore import fetch_logs, restore
-from mindlift.model_utils.staging.stage_in import Stager, checkpoints_at
 from mindlift.runs.manifest import Saved, file_sha256, parse
 from mindlift.storage.moxing import file
-
-
-@pytest.fixture
-def said() -> list[str]:
-    return []
-
-
-@pytest.fixture
-def stager(tmp_path, said) -> Stager:
-    return Stager(tmp_path / "cache", said.append, show_bar=False)
-
-
-def content(folder: Path) -> dict[str, str]:
-    return {
-        path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()
-    }
-
-
-FILES = {"train/a/1.txt": "1", "val/a/2.txt": "2"}
-
-
-def as_folder(folder: Path, url: str) -> str:
-    for name, text in FILES.items():
-        file.write(f"{url}/data/{name}", text)
-    return f"{url}/data"
-
-
-def as_zip(folder: Path, url: str, around: str = "", name: str = "set.zip", prefix: str = "") -> str:
-    with zipfile.ZipFile(folder / name, "w") as archive:
-        for member, text in FILES.items():
-            archive.writestr(around + member, text)
-    file.copy(folder / name, f"{url}/{prefix}{name}")
-    return f"{url}/{prefix}{name}"
-
-
-def as_zip_of_a_folder(folder: Path, url: str) -> str:
-    return as_zip(folder, url, "set/")
-
-
-def as_folder_of_a_zip(folder: Path, url: str) -> str:
-    as_zip(folder, url, "set/", prefix="attachment/")
-    return f"{url}/attachment/"
-
-
-def as_tar(folder: Path, url: str) -> str:
-    for name, text in FILES.items():
-        path = folder / "tree" / name
-        path.parent.mkdir(parents=True)
-        path.write_text(text)
-    with tarfile.open(folder / "set.tar.gz", "w:gz") as archive:
-        archive.add(folder / "tree", "set")
-    file.copy(folder / "set.tar.gz", f"{url}/set.tar.gz")
-    return f"{url}/set.tar.gz"
-
-
-def as_folder_called_zip(folder: Path, url: str) -> str:
-    for name, text in FILES.items():
-        file.write(f"{url}/set.zip/{name}", text)
-    return f"{url}/set.zip"
-
-
-FORMS = [as_folder, as_zip, as_zip_of_a_folder, as_folder_of_a_zip, as_tar, as_folder_called_zip]
-
-
-@pytest.mark.parametrize("make", FORMS)
-def test_every_form_of_a_data_set_ends_as_the_same_folder(tmp_path, url, stager, said, make):
-    source = Source(make(tmp_path, url))
-    folder = stager.data(source)
-    assert content(folder) == FILES
-    written = {path: path.stat().st_ino for path in folder.rglob("*.txt")}
-    assert stager.data(source) == folder
-    assert {path: path.stat().st_ino for path in folder.rglob("*.txt")} == written, "nothing is copied twice"
-    if make in (as_folder, as_folder_called_zip):
-        file.write(f"{source.url}/val/a/2.txt", "3")
-        file.remove(f"{source.url}/train/a/1.txt")
-        assert content(stager.data(source)) == {"val/a/2.txt": "3"}, "an edit of the same size, and a removal"
-
-
-def test_a_changed_archive_is_unpacked_again(tmp_path, url, stager):
-    source = Source(as_zip(tmp_path, url), "my set.zip")
-    folder = stager.data(source)
-    with zipfile.ZipFile(tmp_path / "new.zip", "w") as archive:
-        archive.writestr("other.txt", "new")
-    file.copy(tmp_path / "new.zip", source.url)
-    assert stager.data(source) == folder
-    assert content(folder) == {"other.txt": "new"}
-    assert not list((tmp_path / "cache").rglob("*.zip")), "the archive is not kept"
-
-
-def test_local_folders_are_used_in_place(tmp_path, stager):
-    (tmp_path / "inputs/a").mkdir(parents=True)
-    (tmp_path / "inputs/b").mkdir()
-    assert stager.data(Source(str(tmp_path / "inputs"))) == tmp_path / "inputs"
-    assert not (tmp_path / "cache").exists()
-    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
-        archive.writestr("set/f.txt", "f")
-    assert content(stager.data(Source(str(tmp_path / "x.zip")))) == {"f.txt": "f"}
-    assert (
-        stager.data(Source(str(tmp_path / "inputs.tar.gz"))) == tmp_path / "inputs"
-    ), "unpacked by the platform"
-
-
-MISTAKES = [
-    ("{url}/nowhere/", StageError, "no data at obs://.*/nowhere/"),
-    ("{url}/odd.txt", DataError, "neither a folder nor an archive"),
-    ("/no/such/place", DataError, "does not exist on this machine"),
-]
-
-
-@pytest.mark.parametrize(("place", "kind", "text"), MISTAKES)
-def test_what_is_no_data(url, stager, place, kind, text):
-    file.write(f"{url}/odd.txt", "x")
-    with pytest.raises(kind, match=text):
-        stager.data(Source(place.format(url=url)))
-
-
-def test_a_node_gets_only_its_shards(url, tmp_path):
-    for number in range(4):
-        file.write(f"{url}/set/train.mindrecord{number}", str(number))
-        file.write(f"{url}/set/train.mindrecord{number}.db", "db")
-    file.write(f"{url}/set/labels.json", "{}")
-    found = []
-    for node in range(2):
-        stager = Stager(tmp_path / f"node{node}", lambda line: None, show_bar=False)
-        found.append(set(content(stager.data(Source(f"{url}/set"), node, 2))))
-    assert found[0] == {
-        "train.mindrecord0",
-        "train.mindrecord0.db",
-        "train.mindrecord2",
-        "train.mindrecord2.db",
-        "labels.json",
-    }
-    assert found[0] & found[1] == {"labels.json"}
-    with pytest.raises(DataError, match="node_shards"):
-        Stager(tmp_path / "x", print).data(Source(as_folder(tmp_path, url)), 0, 2)
-
-
-# --- runs
 
 
 def save(root: Path, step: int, data: bytes | None = None) -> Saved:
@@ -362,36 +221,36 @@ def test_checkpoints_by_url(url, tmp_path, stager, said):
     run = f"{url}/{root.name}"
     names = ["net-1_10.ckpt", "net-1_9.ckpt"]
     for place in (url, run, f"{run}/", f"{run}/checkpoints"):
-        assert [path.rpartition("/")[2] for path in checkpoints_at(place)] == names, place
-    assert [path.name for path in stager.weights(f"{run}/checkpoints/net-1_9.ckpt")] == names[1:]
-    assert [path.name for path in stager.weights(run)] == names[:1], "of a run the newest"
+        assert [path.rpartition("/")[2] for path in checkpoints.found_at(place)] == names, place
+    assert [path.name for path in checkpoints.fetch(stager, f"{run}/checkpoints/net-1_9.ckpt")] == names[1:]
+    assert [path.name for path in checkpoints.fetch(stager, run)] == names[:1], "of a run the newest"
     assert any(
         f"{run} has 2 checkpoints: {run}/checkpoints/{names[0]}, the newest, is taken" in line
         for line in said
     )
-    assert [path.name for path in stager.weights(run, every=True)] == names
+    assert [path.name for path in checkpoints.fetch(stager, run, every=True)] == names
     copied = len(said)
-    paths = stager.weights(f"{run}/checkpoints/net-1_9.ckpt")
+    paths = checkpoints.fetch(stager, f"{run}/checkpoints/net-1_9.ckpt")
     assert len(said) == copied, "kept by ETag"
     assert file_sha256(paths[0]) == saved[0].sha256
     file.write(f"{run}/checkpoints/net-1_9.ckpt", b"another", binary=True)
     with pytest.raises(CheckpointError, match="net-1_9.ckpt is not what obs://.*manifest.jsonl says"):
-        stager.weights(f"{run}/checkpoints/net-1_9.ckpt")
+        checkpoints.fetch(stager, f"{run}/checkpoints/net-1_9.ckpt")
     for content in (b"one", b"another"):
         file.write(f"{run}/unlisted.ckpt", content, binary=True)
-        assert stager.weights(f"{run}/unlisted.ckpt")[0].read_bytes() == content
+        assert checkpoints.fetch(stager, f"{run}/unlisted.ckpt")[0].read_bytes() == content
     for name in ("net-2_1.ckpt", "net-10_1.ckpt", "net-3_1.pth", "net-4_1.safetensors", "notes.txt"):
         file.write(f"{url}/plain/{name}", "x")
-    assert [path.rpartition("/")[2] for path in checkpoints_at(f"{url}/plain")] == [
+    assert [path.rpartition("/")[2] for path in checkpoints.found_at(f"{url}/plain")] == [
         "net-10_1.ckpt",
         "net-4_1.safetensors",
         "net-3_1.pth",
         "net-2_1.ckpt",
     ]
-    assert stager.weights(str(tmp_path)) == [tmp_path]
+    assert checkpoints.fetch(stager, str(tmp_path)) == [tmp_path]
     for place in (f"{url}/nowhere", f"{url}/nowhere.ckpt"):
         with pytest.raises(CheckpointError, match="no checkpoint at"):
-            checkpoints_at(place)
+            checkpoints.found_at(place)
 
 
 def test_a_record_that_is_cut_short_is_not_read():

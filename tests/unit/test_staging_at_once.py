@@ -20,14 +20,16 @@ STAGE = """
 import sys
 from pathlib import Path
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stage_in import stage_in
+from mindlift.model_utils.staging import checkpoints
+from mindlift.model_utils.staging.stager import Stager
 stager = Stager(Path(sys.argv[1]), print, show_bar=False)
 print("ready", flush=True)
 sys.stdin.readline()
 if sys.argv[3] == "weights":
-    print(stager.weights(sys.argv[2])[0])
+    print(checkpoints.fetch(stager, sys.argv[2])[0])
 else:
-    print(stager.data(Source(sys.argv[2])))
+    print(stage_in(stager, Source(sys.argv[2])))
 """
 
 COPY = """

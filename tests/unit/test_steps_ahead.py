@@ -14,7 +14,7 @@ import pytest
 
 from mindlift.interrupts import Signalled
 from mindlift.model_utils import devices
-from mindlift.model_utils.staging.arrivals import ArrivalError
+from mindlift.model_utils.streaming.arrivals import ArrivalError
 from mindlift.models.weights.mindspore_files import read
 from mindlift.training import loop
 from mindlift.training.hooks import Hook, Status

@@ -12,11 +12,11 @@ from mindlift.data import ahead, image_folder
 from mindlift.data.order import Balanced, BatchRange, reading_order, shuffled
 from mindlift.errors import DataError, StageError, TransferError
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import arrivals
-from mindlift.model_utils.staging.arrivals import ALIVE, NAMES, STATE, WANTED, ArrivalError, Arriving, held
-from mindlift.model_utils.staging.fetch_queue import Queue
-from mindlift.model_utils.staging.position import Evaluation, Position
-from mindlift.model_utils.staging.stream import make_folder
+from mindlift.model_utils.streaming import arrivals
+from mindlift.model_utils.streaming.arrivals import ALIVE, NAMES, STATE, WANTED, ArrivalError, Arriving, held
+from mindlift.model_utils.streaming.fetch_queue import Queue
+from mindlift.model_utils.streaming.position import Evaluation, Position
+from mindlift.model_utils.streaming.stream import make_folder
 from mindlift.storage.copying.engine import run_unit
 from mindlift.storage.copying.job import Failure, LocalError
 from mindlift.storage.errors import MoxFileNotExistsException

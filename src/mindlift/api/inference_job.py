@@ -26,7 +26,7 @@ from mindlift.runs import provenance
 from mindlift.runs.named_weights import is_elsewhere
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.staging.named_images import Image
+    from mindlift.model_utils.named_images import Image
 
 AIR_IS_DEPRECATED = (
     "MindSpore has deprecated AIR and will remove it; export MINDIR, which MindSpore Lite runs on Ascend 310, and"
@@ -129,8 +129,9 @@ def check_features(cfg: Config) -> None:
 
 def images(cfg: Config, words: Sequence[str], until: ExitStack) -> list[Image]:
     """The images that `words` name, those at URLs brought here, or arriving until `until` closes."""
-    from mindlift.model_utils.staging.named_images import find_images  # brings the whole storage layer
-    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+    from mindlift.model_utils.named_images import find_images  # brings the whole storage layer
+    from mindlift.model_utils.staging.cache_place import cache_folder
+    from mindlift.model_utils.staging.stager import Stager
 
     stager = Stager(cache_folder(cfg.cache_path), say, cfg.progress, cfg.stage_timeout)
     return find_images(words, stager, cfg.stage, until)

@@ -37,8 +37,9 @@ from mindlift.model_utils.cpu_kernels import NoKernels
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging import node_gate, streamable
+from mindlift.model_utils.staging import node_gate
 from mindlift.model_utils.staging.cache_place import cache_folder
+from mindlift.model_utils.streaming import streamable
 from mindlift.models.external import names
 from mindlift.models.weights import published
 from mindlift.runs import named_weights
@@ -87,8 +88,8 @@ class Job:
         """What --teacher_weights names, on this machine."""
         return fetch(self.cfg, self.cfg.teacher_weights) if self.cfg.teacher_weights else []
 
-    def connect(self) -> None:
-        """Import mindspore, choose the device and join the other ranks."""
+    def connect(self) -> devices.Device:
+        """Import mindspore, choose the device and join the other ranks; what the job computes on, with its kernels."""
         with self.telling("loading MindSpore"), garbage.put_off():
             mindspore_build.load()
         if (
@@ -97,28 +98,28 @@ class Job:
             print(localized(f"waiting for all {self.ranks.size} ranks (--join_timeout)"), flush=True)
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
         with self.telling("compiling the kernels for this CPU"):
-            devices.KERNELS[:] = self.kernels()
+            return replace(devices.current(), kernels=self.kernels())
 
     def telling(self, what: str) -> ContextManager[object]:
         """Says on the first rank that this is going on, where nothing else is said for five seconds."""
         return silence.told(what) if self.ranks.is_main else contextlib.nullcontext()
 
-    def kernels(self) -> list[str]:
-        """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""
+    def kernels(self) -> str:
+        """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used, or ''."""
         wanted = self.cfg.cpu_kernels
         if wanted is False or not cpu_kernels.serve(
             self.cfg.amp_level, devices.of(self.device), bool(wanted)
         ):
-            return []
+            return ""
         version = mindspore_build.numbers(mindspore_build.installed_version())
         try:
-            return [str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))]
+            return str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))
         except (NoKernels, StorageError) as err:
             if wanted:
                 raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
             if self.ranks.is_main:
                 print(localized(f"norms and convolutions are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
-            return []
+            return ""
 
     def sharing(self) -> ContextManager[Share]:
         """How the ranks of this node find the images once, together; call it once connected, because it needs numpy."""
@@ -135,9 +136,9 @@ class Job:
         """Says in a line that another rank has ended."""
         return device_adapter.naming_lost_peers(self.ranks)
 
-    def context(self, log: RunLog) -> JobContext:
-        """What the job's parts are given, once it is connected."""
-        return JobContext(self.cfg, self.ranks, devices.current(), self.workers, log)
+    def context(self, log: RunLog, device: devices.Device) -> JobContext:
+        """What the job's parts are given, once it is connected to `device`."""
+        return JobContext(self.cfg, self.ranks, device, self.workers, log)
 
     def agree(self, values: list[int]) -> list[int]:
         return device_adapter.agree(self.ranks, values)
@@ -227,13 +228,13 @@ def say_what_is_odd(cfg: Config) -> None:
 
 def check_networks(cfg: Config) -> None:
     """ConfigError for a network, or a teacher, that there is not."""
-    names.check(cfg.net)
-    names.check(cfg.teacher)
-    if cfg.teacher:
-        try:
-            models.family_name(cfg.teacher)
-        except KeyError as err:
-            raise ConfigError(f"--teacher: {err.args[0]}") from err
+    for option, net in (("net", cfg.net), ("teacher", cfg.teacher)):
+        names.check(net)
+        if net:
+            try:
+                models.family_name(net)
+            except KeyError as err:
+                raise ConfigError(f"--{option}: {err.args[0]}") from err
 
 
 def check_refused(cfg: Config) -> None:
@@ -353,9 +354,10 @@ def fetch(cfg: Config, url: str) -> list[Path]:
     """The checkpoints at a URL or local path, or those of published weights."""
     if not is_elsewhere(url):
         return [Path(url)]
-    from mindlift.model_utils.staging.stage_in import Stager
+    from mindlift.model_utils.staging import checkpoints
+    from mindlift.model_utils.staging.stager import Stager
 
-    return Stager(cache_folder(cfg.cache_path), print, cfg.progress).weights(url, cfg.all)
+    return checkpoints.fetch(Stager(cache_folder(cfg.cache_path), print, cfg.progress), url, cfg.all)
 
 
 def data_home() -> Path:

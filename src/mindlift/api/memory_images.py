@@ -12,7 +12,7 @@ from PIL import Image as pillow
 
 from mindlift.data import image_folder
 from mindlift.errors import DataError
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 
 NAME = re.compile(r"image \d+")
 TAKEN = "a path, a Pillow image, or an array (H, W, 3) or (H, W) of uint8"

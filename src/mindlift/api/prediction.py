@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from mindlift.api.job import Job
     from mindlift.inference.features import Features
-    from mindlift.model_utils.staging import named_images
+    from mindlift.model_utils import named_images
     from mindlift.tasks.prediction_files import Prediction
 
     Picture = Union[str, Path, Image, np.ndarray]
@@ -51,12 +51,12 @@ def predict(images: Picture | Sequence[Picture], cfg: Config | None = None) -> l
         found = named(images, cfg, stack)
         names = inference_job.class_names(cfg)
         checkpoint = None if cfg.model_file else here.weights().files[0]
-        here.connect()
+        device = here.connect()
         from mindlift.inference import predict as predictor
         from mindlift.runs.log import RunLog
 
         with RunLog(None, 0, cfg.progress) as log:
-            opened = predictor.opened(here.context(log), found, checkpoint)
+            opened = predictor.opened(here.context(log, device), found, checkpoint)
             return [without_copy(each) for each in opened.predictions(names)]
 
 
@@ -83,12 +83,12 @@ def features(images: Picture | Sequence[Picture], cfg: Config | None = None) -> 
 def features_of(here: Job, images: Sequence[named_images.Image]) -> Features:
     """The same for a job that has been started and for images that have been found."""
     checkpoint = here.weights().files[0]
-    here.connect()
+    device = here.connect()
     from mindlift.inference import features as pooled
     from mindlift.runs.log import RunLog
 
     with RunLog(None, 0, here.cfg.progress) as log:
-        return pooled.run(here.context(log), images, checkpoint)
+        return pooled.run(here.context(log, device), images, checkpoint)
 
 
 def named(images: Picture | Sequence[Picture], cfg: Config, stack: ExitStack) -> Sequence[named_images.Image]:

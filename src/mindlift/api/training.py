@@ -51,7 +51,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         data_path, weights, base = here.stage_in(), adapter.weights(), here.output()
         teacher = here.teacher_weights()
         stack.enter_context(garbage.put_off())  # until the first step is done: training/loop.py
-        here.connect()
+        device = here.connect()
         from mindlift.report.run_report import RunReport
         from mindlift.runs import choose
         from mindlift.runs.log import RunLog
@@ -66,7 +66,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
             with here.telling("looking at the images"):
                 data = open_data(here.cfg, here.ranks, here.workers, data_path, share)
             with here.telling("building the network"):
-                networks = build(here.cfg, here.ranks.size, teacher)
+                networks = build(here.cfg, device, here.ranks.size, teacher)
             with here.telling("looking at earlier runs"):
                 opened = choose.open_run(here.cfg, base, ranks, here.agree, adapter.is_left)
         if opened.lock is not None:
@@ -79,7 +79,7 @@ def run_training(here: Job, started: float, ends_together: bool = False) -> Resu
         callbacks = Callbacks(adapter.publish, RunReport())
         with RunLog(opened.paths, here.ranks.rank, here.cfg.progress, is_for_people(here.cfg)) as log:
             inputs = Inputs(opened, data, networks, weights)
-            result = run(here.context(log), inputs, callbacks, started)
+            result = run(here.context(log, device), inputs, callbacks, started)
         if ends_together:
             here.agree([result.steps])
         return result
@@ -119,11 +119,11 @@ def run_evaluation(here: Job) -> list[dict[str, object]]:
     with here.naming_lost_peers(), here.adapter as adapter:
         named = here.weights().to_evaluate(here.cfg.all)
         data_path = here.stage_in(named.files)
-        here.connect()
+        device = here.connect()
         from mindlift.inference import evaluate as evaluation
         from mindlift.runs.log import RunLog
 
         with RunLog(
             None, here.ranks.rank, here.cfg.progress, is_for_people(here.cfg)
         ) as log, here.sharing() as share:
-            return evaluation.run(here.context(log), data_path, named, adapter.will_read, share)
+            return evaluation.run(here.context(log, device), data_path, named, adapter.will_read, share)

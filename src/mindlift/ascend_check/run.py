@@ -13,7 +13,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from mindlift import interrupts
+from mindlift import interrupts, sanitize
 from mindlift.ascend_check import machine, redaction, report
 from mindlift.ascend_check.parts import Part, table
 from mindlift.ascend_check.work import Failed, Place, Skipped, Work
@@ -170,5 +170,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return check(parsed(argv))
     except MindLiftError as err:
-        print(f"error: {err}", file=sys.stderr)
+        print(f"error: {sanitize.error(err)}", file=sys.stderr)
         return err.exit_code

@@ -11,7 +11,7 @@ from mindlift.cli.local_paths import local_path
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="mindlift data augmentation_sheets",
-        description="Draw what crops, flips, policies, erasing and mixing make of photographs.",
+        description="Draw what crops, flips, policies, erasing, mixing and views make of photographs.",
     )
     parser.add_argument(
         "folder", type=local_path, help="where the PNGs are written, as augmentation_KIND.png"

@@ -30,7 +30,7 @@ def parser() -> ArgumentParser:
 
 
 def index(args: argparse.Namespace) -> None:
-    from mindlift.model_utils.staging import data_index
+    from mindlift.model_utils.streaming import data_index
     from mindlift.storage.copying.copy import copy_file
     from mindlift.storage.copying.progress import as_bytes
 

@@ -8,11 +8,10 @@ import sys
 import traceback
 from collections.abc import Callable
 
-from mindlift import interrupts
+from mindlift import interrupts, sanitize
 from mindlift.errors import MindLiftError
 from mindlift.language import localized
 from mindlift.refused_paths import naming_refused_paths
-from mindlift.sanitize import message
 
 
 def one_line_errors(body: Callable[[], int], debug: bool) -> int:
@@ -23,7 +22,7 @@ def one_line_errors(body: Callable[[], int], debug: bool) -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(localized(f"error: {message(err)}"), file=sys.stderr)
+        print(localized(f"error: {sanitize.error(err)}"), file=sys.stderr)
         return err.exit_code
     except KeyboardInterrupt as err:
         print(localized(f"error: {interrupts.described(err)}"), file=sys.stderr)

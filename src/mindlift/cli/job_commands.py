@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,7 +97,7 @@ def status(args: argparse.Namespace) -> int:
     if args.json:
         out(json.dumps({**found.as_dict(), "last_lines": lines}, indent=2, ensure_ascii=False))
     else:
-        out(show.statuses([found]))
+        out(show.statuses([found], screen=show.screen_columns()))
         out("".join(f"\n  {line}" for line in lines)[1:]) if lines else None
     return 0
 
@@ -141,7 +139,7 @@ def list_jobs(args: argparse.Namespace) -> int:
         out(json.dumps(rows, indent=2, ensure_ascii=False))
         return 0
     column = [best.as_text(known.get(str(item.handle))) for item in found] if args.best else None
-    out(show.statuses(found, column, shutil.get_terminal_size().columns if sys.stdout.isatty() else 0))
+    out(show.statuses(found, column, show.screen_columns()))
     return 0
 
 

@@ -13,7 +13,7 @@ from mindlift.language import gettext
 if TYPE_CHECKING:
     from mindlift.api.job import Job
     from mindlift.model_utils.config.frozen import Config
-    from mindlift.model_utils.staging.named_images import Image
+    from mindlift.model_utils.named_images import Image
 
 WRITTEN = ("output_csv", "output_json", "contact_sheet", "output_dir")
 
@@ -34,12 +34,12 @@ def classify(here: Job, images: Sequence[Image]) -> None:
 
     names = inference_job.class_names(here.cfg)
     checkpoint = None if here.cfg.model_file else here.weights().files[0]
-    here.connect()
+    device = here.connect()
     from mindlift.inference import predict as predictor
     from mindlift.runs.log import RunLog
 
     with RunLog(None, here.ranks.rank, here.cfg.progress) as log:
-        predictor.run(here.context(log), images, names, checkpoint)
+        predictor.run(here.context(log, device), images, names, checkpoint)
 
 
 def end(cfg: Config) -> None:

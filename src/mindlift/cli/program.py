@@ -30,7 +30,7 @@ def main(body: Callable[[], None], debug: bool) -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(localized(f"error: {sanitize.lines(str(err))}"), file=sys.stderr)
+        print(localized(f"error: {sanitize.error(err)}"), file=sys.stderr)
         return err.exit_code
     except BrokenPipeError:  # of stdout, as in `predict.py ... | head`; the storage layer translates its own
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains when it ends

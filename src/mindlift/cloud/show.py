@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -62,6 +63,11 @@ def coloured(word: str) -> str:
     return f"\033[{COLOURS[word]}m{told}\033[0m" if word in COLOURS and sys.stdout.isatty() else told
 
 
+def screen_columns() -> int:
+    """Of the terminal that is written to, 0 elsewhere."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else 0
+
+
 def table(rows: Sequence[Sequence[str]], screen: int = 0) -> str:
     """Columns as wide as they need to be, the first row being their names; the last one ends with the screen, if it has so
     many columns and leaves room for LEAST_LAST.
@@ -100,7 +106,17 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None, screen:
                 cut(localized(", ".join(part for part in (status.detail, status.reason) if part)), 100),
             )
         )
-    return table(rows, screen) if len(rows) > 1 else gettext("no jobs")
+    return fitted(rows, screen) if len(rows) > 1 else gettext("no jobs")
+
+
+def fitted(rows: Sequence[Sequence[str]], screen: int) -> str:
+    """A table; on a screen that is too narrow for it the first column, of long handles, has lines of its own."""
+    widths = [max(map(width_of, column)) + 2 for column in zip(*rows)]
+    if not screen or sum(widths[:-1]) + LEAST_LAST <= screen:
+        return table(rows, screen)
+    head, *rest = table([row[1:] for row in rows], screen - 2).splitlines()
+    lines = [f"  {head}", *(f"{row[0]}\n  {line}" for row, line in zip(rows[1:], rest))]
+    return "\n".join(lines)
 
 
 def check_line(check: Check) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from mindlift.model_utils.staging.arrivals import ARRIVALS
+from mindlift.model_utils.streaming.arrivals import ARRIVALS
 
 SOON = 8  # batches
 

@@ -10,7 +10,7 @@ from mindlift.data.multilabel import labels
 from mindlift.data.multilabel import rules as multilabel
 from mindlift.errors import DataError
 from mindlift.model_utils.config.frozen import Config
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 
 def check(cfg: Config, path: Path, train: bool, known: Sequence[str] = ()) -> None:

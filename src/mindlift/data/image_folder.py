@@ -17,8 +17,8 @@ from mindlift.data import layout, slow_disk, strings
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
+from mindlift.model_utils.streaming import arrivals
 
 JPEG_START, JPEG_END = b"\xff\xd8", b"\xff\xd9"
 AS_THEY_ARE = (JPEG_START, b"\x89PNG", b"BM")  # how files begin that MindSpore decodes as Pillow does

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mindlift.errors import DataError
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 SIDE = 32
 RECORD_BYTES = 1 + 3 * SIDE * SIDE

@@ -81,12 +81,14 @@ def target_of(args: argparse.Namespace) -> str:
 
 def fetch(source: str) -> Path:
     """The local file of SOURCE; of a folder the newest one."""
-    from mindlift.model_utils.staging.stage_in import Stager, cache_folder
+    from mindlift.model_utils.staging import checkpoints
+    from mindlift.model_utils.staging.cache_place import cache_folder
+    from mindlift.model_utils.staging.stager import Stager
     from mindlift.runs import named_weights
 
     if named_weights.is_elsewhere(source):
         stager = Stager(cache_folder(""), lambda line: print(localized(line), file=sys.stderr))
-        return stager.weights(source)[0]
+        return checkpoints.fetch(stager, source)[0]
     return named_weights.of_path(Path(source)).files[0]
 
 

@@ -16,7 +16,7 @@ from mindlift.files import atomic_path
 from mindlift.inference import predict
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.models.features import FeatureInfo, FeatureMaps, Pooled
 from mindlift.tasks.classification import predict as classes
 

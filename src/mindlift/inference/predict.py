@@ -20,7 +20,7 @@ from mindlift.language import localized
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.models import layers
 from mindlift.runs import provenance
 from mindlift.tasks import network as build

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from mindlift.backports import Protocol
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.staging.streamer import Rounds
+    from mindlift.model_utils.streaming.streamer import Rounds
     from mindlift.runs.choose import Wanted
 
 

@@ -21,15 +21,18 @@ from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.schema import DEFAULTS
 from mindlift.model_utils.inputs import Inputs, Source, main_source
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging import streamable
-from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
+from mindlift.model_utils.staging import checkpoints
+from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
 from mindlift.model_utils.staging.node_gate import NodeGate
-from mindlift.model_utils.staging.pieces import Finder
 from mindlift.model_utils.staging.publisher import Overtaken, Publisher, Target, describe
 from mindlift.model_utils.staging.restore import Restored, fetch_logs, restore
-from mindlift.model_utils.staging.stage_in import Stager, cache_folder
-from mindlift.model_utils.staging.streamer import Rounds, Streamer
+from mindlift.model_utils.staging.stage_in import stage_in
+from mindlift.model_utils.staging.stager import Stager
+from mindlift.model_utils.streaming import start, streamable
+from mindlift.model_utils.streaming.arrivals import ARRIVALS, Arriving
+from mindlift.model_utils.streaming.pieces import Finder
+from mindlift.model_utils.streaming.streamer import Rounds, Streamer
 from mindlift.runs import anew
 from mindlift.runs.choose import Wanted
 from mindlift.runs.paths import RunPaths, run_folders
@@ -108,20 +111,20 @@ class CloudAdapter:
     def folder(self, source: Source, nodes: int) -> Path:
         def work() -> list[str]:
             finder = self.place.finder
-            if self.place.stage != "copy" and self.stager.can_stream(source, finder):
-                begun = self.stager.stream(
-                    source,
+            if self.place.stage != "copy" and start.can_stream(self.stager, source, finder):
+                how = start.How(
                     self.place.stage == "auto",
-                    index=self.place.data_index,
+                    index_place=self.place.data_index,
                     cache_bytes=self.place.cache_bytes,
                     readers=min(self.ranks.devices_per_node, self.ranks.size),
                     finder=finder,
                     under_way_bytes=self.place.under_way_bytes,
                 )
+                begun = start.start(self.stager, source, how)
                 self.streamers[begun.target] = begun.streamer
                 mark = begun.streamer.request.mark if begun.streamer.wants_rounds else ""
                 return [str(begun.target), str(begun.control), mark]
-            return [str(self.stager.data(source, self.ranks.node, nodes)), "", ""]
+            return [str(stage_in(self.stager, source, self.ranks.node, nodes)), "", ""]
 
         folder, control, mark = self.gate.run(f"copy {source.url}", work)
         if control:
@@ -149,7 +152,7 @@ class CloudAdapter:
         return [Path(path) for path in found]
 
     def fetched(self, url: str) -> list[str]:
-        return [str(path) for path in self.stager.weights(url, self.place.every_checkpoint)]
+        return [str(path) for path in checkpoints.fetch(self.stager, url, self.place.every_checkpoint)]
 
     def output(self, may_continue: bool, wanted: Wanted) -> Path:
         base = self.local_output()

@@ -9,6 +9,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
@@ -25,6 +26,7 @@ COMPILERS = ("g++", "c++", "clang++")
 FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 NATIVE = {"x86_64": "-march=native", "aarch64": "-mcpu=native"}
 COMPILE_S = 120.0
+INSTEAD = "install g++ (Debian: apt install g++), or name another C++ compiler with the variable CXX"
 TRIED = ((2, 8),)  # versions of MindSpore that they were held against
 
 
@@ -53,7 +55,7 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
         raise NoKernels("this project's kernels for CPUs were tried with MindSpore 2.8 only")
     compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
     if compiler is None:
-        raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}, or what CXX names)")
+        raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}); {INSTEAD}")
     command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())]), *sources()]
     path = folder / f"cpu-{key(command)}.so"
     if not path.is_file():
@@ -103,10 +105,16 @@ def run(command: list[str]) -> bytes:
     except subprocess.CalledProcessError as err:
         lines = err.stderr.decode(errors="replace").splitlines()
         said = next((line for line in lines if "error" in line), *lines[:1] or ["no reason given"])
-        raise NoKernels(f"{command[0]} failed: {said}") from err
-    except (OSError, subprocess.TimeoutExpired) as err:
-        raise NoKernels(f"{command[0]} failed: {err}") from err
+        raise NoKernels(f"{shown(command)} ended with code {err.returncode}: {said}; {INSTEAD}") from err
+    except subprocess.TimeoutExpired as err:
+        raise NoKernels(f"{shown(command)} did not end within {COMPILE_S:.0f} s; {INSTEAD}") from err
+    except OSError as err:
+        raise NoKernels(f"{command[0]} can't be started: {err.strerror}; {INSTEAD}") from err
     return done.stdout
+
+
+def shown(command: list[str]) -> str:
+    return " ".join(map(shlex.quote, command))
 
 
 def check(path: Path) -> None:

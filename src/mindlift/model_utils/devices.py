@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mindlift.errors import ConfigError
 
@@ -26,9 +26,6 @@ HCCL_TIMEOUTS = (("HCCL_CONNECT_TIMEOUT", "1800"), ("HCCL_EXEC_TIMEOUT", "3604")
 # (mindspore-ai/models, utils/hccl_tools/hccl_tools.py); later servers have no such rule.
 RING, RING_SERVER = 4, 8
 RINGED = "Atlas 910A"
-KERNELS: list[
-    str
-] = []  # the library of models/cpu that this process computes with, if any; api/job.py sets it
 
 
 @dataclass(frozen=True)
@@ -123,12 +120,11 @@ def check_precision(dtype: str, level: str, device: Device, trains: bool) -> Non
 
 
 def current() -> Device:
-    """The device that MindSpore's context is set to."""
+    """The device that MindSpore's context is set to, as it is without kernels of this project."""
     import mindspore as ms
 
     target = ms.get_context("device_target")
-    found = of(target, chip_name() if target == ASCEND else "")
-    return replace(found, kernels=KERNELS[-1]) if KERNELS and found.has_cpu_kernels else found
+    return of(target, chip_name() if target == ASCEND else "")
 
 
 def chip_name() -> str:

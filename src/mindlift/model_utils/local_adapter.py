@@ -10,7 +10,7 @@ from mindlift.errors import DataError
 from mindlift.files import expanded
 
 if TYPE_CHECKING:
-    from mindlift.model_utils.staging.streamer import Rounds
+    from mindlift.model_utils.streaming.streamer import Rounds
     from mindlift.runs.choose import Wanted
 
 

@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from mindlift import sanitize
 from mindlift.checkout import ROOT
 from mindlift.errors import MindLiftError
 from mindlift.language import localized
@@ -106,7 +107,7 @@ def ready() -> bool:
     try:
         ensure()
     except PackageError as err:
-        print(localized(f"error: {err}"), file=sys.stderr)
+        print(localized(f"error: {sanitize.error(err)}"), file=sys.stderr)
         return False
     return True
 
@@ -228,7 +229,7 @@ def main() -> int:
                 except PackageError as err:
                     print(localized(f"warning: {err}"), file=sys.stderr)
     except PackageError as err:
-        print(localized(f"error: {err}"), file=sys.stderr)
+        print(localized(f"error: {sanitize.error(err)}"), file=sys.stderr)
         return 1
     return 0
 

@@ -129,7 +129,7 @@ def family_name(net: str) -> str:
     found = next((name for name, variants in known.items() if net in variants), None)
     if found is None:
         every = sorted(variant for variants in known.values() for variant in variants)
-        raise KeyError(f"unknown net '{net}'; known: {', '.join(every)}; or {names.HOW_TO_NAME}")
+        raise KeyError(f"unknown net {net!r}; known: {', '.join(every)}; or {names.HOW_TO_NAME}")
     return found
 
 

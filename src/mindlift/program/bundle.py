@@ -6,7 +6,11 @@ import ast
 
 from mindlift.checkout import PACKAGE
 
-FIRST = ("program/__main__.py", "storage/copying/worker.py")  # a program, and one that copies start
+FIRST = (  # the programs that start: this one, one that copies, and one that streams
+    "program/__main__.py",
+    "storage/copying/worker.py",
+    "model_utils/streaming/stream.py",
+)
 
 
 def files() -> dict[str, bytes]:

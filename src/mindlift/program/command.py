@@ -17,7 +17,7 @@ from mindlift.language import localized
 from mindlift.model_utils.ranks import Ranks, read_node
 from mindlift.model_utils.staging.cache_place import cache_folder
 from mindlift.model_utils.staging.node_gate import NodeGate, job_token
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.program import arguments
 from mindlift.program.arguments import Request
 from mindlift.program.channels import check_program, hand_over
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None, prog: str = "mindlift run") -> int:
     except MindLiftError as err:
         if debug:
             traceback.print_exc()
-        print(localized(f"error: {sanitize.message(err)}"), file=sys.stderr)
+        print(localized(f"error: {sanitize.error(err)}"), file=sys.stderr)
         return err.exit_code
     except ModuleNotFoundError as err:
         if debug or (err.name or "").partition(".")[0] == "mindlift":

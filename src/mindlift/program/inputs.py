@@ -10,10 +10,11 @@ from pathlib import Path
 
 from mindlift.errors import ConfigError, StageError
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging import members
-from mindlift.model_utils.staging.arrivals import Arriving
-from mindlift.model_utils.staging.stage_in import Stager, beside, fact
-from mindlift.model_utils.staging.streamer import ALL, Streamer
+from mindlift.model_utils.staging import members, unpacked
+from mindlift.model_utils.staging.stager import Stager, beside
+from mindlift.model_utils.streaming import start
+from mindlift.model_utils.streaming.arrivals import Arriving
+from mindlift.model_utils.streaming.streamer import ALL, Streamer
 from mindlift.program import web
 from mindlift.program.channels import Channel, is_web
 from mindlift.storage.copying import copy as transfer
@@ -79,7 +80,9 @@ class InputStager:
             self.stager.say(f"{len(names):,} of {len(arriving.names):,} files of {arriving.root} are here")
 
     def begin(self, source: Source) -> Path:
-        streamer, target, control = self.stager.stream(source, False, ALL, sys.stderr.fileno())
+        streamer, target, control = start.start(
+            self.stager, source, start.How(takes=ALL), sys.stderr.fileno()
+        )
         self.begun.append((streamer, Arriving(target, control, self.stager.timeout_s, self.stager.say)))
         return target
 
@@ -100,8 +103,8 @@ class InputStager:
             if not opens or path.is_dir():
                 return path
             with self.stager.alone(target, channel.place):
-                return self.stager.unpacked(path, target, fact(path))
-        if self.first is not None and self.stager.is_folder(source):
+                return unpacked.of_file(self.stager, path, target)
+        if self.first is not None and start.is_folder(source):
             return self.begin(source)
         with self.stager.alone(target, channel.place):
             if is_web(channel.place):
@@ -110,7 +113,7 @@ class InputStager:
                     target.with_name(f"{target.name}-file") / web.file_name(channel.place),
                     self.stager.say,
                 )
-                return self.stager.unpacked(path, target, fact(path)) if opens else path
+                return unpacked.of_file(self.stager, path, target) if opens else path
             return self.from_bucket(channel, source, target, opens)
 
     def from_bucket(self, channel: Channel, source: Source, target: Path, opens: bool) -> Path:
@@ -119,7 +122,7 @@ class InputStager:
         if entry is None:
             raise StageError(f"{channel.option}: {channel.place} does not exist any more")
         if not entry.is_folder and opens:
-            return self.stager.archive(source, entry, target)
+            return unpacked.of_object(self.stager, source, entry, target)
         folder, _, name = channel.place.rstrip("/").rpartition("/")
         is_file = not entry.is_folder
         report = transfer.copy_tree(

@@ -15,7 +15,7 @@ from typing import Callable
 from mindlift.errors import ConfigError, StorageError
 from mindlift.model_utils.inputs import Source
 from mindlift.model_utils.staging.lease import Lease
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.program.channels import Channel
 from mindlift.program.inputs import bucket_of
 from mindlift.program.publishing.publisher import Publisher, Rules

@@ -185,7 +185,7 @@ class RunLog:
         self.logger.info(sanitize.lines(message))
 
     def warning(self, message: str) -> None:
-        self.logger.warning(sanitize.lines(message))
+        self.logger.warning(sanitize.error(message))
 
     def what(self) -> str:
         count = self.count

@@ -10,7 +10,7 @@ import mindspore as ms
 from mindlift.backports import Protocol
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.tasks import base as tasks
 from mindlift.tasks.classification import predict as predict_classes
 from mindlift.tasks.multilabel import predict as predict_labels

@@ -18,7 +18,7 @@ from mindlift.data import batches
 from mindlift.errors import MindLiftError
 from mindlift.model_utils import collectives, device_adapter
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.arrivals import ARRIVALS, Fetched
+from mindlift.model_utils.streaming.arrivals import ARRIVALS, Fetched
 from mindlift.runs import checkpoint, manifest
 from mindlift.runs.log import Pace, Reading, memory_mb
 from mindlift.tasks import network as networks

@@ -10,7 +10,7 @@ from mindlift import garbage
 from mindlift.data.order import BatchRange
 from mindlift.interrupts import Signalled
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.arrivals import ArrivalError
+from mindlift.model_utils.streaming.arrivals import ArrivalError
 from mindlift.training import compile_cache
 from mindlift.training.hooks import Hook, Status
 from mindlift.training.prepare import Prepared

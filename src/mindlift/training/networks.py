@@ -10,8 +10,8 @@ from pathlib import Path
 import mindspore.nn as nn
 
 from mindlift import models
-from mindlift.model_utils import devices
 from mindlift.model_utils.config.frozen import Config
+from mindlift.model_utils.devices import Device
 from mindlift.tasks import network as networks
 from mindlift.tasks.classification.distillation import WithTeacher
 from mindlift.training import freezing, teacher
@@ -32,9 +32,8 @@ class Networks:
         return self.network if self.teacher is None else WithTeacher(self.network, self.teacher.network)
 
 
-def build(cfg: Config, ranks: int, weights_of_teacher: Sequence[Path] = ()) -> Networks:
+def build(cfg: Config, device: Device, ranks: int, weights_of_teacher: Sequence[Path] = ()) -> Networks:
     """ConfigError for options that the network has no use for, CheckpointError for weights that can't teach it."""
-    device = devices.current()
     network = networks.network(cfg, device, trained_by=ranks)
     names = [each.name for each in network.trainable_params()]
     check_patterns("weight_decay_exclude", patterns_of(cfg.weight_decay_exclude), names)

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Sequence
 from mindlift.data.order import BatchRange, reading_order
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.ranks import Ranks
-from mindlift.model_utils.staging.position import Evaluation
-from mindlift.model_utils.staging.streamer import Rounds
+from mindlift.model_utils.streaming.position import Evaluation
+from mindlift.model_utils.streaming.streamer import Rounds
 from mindlift.tasks.base import Samples
 from mindlift.training.images import Opened
 from mindlift.training.schedules import Evaluations

@@ -24,7 +24,7 @@ from mindlift.interrupts import SignalFlag
 from mindlift.model_utils import device_adapter
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.arrivals import ARRIVALS
+from mindlift.model_utils.streaming.arrivals import ARRIVALS
 from mindlift.runs import anew, choose, manifest, provenance
 from mindlift.runs.choose import Run
 from mindlift.runs.log import Board

@@ -6,7 +6,8 @@ import pytest
 
 from mindlift.errors import StageError
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stage_in import stage_in
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.storage import places
 from mindlift.storage.moxing import file
 
@@ -76,4 +77,4 @@ def test_a_bucket_that_is_not_there_is_named(store, end):
 @pytest.mark.parametrize("end", ["", "/"])
 def test_a_job_whose_data_is_an_empty_bucket(store, tmp_path, end):
     with pytest.raises(StageError, match="no data at obs://.*: the folder is empty; check --data_url"):
-        Stager(tmp_path, lambda line: None).data(Source(store + end))
+        stage_in(Stager(tmp_path, lambda line: None), Source(store + end))

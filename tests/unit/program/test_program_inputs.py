@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mindlift.errors import ConfigError, StageError, TransferError
-from mindlift.model_utils.staging.stage_in import Stager
+from mindlift.model_utils.staging.stager import Stager
 from mindlift.program import web
 from mindlift.program.channels import read_channels
 from mindlift.program.inputs import InputStager, check_exists

@@ -11,6 +11,7 @@ import pytest
 
 from mindlift.cloud.platforms.request import Request, State
 from mindlift.cloud.providers.local.folder import JobFolder
+from tests.support.desks import without_keys
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -18,14 +19,7 @@ HOSTILE = "<script>alert(1)</script>"
 @pytest.fixture
 def rehearsal(tmp_path, monkeypatch) -> JobFolder:
     """A failed rehearsal, as its folder has it."""
-    for name in (
-        "HUAWEICLOUD_SDK_AK",
-        "HUAWEICLOUD_SDK_SK",
-        "OPENI_TOKEN",
-        "ACCESS_KEY_ID",
-        "SECRET_ACCESS_KEY",
-    ):
-        monkeypatch.delenv(name, raising=False)
+    without_keys(monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("MINDLIFT_REHEARSALS", str(tmp_path / "rehearsals"))
     job = JobFolder(tmp_path / "rehearsals/digits-1123")

@@ -117,7 +117,11 @@ def as_text(rows: Sequence[Row], as_json: bool, indent: int | None = None) -> st
     now = time.time()
     if as_json:
         return files.as_json([row.as_dict(now) for row in rows], indent=indent)
-    return show.table(fitted(rows, now, UNLIMITED, UNLIMITED)) if rows else gettext("no jobs")
+    return (
+        show.table(fitted(rows, now, show.screen_columns() or UNLIMITED, UNLIMITED))
+        if rows
+        else gettext("no jobs")
+    )
 
 
 def print_loop(jobs: Jobs, interval_s: float, as_json: bool) -> None:

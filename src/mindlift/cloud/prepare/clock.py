@@ -15,5 +15,6 @@ def clock_check(date: str | None, whose: str) -> Check:
     if not date:
         return Check("clock", None, f"{whose} does not say what time it is")
     skew = time.time() - parsedate_to_datetime(date).timestamp()
-    says = f"{abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} {whose}"
+    seconds = f"{abs(skew):.0f}"
+    says = f"{seconds} s ahead of {whose}" if skew > 0 else f"{seconds} s behind {whose}"
     return Check("clock", abs(skew) < SKEW_S, says, "set it right: requests from 15 minutes on are refused")

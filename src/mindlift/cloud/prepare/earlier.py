@@ -23,6 +23,7 @@ from mindlift.cloud.providers.base import Provider, Status
 from mindlift.cloud.retry import RetryPolicy
 from mindlift.cloud.states import Phase
 from mindlift.files import expanded, write_atomic
+from mindlift.language import N_
 
 # Keys that say nothing of what is computed, or of where its results are.
 NOT_ASKED = ("name", "description", "allow_dirty", "max_cost", "max_hours", "retries", "restart", "wheels")
@@ -86,20 +87,21 @@ def continued(job: Job, provider: Provider, say: Callable[[str], None], folder: 
 
 def decided(job: Job, earlier: Earlier, status: Status) -> tuple[Job, str]:
     """What becomes of a job after `earlier`, and the line about it. Pure."""
-    handle, word = earlier.handle, status.phase.value
-    if status.phase is Phase.SUCCEEDED:
+    handle, phase = earlier.handle, status.phase
+    word = N_("has failed") if phase is Phase.FAILED else N_("was stopped")
+    if phase is Phase.SUCCEEDED:
         return job, f"starts anew: {handle}, the same command, has succeeded"
-    if not status.phase.is_final:
-        return job, f"starts anew: {handle}, the same command, has not ended: it is {word}"
+    if not phase.is_final:
+        return job, f"starts anew: {handle}, the same command, has not ended: it is {phase.value}"
     if not earlier.outputs:
         why = f"{job.provider} keeps the results of each job apart"
-        return job, f"starts anew: {handle}, the same command, has {word}, and {why}"
+        return job, f"starts anew: {handle}, the same command, {word}, and {why}"
     if job.is_program and not (job.keep or job.resume):
         why = "a program without keep restores nothing"
-        return job, f"starts anew: {handle}, the same command, has {word}, and {why}"
+        return job, f"starts anew: {handle}, the same command, {word}, and {why}"
     places = ", ".join(earlier.outputs.values())
     found = in_places(renamed(job, earlier.name), earlier.outputs)
-    return found, f"continues {handle}, the same command, which has {word}: {places}"
+    return found, f"continues {handle}, the same command, which {word}: {places}"
 
 
 def in_places(job: Job, outputs: Mapping[str, str]) -> Job:

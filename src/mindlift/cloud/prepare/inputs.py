@@ -24,7 +24,8 @@ def checks(job: Job) -> Iterator[Check]:
             yield Check(name, False, f"{path} holds no file", "put the data there, or name another place")
         elif path.exists():
             place = place_in_store(job, str(path))
-            says = f"{path}, {size(size_bytes(path))}" + (f", goes to {place}" if is_remote(place) else "")
+            says = f"{path}, {size(size_bytes(path))}"
+            says = f"{says}, is sent to {place}" if is_remote(place) else says
             yield Check(name, True, says)
         else:
             advice = "name a local folder or archive, or obs://bucket/folder/"

@@ -123,7 +123,7 @@ def in_use(job: Job, running: Iterable[Status]) -> Iterator[Check]:
     users = {url.rstrip("/"): status.handle for status in running for url in status.outputs.values()}
     for name, url in job.results.items():
         user = users.get(url.rstrip("/"))
-        says = f"{url} is in use by {user or 'no other job'}"
+        says = f"{url} is in use by {user}" if user else f"no other job writes to {url}"
         yield Check(name, not user, says, f"wait for that job, cancel it, or choose another {name}")
 
 

@@ -23,10 +23,18 @@ from mindlift.data.classification.split import Samples
 from mindlift.data.draws import uniforms
 from mindlift.data.order import TrainOrder
 
-SIDE, GAP, MARGIN, LABEL = 72, 4, 10, 176  # pixels: of an image, between images, around all, width of names
+SIDE, GAP, MARGIN, LABEL, HEADING = (
+    72,
+    4,
+    10,
+    176,
+    24,
+)  # pixels: of an image, between images, around all, of names
 COLUMNS = 6  # images of each row, made of one photograph
 COLOURS = 128  # of the palette
-SEEDS = {"views": 4, "policies": 9, "erasing": 4, "mixing": 4}  # that show much in few images
+SEEDS = {"views": 4, "policies": 9, "erasing": 4, "mixing": 4, "splits": 4}  # that show much in few images
+SPLITS = 3  # views of each of two photographs
+HEADINGS = {"splits": ("clean", "second", "third") * 2}  # of columns
 Row = Tuple[str, Dict[str, Union[str, int, float, Tuple[float, ...]]]]
 SHEETS: dict[str, list[Row]] = {  # by file: rows of a name and options
     "views": [
@@ -57,6 +65,16 @@ SHEETS: dict[str, list[Row]] = {  # by file: rows of a name and options
         ("cutmix_alpha 1", {"cutmix_alpha": 1.0}),
         ("both, pair", {"mixup_alpha": 0.8, "cutmix_alpha": 1.0, "mixup_shares": "pair"}),
         ("both, batch", {"mixup_alpha": 0.8, "cutmix_alpha": 1.0, "mixup_shares": "batch"}),
+    ],
+    "splits": [
+        ("rand-m9-mstd0.5-inc1", {"auto_augment": "rand-m9-mstd0.5-inc1"}),
+        ("augmix-m9-w3", {"auto_augment": "augmix-m9-w3"}),
+        ("with resized_crop", {"auto_augment": "augmix-m9-w3", "augment": "resized_crop", "hflip": 0.5}),
+        ("with random_erase 1", {"auto_augment": "augmix-m9-w3", "random_erase": 1.0}),
+        (
+            "random_erase_resplit",
+            {"auto_augment": "augmix-m9-w3", "random_erase": 1.0, "random_erase_resplit": True},
+        ),
     ],
 }
 
@@ -97,11 +115,17 @@ def photographs() -> list[np.ndarray]:
 
 def trained_on(images: Sequence[np.ndarray], options: ClassificationOptions) -> np.ndarray:
     """(COLUMNS, SIDE, SIDE, 3) uint8: the first batch of a training with `images`."""
-    samples = Samples(np.zeros(len(images), np.int32), images=np.stack(images))
-    batch = TrainSource(samples, TrainOrder(len(images), COLUMNS, 0, 1, options.seed), options).batch(0)
-    for row in range(COLUMNS):
+    samples, size = Samples(np.zeros(len(images), np.int32), images=np.stack(images)), options.per_batch_size
+    batch = TrainSource(samples, TrainOrder(len(images), size, 0, 1, options.seed), options).batch(0)
+    for row in range(size):
         batch.fill(row)
     return batch.arrays[0]
+
+
+def views_of(images: Sequence[np.ndarray], options: ClassificationOptions) -> np.ndarray:
+    """(COLUMNS, SIDE, SIDE, 3) uint8: the views of one image after those of the other, from timm's order."""
+    found = trained_on(images, replace(options, per_batch_size=len(images), aug_splits=SPLITS))
+    return found.reshape(SPLITS, len(images), *found.shape[1:]).swapaxes(0, 1).reshape(found.shape)
 
 
 def mixed(images: np.ndarray, options: ClassificationOptions) -> np.ndarray:
@@ -130,6 +154,8 @@ def images_of(kind: str, changes: Row) -> np.ndarray:
             for each in (temple, flower)
         ]
         return mixed(np.stack([two[row % 2][row] for row in range(COLUMNS)]), options)
+    if kind == "splits":
+        return views_of([temple, flower], options)
     if kind == "erasing":
         options = replace(options, random_erase=1.0)
     return trained_on([temple] * COLUMNS, options)
@@ -137,12 +163,16 @@ def images_of(kind: str, changes: Row) -> np.ndarray:
 
 def sheet(kind: str) -> Image.Image:
     """The rows of one of SHEETS, with their names."""
-    rows = SHEETS[kind]
-    size = LABEL + COLUMNS * (SIDE + GAP) + 2 * MARGIN, len(rows) * (SIDE + GAP) + 2 * MARGIN
+    rows, headings = SHEETS[kind], HEADINGS.get(kind, ())
+    above = MARGIN + (HEADING if headings else 0)
+    size = LABEL + COLUMNS * (SIDE + GAP) + 2 * MARGIN, above + len(rows) * (SIDE + GAP) + MARGIN
     found = Image.new("RGB", size, "white")
     draw, font = ImageDraw.Draw(found), ImageFont.load_default(16)
+    for column, heading in enumerate(headings):
+        middle = MARGIN + LABEL + column * (SIDE + GAP) + SIDE // 2
+        draw.text((middle, MARGIN + HEADING // 2), heading, TEXT, font, anchor="mm")
     for number, row in enumerate(rows):
-        top = MARGIN + number * (SIDE + GAP)
+        top = above + number * (SIDE + GAP)
         draw.text((MARGIN + LABEL - 10, top + SIDE // 2), row[0], TEXT, font, anchor="rm")
         for column, image in enumerate(images_of(kind, row)):
             found.paste(Image.fromarray(image), (MARGIN + LABEL + column * (SIDE + GAP), top))

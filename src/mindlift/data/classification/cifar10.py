@@ -12,7 +12,7 @@ import numpy as np
 
 from mindlift.data import layout
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 FOLDER, SIDE, RECORD_BYTES = layout.CIFAR_FOLDER, layout.SIDE, layout.RECORD_BYTES
 CLASSES = 10

@@ -14,7 +14,7 @@ from mindlift.data.classification.sources import EvalSource, TrainSource
 from mindlift.data.classification.split import Samples
 from mindlift.data.order import Balanced, BatchRange, EpochOrder, eval_shard, repeated, shuffled
 from mindlift.data.workers import InThreads
-from mindlift.model_utils.staging.arrivals import ARRIVALS
+from mindlift.model_utils.streaming.arrivals import ARRIVALS
 
 
 def train_batches(samples: Samples, options: ClassificationOptions, part: BatchRange) -> InThreads:

@@ -22,7 +22,7 @@ from mindlift.data.draws import Draws, uniforms
 from mindlift.data.order import TrainOrder
 from mindlift.data.workers import Unfilled
 from mindlift.errors import DataError
-from mindlift.model_utils.staging.arrivals import ArrivalError
+from mindlift.model_utils.streaming.arrivals import ArrivalError
 
 REGION, COLOUR, OPERATIONS, SHARES, LATER, ERASING = 0, 1, 2, 3, 4, 5  # stages of augmentation
 

@@ -13,8 +13,8 @@ from mindlift.data.batches import Failures
 from mindlift.data.classification.held_out import held_out
 from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.mindrecord import read as record_read
-from mindlift.model_utils.staging.arrivals import ArrivalError
 from mindlift.model_utils.staging.shared_arrays import Share, alone
+from mindlift.model_utils.streaming.arrivals import ArrivalError
 
 
 class Samples(Failures):

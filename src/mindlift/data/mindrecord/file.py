@@ -16,7 +16,7 @@ from typing import Any, Dict, NamedTuple
 
 from mindlift import json_text, limits
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 VERSION = "3.0"
 LENGTH_BYTES = 8

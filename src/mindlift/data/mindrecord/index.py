@@ -18,7 +18,7 @@ from mindlift.data import layout
 from mindlift.data.mindrecord import file as record_file
 from mindlift.errors import DataError
 from mindlift.file_names import FileName
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 INDEX = "index.json"
 FORMAT = 1

@@ -19,8 +19,8 @@ from mindlift.data.mindrecord.rows import Rows
 from mindlift.data.segmentation import lists as seg_lists
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
+from mindlift.model_utils.streaming import arrivals
 
 SCHEMA = {"file_name": {"type": "string"}, "label": {"type": "bytes"}, "data": {"type": "bytes"}}
 NAME, IMAGE, LABEL = "file_name", "data", "label"

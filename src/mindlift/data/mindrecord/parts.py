@@ -1,4 +1,4 @@
-"""The rows of MindRecord shards in a bucket, for those who fetch them one by one (model_utils/staging/pieces.py).
+"""The rows of MindRecord shards in a bucket, for those who fetch them one by one (model_utils/streaming/pieces.py).
 
 A row becomes a file in a folder that is called as its shard; `file.Blobs` reads it there.
 """
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord import rows as record_rows
-from mindlift.model_utils.staging.archived import Found, Place
-from mindlift.model_utils.staging.pieces import Read
+from mindlift.model_utils.streaming.archived import Found, Place
+from mindlift.model_utils.streaming.pieces import Read
 from mindlift.storage.store import Entry
 
 INDEX = ".db"  # behind the name of a shard

@@ -21,8 +21,8 @@ from mindlift.data.mindrecord import index as record_index
 from mindlift.data.mindrecord import rows as record_rows
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
+from mindlift.model_utils.streaming import arrivals
 
 FIELDS = ["index", "label", "file", "crc"]
 NUMBERS, NAME = ("index", "label", "crc"), "file"

@@ -16,7 +16,7 @@ from mindlift.data.mindrecord import file as record_file
 from mindlift.data.mindrecord.file import AGAIN, LENGTH_BYTES
 from mindlift.data.strings import StringArray
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 AT_ONCE = 1 << 12  # rows that are Python objects at the same time
 PLACE = ("PAGE_ID_BLOB", "PAGE_OFFSET_BLOB", "PAGE_OFFSET_BLOB_END")

@@ -19,7 +19,7 @@ from mindlift.data import layout
 from mindlift.errors import DataError
 from mindlift.files import expanded
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 USUAL = ("labels.csv", "labels.json")
 DELIMITERS = (",", ";", "\t")  # of columns, the first that the header has

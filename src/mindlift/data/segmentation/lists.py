@@ -15,7 +15,7 @@ from typing import NamedTuple
 from mindlift.data.slow_disk import NO_FILE, each_size, joined
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
-from mindlift.model_utils.staging import arrivals
+from mindlift.model_utils.streaming import arrivals
 
 TRAIN_LIST, VAL_LIST, AUG_LIST = "voc_train_lst.txt", "voc_val_lst.txt", "vocaug_train_lst.txt"
 VOC, SBD = "VOCdevkit/VOC2012", "benchmark_RELEASE/dataset"

@@ -22,8 +22,8 @@ from mindlift.data.segmentation.options import SegmentationOptions
 from mindlift.data.strings import StringArray
 from mindlift.data.workers import InThreads, Unfilled
 from mindlift.errors import DataError
-from mindlift.model_utils.staging import arrivals
 from mindlift.model_utils.staging.shared_arrays import Arrays, Share, alone
+from mindlift.model_utils.streaming import arrivals
 
 
 class Source(Protocol):

@@ -21,7 +21,7 @@ from typing import Tuple
 from mindlift.errors import MindLiftError, StageError
 from mindlift.files import append_line
 from mindlift.model_utils.staging.lease import Lease, LeaseLost
-from mindlift.model_utils.staging.stage_in import transferred
+from mindlift.model_utils.staging.stager import transferred
 from mindlift.runs.manifest import MANIFEST, Saved, as_text, in_order, listed, parse, to_keep
 from mindlift.runs.paths import RECORDS, RESULT, RunPaths
 from mindlift.storage.copying import copy as transfer

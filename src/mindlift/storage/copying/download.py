@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from functools import partial
 from typing import Callable, TypeVar
@@ -21,6 +20,7 @@ from mindlift.storage.copying.local_files import (
 )
 from mindlift.storage.copying.part_sums import PartSums
 from mindlift.storage.copying.plan import Known, is_same
+from mindlift.storage.copying.shared_file import SharedFile
 from mindlift.storage.http1 import Headers
 from mindlift.storage.retry import Broken, Changed
 from mindlift.storage.s3.store import S3Store
@@ -51,7 +51,7 @@ class Download:
             return
         large = LargeDownload(self, entry)
         for start in large.starts():
-            yield lambda start=start: large.range(start)  # type: ignore[misc]
+            yield lambda start=start: large.piece(start)  # type: ignore[misc]
 
     def object(self, entry: Entry) -> Entry:
         return Entry(self.prefix + entry.key, entry.size, entry.etag, entry.modified_ns)
@@ -132,7 +132,7 @@ class Download:
         return now._replace(key=entry.key)
 
 
-class LargeDownload:
+class LargeDownload(SharedFile):
     """One object, its ranges written into one preallocated file by several threads.
 
     If it turns out to be another one meanwhile, or not to be what its ETag says, the thread of the last range
@@ -141,33 +141,19 @@ class LargeDownload:
 
     def __init__(self, route: Download, entry: Entry):
         self.route, self.entry = route, entry
-        self.lock = threading.Lock()
         self.sums = PartSums(entry)
         self.length = self.sums.whole_parts(RANGE)
-        self.left = len(self.starts())
-        self.busy = 0  # threads that write to the descriptor
+        super().__init__(len(self.starts()))
         self.descriptor = -1
-        self.failed = False
         self.changed: Changed | None = None
         self.path = self.part = ""
 
     def starts(self) -> range:
         return range(0, self.entry.size, self.length)
 
-    def range(self, start: int) -> Known | None:
-        try:
-            with self.lock:
-                self.busy += 1
-                if self.descriptor < 0 and not self.failed:
-                    self.open()
-            if not self.failed:
-                self.fetch(start)
-        except BaseException:
-            self.failed = True
-            raise
-        finally:
-            known = self.count_down()
-        return known
+    @property
+    def is_open(self) -> bool:
+        return self.descriptor >= 0
 
     def open(self) -> None:
         self.path = self.route.target.path(self.entry.key)
@@ -177,12 +163,12 @@ class LargeDownload:
             self.route.open.add(self)
             allocate(self.descriptor, self.entry.size)
 
-    def fetch(self, start: int) -> None:
+    def copy(self, at: int) -> None:
         """One range, unless the object is known to be another one by now."""
         if self.changed:
             return
-        length = min(self.length, self.entry.size - start)
-        receive = partial(self.route.receive, self.descriptor, self.entry, self.sums, start, length)
+        length = min(self.length, self.entry.size - at)
+        receive = partial(self.route.receive, self.descriptor, self.entry, self.sums, at, length)
         try:
             with disk_errors(self.path):
                 self.route.ask(self.entry, receive)
@@ -231,7 +217,7 @@ class LargeDownload:
         for start in self.starts():
             if self.failed:
                 raise TransferError(f"{self.path} was not completed: the copy has ended")
-            self.fetch(start)
+            self.copy(start)
 
     def discard(self) -> None:
         """Remove the file if it is unfinished, and close it once no thread writes to it."""

@@ -10,6 +10,7 @@ import time
 from typing import Any, Callable
 
 from mindlift.forks import FORKS
+from mindlift.language import gettext, localized
 
 LINE_EVERY_S = 10.0
 Say = Callable[[str], None]
@@ -51,7 +52,11 @@ class Progress:
                 from tqdm import tqdm
 
             self.bar = tqdm(
-                total=size, unit="B", unit_scale=True, desc=f"{self.what} ({files} files)", leave=False
+                total=size,
+                unit="B",
+                unit_scale=True,
+                desc=gettext("{0} ({1} files)", localized(self.what), files),
+                leave=False,
             )
 
     def add(self, size: int, files: int = 0) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mindlift.errors import TransferError
 from mindlift.storage.copying.job import CHANGES, Advance, Job, Unit
 from mindlift.storage.copying.local_files import local_entry, open_regular
 from mindlift.storage.copying.plan import Known
+from mindlift.storage.copying.shared_file import SharedFile
 from mindlift.storage.s3.etags import OWN_PART
 from mindlift.storage.s3.store import Multipart, S3Store
 from mindlift.storage.store import Entry, LocalStore
@@ -47,7 +47,7 @@ class Upload:
             return
         large = LargeUpload(self, entry)
         for number in range(1, large.left + 1):
-            yield lambda number=number: large.part(number)  # type: ignore[misc]
+            yield lambda number=number: large.piece(number)  # type: ignore[misc]
 
     def whole(self, entry: Entry) -> Known:
         path, key = self.path(entry.key), self.prefix + entry.key
@@ -66,33 +66,19 @@ class Upload:
         )
 
 
-class LargeUpload:
+class LargeUpload(SharedFile):
     """One file, sent in parts by several threads."""
 
     def __init__(self, route: Upload, entry: Entry):
         self.route, self.entry = route, entry
         self.size = max(LEAST_PART, -(-entry.size // MOST_PARTS))
-        self.left = -(-entry.size // self.size)
-        self.lock = threading.Lock()
-        self.busy = 0  # threads that read from the descriptor
-        self.failed = False
+        super().__init__(-(-entry.size // self.size))
         self.upload: Multipart | None = None
         self.descriptor = -1
 
-    def part(self, number: int) -> Known | None:
-        try:
-            with self.lock:
-                self.busy += 1
-                if self.upload is None and not self.failed:
-                    self.open()
-            if not self.failed:
-                self.send(number)
-        except BaseException:
-            self.failed = True
-            raise
-        finally:
-            known = self.count_down()
-        return known
+    @property
+    def is_open(self) -> bool:
+        return self.upload is not None
 
     def open(self) -> None:
         path = self.route.path(self.entry.key)
@@ -107,11 +93,11 @@ class LargeUpload:
             path = self.route.path(self.entry.key)
             raise TransferError(f"{path} has changed while it was copied; copy it when it is finished")
 
-    def send(self, number: int) -> None:
-        start = (number - 1) * self.size
+    def copy(self, at: int) -> None:
+        start = (at - 1) * self.size
         body = os.pread(self.descriptor, min(self.size, self.entry.size - start), start)
         assert self.upload is not None
-        self.upload.put(number, body)
+        self.upload.put(at, body)
         self.route.advance(len(body))
 
     def count_down(self) -> Known | None:

@@ -14,7 +14,7 @@ from mindlift.data.classification.named_images import Pictures, batches
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.tasks.classification import task as classify
 from mindlift.tasks.classification.contact_sheet import ContactSheet
 from mindlift.tasks.prediction_files import PROBABILITY, Class, Prediction, Writer

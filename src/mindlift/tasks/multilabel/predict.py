@@ -9,7 +9,7 @@ import numpy as np
 
 from mindlift.data.classification.named_images import Pictures
 from mindlift.model_utils.config.frozen import Config
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.tasks.classification.predict import MEASURE as MEASURE
 from mindlift.tasks.classification.predict import check as check
 from mindlift.tasks.classification.predict import max_batch_size as max_batch_size

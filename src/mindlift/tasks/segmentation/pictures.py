@@ -12,7 +12,7 @@ from PIL import Image as Picture
 from mindlift.data.segmentation import voc
 from mindlift.errors import ConfigError, StorageError
 from mindlift.files import write_atomic
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.runs.log import RunLog
 from mindlift.tasks.prediction_files import Prediction
 from mindlift.tasks.segmentation.sheet import SegmentationSheet, overlay

@@ -15,7 +15,7 @@ from mindlift.data.segmentation.transform import side_of
 from mindlift.interrupts import Deferred
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.named_images import Image
+from mindlift.model_utils.named_images import Image
 from mindlift.tasks.prediction_files import Class, Prediction, Segments, Writer
 from mindlift.tasks.segmentation.objective import probabilities
 from mindlift.tasks.segmentation.pictures import MaskFolder, Sheet, mask_files

@@ -35,7 +35,7 @@ from mindlift.model_utils.collectives import all_sum
 from mindlift.model_utils.config.command_line import COMMAND_LINE
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.job_context import JobContext
-from mindlift.model_utils.staging.arrivals import ARRIVALS
+from mindlift.model_utils.streaming.arrivals import ARRIVALS
 from mindlift.tasks.objective import Objective
 from mindlift.tasks.pixels import FromMaskedPixels
 from mindlift.tasks.progress import Progress

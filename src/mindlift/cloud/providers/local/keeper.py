@@ -28,6 +28,7 @@ from mindlift.cloud.providers.local.servers import Minio, Moto, PortTaken, Serve
 from mindlift.errors import StorageError
 from mindlift.files import write_atomic
 from mindlift.model_utils.staging.node_gate import Process
+from mindlift.sanitize import error
 
 READY_WITHIN_S = 60.0
 IDLE_S = {"minio": 5.0, "moto": 3600.0}  # moto forgets everything with its end
@@ -234,7 +235,7 @@ def main() -> int:
     try:
         keep(Path(sys.argv[1]))
     except (StorageError, PortTaken) as err:
-        print(f"error: {err}", file=sys.stderr)
+        print(f"error: {error(err)}", file=sys.stderr)
         return 1
     return 0
 

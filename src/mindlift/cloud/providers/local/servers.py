@@ -16,6 +16,7 @@ from mindlift.checkout import ROOT, SOURCES
 from mindlift.cloud.providers.local import signed_moto
 from mindlift.errors import StorageError
 from mindlift.files import home
+from mindlift.sanitize import message
 
 INSTALLER = ROOT / "scripts/minio.sh"
 READY_WITHIN_S = 30.0
@@ -118,12 +119,16 @@ class Server:
             if self._process.poll() is not None:
                 if re.search("already in use|in use by another", said):
                     raise PortTaken(said)
-                raise StorageError(f"{self.endpoint} ended with code {self._process.returncode}:\n{said}")
+                raise StorageError(
+                    f"{self.endpoint} ended with code {self._process.returncode}: {message(said)}"
+                )
             if self.endpoint in said and self._healthy():  # said: or else another's health is asked
                 return
             if time.monotonic() > deadline:
                 self.kill()
-                raise StorageError(f"{self.endpoint} was not ready after {READY_WITHIN_S:.0f} s:\n{said}")
+                raise StorageError(
+                    f"{self.endpoint} was not ready after {READY_WITHIN_S:.0f} s: {message(said)}"
+                )
             time.sleep(0.05)
 
     def _healthy(self) -> bool:

@@ -37,7 +37,11 @@ from mindlift.cloud.states import Phase
 
 PAGE = 50
 PLATFORMS = {request.QIZHI: "openi-qizhi"}
-MOVING = {1: "are being moved", 3: "wait to be moved", 2: "could not be moved; it is tried again"}
+MOVING = {
+    1: "they are being moved",
+    3: "they wait to be moved",
+    2: "they could not be moved; it is tried again",
+}
 
 
 def make(job: Job) -> Provider:
@@ -252,7 +256,7 @@ class OpenI:
         if status == 2:
             self.rest.post(f"move the {what}", answers.MOVE_OUTPUT, id=handle.id)
         if status != 0:
-            says = f"they {MOVING.get(status, 'are not there yet')}"
+            says = MOVING.get(status, "they are not there yet")
             raise Overloaded(Answer(SERVICE, what, str(status), says))
         download(self.rest, handle, folder)
         return Output({"output": str(folder)})

@@ -18,8 +18,8 @@ from typing import Any, BinaryIO, cast
 from mindlift import json_text
 from mindlift.errors import DataError, StageError
 from mindlift.files import atomic_file, remove_file
-from mindlift.model_utils.staging import archived
-from mindlift.model_utils.staging.archived import Found, Place
+from mindlift.model_utils.streaming import archived
+from mindlift.model_utils.streaming.archived import Found, Place
 from mindlift.storage.copying.copy import listing
 from mindlift.storage.copying.progress import Progress, Say
 from mindlift.storage.places import locate

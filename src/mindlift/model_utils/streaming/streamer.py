@@ -17,13 +17,13 @@ from typing import NamedTuple
 from mindlift.checkout import SOURCES
 from mindlift.errors import ConfigError, StageError
 from mindlift.files import remove_file
-from mindlift.model_utils.staging.archived import Held
-from mindlift.model_utils.staging.arrivals import SEPARATOR, read_state
-from mindlift.model_utils.staging.pieces import Finder
-from mindlift.model_utils.staging.position import Evaluation, Position
+from mindlift.model_utils.streaming.archived import Held
+from mindlift.model_utils.streaming.arrivals import SEPARATOR, read_state
+from mindlift.model_utils.streaming.pieces import Finder
+from mindlift.model_utils.streaming.position import Evaluation, Position
 from mindlift.storage.copying.progress import as_bytes
 
-PROGRAM = "mindlift.model_utils.staging.stream"
+PROGRAM = "mindlift.model_utils.streaming.stream"
 PAUSE_S = 0.02
 MEASURED_S, QUICK_S = 1.0, 30.0  # of --stage auto: how long the network is measured, and what a copy may take
 ENDED_WITHIN_S = 10.0

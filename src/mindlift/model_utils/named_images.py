@@ -11,10 +11,12 @@ from mindlift.errors import DataError
 from mindlift.files import expanded
 from mindlift.model_utils import image_files
 from mindlift.model_utils.inputs import Source
-from mindlift.model_utils.staging.arrivals import ARRIVALS, Arriving
-from mindlift.model_utils.staging.stage_in import Say, Stager, beside
-from mindlift.model_utils.staging.streamer import IMAGES
+from mindlift.model_utils.staging.stager import Stager, beside
+from mindlift.model_utils.streaming.arrivals import ARRIVALS, Arriving
+from mindlift.model_utils.streaming.start import How, start
+from mindlift.model_utils.streaming.streamer import IMAGES
 from mindlift.storage.copying import copy as transfer
+from mindlift.storage.copying.progress import Say
 from mindlift.storage.places import locate
 from mindlift.storage.url import is_remote, join
 
@@ -90,7 +92,7 @@ def remote_images(url: str, stager: Stager, stage: str, until: ExitStack) -> lis
 
 
 def streamed(url: str, stager: Stager, is_auto: bool, until: ExitStack) -> list[Image]:
-    streamer, target, control = stager.stream(Source(url), is_auto, IMAGES)
+    streamer, target, control = start(stager, Source(url), How(is_auto, IMAGES))
     until.callback(streamer.close)
     arriving = Arriving(target, control, stager.timeout_s, stager.say)
     ARRIVALS.begin(arriving)

@@ -12,7 +12,7 @@ from typing import Callable
 
 from mindlift.backports import Protocol
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging.archived import THREADS, Found, exact
+from mindlift.model_utils.streaming.archived import THREADS, Found, exact
 from mindlift.storage.copying.copy import copy_tree, listing
 from mindlift.storage.copying.progress import Progress, Say
 from mindlift.storage.places import locate

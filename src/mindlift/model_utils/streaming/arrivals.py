@@ -21,7 +21,7 @@ from mindlift import json_text
 from mindlift.errors import DataError
 from mindlift.forks import Shared
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging.position import Position
+from mindlift.model_utils.streaming.position import Position
 
 NAMES, STATE, ALIVE, ENGINE, WANTED = "names", "state", "alive", "engine", "wanted"  # in the control folder
 SEPARATOR = "\0"

@@ -24,13 +24,14 @@ from mindlift.interrupts import leave_ctrl_c_to_parent
 from mindlift.language import localized
 from mindlift.locks import alone
 from mindlift.model_utils import image_files
-from mindlift.model_utils.staging import archived, data_index, members, pieces
-from mindlift.model_utils.staging.archived import Found, Held, MemberRoute
-from mindlift.model_utils.staging.arrivals import ALIVE, ENGINE, NAMES, SEPARATOR, STATE, WANTED, held
-from mindlift.model_utils.staging.fetch_queue import PAUSE_S, CachedQueue, Queue
-from mindlift.model_utils.staging.shared_stream import Joined
-from mindlift.model_utils.staging.streamer import ALL, DATA, IMAGES, Begin, More, Request
-from mindlift.model_utils.staging.wishes import Wishes
+from mindlift.model_utils.staging import members
+from mindlift.model_utils.streaming import archived, data_index, pieces
+from mindlift.model_utils.streaming.archived import Found, Held, MemberRoute
+from mindlift.model_utils.streaming.arrivals import ALIVE, ENGINE, NAMES, SEPARATOR, STATE, WANTED, held
+from mindlift.model_utils.streaming.fetch_queue import PAUSE_S, CachedQueue, Queue
+from mindlift.model_utils.streaming.shared_stream import Joined
+from mindlift.model_utils.streaming.streamer import ALL, DATA, IMAGES, Begin, More, Request
+from mindlift.model_utils.streaming.wishes import Wishes
 from mindlift.storage.copying.copy import THREADS, copy_tree, listing
 from mindlift.storage.copying.job import Failure
 from mindlift.storage.copying.plan import Known, Plan

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from mindlift.model_utils.staging.fetch_queue import CachedQueue, Queue
-from mindlift.model_utils.staging.streamer import Begin, More, Request
+from mindlift.model_utils.streaming.fetch_queue import CachedQueue, Queue
+from mindlift.model_utils.streaming.streamer import Begin, More, Request
 
 WINDOW_ROUNDS, WINDOW_FILES = 16, 512  # that are asked for, where another job fetches
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from mindlift.model_utils.staging.arrivals import ENGINE, Arriving, is_held, read_state
-from mindlift.model_utils.staging.streamer import Request
-from mindlift.model_utils.staging.wishes import Wishes
+from mindlift.model_utils.streaming.arrivals import ENGINE, Arriving, is_held, read_state
+from mindlift.model_utils.streaming.streamer import Request
+from mindlift.model_utils.streaming.wishes import Wishes
 
 ASK_AGAIN_S = 5.0
 ASK_EVERY_S = 0.5

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from mindlift.errors import StageError
-from mindlift.model_utils.staging.cache_plan import CachePlan
+from mindlift.model_utils.streaming.cache_plan import CachePlan
 from mindlift.storage.copying.job import LocalError
 from mindlift.storage.errors import MoxFileNotExistsException
 from mindlift.storage.store import Entry
