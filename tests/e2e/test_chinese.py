@@ -60,7 +60,7 @@ def test_json_ends_an_evaluation_as_in_english(trained):
     done = run(EVAL, trained[1], "--json", "true")
     result = json.loads(done.out.splitlines()[-1])
     assert (result["total"], done.code) == (357, 0)
-    assert not HAN.search(done.out)
+    assert not HAN.search(done.out.splitlines()[-1])
 
 
 def test_the_original_models_lines_are_as_they_were(tmp_path):

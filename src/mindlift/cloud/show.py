@@ -110,11 +110,14 @@ def statuses(found: Sequence[Status], best: Sequence[str] | None = None, screen:
 
 
 def fitted(rows: Sequence[Sequence[str]], screen: int) -> str:
-    """A table; on a screen that is too narrow for it the first column, of long handles, has lines of its own."""
+    """A table; on a screen that is too narrow for it the first column, of long handles, has lines of its own.
+
+    Why a lone job is where it is is told whole.
+    """
     widths = [max(map(width_of, column)) + 2 for column in zip(*rows)]
     if not screen or sum(widths[:-1]) + LEAST_LAST <= screen:
         return table(rows, screen)
-    head, *rest = table([row[1:] for row in rows], screen - 2).splitlines()
+    head, *rest = table([row[1:] for row in rows], screen - 2 if len(rows) > 2 else 0).splitlines()
     lines = [f"  {head}", *(f"{row[0]}\n  {line}" for row, line in zip(rows[1:], rest))]
     return "\n".join(lines)
 

@@ -151,7 +151,7 @@ class RunLog:
         self.paths, self.rank = paths, rank
         self.show_bar = sys.stderr.isatty() if show_bar is None else show_bar
         self.logger = logging.Logger(f"mindlift.rank{rank}", logging.INFO)
-        self.doing, self.stderr = "getting ready", Stderr()
+        self.doing, self.stderr = N_("getting ready"), Stderr()
         self.count: Count | None = None
         self.watch = Watch(self.tell, self.what)
         if rank == 0:
