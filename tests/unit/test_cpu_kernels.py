@@ -12,7 +12,7 @@ import pytest
 
 from mindlift.errors import ConfigError
 from mindlift.model_utils import cpu_kernels, devices
-from mindlift.model_utils.cpu_kernels import NoKernels
+from mindlift.model_utils.compiler import NotCompiled
 from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, RowNorm
 from mindlift.models.cpu import cells
@@ -219,7 +219,7 @@ def test_processes_that_compile_at_once_find_one_whole_library(tmp_path):
 
 def test_without_a_compiler_there_are_none(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    with pytest.raises(NoKernels, match="there is no C\\+\\+ compiler here"):
+    with pytest.raises(NotCompiled, match="there is no C\\+\\+ compiler here"):
         cpu_kernels.library(tmp_path, (2, 8))
 
 
@@ -228,19 +228,19 @@ def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch):
     compiler.write_text('#!/bin/sh\n[ "$1" = --version ] || { echo "fatal error: no omp.h" >&2; exit 1; }\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    with pytest.raises(NoKernels, match="cxx failed: fatal error: no omp.h"):
+    with pytest.raises(NotCompiled, match="cxx failed: fatal error: no omp.h"):
         cpu_kernels.library(tmp_path / "kernels", (2, 8))
     assert not list((tmp_path / "kernels").iterdir())
 
 
 def test_a_damaged_library_is_not_used(library, tmp_path):
     (tmp_path / Path(library).name).write_bytes(b"no library")
-    with pytest.raises(NoKernels, match="does not load"):
+    with pytest.raises(NotCompiled, match="does not load"):
         cpu_kernels.library(tmp_path, (2, 8))
 
 
 def test_other_versions_of_mindspore_are_left_alone(tmp_path):
-    with pytest.raises(NoKernels, match=r"MindSpore 2\.8 only"):
+    with pytest.raises(NotCompiled, match=r"MindSpore 2\.8 only"):
         cpu_kernels.library(tmp_path, (2, 10))
 
 

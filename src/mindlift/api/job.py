@@ -30,10 +30,10 @@ from mindlift.model_utils import (
     packages,
 )
 from mindlift.model_utils.adapter import Adapter
+from mindlift.model_utils.compiler import NotCompiled
 from mindlift.model_utils.config import config, programs, sizes
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import as_yaml, show
-from mindlift.model_utils.cpu_kernels import NoKernels
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
@@ -93,6 +93,17 @@ class Job:
             mindspore_build.load()
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
         devices.KERNELS[:] = self.kernels()
+        if self.cfg.cpu_kernels is not False:
+            from mindlift.data import pillow
+
+            pillow.KERNELS.use(self.kernels_folder(), self.without_pixel_kernels)
+
+    def kernels_folder(self) -> Path:
+        return cache_folder(self.cfg.cache_path) / "kernels"
+
+    def without_pixel_kernels(self, why: Exception) -> None:
+        if self.ranks.is_main:
+            print(localized(f"images are resized and augmented by Pillow itself: {why}"), file=sys.stderr)
 
     def kernels(self) -> list[str]:
         """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""
@@ -103,8 +114,8 @@ class Job:
             return []
         version = mindspore_build.numbers(mindspore_build.installed_version())
         try:
-            return [str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))]
-        except (NoKernels, StorageError) as err:
+            return [str(cpu_kernels.library(self.kernels_folder(), version))]
+        except (NotCompiled, StorageError) as err:
             if wanted:
                 raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
             if self.ranks.is_main:

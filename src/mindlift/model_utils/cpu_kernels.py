@@ -6,28 +6,17 @@ Importing this module needs no mindspore.
 from __future__ import annotations
 
 import ctypes
-import hashlib
-import os
-import platform
-import shutil
-import subprocess
 from pathlib import Path
 
 from mindlift.checkout import PACKAGE
-from mindlift.errors import ConfigError, MindLiftError
-from mindlift.files import make_folder, sync, temporary_folder
+from mindlift.errors import ConfigError
+from mindlift.model_utils import compiler
+from mindlift.model_utils.compiler import NotCompiled
 from mindlift.model_utils.devices import CPU, Device
 
 SOURCE = PACKAGE / "models/cpu/kernels.cpp"
-COMPILERS = ("g++", "c++", "clang++")
-FLAGS = ("-std=c++11", "-O3", "-fopenmp", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
-NATIVE = {"x86_64": "-march=native", "aarch64": "-mcpu=native"}
-COMPILE_S = 120.0
+FLAGS = ("-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 TRIED = ((2, 8),)  # versions of MindSpore that they were held against
-
-
-class NoKernels(MindLiftError):
-    """Why there is no library: a reason to do without."""
 
 
 def serve(amp_level: str, device: Device, is_wanted: bool) -> bool:
@@ -43,67 +32,23 @@ def serve(amp_level: str, device: Device, is_wanted: bool) -> bool:
 
 
 def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
-    """The library, below `folder`, compiled unless a process has done that before; NoKernels with the reason if there is none.
+    """The library, below `folder`, compiled unless a process has done that before; NotCompiled with the reason if there is none.
 
     Its name says of which source, by which compiler and for which CPU it is. Several processes may call this at once.
     """
     if mindspore[:2] not in TRIED:
-        raise NoKernels("this project's kernels for CPUs were tried with MindSpore 2.8 only")
-    compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
-    if compiler is None:
-        raise NoKernels(f"there is no C++ compiler here ({', '.join(COMPILERS)}, or what CXX names)")
-    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())])]
-    path = folder / f"cpu-{key(command)}.so"
-    if not path.is_file():
-        compile_to(path, command)
+        raise NotCompiled("this project's kernels for CPUs were tried with MindSpore 2.8 only")
+    path = compiler.library(folder, "cpu", [SOURCE], FLAGS)
     check(path)
     return path
 
 
-def key(command: list[str]) -> str:
-    """What decides the compiled file: the source, the compiler and its options, and this machine's CPU."""
-    version = run([command[0], "--version"])
-    return hashlib.sha256(repr((SOURCE.read_bytes(), command, version, cpu())).encode()).hexdigest()[:24]
-
-
-def cpu(path: Path = Path("/proc/cpuinfo")) -> str:
-    """The lines about the first CPU that say what code it runs."""
-    try:
-        lines = path.read_text(encoding="utf-8", errors="replace").split("\n\n")[0].splitlines()
-    except OSError:
-        lines = []
-    kept = [line for line in lines if line.lower().startswith(("model name", "flags", "features", "cpu "))]
-    return "\n".join([platform.machine(), *(line for line in kept if "mhz" not in line.lower())])
-
-
-def compile_to(path: Path, command: list[str]) -> None:
-    """Whole or not at all, whatever other processes do; StorageError if the folder can't be written."""
-    make_folder(path.parent)
-    with temporary_folder("kernels", path.parent) as work:
-        file = Path(work) / path.name
-        run([*command, str(SOURCE), "-o", str(file)])
-        sync(file)
-        os.replace(file, path)
-
-
-def run(command: list[str]) -> bytes:
-    try:
-        done = subprocess.run(command, capture_output=True, check=True, timeout=COMPILE_S)
-    except subprocess.CalledProcessError as err:
-        lines = err.stderr.decode(errors="replace").splitlines()
-        said = next((line for line in lines if "error" in line), *lines[:1] or ["no reason given"])
-        raise NoKernels(f"{command[0]} failed: {said}") from err
-    except (OSError, subprocess.TimeoutExpired) as err:
-        raise NoKernels(f"{command[0]} failed: {err}") from err
-    return done.stdout
-
-
 def check(path: Path) -> None:
-    """NoKernels unless the library loads here and normalises two rows as it should."""
+    """NotCompiled unless the library loads here and normalises two rows as it should."""
     try:
         rows = ctypes.CDLL(str(path)).rows
     except (OSError, AttributeError) as err:
-        raise NoKernels(f"{path} does not load: {err}") from err
+        raise NotCompiled(f"{path} does not load: {err}") from err
     floats = ctypes.c_float * 4
     x, numbers, y, mean, scale = floats(1, 3, -2, 2), floats(0), floats(), floats(), floats()
     arrays = (ctypes.c_void_p * 5)(*(ctypes.addressof(each) for each in (x, numbers, y, mean, scale)))
@@ -111,4 +56,4 @@ def check(path: Path) -> None:
     shapes = (ctypes.c_void_p * 1)(ctypes.addressof(shape))
     code = rows(5, arrays, (ctypes.c_int * 1)(2), shapes, None, None, None)
     if code != 0 or list(y) != [-1, 1, -1, 1]:
-        raise NoKernels(f"{path} computes {list(y)} where it should be -1, 1, -1, 1; delete it")
+        raise NotCompiled(f"{path} computes {list(y)} where it should be -1, 1, -1, 1; delete it")

@@ -14,8 +14,8 @@ from typing import Tuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from mindlift.data import pillow
 from mindlift.data.draws import Draws
 
 CROP_TRIES = 10
@@ -85,7 +85,7 @@ def flip(image: np.ndarray) -> np.ndarray:
 
 def grey(image: np.ndarray) -> np.ndarray:
     """Pillow's mode L, in three channels."""
-    return cv2.cvtColor(np.asarray(Image.fromarray(image).convert("L")), cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pillow.luma(image), cv2.COLOR_GRAY2RGB)
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:

@@ -6,17 +6,25 @@ import math
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from mindlift.data import pillow
 from mindlift.data.classification.options import ClassificationOptions, statistics
+
+METHODS = {"bilinear": pillow.BILINEAR, "bicubic": pillow.BICUBIC}
 
 
 def fit(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
     """(H, W, 3) uint8 resized to `size` (height, width) as Pillow does it, with antialiasing."""
+    return fit_part(image, size, interpolation, None)
+
+
+def fit_part(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, window: pillow.Window | None
+) -> np.ndarray:
+    """A window of the same."""
     if image.shape[:2] == size:
-        return image
-    method = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), method))
+        return image if window is None else window.of(image)
+    return pillow.resized(image, size, METHODS[interpolation], window)
 
 
 def resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
