@@ -26,7 +26,7 @@ from typing import NamedTuple
 import numpy as np
 from bench_seg_input import write_pairs
 from figures import machine, names_of, positive, spread
-from input_feeds import FEEDS, measured
+from input_feeds import FEEDS, complain, measured
 from input_feeds import table as feed_table
 from input_peers import BATCH, bit_in_pillow, in_mindspore, in_torch
 from PIL import Image
@@ -97,10 +97,12 @@ def make_data(folder: Path) -> None:
 
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
+    from mindlift.data import pillow
     from mindlift.data.classification import split
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
 
+    pillow.KERNELS.use(folder / "kernels", complain)
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = classify.options(cfg, workers=1)
     return options, split.open_split(options, folder, train=True)

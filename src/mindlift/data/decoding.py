@@ -35,7 +35,7 @@ class Frame(NamedTuple):
 def frame(data: bytes) -> Frame | None:
     """The frame header of a JPEG that OpenCV may decode; None for other data and for what is unusual."""
     at = 2
-    if data[:at] != image_folder.JPEG_START or image_folder.JPEG_END not in data[-image_folder.TAIL_BYTES :]:
+    if not image_folder.has_end(data):
         return None
     while at + 10 <= len(data) and data[at] == 0xFF:
         kind = data[at + 1]

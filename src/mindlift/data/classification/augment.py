@@ -17,6 +17,7 @@ import numpy as np
 
 from mindlift.data import pillow
 from mindlift.data.draws import Draws
+from mindlift.data.pillow import Window
 
 CROP_TRIES = 10
 REGION_NUMBERS = 2 * CROP_TRIES + 2  # at most, of each function that chooses a region
@@ -35,9 +36,10 @@ def crop_box(
 ) -> tuple[int, int, int, int]:
     """(top, left, height, width) of a random crop with a share of the area in `scale` and an aspect, width by height, in
     `ratio`, else the centre with the nearest aspect."""
+    narrowest, widest = math.log(ratio[0]), math.log(ratio[1])
     for _ in range(CROP_TRIES):
         area = height * width * draws.uniform(*scale)
-        aspect = math.exp(draws.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        aspect = math.exp(draws.uniform(narrowest, widest))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return draws.integer(height - h + 1), draws.integer(width - w + 1), h, w
@@ -58,10 +60,10 @@ def pad_crop(image: np.ndarray, draws: Draws) -> np.ndarray:
     return found
 
 
-def random_crop(image: np.ndarray, draws: Draws, size: tuple[int, int]) -> np.ndarray:
-    """A random part of `size` (height, width), which must fit."""
-    top, left = (draws.integer(have - want + 1) for have, want in zip(image.shape, size))
-    return image[top : top + size[0], left : left + size[1]]
+def random_window(have: tuple[int, int], draws: Draws, size: tuple[int, int]) -> Window:
+    """A random part of `size` (height, width) of an image of size `have`, which it must fit in."""
+    top, left = (draws.integer(side - part + 1) for side, part in zip(have, size))
+    return Window(top, left, *size)
 
 
 def mirror(image: np.ndarray) -> np.ndarray:

@@ -9,25 +9,23 @@ import numpy as np
 
 from mindlift.data import pillow
 from mindlift.data.classification.options import ClassificationOptions, statistics
+from mindlift.data.pillow import Window
 
 METHODS = {"bilinear": pillow.BILINEAR, "bicubic": pillow.BICUBIC}
 
 
-def fit(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """(H, W, 3) uint8 resized to `size` (height, width) as Pillow does it, with antialiasing."""
-    return fit_part(image, size, interpolation, None)
-
-
-def fit_part(
-    image: np.ndarray, size: tuple[int, int], interpolation: str, window: pillow.Window | None
+def fit(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, window: Window | None = None
 ) -> np.ndarray:
-    """A window of the same."""
+    """(H, W, 3) uint8 resized to `size` (height, width), or a `window` of that, as Pillow does it, with antialiasing."""
     if image.shape[:2] == size:
         return image if window is None else window.of(image)
     return pillow.resized(image, size, METHODS[interpolation], window)
 
 
-def resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+def resized(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, window: Window | None = None
+) -> np.ndarray:
     """The same of an image from a file: bicubic is Pillow's, bilinear is OpenCV's INTER_LINEAR.
 
     The latter, which is MindSpore's as well, does not average what it reduces, as Pillow's does. Photographs of 427 x 640
@@ -35,8 +33,9 @@ def resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.
     published figures were measured with it.
     """
     if interpolation == "bicubic":
-        return fit(image, size, interpolation)
-    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return fit(image, size, interpolation, window)
+    found = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return found if window is None else window.of(found)
 
 
 def eval_resize(options: ClassificationOptions, height: int, width: int) -> tuple[int, int]:
