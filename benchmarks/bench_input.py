@@ -97,12 +97,12 @@ def make_data(folder: Path) -> None:
 
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
-    from mindlift.data import pillow
     from mindlift.data.classification import split
+    from mindlift.data.kernels import KERNELS
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
 
-    pillow.KERNELS.use(folder / "kernels", complain)
+    KERNELS.use(folder / "kernels", complain)
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = classify.options(cfg, workers=1)
     return options, split.open_split(options, folder, train=True)

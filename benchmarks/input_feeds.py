@@ -107,12 +107,12 @@ def feed(name: str, folder: Path, batch: int, as_pixels: bool) -> Feed:
     """`as_pixels`: as an accelerator takes images, which normalises them itself."""
     from dataclasses import replace
 
-    from mindlift.data import pillow
+    from mindlift.data.kernels import KERNELS
     from mindlift.data.order import BatchRange
     from mindlift.model_utils.config import config
     from mindlift.tasks import base
 
-    pillow.KERNELS.use(folder / "kernels", complain)
+    KERNELS.use(folder / "kernels", complain)
 
     recipe = {"resnet50_evaluation": "resnet50_imagenet", "inception_v4_144_crops": "inception_v4_imagenet"}
     words, data = RECIPES[recipe.get(name, name)]

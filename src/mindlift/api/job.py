@@ -94,16 +94,16 @@ class Job:
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
         devices.KERNELS[:] = self.kernels()
         if self.cfg.cpu_kernels is not False:
-            from mindlift.data import pillow
+            from mindlift.data.kernels import KERNELS
 
-            pillow.KERNELS.use(self.kernels_folder(), self.without_pixel_kernels)
+            KERNELS.use(self.kernels_folder(), self.without_pixel_kernels)
 
     def kernels_folder(self) -> Path:
         return cache_folder(self.cfg.cache_path) / "kernels"
 
     def without_pixel_kernels(self, why: Exception) -> None:
         if self.ranks.is_main:
-            print(localized(f"images are resized and augmented by Pillow itself: {why}"), file=sys.stderr)
+            print(localized(f"images are made without compiled functions, which takes longer: {why}"), file=sys.stderr)
 
     def kernels(self) -> list[str]:
         """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""

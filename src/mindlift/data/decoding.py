@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mindlift.data import image_folder
+from mindlift.data.kernels import KERNELS, Window
 
 WHOLE = 1
 FLAGS = {  # by what the sides are divided by
@@ -74,3 +75,14 @@ def decode_reduced(data: bytes, name: str, header: Frame | None, factor: int) ->
     if image is None:
         return np.ascontiguousarray(image_folder.decode(data, name)[::factor, ::factor])
     return image if as_rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def decode_part(data: bytes, name: str, header: Frame | None, factor: int, part: Window) -> np.ndarray:
+    """A part of what `decode_reduced` gives; where libjpeg can be called, little more than it is decoded."""
+    compiled = KERNELS.get() if header else None
+    if compiled is not None and header is not None:
+        size = -(-header.height // factor), -(-header.width // factor)
+        found = compiled.jpeg_part(data, size, factor, part)
+        if found is not None:
+            return found
+    return part.of(decode_reduced(data, name, header, factor))

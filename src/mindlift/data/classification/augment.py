@@ -17,7 +17,7 @@ import numpy as np
 
 from mindlift.data import pillow
 from mindlift.data.draws import Draws
-from mindlift.data.pillow import Window
+from mindlift.data.kernels import Window
 
 CROP_TRIES = 10
 REGION_NUMBERS = 2 * CROP_TRIES + 2  # at most, of each function that chooses a region

@@ -9,7 +9,7 @@ import numpy as np
 
 from mindlift.data import pillow
 from mindlift.data.classification.options import ClassificationOptions, statistics
-from mindlift.data.pillow import Window
+from mindlift.data.kernels import Window
 
 METHODS = {"bilinear": pillow.BILINEAR, "bicubic": pillow.BICUBIC}
 

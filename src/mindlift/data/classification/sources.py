@@ -19,8 +19,8 @@ from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.rand_augment import numbers_of, rand_augment
 from mindlift.data.classification.split import Samples
 from mindlift.data.draws import Draws, uniforms
+from mindlift.data.kernels import Window
 from mindlift.data.order import TrainOrder
-from mindlift.data.pillow import Window
 from mindlift.data.workers import Unfilled
 from mindlift.errors import DataError
 from mindlift.model_utils.staging.arrivals import ArrivalError
@@ -149,23 +149,22 @@ class TrainSource:
         size, interpolation = self.options.image_size, self.options.interpolation
         if not self.samples.encoded:
             image = self.samples.read(index)
-            top, left, h, w = self.crop_box(image.shape[0], image.shape[1], draws)
-            return pixels.fit(image[top : top + h, left : left + w], size, interpolation)
+            part = self.crop_box(image.shape[0], image.shape[1], draws)
+            return pixels.fit(part.of(image), size, interpolation)
         data, name = self.samples.named_bytes(index)
         header = decoding.frame(data)
         if header is None:
             image = decoding.decode(data, name)
-            top, left, h, w = self.crop_box(image.shape[0], image.shape[1], draws)
-        else:
-            box = self.crop_box(header.height, header.width, draws)
-            factor = decoding.reduction(box[2:], size)
-            image = decoding.decode_reduced(data, name, header, factor)
-            top, left, h, w = box if factor == decoding.WHOLE else (each // factor for each in box)
-        return pixels.resized(image[top : top + h, left : left + w], size, interpolation)
+            part = self.crop_box(image.shape[0], image.shape[1], draws)
+            return pixels.resized(part.of(image), size, interpolation)
+        box = self.crop_box(header.height, header.width, draws)
+        factor = decoding.reduction(box[2:], size)
+        part = box if factor == decoding.WHOLE else Window(*(each // factor for each in box))
+        return pixels.resized(decoding.decode_part(data, name, header, factor, part), size, interpolation)
 
-    def crop_box(self, height: int, width: int, draws: Draws) -> tuple[int, int, int, int]:
+    def crop_box(self, height: int, width: int, draws: Draws) -> Window:
         (smallest, largest), (narrowest, widest) = self.options.crop_scale, self.options.crop_ratio
-        return augment.crop_box(height, width, draws, (smallest, largest), (narrowest, widest))
+        return Window(*augment.crop_box(height, width, draws, (smallest, largest), (narrowest, widest)))
 
 
 def as_lists(numbers: Sequence[Sequence[np.ndarray]]) -> list[list[list[list[float]]]]:
