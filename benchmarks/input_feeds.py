@@ -280,6 +280,7 @@ def measured(name: str, folder: Path, batch: int, seconds: float, workers: list[
 
 
 def table(found: list[dict]) -> str:
+    """A feed a row; `found` is measured, or read from a file."""
     workers = [*found[0]["by_workers"]]
     head = (
         ["recipe", "ms of CPU", "images/s a core", "ms under the lock", "ceiling, images/s"]
