@@ -16,7 +16,8 @@ from typing import Any, NamedTuple
 
 import cv2
 from lock_share import locked_share
-from PIL import Image
+
+from mindlift.data.kernels import Compiled
 
 RECIPES = {
     "densenet100_cifar10": (["--net", "densenet100", "--dataset", "cifar10"], "cifar"),
@@ -52,8 +53,7 @@ UNLOCKED: list[tuple[Any, str]] = [
             "transform",
         )
     ),
-    (Image.Image, "resize"),
-    (Image.Image, "transform"),
+    *((Compiled, name) for name in ("grey", "jpeg_part", "resampled", "transformed")),
 ]
 SHORT_S = 20e-6  # a call of so few seconds is not slept for
 

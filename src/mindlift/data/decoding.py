@@ -53,8 +53,8 @@ def frame(data: bytes) -> Frame | None:
 
 def reduction(have: tuple[int, int], wanted: tuple[int, int]) -> int:
     """The largest of 1, 2, 4 and 8 by which `have` (height, width) can be divided with at least `wanted` left."""
-    least = min(side // size for side, size in zip(have, wanted))
-    return max(factor for factor in FLAGS if factor <= max(WHOLE, least))
+    least = min(have[0] // wanted[0], have[1] // wanted[1])
+    return next((factor for factor in (8, 4, 2) if factor <= least), WHOLE)
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
