@@ -53,7 +53,7 @@ UNLOCKED: list[tuple[Any, str]] = [
             "transform",
         )
     ),
-    *((Compiled, name) for name in ("grey", "jpeg_part", "resampled", "transformed")),
+    *((Compiled, name) for name in ("grey", "jpeg_part", "resampled", "transformed", "write_planes")),
 ]
 SHORT_S = 20e-6  # a call of so few seconds is not slept for
 

@@ -311,3 +311,11 @@ def test_an_image_takes_few_calls(compiled, tmp_path, digits):
     photographs = replace(FOLDER_OPTIONS, num_classes=2, per_batch_size=2, color_jitter=0.0, as_pixels=True)
     assert median_calls(photographs, tmp_path) < 130
     assert median_calls(replace(BIT, as_pixels=True), digits) < 110
+
+
+def test_normalised_planes_are_the_tables_values(compiled):
+    """By numpy's indexing; of an image of which rows are apart."""
+    image = load_sample_images().images[0][3:40, 5:60]
+    table, found = np.random.default_rng(0).random((3, 256), np.float32), np.empty((3, 37, 55), np.float32)
+    compiled.write_planes(image, table, found)
+    np.testing.assert_array_equal(found, [table[channel][image[..., channel]] for channel in range(3)])

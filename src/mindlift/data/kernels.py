@@ -27,6 +27,7 @@ ARGUMENTS = {  # of the functions
     "resample": [POINTER, SIZE, *[INT] * 9, POINTER],
     "transform": [POINTER, SIZE, INT, INT, POINTER, INT, POINTER, POINTER],
     "luma": [POINTER, SIZE, INT, INT, POINTER],
+    "planes": [POINTER, SIZE, INT, INT, POINTER, POINTER],
     "jpeg_size": [POINTER],
     "jpeg_part": [POINTER, SIZE, ctypes.c_char_p, SIZE, *[INT] * 6, POINTER, POINTER],
 }
@@ -107,6 +108,11 @@ class Compiled:
         image, found = in_rows(image), np.empty(image.shape[:2], np.uint8)
         self.library.luma(address(image), image.strides[0], *found.shape, address(found))
         return found
+
+    def write_planes(self, image: np.ndarray, table: np.ndarray, found: np.ndarray) -> None:
+        """Into (3, H, W) float32 what `table` (3, 256) float32 has for the values of each channel."""
+        image, (height, width) = in_rows(image), image.shape[:2]
+        self.library.planes(address(image), image.strides[0], height, width, address(table), address(found))
 
     def jpeg_part(self, data: bytes, size: tuple[int, int], factor: int, part: Window) -> np.ndarray | None:
         """A part of a JPEG whose sides are divided by `factor`, to `size` (height, width); None if it can't be had."""

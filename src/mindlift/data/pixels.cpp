@@ -225,4 +225,14 @@ void luma(const uint8_t *pixels, int64_t stride, int height, int width, uint8_t 
   }
 }
 
+// (3, height, width): what `table` (3, 256) has for the values of each channel.
+void planes(const uint8_t *pixels, int64_t stride, int height, int width, const float *table, float *found) {
+  const int64_t plane = static_cast<int64_t>(height) * width;
+  for (int y = 0; y < height; y++, found += width) {
+    const uint8_t *row = pixels + y * stride;
+    for (int c = 0; c < kChannels; c++)
+      for (int x = 0; x < width; x++) found[c * plane + x] = table[c * 256 + row[x * kChannels + c]];
+  }
+}
+
 }  // extern "C"

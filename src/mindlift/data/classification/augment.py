@@ -25,6 +25,10 @@ COLOUR_NUMBERS = 5  # of mirroring, and four of `jitter`
 LATER_NUMBERS = 4  # of turning upside down, of making grey, and two of blurring
 BLUR_SIZE, BLUR_SIGMAS = 23, (0.1, 2.0)  # of 224 x 224, for which SimCLR took a tenth of the side
 GREY_SHARES = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
+ALL_GREY, UNCHANGED = (
+    np.array([GREY_SHARES] * 3, np.float32),
+    np.eye(3, dtype=np.float32),
+)  # as matrices of colours
 Range = Tuple[float, float]
 CROP_SCALE: Range = (0.08, 1.0)
 CROP_RATIO: Range = (3 / 4, 4 / 3)
@@ -118,11 +122,7 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 def saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Away from each pixel's grey value, or towards it."""
-    mixing = np.empty((3, 3), np.float32)
-    mixing[:] = GREY_SHARES
-    mixing *= 1 - factor
-    mixing += factor * np.eye(3, dtype=np.float32)
-    return cv2.transform(image, mixing)
+    return cv2.transform(image, ALL_GREY * (1 - factor) + UNCHANGED * factor)
 
 
 # Each result is rounded and kept within 0 - 255, as by MindSpore's AdjustBrightness, -Contrast and -Saturation; Pillow's

@@ -9,7 +9,7 @@ import numpy as np
 
 from mindlift.data import pillow
 from mindlift.data.classification.options import ClassificationOptions, statistics
-from mindlift.data.kernels import Window
+from mindlift.data.kernels import KERNELS, Window
 
 METHODS = {"bilinear": pillow.BILINEAR, "bicubic": pillow.BICUBIC}
 
@@ -90,6 +90,10 @@ class Writer:
         """(H, W, 3) uint8 into a row of `empty`."""
         if self.as_pixels:
             row[:] = image
+            return
+        compiled = KERNELS.get()
+        if compiled is not None:
+            compiled.write_planes(image, self.table, row)
             return
         for channel, values, plane in zip(cv2.split(image), self.table, row):
             cv2.LUT(channel, values, dst=plane)
