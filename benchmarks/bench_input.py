@@ -270,9 +270,10 @@ def rows_of(options: argparse.Namespace) -> list[str]:
 
 
 def show(found: dict) -> None:
+    from input_feeds import summary
     from input_feeds import table as feed_table
 
-    for key, made in (("results", table), ("feeds", feed_table)):
+    for key, made in (("results", table), ("feeds", feed_table), ("feeds", summary)):
         if key in found:
             print(made(found[key]) + "\n")
 
