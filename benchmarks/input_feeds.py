@@ -123,6 +123,7 @@ def feed(name: str, folder: Path, batch: int, as_pixels: bool) -> Feed:
     from mindlift.tasks import base
 
     KERNELS.use(folder / "kernels", complain)
+    KERNELS.get()
 
     recipe = {"resnet50_evaluation": "resnet50_imagenet", "inception_v4_144_crops": "inception_v4_imagenet"}
     words, data = RECIPES[recipe.get(name, name)]
