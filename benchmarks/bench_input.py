@@ -102,7 +102,7 @@ def recipe(name: str, folder: Path, data_format: str = "files"):
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
 
-    KERNELS.use(folder / "kernels", complain)
+    KERNELS.use(folder.parent / "kernels", complain)
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = classify.options(cfg, workers=1)
     return options, split.open_split(options, folder, train=True)
