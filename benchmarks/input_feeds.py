@@ -18,8 +18,6 @@ from typing import Any, NamedTuple
 import cv2
 from lock_share import locked_share
 
-from mindlift.data.kernels import Compiled
-
 RECIPES = {
     "densenet100_cifar10": (["--net", "densenet100", "--dataset", "cifar10"], "cifar"),
     "bit_cifar10": (["--net", "bit_r101x3", "--dataset", "cifar10"], "cifar"),
@@ -54,8 +52,8 @@ UNLOCKED: list[tuple[Any, str]] = [
             "transform",
         )
     ),
-    *((Compiled, name) for name in ("grey", "jpeg_part", "resampled", "transformed", "write_planes")),
 ]
+COMPILED = "grey", "jpeg_part", "resampled", "transformed", "write_planes"  # the same of data/kernels.py
 NEEDED = {  # images per second of eight cards, as others published them: docs/recipes.md
     "bit_cifar10": 540,
     "resnet50_imagenet": 17_356,
@@ -146,8 +144,11 @@ def feed(name: str, folder: Path, batch: int, as_pixels: bool) -> Feed:
 
 @contextmanager
 def replaced(by: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Each of UNLOCKED exchanged for what `by` makes of it."""
-    usual = [(place, name, getattr(place, name)) for place, name in UNLOCKED]
+    """Each of UNLOCKED and COMPILED exchanged for what `by` makes of it."""
+    from mindlift.data.kernels import Compiled
+
+    places = [*UNLOCKED, *((Compiled, name) for name in COMPILED)]
+    usual = [(place, name, getattr(place, name)) for place, name in places]
     for place, name, function in usual:
         setattr(place, name, by(function))
     try:

@@ -38,7 +38,7 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     """
     if mindspore[:2] not in TRIED:
         raise NotCompiled("this project's kernels for CPUs were tried with MindSpore 2.8 only")
-    path = compiler.library(folder, "cpu", [SOURCE], FLAGS)
+    path = compiler.library(folder, "kernels", [SOURCE], FLAGS)
     check(path)
     return path
 
