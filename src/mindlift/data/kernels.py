@@ -15,12 +15,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mindlift.checkout import PACKAGE
 from mindlift.errors import StorageError
 from mindlift.forks import Shared
 from mindlift.model_utils import compiler
 from mindlift.model_utils.compiler import NotCompiled
 
-SOURCES = [Path(__file__).with_name(name) for name in ("pixels.cpp", "jpeg.cpp")]
+SOURCES = [PACKAGE / "data" / name for name in ("pixels.cpp", "jpeg.cpp")]
 EXACT = "-ffp-contract=off"  # products and sums are rounded one by one, as Pillow's are
 POINTER, SIZE, INT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
 ARGUMENTS = {  # of the functions

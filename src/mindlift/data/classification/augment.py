@@ -9,6 +9,7 @@ Pixels are worked on by OpenCV and numpy, which let other threads run meanwhile.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Tuple
 
@@ -25,10 +26,6 @@ COLOUR_NUMBERS = 5  # of mirroring, and four of `jitter`
 LATER_NUMBERS = 4  # of turning upside down, of making grey, and two of blurring
 BLUR_SIZE, BLUR_SIGMAS = 23, (0.1, 2.0)  # of 224 x 224, for which SimCLR took a tenth of the side
 GREY_SHARES = (0.299, 0.587, 0.114)  # of red, green and blue: ITU-R BT.601, as Pillow's mode L
-ALL_GREY, UNCHANGED = (
-    np.array([GREY_SHARES] * 3, np.float32),
-    np.eye(3, dtype=np.float32),
-)  # as matrices of colours
 Range = Tuple[float, float]
 CROP_SCALE: Range = (0.08, 1.0)
 CROP_RATIO: Range = (3 / 4, 4 / 3)
@@ -122,7 +119,14 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 def saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Away from each pixel's grey value, or towards it."""
-    return cv2.transform(image, ALL_GREY * (1 - factor) + UNCHANGED * factor)
+    all_grey, unchanged = colour_matrices()
+    return cv2.transform(image, all_grey * (1 - factor) + unchanged * factor)
+
+
+@functools.lru_cache(maxsize=None)
+def colour_matrices() -> tuple[np.ndarray, np.ndarray]:
+    """(3, 3) float32 each: of colours that become grey, and of those that stay."""
+    return np.array([GREY_SHARES] * 3, np.float32), np.eye(3, dtype=np.float32)
 
 
 # Each result is rounded and kept within 0 - 255, as by MindSpore's AdjustBrightness, -Contrast and -Saturation; Pillow's

@@ -26,7 +26,6 @@ SPREAD = 0.5  # deviation of an image's magnitude
 STEPS = 10  # the magnitude at which a value reaches `highest`
 GREY = (128, 128, 128)
 LEVELS = 256
-RAMP = np.arange(LEVELS)  # the table that changes nothing
 
 
 class Random(Protocol):
@@ -64,6 +63,11 @@ def whole(values: np.ndarray) -> np.ndarray:
     return np.minimum(np.maximum(values, 0), LEVELS - 1).astype(np.uint8)
 
 
+def ramp() -> np.ndarray:
+    """The table that changes nothing."""
+    return np.arange(LEVELS)
+
+
 def blend(one: np.ndarray | float, other: np.ndarray, share: float) -> np.ndarray:
     """`one` plus `share` of the way to `other`, in single precision, as Image.blend; not cut to uint8."""
     found = np.subtract(other, one, dtype=np.float32)
@@ -80,9 +84,9 @@ def auto_contrast(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
 def stretching(channel: np.ndarray) -> np.ndarray:
     low, high = cv2.minMaxLoc(channel)[:2]
     if high <= low:
-        return RAMP
+        return ramp()
     scale = (LEVELS - 1) / (high - low)
-    return RAMP * scale - low * scale
+    return ramp() * scale - low * scale
 
 
 def equalize(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
@@ -92,7 +96,7 @@ def equalize(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
     last = counts[[LEVELS - 1 - int(column[::-1].argmax()) for column in (counts > 0).T], range(3)]
     step = (pixels - last) // (LEVELS - 1)
     tables = (step // 2 + counts.cumsum(0) - counts) // np.maximum(step, 1)
-    return by_table(image, np.where(step > 0, tables, RAMP[:, None]))
+    return by_table(image, np.where(step > 0, tables, ramp()[:, None]))
 
 
 def histogram(image: np.ndarray, channel: int) -> np.ndarray:
@@ -115,12 +119,12 @@ def posterize(image: np.ndarray, bits: float, rng: Random) -> np.ndarray:
 
 
 def solarize(image: np.ndarray, threshold: float, rng: Random) -> np.ndarray:
-    return by_table(image, np.where(threshold > RAMP, RAMP, 255 - RAMP))
+    return by_table(image, np.where(threshold > ramp(), ramp(), 255 - ramp()))
 
 
 def solarize_add(image: np.ndarray, added: float, rng: Random) -> np.ndarray:
     """Values below 128 become brighter by `added`, at most 255."""
-    return by_table(image, np.where(RAMP < 128, RAMP + int(added), RAMP))
+    return by_table(image, np.where(ramp() < 128, ramp() + int(added), ramp()))
 
 
 def color(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
@@ -129,11 +133,11 @@ def color(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
 
 def contrast(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
     """Away from the mean grey."""
-    return by_table(image, blend(int(cv2.mean(pillow.luma(image))[0] + 0.5), RAMP, factor))
+    return by_table(image, blend(int(cv2.mean(pillow.luma(image))[0] + 0.5), ramp(), factor))
 
 
 def brightness(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
-    return by_table(image, blend(0, RAMP, factor))
+    return by_table(image, blend(0, ramp(), factor))
 
 
 def sharpness(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
