@@ -103,7 +103,10 @@ class Job:
 
     def without_pixel_kernels(self, why: Exception) -> None:
         if self.ranks.is_main:
-            print(localized(f"images are made without compiled functions, which takes longer: {why}"), file=sys.stderr)
+            print(
+                localized(f"images are made without compiled functions, which takes longer: {why}"),
+                file=sys.stderr,
+            )
 
     def kernels(self) -> list[str]:
         """The library of kernels for this CPU, if there is one, and --cpu_kernels and --amp_level let it be used."""
