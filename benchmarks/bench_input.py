@@ -11,7 +11,6 @@ A row is an entry of ROWS: two functions of a folder that has photographs in it,
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import statistics
@@ -26,8 +25,6 @@ from typing import NamedTuple
 import numpy as np
 from bench_seg_input import write_pairs
 from figures import machine, names_of, positive, spread
-from input_feeds import FEEDS, measured
-from input_feeds import table as feed_table
 from input_peers import BATCH, bit_in_pillow, in_mindspore, in_torch
 from PIL import Image
 
@@ -39,6 +36,7 @@ RECIPES = {
     "densenet121_imagenet": ["--net", "densenet121", "--dataset", "imagenet", "--num_classes", "2"],
 }
 
+TORCHVISION = "torchvision"
 FEED_BATCH = 32  # of the feeds, and of a card that takes one every 15 ms
 WAITING = 4  # batches, at least: what the queues of a pipeline hold when its turn begins
 TILES, PHOTOGRAPHS = 2000, 64  # images of the two data sets that are made
@@ -97,10 +95,14 @@ def make_data(folder: Path) -> None:
 
 def recipe(name: str, folder: Path, data_format: str = "files"):
     """The options of a recipe, and its open training data."""
+    from input_feeds import complain
+
     from mindlift.data.classification import split
+    from mindlift.data.kernels import KERNELS
     from mindlift.model_utils.config import config
     from mindlift.tasks.classification import task as classify
 
+    KERNELS.use(folder.parent / "kernels", complain)
     cfg = config.load([*RECIPES[name], "--per_batch_size", str(BATCH), "--data_format", data_format])
     options = classify.options(cfg, workers=1)
     return options, split.open_split(options, folder, train=True)
@@ -128,7 +130,7 @@ ROWS = {
         ("MindLift", lambda folder: ours("densenet121_imagenet", folder / "tree")),
     ),
     "torchvision": Row(
-        ("torchvision", lambda folder: in_torch(folder / "tree")),
+        (TORCHVISION, lambda folder: in_torch(folder / "tree")),
         ("MindLift", lambda folder: ours("densenet121_imagenet", folder / "tree")),
     ),
     "bit_cifar10": Row(
@@ -152,8 +154,9 @@ ROWS = {
 class Side:
     """One side's process, which runs for as long as it is told to and then says how many images it made."""
 
-    def __init__(self, row: str, side: int, folder: Path):
-        command = [sys.executable, str(Path(__file__)), "--child", row, str(side), str(folder)]
+    def __init__(self, row: str, side: int, folder: Path, peers: str):
+        python = peers if ROWS[row][side][0] == TORCHVISION else sys.executable
+        command = [python, str(Path(__file__)), "--child", row, str(side), str(folder)]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -179,10 +182,11 @@ class Side:
 
 def child(row: str, side: int, folder: Path) -> None:
     """For each number on stdin make images for so many seconds of CPU time, on one core; print images per second."""
-    import mindspore.dataset as ds
-
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    ds.config.set_prefetch_size(2)  # what waits in queues since the last turn was not made in this one
+    if ROWS[row][side][0] != TORCHVISION:
+        import mindspore.dataset as ds
+
+        ds.config.set_prefetch_size(2)  # what waits in queues since the last turn was not made in this one
     answers, sys.stdout = sys.stdout, sys.stderr
     batches = ROWS[row][side][1](folder)
     for line in sys.stdin:
@@ -196,7 +200,7 @@ def child(row: str, side: int, folder: Path) -> None:
 
 def compare(row: str, folder: Path, options: argparse.Namespace) -> dict:
     """Rounds of both sides in turn."""
-    sides = [Side(row, side, folder) for side in (0, 1)]
+    sides = [Side(row, side, folder, options.peers) for side in (0, 1)]
     for side in sides:
         side.images_per_second(options.seconds)
     rates: list[list[float]] = [[], []]
@@ -234,9 +238,15 @@ def table(results: list[dict]) -> str:
 
 
 def arguments() -> argparse.Namespace:
+    from input_feeds import FEEDS
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    usual = [name for name in ROWS if name != "torchvision" or importlib.util.find_spec("torchvision")]
-    parser.add_argument("--rows", type=names_of(ROWS), default=",".join(usual), help="of " + ", ".join(ROWS))
+    parser.add_argument(
+        "--rows",
+        type=names_of(ROWS),
+        help=f"of {', '.join(ROWS)}; not given: all, {TORCHVISION} where there is one",
+    )
+    parser.add_argument("--peers", default=sys.executable, help="the Python that has torchvision")
     parser.add_argument(
         "--feeds", type=names_of(FEEDS), default=",".join(FEEDS), help="of " + ", ".join(FEEDS)
     )
@@ -245,37 +255,54 @@ def arguments() -> argparse.Namespace:
         "--threads", type=positive, default=len(os.sched_getaffinity(0)), help="of a feed, at most"
     )
     parser.add_argument("--cores", type=positive, default=24, help="to simulate")
-    parser.add_argument("--rounds", type=positive, default=9, help="timed rounds of each side")
-    parser.add_argument("--seconds", type=float, default=3.0, help="least length of a round")
+    parser.add_argument("--rounds", type=positive, default=7, help="timed rounds of each side")
+    parser.add_argument("--seconds", type=float, default=2.0, help="least length of a round")
     parser.add_argument("--output", type=Path, help="write all figures to this JSON file")
-    parser.add_argument("--child", nargs=3, help=argparse.SUPPRESS)
+    parser.add_argument("--show", type=Path, help="print the tables of such a file, and measure nothing")
     return parser.parse_args()
 
 
+def rows_of(options: argparse.Namespace) -> list[str]:
+    if options.rows:
+        return options.rows
+    has_none = subprocess.run([options.peers, "-c", "import torchvision"], capture_output=True).returncode
+    return [name for name in ROWS if name != TORCHVISION or not has_none]
+
+
+def show(found: dict) -> None:
+    from input_feeds import summary
+    from input_feeds import table as feed_table
+
+    for key, made in (("results", table), ("feeds", feed_table), ("feeds", summary)):
+        if key in found:
+            print(made(found[key]) + "\n")
+
+
 def main() -> None:
+    from input_feeds import measured
+
     options = arguments()
-    if options.child:
-        row, side, folder = options.child
-        return child(row, int(side), Path(folder))
+    if options.show:
+        return show(json.loads(options.show.read_text()))
     found: dict[str, object] = {"machine": machine(threads=1)}
     with tempfile.TemporaryDirectory() as folder:
         make_data(Path(folder))
         if options.only != "feeds":
-            rows = [compare(row, Path(folder), options) for row in options.rows]
-            found["results"] = rows
-            print(table(rows) + "\n")
+            found["results"] = [compare(row, Path(folder), options) for row in rows_of(options)]
         if options.only != "rows":
             counts = [*range(1, options.threads + 1)]
-            feeds = [
+            found["feeds"] = [
                 measured(name, Path(folder), FEED_BATCH, options.seconds, counts, options.cores)
                 for name in options.feeds
             ]
-            found["feeds"] = feeds
-            print(feed_table(feeds))
+    show(found)
     if options.output:
         options.output.write_text(json.dumps(found, indent=1) + "\n")
     return None
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--child"]:
+        child(sys.argv[2], int(sys.argv[3]), Path(sys.argv[4]))
+    else:
+        main()

@@ -53,6 +53,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
 
     from mindlift import models
     from mindlift.model_utils import cpu_kernels, mindspore_build
+    from mindlift.model_utils.compiler import NotCompiled
     from mindlift.model_utils.config import config
     from mindlift.model_utils.staging.cache_place import cache_folder
     from mindlift.models import layers
@@ -68,7 +69,7 @@ def mindlift(net: str, work: str, batch: int, size: int, threads: int):
     try:
         folder = cache_folder("") / "kernels"
         fused = str(cpu_kernels.library(folder, mindspore_build.numbers(ms.__version__)))
-    except cpu_kernels.NoKernels as err:
+    except NotCompiled as err:
         fused = ""
         print(f"without this project's kernels: {err}", file=sys.stderr)
     defaults = {

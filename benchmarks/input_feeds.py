@@ -9,6 +9,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,6 @@ from typing import Any, NamedTuple
 
 import cv2
 from lock_share import locked_share
-from PIL import Image
 
 RECIPES = {
     "densenet100_cifar10": (["--net", "densenet100", "--dataset", "cifar10"], "cifar"),
@@ -52,9 +52,17 @@ UNLOCKED: list[tuple[Any, str]] = [
             "transform",
         )
     ),
-    (Image.Image, "resize"),
-    (Image.Image, "transform"),
 ]
+COMPILED = "grey", "jpeg_part", "resampled", "transformed", "write_planes"  # the same of data/kernels.py
+NEEDED = {  # images per second of eight cards, as others published them: docs/recipes.md
+    "bit_cifar10": 540,
+    "resnet50_imagenet": 17_356,
+    "densenet121_imagenet": 6_000,
+    "inception_v4_imagenet": 4_430,
+    "deeplab_v3_voc": 495,
+}
+CARDS = 8
+GOAL, SEGMENTATION_GOAL = 5_000, 500  # images per second of a rank, at least, however many cores it has
 SHORT_S = 20e-6  # a call of so few seconds is not slept for
 
 
@@ -98,13 +106,22 @@ class Endless:
         return self.source.batch(self.numbers[number % len(self.numbers)])
 
 
+def complain(why: Exception) -> None:
+    """Figures without compiled kernels are others."""
+    raise SystemExit(f"bench_input: {why}")
+
+
 def feed(name: str, folder: Path, batch: int, as_pixels: bool) -> Feed:
     """`as_pixels`: as an accelerator takes images, which normalises them itself."""
     from dataclasses import replace
 
+    from mindlift.data.kernels import KERNELS
     from mindlift.data.order import BatchRange
     from mindlift.model_utils.config import config
     from mindlift.tasks import base
+
+    KERNELS.use(folder / "kernels", complain)
+    KERNELS.get()
 
     recipe = {"resnet50_evaluation": "resnet50_imagenet", "inception_v4_144_crops": "inception_v4_imagenet"}
     words, data = RECIPES[recipe.get(name, name)]
@@ -127,8 +144,11 @@ def feed(name: str, folder: Path, batch: int, as_pixels: bool) -> Feed:
 
 @contextmanager
 def replaced(by: Callable[[Callable], Callable]) -> Iterator[None]:
-    """Each of UNLOCKED exchanged for what `by` makes of it."""
-    usual = [(place, name, getattr(place, name)) for place, name in UNLOCKED]
+    """Each of UNLOCKED and COMPILED exchanged for what `by` makes of it."""
+    from mindlift.data.kernels import Compiled
+
+    places = [*UNLOCKED, *((Compiled, name) for name in COMPILED)]
+    usual = [(place, name, getattr(place, name)) for place, name in places]
     for place, name, function in usual:
         setattr(place, name, by(function))
     try:
@@ -182,12 +202,16 @@ def costs(feed: Feed, batches: range, seconds: float) -> dict[str, float]:
         for make in feed.rows(batches):
             make()
 
-    work()
-    started, turns = time.thread_time(), 0
-    while (spent := time.thread_time() - started) < seconds:
+    def seconds_each() -> float:
         work()
-        turns += 1
-    cpu_ms = 1000 * spent / (turns * len(batches) * feed.size)
+        started, turns = time.thread_time(), 0
+        while (spent := time.thread_time() - started) < seconds:
+            work()
+            turns += 1
+        return spent / (turns * len(batches) * feed.size)
+
+    with ThreadPoolExecutor(1) as thread:  # as a worker, see lock_share.py
+        cpu_ms = 1000 * thread.submit(seconds_each).result()
     return {"cpu_ms": cpu_ms, "locked_ms": cpu_ms * locked_share(work, seconds)}
 
 
@@ -272,6 +296,7 @@ def measured(name: str, folder: Path, batch: int, seconds: float, workers: list[
 
 
 def table(found: list[dict]) -> str:
+    """A feed a row; `found` is measured, or read from a file."""
     workers = [*found[0]["by_workers"]]
     head = (
         ["recipe", "ms of CPU", "images/s a core", "ms under the lock", "ceiling, images/s"]
@@ -291,5 +316,31 @@ def table(found: list[dict]) -> str:
             f"{each['with_cores']['images_per_second']:.0f}",
             *(f"{100 * each['waits_15_ms'][number]:.0f} %" for number in workers),
         ]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def summary(found: list[dict]) -> str:
+    """As docs/augmentation.md has it, and what of docs/performance.md follows from it."""
+    head = ["recipe", "CPU per image", "under the lock", "images/s a core", "bound of a rank", "goal"]
+    head += [f"{CARDS} cards, published", "cores for them", "share of a rank's bound"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for each in found:
+        name, needed = each["feed"], NEEDED.get(each["feed"])
+        goal = SEGMENTATION_GOAL if name == "deeplab_v3_voc" else GOAL
+        is_met = "met" if each["ceiling"] >= goal else "not met"
+        cells = [
+            name,
+            f"{each['cpu_ms']:.2f} ms",
+            f"{each['locked_ms']:.3f} ms",
+            f"{each['images_per_second_per_core']:,.0f}",
+            f"{each['ceiling']:,.0f}",
+            "-" if name == "inception_v4_144_crops" else f"{goal:,}: {is_met}",
+        ]
+        if needed:
+            cores, share = needed * each["cpu_ms"] / 1000, needed / CARDS / each["ceiling"]
+            cells += [f"{needed:,}/s", f"{cores:.1f}", f"{100 * share:.0f} %"]
+        else:
+            cells += ["-"] * 3
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines)

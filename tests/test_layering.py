@@ -338,6 +338,7 @@ def test_importing_does_no_work(path):
         "Services",
         "Forks",
         "Arrivals",
+        "Kernels",
         "TypeVar",
         "Code",
         "Call",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from mindlift.data.classification.options import ClassificationOptions
-from mindlift.data.classification.sources import TrainSource
+from mindlift.data.classification.sources import TrainSource, as_lists
 
 OPTIONS = ClassificationOptions(
     dataset="digits",
@@ -32,7 +32,7 @@ FOLDER_OPTIONS = replace(OPTIONS, dataset="imagenet", num_classes=3, per_batch_s
 
 def made(source: TrainSource, index: int, epoch: int, repetition: int = 0) -> list[np.ndarray]:
     """(h, w, 3) uint8 each: the views of an image in an epoch."""
-    numbers = source.numbers(epoch, np.array([index]), repetition)
+    numbers = as_lists(source.numbers(epoch, np.array([index]), repetition))
     return source.views(index, [[stage[0] for stage in view] for view in numbers])
 
 

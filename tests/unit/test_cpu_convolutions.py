@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from mindlift.model_utils import cpu_kernels
-from mindlift.model_utils.cpu_kernels import NoKernels
+from mindlift.model_utils.compiler import NotCompiled
 from mindlift.models.bit.cells import StandardisedConv
 from mindlift.models.cpu import cells
 from mindlift.models.densenet.network import NarrowingConv
@@ -237,7 +237,13 @@ def test_the_same_bits_on_one_thread_and_on_two(library, name):
     np.testing.assert_array_equal(*found)
 
 
+def test_another_onednn_is_not_used(tmp_path, monkeypatch):
+    monkeypatch.setattr(cpu_kernels, "INTERFACE", (3, 10))
+    with pytest.raises(NotCompiled, match=r"this MindSpore's oneDNN is 2\.2, not 3\.10"):
+        cpu_kernels.library(tmp_path, (2, 8))
+
+
 def test_without_onednn_there_are_no_kernels(tmp_path, monkeypatch):
     monkeypatch.setattr(cpu_kernels, "ONEDNN", "lib/libdnnl.so.9")
-    with pytest.raises(NoKernels, match=r"this MindSpore has no lib/libdnnl\.so\.9"):
+    with pytest.raises(NotCompiled, match=r"this MindSpore has no lib/libdnnl\.so\.9"):
         cpu_kernels.library(tmp_path, (2, 8))

@@ -30,10 +30,10 @@ from mindlift.model_utils import (
     packages,
 )
 from mindlift.model_utils.adapter import Adapter
+from mindlift.model_utils.compiler import NotCompiled
 from mindlift.model_utils.config import config, programs, sizes
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.config.options import as_yaml, show
-from mindlift.model_utils.cpu_kernels import NoKernels
 from mindlift.model_utils.job_context import JobContext
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
@@ -92,13 +92,26 @@ class Job:
         """Import mindspore, choose the device and join the other ranks; what the job computes on, with its kernels."""
         with self.telling("loading MindSpore"), garbage.put_off():
             mindspore_build.load()
-        if (
-            self.ranks.is_main and self.ranks.size > 1
-        ):  # MindSpore waits with the interpreter's lock: nobody could say it later
+        if self.ranks.is_main and self.ranks.size > 1:
+            # MindSpore waits with the interpreter's lock: nobody could say it later
             print(localized(f"waiting for all {self.ranks.size} ranks (--join_timeout)"), flush=True)
         device_adapter.connect(self.ranks, self.device, self.cfg.threads)
+        if self.cfg.cpu_kernels is not False:
+            from mindlift.data.kernels import KERNELS
+
+            KERNELS.use(self.kernels_folder(), self.without_pixel_kernels)
         with self.telling("compiling the kernels for this CPU"):
             return replace(devices.current(), kernels=self.kernels())
+
+    def kernels_folder(self) -> Path:
+        return cache_folder(self.cfg.cache_path) / "kernels"
+
+    def without_pixel_kernels(self, why: Exception) -> None:
+        if self.ranks.is_main:
+            print(
+                localized(f"images are made without compiled functions, which takes longer: {why}"),
+                file=sys.stderr,
+            )
 
     def telling(self, what: str) -> ContextManager[object]:
         """Says on the first rank that this is going on, where nothing else is said for five seconds."""
@@ -113,12 +126,15 @@ class Job:
             return ""
         version = mindspore_build.numbers(mindspore_build.installed_version())
         try:
-            return str(cpu_kernels.library(cache_folder(self.cfg.cache_path) / "kernels", version))
-        except (NoKernels, StorageError) as err:
+            return str(cpu_kernels.library(self.kernels_folder(), version))
+        except (NotCompiled, StorageError) as err:
             if wanted:
                 raise DeviceError(f"--cpu_kernels true: {err}; leave it out to do without them") from err
             if self.ranks.is_main:
-                print(localized(f"norms and convolutions are computed by MindSpore's own kernels: {err}"), file=sys.stderr)
+                print(
+                    localized(f"norms and convolutions are computed by MindSpore's own kernels: {err}"),
+                    file=sys.stderr,
+                )
             return ""
 
     def sharing(self) -> ContextManager[Share]:

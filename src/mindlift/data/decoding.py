@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 
 from mindlift.data import image_folder
+from mindlift.data.kernels import KERNELS, Window
 
 WHOLE = 1
 FLAGS = {  # by what the sides are divided by
@@ -35,7 +36,7 @@ class Frame(NamedTuple):
 def frame(data: bytes) -> Frame | None:
     """The frame header of a JPEG that OpenCV may decode; None for other data and for what is unusual."""
     at = 2
-    if data[:at] != image_folder.JPEG_START or image_folder.JPEG_END not in data[-image_folder.TAIL_BYTES :]:
+    if not image_folder.has_end(data):
         return None
     while at + 10 <= len(data) and data[at] == 0xFF:
         kind = data[at + 1]
@@ -52,8 +53,8 @@ def frame(data: bytes) -> Frame | None:
 
 def reduction(have: tuple[int, int], wanted: tuple[int, int]) -> int:
     """The largest of 1, 2, 4 and 8 by which `have` (height, width) can be divided with at least `wanted` left."""
-    least = min(side // size for side, size in zip(have, wanted))
-    return max(factor for factor in FLAGS if factor <= max(WHOLE, least))
+    least = min(have[0] // wanted[0], have[1] // wanted[1])
+    return next((factor for factor in (8, 4, 2) if factor <= least), WHOLE)
 
 
 def decode(data: bytes, name: str) -> np.ndarray:
@@ -74,3 +75,14 @@ def decode_reduced(data: bytes, name: str, header: Frame | None, factor: int) ->
     if image is None:
         return np.ascontiguousarray(image_folder.decode(data, name)[::factor, ::factor])
     return image if as_rgb else cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def decode_part(data: bytes, name: str, header: Frame | None, factor: int, part: Window) -> np.ndarray:
+    """A part of what `decode_reduced` gives; where libjpeg can be called, little more than it is decoded."""
+    compiled = KERNELS.get() if header else None
+    if compiled is not None and header is not None:
+        size = -(-header.height // factor), -(-header.width // factor)
+        found = compiled.jpeg_part(data, size, factor, part)
+        if found is not None:
+            return found
+    return part.of(decode_reduced(data, name, header, factor))

@@ -62,6 +62,8 @@ def symmetric_beta(alpha: float, numbers: np.ndarray) -> np.ndarray:
 class Draws:
     """One image's numbers, taken one after another; as much of numpy's Generator as augmentation uses."""
 
+    __slots__ = ("numbers", "taken")
+
     def __init__(self, numbers: Sequence[float]):
         self.numbers, self.taken = numbers, 0
 

@@ -109,10 +109,16 @@ def read_bytes(file: str) -> bytes:
         data = arrivals.read_bytes(file)
     except OSError as err:
         raise DataError(f"can't read image {file}: {err.strerror}") from err
-    cut = data[:2] == JPEG_START and JPEG_END not in data[-TAIL_BYTES:]
-    if not data or cut:
+    if has_end(data):
+        return data
+    if not data or data.startswith(JPEG_START):
         decode(data, file)
     return data if data.startswith(AS_THEY_ARE) else as_png(decode(data, file))
+
+
+def has_end(data: bytes) -> bool:
+    """Whether it is a JPEG whose end is there."""
+    return data.startswith(JPEG_START) and data.find(JPEG_END, max(0, len(data) - TAIL_BYTES)) >= 0
 
 
 def as_png(image: np.ndarray) -> bytes:

@@ -9,14 +9,16 @@ Pixels are worked on by OpenCV and numpy, which let other threads run meanwhile.
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import Tuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from mindlift.data import pillow
 from mindlift.data.draws import Draws
+from mindlift.data.kernels import Window
 
 CROP_TRIES = 10
 REGION_NUMBERS = 2 * CROP_TRIES + 2  # at most, of each function that chooses a region
@@ -35,9 +37,10 @@ def crop_box(
 ) -> tuple[int, int, int, int]:
     """(top, left, height, width) of a random crop with a share of the area in `scale` and an aspect, width by height, in
     `ratio`, else the centre with the nearest aspect."""
+    narrowest, widest = math.log(ratio[0]), math.log(ratio[1])
     for _ in range(CROP_TRIES):
         area = height * width * draws.uniform(*scale)
-        aspect = math.exp(draws.uniform(math.log(ratio[0]), math.log(ratio[1])))
+        aspect = math.exp(draws.uniform(narrowest, widest))
         w, h = round(math.sqrt(area * aspect)), round(math.sqrt(area / aspect))
         if 0 < w <= width and 0 < h <= height:
             return draws.integer(height - h + 1), draws.integer(width - w + 1), h, w
@@ -58,10 +61,10 @@ def pad_crop(image: np.ndarray, draws: Draws) -> np.ndarray:
     return found
 
 
-def random_crop(image: np.ndarray, draws: Draws, size: tuple[int, int]) -> np.ndarray:
-    """A random part of `size` (height, width), which must fit."""
-    top, left = (draws.integer(have - want + 1) for have, want in zip(image.shape, size))
-    return image[top : top + size[0], left : left + size[1]]
+def random_window(have: tuple[int, int], draws: Draws, size: tuple[int, int]) -> Window:
+    """A random part of `size` (height, width) of an image of size `have`, which it must fit in."""
+    top, left = (draws.integer(side - part + 1) for side, part in zip(have, size))
+    return Window(top, left, *size)
 
 
 def mirror(image: np.ndarray) -> np.ndarray:
@@ -85,7 +88,7 @@ def flip(image: np.ndarray) -> np.ndarray:
 
 def grey(image: np.ndarray) -> np.ndarray:
     """Pillow's mode L, in three channels."""
-    return cv2.cvtColor(np.asarray(Image.fromarray(image).convert("L")), cv2.COLOR_GRAY2RGB)
+    return cv2.cvtColor(pillow.luma(image), cv2.COLOR_GRAY2RGB)
 
 
 def blur(image: np.ndarray, sigma: float) -> np.ndarray:
@@ -116,11 +119,14 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
 def saturation(image: np.ndarray, factor: float) -> np.ndarray:
     """Away from each pixel's grey value, or towards it."""
-    mixing = np.empty((3, 3), np.float32)
-    mixing[:] = GREY_SHARES
-    mixing *= 1 - factor
-    mixing += factor * np.eye(3, dtype=np.float32)
-    return cv2.transform(image, mixing)
+    all_grey, unchanged = colour_matrices()
+    return cv2.transform(image, all_grey * (1 - factor) + unchanged * factor)
+
+
+@functools.lru_cache(maxsize=None)
+def colour_matrices() -> tuple[np.ndarray, np.ndarray]:
+    """(3, 3) float32 each: of colours that become grey, and of those that stay."""
+    return np.array([GREY_SHARES] * 3, np.float32), np.eye(3, dtype=np.float32)
 
 
 # Each result is rounded and kept within 0 - 255, as by MindSpore's AdjustBrightness, -Contrast and -Saturation; Pillow's

@@ -12,8 +12,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 
+from mindlift.data import pillow
 from mindlift.errors import ConfigError
 from mindlift.model_utils.config.frozen import Config
 
@@ -62,14 +62,12 @@ def crop_corners(side: int, size: int) -> tuple[tuple[int, int], ...]:
 def crops(image: np.ndarray, scales: Sequence[int], size: int) -> Iterator[tuple[np.ndarray, int]]:
     """(crop (size, size, 3), weight) of every crop but the mirrored ones; the weights add up to half of views_of."""
     height, width = image.shape[:2]
-    picture = Image.fromarray(image)
     for scale in scales:
         h, w = scaled_size(height, width, scale)
-        resized = picture.resize((w, h), Image.Resampling.BILINEAR)
+        resized = pillow.resized(image, (h, w), pillow.BILINEAR)
         for offset, weight in square_offsets(max(h, w), scale).items():
             top, left = (0, offset) if w >= h else (offset, 0)
-            square = resized.crop((left, top, left + scale, top + scale))
-            pixels = np.asarray(square)
+            square = resized[top : top + scale, left : left + scale]
             for y, x in crop_corners(scale, size):
-                yield pixels[y : y + size, x : x + size], weight
-            yield np.asarray(square.resize((size, size), Image.Resampling.BILINEAR)), weight
+                yield square[y : y + size, x : x + size], weight
+            yield pillow.resized(square, (size, size), pillow.BILINEAR), weight

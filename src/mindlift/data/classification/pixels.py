@@ -6,20 +6,26 @@ import math
 
 import cv2
 import numpy as np
-from PIL import Image
 
+from mindlift.data import pillow
 from mindlift.data.classification.options import ClassificationOptions, statistics
+from mindlift.data.kernels import KERNELS, Window
+
+METHODS = {"bilinear": pillow.BILINEAR, "bicubic": pillow.BICUBIC}
 
 
-def fit(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
-    """(H, W, 3) uint8 resized to `size` (height, width) as Pillow does it, with antialiasing."""
+def fit(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, window: Window | None = None
+) -> np.ndarray:
+    """(H, W, 3) uint8 resized to `size` (height, width), or a `window` of that, as Pillow does it, with antialiasing."""
     if image.shape[:2] == size:
-        return image
-    method = Image.Resampling.BICUBIC if interpolation == "bicubic" else Image.Resampling.BILINEAR
-    return np.asarray(Image.fromarray(image).resize((size[1], size[0]), method))
+        return image if window is None else window.of(image)
+    return pillow.resized(image, size, METHODS[interpolation], window)
 
 
-def resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.ndarray:
+def resized(
+    image: np.ndarray, size: tuple[int, int], interpolation: str, window: Window | None = None
+) -> np.ndarray:
     """The same of an image from a file: bicubic is Pillow's, bilinear is OpenCV's INTER_LINEAR.
 
     The latter, which is MindSpore's as well, does not average what it reduces, as Pillow's does. Photographs of 427 x 640
@@ -27,8 +33,9 @@ def resized(image: np.ndarray, size: tuple[int, int], interpolation: str) -> np.
     published figures were measured with it.
     """
     if interpolation == "bicubic":
-        return fit(image, size, interpolation)
-    return cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+        return fit(image, size, interpolation, window)
+    found = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return found if window is None else window.of(found)
 
 
 def eval_resize(options: ClassificationOptions, height: int, width: int) -> tuple[int, int]:
@@ -83,6 +90,10 @@ class Writer:
         """(H, W, 3) uint8 into a row of `empty`."""
         if self.as_pixels:
             row[:] = image
+            return
+        compiled = KERNELS.get()
+        if compiled is not None:
+            compiled.write_planes(image, self.table, row)
             return
         for channel, values, plane in zip(cv2.split(image), self.table, row):
             cv2.LUT(channel, values, dst=plane)

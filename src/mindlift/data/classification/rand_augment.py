@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from mindlift.backports import Protocol
+from mindlift.data import pillow
 
 SPREAD = 0.5  # deviation of an image's magnitude
 STEPS = 10  # the magnitude at which a value reaches `highest`
@@ -55,15 +55,16 @@ class Operation(NamedTuple):
 def by_table(image: np.ndarray, table: np.ndarray) -> np.ndarray:
     """`image` through a table of 256 values (256,), or of 256 for each channel (256, 3), which are cut to whole numbers
     from 0 to 255."""
-    return cv2.LUT(image, np.broadcast_to(whole(table).reshape(1, LEVELS, -1), (1, LEVELS, 3)).copy())
+    return cv2.LUT(image, whole(table).reshape(1, LEVELS, -1))
 
 
 def whole(values: np.ndarray) -> np.ndarray:
-    """Cut to uint8."""
-    return np.clip(values, 0, LEVELS - 1).astype(np.uint8)
+    """Cut to uint8. In a third of the time of np.clip, whose Python other threads wait for."""
+    return np.minimum(np.maximum(values, 0), LEVELS - 1).astype(np.uint8)
 
 
 def ramp() -> np.ndarray:
+    """The table that changes nothing."""
     return np.arange(LEVELS)
 
 
@@ -73,11 +74,6 @@ def blend(one: np.ndarray | float, other: np.ndarray, share: float) -> np.ndarra
     found *= np.float32(share)
     found += one
     return found
-
-
-def luma(image: np.ndarray) -> np.ndarray:
-    """(H, W) uint8: Pillow's mode L."""
-    return np.asarray(Image.fromarray(image).convert("L"))
 
 
 def auto_contrast(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
@@ -95,19 +91,18 @@ def stretching(channel: np.ndarray) -> np.ndarray:
 
 def equalize(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
     """Each channel's values are spread so that all are about equally frequent."""
-    return by_table(image, np.stack([equalizing(channel) for channel in cv2.split(image)], 1))
+    counts = np.concatenate([histogram(image, channel) for channel in range(3)], 1).astype(np.int64)
+    pixels = image.shape[0] * image.shape[1]
+    last = counts[[LEVELS - 1 - int(column[::-1].argmax()) for column in (counts > 0).T], range(3)]
+    step = (pixels - last) // (LEVELS - 1)
+    tables = (step // 2 + counts.cumsum(0) - counts) // np.maximum(step, 1)
+    return by_table(image, np.where(step > 0, tables, ramp()[:, None]))
 
 
-def equalizing(channel: np.ndarray) -> np.ndarray:
-    counts = histogram(channel)
-    step = (counts.sum() - counts[counts > 0][-1]) // (LEVELS - 1)
-    return (step // 2 + counts.cumsum() - counts) // step if step else ramp()
-
-
-def histogram(channel: np.ndarray) -> np.ndarray:
-    """(256,): how often (H, W) uint8 has each value; in half the time of np.bincount."""
-    images = [channel]
-    return cv2.calcHist(images, [0], None, [LEVELS], [0, LEVELS]).ravel().astype(np.int64)  # type: ignore[arg-type]
+def histogram(image: np.ndarray, channel: int) -> np.ndarray:
+    """(256, 1) float32: how often a channel has each value; in half the time of np.bincount."""
+    images = [image]
+    return cv2.calcHist(images, [channel], None, [LEVELS], [0, LEVELS])  # type: ignore[arg-type]
 
 
 def invert(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
@@ -115,7 +110,7 @@ def invert(image: np.ndarray, value: float, rng: Random) -> np.ndarray:
 
 
 def rotate(image: np.ndarray, degrees: float, rng: Random) -> np.ndarray:
-    return np.asarray(Image.fromarray(image).rotate(degrees))
+    return pillow.rotated(image, degrees)
 
 
 def posterize(image: np.ndarray, bits: float, rng: Random) -> np.ndarray:
@@ -124,23 +119,21 @@ def posterize(image: np.ndarray, bits: float, rng: Random) -> np.ndarray:
 
 
 def solarize(image: np.ndarray, threshold: float, rng: Random) -> np.ndarray:
-    values = ramp()
-    return by_table(image, np.where(values < threshold, values, 255 - values))
+    return by_table(image, np.where(threshold > ramp(), ramp(), 255 - ramp()))
 
 
 def solarize_add(image: np.ndarray, added: float, rng: Random) -> np.ndarray:
     """Values below 128 become brighter by `added`, at most 255."""
-    values = ramp()
-    return by_table(image, np.where(values < 128, values + int(added), values))
+    return by_table(image, np.where(ramp() < 128, ramp() + int(added), ramp()))
 
 
 def color(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
-    return whole(blend(cv2.cvtColor(luma(image), cv2.COLOR_GRAY2RGB), image, factor))
+    return whole(blend(cv2.cvtColor(pillow.luma(image), cv2.COLOR_GRAY2RGB), image, factor))
 
 
 def contrast(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
     """Away from the mean grey."""
-    return by_table(image, blend(int(luma(image).mean() + 0.5), ramp(), factor))
+    return by_table(image, blend(int(cv2.mean(pillow.luma(image))[0] + 0.5), ramp(), factor))
 
 
 def brightness(image: np.ndarray, factor: float, rng: Random) -> np.ndarray:
@@ -165,36 +158,32 @@ def smoothed(image: np.ndarray) -> np.ndarray:
     return found
 
 
-def affine(image: np.ndarray, matrix: tuple, resample: Image.Resampling) -> np.ndarray:
-    picture = Image.fromarray(image)
-    return np.asarray(
-        picture.transform(picture.size, Image.Transform.AFFINE, matrix, resample, fillcolor=GREY)
-    )
-
-
 def shear_x(image: np.ndarray, slope: float, rng: Random) -> np.ndarray:
-    return affine(image, (1, slope, 0, 0, 1, 0), Image.Resampling.BICUBIC)
+    return pillow.affine(image, (1, slope, 0, 0, 1, 0), pillow.BICUBIC, GREY)
 
 
 def shear_y(image: np.ndarray, slope: float, rng: Random) -> np.ndarray:
-    return affine(image, (1, 0, 0, slope, 1, 0), Image.Resampling.BICUBIC)
+    return pillow.affine(image, (1, 0, 0, slope, 1, 0), pillow.BICUBIC, GREY)
 
 
 def translate_x(image: np.ndarray, share: float, rng: Random) -> np.ndarray:
-    return moved(image, math.floor(share * image.shape[1] + 0.5))
+    place, source = overlap(math.floor(share * image.shape[1] + 0.5), image.shape[1])
+    found = np.full(image.shape, GREY[0], np.uint8)
+    found[:, place] = image[:, source]
+    return found
 
 
 def translate_y(image: np.ndarray, share: float, rng: Random) -> np.ndarray:
-    return moved(image.swapaxes(0, 1), math.floor(share * image.shape[0] + 0.5)).swapaxes(0, 1)
-
-
-def moved(image: np.ndarray, columns: int) -> np.ndarray:
-    """To the left by so many columns; grey where nothing comes from."""
-    found, width = np.full_like(image, GREY[0]), image.shape[1]
-    kept = max(0, width - abs(columns))
-    to, source = max(0, -columns), max(0, columns)
-    found[:, to : to + kept] = image[:, source : source + kept]
+    place, source = overlap(math.floor(share * image.shape[0] + 0.5), image.shape[0])
+    found = np.full(image.shape, GREY[0], np.uint8)
+    found[place] = image[source]
     return found
+
+
+def overlap(by: int, side: int) -> tuple[slice, slice]:
+    """Where what is moved by so many pixels, to the left or upwards, goes to, and where it was."""
+    kept, to, source = max(0, side - abs(by)), max(0, -by), max(0, by)
+    return slice(to, to + kept), slice(source, source + kept)
 
 
 def cutout(image: np.ndarray, share: float, rng: Random) -> np.ndarray:

@@ -19,6 +19,7 @@ from mindlift.data.classification.options import ClassificationOptions
 from mindlift.data.classification.rand_augment import numbers_of, rand_augment
 from mindlift.data.classification.split import Samples
 from mindlift.data.draws import Draws, uniforms
+from mindlift.data.kernels import Window
 from mindlift.data.order import TrainOrder
 from mindlift.data.workers import Unfilled
 from mindlift.errors import DataError
@@ -49,12 +50,13 @@ class TrainSource:
         epoch, images = self.order.batch(number, size)
         repetitions = self.order.repetitions(number, size)
         numbers = self.numbers(epoch, images, repetitions)
+        drawn = as_lists(numbers)
         found, labels = self.writer.empty(len(images) * views), self.samples.labels[np.tile(images, views)]
 
         def fill(row: int) -> None:
             index = int(images[row])
             try:
-                made = self.views(index, [[stage[row] for stage in of_view] for of_view in numbers])
+                made = self.views(index, [[stage[row] for stage in of_view] for of_view in drawn])
             except DataError:
                 if not self.options.skip_corrupt:
                     raise
@@ -79,18 +81,18 @@ class TrainSource:
         """The next image that can be decoded, as it looks in this epoch, and its index."""
 
         def made(candidate: int) -> list[np.ndarray]:
-            numbers = self.numbers(epoch, np.array([candidate]), repetition)
-            return self.views(candidate, [[stage[0] for stage in of_view] for of_view in numbers])
+            drawn = as_lists(self.numbers(epoch, np.array([candidate]), repetition))
+            return self.views(candidate, [[stage[0] for stage in of_view] for of_view in drawn])
 
         attempt = functools.partial(self.samples.attempted, made, fatal=ArrivalError)
         return self.samples.next_good(attempt, index, len(self.samples))
 
-    def views(self, index: int, numbers: Sequence[Sequence[np.ndarray]]) -> list[np.ndarray]:
+    def views(self, index: int, numbers: Sequence[Sequence[list[float]]]) -> list[np.ndarray]:
         """(h, w, 3) uint8 each: of image `index` by the numbers of each view for each stage.
 
         All show the same region. Of several the first is clean: it has its own colours, as timm's AugMixDataset has it.
         """
-        drawn = [[Draws(stage.tolist()) for stage in of_view] for of_view in numbers]
+        drawn = [[Draws(stage) for stage in of_view] for of_view in numbers]
         flips = [self.flips(stages) for stages in drawn]  # of each view, which has its numbers for them
         image = flipped(self.part(index, drawn[0][REGION]), *flips[0])
         if len(drawn) == 1:
@@ -109,7 +111,8 @@ class TrainSource:
     def changed(self, image: np.ndarray, stages: Sequence[Draws]) -> np.ndarray:
         """`image` with other colours, and as a policy changes it."""
         options = self.options
-        image = augment.jitter(image, stages[COLOUR], options.color_jitter)
+        if options.color_jitter:
+            image = augment.jitter(image, stages[COLOUR], options.color_jitter)
         if self.policy:
             image = self.policy.applied(image, stages[OPERATIONS])
         elif options.rand_augment_num_layers:
@@ -126,42 +129,47 @@ class TrainSource:
             return self.resized_crop(index, draws)
         if options.augment == "resize_crop":
             assert options.train_resize is not None
-            image = self.resized(index, options.train_resize)
-            return augment.random_crop(image, draws, options.image_size)
+            window = augment.random_window(options.train_resize, draws, options.image_size)
+            return self.resized(index, options.train_resize, window)
         image = self.resized(index, options.image_size)
         return augment.pad_crop(image, draws) if options.augment == "pad_crop" else image
 
-    def resized(self, index: int, size: tuple[int, int]) -> np.ndarray:
+    def resized(self, index: int, size: tuple[int, int], window: Window | None = None) -> np.ndarray:
+        """All of an image, or a part of the result."""
         if not self.samples.encoded:
-            return pixels.fit(self.samples.read(index), size, self.options.interpolation)
-        data, name = self.samples.encoded_bytes(index), self.samples.names[index]
+            return pixels.fit(self.samples.read(index), size, self.options.interpolation, window)
+        data, name = self.samples.named_bytes(index)
         header = decoding.frame(data)
         factor = decoding.reduction((header.height, header.width), size) if header else decoding.WHOLE
         image = decoding.decode_reduced(data, name, header, factor)
-        return pixels.resized(image, size, self.options.interpolation)
+        return pixels.resized(image, size, self.options.interpolation, window)
 
     def resized_crop(self, index: int, draws: Draws) -> np.ndarray:
         """A random region, resized; of a JPEG no more pixels are made than the region needs."""
         size, interpolation = self.options.image_size, self.options.interpolation
         if not self.samples.encoded:
             image = self.samples.read(index)
-            top, left, h, w = self.crop_box(image.shape[0], image.shape[1], draws)
-            return pixels.fit(image[top : top + h, left : left + w], size, interpolation)
-        data, name = self.samples.encoded_bytes(index), self.samples.names[index]
+            part = self.crop_box(image.shape[0], image.shape[1], draws)
+            return pixels.fit(part.of(image), size, interpolation)
+        data, name = self.samples.named_bytes(index)
         header = decoding.frame(data)
         if header is None:
             image = decoding.decode(data, name)
-            top, left, h, w = self.crop_box(image.shape[0], image.shape[1], draws)
-        else:
-            box = self.crop_box(header.height, header.width, draws)
-            factor = decoding.reduction(box[2:], size)
-            image = decoding.decode_reduced(data, name, header, factor)
-            top, left, h, w = (each // factor for each in box)
-        return pixels.resized(image[top : top + h, left : left + w], size, interpolation)
+            part = self.crop_box(image.shape[0], image.shape[1], draws)
+            return pixels.resized(part.of(image), size, interpolation)
+        box = self.crop_box(header.height, header.width, draws)
+        factor = decoding.reduction(box[2:], size)
+        part = box if factor == decoding.WHOLE else Window(*(each // factor for each in box))
+        return pixels.resized(decoding.decode_part(data, name, header, factor, part), size, interpolation)
 
-    def crop_box(self, height: int, width: int, draws: Draws) -> tuple[int, int, int, int]:
+    def crop_box(self, height: int, width: int, draws: Draws) -> Window:
         (smallest, largest), (narrowest, widest) = self.options.crop_scale, self.options.crop_ratio
-        return augment.crop_box(height, width, draws, (smallest, largest), (narrowest, widest))
+        return Window(*augment.crop_box(height, width, draws, (smallest, largest), (narrowest, widest)))
+
+
+def as_lists(numbers: Sequence[Sequence[np.ndarray]]) -> list[list[list[list[float]]]]:
+    """The numbers of each image of each stage of each view, as Python's, at once: by image it would take longer."""
+    return [[stage.tolist() for stage in of_view] for of_view in numbers]
 
 
 def flipped(image: np.ndarray, is_turned: bool, is_mirrored: bool) -> np.ndarray:

@@ -58,6 +58,12 @@ class Samples(Failures):
         assert self.files is not None
         return self.fetch(index) if self.fetch else image_folder.read_bytes(self.files[index])
 
+    def named_bytes(self, index: int) -> tuple[bytes, str]:
+        """The encoded image, and its name, which takes as long to make as to read a byte of it."""
+        assert self.files is not None
+        name = self.files[index]
+        return self.fetch(index) if self.fetch else image_folder.read_bytes(name), name
+
     def read(self, index: int) -> np.ndarray:
         """(H, W, 3) uint8 of image `index`, where images are arrays."""
         assert self.images is not None

@@ -13,12 +13,12 @@ from typing import Callable, NamedTuple, Tuple
 import numpy as np
 from PIL import Image, ImageFilter
 
-from mindlift.data.classification import rand_augment as pillow
+from mindlift.data import pillow
+from mindlift.data.classification import rand_augment
 from mindlift.data.classification.rand_augment import LEVELS
 from mindlift.data.draws import Draws
 
 TOP = 10  # the level at which a value is at the end of its range
-AFFINE = Image.Transform.AFFINE
 BLUR_RADII = 0.1, 2.0
 
 
@@ -44,8 +44,7 @@ class Operation(NamedTuple):
 
 
 def transformed(image: np.ndarray, matrix: Matrix, look: Look) -> np.ndarray:
-    picture = Image.fromarray(image)
-    return np.asarray(picture.transform(picture.size, AFFINE, matrix, look.resample, fillcolor=look.fill))
+    return pillow.affine(image, matrix, look.resample, look.fill)
 
 
 def shear_x(image: np.ndarray, slope: float, look: Look) -> np.ndarray:
@@ -74,7 +73,7 @@ def translate_y_share(image: np.ndarray, share: float, look: Look) -> np.ndarray
 
 
 def rotate(image: np.ndarray, degrees: float, look: Look) -> np.ndarray:
-    return np.asarray(Image.fromarray(image).rotate(degrees, look.resample, fillcolor=look.fill))
+    return pillow.rotated(image, degrees, look.resample, look.fill)
 
 
 def posterize(image: np.ndarray, bits: float, look: Look) -> np.ndarray:
@@ -91,39 +90,39 @@ def gaussian_blur(image: np.ndarray, radius: float, look: Look) -> np.ndarray:
 
 
 def auto_contrast(image: np.ndarray, value: float, look: Look) -> np.ndarray:
-    return pillow.auto_contrast(image, value, none())
+    return rand_augment.auto_contrast(image, value, none())
 
 
 def equalize(image: np.ndarray, value: float, look: Look) -> np.ndarray:
-    return pillow.equalize(image, value, none())
+    return rand_augment.equalize(image, value, none())
 
 
 def invert(image: np.ndarray, value: float, look: Look) -> np.ndarray:
-    return pillow.invert(image, value, none())
+    return rand_augment.invert(image, value, none())
 
 
 def solarize(image: np.ndarray, threshold: float, look: Look) -> np.ndarray:
-    return pillow.solarize(image, threshold, none())
+    return rand_augment.solarize(image, threshold, none())
 
 
 def solarize_add(image: np.ndarray, added: float, look: Look) -> np.ndarray:
-    return pillow.solarize_add(image, added, none())
+    return rand_augment.solarize_add(image, added, none())
 
 
 def color(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
-    return pillow.color(image, factor, none())
+    return rand_augment.color(image, factor, none())
 
 
 def contrast(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
-    return pillow.contrast(image, factor, none())
+    return rand_augment.contrast(image, factor, none())
 
 
 def brightness(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
-    return pillow.brightness(image, factor, none())
+    return rand_augment.brightness(image, factor, none())
 
 
 def sharpness(image: np.ndarray, factor: float, look: Look) -> np.ndarray:
-    return pillow.sharpness(image, factor, none())
+    return rand_augment.sharpness(image, factor, none())
 
 
 def none() -> Draws:
