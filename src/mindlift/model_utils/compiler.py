@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
-import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -72,13 +71,9 @@ def run(command: list[str]) -> bytes:
     except subprocess.CalledProcessError as err:
         lines = err.stderr.decode(errors="replace").splitlines()
         said = next((line for line in lines if "error" in line), *lines[:1] or ["no reason given"])
-        raise NotCompiled(f"{shown(command)} ended with code {err.returncode}: {said}; {INSTEAD}") from err
+        raise NotCompiled(f"{command[0]} ended with code {err.returncode}: {said}; {INSTEAD}") from err
     except subprocess.TimeoutExpired as err:
-        raise NotCompiled(f"{shown(command)} did not end within {COMPILE_S:.0f} s; {INSTEAD}") from err
+        raise NotCompiled(f"{command[0]} did not end within {COMPILE_S:.0f} s; {INSTEAD}") from err
     except OSError as err:
         raise NotCompiled(f"{command[0]} can't be started: {err.strerror}; {INSTEAD}") from err
     return done.stdout
-
-
-def shown(command: list[str]) -> str:
-    return " ".join(map(shlex.quote, command))
