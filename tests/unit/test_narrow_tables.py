@@ -51,7 +51,9 @@ def test_handles_have_lines_of_their_own_where_a_line_has_no_room(spoken):
 def test_a_lone_job_tells_whole_why(spoken):
     head, handle, line = show.statuses(FOUND[:1], screen=80).splitlines()
     assert handle == HANDLE
-    assert line.count("exit code 1") + line.count("退出码 1") == 8, "the 100 letters that a line has of a reason"
+    assert (
+        line.count("exit code 1") + line.count("退出码 1") == 8
+    ), "the 100 letters that a line has of a reason"
 
 
 def test_elsewhere_a_job_is_a_line(spoken):
