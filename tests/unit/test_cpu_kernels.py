@@ -240,9 +240,7 @@ def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch, does, said):
     compiler.write_text(f'#!/bin/sh\n[ "$1" = --version ] || {{ {does}; }}\n')
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
-    with pytest.raises(
-        NotCompiled, match=f"{compiler} {said}.* apt install g"
-    ) as caught:
+    with pytest.raises(NotCompiled, match=f"{compiler} {said}.* apt install g") as caught:
         cpu_kernels.library(tmp_path / "kernels", (2, 8))
     assert "CXX" in str(caught.value)
     assert not list((tmp_path / "kernels").iterdir())
