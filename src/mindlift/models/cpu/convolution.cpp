@@ -14,6 +14,7 @@
 #include <cstring>
 #include <functional>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -62,14 +63,18 @@ int dnnl_primitive_desc_create(void **desc, const void *operation, const void *a
 const void *dnnl_primitive_desc_query_md(const void *desc, int what, int index);
 int dnnl_reorder_primitive_desc_create(void **desc, const void *from, void *engine, const void *to, void *to_engine,
                                        const void *attributes);
+int dnnl_primitive_desc_destroy(void *desc);
 int dnnl_primitive_create(void **primitive, const void *desc);
+int dnnl_primitive_destroy(void *primitive);
 int dnnl_primitive_execute(const void *primitive, void *stream, int count, const dnnl_exec_arg_t *arguments);
 int dnnl_stream_wait(void *stream);
 int dnnl_memory_create(void **memory, const void *desc, void *engine, void *data);
 int dnnl_memory_destroy(void *memory);
 int dnnl_primitive_attr_create(void **attributes);
+int dnnl_primitive_attr_destroy(void *attributes);
 int dnnl_primitive_attr_set_post_ops(void *attributes, const void *operations);
 int dnnl_post_ops_create(void **operations);
+int dnnl_post_ops_destroy(void *operations);
 int dnnl_post_ops_append_sum(void *operations, float scale);
 int dnnl_post_ops_append_eltwise(void *operations, float scale, int algorithm, float alpha, float beta);
 int dnnl_threadpool_interop_sgemm(char transpose_a, char transpose_b, int64_t m, int64_t n, int64_t k, float alpha,
@@ -190,11 +195,18 @@ void run(const void *primitive, const std::vector<dnnl_exec_arg_t> &arguments) {
   must(dnnl_stream_wait(stream()));
 }
 
-void *reorder(const void *from, const void *to) {
-  void *desc = nullptr, *made = nullptr;
+using Handle = std::shared_ptr<void>;  // of an object of oneDNN
+
+Handle primitive(const Handle &desc) {
+  void *made = nullptr;
+  must(dnnl_primitive_create(&made, desc.get()));
+  return Handle(made, dnnl_primitive_destroy);
+}
+
+Handle reorder(const void *from, const void *to) {
+  void *desc = nullptr;
   must(dnnl_reorder_primitive_desc_create(&desc, from, engine(), to, engine(), nullptr));
-  must(dnnl_primitive_create(&made, desc));
-  return made;
+  return primitive(Handle(desc, dnnl_primitive_desc_destroy));
 }
 
 // An array that a convolution reads or writes: plain for MindSpore, and as the convolution wants it.
@@ -203,8 +215,8 @@ struct Operand {
   bool is_output;
   Desc plain;
   const void *wanted = nullptr;  // lives as long as the convolution
-  void *copy = nullptr;          // the primitive that copies, if the two differ
-  void *fill = nullptr;          // the one for an output to which something is added
+  Handle copy;                   // the primitive that copies, if the two differ
+  Handle fill;                   // the one for an output to which something is added
 
   Operand(int argument, bool is_output, const std::vector<int64_t> &shape)
       : argument(argument), is_output(is_output), plain(shape, Desc::plain(shape)) {}
@@ -226,7 +238,7 @@ class Bound {
     if (operand.copy == nullptr) return;
     buffer_ = buffers().take(dnnl_memory_desc_get_size(operand.wanted));
     blocks_ = new Memory(operand.wanted, buffer_);
-    if (!operand.is_output) run(operand.copy, {{kX, plain_.made}, {kY, blocks_->made}});
+    if (!operand.is_output) run(operand.copy.get(), {{kX, plain_.made}, {kY, blocks_->made}});
   }
   ~Bound() {
     delete blocks_;
@@ -237,7 +249,7 @@ class Bound {
 
   dnnl_exec_arg_t argument() const { return {operand_.argument, blocks_ == nullptr ? plain_.made : blocks_->made}; }
   void finish() const {
-    if (operand_.copy != nullptr && operand_.is_output) run(operand_.copy, {{kX, blocks_->made}, {kY, plain_.made}});
+    if (operand_.copy != nullptr && operand_.is_output) run(operand_.copy.get(), {{kX, blocks_->made}, {kY, plain_.made}});
   }
   // Let the output begin as `values`, which are plain; `data` is where it is to be
   void begin_as(float *values, float *data) const {
@@ -245,7 +257,7 @@ class Bound {
       std::memcpy(data, values, operand_.size());
     } else {
       const Memory from(operand_.plain.bytes, values);
-      run(operand_.fill, {{kX, from.made}, {kY, blocks_->made}});
+      run(operand_.fill.get(), {{kX, from.made}, {kY, blocks_->made}});
     }
   }
 
@@ -309,11 +321,12 @@ class Convolution {
         weight_(kWeight + (kind == kOfWeights ? kOfGradient : 0), kind == kOfWeights, of.weight),
         y_(kY + (kind == kComputes ? 0 : kOfGradient), kind == kComputes, of.y),
         bias_(kBias, false, {of.y[1]}) {
-    void *desc = described(kind, of, tail);
+    desc_ = described(kind, of, tail);
+    const void *desc = desc_.get();
     x_.want(dnnl_primitive_desc_query_md(desc, kFormatOfX + (kind == kOfData), 0));
     weight_.want(dnnl_primitive_desc_query_md(desc, kFormatOfWeight + (kind == kOfWeights), 0));
     y_.want(dnnl_primitive_desc_query_md(desc, kFormatOfY + (kind != kComputes), 0));
-    must(dnnl_primitive_create(&primitive_, desc));
+    primitive_ = primitive(desc_);
   }
 
   void compute(float *x, float *weight, float *y, const Tail &tail) const {
@@ -321,12 +334,12 @@ class Convolution {
     if (tail.other != nullptr) by.begin_as(tail.other, y);
     std::vector<dnnl_exec_arg_t> arguments = {bx.argument(), bw.argument(), by.argument()};
     if (tail.bias != nullptr) arguments.push_back(bb.argument());
-    run(primitive_, arguments);
+    run(primitive_.get(), arguments);
     for (const Bound *each : {&bx, &bw, &by}) each->finish();
   }
 
  private:
-  void *described(Kind kind, const Geometry &of, const Tail &tail) const {
+  Handle described(Kind kind, const Geometry &of, const Tail &tail) const {
     const Desc x(of.x, of.format()), weight(of.weight, kAny), y(of.y, of.format());
     std::vector<char> operation(32768);  // dnnl_convolution_desc_t has 5976 bytes
     void *forward = nullptr, *desc = nullptr;
@@ -336,8 +349,9 @@ class Convolution {
                                                     kDirect, x.bytes, weight.bytes,
                                                     tail.bias == nullptr ? nullptr : bias_.plain.bytes, y.bytes, strides,
                                                     dilations, begin, end));
-    must(dnnl_primitive_desc_create(&forward, operation.data(), attributes(tail), engine(), nullptr));
-    if (kind == kComputes) return forward;
+    must(dnnl_primitive_desc_create(&forward, operation.data(), attributes(tail).get(), engine(), nullptr));
+    const Handle hint(forward, dnnl_primitive_desc_destroy);
+    if (kind == kComputes) return hint;
     if (kind == kOfData)
       must(dnnl_dilated_convolution_backward_data_desc_init(operation.data(), kDirect, x.bytes, weight.bytes, y.bytes,
                                                             strides, dilations, begin, end));
@@ -345,31 +359,36 @@ class Convolution {
       must(dnnl_dilated_convolution_backward_weights_desc_init(operation.data(), kDirect, x.bytes, weight.bytes, nullptr,
                                                                y.bytes, strides, dilations, begin, end));
     must(dnnl_primitive_desc_create(&desc, operation.data(), nullptr, engine(), forward));
-    return desc;
+    return Handle(desc, dnnl_primitive_desc_destroy);
   }
 
-  static void *attributes(const Tail &tail) {
+  static Handle attributes(const Tail &tail) {
     if (tail.other == nullptr && !tail.relu) return nullptr;
     void *made = nullptr, *operations = nullptr;
     must(dnnl_primitive_attr_create(&made));
+    const Handle all(made, dnnl_primitive_attr_destroy);
     must(dnnl_post_ops_create(&operations));
+    const Handle behind(operations, dnnl_post_ops_destroy);
     if (tail.other != nullptr) must(dnnl_post_ops_append_sum(operations, 1.0f));
     if (tail.relu) must(dnnl_post_ops_append_eltwise(operations, 1.0f, kReLU, 0.0f, 0.0f));
     must(dnnl_primitive_attr_set_post_ops(made, operations));
-    return made;
+    return all;
   }
 
   Operand x_, weight_, y_, bias_;
-  void *primitive_ = nullptr;
+  Handle desc_, primitive_;
 };
 
-const Convolution &made(Kind kind, const Geometry &geometry, const Tail &tail) {
+constexpr size_t kKept = 2048;  // convolutions: those of a network for several sizes of images
+
+std::shared_ptr<const Convolution> made(Kind kind, const Geometry &geometry, const Tail &tail) {
   static std::mutex mutex;
-  static std::map<std::vector<int64_t>, Convolution *> known;
+  static std::map<std::vector<int64_t>, std::shared_ptr<const Convolution>> known;
   const std::lock_guard<std::mutex> locked(mutex);
-  Convolution *&found = known[geometry.key(kind, tail)];
-  if (found == nullptr) found = new Convolution(kind, geometry, tail);
-  return *found;
+  if (known.size() > kKept) known.clear();
+  std::shared_ptr<const Convolution> &found = known[geometry.key(kind, tail)];
+  if (!found) found = std::make_shared<const Convolution>(kind, geometry, tail);
+  return found;
 }
 
 // Of a dilated convolution, and of any on a tiny map, many weights see nothing but padding: the weight (i, j), moved over the map,
@@ -519,7 +538,7 @@ int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int
       rectangles.compute(kind, x, weight, y);
       add_tail(y, tail, dimensions + py, shapes + py);
     } else {
-      made(kind, geometry, tail).compute(x, weight, y, tail);
+      made(kind, geometry, tail)->compute(x, weight, y, tail);
     }
     return 0;
   } catch (const Failed &) {
