@@ -17,7 +17,17 @@ import pytest
 from mindlift.runs import manifest as checkpoint_manifest
 from tests.support.programs import ROOT, Finished, environment
 
-OURS = ("run ", "1440 images", "epoch", "after all", "validation: ", "continuing ", "checkpoint ", "{")
+OURS = (
+    "run ",
+    "waiting for all ",
+    "1440 images",
+    "epoch",
+    "after all",
+    "validation: ",
+    "continuing ",
+    "checkpoint ",
+    "{",
+)
 MEANWHILE = ("loading MindSpore, ", "train ", "evaluate: ", "preparing ", "building ", "getting ready")
 NET = ("densenet22", "digits")
 AS_JSON = ("--json", "true")

@@ -13,7 +13,7 @@ import pytest
 from mindlift import load_config
 from mindlift.api.job import Job
 from mindlift.errors import ConfigError
-from mindlift.model_utils import cpu_kernels, devices
+from mindlift.model_utils import cpu_kernels, device_adapter, devices
 from mindlift.model_utils.compiler import NotCompiled
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
@@ -258,10 +258,13 @@ def test_other_versions_of_mindspore_are_left_alone(tmp_path):
 
 
 @pytest.mark.parametrize("wanted", [False, True])
-def test_a_job_has_the_kernels_of_its_own_options(tmp_path, wanted):
+def test_a_job_has_the_kernels_of_its_own_options(tmp_path, monkeypatch, wanted):
     """Whatever other jobs of the process were given, and networks without a job have none."""
     cfg = load_config(net="densenet22", dataset="digits", cpu_kernels=wanted, cache_path=str(tmp_path))
     adapter = LocalAdapter("", "", str(tmp_path), None, lambda url: [])
+    monkeypatch.setattr(
+        device_adapter, "connect", lambda *_: None
+    )  # which sets graph mode for all other tests
     device = Job(cfg, Ranks(), "CPU", 1, adapter, trains=True).connect()
     assert bool(device.kernels) == wanted
     assert devices.current().kernels == ""

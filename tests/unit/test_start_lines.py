@@ -9,7 +9,6 @@ import pytest
 from mindlift import silence
 from mindlift.api import job
 from mindlift.api.job import Job
-from mindlift.model_utils import devices
 from mindlift.model_utils.config.config import load
 from mindlift.model_utils.ranks import Ranks
 
@@ -18,10 +17,9 @@ from mindlift.model_utils.ranks import Ranks
 def slow(monkeypatch):
     """A start whose parts take longer than nothing may be said."""
     monkeypatch.setattr(silence, "LIMIT_S", 0.05)
-    monkeypatch.setattr(devices, "KERNELS", [])
     monkeypatch.setattr(job.mindspore_build, "load", lambda: time.sleep(0.5))
     monkeypatch.setattr(job.device_adapter, "connect", lambda *_: None)
-    monkeypatch.setattr(Job, "kernels", lambda _: time.sleep(0.5) or [])
+    monkeypatch.setattr(Job, "kernels", lambda _: time.sleep(0.5) or "")
 
 
 def connect(rank: int, size: int) -> None:
