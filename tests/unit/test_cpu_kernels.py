@@ -100,6 +100,17 @@ def test_batch_norm_is_that_of_its_paper(library, kind):
 
 
 @pytest.mark.parametrize("kind", ["plain", "relu", "add"])
+def test_what_is_no_number_is_not_made_one(library, kind):
+    """As numpy.maximum documents it; MindSpore's own ReLU makes 0 of NaN on a CPU, and the loss would look fine."""
+    x, other = arrays(SHAPE, SHAPE)
+    x[1, 2, 3, 4] = np.nan
+    inputs = tensors(*([x, other] if kind == "add" else [x]))
+    y = batch_norm(library, kind).set_train()(*inputs).asnumpy()
+    assert np.isnan(y[:, 2]).all()
+    assert np.isfinite(np.delete(y, 2, 1)).all()
+
+
+@pytest.mark.parametrize("kind", ["plain", "relu", "add"])
 def test_in_evaluation_and_while_frozen_the_moving_statistics_count(library, kind):
     x, other, mean = arrays(SHAPE, SHAPE, SHAPE[1])
     cell = batch_norm(library, kind)

@@ -36,9 +36,10 @@ float squares(const float *x, int64_t count, float mean) {
   return total;
 }
 
+// A NaN stays one, so that the loss tells of it.
 template <bool relu>
 float activated(float value) {
-  return relu ? (value > 0 ? value : 0.0f) : value;
+  return relu && value < 0 ? 0.0f : value;
 }
 
 // y = activated((x - mean) * scale + shift + other); `other` may be null
