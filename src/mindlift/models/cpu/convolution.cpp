@@ -537,6 +537,9 @@ int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int
     if (rectangles.serve(kind)) {
       rectangles.compute(kind, x, weight, y);
       add_tail(y, tail, dimensions + py, shapes + py);
+    } else if (geometry.format() == kPlain) {  // what oneDNN's products of matrices add they add value by value
+      made(kind, geometry, Tail())->compute(x, weight, y, Tail());
+      add_tail(y, tail, dimensions + py, shapes + py);
     } else {
       made(kind, geometry, tail)->compute(x, weight, y, tail);
     }
