@@ -90,7 +90,7 @@ int bias_add_relu(int, void **, int *, int64_t **, const char **, void *, void *
 namespace {
 
 constexpr int kCPU = 1, kFloat32 = 3, kAny = 1, kVector = 2, kPlain = 5, kPlainOfGroups = 7;  // dnnl_a, _abcd, _abcde
-constexpr int kTraining = 64, kInference = 96, kDirect = 1, kReLU = 31;
+constexpr int kTraining = 64, kDirect = 1, kReLU = 31;
 constexpr int kX = 1, kY = 17, kWeight = 33, kBias = 41, kOfGradient = 128;  // DNNL_ARG_SRC, ...; DNNL_ARG_DIFF_* are 128 higher
 constexpr int kFormatOfX = 129, kFormatOfWeight = 131, kFormatOfY = 133;  // dnnl_query_*_md; those of gradients are 1 higher
 
@@ -345,8 +345,8 @@ class Convolution {
     void *forward = nullptr, *desc = nullptr;
     const int64_t *strides = of.strides.data(), *dilations = of.dilations.data(), *begin = of.begin.data(),
                   *end = of.end.data();
-    must(dnnl_dilated_convolution_forward_desc_init(operation.data(), tail.bias == nullptr ? kTraining : kInference,
-                                                    kDirect, x.bytes, weight.bytes,
+    // Always in training: at inference oneDNN takes other 1x1 convolutions, whose weights it copies value by value.
+    must(dnnl_dilated_convolution_forward_desc_init(operation.data(), kTraining, kDirect, x.bytes, weight.bytes,
                                                     tail.bias == nullptr ? nullptr : bias_.plain.bytes, y.bytes, strides,
                                                     dilations, begin, end));
     must(dnnl_primitive_desc_create(&forward, operation.data(), attributes(tail).get(), engine(), nullptr));
