@@ -20,6 +20,7 @@ from mindlift.json_text import Record
 
 NOBODY = 65534
 PART = ".part"  # how the names of unfinished files end
+CACHE_OPTION = "--cache_path"  # what to pass where the cache folder can't be written
 File = TypeVar("File", BinaryIO, TextIO)
 
 
@@ -76,8 +77,8 @@ def printable(name: str) -> str:
     return utf8(name).decode("utf-8")
 
 
-def make_folder(folder: Path) -> None:
-    """`mkdir -p` that also tries to write; raises StorageError in one line."""
+def make_folder(folder: Path, option: str = "--ckpt_path") -> None:
+    """`mkdir -p` that also tries to write; raises StorageError in one line, with the option that names another one."""
     probe = folder / f".probe-{uuid4().hex}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +86,7 @@ def make_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as err:
         raise StorageError(
-            f"can't write to {folder}: {err.strerror}; pass another folder with --ckpt_path"
+            f"can't write to {folder}: {err.strerror}; pass another folder with {option}"
         ) from err
 
 

@@ -13,7 +13,7 @@ import pytest
 from mindlift import load_config
 from mindlift.api.job import Job
 from mindlift.errors import ConfigError
-from mindlift.model_utils import cpu_kernels, device_adapter, devices
+from mindlift.model_utils import compiler, cpu_kernels, device_adapter, devices
 from mindlift.model_utils.compiler import NotCompiled
 from mindlift.model_utils.local_adapter import LocalAdapter
 from mindlift.model_utils.ranks import Ranks
@@ -257,9 +257,28 @@ def test_a_compiler_that_fails_is_quoted(tmp_path, monkeypatch, does, said):
     assert not list((tmp_path / "kernels").iterdir())
 
 
-def test_a_damaged_library_is_not_used(library, tmp_path):
-    (tmp_path / Path(library).name).write_bytes(b"no library")
+@pytest.mark.parametrize("size", [0, 10, 2000, -1])
+def test_a_library_that_was_cut_is_compiled_again(library, tmp_path, size):
+    """Of 2,000 bytes it still looks like a library: a process that loads it dies of a bus error (dlopen maps what is not there)."""
+    cut = tmp_path / Path(library).name
+    cut.write_bytes(Path(library).read_bytes()[:size])
+    assert cpu_kernels.library(tmp_path, (2, 8)) == cut
+    assert cut.stat().st_size == Path(library).stat().st_size
+
+
+def test_what_is_no_library_does_not_load(tmp_path):
+    (tmp_path / "kernels.so").write_bytes(b"no library")
     with pytest.raises(NotCompiled, match="does not load"):
+        cpu_kernels.check(tmp_path / "kernels.so")
+
+
+def test_a_compiler_that_is_named_is_the_one(tmp_path, monkeypatch):
+    """With its arguments, as make and CMake read CXX; another one is not taken in its place."""
+    monkeypatch.setenv("CXX", "env LANG=C g++ -g0")
+    assert compiler.compiler()[1:] == ["LANG=C", "g++", "-g0"]
+    assert cpu_kernels.library(tmp_path, (2, 8)).is_file()
+    monkeypatch.setenv("CXX", "/no/such/compiler -m64")
+    with pytest.raises(NotCompiled, match=r"no C\+\+ compiler here \(/no/such/compiler\); install g"):
         cpu_kernels.library(tmp_path, (2, 8))
 
 

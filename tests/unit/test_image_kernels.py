@@ -21,7 +21,8 @@ from mindlift.data.kernels import KERNELS, Window
 from mindlift.data.order import BatchRange
 from mindlift.model_utils import compiler
 from mindlift.model_utils.compiler import NotCompiled
-from tests.support.batches import FOLDER_OPTIONS, OPTIONS, collect
+from tests.support.batches import FOLDER_OPTIONS, collect
+from tests.unit.test_rand_augment import RECIPE as BIT
 
 KINDS = {
     "420": {"subsampling": "4:2:0"},
@@ -31,14 +32,6 @@ KINDS = {
     "restarts": {"restart_marker_rows": 2},
     "grey": {},
 }
-BIT = replace(
-    OPTIONS,
-    augment="resize_crop",
-    train_resize=(40, 40),
-    interpolation="bicubic",
-    color_jitter=0.0,
-    rand_augment_num_layers=2,
-)
 WAYS = (pillow.NEAREST, pillow.BILINEAR, pillow.BICUBIC)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
 from mindlift.errors import MindLiftError
-from mindlift.files import make_folder, sync, temporary_folder
+from mindlift.files import CACHE_OPTION, make_folder, sync, temporary_folder
 
 COMPILERS = ("g++", "c++", "clang++")
 FLAGS = ("-std=c++11", "-O3", "-shared", "-fPIC")
@@ -27,21 +28,30 @@ class NotCompiled(MindLiftError):
 def library(folder: Path, name: str, sources: Sequence[Path], flags: Sequence[str]) -> Path:
     """The library, below `folder`, compiled unless a process has done that before; NotCompiled with the reason if there is none.
 
-    Its name says of which sources, by which compiler and for which CPU it is. Several processes may call this at once.
+    Its name says of which sources, by which compiler and for which CPU it is. Several processes may call this at once. One
+    that a full disk or a power failure has cut is compiled again: the process that loads it would die of a bus error.
     """
-    compiler = next(filter(None, map(shutil.which, [os.environ.get("CXX", ""), *COMPILERS])), None)
-    if compiler is None:
-        raise NotCompiled(f"there is no C++ compiler here ({', '.join(COMPILERS)}); {INSTEAD}")
-    command = [compiler, *FLAGS, *filter(None, [NATIVE.get(platform.machine())]), *map(str, sources), *flags]
-    path = folder / f"{name}-{key(command, sources)}.so"
-    if not path.is_file():
+    begin, native = compiler(), filter(None, [NATIVE.get(platform.machine())])
+    command = [*begin, *FLAGS, *native, *map(str, sources), *flags]
+    path = folder / f"{name}-{key(begin, command, sources)}.so"
+    if not is_whole(path):
         compile_to(path, command)
     return path
 
 
-def key(command: list[str], sources: Sequence[Path]) -> str:
+def compiler() -> list[str]:
+    """The one that CXX names, with its arguments, or the first that is here; NotCompiled if it is not."""
+    named = shlex.split(os.environ.get("CXX", ""))
+    candidates = named[:1] or COMPILERS
+    found = next(filter(None, map(shutil.which, candidates)), None)
+    if found is None:
+        raise NotCompiled(f"there is no C++ compiler here ({', '.join(candidates)}); {INSTEAD}")
+    return [found, *named[1:]]
+
+
+def key(compiler: list[str], command: list[str], sources: Sequence[Path]) -> str:
     """What decides the compiled file: the sources, the compiler and its options, and this machine's CPU."""
-    version, contents = run([command[0], "--version"]), [source.read_bytes() for source in sources]
+    version, contents = run([*compiler, "--version"]), [source.read_bytes() for source in sources]
     return hashlib.sha256(repr((contents, command, version, cpu())).encode()).hexdigest()[:24]
 
 
@@ -57,12 +67,24 @@ def cpu(path: Path = Path("/proc/cpuinfo")) -> str:
 
 def compile_to(path: Path, command: list[str]) -> None:
     """Whole or not at all, whatever other processes do; StorageError if the folder can't be written."""
-    make_folder(path.parent)
+    make_folder(path.parent, CACHE_OPTION)
     with temporary_folder("kernels", path.parent) as work:
         file = Path(work) / path.name
         run([*command, "-o", str(file)])
+        with open(file, "ab") as library:  # a loader reads nothing behind its sections
+            library.write(hashlib.sha256(file.read_bytes()).digest())
         sync(file)
         os.replace(file, path)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether the file ends with its digest, as `compile_to` has written it."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    size = hashlib.sha256().digest_size
+    return hashlib.sha256(content[:-size]).digest() == content[-size:]
 
 
 def run(command: list[str]) -> bytes:

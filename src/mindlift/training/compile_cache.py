@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mindlift.checkout import PACKAGE
 from mindlift.errors import StorageError
-from mindlift.files import make_folder
+from mindlift.files import CACHE_OPTION, make_folder
 from mindlift.json_text import read
 
 TRIED = ((2, 7), (2, 10))  # first and last version of MindSpore whose cache was held against a compilation
@@ -90,7 +90,7 @@ def caching(folder: Path | None, say: Callable[[str], None] = lambda _: None) ->
     TAKEN.append(folder)
     part = folder.with_name(f"{folder.name}.{os.getpid()}.part")
     try:
-        make_folder(folder.parent)
+        make_folder(folder.parent, CACHE_OPTION)
     except StorageError as err:
         say(f"the compiled graph is not kept: {err}")
         yield

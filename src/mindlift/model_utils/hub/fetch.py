@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Callable
 
 from mindlift import json_text
-from mindlift.errors import AccessError, CheckpointError, StorageError, TransferError
-from mindlift.files import write_atomic
+from mindlift.errors import AccessError, CheckpointError, TransferError
+from mindlift.files import CACHE_OPTION, make_folder, write_atomic
 from mindlift.json_text import Record
 from mindlift.locks import alone
 from mindlift.model_utils.hub import places
@@ -92,12 +92,7 @@ def fetched(weights: Published, folder: Path, say: Say, show_bar: bool | None) -
     urls, headers = places.urls(weights, env), places.headers(weights, env)
     if weights.repo and places.is_offline(env):
         raise TransferError(missing(weights, folder, urls[0], "HF_HUB_OFFLINE is set"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as err:
-        raise StorageError(
-            f"can't write to {folder}: {err.strerror}; pass another folder with --cache_path"
-        ) from err
+    make_folder(folder, CACHE_OPTION)
     for url in urls:
         path = folder / url.rpartition("/")[2]
         try:
