@@ -98,16 +98,25 @@ class ConvNorm(nn.Cell):
         self.is_folded = True
 
     def folded(self) -> dict[str, np.ndarray]:
-        """Weight (cout, cin, kh, kw) and bias (cout,) of the convolution that norm(conv(x)) is at inference.
+        """Weight (cout, cin, kh, kw) and bias (cout,) of the convolution that norm(conv(x)) is at inference."""
+        weight, bias = merged(self.conv.weight, self.norm)
+        return {"conv.weight": weight, "conv.bias": bias}
 
-        Ioffe and Szegedy, Batch Normalization (2015), section 3.1: with fixed statistics it is an affine map.
-        """
-        weight, norm = self.conv.weight.asnumpy(), self.norm
-        variance = norm.moving_variance.asnumpy().astype(np.float64)
-        scale = norm.gamma.asnumpy() / np.sqrt(variance + norm.eps)
-        bias = norm.beta.asnumpy() - norm.moving_mean.asnumpy() * scale
-        values = {"conv.weight": weight * scale[:, None, None, None], "conv.bias": bias}
-        return {name: value.astype(np.float32) for name, value in values.items()}
+
+def merged(weight: ms.Parameter, norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.ndarray]:
+    """Weight (cout, cin, kh, kw) and bias (cout,) of the convolution that `norm` behind one with `weight` makes at inference.
+
+    Ioffe and Szegedy, Batch Normalization (2015), section 3.1: with fixed statistics it is an affine map.
+    """
+    variance = norm.moving_variance.asnumpy().astype(np.float64)
+    scale = norm.gamma.asnumpy() / np.sqrt(variance + norm.eps)
+    bias = norm.beta.asnumpy() - norm.moving_mean.asnumpy() * scale
+    return (weight.asnumpy() * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
+
+
+def means(x):
+    """The float32 mean of each map: (N, C, H, W), or blocks of channels (models/cpu/blocks.py), -> (N, C)."""
+    return ops.mean(x.astype(ms.float32), (2, 3)).reshape((x.shape[0], -1))
 
 
 class ZeroPaddedPool(nn.Cell):
@@ -119,10 +128,16 @@ class ZeroPaddedPool(nn.Cell):
     def __init__(self) -> None:
         super().__init__()
         self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
+        self.pad_blocks = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
         self.pool = nn.MaxPool2d(3, 2)
 
+    def fuse(self, kernels: Kernels) -> None:
+        """Take maps in blocks at inference, too; see models/cpu/blocks.py."""
+        if kernels.is_folded:
+            self.pool = kernels.pool(self.pool)
+
     def construct(self, x):
-        return self.pool(self.pad(x))
+        return self.pool(self.pad(x) if len(x.shape) == 4 else self.pad_blocks(x))
 
 
 def stem_pool(kind: str, on_cpu: bool) -> nn.Cell:

@@ -107,6 +107,10 @@ class StandardisedConv(nn.Conv2d):
         """Use the weight as it is; `refill` gives it the standardised one."""
         self.is_folded = True
 
+    def fuse(self, kernels: Kernels) -> None:
+        """Give maps in blocks at inference; see models/cpu/blocks.py."""
+        self.conv2d = kernels.convolution(self, in_blocks=True)
+
     def folded(self) -> dict[str, np.ndarray]:
         """The standardised weight (cout, cin, k, k)."""
         weight = self.weight.asnumpy().astype(np.float64)

@@ -10,16 +10,18 @@ port (hw666666666666/BigTransfer) need `conv_pad="same"`, timm's weights `std_ep
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mindspore as ms
 import mindspore.nn as nn
-import mindspore.ops as ops
 
 from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU, StandardisedConv
 from mindlift.models.dropout import DropPath, drop_paths, dropout
 from mindlift.models.features import FeatureInfo, FeatureStage
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 EXPANSION = 4
 WIDTHS = (64, 128, 256, 512)
@@ -80,14 +82,22 @@ class Block(nn.Cell):
         self.has_shortcut = stride != 1 or cin != cout
         if self.has_shortcut:
             self.shortcut = StandardisedConv(cin, cout, 1, stride, **conv)
-        self.drops = drop_path is not None
+        self.drops, self.is_fused = drop_path is not None, False
         if drop_path is not None:
             self.drop_path = drop_path
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Compute the last convolution and the sum at once at inference; see models/cpu/cells.py."""
+        if kernels.is_folded and not self.drops:
+            self.is_fused, self.whole = True, kernels.convolution_add(self.conv3)
 
     def construct(self, x):
         y = self.norm1(x)
         shortcut = self.shortcut(y) if self.has_shortcut else x
-        y = self.conv3(self.norm3(self.conv2(self.norm2(self.conv1(y)))))
+        y = self.norm3(self.conv2(self.norm2(self.conv1(y))))
+        if self.is_fused:
+            return self.whole(y, self.conv3.weight, shortcut)
+        y = self.conv3(y)
         if self.drops:
             y = self.drop_path(y)
         return y + shortcut
@@ -157,5 +167,4 @@ class BigTransfer(nn.Cell):
 
     def construct(self, x):
         x = self.stages(self.pool(self.stem(x)))
-        x = ops.mean(self.norm(x).astype(ms.float32), (2, 3))
-        return self.classifier(self.dropout(x)).astype(ms.float32)
+        return self.classifier(self.dropout(layers.means(self.norm(x)))).astype(ms.float32)

@@ -9,7 +9,7 @@ import numpy as np
 
 from mindlift.models.batch_norms import InPlaceOf
 from mindlift.models.bit.cells import StandardisedConv
-from mindlift.models.cpu import operators
+from mindlift.models.cpu import blocks, operators
 from mindlift.models.external.cells import put
 from mindlift.models.layers import name_parameters
 
@@ -64,7 +64,8 @@ def sides_of(conv: nn.Conv2d) -> tuple[int, ...]:
 class Geometry:
     """Where a convolution's weights meet its images; of it `numbers` is what the kernel is told."""
 
-    def __init__(self, conv: nn.Conv2d):
+    def __init__(self, conv: nn.Conv2d, block: int = 0):
+        self.block = block
         self.stride, self.dilation, self.kernel = (
             pair(conv.stride),
             pair(conv.dilation),
@@ -72,11 +73,11 @@ class Geometry:
         )
         self.sides = sides_of(conv)
         numbers = (*self.stride, *self.dilation, *self.sides, conv.group)
-        self.numbers, self.name = ms.Tensor(np.array(numbers), ms.float32), repr((*self.kernel, *numbers))
+        self.numbers, self.name = ms.Tensor(np.array(numbers), ms.float32), repr((*self.kernel, *numbers, block))
 
     def shape(self, x, weight, *others):
-        """(N, O, H', W') of (N, C, H, W) and (O, C / groups, h, w)."""
-        return [x[0], weight[0], self.size(x[2], 0), self.size(x[3], 1)]
+        """Of y, in blocks if it may be and its channels fill them, where weights are (O, C / groups, h, w)."""
+        return blocks.shape((x[0], weight[0], self.size(x[2], 0), self.size(x[3], 1)), self.block)
 
     def size(self, size: int, axis: int) -> int:
         before, after = self.sides[2 * axis : 2 * axis + 2]
@@ -87,11 +88,14 @@ class Geometry:
 
 
 class Convolution(nn.Cell):
-    """What `conv2d` of a convolution computes, without its bias: (N, C, H, W), (O, C / groups, h, w) -> (N, O, H', W')."""
+    """What `conv2d` of a convolution computes, without its bias: (N, C, H, W), (O, C / groups, h, w) -> (N, O, H', W').
 
-    def __init__(self, conv: nn.Conv2d, library: str):
+    Its input may be in blocks, and its output is if there is a `block`, see blocks.py.
+    """
+
+    def __init__(self, conv: nn.Conv2d, library: str, block: int = 0):
         super().__init__()
-        geometry = Geometry(conv)
+        geometry = Geometry(conv, block)
         self.numbers, self.operator = (
             geometry.numbers,
             operators.convolution(library, geometry.shape, geometry.name),
@@ -102,11 +106,14 @@ class Convolution(nn.Cell):
 
 
 class ConvolutionBias(nn.Cell):
-    """relu(convolution + bias + other) at inference: as Convolution, with bias (O,) and, if it `adds`, other, like the output."""
+    """relu(convolution + bias + other) at inference: as Convolution, with bias (O,) and, if it `adds`, other, like the output.
 
-    def __init__(self, conv: nn.Conv2d, library: str, relu: bool, adds: bool):
+    Its input may be in blocks, and its output is, see blocks.py.
+    """
+
+    def __init__(self, conv: nn.Conv2d, library: str, block: int, relu: bool, adds: bool):
         super().__init__()
-        geometry, self.adds = Geometry(conv), adds
+        geometry, self.adds = Geometry(conv, block), adds
         self.numbers = geometry.numbers
         self.operator = operators.convolution_bias(library, geometry.shape, geometry.name, relu, adds)
 
@@ -116,6 +123,30 @@ class ConvolutionBias(nn.Cell):
         return self.operator(x, weight, bias, self.numbers)
 
 
+class ConvolutionAdd(nn.Cell):
+    """convolution + other at inference: as Convolution, with other, like the output."""
+
+    def __init__(self, conv: nn.Conv2d, library: str, block: int):
+        super().__init__()
+        geometry = Geometry(conv, block)
+        self.numbers = geometry.numbers
+        self.operator = operators.convolution_add(library, geometry.shape, geometry.name)
+
+    def construct(self, x, weight, other):
+        return self.operator(x, weight, self.numbers, other)
+
+
+class ConvolutionReLU(nn.Cell):
+    """A ConvolutionBias with the weight and the bias of `conv`, by their names."""
+
+    def __init__(self, conv: nn.Conv2d, whole: nn.Cell):
+        super().__init__()
+        self.weight, self.bias, self.whole = conv.weight, conv.bias, whole
+
+    def construct(self, x):
+        return self.whole(x, self.weight, self.bias)
+
+
 def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
     """(height, width) of a side, of a pair, or of what nn.Conv2d keeps for ops.Conv2D: (1, 1, height, width)."""
     height, width = (value, value) if isinstance(value, int) else value[-2:]
@@ -123,18 +154,33 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 
 
 class Kernels:
-    """Makes the cells that take the place of others; cells with a `fuse` of their own are given it by `apply`."""
+    """Makes the cells that take the place of others; cells with a `fuse` of their own are given it by `apply`.
 
-    def __init__(self, library: str):
-        self.library = library
+    `is_folded` says that the network is for inference, see layers.fold.
+    """
 
-    def convolution(self, conv: nn.Conv2d) -> nn.Cell:
-        """In place of its conv2d: takes the maps and the weight."""
-        return Convolution(conv, self.library)
+    def __init__(self, library: str, is_folded: bool = False):
+        self.library, self.is_folded, self.block = library, is_folded, blocks.channels(library)
+
+    def convolution(self, conv: nn.Conv2d, in_blocks: bool = False) -> nn.Cell:
+        """In place of its conv2d: takes the maps and the weight. Its output is in blocks for inference if `in_blocks`."""
+        return Convolution(conv, self.library, self.block if in_blocks and self.is_folded else 0)
+
+    def folded(self, conv: nn.Conv2d) -> nn.Cell:
+        """In place of a convolution with a bias, at inference: with the ReLU behind it."""
+        return ConvolutionReLU(conv, self.convolution_bias(conv, relu=True))
 
     def convolution_bias(self, conv: nn.Conv2d, relu: bool, adds: bool = False) -> nn.Cell:
         """For inference: takes the maps, the weight, the bias and, if it `adds`, what is added."""
-        return ConvolutionBias(conv, self.library, relu, adds)
+        return ConvolutionBias(conv, self.library, self.block, relu, adds)
+
+    def convolution_add(self, conv: nn.Conv2d) -> nn.Cell:
+        """For inference: takes the maps, the weight and what is added."""
+        return ConvolutionAdd(conv, self.library, self.block)
+
+    def pool(self, pool: nn.MaxPool2d | nn.AvgPool2d, padding: int = 0) -> nn.Cell:
+        """For inference: takes maps in blocks, too."""
+        return blocks.Pool(pool, self.library, padding)
 
     def take(self, cell: object) -> bool:
         """Whether `cell` is a batch norm that they know: of a batch's own statistics, not over ranks, computed once."""
@@ -165,12 +211,12 @@ def is_convolution(cell: nn.Cell) -> bool:
 
 def apply(network: nn.Cell, library: str) -> None:
     """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do."""
-    kernels = Kernels(library)
+    kernels = Kernels(library, any(getattr(cell, "is_folded", False) for _, cell in network.cells_and_names()))
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "fuse"):
             cell.fuse(kernels)
     for _, cell in list(network.cells_and_names()):
-        if is_convolution(cell):
+        if is_convolution(cell) and not isinstance(cell.conv2d, Convolution):
             cell.conv2d = kernels.convolution(cell)
     made: dict[int, nn.Cell] = {}
     for _, cell in list(network.cells_and_names()):

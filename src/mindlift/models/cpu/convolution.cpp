@@ -4,6 +4,9 @@
 // of channels (nChw16c) it has compiled kernels that are 1.3 to 4 times as fast for kernels larger than 1x1, the copies from and to
 // plain maps included. The interface is that of kernels.cpp.
 //
+// At inference maps may stay in blocks from one operator to the next: (N, C / b, H, W, b) to MindSpore, where b is what
+// block_of_channels() gives. Each operator sees by the number of dimensions which of the two it is given or has to make.
+//
 // Declared here is what oneDNN 2.2's include/oneapi/dnnl/dnnl.h, dnnl_types.h and dnnl_threadpool_iface.hpp say; no header of it
 // has to be installed.
 
@@ -58,6 +61,8 @@ int dnnl_dilated_convolution_backward_weights_desc_init(void *desc, int algorith
                                                         const void *dbias, const void *dy, const int64_t *strides,
                                                         const int64_t *dilations, const int64_t *begin,
                                                         const int64_t *end);
+int dnnl_pooling_forward_desc_init(void *desc, int kind, int algorithm, const void *x, const void *y, const int64_t *strides,
+                                   const int64_t *kernel, const int64_t *begin, const int64_t *end);
 int dnnl_primitive_desc_create(void **desc, const void *operation, const void *attributes, void *engine,
                                const void *forward);
 const void *dnnl_primitive_desc_query_md(const void *desc, int what, int index);
@@ -90,7 +95,8 @@ int bias_add_relu(int, void **, int *, int64_t **, const char **, void *, void *
 namespace {
 
 constexpr int kCPU = 1, kFloat32 = 3, kAny = 1, kVector = 2, kPlain = 5, kPlainOfGroups = 7;  // dnnl_a, _abcd, _abcde
-constexpr int kTraining = 64, kDirect = 1, kReLU = 31;
+constexpr int kBlocksOf16 = 69, kBlocksOf8 = 93;                                                  // dnnl_aBcd16b, _aBcd8b
+constexpr int kTraining = 64, kInference = 96, kDirect = 1, kReLU = 31, kMaximum = 0x1ff, kAverage = 0x3ff;  // without padding
 constexpr int kX = 1, kY = 17, kWeight = 33, kBias = 41, kOfGradient = 128;  // DNNL_ARG_SRC, ...; DNNL_ARG_DIFF_* are 128 higher
 constexpr int kFormatOfX = 129, kFormatOfWeight = 131, kFormatOfY = 133;  // dnnl_query_*_md; those of gradients are 1 higher
 
@@ -181,6 +187,20 @@ struct Desc {  // dnnl_memory_desc_t has 696 bytes
   }
 };
 
+// The maps of an operator as MindSpore holds them
+struct Maps {
+  std::vector<int64_t> shape;  // (N, C, H, W)
+  int64_t block = 0;           // channels, 0 where they are plain
+
+  Maps(int dimensions, const int64_t *held) : shape(held, held + 4) {
+    if (dimensions == 4) return;
+    block = held[4];
+    shape[1] *= block;
+    if (dimensions != 5 || (block != 16 && block != 8)) throw Failed();
+  }
+  int tag() const { return block == 16 ? kBlocksOf16 : block == 8 ? kBlocksOf8 : kPlain; }
+};
+
 class Memory {
  public:
   Memory(const void *desc, float *data) { must(dnnl_memory_create(&made, desc, engine(), data)); }
@@ -209,63 +229,65 @@ Handle reorder(const void *from, const void *to) {
   return primitive(Handle(desc, dnnl_primitive_desc_destroy));
 }
 
-// An array that a convolution reads or writes: plain for MindSpore, and as the convolution wants it.
+// An array that a convolution reads or writes: as MindSpore holds it, and as the convolution wants it.
 struct Operand {
   int argument;
   bool is_output;
-  Desc plain;
+  Desc held;
   const void *wanted = nullptr;  // lives as long as the convolution
   Handle copy;                   // the primitive that copies, if the two differ
   Handle fill;                   // the one for an output to which something is added
 
   Operand(int argument, bool is_output, const std::vector<int64_t> &shape)
-      : argument(argument), is_output(is_output), plain(shape, Desc::plain(shape)) {}
+      : argument(argument), is_output(is_output), held(shape, Desc::plain(shape)) {}
+  Operand(int argument, bool is_output, const Maps &maps)
+      : argument(argument), is_output(is_output), held(maps.shape, maps.tag()) {}
 
   void want(const void *desc) {
     wanted = desc;
-    if (dnnl_memory_desc_equal(plain.bytes, wanted) != 0) return;
-    copy = is_output ? reorder(wanted, plain.bytes) : reorder(plain.bytes, wanted);
-    if (is_output) fill = reorder(plain.bytes, wanted);
+    if (dnnl_memory_desc_equal(held.bytes, wanted) != 0) return;
+    copy = is_output ? reorder(wanted, held.bytes) : reorder(held.bytes, wanted);
+    if (is_output) fill = reorder(held.bytes, wanted);
   }
 
-  size_t size() const { return dnnl_memory_desc_get_size(plain.bytes); }
+  size_t size() const { return dnnl_memory_desc_get_size(held.bytes); }
 };
 
 // An operand with its data, for one computation
 class Bound {
  public:
-  Bound(const Operand &operand, float *data) : operand_(operand), plain_(operand.plain.bytes, data) {
+  Bound(const Operand &operand, float *data) : operand_(operand), held_(operand.held.bytes, data) {
     if (operand.copy == nullptr) return;
     buffer_ = buffers().take(dnnl_memory_desc_get_size(operand.wanted));
-    blocks_ = new Memory(operand.wanted, buffer_);
-    if (!operand.is_output) run(operand.copy.get(), {{kX, plain_.made}, {kY, blocks_->made}});
+    wanted_ = new Memory(operand.wanted, buffer_);
+    if (!operand.is_output) run(operand.copy.get(), {{kX, held_.made}, {kY, wanted_->made}});
   }
   ~Bound() {
-    delete blocks_;
+    delete wanted_;
     if (buffer_ != nullptr) buffers().give_back(buffer_);
   }
   Bound(const Bound &) = delete;
   Bound &operator=(const Bound &) = delete;
 
-  dnnl_exec_arg_t argument() const { return {operand_.argument, blocks_ == nullptr ? plain_.made : blocks_->made}; }
+  dnnl_exec_arg_t argument() const { return {operand_.argument, wanted_ == nullptr ? held_.made : wanted_->made}; }
   void finish() const {
-    if (operand_.copy != nullptr && operand_.is_output) run(operand_.copy.get(), {{kX, blocks_->made}, {kY, plain_.made}});
+    if (operand_.copy != nullptr && operand_.is_output) run(operand_.copy.get(), {{kX, wanted_->made}, {kY, held_.made}});
   }
-  // Let the output begin as `values`, which are plain; `data` is where it is to be
+  // Let the output begin as `values`, held like it; `data` is where it is to be
   void begin_as(float *values, float *data) const {
     if (operand_.fill == nullptr) {
       std::memcpy(data, values, operand_.size());
     } else {
-      const Memory from(operand_.plain.bytes, values);
-      run(operand_.fill.get(), {{kX, from.made}, {kY, blocks_->made}});
+      const Memory from(operand_.held.bytes, values);
+      run(operand_.fill.get(), {{kX, from.made}, {kY, wanted_->made}});
     }
   }
 
  private:
   const Operand &operand_;
-  Memory plain_;
+  Memory held_;
   float *buffer_ = nullptr;
-  Memory *blocks_ = nullptr;
+  Memory *wanted_ = nullptr;
 };
 
 enum Kind { kComputes, kOfData, kOfWeights };
@@ -276,38 +298,49 @@ struct Tail {  // what is added behind a convolution at inference
   int64_t key() const { return (bias != nullptr) + 2 * (other != nullptr) + 4 * relu; }
 };
 
+// Where a window, which is a weight's or a pool's, meets the maps of an axis: padding before and after them
+struct Margins {
+  int64_t before, after;
+  // given -1: as much as `output` places need
+  Margins(float given_before, float given_after, int64_t input, int64_t output, int64_t stride, int64_t window)
+      : before(static_cast<int64_t>(given_before)), after(static_cast<int64_t>(given_after)) {
+    if (before >= 0) return;
+    const int64_t needed = std::max<int64_t>((output - 1) * stride + window - input, 0);
+    before = needed / 2;
+    after = needed - before;
+  }
+};
+
 struct Geometry {
+  Maps of_x, of_y;
   std::vector<int64_t> x, weight, y, strides, dilations, begin, end;
 
   // numbers: stride, dilation (height, width), padding (top, bottom, left, right; all -1: as much as y needs), groups
-  Geometry(std::vector<int64_t> of_x, const std::vector<int64_t> &of_weight, std::vector<int64_t> of_y, const float *numbers)
-      : x(of_x), weight(of_weight), y(of_y) {
+  Geometry(const Maps &maps, const std::vector<int64_t> &of_weight, const Maps &made, const float *numbers)
+      : of_x(maps), of_y(made), x(maps.shape), weight(of_weight), y(made.shape) {
     const int64_t groups = static_cast<int64_t>(numbers[8]);
     if (groups > 1) weight = {groups, of_weight[0] / groups, of_weight[1], of_weight[2], of_weight[3]};
     for (int i = 0; i < 2; i++) {
       const int64_t stride = static_cast<int64_t>(numbers[i]), dilation = static_cast<int64_t>(numbers[2 + i]);
-      int64_t before = static_cast<int64_t>(numbers[4 + 2 * i]), after = static_cast<int64_t>(numbers[5 + 2 * i]);
-      if (before < 0) {
-        const int64_t needed = (y[2 + i] - 1) * stride + (of_weight[2 + i] - 1) * dilation + 1 - x[2 + i];
-        before = needed > 0 ? needed / 2 : 0;
-        after = needed > 0 ? needed - before : 0;
-      }
+      const Margins margins(numbers[4 + 2 * i], numbers[5 + 2 * i], x[2 + i], y[2 + i], stride,
+                            (of_weight[2 + i] - 1) * dilation + 1);
       strides.push_back(stride);
       dilations.push_back(dilation - 1);
-      begin.push_back(before);
-      end.push_back(after);
+      begin.push_back(margins.before);
+      end.push_back(margins.after);
     }
   }
 
   std::vector<int64_t> key(Kind kind, const Tail &tail) const {
-    std::vector<int64_t> all = {kind, tail.key(), static_cast<int64_t>(weight.size())};
+    std::vector<int64_t> all = {kind, tail.key(), static_cast<int64_t>(weight.size()), of_x.block, of_y.block};
     for (const auto *part : {&x, &weight, &y, &strides, &dilations, &begin, &end})
       all.insert(all.end(), part->begin(), part->end());
     return all;
   }
 
-  // The formats of the maps. A 1x1 convolution is a product of matrices as it stands, unless its maps are tiny.
+  // The formats of the maps. A 1x1 convolution of plain ones is a product of matrices as it stands, unless they are tiny.
   int format() const {
+    if (of_x.block != 0 || of_y.block != 0) return kAny;
     const size_t height = weight.size() - 2;
     return weight[height] * weight[height + 1] == 1 && y[2] * y[3] > 100 ? kPlain : kAny;
   }
@@ -317,10 +350,11 @@ struct Geometry {
 class Convolution {
  public:
   Convolution(Kind kind, const Geometry &of, const Tail &tail)
-      : x_(kX + (kind == kOfData ? kOfGradient : 0), kind == kOfData, of.x),
+      : x_(kX + (kind == kOfData ? kOfGradient : 0), kind == kOfData, of.of_x),
         weight_(kWeight + (kind == kOfWeights ? kOfGradient : 0), kind == kOfWeights, of.weight),
-        y_(kY + (kind == kComputes ? 0 : kOfGradient), kind == kComputes, of.y),
-        bias_(kBias, false, {of.y[1]}) {
+        y_(kY + (kind == kComputes ? 0 : kOfGradient), kind == kComputes, of.of_y),
+        bias_(kBias, false, std::vector<int64_t>{of.y[1]}),
+        shape_(of.y) {
     desc_ = described(kind, of, tail);
     const void *desc = desc_.get();
     x_.want(dnnl_primitive_desc_query_md(desc, kFormatOfX + (kind == kOfData), 0));
@@ -338,6 +372,13 @@ class Convolution {
     for (const Bound *each : {&bx, &bw, &by}) each->finish();
   }
 
+  // Of its output, 0 for another format
+  int block() const {
+    for (const int tag : {kBlocksOf16, kBlocksOf8})
+      if (y_.wanted != nullptr && dnnl_memory_desc_equal(Desc(shape_, tag).bytes, y_.wanted) != 0) return tag == kBlocksOf16 ? 16 : 8;
+    return 0;
+  }
+
  private:
   Handle described(Kind kind, const Geometry &of, const Tail &tail) const {
     const Desc x(of.x, of.format()), weight(of.weight, kAny), y(of.y, of.format());
@@ -347,7 +388,7 @@ class Convolution {
                   *end = of.end.data();
     // Always in training: at inference oneDNN takes other 1x1 convolutions, whose weights it copies value by value.
     must(dnnl_dilated_convolution_forward_desc_init(operation.data(), kTraining, kDirect, x.bytes, weight.bytes,
-                                                    tail.bias == nullptr ? nullptr : bias_.plain.bytes, y.bytes, strides,
+                                                    tail.bias == nullptr ? nullptr : bias_.held.bytes, y.bytes, strides,
                                                     dilations, begin, end));
     must(dnnl_primitive_desc_create(&forward, operation.data(), attributes(tail).get(), engine(), nullptr));
     const Handle hint(forward, dnnl_primitive_desc_destroy);
@@ -376,6 +417,7 @@ class Convolution {
   }
 
   Operand x_, weight_, y_, bias_;
+  std::vector<int64_t> shape_;
   Handle desc_, primitive_;
 };
 
@@ -518,7 +560,68 @@ std::vector<int64_t> shape(int *dimensions, int64_t **shapes, int position) {
   return std::vector<int64_t>(shapes[position], shapes[position] + dimensions[position]);
 }
 
-void add_tail(float *y, const Tail &tail, int *dimensions, int64_t **shape) {
+Maps maps_of(int *dimensions, int64_t **shapes, int position) { return Maps(dimensions[position], shapes[position]); }
+
+// The copy of maps, or a pool of them, made for their shapes and kept
+std::shared_ptr<void> kept(const std::vector<int64_t> &key, const std::function<Handle()> &make) {
+  static std::mutex mutex;
+  static std::map<std::vector<int64_t>, Handle> known;
+  const std::lock_guard<std::mutex> locked(mutex);
+  if (known.size() > kKept) known.clear();
+  Handle &found = known[key];
+  if (!found) found = make();
+  return found;
+}
+
+// The copy of maps from one format to another
+void copy(const Maps &from, float *x, const Maps &to, float *y) {
+  const Desc one(from.shape, from.tag()), other(to.shape, to.tag());
+  std::vector<int64_t> key = {0, from.block, to.block};
+  key.insert(key.end(), from.shape.begin(), from.shape.end());
+  const Handle copies = kept(key, [&] { return reorder(one.bytes, other.bytes); });
+  const Memory source(one.bytes, x), target(other.bytes, y);
+  run(copies.get(), {{kX, source.made}, {kY, target.made}});
+}
+
+// Maps as plain ones, for what knows no blocks
+class Plain {
+ public:
+  Plain(const Maps &maps, float *data, bool is_read) : data(data), held_(maps), original_(data), plain_(maps) {
+    plain_.block = 0;
+    if (held_.block == 0 || data == nullptr) return;
+    const Desc desc(plain_.shape, kPlain);
+    this->data = buffers().take(dnnl_memory_desc_get_size(desc.bytes));
+    if (is_read) copy(held_, original_, plain_, this->data);
+  }
+  ~Plain() {
+    if (data != original_) buffers().give_back(data);
+  }
+  Plain(const Plain &) = delete;
+  Plain &operator=(const Plain &) = delete;
+
+  void finish() const {
+    if (data != original_) copy(plain_, data, held_, original_);
+  }
+  float *data;
+
+ private:
+  Maps held_;
+  float *original_;
+  Maps plain_;
+};
+
+// y (N, C, H, W), plain
+void add_tail(float *y, const Tail &tail, const std::vector<int64_t> &of) {
+  if (tail.bias == nullptr && tail.other != nullptr) {
+    const int64_t count = of[0] * of[1] * of[2] * of[3];
+    const float *other = tail.other;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++) y[i] += other[i];
+    return;
+  }
+  int dimensions[] = {static_cast<int>(of.size())};
+  std::vector<int64_t> plain = of;
+  int64_t *shape[] = {plain.data()};
   void *p[] = {y, tail.bias, y}, *with_other[] = {y, tail.bias, tail.other, y};
   if (tail.other != nullptr)
     bias_add_relu(4, with_other, dimensions, shape, nullptr, nullptr, nullptr);
@@ -530,16 +633,21 @@ void add_tail(float *y, const Tail &tail, int *dimensions, int64_t **shape) {
 int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int pw, int py, int numbers,
              const Tail &tail = Tail()) {
   try {
-    const Geometry geometry(shape(dimensions, shapes, px), shape(dimensions, shapes, pw), shape(dimensions, shapes, py),
-                            static_cast<float *>(p[numbers]));
+    const Geometry geometry(maps_of(dimensions, shapes, px), shape(dimensions, shapes, pw),
+                            maps_of(dimensions, shapes, py), static_cast<float *>(p[numbers]));
     float *x = static_cast<float *>(p[px]), *weight = static_cast<float *>(p[pw]), *y = static_cast<float *>(p[py]);
     const Rectangles rectangles(geometry);
     if (rectangles.serve(kind)) {
-      rectangles.compute(kind, x, weight, y);
-      add_tail(y, tail, dimensions + py, shapes + py);
+      const Plain of_x(geometry.of_x, x, kind != kOfData), of_y(geometry.of_y, y, kind != kComputes),
+          of_other(geometry.of_y, tail.other, true);
+      rectangles.compute(kind, of_x.data, weight, of_y.data);
+      Tail plain = tail;
+      plain.other = of_other.data;
+      add_tail(of_y.data, plain, geometry.y);
+      (kind == kOfData ? of_x : of_y).finish();
     } else if (geometry.format() == kPlain) {  // what oneDNN's products of matrices add they add value by value
       made(kind, geometry, Tail())->compute(x, weight, y, Tail());
-      add_tail(y, tail, dimensions + py, shapes + py);
+      add_tail(y, tail, geometry.y);
     } else {
       made(kind, geometry, tail)->compute(x, weight, y, tail);
     }
@@ -548,6 +656,38 @@ int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int
     return 1;
   } catch (const std::bad_alloc &) {
     return 2;
+  }
+}
+
+// x -> y; numbers: kernel, stride (height, width), padding (top, bottom, left, right; all -1: as much as y needs)
+int pooled(int algorithm, void **p, int *dimensions, int64_t **shapes) {
+  try {
+    const Maps x = maps_of(dimensions, shapes, 0), y = maps_of(dimensions, shapes, 2);
+    const float *numbers = static_cast<float *>(p[1]);
+    std::vector<int64_t> kernel, strides, begin, end, key = {algorithm};
+    for (int i = 0; i < 2; i++) {
+      kernel.push_back(static_cast<int64_t>(numbers[i]));
+      strides.push_back(static_cast<int64_t>(numbers[2 + i]));
+      const Margins margins(numbers[4 + 2 * i], numbers[5 + 2 * i], x.shape[2 + i], y.shape[2 + i], strides[i], kernel[i]);
+      begin.push_back(margins.before);
+      end.push_back(margins.after);
+    }
+    const Desc from(x.shape, x.tag()), to(y.shape, y.tag());
+    for (const auto &part : {x.shape, y.shape, kernel, strides, begin, end}) key.insert(key.end(), part.begin(), part.end());
+    key.insert(key.end(), {x.block, y.block});
+    const Handle made = kept(key, [&] {
+      std::vector<char> operation(32768);  // dnnl_pooling_desc_t has 2560 bytes
+      void *desc = nullptr;
+      must(dnnl_pooling_forward_desc_init(operation.data(), kInference, algorithm, from.bytes, to.bytes, strides.data(),
+                                          kernel.data(), begin.data(), end.data()));
+      must(dnnl_primitive_desc_create(&desc, operation.data(), nullptr, engine(), nullptr));
+      return primitive(Handle(desc, dnnl_primitive_desc_destroy));
+    });
+    const Memory source(from.bytes, static_cast<float *>(p[0])), target(to.bytes, static_cast<float *>(p[2]));
+    run(made.get(), {{kX, source.made}, {kY, target.made}});
+    return 0;
+  } catch (const Failed &) {
+    return 1;
   }
 }
 
@@ -578,6 +718,28 @@ CONVOLUTION(convolution_bias) { return computed(kComputes, p, dimensions, shapes
 CONVOLUTION(convolution_bias_relu) {
   return computed(kComputes, p, dimensions, shapes, 0, 1, 4, 3, tail_of(p, true, false));
 }
+// x, weight, numbers, other -> y = convolution + other, at inference
+CONVOLUTION(convolution_add) {
+  Tail tail;
+  tail.other = static_cast<float *>(p[3]);
+  return computed(kComputes, p, dimensions, shapes, 0, 1, 4, 2, tail);
+}
 CONVOLUTION(convolution_bias_add_relu) {
   return computed(kComputes, p, dimensions, shapes, 0, 1, 5, 3, tail_of(p, true, true));
+}
+
+// x, numbers -> the greatest, or the mean of what is no padding, in each window; at inference
+CONVOLUTION(max_pool) { return pooled(kMaximum, p, dimensions, shapes); }
+CONVOLUTION(average_pool) { return pooled(kAverage, p, dimensions, shapes); }
+
+// The channels in a block of the maps that oneDNN chooses for a convolution on this CPU: 16, 8, or 0 if it chooses none
+extern "C" int block_of_channels() {
+  try {
+    float numbers[] = {1, 1, 1, 1, 1, 1, 1, 1, 1};
+    const int64_t maps[] = {1, 64, 28, 28};
+    const Geometry geometry(Maps(4, maps), {64, 64, 3, 3}, Maps(4, maps), numbers);
+    return Convolution(kComputes, geometry, Tail()).block();
+  } catch (const Failed &) {
+    return 0;
+  }
 }

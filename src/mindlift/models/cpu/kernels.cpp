@@ -5,8 +5,10 @@
 // dimensions and the shape of each. Sums don't depend on the number of threads: each channel, group or row belongs to one.
 // Sums over a plane are float, over planes double.
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <vector>
 
 namespace {
 
@@ -50,6 +52,15 @@ void affine(const float *x, const float *other, float *y, int64_t count, float m
     float value = (x[i] - mean) * scale + shift;
     if (adds) value += other[i];
     y[i] = activated<relu>(value);
+  }
+}
+
+// y = activated((x - mean) * scale + shift) of `count` pixels of a block of channels
+template <bool relu, int64_t block>
+void in_lanes(const float *x, float *y, int64_t count, const float *mean, const float *scale, const float *shift) {
+  for (int64_t i = 0; i < count * block; i += block) {
+#pragma omp simd
+    for (int64_t k = 0; k < block; k++) y[i + k] = activated<relu>((x[i + k] - mean[k]) * scale[k] + shift[k]);
   }
 }
 
@@ -162,6 +173,24 @@ int norm_inference(void **p, const Maps &maps) {
   return 0;
 }
 
+// The same for maps in blocks of channels, (N, C / block, H, W, block)
+template <bool relu, int64_t block>
+int norm_inference_in_blocks(void **p, const Maps &maps) {
+  const float *x = static_cast<float *>(p[0]), *gamma = static_cast<float *>(p[1]), *beta = static_cast<float *>(p[2]),
+              *means = static_cast<float *>(p[3]), *variances = static_cast<float *>(p[4]);
+  const float eps = static_cast<float *>(p[5])[0];
+  float *y = static_cast<float *>(p[6]);
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
+    const int64_t c = plane % maps.channels * block;
+    float scale[block];
+    for (int64_t k = 0; k < block; k++)
+      scale[k] = static_cast<float>(gamma[c + k] / std::sqrt(static_cast<double>(variances[c + k]) + eps));
+    in_lanes<relu, block>(x + plane * maps.size, y + plane * maps.size, maps.size / block, means + c, scale, beta + c);
+  }
+  return 0;
+}
+
 // x, bias[, other] -> y = activated(x + bias + other)
 template <bool relu, bool adds>
 int bias_forward(void **p, const Maps &maps) {
@@ -199,6 +228,62 @@ int groups_forward(void **p, const Maps &maps) {
       const int64_t at = maps.at(n, c);
       affine<true, false>(x + at, nullptr, y + at, maps.size, mean, gamma[c] * scale, beta[c]);
     }
+  }
+  return 0;
+}
+
+// Mean and sum of squared differences from it of each channel of a block, over `count` pixels
+template <int64_t block>
+void lane_moments(const float *x, int64_t count, double *mean, double *squared) {
+  constexpr int64_t run = 256;  // pixels whose sum is float
+  for (int64_t k = 0; k < block; k++) mean[k] = squared[k] = 0;
+  for (int pass = 0; pass < 2; pass++) {
+    float of[block];
+    for (int64_t k = 0; k < block; k++) of[k] = static_cast<float>(mean[k]);
+    for (int64_t begin = 0; begin < count; begin += run) {
+      const int64_t end = std::min(begin + run, count);
+      float total[block] = {};
+      for (int64_t i = begin * block; i < end * block; i += block) {
+#pragma omp simd
+        for (int64_t k = 0; k < block; k++) total[k] += pass == 0 ? x[i + k] : (x[i + k] - of[k]) * (x[i + k] - of[k]);
+      }
+      for (int64_t k = 0; k < block; k++) (pass == 0 ? mean : squared)[k] += total[k];
+    }
+    for (int64_t k = 0; pass == 0 && k < block; k++) mean[k] /= static_cast<double>(count);
+  }
+}
+
+// groups_forward at inference, for maps in blocks of channels, (N, C / block, H, W, block)
+template <int64_t block>
+int groups_in_blocks(void **p, const Maps &maps) {
+  const float *x = static_cast<float *>(p[0]), *gamma = static_cast<float *>(p[1]), *beta = static_cast<float *>(p[2]);
+  const float eps = static_cast<float *>(p[3])[0];
+  float *y = static_cast<float *>(p[4]), *means = static_cast<float *>(p[5]), *scales = static_cast<float *>(p[6]);
+  const int64_t channels = maps.channels * block, width = channels / kGroups, pixels = maps.size / block;
+  std::vector<double> mean(channels), squared(channels);
+  std::vector<float> center(channels), scale(channels);
+  for (int64_t n = 0; n < maps.images; n++) {
+#pragma omp parallel for schedule(static)
+    for (int64_t b = 0; b < maps.channels; b++)
+      lane_moments<block>(x + maps.at(n, b), pixels, &mean[b * block], &squared[b * block]);
+    for (int64_t group = 0; group < kGroups; group++) {  // Chan et al. 1979, equation 2.1
+      double total = 0, spread = 0;
+      for (int64_t c = group * width; c < (group + 1) * width; c++) total += mean[c];
+      total /= static_cast<double>(width);
+      for (int64_t c = group * width; c < (group + 1) * width; c++)
+        spread += squared[c] + static_cast<double>(pixels) * (mean[c] - total) * (mean[c] - total);
+      const double variance = spread / static_cast<double>(width * pixels);
+      means[n * kGroups + group] = static_cast<float>(total);
+      scales[n * kGroups + group] = static_cast<float>(1.0 / std::sqrt(variance + eps));
+      for (int64_t c = group * width; c < (group + 1) * width; c++) {
+        center[c] = means[n * kGroups + group];
+        scale[c] = gamma[c] * scales[n * kGroups + group];
+      }
+    }
+#pragma omp parallel for schedule(static)
+    for (int64_t b = 0; b < maps.channels; b++)
+      in_lanes<true, block>(x + maps.at(n, b), y + maps.at(n, b), pixels, &center[b * block], &scale[b * block],
+                            beta + b * block);
   }
   return 0;
 }
@@ -285,15 +370,20 @@ int rows_backward(void **p, int64_t rows, int64_t length) {
 KERNEL(norm, (norm_forward<false, false>(p, maps)))
 KERNEL(norm_relu, (norm_forward<true, false>(p, maps)))
 KERNEL(norm_add_relu, (norm_forward<true, true>(p, maps)))
-KERNEL(norm_at_inference, (norm_inference<false>(p, maps)))
-KERNEL(norm_relu_at_inference, (norm_inference<true>(p, maps)))
+#define KERNEL_OF_BLOCKS(name, plain, of_16, of_8) \
+  KERNEL(name, (dimensions[0] != 5 ? plain(p, maps) : shapes[0][4] == 16 ? of_16(p, maps) : of_8(p, maps)))
+
+KERNEL_OF_BLOCKS(norm_at_inference, norm_inference<false>, (norm_inference_in_blocks<false, 16>),
+                 (norm_inference_in_blocks<false, 8>))
+KERNEL_OF_BLOCKS(norm_relu_at_inference, norm_inference<true>, (norm_inference_in_blocks<true, 16>),
+                 (norm_inference_in_blocks<true, 8>))
 KERNEL(bias, (bias_forward<false, false>(p, maps)))
 KERNEL(bias_relu, (bias_forward<true, false>(p, maps)))
 KERNEL(bias_add_relu, (bias_forward<true, true>(p, maps)))
 KERNEL(norm_gradient, (norm_backward<false, false>(p, maps)))
 KERNEL(norm_relu_gradient, (norm_backward<true, false>(p, maps)))
 KERNEL(norm_add_relu_gradient, (norm_backward<true, true>(p, maps)))
-KERNEL(group_norm_relu, (groups_forward(p, maps)))
+KERNEL_OF_BLOCKS(group_norm_relu, groups_forward, groups_in_blocks<16>, groups_in_blocks<8>)
 KERNEL(group_norm_relu_gradient, (groups_backward(p, maps)))
 KERNEL(rows, (rows_forward(p, maps.images, maps.channels * maps.size)))
 KERNEL(rows_gradient, (rows_backward(p, maps.images, maps.channels * maps.size)))

@@ -140,6 +140,20 @@ def convolution_bias(
     return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot"), geometry)
 
 
+def convolution_add(library: str, shape: Callable, geometry: str) -> ops.Custom:
+    """convolution + other, as `convolution` with other, like y, last. It has no gradient."""
+    return told_apart(ops.Custom(f"{library}:convolution_add", shape, first, "aot"), geometry)
+
+
+def pool(library: str, is_max: bool, shape: Callable, geometry: str) -> ops.Custom:
+    """The greatest value, or the mean of what is no padding, in each window: x, numbers (8,) -> y. It has no gradient.
+
+    `numbers` are kernel and stride, each of height and width, and the padding as of `convolution`.
+    """
+    name = "max_pool" if is_max else "average_pool"
+    return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot"), geometry)
+
+
 def told_apart(operator: ops.Custom, geometry: str) -> ops.Custom:
     """MindSpore asks two operators with equal attributes and inputs for the shape of their output only once."""
     operator.add_prim_attr("geometry", geometry)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
+import numpy as np
 from mindspore.common.initializer import HeNormal, Uniform, initializer
 
 from mindlift.models import layers
@@ -71,10 +72,17 @@ def least_side(variant: str) -> int:
     return 32 if VARIANTS[variant].stem == "imagenet" else 2 ** (len(VARIANTS[variant].blocks) - 1)
 
 
-def conv(cin: int, cout: int, kernel: int, stride: int = 1) -> nn.Conv2d:
-    """Convolution without bias, zero padding of kernel//2 on each side, He initialised on fan-in."""
+def conv(cin: int, cout: int, kernel: int, stride: int = 1, has_bias: bool = False) -> nn.Conv2d:
+    """Convolution, zero padding of kernel//2 on each side, He initialised on fan-in."""
     return nn.Conv2d(
-        cin, cout, kernel, stride, pad_mode="pad", padding=kernel // 2, has_bias=False, weight_init=HeNormal()
+        cin,
+        cout,
+        kernel,
+        stride,
+        pad_mode="pad",
+        padding=kernel // 2,
+        has_bias=has_bias,
+        weight_init=HeNormal(),
     )
 
 
@@ -88,12 +96,42 @@ class NormsBeforeReLU(nn.Cell):
     norms: tuple[str, ...] = ("norm",)
 
     def fuse(self, kernels: Kernels) -> None:
-        """Compute norms and ReLU at once in training; see models/cpu/cells.py."""
+        """Compute norms and ReLU at once; see models/cpu/cells.py."""
         found = [name for name in self.norms if kernels.take(getattr(self, name))]
         if found == list(self.norms):
             for name in found:
                 setattr(self, name, kernels.norm(getattr(self, name), relu=True))
             self.relu = nn.Identity()
+
+
+class Folding(NormsBeforeReLU):
+    """A cell in which a convolution, `conv`, has the last of its norms behind it. `fold` makes one of the two; see layers.fold."""
+
+    conv: str
+    is_folded = False
+
+    def fold(self) -> None:
+        found = getattr(self, self.conv)
+        side, stride = found.kernel_size[0], found.stride[0]
+        setattr(self, self.conv, conv(found.in_channels, found.out_channels, side, stride, has_bias=True))
+        setattr(self, self.norms[-1], nn.Identity())
+        self.is_folded, self.norms = True, self.norms[:-1]
+
+    def folded(self) -> dict[str, np.ndarray]:
+        """All values of the cell as it is at inference."""
+        norm = self.norms[-1]
+        values = {
+            name: value.asnumpy()
+            for name, value in self.parameters_and_names()
+            if not name.startswith(f"{norm}.")
+        }
+        weight, bias = layers.merged(getattr(self, self.conv).weight, getattr(self, norm))
+        return {**values, f"{self.conv}.weight": weight, f"{self.conv}.bias": bias}
+
+    def fuse(self, kernels: Kernels) -> None:
+        super().fuse(kernels)
+        if self.is_folded:
+            setattr(self, self.conv, kernels.folded(getattr(self, self.conv)))
 
 
 class NarrowingConv(nn.Cell):
@@ -119,7 +157,7 @@ class NarrowingConv(nn.Cell):
     def fuse(self, kernels: Kernels) -> None:
         """Compute it as it is, without the detour; see models/cpu/cells.py."""
         cout, cin = self.weight.shape[:2]
-        self.kernel, self.has_kernel = kernels.convolution(conv(cin, cout, 3)), True
+        self.kernel, self.has_kernel = kernels.convolution(conv(cin, cout, 3), in_blocks=True), True
 
     def construct(self, x):
         if self.has_kernel:
@@ -129,10 +167,10 @@ class NarrowingConv(nn.Cell):
         return self.transposed(x.astype(self.matrices), kernel, (n, self.cout, h, w))
 
 
-class DenseLayer(NormsBeforeReLU):
+class DenseLayer(Folding):
     """BN-ReLU-Conv1x1(4k)-BN-ReLU-Conv3x3(k)-`dropout`: (N, cin, H, W) -> (N, k, H, W)."""
 
-    norms = ("norm1", "norm2")
+    norms, conv = ("norm1", "norm2"), "conv1"
 
     def __init__(self, cin: int, growth: int, on_cpu: bool, dropout: nn.Cell):
         super().__init__()
@@ -176,6 +214,11 @@ class Transition(NormsBeforeReLU):
         self.conv = conv(cin, cout, 1)
         self.pool = nn.MaxPool2d(2, 2) if pool == "max" else nn.AvgPool2d(2, 2)
 
+    def fuse(self, kernels: Kernels) -> None:
+        super().fuse(kernels)
+        if kernels.is_folded:
+            self.conv.conv2d, self.pool = kernels.convolution(self.conv, in_blocks=True), kernels.pool(self.pool)
+
     def construct(self, x):
         return self.pool(self.conv(self.relu(self.norm(x))))
 
@@ -196,10 +239,10 @@ class CifarStem(nn.Cell):
         return self.relu(self.norm0(x)) if self.with_norm else x
 
 
-class ImageNetStem(NormsBeforeReLU):
+class ImageNetStem(Folding):
     """Conv7x7/2-BN-ReLU-MaxPool3x3/2: (N, 3, H, W) -> (N, 2k, H/4, W/4)."""
 
-    norms = ("norm0",)
+    norms, conv = ("norm0",), "conv0"
 
     def __init__(self, growth: int, pool: str, on_cpu: bool):
         super().__init__()
@@ -207,6 +250,11 @@ class ImageNetStem(NormsBeforeReLU):
         self.norm0 = batch_norm(2 * growth)
         self.relu = nn.ReLU()
         self.pool = layers.stem_pool(pool, on_cpu)
+
+    def fuse(self, kernels: Kernels) -> None:
+        super().fuse(kernels)
+        if kernels.is_folded and isinstance(self.pool, nn.MaxPool2d):
+            self.pool = kernels.pool(self.pool, padding=1)
 
     def construct(self, x):
         return self.pool(self.relu(self.norm0(self.conv0(x))))
@@ -278,4 +326,4 @@ class DenseNet(NormsBeforeReLU):
 
     def construct(self, x):
         x = self.relu(self.norm(self.stages(self.stem(x))))
-        return self.classifier(self.dropout(ops.mean(x.astype(ms.float32), (2, 3)))).astype(ms.float32)
+        return self.classifier(self.dropout(layers.means(x))).astype(ms.float32)

@@ -18,6 +18,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 from mindspore.common.initializer import XavierUniform, initializer
 
+from mindlift.models import layers
 from mindlift.models.dropout import Dropout
 from mindlift.models.features import FeatureInfo, FeatureStage
 from mindlift.models.layers import ConvNorm
@@ -65,12 +66,12 @@ class PooledConvNorm(ConvNorm):
         return self.pool(x)
 
     def fused(self, x):
-        return self.biased(self.between(self.convolved(x)), self.conv.bias)
+        return self.relu(self.between(super().fused(x)))
 
     def fuse(self, kernels: Kernels) -> None:
         super().fuse(kernels)
         if self.is_folded:
-            self.conv.has_bias, self.biased = False, kernels.bias(self.has_relu)
+            self.whole, self.pool = kernels.convolution_bias(self.conv, relu=False), kernels.pool(self.pool)
 
 
 class Concat(nn.Cell):
@@ -81,6 +82,12 @@ class Concat(nn.Cell):
         for name, cell in cells.items():
             setattr(self, name, cell)
         self.order = tuple(cells)
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Pool as the convolutions beside it compute when folded; see models/cpu/blocks.py."""
+        for name in self.order if kernels.is_folded else ():
+            if isinstance(getattr(self, name), nn.MaxPool2d):
+                setattr(self, name, kernels.pool(getattr(self, name)))
 
     def construct(self, x):
         found = ()  # type: tuple
@@ -235,6 +242,4 @@ class InceptionV4(nn.Cell):
         return found
 
     def construct(self, x):
-        return self.classifier(self.dropout(ops.mean(self.features(x).astype(ms.float32), (2, 3)))).astype(
-            ms.float32
-        )
+        return self.classifier(self.dropout(layers.means(self.features(x)))).astype(ms.float32)

@@ -206,6 +206,11 @@ class Trunk(nn.Cell):
         """What --recompute works on."""
         return [cell for stage in self.stages for cell in stage]
 
+    def fuse(self, kernels: Kernels) -> None:
+        """Pool what the stem gives when folded."""
+        if kernels.is_folded and isinstance(self.pool, nn.MaxPool2d):
+            self.pool = kernels.pool(self.pool, padding=1)
+
     def features(self, x):
         return self.stages(self.pool(self.stem(x)))
 
@@ -242,5 +247,5 @@ class ResNet(Trunk):
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
     def construct(self, x):
-        x = ops.mean(self.features(x).astype(ms.float32), (2, 3))
+        x = layers.means(self.features(x))
         return self.classifier(self.dropout(x)).astype(ms.float32)

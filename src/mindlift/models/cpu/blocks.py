@@ -1,0 +1,63 @@
+"""Maps in blocks of b channels at inference, (N, C / b, H, W, b), as oneDNN's convolutions compute them.
+
+Where one convolution follows another nothing is copied between the two formats. b is 16 with AVX-512, 8 with AVX2. Maps
+whose channels are no multiple of 16 stay (N, C, H, W), as all of them do where oneDNN chooses another format.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Sequence
+
+import mindspore as ms
+import mindspore.nn as nn
+import mindspore.ops as ops
+import numpy as np
+
+from mindlift.models.cpu import operators
+
+FULL = 16  # the largest block, so that the same maps are in blocks on all CPUs
+
+
+def channels(library: str) -> int:
+    """b of this CPU, 0 for none."""
+    return int(ctypes.CDLL(library).block_of_channels())
+
+
+def shape(plain: Sequence[int], block: int) -> list[int]:
+    """Of maps (N, C, H, W) as they are held."""
+    n, c, height, width = plain
+    if block == 0 or c % FULL:
+        return [n, c, height, width]
+    return [n, c // block, height, width, block]
+
+
+class Pool(nn.Cell):
+    """A pool of nn at inference, without its gradient: maps of the format in which they come.
+
+    `padding` is that of a pool with pad_mode "pad", which does not keep it.
+    """
+
+    def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d, library: str, padding: int = 0):
+        super().__init__()
+        self.kernel, self.stride = sides(pool.kernel_size), sides(pool.stride)
+        self.is_same, self.padding = pool.pad_mode == "SAME", padding
+        numbers = (*self.kernel, *self.stride, *(-1 if self.is_same else padding,) * 4)
+        self.numbers = ms.Tensor(np.array(numbers), ms.float32)
+        self.operator = operators.pool(library, isinstance(pool, nn.MaxPool2d), self.shape, repr(numbers))
+
+    def shape(self, x, numbers):
+        return [*x[:2], self.size(x[2], 0), self.size(x[3], 1), *x[4:]]
+
+    def size(self, size: int, axis: int) -> int:
+        if self.is_same:
+            return -(-size // self.stride[axis])
+        return (size + 2 * self.padding - self.kernel[axis]) // self.stride[axis] + 1
+
+    def construct(self, x):
+        return self.operator(x, self.numbers)
+
+
+def sides(value: int | tuple[int, ...]) -> tuple[int, int]:
+    height, width = (value, value) if isinstance(value, int) else value[-2:]
+    return height, width
