@@ -176,15 +176,6 @@ def test_a_block_has_the_same_function_names_and_gradients_with_and_without_them
         np.testing.assert_allclose(moved, parameter.asnumpy(), atol=1e-5, err_msg=name)
 
 
-@pytest.mark.parametrize("kind", ["plain", "relu", "add"])
-def test_bias_relu_and_sum_at_inference(library, kind):
-    x, other, bias = arrays(SHAPE, SHAPE, SHAPE[1])
-    operator = cells.Kernels(library).bias(relu=kind != "plain", adds=kind == "add")
-    y = x + as_channels(bias) + (other if kind == "add" else 0)
-    found = operator(*tensors(x, bias, *([other] if kind == "add" else []))).asnumpy()
-    np.testing.assert_allclose(found, y if kind == "plain" else np.maximum(y, 0), atol=1e-6)
-
-
 def test_a_folded_block_has_the_function_of_the_one_that_was_trained(library):
     source, folded = block().set_train(False), block()
     (x,), statistics = arrays((2, 3, 8, 8)), arrays(*[p.shape for p in source.get_parameters()], seed=7)
@@ -194,9 +185,10 @@ def test_a_folded_block_has_the_function_of_the_one_that_was_trained(library):
     cells.apply(folded, library)
     layers.refill(folded, source)
     assert folded[1].is_fused
-    np.testing.assert_allclose(
-        folded.set_train(False)(*tensors(x)).asnumpy(), source(*tensors(x)).asnumpy(), rtol=1e-4
-    )
+    found, wanted = folded.set_train(False)(*tensors(x)).asnumpy(), source(*tensors(x)).asnumpy()
+    if found.ndim == 5:  # in blocks of channels
+        found = found.transpose(0, 1, 4, 2, 3).reshape(wanted.shape)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
 
 
 def test_they_compute_the_same_bits_with_any_number_of_threads(library, tmp_path):

@@ -114,41 +114,51 @@ def merged(weight: ms.Parameter, norm: nn.BatchNorm2d) -> tuple[np.ndarray, np.n
     return (weight.asnumpy() * scale[:, None, None, None]).astype(np.float32), bias.astype(np.float32)
 
 
-def means(x):
-    """The float32 mean of each map: (N, C, H, W), or blocks of channels (models/cpu/blocks.py), -> (N, C)."""
-    return ops.mean(x.astype(ms.float32), (2, 3)).reshape((x.shape[0], -1))
+class Means(nn.Cell):
+    """The float32 mean of each map: (N, C, H, W) -> (N, C)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_fused = False
+
+    def fuse(self, kernels: Kernels) -> None:
+        """Take maps in blocks, too; see models/cpu/blocks.py."""
+        self.operator, self.is_fused = kernels.means(), True
+
+    def construct(self, x):
+        return self.operator(x) if self.is_fused else ops.mean(x.astype(ms.float32), (2, 3))
 
 
 class ZeroPaddedPool(nn.Cell):
     """Max-pool of 3x3 with stride 2 behind a border of zeros: (N, C, H, W) -> (N, C, ceil(H/2), ceil(W/2)).
 
-    For maps without negative values that is what a pool does that pads by itself, since a zero never wins there.
+    Of maps without negative values (`is_behind_relu`) that is what a pool does that pads by itself, since a zero never wins there.
+    For one that pads by 1 MindSpore takes a 3-dimensional operator: twice as fast as a border of zeros on a CPU, computed by
+    the host of an Ascend (MaxPool3DWithArgmax), and not to be exported to ONNX.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, is_behind_relu: bool = False, on_cpu: bool = False):
         super().__init__()
+        self.pads_itself = is_behind_relu and on_cpu
         self.pad = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1)))
-        self.pad_blocks = ops.Pad(((0, 0), (0, 0), (1, 1), (1, 1), (0, 0)))
-        self.pool = nn.MaxPool2d(3, 2)
+        self.pool = nn.MaxPool2d(3, 2, pad_mode="pad", padding=1) if self.pads_itself else nn.MaxPool2d(3, 2)
+        self.is_fused = False
 
     def fuse(self, kernels: Kernels) -> None:
-        """Take maps in blocks at inference, too; see models/cpu/blocks.py."""
-        if kernels.is_folded:
-            self.pool = kernels.pool(self.pool)
+        """Compute both at once, of maps in blocks, too; see models/cpu/blocks.py."""
+        self.operator, self.is_fused = kernels.zero_padded_pool(), True
 
     def construct(self, x):
-        return self.pool(self.pad(x) if len(x.shape) == 4 else self.pad_blocks(x))
+        if self.is_fused:
+            return self.operator(x)
+        return self.pool(x if self.pads_itself else self.pad(x))
 
 
 def stem_pool(kind: str, on_cpu: bool) -> nn.Cell:
-    """The 3x3 max-pool with stride 2 behind a stem's ReLU, padded by 1 on each side ("sym") or as TensorFlow does ("same").
-
-    A pool that pads by 1 is a 3-dimensional one to MindSpore: twice as fast as ZeroPaddedPool on a CPU, computed by the
-    host of an Ascend (MaxPool3DWithArgmax), and not to be exported to ONNX.
-    """
+    """The 3x3 max-pool with stride 2 behind a stem's ReLU, padded by 1 on each side ("sym") or as TensorFlow does ("same")."""
     if kind == "same":
         return nn.MaxPool2d(3, 2, pad_mode="same")
-    return nn.MaxPool2d(3, 2, pad_mode="pad", padding=1) if on_cpu else ZeroPaddedPool()
+    return ZeroPaddedPool(is_behind_relu=True, on_cpu=on_cpu)
 
 
 def for_onnx(network: nn.Cell) -> None:

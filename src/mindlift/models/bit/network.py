@@ -147,6 +147,7 @@ class BigTransfer(nn.Cell):
         self.stages = nn.SequentialCell(stages)
         self.norm = GroupNormReLU(cin, on_cpu)
         self.dropout = dropout(options.head_dropout)
+        self.means = layers.Means()
         self.classifier = nn.Dense(cin, num_classes, weight_init="zeros", bias_init="zeros")
 
     def blocks(self) -> list[nn.Cell]:
@@ -167,4 +168,4 @@ class BigTransfer(nn.Cell):
 
     def construct(self, x):
         x = self.stages(self.pool(self.stem(x)))
-        return self.classifier(self.dropout(layers.means(self.norm(x)))).astype(ms.float32)
+        return self.classifier(self.dropout(self.means(self.norm(x)))).astype(ms.float32)

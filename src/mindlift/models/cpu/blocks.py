@@ -33,16 +33,13 @@ def shape(plain: Sequence[int], block: int) -> list[int]:
 
 
 class Pool(nn.Cell):
-    """A pool of nn at inference, without its gradient: maps of the format in which they come.
+    """A pool of nn at inference, without its gradient: maps of the format in which they come."""
 
-    `padding` is that of a pool with pad_mode "pad", which does not keep it.
-    """
-
-    def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d, library: str, padding: int = 0):
+    def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d, library: str):
         super().__init__()
         self.kernel, self.stride = sides(pool.kernel_size), sides(pool.stride)
-        self.is_same, self.padding = pool.pad_mode == "SAME", padding
-        numbers = (*self.kernel, *self.stride, *(-1 if self.is_same else padding,) * 4)
+        self.is_same = pool.pad_mode == "SAME"
+        numbers = (*self.kernel, *self.stride, *(-1 if self.is_same else 0,) * 4)
         self.numbers = ms.Tensor(np.array(numbers), ms.float32)
         self.operator = operators.pool(library, isinstance(pool, nn.MaxPool2d), self.shape, repr(numbers))
 
@@ -52,10 +49,17 @@ class Pool(nn.Cell):
     def size(self, size: int, axis: int) -> int:
         if self.is_same:
             return -(-size // self.stride[axis])
-        return (size + 2 * self.padding - self.kernel[axis]) // self.stride[axis] + 1
+        return (size - self.kernel[axis]) // self.stride[axis] + 1
 
     def construct(self, x):
         return self.operator(x, self.numbers)
+
+
+def is_pool(cell: object) -> bool:
+    """Whether Pool can take its place: a max-pool or average pool with pad_mode "valid" or "same"."""
+    if type(cell) not in (nn.MaxPool2d, nn.AvgPool2d) or cell.format != "NCHW":
+        return False
+    return cell.pad_mode in ("VALID", "SAME") and not getattr(cell, "is_expand", False)  # which has more options
 
 
 def sides(value: int | tuple[int, ...]) -> tuple[int, int]:

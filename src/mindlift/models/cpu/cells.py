@@ -178,13 +178,15 @@ class Kernels:
         """For inference: takes the maps, the weight and what is added."""
         return ConvolutionAdd(conv, self.library, self.block)
 
-    def pool(self, pool: nn.MaxPool2d | nn.AvgPool2d, padding: int = 0) -> nn.Cell:
-        """For inference: takes maps in blocks, too."""
-        return blocks.Pool(pool, self.library, padding)
-
     def take(self, cell: object) -> bool:
         """Whether `cell` is a batch norm that they know: of a batch's own statistics, not over ranks, computed once."""
         return type(cell) is nn.BatchNorm2d and cell.use_batch_statistics is None
+
+    def in_place_of(self, cell: nn.Cell) -> nn.Cell | None:
+        """Of a batch norm, or for inference of a pool, whatever is around it; None of other cells."""
+        if self.take(cell):
+            return self.norm(cell)
+        return blocks.Pool(cell, self.library) if self.is_folded and blocks.is_pool(cell) else None
 
     def norm(self, norm: nn.BatchNorm2d, relu: bool = False) -> nn.Cell:
         return Norm(norm, self.library, relu)
@@ -192,9 +194,11 @@ class Kernels:
     def norm_add_relu(self, norm: nn.BatchNorm2d) -> nn.Cell:
         return NormAddReLU(norm, self.library)
 
-    def bias(self, relu: bool, adds: bool = False) -> ops.Custom:
-        """For inference."""
-        return operators.bias(self.library, relu, adds)
+    def means(self) -> ops.Custom:
+        return operators.means(self.library)
+
+    def zero_padded_pool(self) -> ops.Custom:
+        return operators.zero_padded_pool(self.library)
 
     def group_norm_relu(self) -> ops.Custom:
         return operators.group_norm_relu(self.library)
@@ -221,8 +225,8 @@ def apply(network: nn.Cell, library: str) -> None:
     made: dict[int, nn.Cell] = {}
     for _, cell in list(network.cells_and_names()):
         for position, (name, inner) in enumerate(list(cell.name_cells().items())):
-            if kernels.take(inner):
-                if id(inner) not in made:
-                    made[id(inner)] = kernels.norm(inner)
-                put(cell, name, position, made[id(inner)])
+            new = made.get(id(inner)) or kernels.in_place_of(inner)
+            if new is not None:
+                made[id(inner)] = new
+                put(cell, name, position, new)
     name_parameters(network)

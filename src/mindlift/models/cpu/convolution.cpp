@@ -516,8 +516,8 @@ class Rectangles {
 #pragma omp parallel for schedule(static) collapse(2)
     for (int64_t top = 0; top < rows; top += side)
       for (int64_t left = 0; left < columns; left += side)
-        for (int64_t r = top; r < std::min(top + side, rows); r++)
-          for (int64_t c = left; c < std::min(left + side, columns); c++) to[c * rows + r] = from[r * columns + c];
+        for (int64_t c = left; c < std::min(left + side, columns); c++)
+          for (int64_t r = top; r < std::min(top + side, rows); r++) to[c * rows + r] = from[r * columns + c];
   }
 
   // The row-major product c (m, n) = a (m, k) b (k, n), where 'T' says that a or b is stored as its transpose

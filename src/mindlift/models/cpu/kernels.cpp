@@ -232,24 +232,30 @@ int groups_forward(void **p, const Maps &maps) {
   return 0;
 }
 
-// Mean and sum of squared differences from it of each channel of a block, over `count` pixels
-template <int64_t block>
-void lane_moments(const float *x, int64_t count, double *mean, double *squared) {
-  constexpr int64_t run = 256;  // pixels whose sum is float
-  for (int64_t k = 0; k < block; k++) mean[k] = squared[k] = 0;
-  for (int pass = 0; pass < 2; pass++) {
-    float of[block];
-    for (int64_t k = 0; k < block; k++) of[k] = static_cast<float>(mean[k]);
-    for (int64_t begin = 0; begin < count; begin += run) {
-      const int64_t end = std::min(begin + run, count);
-      float total[block] = {};
-      for (int64_t i = begin * block; i < end * block; i += block) {
+// Sum of x - mean, or of its square, of each channel of a block over `count` pixels, added to `total`
+template <bool squared, int64_t block>
+void lane_sums(const float *x, int64_t count, const float *mean, double *total) {
+  constexpr int64_t run = 256, side = 4;  // pixels whose sum is float; sums that go on at once
+  for (int64_t begin = 0; begin < count; begin += run) {
+    const int64_t end = std::min(begin + run, count), whole = begin + (end - begin) / side * side;
+    float sums[side][block] = {};
+    for (int64_t i = begin; i < whole; i += side) {
+      for (int64_t j = 0; j < side; j++) {
 #pragma omp simd
-        for (int64_t k = 0; k < block; k++) total[k] += pass == 0 ? x[i + k] : (x[i + k] - of[k]) * (x[i + k] - of[k]);
+        for (int64_t k = 0; k < block; k++) {
+          const float value = x[(i + j) * block + k] - mean[k];
+          sums[j][k] += squared ? value * value : value;
+        }
       }
-      for (int64_t k = 0; k < block; k++) (pass == 0 ? mean : squared)[k] += total[k];
     }
-    for (int64_t k = 0; pass == 0 && k < block; k++) mean[k] /= static_cast<double>(count);
+    for (int64_t i = whole; i < end; i++) {
+#pragma omp simd
+      for (int64_t k = 0; k < block; k++) {
+        const float value = x[i * block + k] - mean[k];
+        sums[0][k] += squared ? value * value : value;
+      }
+    }
+    for (int64_t k = 0; k < block; k++) total[k] += sums[0][k] + sums[1][k] + sums[2][k] + sums[3][k];
   }
 }
 
@@ -259,31 +265,36 @@ int groups_in_blocks(void **p, const Maps &maps) {
   const float *x = static_cast<float *>(p[0]), *gamma = static_cast<float *>(p[1]), *beta = static_cast<float *>(p[2]);
   const float eps = static_cast<float *>(p[3])[0];
   float *y = static_cast<float *>(p[4]), *means = static_cast<float *>(p[5]), *scales = static_cast<float *>(p[6]);
-  const int64_t channels = maps.channels * block, width = channels / kGroups, pixels = maps.size / block;
-  std::vector<double> mean(channels), squared(channels);
-  std::vector<float> center(channels), scale(channels);
-  for (int64_t n = 0; n < maps.images; n++) {
-#pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < maps.channels; b++)
-      lane_moments<block>(x + maps.at(n, b), pixels, &mean[b * block], &squared[b * block]);
-    for (int64_t group = 0; group < kGroups; group++) {  // Chan et al. 1979, equation 2.1
-      double total = 0, spread = 0;
-      for (int64_t c = group * width; c < (group + 1) * width; c++) total += mean[c];
-      total /= static_cast<double>(width);
-      for (int64_t c = group * width; c < (group + 1) * width; c++)
-        spread += squared[c] + static_cast<double>(pixels) * (mean[c] - total) * (mean[c] - total);
-      const double variance = spread / static_cast<double>(width * pixels);
-      means[n * kGroups + group] = static_cast<float>(total);
-      scales[n * kGroups + group] = static_cast<float>(1.0 / std::sqrt(variance + eps));
-      for (int64_t c = group * width; c < (group + 1) * width; c++) {
-        center[c] = means[n * kGroups + group];
-        scale[c] = gamma[c] * scales[n * kGroups + group];
+  const int64_t width = maps.channels * block / kGroups, pixels = maps.size / block;
+  int64_t own = block;  // channels that whole groups and whole blocks make: they belong to one thread
+  while (own % width != 0) own += block;
+  const int64_t units = maps.channels * block / own;
+#pragma omp parallel
+  {
+    std::vector<double> total(own);
+    std::vector<float> mean(own), scale(own);
+#pragma omp for schedule(static)
+    for (int64_t unit = 0; unit < maps.images * units; unit++) {
+      const int64_t n = unit / units, first = unit % units * own;
+      const float *from = x + maps.at(n, first / block);
+      float *to = y + maps.at(n, first / block);
+      for (const bool squared : {false, true}) {
+        std::fill(total.begin(), total.end(), 0.0);
+        if (!squared) std::fill(mean.begin(), mean.end(), 0.0f);
+        for (int64_t c = 0; c < own; c += block)
+          (squared ? lane_sums<true, block> : lane_sums<false, block>)(from + c * pixels, pixels, &mean[c], &total[c]);
+        for (int64_t begin = 0; begin < own; begin += width) {
+          double all = 0;
+          for (int64_t c = begin; c < begin + width; c++) all += total[c];
+          all /= static_cast<double>(width * pixels);
+          const float value = static_cast<float>(squared ? 1.0 / std::sqrt(all + eps) : all);
+          (squared ? scales : means)[n * kGroups + (first + begin) / width] = value;
+          for (int64_t c = begin; c < begin + width; c++) (squared ? scale : mean)[c] = squared ? gamma[first + c] * value : value;
+        }
       }
+      for (int64_t c = 0; c < own; c += block)
+        in_lanes<true, block>(from + c * pixels, to + c * pixels, pixels, &mean[c], &scale[c], beta + first + c);
     }
-#pragma omp parallel for schedule(static)
-    for (int64_t b = 0; b < maps.channels; b++)
-      in_lanes<true, block>(x + maps.at(n, b), y + maps.at(n, b), pixels, &center[b * block], &scale[b * block],
-                            beta + b * block);
   }
   return 0;
 }
@@ -359,6 +370,148 @@ int rows_backward(void **p, int64_t rows, int64_t length) {
   return 0;
 }
 
+// x (N, C, ...) -> (N, C)
+int means_forward(void **p, const Maps &maps) {
+  const float *x = static_cast<float *>(p[0]);
+  float *y = static_cast<float *>(p[1]);
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++)
+    y[plane] = sum(x + plane * maps.size, maps.size) / static_cast<float>(maps.size);
+  return 0;
+}
+
+template <int64_t block>
+int means_in_blocks(void **p, const Maps &maps) {
+  const float *x = static_cast<float *>(p[0]), zeros[block] = {};
+  float *y = static_cast<float *>(p[1]);
+  const int64_t pixels = maps.size / block;
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
+    double total[block] = {};
+    lane_sums<false, block>(x + plane * maps.size, pixels, zeros, total);
+    for (int64_t k = 0; k < block; k++) y[plane * block + k] = static_cast<float>(total[k] / static_cast<double>(pixels));
+  }
+  return 0;
+}
+
+// dy (N, C), x of which only the shape counts -> dx
+int means_backward(void **p, const Maps &maps) {
+  const float *dy = static_cast<float *>(p[0]);
+  float *dx = static_cast<float *>(p[2]);
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++)
+    std::fill(dx + plane * maps.size, dx + (plane + 1) * maps.size, dy[plane] / static_cast<float>(maps.size));
+  return 0;
+}
+
+// Max-pool of 3x3 with stride 2 behind a border of zeros
+struct ZeroPaddedPool {
+  int64_t planes, height, width;  // of what comes in
+
+  explicit ZeroPaddedPool(const int64_t *shape) : planes(shape[0] * shape[1]), height(shape[2]), width(shape[3]) {}
+  int64_t high() const { return (height + 1) / 2; }
+  int64_t wide() const { return (width + 1) / 2; }
+  // Of an axis with `size` pixels: where the window at `place` begins and ends, without the border
+  static int64_t begin(int64_t place) { return std::max<int64_t>(2 * place - 1, 0); }
+  static int64_t end(int64_t place, int64_t size) { return std::min(2 * place + 2, size); }
+};
+
+// A NaN stays one
+inline bool is_greater(float value, float than) { return value > than || value != value; }
+
+// The greatest value of each column of the rows [top, bottom), and its row
+void greatest_of_columns(const float *x, int64_t top, int64_t bottom, int64_t width, float *best, int32_t *row) {
+  for (int64_t j = 0; j < width; j++) best[j] = x[top * width + j];
+  std::fill(row, row + width, static_cast<int32_t>(top));
+  for (int64_t i = top + 1; i < bottom; i++) {
+#pragma omp simd
+    for (int64_t j = 0; j < width; j++) {
+      const float value = x[i * width + j];
+      const bool wins = is_greater(value, best[j]);
+      best[j] = wins ? value : best[j];
+      row[j] = wins ? static_cast<int32_t>(i) : row[j];
+    }
+  }
+}
+
+// For each window of plain maps: use(plane, place, the greatest value, its pixel or -1 for a zero of the border)
+template <typename Use>
+void each_window(const float *x, const ZeroPaddedPool &pool, Use use) {
+#pragma omp parallel
+  {
+    std::vector<float> best(pool.width);
+    std::vector<int32_t> row(pool.width);
+#pragma omp for schedule(static)
+    for (int64_t plane = 0; plane < pool.planes; plane++) {
+      for (int64_t i = 0; i < pool.high(); i++) {
+        const int64_t top = pool.begin(i), bottom = pool.end(i, pool.height);
+        greatest_of_columns(x + plane * pool.height * pool.width, top, bottom, pool.width, best.data(), row.data());
+        for (int64_t j = 0; j < pool.wide(); j++) {
+          const int64_t left = pool.begin(j), right = pool.end(j, pool.width);
+          float value = best[left];
+          int64_t column = left;
+          for (int64_t k = left + 1; k < right; k++) {
+            column = is_greater(best[k], value) ? k : column;
+            value = is_greater(best[k], value) ? best[k] : value;
+          }
+          const bool is_border = (bottom - top) * (right - left) < 9 && value <= 0;
+          use(plane, i * pool.wide() + j, is_border ? 0.0f : value, is_border ? -1 : row[column] * pool.width + column);
+        }
+      }
+    }
+  }
+}
+
+int zero_padded_pool_plain(void **p, const ZeroPaddedPool &pool) {
+  float *y = static_cast<float *>(p[1]);
+  const int64_t places = pool.high() * pool.wide();
+  each_window(static_cast<float *>(p[0]), pool,
+              [=](int64_t plane, int64_t place, float value, int64_t) { y[plane * places + place] = value; });
+  return 0;
+}
+
+// dy, x -> dx, where one of the greatest values gets what its window is given
+int zero_padded_pool_backward(void **p, const ZeroPaddedPool &pool) {
+  const float *dy = static_cast<float *>(p[0]);
+  float *dx = static_cast<float *>(p[2]);
+  const int64_t places = pool.high() * pool.wide(), size = pool.height * pool.width;
+#pragma omp parallel for schedule(static)
+  for (int64_t plane = 0; plane < pool.planes; plane++) std::fill(dx + plane * size, dx + (plane + 1) * size, 0.0f);
+  each_window(static_cast<float *>(p[1]), pool, [=](int64_t plane, int64_t place, float, int64_t pixel) {
+    if (pixel >= 0) dx[plane * size + pixel] += dy[plane * places + place];
+  });
+  return 0;
+}
+
+template <int64_t block>
+int zero_padded_pool_in_blocks(void **p, const ZeroPaddedPool &pool) {
+  const float *x = static_cast<float *>(p[0]);
+  float *y = static_cast<float *>(p[1]);
+#pragma omp parallel for schedule(static) collapse(2)
+  for (int64_t plane = 0; plane < pool.planes; plane++) {
+    for (int64_t i = 0; i < pool.high(); i++) {
+      const float *from = x + plane * pool.height * pool.width * block;
+      const int64_t top = pool.begin(i), bottom = pool.end(i, pool.height);
+      for (int64_t j = 0; j < pool.wide(); j++) {
+        const int64_t left = pool.begin(j), right = pool.end(j, pool.width);
+        float best[block];
+        std::fill(best, best + block, (bottom - top) * (right - left) < 9 ? 0.0f : -INFINITY);
+        for (int64_t row = top; row < bottom; row++) {
+          for (int64_t column = left; column < right; column++) {
+#pragma omp simd
+            for (int64_t k = 0; k < block; k++) {
+              const float value = from[(row * pool.width + column) * block + k];
+              best[k] = is_greater(value, best[k]) ? value : best[k];
+            }
+          }
+        }
+        std::copy(best, best + block, y + ((plane * pool.high() + i) * pool.wide() + j) * block);
+      }
+    }
+  }
+  return 0;
+}
+
 }  // namespace
 
 #define KERNEL(name, call)                                                                                       \
@@ -386,4 +539,16 @@ KERNEL(norm_add_relu_gradient, (norm_backward<true, true>(p, maps)))
 KERNEL_OF_BLOCKS(group_norm_relu, groups_forward, groups_in_blocks<16>, groups_in_blocks<8>)
 KERNEL(group_norm_relu_gradient, (groups_backward(p, maps)))
 KERNEL(rows, (rows_forward(p, maps.images, maps.channels * maps.size)))
+KERNEL_OF_BLOCKS(means, means_forward, means_in_blocks<16>, means_in_blocks<8>)
+extern "C" int means_gradient(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
+  return means_backward(p, maps_of(dimensions[1], shapes[1]));
+}
+extern "C" int zero_padded_pool(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
+  const ZeroPaddedPool pool(shapes[0]);
+  if (dimensions[0] != 5) return zero_padded_pool_plain(p, pool);
+  return shapes[0][4] == 16 ? zero_padded_pool_in_blocks<16>(p, pool) : zero_padded_pool_in_blocks<8>(p, pool);
+}
+extern "C" int zero_padded_pool_gradient(int, void **p, int *, int64_t **shapes, const char **, void *, void *) {
+  return zero_padded_pool_backward(p, ZeroPaddedPool(shapes[1]));
+}
 KERNEL(rows_gradient, (rows_backward(p, maps.images, maps.channels * maps.size)))

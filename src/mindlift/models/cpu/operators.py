@@ -73,12 +73,6 @@ def norm_at_inference(library: str, relu: bool) -> ops.Custom:
     return custom(library, name, lambda x, *others: x)
 
 
-def bias(library: str, relu: bool, adds: bool = False) -> ops.Custom:
-    """relu(x + bias + other): x (N, C, ...), bias (C,) and, if it `adds`, other (N, C, ...) -> y. It has no gradient."""
-    name = "bias_add_relu" if adds else "bias_relu" if relu else "bias"
-    return custom(library, name, lambda x, *others: x)
-
-
 def group_norm_relu(library: str) -> ops.Custom:
     """relu(group norm of 32 groups): x (N, C, ...), gamma, beta (C,), numbers (1,), epsilon -> y, mean and 1 / deviation (N, 32)."""
     backward = custom(
@@ -95,6 +89,32 @@ def group_norm_relu(library: str) -> ops.Custom:
         return x, x, x
 
     return ops.Custom(f"{library}:group_norm_relu", shapes, types, "aot", gradient)
+
+
+def means(library: str) -> ops.Custom:
+    """The mean of each map: x (N, C, H, W), or without a gradient (N, C / b, H, W, b), -> (N, C)."""
+    backward = custom_like(library, "means_gradient", 1)
+
+    def gradient(x, out, dout):
+        return (backward(dout, x),)
+
+    def shape(x):
+        return [x[0], x[1] * x[4] if len(x) == 5 else x[1]]
+
+    return ops.Custom(f"{library}:means", shape, first, "aot", gradient)
+
+
+def zero_padded_pool(library: str) -> ops.Custom:
+    """Max-pool of 3x3 with stride 2 behind a border of zeros: x, as of `means` -> (N, C, ceil(H / 2), ceil(W / 2))."""
+    backward = custom_like(library, "zero_padded_pool_gradient", 1)
+
+    def gradient(x, out, dout):
+        return (backward(dout, x),)
+
+    def shape(x):
+        return [*x[:2], (x[2] + 1) // 2, (x[3] + 1) // 2, *x[4:]]
+
+    return ops.Custom(f"{library}:zero_padded_pool", shape, first, "aot", gradient)
 
 
 def rows(library: str) -> ops.Custom:

@@ -23,6 +23,7 @@ import mindspore.ops as ops
 import numpy as np
 from mindspore.common.initializer import Uniform, XavierUniform, initializer
 
+from mindlift.models import layers
 from mindlift.models.deeplab_v3.weights import RATES, TORCHVISION_RATES
 from mindlift.models.dropout import Dropout
 from mindlift.models.layers import ConvNorm
@@ -156,6 +157,7 @@ class Pyramid(nn.Cell):
         branches = [ConvNorm(cin, cout, 1, **block)]
         branches += [far(cin, cout, 3, dilation=rate, **block) for rate in rates]
         self.branches = nn.CellList(branches)
+        self.means = layers.Means()
         self.pooled = ConvNorm(cin, cout, 1, **block)
         self.project = ConvNorm((len(branches) + 1) * cout, cout, 1, **block)
 
@@ -163,7 +165,7 @@ class Pyramid(nn.Cell):
         found = ()  # type: tuple
         for branch in self.branches:
             found += (branch(x),)
-        whole = self.pooled(ops.mean(x.astype(ms.float32), (2, 3), True))
+        whole = self.pooled(self.means(x)[:, :, None, None])
         # its gradient is a sum over the whole map
         found += (ops.broadcast_to(whole.astype(ms.float32), found[0].shape).astype(whole.dtype),)
         return self.project(ops.cat(found, 1))

@@ -216,8 +216,7 @@ class Transition(NormsBeforeReLU):
 
     def fuse(self, kernels: Kernels) -> None:
         super().fuse(kernels)
-        if kernels.is_folded:
-            self.conv.conv2d, self.pool = kernels.convolution(self.conv, in_blocks=True), kernels.pool(self.pool)
+        self.conv.conv2d = kernels.convolution(self.conv, in_blocks=True)
 
     def construct(self, x):
         return self.pool(self.conv(self.relu(self.norm(x))))
@@ -250,11 +249,6 @@ class ImageNetStem(Folding):
         self.norm0 = batch_norm(2 * growth)
         self.relu = nn.ReLU()
         self.pool = layers.stem_pool(pool, on_cpu)
-
-    def fuse(self, kernels: Kernels) -> None:
-        super().fuse(kernels)
-        if kernels.is_folded and isinstance(self.pool, nn.MaxPool2d):
-            self.pool = kernels.pool(self.pool, padding=1)
 
     def construct(self, x):
         return self.pool(self.relu(self.norm0(self.conv0(x))))
@@ -296,6 +290,7 @@ class DenseNet(NormsBeforeReLU):
         self.norm = batch_norm(channels)
         self.relu = nn.ReLU()
         self.dropout = dropping(head_dropout)
+        self.means = layers.Means()
         self.classifier = nn.Dense(channels, num_classes)
         bound = 1 / math.sqrt(channels)
         self.classifier.weight.set_data(initializer(Uniform(bound), self.classifier.weight.shape))
@@ -326,4 +321,4 @@ class DenseNet(NormsBeforeReLU):
 
     def construct(self, x):
         x = self.relu(self.norm(self.stages(self.stem(x))))
-        return self.classifier(self.dropout(layers.means(x))).astype(ms.float32)
+        return self.classifier(self.dropout(self.means(x))).astype(ms.float32)

@@ -71,7 +71,7 @@ class PooledConvNorm(ConvNorm):
     def fuse(self, kernels: Kernels) -> None:
         super().fuse(kernels)
         if self.is_folded:
-            self.whole, self.pool = kernels.convolution_bias(self.conv, relu=False), kernels.pool(self.pool)
+            self.whole = kernels.convolution_bias(self.conv, relu=False)
 
 
 class Concat(nn.Cell):
@@ -82,12 +82,6 @@ class Concat(nn.Cell):
         for name, cell in cells.items():
             setattr(self, name, cell)
         self.order = tuple(cells)
-
-    def fuse(self, kernels: Kernels) -> None:
-        """Pool as the convolutions beside it compute when folded; see models/cpu/blocks.py."""
-        for name in self.order if kernels.is_folded else ():
-            if isinstance(getattr(self, name), nn.MaxPool2d):
-                setattr(self, name, kernels.pool(getattr(self, name)))
 
     def construct(self, x):
         found = ()  # type: tuple
@@ -225,6 +219,7 @@ class InceptionV4(nn.Cell):
         cells += [BlockC(conv, pooled) for _ in range(3)]
         self.features = nn.SequentialCell(cells)
         self.dropout = Dropout(DROPOUT if dropout is None else dropout)
+        self.means = layers.Means()
         self.classifier = nn.Dense(FEATURES, num_classes)
         self.classifier.weight.set_data(initializer(XavierUniform(), self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
@@ -242,4 +237,4 @@ class InceptionV4(nn.Cell):
         return found
 
     def construct(self, x):
-        return self.classifier(self.dropout(layers.means(self.features(x)))).astype(ms.float32)
+        return self.classifier(self.dropout(self.means(self.features(x)))).astype(ms.float32)

@@ -206,11 +206,6 @@ class Trunk(nn.Cell):
         """What --recompute works on."""
         return [cell for stage in self.stages for cell in stage]
 
-    def fuse(self, kernels: Kernels) -> None:
-        """Pool what the stem gives when folded."""
-        if kernels.is_folded and isinstance(self.pool, nn.MaxPool2d):
-            self.pool = kernels.pool(self.pool, padding=1)
-
     def features(self, x):
         return self.stages(self.pool(self.stem(x)))
 
@@ -241,11 +236,12 @@ class ResNet(Trunk):
         super().__init__(plan, options, on_cpu=on_cpu)
         cin = EXPANSION * WIDTHS[-1]
         self.dropout = dropout(head_dropout)
+        self.means = layers.Means()
         self.classifier = nn.Dense(cin, num_classes)
         spread = Uniform(1 / math.sqrt(cin)) if options.weight_init == "he" else TruncatedNormal(0.01)
         self.classifier.weight.set_data(initializer(spread, self.classifier.weight.shape))
         self.classifier.bias.set_data(initializer("zeros", self.classifier.bias.shape))
 
     def construct(self, x):
-        x = layers.means(self.features(x))
+        x = self.means(self.features(x))
         return self.classifier(self.dropout(x)).astype(ms.float32)
