@@ -76,8 +76,13 @@ class Geometry:
         self.numbers, self.name = ms.Tensor(np.array(numbers), ms.float32), repr((*self.kernel, *numbers, block))
 
     def shape(self, x, weight, *others):
-        """Of y, in blocks if it may be and its channels fill them, where weights are (O, C / groups, h, w)."""
-        return blocks.shape((x[0], weight[0], self.size(x[2], 0), self.size(x[3], 1)), self.block)
+        """Of y, in blocks if it may be and its channels fill them, where weights are (O, C / groups, h, w).
+
+        A 1x1 convolution of plain maps is a product of matrices as it stands, and gives plain ones.
+        """
+        is_product = len(x) == 4 and self.kernel == (1, 1)
+        plain = x[0], weight[0], self.size(x[2], 0), self.size(x[3], 1)
+        return blocks.shape(plain, 0 if is_product else self.block)
 
     def size(self, size: int, axis: int) -> int:
         before, after = self.sides[2 * axis : 2 * axis + 2]

@@ -165,7 +165,7 @@ class Pyramid(nn.Cell):
         found = ()  # type: tuple
         for branch in self.branches:
             found += (branch(x),)
-        whole = self.pooled(self.means(x)[:, :, None, None])
+        whole = self.pooled(self.means(x).reshape((*x.shape[:2], 1, 1, *x.shape[4:])))
         # its gradient is a sum over the whole map
         found += (ops.broadcast_to(whole.astype(ms.float32), found[0].shape).astype(whole.dtype),)
         return self.project(ops.cat(found, 1))
