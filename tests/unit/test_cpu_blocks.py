@@ -140,32 +140,51 @@ def test_pools(kernels, name, is_blocked):
     np.testing.assert_allclose(pool(*tensors(x)).asnumpy(), wanted, atol=1e-5)  # MindSpore agrees
 
 
-@pytest.mark.parametrize("other", [nn.MaxPool2d(3, 2, pad_mode="pad", padding=1), nn.AvgPool2d(3, 2, ceil_mode=True), nn.ReLU()])
+@pytest.mark.parametrize(
+    "other", [nn.MaxPool2d(3, 2, pad_mode="pad", padding=1), nn.AvgPool2d(3, 2, ceil_mode=True), nn.ReLU()]
+)
 def test_other_pools_stay(kernels, other):
     assert kernels.in_place_of(other) is None
 
 
-@pytest.mark.parametrize("size", [(12, 13), (1, 2), (7, 7)])
-def test_a_pool_behind_a_border_of_zeros(kernels, size):
+@pytest.mark.parametrize(
+    ("size", "border"), [((12, 13), 1), ((1, 2), 1), ((7, 7), 1), ((12, 13), 0), ((3, 4), 0)]
+)
+def test_a_pool_of_3x3(kernels, size, border):
     """Of values of both signs, so that zeros of the border win. The gradient goes to the greatest value."""
     (x,) = arrays((2, CIN, *size), seed=10)
     x -= 0.7
-    pads = [(1, 1 - side % 2 + 1) for side in size]
-    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (0, 0), *pads)), (3, 3), (2, 3))
-    windows = windows[:, :, ::2, ::2][:, :, : (size[0] + 1) // 2, : (size[1] + 1) // 2]
+    pads = ((border, border),) * 2
+    windows = np.lib.stride_tricks.sliding_window_view(np.pad(x, ((0, 0), (0, 0), *pads)), (3, 3), (2, 3))[
+        :, :, ::2, ::2
+    ]
     wanted = windows.max((4, 5))
-    pool = layers.ZeroPaddedPool()
-    pool.fuse(kernels)
+    pool = blocks.Pool3x3(kernels.library, border)
     np.testing.assert_allclose(pool(*tensors(x)).asnumpy(), wanted, rtol=1e-6)
     found = pool(*tensors(in_blocks(x, kernels.block))).asnumpy()
     np.testing.assert_allclose(plain(found), wanted, rtol=1e-6)
     (dy,) = arrays(wanted.shape, seed=11)
-    dx = np.zeros((2, CIN, size[0] + 4, size[1] + 4))
+    dx = np.zeros((2, CIN, size[0] + 2, size[1] + 2))
     for place in np.ndindex(*wanted.shape):
         row, column = np.unravel_index(windows[place].argmax(), (3, 3))
         dx[(*place[:2], 2 * place[2] + row, 2 * place[3] + column)] += dy[place]
     ((by_x,), _) = Gradients(pool, dy)(*tensors(x))
-    np.testing.assert_allclose(by_x.asnumpy(), dx[:, :, 1 : size[0] + 1, 1 : size[1] + 1], rtol=1e-5, atol=1e-6)
+    wanted = dx[:, :, border : size[0] + border, border : size[1] + border]
+    np.testing.assert_allclose(by_x.asnumpy(), wanted, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), layers.ZeroPaddedPool()])
+def test_pools_of_a_training_compute_as_before(library, pool):
+    x, dy = (
+        arrays((2, 5, 9, 8), seed=13),
+        arrays((2, 5, *pool(ms.ops.zeros((2, 5, 9, 8))).shape[2:]), seed=14),
+    )
+    network = nn.SequentialCell(pool)
+    wanted, ((by_x,), _) = network(*tensors(*x)).asnumpy(), Gradients(network, *dy)(*tensors(*x))
+    cells.apply(network, library)
+    np.testing.assert_allclose(network(*tensors(*x)).asnumpy(), wanted, rtol=1e-6)
+    ((found,), _) = Gradients(network, *dy)(*tensors(*x))
+    np.testing.assert_allclose(found.asnumpy(), by_x.asnumpy(), rtol=1e-6)
 
 
 def test_a_pool_passes_on_what_is_no_number(kernels):
@@ -174,7 +193,8 @@ def test_a_pool_passes_on_what_is_no_number(kernels):
     pool = layers.ZeroPaddedPool()
     pool.fuse(kernels)
     for found in (pool(*tensors(x)).asnumpy(), plain(pool(*tensors(in_blocks(x, kernels.block))).asnumpy())):
-        assert np.isnan(found[0, 3, 1, 1]) and np.isnan(found).sum() == 1
+        assert np.isnan(found[0, 3, 1, 1])
+        assert np.isnan(found).sum() == 1
 
 
 @pytest.mark.parametrize("size", [(13, 12), (1, 1), (40, 30)])

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import mindspore as ms
 import mindspore.nn as nn
-import mindspore.ops as ops
 import numpy as np
 
 from mindlift.models.cpu import operators
@@ -55,11 +54,32 @@ class Pool(nn.Cell):
         return self.operator(x, self.numbers)
 
 
-def is_pool(cell: object) -> bool:
-    """Whether Pool can take its place: a max-pool or average pool with pad_mode "valid" or "same"."""
-    if type(cell) not in (nn.MaxPool2d, nn.AvgPool2d) or cell.format != "NCHW":
-        return False
-    return cell.pad_mode in ("VALID", "SAME") and not getattr(cell, "is_expand", False)  # which has more options
+class Pool3x3(nn.Cell):
+    """Max-pool of 3x3 with stride 2 behind a `border` of zeros, with its gradient: (N, C, H, W), or in blocks at inference.
+
+    MindSpore's operators take 5 to 10 times as long where maps are large, those that oneDNN has no compiled kernel for.
+    """
+
+    def __init__(self, library: str, border: int):
+        super().__init__()
+        self.numbers, self.operator = ms.Tensor([border], ms.float32), operators.pool_3x3(library, border)
+
+    def construct(self, x):
+        return self.operator(x, self.numbers)
+
+
+def in_place_of(pool: nn.Cell, library: str, is_folded: bool) -> nn.Cell | None:
+    """Of a max-pool or average pool with pad_mode "valid" or "same", at inference or if there is one that trains; or None."""
+    if type(pool) not in (nn.MaxPool2d, nn.AvgPool2d) or pool.format != "NCHW":
+        return None
+    if pool.pad_mode not in ("VALID", "SAME") or getattr(
+        pool, "is_expand", False
+    ):  # is_expand: with more options
+        return None
+    shape = sides(pool.kernel_size), sides(pool.stride)
+    if isinstance(pool, nn.MaxPool2d) and pool.pad_mode == "VALID" and shape == ((3, 3), (2, 2)):
+        return Pool3x3(library, 0)
+    return Pool(pool, library) if is_folded else None
 
 
 def sides(value: int | tuple[int, ...]) -> tuple[int, int]:

@@ -73,7 +73,10 @@ class Geometry:
         )
         self.sides = sides_of(conv)
         numbers = (*self.stride, *self.dilation, *self.sides, conv.group)
-        self.numbers, self.name = ms.Tensor(np.array(numbers), ms.float32), repr((*self.kernel, *numbers, block))
+        self.numbers, self.name = (
+            ms.Tensor(np.array(numbers), ms.float32),
+            repr((*self.kernel, *numbers, block)),
+        )
 
     def shape(self, x, weight, *others):
         """Of y, in blocks if it may be and its channels fill them, where weights are (O, C / groups, h, w).
@@ -188,10 +191,10 @@ class Kernels:
         return type(cell) is nn.BatchNorm2d and cell.use_batch_statistics is None
 
     def in_place_of(self, cell: nn.Cell) -> nn.Cell | None:
-        """Of a batch norm, or for inference of a pool, whatever is around it; None of other cells."""
+        """Of a batch norm or a pool, whatever is around it; None of other cells."""
         if self.take(cell):
             return self.norm(cell)
-        return blocks.Pool(cell, self.library) if self.is_folded and blocks.is_pool(cell) else None
+        return blocks.in_place_of(cell, self.library, self.is_folded)
 
     def norm(self, norm: nn.BatchNorm2d, relu: bool = False) -> nn.Cell:
         return Norm(norm, self.library, relu)
@@ -202,8 +205,8 @@ class Kernels:
     def means(self) -> ops.Custom:
         return operators.means(self.library)
 
-    def zero_padded_pool(self) -> ops.Custom:
-        return operators.zero_padded_pool(self.library)
+    def zero_padded_pool(self) -> nn.Cell:
+        return blocks.Pool3x3(self.library, 1)
 
     def group_norm_relu(self) -> ops.Custom:
         return operators.group_norm_relu(self.library)
@@ -220,7 +223,9 @@ def is_convolution(cell: nn.Cell) -> bool:
 
 def apply(network: nn.Cell, library: str) -> None:
     """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do."""
-    kernels = Kernels(library, any(getattr(cell, "is_folded", False) for _, cell in network.cells_and_names()))
+    kernels = Kernels(
+        library, any(getattr(cell, "is_folded", False) for _, cell in network.cells_and_names())
+    )
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "fuse"):
             cell.fuse(kernels)

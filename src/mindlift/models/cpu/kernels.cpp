@@ -404,16 +404,17 @@ int means_backward(void **p, const Maps &maps) {
   return 0;
 }
 
-// Max-pool of 3x3 with stride 2 behind a border of zeros
-struct ZeroPaddedPool {
-  int64_t planes, height, width;  // of what comes in
+// Max-pool of 3x3 with stride 2, as it is or behind a border of zeros
+struct Pool {
+  int64_t planes, height, width, border;  // of what comes in; pixels on each side
 
-  explicit ZeroPaddedPool(const int64_t *shape) : planes(shape[0] * shape[1]), height(shape[2]), width(shape[3]) {}
-  int64_t high() const { return (height + 1) / 2; }
-  int64_t wide() const { return (width + 1) / 2; }
+  Pool(const int64_t *shape, const void *numbers)
+      : planes(shape[0] * shape[1]), height(shape[2]), width(shape[3]), border(static_cast<const float *>(numbers)[0] > 0) {}
+  int64_t high() const { return (height + 2 * border - 3) / 2 + 1; }
+  int64_t wide() const { return (width + 2 * border - 3) / 2 + 1; }
   // Of an axis with `size` pixels: where the window at `place` begins and ends, without the border
-  static int64_t begin(int64_t place) { return std::max<int64_t>(2 * place - 1, 0); }
-  static int64_t end(int64_t place, int64_t size) { return std::min(2 * place + 2, size); }
+  int64_t begin(int64_t place) const { return std::max<int64_t>(2 * place - border, 0); }
+  int64_t end(int64_t place, int64_t size) const { return std::min(2 * place - border + 3, size); }
 };
 
 // A NaN stays one
@@ -436,7 +437,7 @@ void greatest_of_columns(const float *x, int64_t top, int64_t bottom, int64_t wi
 
 // For each window of plain maps: use(plane, place, the greatest value, its pixel or -1 for a zero of the border)
 template <typename Use>
-void each_window(const float *x, const ZeroPaddedPool &pool, Use use) {
+void each_window(const float *x, const Pool &pool, Use use) {
 #pragma omp parallel
   {
     std::vector<float> best(pool.width);
@@ -462,18 +463,18 @@ void each_window(const float *x, const ZeroPaddedPool &pool, Use use) {
   }
 }
 
-int zero_padded_pool_plain(void **p, const ZeroPaddedPool &pool) {
-  float *y = static_cast<float *>(p[1]);
+int pool_plain(void **p, const Pool &pool) {
+  float *y = static_cast<float *>(p[2]);
   const int64_t places = pool.high() * pool.wide();
   each_window(static_cast<float *>(p[0]), pool,
               [=](int64_t plane, int64_t place, float value, int64_t) { y[plane * places + place] = value; });
   return 0;
 }
 
-// dy, x -> dx, where one of the greatest values gets what its window is given
-int zero_padded_pool_backward(void **p, const ZeroPaddedPool &pool) {
+// dy, x, numbers -> dx, where one of the greatest values gets what its window is given
+int pool_backward(void **p, const Pool &pool) {
   const float *dy = static_cast<float *>(p[0]);
-  float *dx = static_cast<float *>(p[2]);
+  float *dx = static_cast<float *>(p[3]);
   const int64_t places = pool.high() * pool.wide(), size = pool.height * pool.width;
 #pragma omp parallel for schedule(static)
   for (int64_t plane = 0; plane < pool.planes; plane++) std::fill(dx + plane * size, dx + (plane + 1) * size, 0.0f);
@@ -484,9 +485,9 @@ int zero_padded_pool_backward(void **p, const ZeroPaddedPool &pool) {
 }
 
 template <int64_t block>
-int zero_padded_pool_in_blocks(void **p, const ZeroPaddedPool &pool) {
+int pool_in_blocks(void **p, const Pool &pool) {
   const float *x = static_cast<float *>(p[0]);
-  float *y = static_cast<float *>(p[1]);
+  float *y = static_cast<float *>(p[2]);
 #pragma omp parallel for schedule(static) collapse(2)
   for (int64_t plane = 0; plane < pool.planes; plane++) {
     for (int64_t i = 0; i < pool.high(); i++) {
@@ -543,12 +544,13 @@ KERNEL_OF_BLOCKS(means, means_forward, means_in_blocks<16>, means_in_blocks<8>)
 extern "C" int means_gradient(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
   return means_backward(p, maps_of(dimensions[1], shapes[1]));
 }
-extern "C" int zero_padded_pool(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
-  const ZeroPaddedPool pool(shapes[0]);
-  if (dimensions[0] != 5) return zero_padded_pool_plain(p, pool);
-  return shapes[0][4] == 16 ? zero_padded_pool_in_blocks<16>(p, pool) : zero_padded_pool_in_blocks<8>(p, pool);
+// x, numbers (1,) -> y; numbers: whether there is a border of zeros
+extern "C" int pool_3x3(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
+  const Pool pool(shapes[0], p[1]);
+  if (dimensions[0] != 5) return pool_plain(p, pool);
+  return shapes[0][4] == 16 ? pool_in_blocks<16>(p, pool) : pool_in_blocks<8>(p, pool);
 }
-extern "C" int zero_padded_pool_gradient(int, void **p, int *, int64_t **shapes, const char **, void *, void *) {
-  return zero_padded_pool_backward(p, ZeroPaddedPool(shapes[1]));
+extern "C" int pool_3x3_gradient(int, void **p, int *, int64_t **shapes, const char **, void *, void *) {
+  return pool_backward(p, Pool(shapes[1], p[2]));
 }
 KERNEL(rows_gradient, (rows_backward(p, maps.images, maps.channels * maps.size)))

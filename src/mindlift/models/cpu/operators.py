@@ -104,17 +104,17 @@ def means(library: str) -> ops.Custom:
     return ops.Custom(f"{library}:means", shape, first, "aot", gradient)
 
 
-def zero_padded_pool(library: str) -> ops.Custom:
-    """Max-pool of 3x3 with stride 2 behind a border of zeros: x, as of `means` -> (N, C, ceil(H / 2), ceil(W / 2))."""
-    backward = custom_like(library, "zero_padded_pool_gradient", 1)
+def pool_3x3(library: str, border: int) -> ops.Custom:
+    """Max-pool of 3x3 with stride 2 behind a `border` of zeros, 0 or 1 wide: x, as of `means`, numbers (1,), the border -> y."""
+    backward = custom_like(library, "pool_3x3_gradient", 1)
 
-    def gradient(x, out, dout):
-        return (backward(dout, x),)
+    def gradient(x, numbers, out, dout):
+        return backward(dout, x, numbers), ops.zeros_like(numbers)
 
-    def shape(x):
-        return [*x[:2], (x[2] + 1) // 2, (x[3] + 1) // 2, *x[4:]]
+    def shape(x, numbers):
+        return [*x[:2], (x[2] + 2 * border - 3) // 2 + 1, (x[3] + 2 * border - 3) // 2 + 1, *x[4:]]
 
-    return ops.Custom(f"{library}:zero_padded_pool", shape, first, "aot", gradient)
+    return told_apart(ops.Custom(f"{library}:pool_3x3", shape, first, "aot", gradient), repr(border))
 
 
 def rows(library: str) -> ops.Custom:

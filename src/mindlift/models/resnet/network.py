@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import mindspore as ms
 import mindspore.nn as nn
-import mindspore.ops as ops
 from mindspore.common.initializer import (
     HeNormal,
     Initializer,
