@@ -188,3 +188,32 @@ def test_a_slow_disk_is_asked_for_many_files_at_once(tmp_path: Path, monkeypatch
     assert list(slow_disk.file_sizes(names)) == expected
     assert most > 8
     assert list(slow_disk.file_sizes([str(tmp_path), "a\0b"])) == [slow_disk.NO_FILE] * 2
+
+
+def test_of_many_files_in_few_folders_the_folders_are_listed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path / "images", classes=3, images=slow_disk.WORTH_LISTING)
+    paths = [str(each) for each in sorted(root.glob("*/*.jpg"))]
+    with counted(monkeypatch) as found:
+        assert list(slow_disk.each_is_file(paths)) == [True] * len(paths)
+    assert (found["scandir"], found["stat"]) == (3, 0)
+    odd = [str(root / "class1"), str(root / "class1" / "none.jpg"), str(root / "none" / "0.jpg"), "a\0b", ""]
+    (root / "class1" / "folder").mkdir()
+    (root / "class1" / "broken").symlink_to("nowhere")
+    (root / "class1" / "link").symlink_to("0000.jpg")
+    odd += [str(root / "class1" / name) for name in ("folder", "broken", "link")]
+    assert list(slow_disk.each_is_file([*paths, *odd])) == [True] * len(paths) + [False] * 7 + [True]
+    assert list(slow_disk.each_is_file([*odd, *paths])) == [False] * 7 + [True] * (len(paths) + 1)
+
+
+@pytest.mark.parametrize("limit", ["MOST_LISTED", "FOLDERS_KEPT"])
+def test_a_folder_of_too_many_files_and_more_folders_than_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    root = tree(tmp_path / "images", classes=3, images=20)
+    monkeypatch.setattr(slow_disk, "WORTH_LISTING", 5)
+    monkeypatch.setattr(slow_disk, "AT_ONCE", 30)
+    monkeypatch.setattr(slow_disk, limit, 1)
+    paths = [str(root / f"class{number % 3}" / f"{number // 3:04d}.jpg") for number in range(66)]
+    assert list(slow_disk.each_is_file(paths)) == [True] * 60 + [False] * 6

@@ -25,7 +25,9 @@ class NotCompiled(MindLiftError):
     """Why there is no library: a reason to do without."""
 
 
-def library(folder: Path, name: str, sources: Sequence[Path], flags: Sequence[str]) -> Path:
+def library(
+    folder: Path, name: str, sources: Sequence[Path], flags: Sequence[str], headers: Sequence[Path] = ()
+) -> Path:
     """The library, below `folder`, compiled unless a process has done that before; NotCompiled with the reason if there is none.
 
     Its name says of which sources, by which compiler and for which CPU it is. Several processes may call this at once. One
@@ -33,7 +35,7 @@ def library(folder: Path, name: str, sources: Sequence[Path], flags: Sequence[st
     """
     begin, native = compiler(), filter(None, [NATIVE.get(platform.machine())])
     command = [*begin, *FLAGS, *native, *map(str, sources), *flags]
-    path = folder / f"{name}-{key(begin, command, sources)}.so"
+    path = folder / f"{name}-{key(begin, command, [*sources, *headers])}.so"
     if not is_whole(path):
         compile_to(path, command)
     return path

@@ -18,7 +18,7 @@ SOURCES = PACKAGE / "models/cpu"
 ONEDNN, INTERFACE = (
     "lib/libdnnl.so.2",
     (2, 2),
-)  # in MindSpore's folder, and the version that convolution.cpp declares
+)  # in MindSpore's folder, and the version that onednn.h declares
 FLAGS = ("-fopenmp", "-fno-math-errno", "-fno-trapping-math")
 TRIED = ((2, 7), (2, 8))  # versions of MindSpore that they were held against
 
@@ -42,7 +42,8 @@ def library(folder: Path, mindspore: tuple[int, ...]) -> Path:
     """
     if mindspore[:2] not in TRIED:
         raise NotCompiled("this project's kernels for CPUs were tried with MindSpore 2.7 and 2.8 only")
-    path = compiler.library(folder, "kernels", sorted(SOURCES.glob("*.cpp")), [*FLAGS, *onednn()])
+    sources, headers = (sorted(SOURCES.glob(pattern)) for pattern in ("*.cpp", "*.h"))
+    path = compiler.library(folder, "kernels", sources, [*FLAGS, *onednn()], headers)
     check(path)
     return path
 

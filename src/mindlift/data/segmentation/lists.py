@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mindlift.data.slow_disk import NO_FILE, each_size, joined
+from mindlift.data.slow_disk import each_is_file, joined
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
 from mindlift.model_utils.streaming import arrivals
@@ -187,13 +187,13 @@ def check_there(root: Path, pairs: Iterable[Pair], train: bool, may_lack: bool) 
     `pairs` are iterated over twice if there is one missing.
     """
     lacking = there = 0
-    for size in each_size(joined(root, itertools.chain.from_iterable(pairs))):
-        lacking, there = lacking + (size == NO_FILE), there + (size != NO_FILE)
+    for is_there in each_is_file(joined(root, itertools.chain.from_iterable(pairs))):
+        lacking, there = lacking + (not is_there), there + is_there
     if not lacking or (may_lack and there):
         return
     names = dict.fromkeys(itertools.chain.from_iterable(pairs))
-    sizes = zip(names, each_size(joined(root, names)))
-    missing = [name for name, size in sizes if size == NO_FILE and not arrivals.is_file(root / name)]
+    found = zip(names, each_is_file(joined(root, names)))
+    missing = [name for name, is_there in found if not is_there and not arrivals.is_file(root / name)]
     if not missing:
         return  # they have come meanwhile
     more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""

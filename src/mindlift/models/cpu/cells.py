@@ -235,7 +235,7 @@ def apply(network: nn.Cell, library: str) -> None:
     made: dict[int, nn.Cell] = {}
     for _, cell in list(network.cells_and_names()):
         for position, (name, inner) in enumerate(list(cell.name_cells().items())):
-            new = made.get(id(inner)) or kernels.in_place_of(inner)
+            new = made[id(inner)] if id(inner) in made else kernels.in_place_of(inner)
             if new is not None:
                 made[id(inner)] = new
                 put(cell, name, position, new)
