@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Iterator
 
@@ -196,15 +197,19 @@ def test_of_many_files_in_few_folders_the_folders_are_listed(
     root = tree(tmp_path / "images", classes=3, images=slow_disk.WORTH_LISTING)
     paths = [str(each) for each in sorted(root.glob("*/*.jpg"))]
     with counted(monkeypatch) as found:
-        assert list(slow_disk.each_is_file(paths)) == [True] * len(paths)
+        assert list(chain.from_iterable(slow_disk.are_files(paths))) == [True] * len(paths)
     assert (found["scandir"], found["stat"]) == (3, 0)
     odd = [str(root / "class1"), str(root / "class1" / "none.jpg"), str(root / "none" / "0.jpg"), "a\0b", ""]
     (root / "class1" / "folder").mkdir()
     (root / "class1" / "broken").symlink_to("nowhere")
     (root / "class1" / "link").symlink_to("0000.jpg")
     odd += [str(root / "class1" / name) for name in ("folder", "broken", "link")]
-    assert list(slow_disk.each_is_file([*paths, *odd])) == [True] * len(paths) + [False] * 7 + [True]
-    assert list(slow_disk.each_is_file([*odd, *paths])) == [False] * 7 + [True] * (len(paths) + 1)
+    assert list(chain.from_iterable(slow_disk.are_files([*paths, *odd]))) == [True] * len(paths) + [
+        False
+    ] * 7 + [True]
+    assert list(chain.from_iterable(slow_disk.are_files([*odd, *paths]))) == [False] * 7 + [True] * (
+        len(paths) + 1
+    )
 
 
 @pytest.mark.parametrize("limit", ["MOST_LISTED", "FOLDERS_KEPT"])
@@ -216,4 +221,4 @@ def test_a_folder_of_too_many_files_and_more_folders_than_are_kept(
     monkeypatch.setattr(slow_disk, "AT_ONCE", 30)
     monkeypatch.setattr(slow_disk, limit, 1)
     paths = [str(root / f"class{number % 3}" / f"{number // 3:04d}.jpg") for number in range(66)]
-    assert list(slow_disk.each_is_file(paths)) == [True] * 60 + [False] * 6
+    assert list(chain.from_iterable(slow_disk.are_files(paths))) == [True] * 60 + [False] * 6

@@ -52,23 +52,21 @@ def each_size(paths: Iterable[str]) -> Iterator[int]:
     return answers(file_size, paths, STAT_S, trial=256)
 
 
-def each_is_file(paths: Iterable[str]) -> Iterator[bool]:
-    """Whether there is a file, of each path in order.
+def are_files(paths: Iterable[str]) -> Iterator[list[bool]]:
+    """Whether there is a file, of each path in order, up to AT_ONCE at a time.
 
     Where hundreds of paths in a row lie in the same few folders these are listed once: a tenth of what asking for each costs.
     """
     source, names_in = iter(paths), FolderNames()
     for portion in iter(lambda: list(itertools.islice(source, AT_ONCE)), []):
         parts = [path.rpartition("/") for path in portion]
-        listed = {
-            folder: names_in[folder]
-            for folder, count in Counter(folder for folder, _, _ in parts).items()
-            if count >= WORTH_LISTING
-        }
-        seen = [name in listed.get(folder, ()) for folder, _, name in parts]
-        asked = each_size(path for path, is_there in zip(portion, seen) if not is_there)
-        for is_there in seen:
-            yield is_there or next(asked) != NO_FILE
+        counts = Counter([folder for folder, _, _ in parts])
+        listed = {each: names_in[each] if counts[each] >= WORTH_LISTING else () for each in counts}
+        found = [name in listed[folder] for folder, _, name in parts]
+        if not all(found):
+            asked = each_size(path for path, is_there in zip(portion, found) if not is_there)
+            found = [is_there or next(asked) != NO_FILE for is_there in found]
+        yield found
 
 
 class FolderNames(Dict[str, "Container[str]"]):

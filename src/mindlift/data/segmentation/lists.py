@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mindlift.data.slow_disk import each_is_file, joined
+from mindlift.data.slow_disk import are_files, joined
 from mindlift.errors import DataError
 from mindlift.files import expanded, write_atomic
 from mindlift.model_utils.streaming import arrivals
@@ -97,9 +97,10 @@ def read_each(path: Path) -> Iterator[Pair]:
     """The same one by one: lists may have millions."""
     is_empty = True
     for number, line in enumerate(lines_of(path), 1):
-        if line.strip():
+        words = line.split()
+        if words:
             is_empty = False
-            yield pair_of(line, path, number)
+            yield Pair(*words) if len(words) == 2 else pair_of(line, path, number)
     if is_empty:
         raise DataError(f"{path} is empty; expected lines 'image label', as {MAKE} writes them")
 
@@ -177,23 +178,25 @@ def check(root: Path, train: bool, data_lst: str = "", may_lack: bool = False) -
     """Raise DataError for what is wrong with lists and folders, and if a file of the first FIRST_LOOK pairs is missing, see
     `check_there`: `open_split` looks for all, once on each node.
     """
-    found = list(itertools.islice(each_pair(root, train, data_lst), FIRST_LOOK))
-    check_there(root, found, train, may_lack)
+    found = itertools.islice(each_pair(root, train, data_lst), FIRST_LOOK)
+    check_there(root, list(itertools.chain.from_iterable(found)), train, may_lack)
 
 
-def check_there(root: Path, pairs: Iterable[Pair], train: bool, may_lack: bool) -> None:
-    """DataError if a file of any pair is missing; all files if pairs that can't be read are skipped anyway.
+def check_there(root: Path, files: Iterable[str], train: bool, may_lack: bool) -> None:
+    """DataError if any of the files that pairs name is missing; all of them if pairs that can't be read are skipped anyway.
 
-    `pairs` are iterated over twice if there is one missing.
+    `files` are iterated over twice if there is one missing.
     """
     lacking = there = 0
-    for is_there in each_is_file(joined(root, itertools.chain.from_iterable(pairs))):
-        lacking, there = lacking + (not is_there), there + is_there
+    for found in are_files(joined(root, files)):
+        lacking, there = lacking + found.count(False), there + found.count(True)
     if not lacking or (may_lack and there):
         return
-    names = dict.fromkeys(itertools.chain.from_iterable(pairs))
-    found = zip(names, each_is_file(joined(root, names)))
-    missing = [name for name, is_there in found if not is_there and not arrivals.is_file(root / name)]
+    names = dict.fromkeys(files)
+    are_there = itertools.chain.from_iterable(are_files(joined(root, names)))
+    missing = [
+        name for name, is_there in zip(names, are_there) if not is_there and not arrivals.is_file(root / name)
+    ]
     if not missing:
         return  # they have come meanwhile
     more = f", and so are {len(missing) - 1:,} of the {len(names):,} files" if len(missing) > 1 else ""

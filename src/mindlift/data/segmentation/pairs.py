@@ -6,6 +6,7 @@ As in mindlift.data.classification.sources, item n of a rank is computed from (s
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -98,11 +99,21 @@ def table_of(pairs: Iterable[seg_lists.Pair]) -> Arrays:
     }
 
 
+class Chained:
+    """Strings one array after another, as often as they are iterated over."""
+
+    def __init__(self, *arrays: Iterable[str]):
+        self.arrays = arrays
+
+    def __iter__(self) -> Iterator[str]:
+        return itertools.chain(*self.arrays)
+
+
 def checked_table(options: SegmentationOptions, path: Path, train: bool) -> Arrays:
     """The pairs of a list whose files are there, for training in the order of the images' names, wherever they lie."""
     found = table_of(seg_lists.each_pair(path, train, options.data_lst))
     files = Files.from_arrays(path, found)
-    seg_lists.check_there(path, files, train, options.skip_corrupt)
+    seg_lists.check_there(path, Chained(files.names, files.labels), train, options.skip_corrupt)
     if train:
         order = strings.sorting(name.rpartition("/")[2] for name in files.names)
         found["order"] = order.astype(np.int32)
