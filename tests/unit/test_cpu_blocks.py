@@ -99,6 +99,30 @@ def test_the_sum_behind_a_convolution_of_maps_that_fill_no_blocks(kernels, name)
     assert_close(kernels.convolution(conv)(*tensors(in_blocks(x, kernels.block), weight)).asnumpy(), y)
 
 
+@pytest.mark.parametrize("name", ["3x3", "1x1", "far"])
+def test_what_is_added_may_have_the_other_format(kernels, name):
+    conv, weight = convolution(name)
+    (x,) = arrays((2, CIN, HIGH, WIDE), seed=5)
+    y = Definition(conv, x).output(weight)
+    bias, other = arrays(COUT, y.shape, seed=7)
+    blocked = in_blocks(x, kernels.block)
+    found = kernels.convolution_add(conv)(*tensors(blocked, weight, other)).asnumpy()
+    assert_close(plain(found), y + other)
+    whole = kernels.convolution_bias(conv, relu=True, adds=True)
+    found = whole(*tensors(blocked, weight, bias, other)).asnumpy()
+    assert_close(plain(found), np.maximum(y + as_channels(bias) + other, 0))
+    if name == "1x1":  # whose output is plain if its input is
+        found = kernels.convolution_add(conv)(*tensors(x, weight, in_blocks(other, kernels.block))).asnumpy()
+        assert_close(found, y + other)
+
+
+def test_what_is_added_has_the_size_of_the_output(kernels):
+    conv, weight = convolution("3x3")
+    x, other = arrays((1, CIN, 8, 8), (1, COUT, 8, 7), seed=5)
+    with pytest.raises(RuntimeError):
+        kernels.convolution_add(conv)(*tensors(x, weight, in_blocks(other, kernels.block))).asnumpy()
+
+
 def test_images_come_plain_and_leave_in_blocks(kernels):
     conv = nn.Conv2d(3, COUT, **GEOMETRIES["stem"])
     weight, x, bias = arrays(conv.weight.shape, (2, 3, HIGH, WIDE), COUT, seed=4)
@@ -185,6 +209,12 @@ def test_pools_of_a_training_compute_as_before(library, pool):
     np.testing.assert_allclose(network(*tensors(*x)).asnumpy(), wanted, rtol=1e-6)
     ((found,), _) = Gradients(network, *dy)(*tensors(*x))
     np.testing.assert_allclose(found.asnumpy(), by_x.asnumpy(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(3, 2), nn.AvgPool2d(3, 1)])
+def test_maps_that_are_smaller_than_a_pool_are_refused(kernels, pool):
+    with pytest.raises(ValueError, match="does not fit into maps of 2"):
+        kernels.in_place_of(pool)(ms.ops.zeros((1, CIN, 2, 4)))
 
 
 def test_a_pool_passes_on_what_is_no_number(kernels):

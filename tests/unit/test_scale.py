@@ -222,3 +222,21 @@ def test_a_folder_of_too_many_files_and_more_folders_than_are_kept(
     monkeypatch.setattr(slow_disk, limit, 1)
     paths = [str(root / f"class{number % 3}" / f"{number // 3:04d}.jpg") for number in range(66)]
     assert list(chain.from_iterable(slow_disk.are_files(paths))) == [True] * 60 + [False] * 6
+
+
+def test_a_disk_that_takes_long_to_list_a_folder_is_asked_for_the_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = tree(tmp_path / "images", classes=3, images=slow_disk.WORTH_LISTING)
+    paths = [str(each) for each in sorted(root.glob("*/*.jpg"))]
+    monkeypatch.setattr(slow_disk, "LISTED_AT_ONCE", 50)
+    clock = iter(range(10**6))
+    monkeypatch.setattr(slow_disk.time, "perf_counter", lambda: next(clock) * 1e-9)
+    with counted(monkeypatch) as fast:
+        assert list(chain.from_iterable(slow_disk.are_files(paths))) == [True] * len(paths)
+    monkeypatch.setattr(slow_disk.time, "perf_counter", lambda: float(next(clock)))
+    with counted(monkeypatch) as slow:
+        assert list(chain.from_iterable(slow_disk.are_files(paths))) == [True] * len(paths)
+    assert (fast["scandir"], fast["stat"]) == (3, 0)
+    assert slow["scandir"] == 1
+    assert slow["stat"] == len(paths) - 50

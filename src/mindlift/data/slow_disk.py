@@ -20,7 +20,7 @@ R = TypeVar("R")
 NO_FILE = -1
 THREADS, AHEAD = 32, 128
 STAT_S = 50e-6  # a disk of this machine takes 2 us, and threads would only wait for each other
-AT_ONCE = 1 << 14  # paths whose folders are looked at together
+AT_ONCE, LISTED_AT_ONCE = 1 << 14, 250  # paths whose folders are looked at together, and entries of a folder
 WORTH_LISTING, MOST_LISTED, FOLDERS_KEPT = 200, 50_000, 64  # paths in a folder, its entries, and folders
 
 
@@ -55,7 +55,8 @@ def each_size(paths: Iterable[str]) -> Iterator[int]:
 def are_files(paths: Iterable[str]) -> Iterator[list[bool]]:
     """Whether there is a file, of each path in order, up to AT_ONCE at a time.
 
-    Where hundreds of paths in a row lie in the same few folders these are listed once: a tenth of what asking for each costs.
+    Where hundreds of paths in a row lie in the same few folders these are listed once, a fifth of what asking for each costs, unless
+    the disk takes long to list them.
     """
     source, names_in = iter(paths), FolderNames()
     for portion in iter(lambda: list(itertools.islice(source, AT_ONCE)), []):
@@ -70,22 +71,31 @@ def are_files(paths: Iterable[str]) -> Iterator[list[bool]]:
 
 
 class FolderNames(Dict[str, "Container[str]"]):
-    """The names of the files in folders, none of a folder that can't be listed or has more than MOST_LISTED entries."""
+    """The names of the files in folders, none of a folder that can't be listed or has MOST_LISTED entries."""
+
+    is_slow = False  # where it asks for each entry what it is, as behind some networks: then nothing is listed any more
 
     def __missing__(self, folder: str) -> Container[str]:
         while len(self) >= FOLDERS_KEPT:
             del self[next(iter(self))]
-        self[folder] = found = self.names(folder)
+        self[folder] = found = () if self.is_slow else self.names(folder)
         return found
 
-    @staticmethod
-    def names(folder: str) -> Container[str]:
+    def names(self, folder: str) -> Container[str]:
+        found: set[str] = set()
         try:
             with os.scandir(folder or "/") as entries:
-                found = {entry.name for entry in itertools.islice(entries, MOST_LISTED) if entry.is_file()}
-                return () if next(entries, None) else found
-        except (OSError, ValueError):
-            return ()
+                for _ in range(0, MOST_LISTED, LISTED_AT_ONCE):
+                    began, portion = time.perf_counter(), list(itertools.islice(entries, LISTED_AT_ONCE))
+                    found.update([entry.name for entry in portion if entry.is_file()])
+                    if time.perf_counter() - began > STAT_S * LISTED_AT_ONCE:
+                        self.is_slow = True
+                        return found
+                    if len(portion) < LISTED_AT_ONCE:
+                        return found
+        except (OSError, ValueError):  # whoever asks for the files themselves learns why
+            pass
+        return ()
 
 
 def joined(folder: os.PathLike[str], names: Iterable[str]) -> Iterator[str]:

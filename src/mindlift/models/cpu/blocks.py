@@ -48,7 +48,7 @@ class Pool(nn.Cell):
     def size(self, size: int, axis: int) -> int:
         if self.is_same:
             return -(-size // self.stride[axis])
-        return (size - self.kernel[axis]) // self.stride[axis] + 1
+        return operators.places(size, self.kernel[axis], self.stride[axis])
 
     def construct(self, x):
         return self.operator(x, self.numbers)

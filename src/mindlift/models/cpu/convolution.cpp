@@ -344,31 +344,32 @@ void copy(const Maps &from, float *x, const Maps &to, float *y) {
   run(copies.get(), {{kX, source.made}, {kY, target.made}});
 }
 
-// Maps as plain ones, for what knows no blocks
-class Plain {
+// Maps with blocks of so many channels, 0 for none, whatever format they are held in
+class InFormat {
  public:
-  Plain(const Maps &maps, float *data, bool is_read) : data(data), held_(maps), original_(data), plain_(maps) {
-    plain_.block = 0;
-    if (held_.block == 0 || data == nullptr) return;
-    const Desc desc(plain_.shape, kPlain);
+  InFormat(const Maps &held, float *data, int64_t block, bool is_read = true)
+      : data(data), held_(held), original_(data), wanted_(held) {
+    wanted_.block = block;
+    if (held_.block == block || data == nullptr) return;
+    const Desc desc(wanted_.shape, wanted_.tag());
     this->data = buffers().take(dnnl_memory_desc_get_size(desc.bytes));
-    if (is_read) copy(held_, original_, plain_, this->data);
+    if (is_read) copy(held_, original_, wanted_, this->data);
   }
-  ~Plain() {
+  ~InFormat() {
     if (data != original_) buffers().give_back(data);
   }
-  Plain(const Plain &) = delete;
-  Plain &operator=(const Plain &) = delete;
+  InFormat(const InFormat &) = delete;
+  InFormat &operator=(const InFormat &) = delete;
 
   void finish() const {
-    if (data != original_) copy(plain_, data, held_, original_);
+    if (data != original_) copy(wanted_, data, held_, original_);
   }
   float *data;
 
  private:
   Maps held_;
   float *original_;
-  Maps plain_;
+  Maps wanted_;
 };
 
 // y (N, C, H, W), plain
@@ -390,21 +391,24 @@ void add_tail(float *y, const Tail &tail, const std::vector<int64_t> &of) {
     (tail.relu ? bias_relu : bias)(3, p, dimensions, shape, nullptr, nullptr, nullptr);
 }
 
-// x (N, C, H, W), weight (O, C / groups, h, w) and y (N, O, H', W') are parameters number px, pw and py
+// x (N, C, H, W), weight (O, C / groups, h, w) and y (N, O, H', W') are parameters number px, pw and py; what is added to y, if
+// anything, is the one before it
 int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int pw, int py, int numbers,
-             const Tail &tail = Tail()) {
+             Tail tail = Tail()) {
   try {
     const Geometry geometry(maps_of(dimensions, shapes, px), shape(dimensions, shapes, pw),
                             maps_of(dimensions, shapes, py), static_cast<float *>(p[numbers]));
     float *x = static_cast<float *>(p[px]), *weight = static_cast<float *>(p[pw]), *y = static_cast<float *>(p[py]);
     const Rectangles rectangles(geometry);
-    if (rectangles.serve(kind)) {
-      const Plain of_x(geometry.of_x, x, kind != kOfData), of_y(geometry.of_y, y, kind != kComputes),
-          of_other(geometry.of_y, tail.other, true);
+    const bool serve = rectangles.serve(kind);
+    const Maps added = tail.other != nullptr ? maps_of(dimensions, shapes, py - 1) : geometry.of_y;
+    if (added.shape != geometry.y) throw Failed();
+    const InFormat of_other(added, tail.other, serve ? 0 : geometry.of_y.block);
+    tail.other = of_other.data;
+    if (serve) {
+      const InFormat of_x(geometry.of_x, x, 0, kind != kOfData), of_y(geometry.of_y, y, 0, kind != kComputes);
       rectangles.compute(kind, of_x.data, weight, of_y.data);
-      Tail plain = tail;
-      plain.other = of_other.data;
-      add_tail(of_y.data, plain, geometry.y);
+      add_tail(of_y.data, tail, geometry.y);
       (kind == kOfData ? of_x : of_y).finish();
     } else if (geometry.format() == kPlain) {  // what oneDNN's products of matrices add they add value by value
       made(kind, geometry, Tail())->compute(x, weight, y, Tail());

@@ -112,7 +112,7 @@ def pool_3x3(library: str, border: int) -> ops.Custom:
         return backward(dout, x, numbers), ops.zeros_like(numbers)
 
     def shape(x, numbers):
-        return [*x[:2], (x[2] + 2 * border - 3) // 2 + 1, (x[3] + 2 * border - 3) // 2 + 1, *x[4:]]
+        return [*x[:2], places(x[2] + 2 * border, 3, 2), places(x[3] + 2 * border, 3, 2), *x[4:]]
 
     return told_apart(ops.Custom(f"{library}:pool_3x3", shape, first, "aot", gradient), repr(border))
 
@@ -172,6 +172,13 @@ def pool(library: str, is_max: bool, shape: Callable, geometry: str) -> ops.Cust
     """
     name = "max_pool" if is_max else "average_pool"
     return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot"), geometry)
+
+
+def places(size: int, window: int, stride: int) -> int:
+    """Of a window, at full size, on an axis of `size` pixels; ValueError if it does not fit, as MindSpore's operators raise."""
+    if size < window:
+        raise ValueError(f"a pool of {window} pixels does not fit into maps of {size}; pass larger images")
+    return (size - window) // stride + 1
 
 
 def told_apart(operator: ops.Custom, geometry: str) -> ops.Custom:
