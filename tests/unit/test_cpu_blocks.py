@@ -88,9 +88,10 @@ def test_a_convolution_from_blocks_to_blocks(kernels, name):
         np.testing.assert_array_equal(plain(kept) if kept.ndim == 5 else kept, np.asarray(value, np.float32))
 
 
+@pytest.mark.parametrize("channels", [20, 24])  # 24: three blocks of 8, plain all the same, as on every CPU
 @pytest.mark.parametrize("name", ["3x3", "1x1", "far"])
-def test_the_sum_behind_a_convolution_of_maps_that_fill_no_blocks(kernels, name):
-    conv = nn.Conv2d(CIN, 20, **GEOMETRIES[name])
+def test_the_sum_behind_a_convolution_of_maps_that_fill_no_blocks(kernels, name, channels):
+    conv = nn.Conv2d(CIN, channels, **GEOMETRIES[name])
     weight, x = arrays(conv.weight.shape, (2, CIN, HIGH, WIDE), seed=4)
     y = Definition(conv, x).output(weight)
     (other,) = arrays(y.shape, seed=8)
