@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
+from mindlift.data import image_folder
 from mindlift.model_utils.config.frozen import Config
 from mindlift.model_utils.named_images import Image
 from mindlift.runs.log import RunLog
@@ -99,6 +101,20 @@ def test_each_image_has_one_prediction_in_order(rig, images):
     assert found[2].error == "not an image of a known format"
     assert found[2].top == []
     assert rotated == 1
+
+
+def test_threads_that_read_at_once_count_every_rotation(rig, images, monkeypatch):
+    """Each thread is inside the question when the other one asks: a sum of one thread must not undo the other's."""
+    met, found = threading.Barrier(2), image_folder.is_rotated
+
+    def asked_by_both(data: bytes) -> bool:
+        met.wait(timeout=30)
+        return found(data)
+
+    monkeypatch.setattr(image_folder, "is_rotated", asked_by_both)
+    plain, rotated = images[0], images[3]
+    for pair in ([rotated, rotated], [plain, rotated], [rotated, plain]):
+        assert predictions(rig, rig.cfg(), pair)[1] == pair.count(rotated)
 
 
 def test_shares_are_of_all_classes_and_sorted(rig, images):

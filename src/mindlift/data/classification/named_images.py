@@ -16,8 +16,8 @@ from mindlift.errors import DataError
 
 
 class Pictures(split.Samples):
-    """Files as samples whose label is their own number. What can't be read is in `failed`: number -> reason.
-    `rotated` counts the images with an EXIF rotation: it is not applied, because training does not apply it.
+    """Files as samples whose label is their own number; threads may read at once. What can't be read is in `failed`:
+    number -> reason.
 
     The pixels go the way of `pipeline.eval_batches`. A data set of files is resized and cropped there; of CIFAR-10
     and the digits, which are arrays, an image is brought to the evaluation's size here, by what resizes the arrays.
@@ -28,7 +28,12 @@ class Pictures(split.Samples):
         self.encoded = options.dataset in layout.FILES
         self.options = replace(options, skip_corrupt=True, drop_remainder=False)
         self.failed: dict[int, str] = {}
-        self.rotated = 0
+        self.is_rotated: set[int] = set()
+
+    @property
+    def rotated(self) -> int:
+        """Images with an EXIF rotation, which is not applied, because training does not apply it."""
+        return len(self.is_rotated)
 
     def decode(self, index: int) -> np.ndarray | None:
         """(H, W, 3) uint8, or None for a file that is no whole image."""
@@ -36,7 +41,8 @@ class Pictures(split.Samples):
         file = self.files[index]
         try:
             data = image_folder.read_bytes(file)
-            self.rotated += image_folder.is_rotated(data)
+            if image_folder.is_rotated(data):
+                self.is_rotated.add(index)
             return image_folder.decode(data, file)
         except DataError as err:
             self.failed[index] = reason(err)
