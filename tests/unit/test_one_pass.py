@@ -10,11 +10,14 @@ import numpy as np
 import pytest
 
 from mindlift.model_utils import devices
+from mindlift.models.cpu import operators
 from mindlift.tasks.objective import Objective
+from mindlift.training.average import OnePassAverage
 from mindlift.training.optimizers.adaptive import Adam
 from mindlift.training.optimizers.formula import Plan
 from mindlift.training.optimizers.momentum import sgd_momentum
-from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum
+from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum, OnePassRMSProp
+from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions, TrainStep
 from tests.support.by_hand import (
     DECAY,
@@ -29,6 +32,8 @@ from tests.support.by_hand import (
     values,
 )
 from tests.support.kernels import library
+
+RMS_PROP = RMSPropOptions(0.9, MOMENTUM, 1.0)
 
 
 @pytest.fixture
@@ -62,25 +67,43 @@ def test_gradients_of_several_batches_are_added_up(cell):
         close(cell, hand.values)
 
 
-def test_gradients_are_clipped_before_the_pass(cell):
-    """To a norm of 0.1 over all weights (Pascanu et al. 2013, algorithm 1)."""
-    hand, one = Hand(cell), trainer(cell, clip=0.1)
+@pytest.mark.parametrize(("largest", "scale"), [(0.1, 1.0), (0.1, 2.0**16), (1e6, 1.0)])
+def test_gradients_are_clipped_within_the_pass(cell, largest, scale):
+    """To a norm of `largest` over all weights (Pascanu et al. 2013, algorithm 1), whatever the loss was multiplied by."""
+    hand, one = Hand(cell), trainer(cell, clip=largest, loss_scale=scale)
     for (x, y), rate in zip(batches(3), RATES):
         gradients = hand.gradients(x, y)[1]
         norm = np.sqrt(sum((each**2).sum() for each in gradients.values()))
-        assert norm > 0.1
-        hand.update({name: each * 0.1 / norm for name, each in gradients.items()}, rate)
+        assert (norm > largest) == (largest < 1)
+        share = min(1, largest / norm)
+        hand.update({name: each * share for name, each in gradients.items()}, rate)
         one(tensors((x, y)))
         close(cell, hand.values)
 
 
-def test_the_average_is_of_the_weights_behind_the_pass(cell):
-    one, wanted = trainer(cell, average=0.9), values(cell)
-    for x, y in batches(3):
+def test_the_norm_is_of_all_values_of_all_tensors():
+    """Larger and smaller than a thread takes at once, and values whose squares are no float32."""
+    rng = np.random.default_rng(0)
+    shapes = [(3,), (70, 999), (), (5, 7, 1, 1)]
+    for factor in (1.0, 1e25, 1e-30):
+        values = [(rng.standard_normal(shape) * factor).astype(np.float32) for shape in shapes]
+        norm = operators.norm_of_all(library())(*map(ms.Tensor, values)).asnumpy()
+        wanted = np.sqrt(sum(np.sum(np.square(each, dtype=np.float64)) for each in values))
+        np.testing.assert_allclose(norm, [wanted], rtol=1e-6)
+    assert np.isnan(operators.norm_of_all(library())(ms.Tensor([1.0, np.nan], ms.float32)).asnumpy()).all()
+
+
+@pytest.mark.parametrize(("warmup", "start"), [(False, 0), (True, 0), (False, 2), (True, 2)])
+def test_the_average_is_of_the_weights_behind_the_pass(cell, warmup, start):
+    """TensorFlow's ExponentialMovingAverage: num_updates makes the decay min(decay, (1 + t) / (10 + t)), t = 1, 2, ..."""
+    one, wanted = trainer(cell, average=0.9, average_warmup=warmup, average_start=start), values(cell)
+    assert isinstance(one.average, OnePassAverage)
+    for t, (x, y) in enumerate(batches(4), 1 - start):
         one(tensors((x, y)))
-        wanted = {name: 0.9 * wanted[name] + 0.1 * value for name, value in values(cell).items()}
-    for shadow in one.average.shadows:
-        np.testing.assert_allclose(shadow.asnumpy(), wanted[shadow.name[4:]], rtol=2e-6, atol=2e-6)
+        decay = 0.0 if t <= 0 else min(0.9, (1 + t) / (10 + t)) if warmup else 0.9
+        wanted = {name: decay * wanted[name] + (1 - decay) * value for name, value in values(cell).items()}
+        for shadow in one.average.shadows:
+            np.testing.assert_allclose(shadow.asnumpy(), wanted[shadow.name[4:]], rtol=2e-6, atol=2e-6)
 
 
 def test_an_overflow_leaves_weights_and_state_alone(cell):
@@ -96,11 +119,12 @@ def test_an_overflow_leaves_weights_and_state_alone(cell):
 
 @pytest.mark.parametrize("nesterov", [False, True])
 def test_a_checkpoint_of_either_form_continues_in_the_other(cell, nesterov):
-    """MindSpore's own momentum, and Adam by its formula, have the same state by the same names."""
+    """MindSpore's own momentum, and Adam and RMSProp by their formulas, have the same state by the same names."""
     plan = Plan(cell.trainable_params(), RATES, DECAY)
     pairs = [
         (sgd_momentum(plan, MOMENTUM, nesterov), OnePassMomentum(plan, MOMENTUM, nesterov, library())),
         (Adam(plan, (0.9, 0.999), 1e-8), OnePassAdam(plan, (0.9, 0.999), 1e-8, library())),
+        (rmsprop(plan, RMS_PROP), OnePassRMSProp(plan, RMS_PROP, library())),
     ]
     for plain, one_pass in pairs:
         shapes = [

@@ -15,7 +15,7 @@ from mindlift.training.optimizers import groups
 from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
 from mindlift.training.optimizers.formula import Plan, reset_state
 from mindlift.training.optimizers.momentum import LARS, sgd_momentum
-from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum
+from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum, OnePassRMSProp
 from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions, TrainStep
 from tests.support.by_hand import DECAY, MOMENTUM, RATES, HalfSquares, Hand, Scaled, batches, close, tensors
@@ -99,6 +99,10 @@ OPTIMISERS: dict[str, tuple[Made, Callable[..., np.ndarray]]] = {
     "momentum in one pass": (lambda plan: OnePassMomentum(plan, MOMENTUM, False, library()), momentum),
     "nesterov in one pass": (lambda plan: OnePassMomentum(plan, MOMENTUM, True, library()), nesterov),
     "adam in one pass": (lambda plan: OnePassAdam(plan, (B1, B2), EPS, library()), adam),
+    "rmsprop in one pass": (
+        lambda plan: OnePassRMSProp(plan, RMSPropOptions(0.8, MOMENTUM, 0.5), library()),
+        tensorflows_rmsprop,
+    ),
     "adamw in one pass": (lambda plan: OnePassAdam(plan, (B1, B2), EPS, library(), apart=True), adamw),
 }
 
@@ -166,11 +170,13 @@ def test_what_is_reset_and_what_stays(cell):
     assert left == {"global_step"}
 
 
-@pytest.mark.parametrize("size", [4, 8, 1000])
-def test_rmsprop_is_the_same_for_every_weight_of_a_tensor(size):
+@pytest.mark.parametrize("in_one_pass", [False, True])
+@pytest.mark.parametrize("size", [4, 8, 1000, 20000])
+def test_rmsprop_is_the_same_for_every_weight_of_a_tensor(size, in_one_pass):
     """nn.RMSProp's is not: its CPU kernel takes eight at a time by another formula."""
     weight = ms.Parameter(ms.Tensor(np.zeros(size), ms.float32), name="x.weight")
-    optimizer = rmsprop(Plan([weight], np.array([0.1], np.float32)), RMSPropOptions(0.9, 0.0, 1.0))
+    plan, options = Plan([weight], np.array([0.1], np.float32)), RMSPropOptions(0.9, 0.0, 1.0)
+    optimizer = OnePassRMSProp(plan, options, library()) if in_one_pass else rmsprop(plan, options)
     optimizer((ms.Tensor(np.ones(size), ms.float32),))
     np.testing.assert_allclose(weight.asnumpy(), -0.1 / np.sqrt(2), rtol=1e-6)
 

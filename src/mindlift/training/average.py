@@ -8,6 +8,8 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from mindlift.models.cpu import operators
+
 PREFIX = "ema"
 
 blend = ops.MultitypeFuncGraph("blend")
@@ -53,16 +55,42 @@ class Average(nn.Cell):
 
     def construct(self, after):
         """Average what there is `after` that value has been computed."""
+        share, is_early = self.numbers(after)
+        weights = ops.depend(self.weights, after)
+        if self.start:
+            return self.map(ops.partial(follow, is_early, share), self.shadows, weights)
+        return self.map(ops.partial(blend, share), self.shadows, weights)
+
+    def numbers(self, after):
+        """The share of the weights in this update, and whether it is one of the first `start`."""
         decay = ops.depend(ms.Tensor(self.decay, ms.float32), after)
         count = ops.depend(self.updates, after).astype(ms.float32).reshape(()) - self.start
         if self.warmup:
             decay = ops.minimum(decay, (1 + count) / (10 + count))
-        weights = ops.depend(self.weights, after)
-        if self.start:
-            return self.map(ops.partial(follow, count <= 0.0, 1 - decay), self.shadows, weights)
-        return self.map(ops.partial(blend, 1 - decay), self.shadows, weights)
+        return 1 - decay, count <= 0.0
 
     def to_weights(self) -> None:
         """Overwrite the parameters with their averages."""
         for weight, shadow in zip(self.weights, self.shadows):
             weight.set_data(ms.Tensor(shadow.asnumpy(), weight.dtype))
+
+
+class OnePassAverage(Average):
+    """Average, of float32 weights on a CPU, by one pass of models/cpu/optimizer.cpp."""
+
+    def __init__(
+        self,
+        parameters: Iterable[ms.Parameter],
+        updates: ms.Parameter,
+        decay: float,
+        warmup: bool,
+        start: int,
+        library: str,
+    ):
+        super().__init__(parameters, updates, decay, warmup, start)
+        self.step = operators.average(library, len(self.weights))
+
+    def construct(self, after):
+        share, is_early = self.numbers(after)
+        early = is_early.astype(ms.float32) if self.start else ops.zeros_like(share)
+        return self.step(*self.shadows, *self.weights, ops.stack((share, early)))

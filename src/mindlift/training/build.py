@@ -12,7 +12,7 @@ from mindlift.training.optimizers.adaptive import LAMB, Adam, AdamW, Lion
 from mindlift.training.optimizers.formula import Plan
 from mindlift.training.optimizers.groups import layer_scales, patterns_of
 from mindlift.training.optimizers.momentum import LARS, sgd_momentum
-from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum
+from mindlift.training.optimizers.one_pass import OnePassAdam, OnePassMomentum, OnePassRMSProp
 from mindlift.training.optimizers.rmsprop import RMSPropOptions, rmsprop
 from mindlift.training.step import StepOptions
 
@@ -33,6 +33,8 @@ def optimizer(cfg: Config, net: nn.Cell, rates: np.ndarray, device: Device) -> n
     epsilon = EPSILON.get(name, USUAL_EPSILON) if cfg.epsilon is None else cfg.epsilon
     if name == "rmsprop":
         options = RMSPropOptions(cfg.rmsprop_decay, cfg.momentum, epsilon)
+        if library:
+            return OnePassRMSProp(plan, options, library)
         return rmsprop(plan, options, has_kernel=not device.has_cpu_kernels)
     if name == "lars":
         return LARS(plan, cfg.momentum, cfg.lars_coefficient)

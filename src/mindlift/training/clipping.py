@@ -8,6 +8,8 @@ import mindspore as ms
 import mindspore.nn as nn
 import mindspore.ops as ops
 
+from mindlift.models.cpu import operators
+
 LEAST_NORM = 1e-3  # of a unit's weights, so that those that start at zero can learn
 
 rescale = ops.MultitypeFuncGraph("rescale")
@@ -52,6 +54,22 @@ class ByNorm(nn.Cell):
         return self.map(ops.partial(rescale, clip_factor(gradients, self.largest)), gradients)
 
 
+class OnePassByNorm(ByNorm):
+    """ByNorm of float32 gradients on a CPU, whose norm is one pass of models/cpu/optimizer.cpp."""
+
+    def __init__(self, largest: float, library: str):
+        super().__init__(largest)
+        self.norm = operators.norm_of_all(library)
+
+    def construct(self, gradients, weights):
+        return self.map(ops.partial(rescale, self.factor(gradients, ms.Tensor(1.0, ms.float32))), gradients)
+
+    def factor(self, gradients, scale):
+        """Scalar by which to multiply gradients that have to be multiplied by `scale`, and then clipped."""
+        norm = self.norm(*gradients).reshape(()) * scale
+        return scale * self.largest / ops.maximum(norm, ms.Tensor(self.largest, ms.float32))
+
+
 class ByValue(nn.Cell):
     """Each value to [-largest, largest], as in torch.nn.utils.clip_grad_value_."""
 
@@ -86,8 +104,12 @@ def clip_factor(gradients, largest):
     return largest / ops.maximum(ops.sqrt(total), ms.Tensor(largest, ms.float32))
 
 
-def clipping(mode: str, largest: float, names: Collection[str], head: Collection[str]) -> nn.Cell:
-    """The clipping of gradients of weights with these names; `head` are those of the last layer."""
+def clipping(
+    mode: str, largest: float, names: Collection[str], head: Collection[str], library: str = ""
+) -> nn.Cell:
+    """The clipping of gradients of weights with these names; `head` are those of the last layer. `library` as in one_pass.py."""
     if mode == "agc":
         return Adaptive(largest, tuple(name not in head for name in names))
+    if mode == "norm" and library:
+        return OnePassByNorm(largest, library)
     return {"norm": ByNorm, "value": ByValue}[mode](largest)

@@ -11,8 +11,8 @@ import mindspore.ops as ops
 import numpy as np
 
 from mindlift.models.batch_norms import Moving
-from mindlift.training.average import Average
-from mindlift.training.clipping import clipping, rescale
+from mindlift.training.average import Average, OnePassAverage
+from mindlift.training.clipping import OnePassByNorm, clipping, rescale
 from mindlift.training.loss_scale import LossScale
 from mindlift.training.optimizers.formula import reset_state
 from mindlift.training.overflow import all_finite, sensor
@@ -66,8 +66,9 @@ class Update(nn.Cell):
         self.several = options.size > 1
         self.map = ops.HyperMap()
         self.accumulation = float(options.accumulation)
-        # the optimiser divides the scale out in its own pass, where nobody looks at gradients before it
-        self.hands_on = getattr(optimizer, "takes_factor", False) and clip is None and not self.skips
+        # the optimiser divides the scale out in its own pass, where nobody looks at gradients before it but for their norm
+        self.by_norm = isinstance(clip, OnePassByNorm)
+        self.hands_on = bool(library_of(optimizer)) and (clip is None or self.by_norm) and not self.skips
         if self.several:
             self.reducer = nn.DistributedGradReducer(optimizer.parameters, True, options.size)
             self.all_reduce = ops.AllReduce()
@@ -78,6 +79,7 @@ class Update(nn.Cell):
             gradients = self.reducer(gradients)
         factor = 1.0 / (self.scale.value * self.accumulation)
         if self.hands_on:
+            factor = self.clip.factor(gradients, factor) if self.by_norm else factor
             return ops.depend(ms.Tensor(True), self.averaged(self.optimizer(gradients, factor)))
         gradients = self.map(ops.partial(rescale, factor), gradients)
         if not self.skips:
@@ -214,20 +216,24 @@ def unread(outcome: tuple[ms.Tensor, ms.Tensor, ms.Tensor]) -> Unread:
 def average_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> Average | None:
     if options.average is None:
         return None
-    return Average(
-        objective.get_parameters(),
-        optimizer.global_step,
-        options.average,
-        options.average_warmup,
-        options.average_start,
-    )
+    weights, library = list(objective.get_parameters()), library_of(optimizer)
+    numbers = options.average, options.average_warmup, options.average_start
+    if library and all(weight.dtype == ms.float32 for weight in weights):
+        return OnePassAverage(weights, optimizer.global_step, *numbers, library)
+    return Average(weights, optimizer.global_step, *numbers)
 
 
 def clip_of(objective: nn.Cell, optimizer: nn.Optimizer, options: StepOptions) -> nn.Cell | None:
     if options.clip is None:
         return None
     head = [each.name for each in objective.trainable_params()[-2:]]  # weight and bias
-    return clipping(options.clip_mode, options.clip, [each.name for each in optimizer.parameters], head)
+    names = [each.name for each in optimizer.parameters]
+    return clipping(options.clip_mode, options.clip, names, head, library_of(optimizer))
+
+
+def library_of(optimizer: nn.Optimizer) -> str:
+    """The path of the kernels by which it computes, see one_pass.py; "" for none."""
+    return getattr(optimizer, "library", "")
 
 
 class TrainStep:

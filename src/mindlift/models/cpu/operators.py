@@ -1,4 +1,4 @@
-"""The kernels of kernels.cpp and convolution.cpp as operators of a graph: the shapes of what they give, and their gradients.
+"""The kernels of this folder as operators of a graph: the shapes of what they give, and their gradients.
 
 A library is the path of the compiled file, see model_utils/cpu_kernels.py.
 """
@@ -172,6 +172,38 @@ def pool(library: str, is_max: bool, shape: Callable, geometry: str) -> ops.Cust
     """
     name = "max_pool" if is_max else "average_pool"
     return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot"), geometry)
+
+
+def update(library: str, name: str, weights: int, state: int) -> ops.Custom:
+    """A step: gradients of all weights, the weights, `state` tensors of each; settings (weights, 2); numbers (k,) -> (1,).
+
+    Weights and state are changed in place. Settings are a weight's decay and its share of the learning rate; numbers
+    begin with the learning rate and what gradients are multiplied by.
+    """
+    return in_place(library, name, weights, weights * (1 + state), ("settings", "numbers"))
+
+
+def average(library: str, weights: int) -> ops.Custom:
+    """Shadows, weights, numbers (2,): the share of a weight, and whether shadows are to be the weights -> (1,), the share.
+
+    Shadows are changed in place. Weights are not, but are read where they are: what is only read would be copied before.
+    """
+    return in_place(library, "average_step", 0, 2 * weights, ("numbers",))
+
+
+def in_place(library: str, name: str, read: int, changed: int, others: tuple[str, ...]) -> ops.Custom:
+    """An operator of so many tensors that it reads, so many parameters that it changes, and `others`, which gives (1,)."""
+    made = ops.Custom(f"{library}:{name}", lambda *inputs: [1], lambda *inputs: inputs[-1], "aot")
+    parameters = [sig.make_sig(f"changed{number}", sig.sig_rw.RW_WRITE) for number in range(changed)]
+    tensors = [sig.make_sig(f"read{number}") for number in range(read)]
+    made.set_signatures([*tensors, *parameters, *map(sig.make_sig, others)])
+    made.add_prim_attr("side_effect_mem", True)
+    return made
+
+
+def norm_of_all(library: str) -> ops.Custom:
+    """Tensors -> (1,), the root of the sum of the squares of all their values. It has no gradient."""
+    return ops.Custom(f"{library}:norm_of_all", lambda *inputs: [1], first, "aot")
 
 
 def places(size: int, window: int, stride: int) -> int:

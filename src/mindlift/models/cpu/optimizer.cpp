@@ -1,6 +1,6 @@
-// The steps of optimisers, each one pass over gradients, weights and state of all tensors. training/optimizers/one_pass.py has the
-// operators; the interface is that of kernels.cpp. Each value is computed by itself, so results don't depend on the number
-// of threads.
+// The steps of optimisers, each one pass over gradients, weights and state of all tensors, the norm of all gradients, and the
+// average of weights. operators.py has the operators; the interface is that of kernels.cpp. Each value is computed by
+// itself, and the norm's sums are added in the order of the blocks, so results don't depend on the number of threads.
 
 #include <algorithm>
 #include <cmath>
@@ -79,6 +79,21 @@ void adam_block(const Given &given, const Block &block) {
   }
 }
 
+// s = d * s + (1 - d) * g * g, m = momentum * m + rate * g / sqrt(s + eps), w -= m
+void rmsprop_block(const Given &given, const Block &block) {
+  const float *gradient = given.of(0, block), *n = given.numbers;
+  float *weight = given.of(1, block), *square = given.of(2, block), *moment = given.of(3, block);
+  const float decay = given.decay(block), rate = given.rate(block), factor = n[1];
+  const float kept = n[2], rest = n[3], momentum = n[4], epsilon = n[5];
+#pragma omp simd
+  for (int64_t i = block.begin; i < block.end; i++) {
+    const float slope = gradient[i] * factor + decay * weight[i];
+    square[i] = kept * square[i] + rest * slope * slope;
+    moment[i] = momentum * moment[i] + rate * slope / std::sqrt(square[i] + epsilon);
+    weight[i] -= moment[i];
+  }
+}
+
 int over_all(int parameters, void **p, int *dimensions, int64_t **shapes, int kinds,
              void (*step)(const Given &, const Block &)) {
   const Given given(parameters, p, kinds);
@@ -100,3 +115,45 @@ OPTIMIZER(momentum_step, 3, momentum_block<false>)
 OPTIMIZER(nesterov_step, 3, momentum_block<true>)
 OPTIMIZER(adam_step, 4, adam_block<false>)
 OPTIMIZER(adamw_step, 4, adam_block<true>)
+OPTIMIZER(rmsprop_step, 4, rmsprop_block)
+
+// gradients -> (1,), the root of the sum of all their squares
+extern "C" int norm_of_all(int parameters, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
+  const std::vector<Block> blocks = blocks_of(parameters - 1, dimensions, shapes);
+  std::vector<double> sums(blocks.size());
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < static_cast<int64_t>(blocks.size()); at++) {
+    const float *values = static_cast<float *>(p[blocks[at].tensor]);
+    double total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t i = blocks[at].begin; i < blocks[at].end; i++) total += static_cast<double>(values[i]) * values[i];
+    sums[at] = total;
+  }
+  double total = 0;
+  for (const double each : sums) total += each;
+  static_cast<float *>(p[parameters - 1])[0] = static_cast<float>(std::sqrt(total));
+  return 0;
+}
+
+// shadows, weights, numbers (share, whether shadows are to be the weights) -> share; shadow += share * (weight - shadow)
+extern "C" int average_step(int parameters, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
+  const int64_t tensors = (parameters - 2) / 2;
+  const float *numbers = static_cast<float *>(p[2 * tensors]);
+  const float share = numbers[0];
+  const bool is_early = numbers[1] > 0;
+  const std::vector<Block> blocks = blocks_of(tensors, dimensions, shapes);
+#pragma omp parallel for schedule(static)
+  for (int64_t at = 0; at < static_cast<int64_t>(blocks.size()); at++) {
+    const Block &block = blocks[at];
+    float *shadow = static_cast<float *>(p[block.tensor]);
+    const float *weight = static_cast<float *>(p[tensors + block.tensor]);
+    if (is_early) {
+      std::copy(weight + block.begin, weight + block.end, shadow + block.begin);
+      continue;
+    }
+#pragma omp simd
+    for (int64_t i = block.begin; i < block.end; i++) shadow[i] += share * (weight[i] - shadow[i]);
+  }
+  static_cast<float *>(p[parameters - 1])[0] = share;
+  return 0;
+}
