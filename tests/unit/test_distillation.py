@@ -168,4 +168,5 @@ def test_the_teacher_sees_the_mixed_images_and_is_in_evaluation():
     column = LAMBDA.reshape(-1, 1, 1, 1)
     mixed = tensor(column * images + (1 - column) * images[PARTNER])
     own, wanted = student(mixed).asnumpy(), teacher.set_train(False)(mixed).asnumpy()
-    assert found == pytest.approx(T**2 * kl(softmax(wanted / T), softmax(own / T)), rel=1e-4)
+    # T**2 times a difference of logarithms of float32 that are a hundred times as large
+    assert found == pytest.approx(T**2 * kl(softmax(wanted / T), softmax(own / T)), rel=1e-3)
