@@ -44,7 +44,7 @@ def library(tmp_path_factory):
 @pytest.fixture(params=[16, 8])
 def kernels(request, library, monkeypatch):
     monkeypatch.setattr(blocks, "channels", lambda library: request.param)
-    return cells.Kernels(library, is_folded=True)
+    return cells.Kernels(library, is_folded=True, block=request.param)
 
 
 def in_blocks(x, block):

@@ -26,7 +26,7 @@ ON_ROWS, ON_COLUMNS = 0, 1
 
 
 class Dropout(nn.Cell):
-    """(N, C, ...) -> the same shape: in training a share `p` is set to 0 and the rest is enlarged, so that means stay.
+    """(N, C, ...), or maps in blocks of models/cpu/blocks.py -> the same shape: in training a share `p` is set to 0 and the rest is enlarged, so that means stay.
 
     `keys` (KEYS,) are whole numbers from 0 to P - 1 in float32, drawn anew for each batch (training/masks.py). Row i of
     rank r has the mask of row i * size + r of one rank with all of the batch, as it has that row's image. `number` says
@@ -55,7 +55,15 @@ class Dropout(nn.Cell):
             x = x.astype(self.maps)
         if not self.training or self.p == 0:
             return x
-        return x * (self.kept(x.shape).astype(x.dtype) * self.factor)
+        return x * (self.mask(x.shape).astype(x.dtype) * self.factor)
+
+    def mask(self, shape):
+        """`kept`, in blocks of channels if `shape` is."""
+        if len(shape) != 5:
+            return self.kept(shape)
+        n, c, height, width, block = shape
+        kept = self.kept((n, c * block, height, width)).reshape(n, c, block, height, width)
+        return kept.transpose(0, 1, 3, 4, 2)
 
     def kept(self, shape):
         """The mask, bool, of `shape`."""
@@ -87,7 +95,7 @@ class DropPath(nn.Cell):
         if not self.training:
             return x
         kept = self.dropout(ops.ones((x.shape[0], 1), x.dtype))
-        return x * kept.astype(x.dtype).reshape((-1, 1, 1, 1))
+        return x * kept.astype(x.dtype).reshape((-1, *(1,) * (x.ndim - 1)))
 
 
 def drop_paths(share: float | None, blocks: int) -> list[DropPath | None]:

@@ -87,6 +87,7 @@ class ConvNorm(nn.Cell):
             self.is_fused = True
             self.whole = kernels.convolution_bias(self.conv, self.has_relu)
         elif kernels.take(self.norm):
+            self.conv.conv2d = kernels.convolution(self.conv, in_blocks=True)
             self.norm = kernels.norm(self.norm, self.has_relu)
             self.has_relu = False
 

@@ -1,4 +1,4 @@
-"""Maps in blocks of b channels at inference, (N, C / b, H, W, b), as oneDNN's convolutions compute them.
+"""Maps in blocks of b channels, (N, C / b, H, W, b), as oneDNN's convolutions compute them.
 
 Where one convolution follows another nothing is copied between the two formats. b is 16 with AVX-512, 8 with AVX2. Maps
 whose channels are no multiple of 16 stay (N, C, H, W), as all of them do where oneDNN chooses another format.
@@ -32,10 +32,11 @@ def shape(plain: Sequence[int], block: int) -> list[int]:
 
 
 class Pool(nn.Cell):
-    """A pool of nn at inference, without its gradient: maps of the format in which they come."""
+    """A pool of nn: maps of the format in which they come. Of plain ones it is `pool` itself, unless it `serves_all`, without a gradient."""
 
-    def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d, library: str):
+    def __init__(self, pool: nn.MaxPool2d | nn.AvgPool2d, library: str, serves_all: bool):
         super().__init__()
+        self.pool, self.serves_all = pool, serves_all
         self.kernel, self.stride = sides(pool.kernel_size), sides(pool.stride)
         self.is_same = pool.pad_mode == "SAME"
         numbers = (*self.kernel, *self.stride, *(-1 if self.is_same else 0,) * 4)
@@ -51,11 +52,13 @@ class Pool(nn.Cell):
         return operators.places(size, self.kernel[axis], self.stride[axis])
 
     def construct(self, x):
-        return self.operator(x, self.numbers)
+        if self.serves_all or x.ndim == 5:
+            return self.operator(x, self.numbers)
+        return self.pool(x)
 
 
 class Pool3x3(nn.Cell):
-    """Max-pool of 3x3 with stride 2 behind a `border` of zeros, with its gradient: (N, C, H, W), or in blocks at inference.
+    """Max-pool of 3x3 with stride 2 behind a `border` of zeros, with its gradient: (N, C, H, W), or in blocks.
 
     MindSpore's operators take 5 to 10 times as long where maps are large, those that oneDNN has no compiled kernel for.
     """
@@ -68,18 +71,20 @@ class Pool3x3(nn.Cell):
         return self.operator(x, self.numbers)
 
 
-def in_place_of(pool: nn.Cell, library: str, is_folded: bool) -> nn.Cell | None:
-    """Of a max-pool or average pool with pad_mode "valid" or "same", at inference or if there is one that trains; or None."""
+def in_place_of(pool: nn.Cell, library: str, is_folded: bool, block: int) -> nn.Cell | None:
+    """Of a max-pool or average pool with pad_mode "valid" or "same", where there is one; or None.
+
+    `is_folded` says that the network is for inference, and `block` how many channels its maps have in a block, if any.
+    """
     if type(pool) not in (nn.MaxPool2d, nn.AvgPool2d) or pool.format != "NCHW":
         return None
-    if pool.pad_mode not in ("VALID", "SAME") or getattr(
-        pool, "is_expand", False
-    ):  # is_expand: with more options
+    has_more_options = getattr(pool, "is_expand", False)
+    if pool.pad_mode not in ("VALID", "SAME") or has_more_options:
         return None
     shape = sides(pool.kernel_size), sides(pool.stride)
     if isinstance(pool, nn.MaxPool2d) and pool.pad_mode == "VALID" and shape == ((3, 3), (2, 2)):
         return Pool3x3(library, 0)
-    return Pool(pool, library) if is_folded else None
+    return Pool(pool, library, is_folded) if is_folded or block else None
 
 
 def sides(value: int | tuple[int, ...]) -> tuple[int, int]:

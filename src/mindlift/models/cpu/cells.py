@@ -19,38 +19,34 @@ def numbers_of(norm: nn.BatchNorm2d) -> ms.Tensor:
 
 
 class Norm(InPlaceOf):
-    """Batch norm, and ReLU if `relu`: (N, C, H, W) -> (N, C, H, W), float32."""
+    """Batch norm, and ReLU if `relu`: (N, C, H, W) or in blocks -> the same, float32."""
 
     def __init__(self, norm: nn.BatchNorm2d, library: str, relu: bool):
         super().__init__(norm)
-        self.numbers, self.has_relu = numbers_of(self), relu
+        self.numbers = numbers_of(self)
         self.operator = operators.norm(library, relu)
         self.at_inference = operators.norm_at_inference(library, relu)
 
     def construct(self, x):
-        if not self.training:
-            moving = self.moving_mean, self.moving_variance
-            return self.at_inference(x, self.gamma, self.beta, *moving, self.numbers)
-        if self.use_batch_statistics is not None:
-            y = self.bn_infer(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
-            return ops.relu(y) if self.has_relu else y
         moving = self.moving_mean, self.moving_variance
+        if not self.training or self.use_batch_statistics is not None:
+            return self.at_inference(x, self.gamma, self.beta, *moving, self.numbers)
         return self.operator(x, self.gamma, self.beta, *moving, self.numbers)[0]
 
 
 class NormAddReLU(InPlaceOf):
-    """relu(batch norm of x + other): twice (N, C, H, W) -> (N, C, H, W), float32."""
+    """relu(batch norm of x + other): twice (N, C, H, W), or in blocks, -> the same, float32."""
 
     def __init__(self, norm: nn.BatchNorm2d, library: str):
         super().__init__(norm)
         self.numbers = numbers_of(self)
         self.operator = operators.norm_add_relu(library)
+        self.at_inference = operators.norm_at_inference(library, relu=False)
 
     def construct(self, x, other):  # type: ignore[override]
-        if not self.training or self.use_batch_statistics is not None:
-            y = self.bn_infer(x, self.gamma, self.beta, self.moving_mean, self.moving_variance)[0]
-            return ops.relu(y + other)
         moving = self.moving_mean, self.moving_variance
+        if not self.training or self.use_batch_statistics is not None:
+            return ops.relu(self.at_inference(x, self.gamma, self.beta, *moving, self.numbers) + other)
         return self.operator(x, self.gamma, self.beta, *moving, self.numbers, other)[0]
 
 
@@ -164,15 +160,16 @@ def pair(value: int | tuple[int, ...]) -> tuple[int, int]:
 class Kernels:
     """Makes the cells that take the place of others; cells with a `fuse` of their own are given it by `apply`.
 
-    `is_folded` says that the network is for inference, see layers.fold.
+    `is_folded` says that the network is for inference, see layers.fold. `block` is how many channels its maps have in a block, 0 for
+    plain ones: those of a network that trains are, if it has batch norms that aren't known, see `take`.
     """
 
-    def __init__(self, library: str, is_folded: bool = False):
-        self.library, self.is_folded, self.block = library, is_folded, blocks.channels(library)
+    def __init__(self, library: str, is_folded: bool = False, block: int = 0):
+        self.library, self.is_folded, self.block = library, is_folded, block
 
     def convolution(self, conv: nn.Conv2d, in_blocks: bool = False) -> nn.Cell:
-        """In place of its conv2d: takes the maps and the weight. Its output is in blocks for inference if `in_blocks`."""
-        return Convolution(conv, self.library, self.block if in_blocks and self.is_folded else 0)
+        """In place of its conv2d: takes the maps and the weight. Its output is in blocks if it may be, `in_blocks`."""
+        return Convolution(conv, self.library, self.block if in_blocks else 0)
 
     def folded(self, conv: nn.Conv2d) -> nn.Cell:
         """In place of a convolution with a bias, at inference: with the ReLU behind it."""
@@ -187,14 +184,14 @@ class Kernels:
         return ConvolutionAdd(conv, self.library, self.block)
 
     def take(self, cell: object) -> bool:
-        """Whether `cell` is a batch norm that they know: of a batch's own statistics, not over ranks, computed once."""
-        return type(cell) is nn.BatchNorm2d and cell.use_batch_statistics is None
+        """Whether `cell` is a batch norm that they know."""
+        return is_known(cell)
 
     def in_place_of(self, cell: nn.Cell) -> nn.Cell | None:
         """Of a batch norm or a pool, whatever is around it; None of other cells."""
         if self.take(cell):
             return self.norm(cell)
-        return blocks.in_place_of(cell, self.library, self.is_folded)
+        return blocks.in_place_of(cell, self.library, self.is_folded, self.block)
 
     def norm(self, norm: nn.BatchNorm2d, relu: bool = False) -> nn.Cell:
         return Norm(norm, self.library, relu)
@@ -221,11 +218,18 @@ def is_convolution(cell: nn.Cell) -> bool:
     return isinstance(cell, nn.Conv2d) and type(cell).construct in by_conv2d and cell.data_format == "NCHW"
 
 
+def is_known(norm: object) -> bool:
+    """Whether it is a batch norm of a batch's own statistics, not over ranks, computed once."""
+    return type(norm) is nn.BatchNorm2d and norm.use_batch_statistics is None
+
+
 def apply(network: nn.Cell, library: str) -> None:
     """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do."""
-    kernels = Kernels(
-        library, any(getattr(cell, "is_folded", False) for _, cell in network.cells_and_names())
-    )
+    inside = [cell for _, cell in network.cells_and_names()]
+    is_folded = any(getattr(cell, "is_folded", False) for cell in inside)
+    has_known_norms = all(is_known(cell) for cell in inside if isinstance(cell, nn.BatchNorm2d))
+    block = blocks.channels(library) if is_folded or has_known_norms else 0
+    kernels = Kernels(library, is_folded, block)
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "fuse"):
             cell.fuse(kernels)

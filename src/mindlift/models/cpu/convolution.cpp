@@ -4,8 +4,8 @@
 // of channels (nChw16c) it has compiled kernels that are 1.3 to 4 times as fast for kernels larger than 1x1, the copies from and to
 // plain maps included. The interface is that of kernels.cpp.
 //
-// At inference maps may stay in blocks from one operator to the next: (N, C / b, H, W, b) to MindSpore, where b is what
-// block_of_channels() gives. Each operator sees by the number of dimensions which of the two it is given or has to make.
+// Maps may stay in blocks from one operator to the next: (N, C / b, H, W, b) to MindSpore, where b is what block_of_channels()
+// gives. Each operator sees by the number of dimensions which of the two it is given or has to make.
 
 #include "onednn.h"
 
@@ -409,7 +409,7 @@ int computed(Kind kind, void **p, int *dimensions, int64_t **shapes, int px, int
       const InFormat of_x(geometry.of_x, x, 0, kind != kOfData), of_y(geometry.of_y, y, 0, kind != kComputes);
       rectangles.compute(kind, of_x.data, weight, of_y.data);
       add_tail(of_y.data, tail, geometry.y);
-      (kind == kOfData ? of_x : of_y).finish();
+      if (kind != kOfWeights) (kind == kOfData ? of_x : of_y).finish();
     } else if (geometry.format() == kPlain) {  // what oneDNN's products of matrices add they add value by value
       made(kind, geometry, Tail())->compute(x, weight, y, Tail());
       add_tail(y, tail, geometry.y);

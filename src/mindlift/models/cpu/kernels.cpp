@@ -10,19 +10,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "lanes.h"
+
 namespace {
-
-struct Maps {  // (N, C, ...): N images of C planes of `size` values
-  int64_t images, channels, size;
-  int64_t at(int64_t n, int64_t c) const { return (n * channels + c) * size; }
-  double pixels() const { return static_cast<double>(images) * static_cast<double>(size); }
-};
-
-Maps maps_of(int dimensions, const int64_t *shape) {
-  Maps found = {shape[0], shape[1], 1};
-  for (int i = 2; i < dimensions; i++) found.size *= shape[i];
-  return found;
-}
 
 float sum(const float *x, int64_t count) {
   float total = 0;
@@ -38,12 +28,6 @@ float squares(const float *x, int64_t count, float mean) {
   return total;
 }
 
-// A NaN stays one, so that the loss tells of it.
-template <bool relu>
-float activated(float value) {
-  return relu && value < 0 ? 0.0f : value;
-}
-
 // y = activated((x - mean) * scale + shift + other); `other` may be null
 template <bool relu, bool adds>
 void affine(const float *x, const float *other, float *y, int64_t count, float mean, float scale, float shift) {
@@ -52,15 +36,6 @@ void affine(const float *x, const float *other, float *y, int64_t count, float m
     float value = (x[i] - mean) * scale + shift;
     if (adds) value += other[i];
     y[i] = activated<relu>(value);
-  }
-}
-
-// y = activated((x - mean) * scale + shift) of `count` pixels of a block of channels
-template <bool relu, int64_t block>
-void in_lanes(const float *x, float *y, int64_t count, const float *mean, const float *scale, const float *shift) {
-  for (int64_t i = 0; i < count * block; i += block) {
-#pragma omp simd
-    for (int64_t k = 0; k < block; k++) y[i + k] = activated<relu>((x[i + k] - mean[k]) * scale[k] + shift[k]);
   }
 }
 
@@ -126,18 +101,20 @@ void plane_gradient(const float *dy, const float *x, float *dx, int64_t count, f
   }
 }
 
-// dy, x, gamma, beta, mean, 1 / deviation[, y] -> dx, dgamma, dbeta[, gradient of `other`]
-template <bool relu, bool adds>
+// dy, x, gamma, beta, mean, 1 / deviation[, y] -> dx, dgamma, dbeta[, gradient of `other`]. A frozen norm, whose statistics are no
+// function of x, is given moving mean, moving variance, (eps, ...) in place of mean and 1 / deviation.
+template <bool relu, bool adds, bool frozen>
 int norm_backward(void **p, const Maps &maps) {
   const float *dy = static_cast<float *>(p[0]), *x = static_cast<float *>(p[1]), *gamma = static_cast<float *>(p[2]),
               *beta = static_cast<float *>(p[3]), *means = static_cast<float *>(p[4]), *scales = static_cast<float *>(p[5]);
   const float *y = adds ? static_cast<float *>(p[6]) : nullptr;
-  void **out = p + (adds ? 7 : 6);
+  void **out = p + (adds || frozen ? 7 : 6);
   float *dx = static_cast<float *>(out[0]), *dgamma = static_cast<float *>(out[1]), *dbeta = static_cast<float *>(out[2]);
   float *passed = adds ? static_cast<float *>(out[3]) : nullptr;
 #pragma omp parallel for schedule(static)
   for (int64_t c = 0; c < maps.channels; c++) {
-    const float mean = means[c], scale = gamma[c] * scales[c];
+    const float deviation = frozen ? inverse_deviation(scales[c], static_cast<float *>(p[6])[0]) : scales[c];  // 1 over it
+    const float mean = means[c], scale = gamma[c] * deviation;
     double of_beta = 0, of_gamma = 0;
     for (int64_t n = 0; n < maps.images; n++) {
       const int64_t at = maps.at(n, c);
@@ -145,9 +122,10 @@ int norm_backward(void **p, const Maps &maps) {
                              scale, beta[c], &of_beta, &of_gamma);
     }
     dbeta[c] = static_cast<float>(of_beta);
-    dgamma[c] = static_cast<float>(of_gamma * scales[c]);
-    const float first = static_cast<float>(scale * of_beta / maps.pixels());
-    const float second = static_cast<float>(scale * of_gamma * scales[c] * scales[c] / maps.pixels());
+    dgamma[c] = static_cast<float>(of_gamma * deviation);
+    const double share = frozen ? 0.0 : scale / maps.pixels();
+    const float first = static_cast<float>(share * of_beta);
+    const float second = static_cast<float>(share * of_gamma * deviation * deviation);
     for (int64_t n = 0; n < maps.images; n++) {
       const int64_t at = maps.at(n, c);
       plane_gradient<relu && !adds>((adds ? passed : dy) + at, x + at, dx + at, maps.size, mean, scale, beta[c], scale,
@@ -167,26 +145,8 @@ int norm_inference(void **p, const Maps &maps) {
 #pragma omp parallel for schedule(static)
   for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
     const int64_t c = plane % maps.channels, at = plane * maps.size;
-    const float scale = static_cast<float>(gamma[c] / std::sqrt(static_cast<double>(variances[c]) + eps));
+    const float scale = gamma[c] * inverse_deviation(variances[c], eps);
     affine<relu, false>(x + at, nullptr, y + at, maps.size, means[c], scale, beta[c]);
-  }
-  return 0;
-}
-
-// The same for maps in blocks of channels, (N, C / block, H, W, block)
-template <bool relu, int64_t block>
-int norm_inference_in_blocks(void **p, const Maps &maps) {
-  const float *x = static_cast<float *>(p[0]), *gamma = static_cast<float *>(p[1]), *beta = static_cast<float *>(p[2]),
-              *means = static_cast<float *>(p[3]), *variances = static_cast<float *>(p[4]);
-  const float eps = static_cast<float *>(p[5])[0];
-  float *y = static_cast<float *>(p[6]);
-#pragma omp parallel for schedule(static)
-  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
-    const int64_t c = plane % maps.channels * block;
-    float scale[block];
-    for (int64_t k = 0; k < block; k++)
-      scale[k] = static_cast<float>(gamma[c + k] / std::sqrt(static_cast<double>(variances[c + k]) + eps));
-    in_lanes<relu, block>(x + plane * maps.size, y + plane * maps.size, maps.size / block, means + c, scale, beta + c);
   }
   return 0;
 }
@@ -204,8 +164,6 @@ int bias_forward(void **p, const Maps &maps) {
   }
   return 0;
 }
-
-constexpr int64_t kGroups = 32;
 
 // Group norm and ReLU (Wu and He 2018): x, gamma, beta, (eps,) -> y, mean (N, groups), 1 / deviation (N, groups)
 int groups_forward(void **p, const Maps &maps) {
@@ -227,74 +185,6 @@ int groups_forward(void **p, const Maps &maps) {
     for (int64_t c = begin; c < begin + width; c++) {
       const int64_t at = maps.at(n, c);
       affine<true, false>(x + at, nullptr, y + at, maps.size, mean, gamma[c] * scale, beta[c]);
-    }
-  }
-  return 0;
-}
-
-// Sum of x - mean, or of its square, of each channel of a block over `count` pixels, added to `total`
-template <bool squared, int64_t block>
-void lane_sums(const float *x, int64_t count, const float *mean, double *total) {
-  constexpr int64_t run = 256, side = 4;  // pixels whose sum is float; sums that go on at once
-  for (int64_t begin = 0; begin < count; begin += run) {
-    const int64_t end = std::min(begin + run, count), whole = begin + (end - begin) / side * side;
-    float sums[side][block] = {};
-    for (int64_t i = begin; i < whole; i += side) {
-      for (int64_t j = 0; j < side; j++) {
-#pragma omp simd
-        for (int64_t k = 0; k < block; k++) {
-          const float value = x[(i + j) * block + k] - mean[k];
-          sums[j][k] += squared ? value * value : value;
-        }
-      }
-    }
-    for (int64_t i = whole; i < end; i++) {
-#pragma omp simd
-      for (int64_t k = 0; k < block; k++) {
-        const float value = x[i * block + k] - mean[k];
-        sums[0][k] += squared ? value * value : value;
-      }
-    }
-    for (int64_t k = 0; k < block; k++) total[k] += sums[0][k] + sums[1][k] + sums[2][k] + sums[3][k];
-  }
-}
-
-// groups_forward at inference, for maps in blocks of channels, (N, C / block, H, W, block)
-template <int64_t block>
-int groups_in_blocks(void **p, const Maps &maps) {
-  const float *x = static_cast<float *>(p[0]), *gamma = static_cast<float *>(p[1]), *beta = static_cast<float *>(p[2]);
-  const float eps = static_cast<float *>(p[3])[0];
-  float *y = static_cast<float *>(p[4]), *means = static_cast<float *>(p[5]), *scales = static_cast<float *>(p[6]);
-  const int64_t width = maps.channels * block / kGroups, pixels = maps.size / block;
-  int64_t own = block;  // channels that whole groups and whole blocks make: they belong to one thread
-  while (own % width != 0) own += block;
-  const int64_t units = maps.channels * block / own;
-#pragma omp parallel
-  {
-    std::vector<double> total(own);
-    std::vector<float> mean(own), scale(own);
-#pragma omp for schedule(static)
-    for (int64_t unit = 0; unit < maps.images * units; unit++) {
-      const int64_t n = unit / units, first = unit % units * own;
-      const float *from = x + maps.at(n, first / block);
-      float *to = y + maps.at(n, first / block);
-      for (const bool squared : {false, true}) {
-        std::fill(total.begin(), total.end(), 0.0);
-        if (!squared) std::fill(mean.begin(), mean.end(), 0.0f);
-        for (int64_t c = 0; c < own; c += block)
-          (squared ? lane_sums<true, block> : lane_sums<false, block>)(from + c * pixels, pixels, &mean[c], &total[c]);
-        for (int64_t begin = 0; begin < own; begin += width) {
-          double all = 0;
-          for (int64_t c = begin; c < begin + width; c++) all += total[c];
-          all /= static_cast<double>(width * pixels);
-          const float value = static_cast<float>(squared ? 1.0 / std::sqrt(all + eps) : all);
-          (squared ? scales : means)[n * kGroups + (first + begin) / width] = value;
-          for (int64_t c = begin; c < begin + width; c++)
-            (squared ? scale : mean)[c] = squared ? gamma[first + c] * value : value;
-        }
-      }
-      for (int64_t c = 0; c < own; c += block)
-        in_lanes<true, block>(from + c * pixels, to + c * pixels, pixels, &mean[c], &scale[c], beta + first + c);
     }
   }
   return 0;
@@ -381,20 +271,6 @@ int means_forward(void **p, const Maps &maps) {
   return 0;
 }
 
-template <int64_t block>
-int means_in_blocks(void **p, const Maps &maps) {
-  const float *x = static_cast<float *>(p[0]), zeros[block] = {};
-  float *y = static_cast<float *>(p[1]);
-  const int64_t pixels = maps.size / block;
-#pragma omp parallel for schedule(static)
-  for (int64_t plane = 0; plane < maps.images * maps.channels; plane++) {
-    double total[block] = {};
-    lane_sums<false, block>(x + plane * maps.size, pixels, zeros, total);
-    for (int64_t k = 0; k < block; k++) y[plane * block + k] = static_cast<float>(total[k] / static_cast<double>(pixels));
-  }
-  return 0;
-}
-
 // dy (N, C), x of which only the shape counts -> dx
 int means_backward(void **p, const Maps &maps) {
   const float *dy = static_cast<float *>(p[0]);
@@ -413,27 +289,40 @@ int means_backward(void **p, const Maps &maps) {
     return call;                                                                                                 \
   }
 
-KERNEL(norm, (norm_forward<false, false>(p, maps)))
-KERNEL(norm_relu, (norm_forward<true, false>(p, maps)))
-KERNEL(norm_add_relu, (norm_forward<true, true>(p, maps)))
-#define KERNEL_OF_BLOCKS(name, plain, of_16, of_8) \
-  KERNEL(name, (dimensions[0] != 5 ? plain(p, maps) : shapes[0][4] == 16 ? of_16(p, maps) : of_8(p, maps)))
+#define KERNEL_OF_BLOCKS(name, position, plain, of_16, of_8)                                                     \
+  extern "C" int name(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {         \
+    const Maps maps = maps_of(dimensions[position], shapes[position]);                                           \
+    if (dimensions[position] != 5) return plain(p, maps);                                                        \
+    return shapes[position][4] == 16 ? of_16(p, maps) : of_8(p, maps);                                           \
+  }
 
-KERNEL_OF_BLOCKS(norm_at_inference, norm_inference<false>, (norm_inference_in_blocks<false, 16>),
+KERNEL_OF_BLOCKS(norm, 0, (norm_forward<false, false>), (norm_forward_in_blocks<false, false, 16>),
+                 (norm_forward_in_blocks<false, false, 8>))
+KERNEL_OF_BLOCKS(norm_relu, 0, (norm_forward<true, false>), (norm_forward_in_blocks<true, false, 16>),
+                 (norm_forward_in_blocks<true, false, 8>))
+KERNEL_OF_BLOCKS(norm_add_relu, 0, (norm_forward<true, true>), (norm_forward_in_blocks<true, true, 16>),
+                 (norm_forward_in_blocks<true, true, 8>))
+KERNEL_OF_BLOCKS(norm_gradient, 0, (norm_backward<false, false, false>),
+                 (norm_backward_in_blocks<false, false, false, 16>), (norm_backward_in_blocks<false, false, false, 8>))
+KERNEL_OF_BLOCKS(norm_relu_gradient, 0, (norm_backward<true, false, false>),
+                 (norm_backward_in_blocks<true, false, false, 16>), (norm_backward_in_blocks<true, false, false, 8>))
+KERNEL_OF_BLOCKS(norm_add_relu_gradient, 0, (norm_backward<true, true, false>),
+                 (norm_backward_in_blocks<true, true, false, 16>), (norm_backward_in_blocks<true, true, false, 8>))
+KERNEL_OF_BLOCKS(norm_at_inference, 0, norm_inference<false>, (norm_inference_in_blocks<false, 16>),
                  (norm_inference_in_blocks<false, 8>))
-KERNEL_OF_BLOCKS(norm_relu_at_inference, norm_inference<true>, (norm_inference_in_blocks<true, 16>),
+KERNEL_OF_BLOCKS(norm_relu_at_inference, 0, norm_inference<true>, (norm_inference_in_blocks<true, 16>),
                  (norm_inference_in_blocks<true, 8>))
+KERNEL_OF_BLOCKS(norm_at_inference_gradient, 0, (norm_backward<false, false, true>),
+                 (norm_backward_in_blocks<false, false, true, 16>), (norm_backward_in_blocks<false, false, true, 8>))
+KERNEL_OF_BLOCKS(norm_relu_at_inference_gradient, 0, (norm_backward<true, false, true>),
+                 (norm_backward_in_blocks<true, false, true, 16>), (norm_backward_in_blocks<true, false, true, 8>))
+KERNEL_OF_BLOCKS(group_norm_relu, 0, groups_forward, groups_forward_in_blocks<16>, groups_forward_in_blocks<8>)
+KERNEL_OF_BLOCKS(group_norm_relu_gradient, 0, groups_backward, groups_backward_in_blocks<16>,
+                 groups_backward_in_blocks<8>)
+KERNEL_OF_BLOCKS(means, 0, means_forward, means_forward_in_blocks<16>, means_forward_in_blocks<8>)
+KERNEL_OF_BLOCKS(means_gradient, 1, means_backward, means_backward_in_blocks<16>, means_backward_in_blocks<8>)
 KERNEL(bias, (bias_forward<false, false>(p, maps)))
 KERNEL(bias_relu, (bias_forward<true, false>(p, maps)))
 KERNEL(bias_add_relu, (bias_forward<true, true>(p, maps)))
-KERNEL(norm_gradient, (norm_backward<false, false>(p, maps)))
-KERNEL(norm_relu_gradient, (norm_backward<true, false>(p, maps)))
-KERNEL(norm_add_relu_gradient, (norm_backward<true, true>(p, maps)))
-KERNEL_OF_BLOCKS(group_norm_relu, groups_forward, groups_in_blocks<16>, groups_in_blocks<8>)
-KERNEL(group_norm_relu_gradient, (groups_backward(p, maps)))
 KERNEL(rows, (rows_forward(p, maps.images, maps.channels * maps.size)))
-KERNEL_OF_BLOCKS(means, means_forward, means_in_blocks<16>, means_in_blocks<8>)
-extern "C" int means_gradient(int, void **p, int *dimensions, int64_t **shapes, const char **, void *, void *) {
-  return means_backward(p, maps_of(dimensions[1], shapes[1]));
-}
 KERNEL(rows_gradient, (rows_backward(p, maps.images, maps.channels * maps.size)))

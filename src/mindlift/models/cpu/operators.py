@@ -68,9 +68,16 @@ def norm_add_relu(library: str) -> ops.Custom:
 
 
 def norm_at_inference(library: str, relu: bool) -> ops.Custom:
-    """relu(batch norm) by its moving statistics: the inputs of `norm` -> y. It has no gradient."""
+    """relu(batch norm) by its moving statistics, which are no function of x: the inputs of `norm` -> y."""
     name = "norm_relu_at_inference" if relu else "norm_at_inference"
-    return custom(library, name, lambda x, *others: x)
+    backward = custom(library, f"{name}_gradient", lambda dy, x, gamma, beta, *others: (x, gamma, beta))
+
+    def gradient(x, gamma, beta, moving_mean, moving_variance, numbers, out, dout):
+        dx, dgamma, dbeta = backward(dout, x, gamma, beta, moving_mean, moving_variance, numbers)
+        still = (ops.zeros_like(moving_mean), ops.zeros_like(moving_variance), ops.zeros_like(numbers))
+        return (dx, dgamma, dbeta, *still)
+
+    return custom(library, name, lambda x, *others: x, gradient)
 
 
 def group_norm_relu(library: str) -> ops.Custom:
@@ -92,7 +99,7 @@ def group_norm_relu(library: str) -> ops.Custom:
 
 
 def means(library: str) -> ops.Custom:
-    """The mean of each map: x (N, C, H, W), or without a gradient (N, C / b, H, W, b), -> (N, C)."""
+    """The mean of each map: x (N, C, H, W) or (N, C / b, H, W, b) -> (N, C)."""
     backward = custom_like(library, "means_gradient", 1)
 
     def gradient(x, out, dout):
@@ -166,12 +173,17 @@ def convolution_add(library: str, shape: Callable, geometry: str) -> ops.Custom:
 
 
 def pool(library: str, is_max: bool, shape: Callable, geometry: str) -> ops.Custom:
-    """The greatest value, or the mean of what is no padding, in each window: x, numbers (8,) -> y. It has no gradient.
+    """The greatest value, or the mean of what is no padding, in each window: x, numbers (8,) -> y. Only maps in blocks have gradients.
 
     `numbers` are kernel and stride, each of height and width, and the padding as of `convolution`.
     """
     name = "max_pool" if is_max else "average_pool"
-    return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot"), geometry)
+    backward = custom_like(library, f"{name}_gradient", 1)
+
+    def gradient(x, numbers, out, dout):
+        return backward(dout, x, numbers), ops.zeros_like(numbers)
+
+    return told_apart(ops.Custom(f"{library}:{name}", shape, first, "aot", gradient), geometry)
 
 
 def update(library: str, name: str, weights: int, state: int) -> ops.Custom:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import mindspore as ms
 import mindspore.nn as nn
@@ -28,6 +28,9 @@ from mindlift.models.deeplab_v3.weights import RATES, TORCHVISION_RATES
 from mindlift.models.dropout import Dropout
 from mindlift.models.layers import ConvNorm
 from mindlift.models.resnet.network import EXPANSION, WIDTHS, Trunk, TrunkOptions
+
+if TYPE_CHECKING:
+    from mindlift.models.cpu.cells import Kernels
 
 TASK = "segmentation"
 MULTI_GRID = (1, 2, 4)
@@ -135,13 +138,18 @@ class FarConvNorm(ConvNorm):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
         self.matrices = ms.float32
+        self.has_kernel = False
+
+    def fuse(self, kernels: Kernels) -> None:
+        super().fuse(kernels)
+        self.has_kernel = True  # which does not multiply by padding
 
     def compute_in(self, matrices: ms.Type, maps: ms.Type) -> None:
         """Of the middle weight; the cells inside are cast by themselves."""
         self.matrices = matrices
 
     def convolved(self, x):
-        if self.conv.dilation[0] < max(x.shape[2:]):
+        if self.has_kernel or self.conv.dilation[0] < max(x.shape[2:]):
             return self.conv(x)
         weight = self.conv.weight[:, :, 1:2, 1:2]
         bias = self.conv.bias.astype(self.matrices) if self.conv.has_bias else None

@@ -130,8 +130,11 @@ class Folding(NormsBeforeReLU):
 
     def fuse(self, kernels: Kernels) -> None:
         super().fuse(kernels)
+        found = getattr(self, self.conv)
         if self.is_folded:
-            setattr(self, self.conv, kernels.folded(getattr(self, self.conv)))
+            setattr(self, self.conv, kernels.folded(found))
+        else:
+            found.conv2d = kernels.convolution(found, in_blocks=True)
 
 
 class NarrowingConv(nn.Cell):

@@ -119,6 +119,7 @@ class Bottleneck(nn.Cell):
             self.is_fused, self.whole = True, kernels.convolution_bias(self.conv3.conv, True, adds=True)
         elif kernels.take(self.conv3.norm):
             self.is_fused, self.conv3.norm = True, kernels.norm_add_relu(self.conv3.norm)
+            self.conv3.conv.conv2d = kernels.convolution(self.conv3.conv, in_blocks=True)
 
     def construct(self, x):
         shortcut = self.shortcut(x) if self.has_shortcut else x
