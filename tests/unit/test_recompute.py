@@ -66,7 +66,6 @@ def step(net: str, recomputed: bool) -> tuple[int, dict[str, np.ndarray]]:
     return len(network.blocks()), {"loss": loss.asnumpy(), **found, **held}
 
 
-@pytest.mark.heavy
 @pytest.mark.parametrize("net", FAMILIES)
 def test_gradients_and_statistics_are_the_same(net):
     """Loss and gradients bit by bit; a batch norm moves its statistics once, by sums in another order."""

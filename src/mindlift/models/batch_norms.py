@@ -92,6 +92,7 @@ class RepeatableBatchNorm(InPlaceOf):
 
     def __init__(self, norm: nn.BatchNorm2d):
         super().__init__(norm)
+        self.bn_train = norm.bn_train
         if hasattr(self.bn_train, "set_signatures"):
             self.bn_train.set_signatures(())  # MindSpore 2.0's takes Parameters only
         add_seen(self)

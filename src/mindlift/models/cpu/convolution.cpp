@@ -18,6 +18,47 @@ int bias_add_relu(int, void **, int *, int64_t **, const char **, void *, void *
 
 namespace {
 
+// Plain maps whose channels don't fill the last block, and the same maps in blocks with zeros behind: oneDNN 2.2 has no compiled
+// copy of these.
+class Filling {
+ public:
+  Filling() = default;
+  Filling(const std::vector<int64_t> &shape, int64_t block)
+      : channels_(shape[1]), pixels_(shape[2] * shape[3]), block_(block), per_image_((shape[1] + block - 1) / block),
+        planes_(shape[0] * per_image_) {}
+  bool serves() const { return block_ != 0; }
+
+  void to_blocks(const float *maps, float *blocks) const {
+    each_plane([=](int64_t channel, int64_t plain, int64_t begin, int64_t end, int64_t place) {
+      for (int64_t k = 0; k < block_; k++)
+        for (int64_t i = begin; i < end; i++)
+          blocks[place + i * block_ + k] = channel + k < channels_ ? maps[plain + k * pixels_ + i] : 0.0f;
+    });
+  }
+
+  void to_maps(const float *blocks, float *maps) const {
+    each_plane([=](int64_t channel, int64_t plain, int64_t begin, int64_t end, int64_t place) {
+      for (int64_t k = 0; k < std::min(block_, channels_ - channel); k++)
+        for (int64_t i = begin; i < end; i++) maps[plain + k * pixels_ + i] = blocks[place + i * block_ + k];
+    });
+  }
+
+ private:
+  // copies(first channel, place of its map, pixels [begin, end), place of the block)
+  template <typename Copy>
+  void each_plane(Copy copies) const {
+    constexpr int64_t run = 256;  // pixels that stay in the fastest cache
+#pragma omp parallel for schedule(static) if (planes_ * pixels_ > 2048)
+    for (int64_t plane = 0; plane < planes_; plane++) {
+      const int64_t channel = plane % per_image_ * block_, plain = (plane / per_image_ * channels_ + channel) * pixels_;
+      for (int64_t begin = 0; begin < pixels_; begin += run)
+        copies(channel, plain, begin, std::min(begin + run, pixels_), plane * pixels_ * block_);
+    }
+  }
+
+  int64_t channels_ = 0, pixels_ = 0, block_ = 0, per_image_ = 0, planes_ = 0;
+};
+
 // An array that a convolution reads or writes: as MindSpore holds it, and as the convolution wants it.
 struct Operand {
   int argument;
@@ -26,17 +67,25 @@ struct Operand {
   const void *wanted = nullptr;  // lives as long as the convolution
   Handle copy;                   // the primitive that copies, if the two differ
   Handle fill;                   // the one for an output to which something is added
+  std::vector<int64_t> plain;    // the shape of plain maps, or nothing
+  Filling filling;               // copies in place of `copy`
 
   Operand(int argument, bool is_output, const std::vector<int64_t> &shape)
       : argument(argument), is_output(is_output), held(shape, Desc::plain(shape)) {}
   Operand(int argument, bool is_output, const Maps &maps)
-      : argument(argument), is_output(is_output), held(maps.shape, maps.tag()) {}
+      : argument(argument), is_output(is_output), held(maps.shape, maps.tag()) {
+    if (maps.block == 0) plain = maps.shape;
+  }
 
   void want(const void *desc) {
     wanted = desc;
     if (dnnl_memory_desc_equal(held.bytes, wanted) != 0) return;
     copy = is_output ? reorder(wanted, held.bytes) : reorder(held.bytes, wanted);
     if (is_output) fill = reorder(held.bytes, wanted);
+    for (const int64_t block : {16, 8})
+      if (!plain.empty() && plain[1] % block != 0 &&
+          dnnl_memory_desc_equal(Desc(plain, block == 16 ? kBlocksOf16 : kBlocksOf8).bytes, wanted) != 0)
+        filling = Filling(plain, block);
   }
 
   size_t size() const { return dnnl_memory_desc_get_size(held.bytes); }
@@ -45,11 +94,15 @@ struct Operand {
 // An operand with its data, for one computation
 class Bound {
  public:
-  Bound(const Operand &operand, float *data) : operand_(operand), held_(operand.held.bytes, data) {
+  Bound(const Operand &operand, float *data) : operand_(operand), data_(data), held_(operand.held.bytes, data) {
     if (operand.copy == nullptr) return;
     buffer_ = buffers().take(dnnl_memory_desc_get_size(operand.wanted));
     wanted_ = new Memory(operand.wanted, buffer_);
-    if (!operand.is_output) run(operand.copy.get(), {{kX, held_.made}, {kY, wanted_->made}});
+    if (operand.is_output) return;
+    if (operand.filling.serves())
+      operand.filling.to_blocks(data, buffer_);
+    else
+      run(operand.copy.get(), {{kX, held_.made}, {kY, wanted_->made}});
   }
   ~Bound() {
     delete wanted_;
@@ -60,7 +113,11 @@ class Bound {
 
   dnnl_exec_arg_t argument() const { return {operand_.argument, wanted_ == nullptr ? held_.made : wanted_->made}; }
   void finish() const {
-    if (operand_.copy != nullptr && operand_.is_output) run(operand_.copy.get(), {{kX, wanted_->made}, {kY, held_.made}});
+    if (operand_.copy == nullptr || !operand_.is_output) return;
+    if (operand_.filling.serves())
+      operand_.filling.to_maps(buffer_, data_);
+    else
+      run(operand_.copy.get(), {{kX, wanted_->made}, {kY, held_.made}});
   }
   // Let the output begin as `values`, held like it; `data` is where it is to be
   void begin_as(float *values, float *data) const {
@@ -74,6 +131,7 @@ class Bound {
 
  private:
   const Operand &operand_;
+  float *data_;
   Memory held_;
   float *buffer_ = nullptr;
   Memory *wanted_ = nullptr;
