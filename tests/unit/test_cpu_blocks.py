@@ -19,6 +19,8 @@ from mindlift.model_utils.config import config
 from mindlift.models import layers
 from mindlift.models.bit.cells import GroupNormReLU
 from mindlift.models.cpu import blocks, cells
+from mindlift.models.features import FeatureMaps
+from mindlift.models.resnet import network as resnet
 from tests.unit.test_cpu_convolutions import GEOMETRIES, Definition
 from tests.unit.test_cpu_kernels import Gradients, arrays, as_channels, normed, tensors
 
@@ -286,19 +288,25 @@ def as_at_the_end_of_a_training(network):
     return network.set_train(False)
 
 
-def both(net, library):
-    """The outputs of a network as it trains, and as it evaluates with the kernels."""
+def networks(net, library, wrap=lambda network: network):
+    """A network as it trains, as it evaluates with the kernels, and images."""
     values = {
         option.name: option.default for option in config.read_schema(ROOT / config.DEFAULTS).options.values()
     }
     ms.set_seed(2)
-    source = as_at_the_end_of_a_training(models.build(net, 16, values, on_cpu=True))
-    folded = models.build(net, 16, values, on_cpu=True)
+    source = as_at_the_end_of_a_training(wrap(models.build(net, 16, values, on_cpu=True)))
+    folded = wrap(models.build(net, 16, values, on_cpu=True))
     layers.fold(folded)
     cells.apply(folded, library)
     layers.refill(folded, source)
     x = np.random.default_rng(1).standard_normal((2, 3, SMALL[net], SMALL[net] + 4))
-    return [cell.set_train(False)(*tensors(x)).asnumpy() for cell in (source, folded)]
+    return source.set_train(False), folded.set_train(False), x
+
+
+def both(net, library):
+    """The outputs of a network as it trains, and as it evaluates with the kernels."""
+    *found, x = networks(net, library)
+    return [cell(*tensors(x)).asnumpy() for cell in found]
 
 
 @pytest.mark.parametrize("net", SMALL)
@@ -325,3 +333,33 @@ def test_where_onednn_chooses_no_blocks_maps_stay_plain(library, monkeypatch):
     monkeypatch.setattr(blocks, "channels", lambda library: 0)
     wanted, found = both("deeplab_v3_r26_s16", library)
     assert np.abs(found - wanted).max() < 5e-5 * np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("net", ["resnet50", "densenet22"])
+def test_feature_maps_are_plain(library, net):
+    """Of (N, channels, H, W), as `feature_info` has the channels."""
+    source, folded, x = networks(net, library)
+    maps = FeatureMaps(source)
+    for info, wanted, found in zip(maps.feature_info, maps(*tensors(x)), FeatureMaps(folded)(*tensors(x))):
+        assert found.shape == wanted.shape
+        assert found.shape[:2] == (2, info.channels)
+        assert np.abs(found.asnumpy() - wanted.asnumpy()).max() < 5e-5 * np.abs(wanted.asnumpy()).max()
+
+
+class Derived(resnet.ResNet):
+    """As somebody derives one, whose own operators know plain maps alone."""
+
+    def construct(self, x):
+        return self.classifier(ms.ops.mean(self.features(x), (2, 3)))
+
+
+def test_maps_are_plain_in_networks_that_somebody_derives(library):
+    def derived(network):
+        network.__class__ = Derived
+        return network
+
+    source, folded, x = networks("resnet50", library, derived)
+    wanted = source(*tensors(x)).asnumpy()
+    assert np.abs(folded(*tensors(x)).asnumpy() - wanted).max() < 5e-5 * np.abs(wanted).max()
+    cells.apply(source, library)
+    assert np.abs(source(*tensors(x)).asnumpy() - wanted).max() < 5e-5 * np.abs(wanted).max()

@@ -1,5 +1,7 @@
 """Maps in blocks of channels in training: gradients of each operator against its definition, in NumPy and float64, and whole networks."""
 
+import ctypes
+
 import mindspore as ms
 import mindspore.nn as nn
 import numpy as np
@@ -24,7 +26,7 @@ from tests.unit.test_cpu_blocks import (
     in_blocks,
     plain,
 )
-from tests.unit.test_cpu_convolutions import Definition
+from tests.unit.test_cpu_convolutions import Definition, call
 from tests.unit.test_cpu_kernels import Gradients, arrays, as_channels, gradient_of_normed, normed, tensors
 
 EPS, SHARE = 1e-3, 0.25
@@ -226,6 +228,52 @@ def test_what_is_dropped_does_not_depend_on_the_format(kernels, make):
     found = cell(*tensors(in_blocks(x, kernels.block))).asnumpy()
     np.testing.assert_array_equal(plain(found), wanted)
     assert (wanted == 0).any()
+
+
+def on_threads(library, name, inputs, outputs):
+    """What a kernel makes of `inputs`, with 1, 2 and 3 threads."""
+    openmp, found = ctypes.CDLL("libgomp.so.1"), []
+    before = openmp.omp_get_max_threads()
+    try:
+        for threads in (1, 2, 3):
+            openmp.omp_set_num_threads(threads)
+            found.append([np.full(shape, np.nan, np.float32) for shape in outputs])
+            own = [np.array(each, np.float32) for each in inputs]  # moving statistics are moved
+            assert call(library, name, [*own, *found[-1]]) == 0
+    finally:
+        openmp.omp_set_num_threads(before)
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "norm_relu",
+        "norm_relu_gradient",
+        "group_norm_relu",
+        "group_norm_relu_gradient",
+        "convolution_of_weights",
+    ],
+)
+def test_the_number_of_threads_changes_no_bit(library, name):
+    maps, channels = (3, 4, 30, 20, 16), (64,)
+    x, dy, gamma, beta, mean = arrays(maps, maps, channels, channels, channels, seed=3)
+    of_groups = arrays((3, 32), (3, 32), seed=4)
+    inputs, outputs = {
+        "norm_relu": ([x, gamma, beta, mean, mean, [EPS, SHARE]], [maps, channels, channels]),
+        "norm_relu_gradient": ([dy, x, gamma, beta, mean, gamma], [maps, channels, channels]),
+        "group_norm_relu": ([x, gamma, beta, [EPS]], [maps, (3, 32), (3, 32)]),
+        "group_norm_relu_gradient": ([dy, x, gamma, beta, *of_groups], [maps, channels, channels]),
+        "convolution_of_weights": (
+            [dy, x, np.zeros((64, 64, 3, 3)), [1, 1, 1, 1, 1, 1, 1, 1, 1]],
+            [(64, 64, 3, 3)],
+        ),
+    }[name]
+    found = on_threads(library, name, inputs, outputs)
+    for one, two, three in zip(*found):
+        assert np.isfinite(one).all()
+        np.testing.assert_array_equal(one, two)
+        np.testing.assert_array_equal(one, three)
 
 
 SMALL = {

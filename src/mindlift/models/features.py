@@ -16,6 +16,7 @@ import mindspore.nn as nn
 import mindspore.ops as ops
 
 from mindlift.errors import ConfigError
+from mindlift.models.cpu.blocks import plain
 
 
 class FeatureInfo(NamedTuple):
@@ -67,7 +68,7 @@ class FeatureMaps(nn.Cell):
         for index, stage in enumerate(self.stages):
             x = stage(x)
             if index in self.out_indices:
-                maps += (x.astype(ms.float32),)
+                maps += (plain(x).astype(ms.float32),)
         return maps
 
 

@@ -123,6 +123,8 @@ class BigTransfer(nn.Cell):
     max-pool's own padding does).
     """
 
+    takes_blocks = True  # models/cpu/blocks.py
+
     def __init__(
         self,
         blocks: tuple[int, ...],

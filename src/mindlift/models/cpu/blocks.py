@@ -31,6 +31,14 @@ def shape(plain: Sequence[int], block: int) -> list[int]:
     return [n, c // block, height, width, block]
 
 
+def plain(x):
+    """(N, C, H, W) of maps of either format."""
+    if x.ndim != 5:
+        return x
+    n, count, height, width, block = x.shape
+    return x.transpose(0, 1, 4, 2, 3).reshape(n, count * block, height, width)
+
+
 class Pool(nn.Cell):
     """A pool of nn: maps of the format in which they come. Of plain ones it is `pool` itself, unless it `serves_all`, without a gradient."""
 

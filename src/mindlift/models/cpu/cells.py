@@ -224,12 +224,15 @@ def is_known(norm: object) -> bool:
 
 
 def apply(network: nn.Cell, library: str) -> None:
-    """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do."""
+    """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do.
+
+    Maps are in blocks inside a network whose class says itself that its cells all take them, `takes_blocks`: not inside one derived from it.
+    """
     inside = [cell for _, cell in network.cells_and_names()]
     is_folded = any(getattr(cell, "is_folded", False) for cell in inside)
     has_known_norms = all(is_known(cell) for cell in inside if isinstance(cell, nn.BatchNorm2d))
-    block = blocks.channels(library) if is_folded or has_known_norms else 0
-    kernels = Kernels(library, is_folded, block)
+    takes_blocks = vars(type(network)).get("takes_blocks", False) and (is_folded or has_known_norms)
+    kernels = Kernels(library, is_folded, blocks.channels(library) if takes_blocks else 0)
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "fuse"):
             cell.fuse(kernels)

@@ -216,6 +216,8 @@ class DeepLabOptions(TrunkOptions):
 class DeepLabV3(Trunk):
     """(N, 3, H, W) RGB images of any size -> (N, num_classes, H, W) float32 logits."""
 
+    takes_blocks = True  # models/cpu/blocks.py
+
     def __init__(
         self,
         variant: Variant,

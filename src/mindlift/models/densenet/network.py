@@ -264,6 +264,8 @@ class DenseNet(NormsBeforeReLU):
     `head_dropout` of the features in front of the classifier.
     """
 
+    takes_blocks = True  # models/cpu/blocks.py
+
     def __init__(
         self,
         variant: Variant,

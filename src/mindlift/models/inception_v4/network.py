@@ -199,6 +199,8 @@ def reduction_b(conv) -> nn.Cell:
 class InceptionV4(nn.Cell):
     """(N, 3, H, W) images -> (N, num_classes) float32 logits."""
 
+    takes_blocks = True  # models/cpu/blocks.py
+
     def __init__(
         self,
         num_classes: int,

@@ -224,6 +224,8 @@ class ResNet(Trunk):
     in front of the classifier that is dropped in training, as timm's drop_rate.
     """
 
+    takes_blocks = True  # models/cpu/blocks.py
+
     def __init__(
         self,
         blocks: tuple[int, ...],
