@@ -161,7 +161,7 @@ class Kernels:
     """Makes the cells that take the place of others; cells with a `fuse` of their own are given it by `apply`.
 
     `is_folded` says that the network is for inference, see layers.fold. `block` is how many channels its maps have in a block, 0 for
-    plain ones: those of a network that trains are, if it has batch norms that aren't known, see `take`.
+    plain ones.
     """
 
     def __init__(self, library: str, is_folded: bool = False, block: int = 0):
@@ -183,9 +183,10 @@ class Kernels:
         """For inference: takes the maps, the weight and what is added."""
         return ConvolutionAdd(conv, self.library, self.block)
 
-    def take(self, cell: object) -> bool:
-        """Whether `cell` is a batch norm that they know."""
-        return is_known(cell)
+    @staticmethod
+    def take(cell: object) -> bool:
+        """Whether `cell` is a batch norm that they know: of a batch's own statistics, not over ranks, computed once."""
+        return type(cell) is nn.BatchNorm2d and cell.use_batch_statistics is None
 
     def in_place_of(self, cell: nn.Cell) -> nn.Cell | None:
         """Of a batch norm or a pool, whatever is around it; None of other cells."""
@@ -218,11 +219,6 @@ def is_convolution(cell: nn.Cell) -> bool:
     return isinstance(cell, nn.Conv2d) and type(cell).construct in by_conv2d and cell.data_format == "NCHW"
 
 
-def is_known(norm: object) -> bool:
-    """Whether it is a batch norm of a batch's own statistics, not over ranks, computed once."""
-    return type(norm) is nn.BatchNorm2d and norm.use_batch_statistics is None
-
-
 def apply(network: nn.Cell, library: str) -> None:
     """Let `network` compute by the kernels of `library`, in float32. Its function stays, to rounding, and its names do.
 
@@ -230,8 +226,8 @@ def apply(network: nn.Cell, library: str) -> None:
     """
     inside = [cell for _, cell in network.cells_and_names()]
     is_folded = any(getattr(cell, "is_folded", False) for cell in inside)
-    has_known_norms = all(is_known(cell) for cell in inside if isinstance(cell, nn.BatchNorm2d))
-    takes_blocks = vars(type(network)).get("takes_blocks", False) and (is_folded or has_known_norms)
+    takes_norms = all(Kernels.take(cell) for cell in inside if isinstance(cell, nn.BatchNorm2d))
+    takes_blocks = vars(type(network)).get("takes_blocks", False) and (is_folded or takes_norms)
     kernels = Kernels(library, is_folded, blocks.channels(library) if takes_blocks else 0)
     for _, cell in list(network.cells_and_names()):
         if hasattr(type(cell), "fuse"):
