@@ -67,10 +67,11 @@ def test_gradients_of_several_batches_are_added_up(cell):
         close(cell, hand.values)
 
 
+@pytest.mark.parametrize("looks", [False, True], ids=["within the pass", "before it, for overflows"])
 @pytest.mark.parametrize(("largest", "scale"), [(0.1, 1.0), (0.1, 2.0**16), (1e6, 1.0)])
-def test_gradients_are_clipped_within_the_pass(cell, largest, scale):
+def test_gradients_are_clipped(cell, largest, scale, looks):
     """To a norm of `largest` over all weights (Pascanu et al. 2013, algorithm 1), whatever the loss was multiplied by."""
-    hand, one = Hand(cell), trainer(cell, clip=largest, loss_scale=scale)
+    hand, one = Hand(cell), trainer(cell, clip=largest, loss_scale=scale, dynamic_loss_scale=looks)
     for (x, y), rate in zip(batches(3), RATES):
         gradients = hand.gradients(x, y)[1]
         norm = np.sqrt(sum((each**2).sum() for each in gradients.values()))

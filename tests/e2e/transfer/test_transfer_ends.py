@@ -62,7 +62,9 @@ def wait_for(condition, seconds: float = 20) -> None:
 
 def test_ctrl_c_leaves_no_half_file(minio, store, fault_proxy, tmp_path):
     store.put({f"f{number}": b"x" * 300_000 for number in range(40)} | {"big": os.urandom(3 * MB)}, "p/")
-    fault_proxy.add(Fault("trickle", path="/p/f", rate=400_000, times=None))  # it is not done before it is stopped
+    fault_proxy.add(
+        Fault("trickle", path="/p/f", rate=400_000, times=None)
+    )  # it is not done before it is stopped
     process = copying(store, credentials(minio, fault_proxy.endpoint), store.url("p"), str(tmp_path / "to"))
     wait_for(lambda: (tmp_path / "to").exists() and len(content(tmp_path / "to")) > 5)
     process.send_signal(signal.SIGINT)
