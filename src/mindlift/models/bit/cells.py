@@ -108,7 +108,7 @@ class StandardisedConv(nn.Conv2d):
         self.is_folded = True
 
     def fuse(self, kernels: Kernels) -> None:
-        """Give maps in blocks at inference; see models/cpu/blocks.py."""
+        """Give maps in blocks where the network takes them; see models/cpu/blocks.py."""
         self.conv2d = kernels.convolution(self, in_blocks=True)
 
     def folded(self) -> dict[str, np.ndarray]:

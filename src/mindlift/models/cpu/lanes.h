@@ -71,7 +71,7 @@ void add_up(int64_t begin, int64_t end, float *sums, Value value) {
   for (int64_t k = 0; k < block; k++) sums[k] = parts[0][k] + parts[1][k] + parts[2][k] + parts[3][k];
 }
 
-// Mean, and sum of the squares of the distances from it, of so many values (Chan, Golub and LeVeque 1979, equations 2.1)
+// Mean, and sum of the squares of the distances from it, of so many values (Chan, Golub and LeVeque, Updating Formulae, 1979)
 struct Spread {
   double count = 0, mean = 0, squares = 0;
   void add(double others, double their_mean, double their_squares) {
